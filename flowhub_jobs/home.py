@@ -149,6 +149,11 @@ class Home:
         """Return the home as it reads the jobs of other nodes: their stores and locks are on other machines."""
         return replace(self, node=nodes[0] if len(nodes) == 1 else self.node, nodes=nodes)
 
+    def store_is_away(self) -> bool:
+        """Return whether the disk of the store that this node used last is not there."""
+        own = self.store.root.is_relative_to(self.settings.home)
+        return self.store.is_away(self.library.known_store(), own=own)
+
     def is_dead(self, worker: str) -> bool | None:
         """Return whether a worker is gone: True, False, or None if nothing is known of it.
 

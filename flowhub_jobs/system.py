@@ -124,6 +124,25 @@ def allow_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
+def open_files_limit() -> int:
+    """Return how many files this process may have open."""
+    return int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def can_open_files(count: int = 4) -> bool:
+    """Return whether so many more files can be opened now. SQLite, which needs four, does not say that it is this."""
+    opened: list[int] = []
+    try:
+        while len(opened) < count:
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return True
+
+
 def sync_data(fd: int) -> None:
     """Write `fd`'s data to the medium itself. macOS's fsync stops at the drive's cache (man 2 fcntl)."""
     with _unless_it_cannot():

@@ -20,6 +20,8 @@ from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.sqlite_options import BUSY_TIMEOUT_S, as_text
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
 from flowhub_jobs.fs.atomic_write import make_private, tighten
+from flowhub_jobs.fs.disk_errors import too_many_files
+from flowhub_jobs.system import can_open_files
 
 _MIGRATION_PLACES = (
     Path(__file__).parents[1] / "_shipped" / "migrations",  # in the wheel
@@ -196,6 +198,8 @@ def _to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
     code = getattr(cause, "sqlite_errorcode", None)
     if code is None:
         return DatabaseUnusable(f"The database {where} does not answer: {cause}.")
+    if code & 0xFF == sqlite3.SQLITE_CANTOPEN and not can_open_files():
+        return too_many_files(f"The database {where} cannot be opened")
     if code & 0xFF in _NOT_WRITABLE:
         return HomeUnusable(f"The database {where} cannot be opened for writing: {cause}.")
     if code & 0xFF in _HINTS:

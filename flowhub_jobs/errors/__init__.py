@@ -190,6 +190,14 @@ class StoreOffline(FlowhubError):
     default_hint = "Mount the store's disk so that it can be written; {continues}."
 
 
+class PartialRemoved(FlowhubError):
+    """Another program removed an unfinished download from the store while it was written."""
+
+    code = "partial_removed"
+    retryable = True
+    default_hint = "It starts over by itself. Leave the folder .partial of the store to flowhub."
+
+
 class StorageFailed(FlowhubError):
     """EIO and its like, from the disk that holds the store."""
 
@@ -203,7 +211,10 @@ class TooManyFiles(FlowhubError):
 
     code = "too_many_files"
     retryable = True
-    default_hint = "Raise this machine's limit of open files, or run fewer jobs at once (`flowhub worker --jobs 1`)."
+    default_hint = (
+        "Raise the limit of open files (`ulimit -n 1024`; LimitNOFILE= of a service), "
+        "or run fewer jobs at once (`flowhub worker --jobs 1`)."
+    )
 
 
 class OutOfMemory(FlowhubError):

@@ -96,14 +96,19 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "Mount the disk; the job continues by itself.",
         f"Mount the disk. {CALL_AGAIN}",
     ),
+    "partial_removed": (
+        "Another program removed an unfinished download from the store while it was written. It starts over by itself.",
+        "Leave the folder .partial of the store to flowhub: `flowhub prune` removes what nothing needs.",
+        f"Leave the folder .partial of the store to flowhub. {CALL_AGAIN}",
+    ),
     "storage_failed": (
         "The disk of the store reported an input/output error.",
         "Check the disk and the system's log, then `flowhub retry JOB`.",
         f"Check the disk and the system's log. {CALL_AGAIN}",
     ),
     "too_many_files": (
-        "This machine's limit of open files is reached.",
-        "Raise the limit (`ulimit -n`), or run fewer jobs at once (`flowhub worker --jobs 1`).",
+        "This process may open no more files. A running job is tried again after ten seconds.",
+        "Raise the limit (`ulimit -n 1024`; LimitNOFILE= of a service), or run fewer jobs (`flowhub worker --jobs 1`).",
         f"Raise the limit of open files (`ulimit -n`). {CALL_AGAIN}",
     ),
     "out_of_memory": (

@@ -9,12 +9,14 @@ class SourceError(FlowhubError):
     """A fault of the network or of the origin.
 
     `about_range`: the request asked for a part of the file; asked for it in another form, the host may answer well.
+    `about_coding`: asked with another Accept-Encoding, it may.
     """
 
     code = "source"
     exit_status = 5
     retryable = True
     about_range = False
+    about_coding = False
     # Whether it can go away without the user: then a job gives up on it only after `give_up_after`, not ten tries.
     passing: ClassVar[bool] = True
     default_hint = "It is tried again by itself; `flowhub status` shows when."

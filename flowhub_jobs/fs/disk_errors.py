@@ -2,12 +2,13 @@
 
 import errno
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flowhub_jobs.errors import DiskFull, FlowhubError, OutOfMemory, StorageFailed, StoreOffline, TooManyFiles
-from flowhub_jobs.system import sync_path
+from flowhub_jobs.system import open_files_limit, sync_path
 from flowhub_jobs.units import format_bytes
 
 
@@ -40,17 +41,25 @@ def disk_error(path: Path, error: OSError) -> FlowhubError:
     if code in _GONE:
         return StoreOffline(f"{path} is gone: it was removed, or its disk is not there ({error.strerror}).")
     if code in (errno.EMFILE, errno.ENFILE):
-        return TooManyFiles(f"{path} cannot be opened: too many files are open already.")
+        return too_many_files(f"{path} cannot be opened")
     if code == errno.ENOMEM:
         return OutOfMemory(f"This machine has no memory left to read or write {path}.")
     if code == errno.EROFS:
         return StoreOffline(f"The disk that holds {path} is read-only now.")
+    if code == errno.EFBIG and (most := resource.getrlimit(resource.RLIMIT_FSIZE)[0]) != resource.RLIM_INFINITY:
+        hint = "Raise that limit (`ulimit -f unlimited`; LimitFSIZE= of a service)."
+        return StorageFailed(f"This process may write no file larger than {format_bytes(most)}: {path}.", hint=hint)
     if code == errno.EFBIG:
         hint = "Use a file system without that limit: ext4, XFS, APFS, exFAT."
         return StorageFailed(f"The file system that holds {path} takes no file that large (FAT: 4 GB).", hint=hint)
     if code == errno.ENAMETOOLONG:
         return StorageFailed(f"The file system that holds {path.parent} takes no name that long: {path.name}.")
     return StorageFailed(f"The disk refused {path}: {why}.")
+
+
+def too_many_files(subject: str) -> TooManyFiles:
+    """Return the error of a file or a connection that is one too many; `subject` says which cannot be opened."""
+    return TooManyFiles(f"{subject}: too many files are open already; this process may open {open_files_limit()}.")
 
 
 def _full(path: Path) -> DiskFull:

@@ -24,6 +24,7 @@ from flowhub_jobs.errors import (
     WrongRange,
 )
 from flowhub_jobs.net.content_range import ImpossibleRange, coding_of, content_range
+from flowhub_jobs.net.redirect_cookies import RedirectCookies
 from flowhub_jobs.net.token_choice import token_for
 from flowhub_jobs.net.urls import (
     HUB,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # httpx takes long to import: only a request pays for it
 READ_S = 20.0  # without a byte
 REDIRECTS_MAX = 5
 SHOWN_MAX = 64 * 1024  # of the page that comes with an error
+NOTHING_CODED = "identity;q=1, *;q=0"  # for a server that compresses although `identity` alone was asked for
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Range = tuple[int, int]
@@ -83,17 +85,40 @@ def get(
     check_address(url, pinned=pinned)
     url = at_endpoint(url, endpoint)
     check_address(url, pinned=pinned)
-    with _bounded(total_s, url) as watch, _client(connect_s, byte_range, headers) as client:
-        redirects: list[dict[str, str]] = []
-        for _ in range(REDIRECTS_MAX + 1):
-            token = token_for(url, tokens)
-            own = {"Authorization": f"Bearer {token}"} if token else {}
-            with _answered(client, url, own, watch) as response:
-                if not response.has_redirect_location:
-                    body = _body(response, url, max_bytes, byte_range)
-                    return Document(response.status_code, dict(response.headers), body, url, tuple(redirects))
-                redirects.append(dict(response.headers))
-                url = _next_hop(url, location_of(response.headers.raw))
+    with _bounded(total_s, url) as watch:
+        try:
+            with _client(connect_s, byte_range, headers) as client:
+                return _follow(client, url, watch, max_bytes, byte_range, tokens)
+        except WrongContent as error:
+            if not error.about_coding:
+                raise
+            with _client(connect_s, byte_range, {**headers, "Accept-Encoding": NOTHING_CODED}) as client:
+                return _follow(client, url, watch, max_bytes, byte_range, tokens)
+
+
+def _follow(
+    client: "httpx.Client",
+    url: str,
+    watch: "_Watch",
+    max_bytes: int,
+    byte_range: Range | None,
+    tokens: Mapping[str, str],
+) -> Document:
+    """Return the response at the end of the redirects."""
+    redirects: list[dict[str, str]] = []
+    cookies = RedirectCookies()
+    for _ in range(REDIRECTS_MAX + 1):
+        token = token_for(url, tokens)
+        cookie = cookies.header_for(url)
+        own = {"Authorization": f"Bearer {token}"} if token else {}
+        own |= {"Cookie": cookie} if cookie else {}
+        with _answered(client, url, own, watch) as response:
+            if not response.has_redirect_location:
+                body = _body(response, url, max_bytes, byte_range)
+                return Document(response.status_code, dict(response.headers), body, url, tuple(redirects))
+            redirects.append(dict(response.headers))
+            cookies.take(url, response.headers.raw)
+            url = _next_hop(url, location_of(response.headers.raw))
     raise RedirectRefused(
         f"{host_of(url)} redirects without end: more than {REDIRECTS_MAX} redirects.", host=host_of(url)
     )
@@ -244,18 +269,29 @@ def unpacker(encoding: str, host: str) -> Unpack:
     coding = coding_of(encoding)
     if coding is None:
         return lambda chunk, most: chunk[:most]
-    if coding not in ("gzip", "x-gzip"):
-        raise WrongContent(f"{host} answers in {coding[:20]!r}, which was not asked for.", host=host)
-    gzip, begun = zlib.decompressobj(wbits=31), False
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        error = WrongContent(f"{host} answers in {coding[:20]!r}, which was not asked for.", host=host)
+        error.about_coding = True
+        raise error
+    stream: zlib._Decompress | None = None
 
     def unpack(chunk: bytes, most: int) -> bytes:
-        nonlocal begun
-        if not chunk and begun and not gzip.eof:
-            raise ConnectionLost(f"{host} ended its answer too early.", host=host)
-        begun = True
+        nonlocal stream
+        if not chunk:
+            if stream is not None and not stream.eof:
+                raise ConnectionLost(f"{host} ended its answer too early.", host=host)
+            return b""
+        stream = stream or zlib.decompressobj(wbits=_wbits(coding, chunk[0]))
         try:
-            return gzip.decompress(chunk, most)
+            return stream.decompress(chunk, most)
         except zlib.error as error:
             raise WrongContent(f"{host} sends what cannot be unpacked: {error}.", host=host) from error
 
     return unpack
+
+
+def _wbits(coding: str, first: int) -> int:
+    """Return the format for zlib: deflate is zlib's own, and with some servers raw (RFC 9110, section 8.4.1.2)."""
+    if coding != "deflate":
+        return 31
+    return 15 if first & 0x0F == 8 else -15

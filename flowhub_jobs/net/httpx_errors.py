@@ -3,6 +3,7 @@
 It also loads the trusted certificates, whose errors come from the system as well.
 """
 
+import errno
 import functools
 import logging
 import os
@@ -26,6 +27,7 @@ from flowhub_jobs.errors import (
     TlsUntrusted,
     TrustUnreadable,
 )
+from flowhub_jobs.fs.disk_errors import too_many_files
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.proxies import Proxy
 from flowhub_jobs.net.urls import host_of, scrub
@@ -150,12 +152,23 @@ def _plain(error: Exception) -> str:
 
 
 def _unreached(host: str, error: Exception, *, subject: str = "") -> FlowhubError:
+    if _is_one_too_many(error):
+        return too_many_files(f"No connection to {host} can be opened")
     tls, subject = _tls_error(error), subject or host
     if isinstance(tls, ssl.SSLCertVerificationError):
         return untrusted(host, tls, subject=subject)
     if tls is not None:
         return ConnectionLost(f"{subject} does not speak TLS as it should: {tls.reason or tls}.", host=host)
     return NetworkDown(f"{subject} cannot be reached: {_plain(error) or 'no answer'}.", host=host)
+
+
+def _is_one_too_many(error: BaseException | None) -> bool:
+    """Return whether a socket could not be made because this process has too many files open."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _tls_error(error: Exception) -> ssl.SSLError | None:

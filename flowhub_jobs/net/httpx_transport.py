@@ -17,10 +17,33 @@ from flowhub_jobs.net.happy_eyeballs import open_connection
 from flowhub_jobs.net.httpx_errors import proxy_refused, through_proxy, trust
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.proxies import Proxy, proxy_for
+from flowhub_jobs.net.response_framing import ResponseFraming
 from flowhub_jobs.net.socks import check_installed, open_through
 
 Backend = Callable[[Proxy | None], httpcore.NetworkBackend]  # made for a SOCKS proxy, or for direct connections
 Route = tuple[str, str, int]  # scheme, host, port
+
+
+class TolerantStream(SyncStream):
+    """httpcore's own stream, whose responses h11 can read (`response_framing`)."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._framing = ResponseFraming()
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._framing.begin()
+        super().write(buffer, timeout)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        receive = super().read
+        return self._framing.read(lambda: receive(max_bytes, timeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        stream = super().start_tls(ssl_context, server_hostname, timeout)
+        return TolerantStream(stream._sock) if type(stream) is SyncStream else stream  # the other is of TLS in TLS
 
 
 class TcpBackend(httpcore.NetworkBackend):
@@ -38,7 +61,7 @@ class TcpBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         try:
-            return SyncStream(open_socket(self._socks, host, port, timeout))
+            return TolerantStream(open_socket(self._socks, host, port, timeout))
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(error) from error
         except OSError as error:

@@ -66,6 +66,7 @@ def status_error(
     error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
     if isinstance(error, SourceError):
         about_a_4xx = 400 <= status < 500 and status not in _NEVER_ABOUT_RANGE
+        error.about_coding = status == 406
         error.about_range = status in (304, 501) or (about_a_4xx and not isinstance(error, AddressExpired))
     return error
 

@@ -1,6 +1,9 @@
 """Converts an unexpected exception into an error with a code: of the database, the system, or a fault of flowhub."""
 
+import errno
+
 from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, InternalError, UsageInvalid
+from flowhub_jobs.fs.disk_errors import too_many_files
 from flowhub_jobs.net.urls import driver_words, scrub
 
 
@@ -12,6 +15,8 @@ def as_flowhub_error(error: Exception) -> FlowhubError:
         return DatabaseUnusable(f"The database does not answer: {driver_words(error)}.")
     if isinstance(error, UnicodeEncodeError):  # a typed name that no table can hold
         return UsageInvalid(f"{error.object[:200]!r} is not UTF-8 text.", hint="Write the name in UTF-8.")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return too_many_files(f"{scrub(str(error.filename or 'A file'))} cannot be opened")
     if isinstance(error, OSError):
         return FlowhubError(f"{scrub(str(error.filename or 'The system'))}: {error.strerror or error}.")
     hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."

@@ -96,6 +96,8 @@ class Committer(threading.Thread):
         """
         sync_all(snapshot.parts)
         self._cancel.check_owner()
+        for part in snapshot.parts:
+            part.check_named()
         with disk_errors(self._transfer.folder):
             if snapshot.record is not None:
                 self._journal.rewrite(snapshot.record)

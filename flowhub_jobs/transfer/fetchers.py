@@ -13,6 +13,7 @@ from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import as_passing, choose_other_form
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.http.decoding import ACCEPTED
 from flowhub_jobs.transfer.http.response_headers import read_answer
 from flowhub_jobs.transfer.open_parts import open_part, wait_to_open
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task
@@ -157,6 +158,7 @@ class FetcherPool:
             task.source.url,
             range_header,
             redirected_to=task.location,
+            accept_encoding=ACCEPTED[task.codings],
             if_range=if_range,
             pinned=state.pinned,
             size=size,

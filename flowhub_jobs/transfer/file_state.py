@@ -84,6 +84,7 @@ class SourceState:
     no_ranges: bool = False  # it sends the whole file only: one connection, from the first byte
     no_validator: bool = False  # nothing shows that two responses are of one version: all in one response
     form: RangeForm = RangeForm.BOUNDED  # the form of the next Range header
+    codings: int = 0  # which of decoding.ACCEPTED the next request sends
     form_faults: int = 0  # faults in a row that were about ranges
     ignores_if_range: bool = False  # If-Range is not sent; the response's validator is compared instead
     size_from_close: bool = False  # only the end of a response has shown the size
@@ -220,6 +221,7 @@ class RangeTask:
     claimed_to: int = field(init=False)
     started_at: float = field(default_factory=time.monotonic)
     form: RangeForm = RangeForm.BOUNDED  # of the request
+    codings: int = 0  # of the request
     conditional: bool = False  # the request had If-Range
     requested_end: int = -1  # of the range in the request
     total_stated: bool = False  # the response stated the size of the file
@@ -250,6 +252,7 @@ class RangeTask:
         """Return the Range and If-Range headers of the task's request, and record what is requested."""
         state = self.state
         self.form, self.location, self.requested_end = self.source.form, self.source.location, self.end
+        self.codings = self.source.codings
         header = range_header(self.form, self.start, self.end, state.size)
         condition = state.if_range_at(self.source) if header else None
         self.conditional = condition is not None

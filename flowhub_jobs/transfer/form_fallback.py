@@ -6,6 +6,7 @@ tried.
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
 from flowhub_jobs.transfer.file_state import RangeTask, SourceState
+from flowhub_jobs.transfer.http.decoding import ACCEPTED
 from flowhub_jobs.transfer.range_forms import RangeForm, forms_of
 
 WITHOUT_RANGE_AFTER = 3  # tries without a byte
@@ -28,6 +29,8 @@ def choose_other_form(task: RangeTask, error: FlowhubError) -> bool:
         return False
     if task.form is not source.form or (task.conditional and source.ignores_if_range):
         return True  # another connection has changed the form already
+    if isinstance(error, SourceError) and error.about_coding and _choose_other_codings(task):
+        return True
     if task.encoded:
         return False  # no other form brought anything
     if _may_be_decoded(task, error):
@@ -47,6 +50,14 @@ def choose_other_form(task: RangeTask, error: FlowhubError) -> bool:
         at = forms.index(source.form) if source.form in forms else 0
         source.form = forms[(at + 1) % len(forms)]
     return source.form_faults < len(forms)
+
+
+def _choose_other_codings(task: RangeTask) -> bool:
+    """Send the next Accept-Encoding with the file's next request; return whether there is one."""
+    source = task.source
+    if task.codings == source.codings:
+        source.codings = min(source.codings + 1, len(ACCEPTED) - 1)
+    return task.codings != source.codings
 
 
 def try_once_without_range(task: RangeTask, error: FlowhubError, faults: int) -> None:

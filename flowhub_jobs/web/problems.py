@@ -25,6 +25,7 @@ _BY_CODE = {
     "body_too_large": 413,
     "database_replaced": 503,
     "store_offline": 503,
+    "partial_removed": 503,
     "too_many_files": 503,
     "out_of_memory": 503,
     "timeout": 504,

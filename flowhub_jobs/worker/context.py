@@ -8,14 +8,14 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors import FlowhubError, TooManyFiles
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.refused_mirrors import RefusedMirrors
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.net.urls import driver_words
-from flowhub_jobs.system import allow_open_files
+from flowhub_jobs.system import allow_open_files, open_files_limit
 from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
@@ -32,6 +32,8 @@ from flowhub_jobs.worker.transfer_options import transfer_options
 from flowhub_jobs.worker.wait_log import WaitLog
 
 log = logging.getLogger("flowhub.worker")
+
+OPEN_FILES_MIN = 40  # of a worker with one job of one file, over two connections
 
 
 @dataclass(slots=True)
@@ -54,6 +56,8 @@ class Run:
 class WorkerContext:
     def __init__(self, home: Home, slots: int) -> None:
         allow_open_files()
+        if (limit := open_files_limit()) < OPEN_FILES_MIN:
+            raise TooManyFiles(f"This process may open only {limit} files; a worker needs {OPEN_FILES_MIN}.")
         self.home, self.slots = home, slots
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
         self.registry, self.any_node = home.registry, AnyNodeJobs(home)

@@ -13,9 +13,11 @@ from flowhub_jobs.errors import (
     FlowhubError,
     InternalError,
     OutOfMemory,
+    PartialRemoved,
     ServerBusy,
     SourceError,
     StoreOffline,
+    TooManyFiles,
 )
 from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.net.urls import driver_words, scrub
@@ -28,6 +30,7 @@ log = logging.getLogger("flowhub.job")
 
 DATABASE_BUSY_S = 10.0
 MEMORY_TIGHT_S = 60.0
+FILES_TIGHT_S = 10.0  # other jobs close theirs
 
 
 _HANDED_BACK = {
@@ -132,6 +135,12 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
     return context.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
 
 
+def _is_partial_alone(context: WorkerContext, error: StoreOffline) -> bool:
+    """Return whether a file that is missing was removed, and the store itself is where it was."""
+    missing = isinstance(error.__cause__, FileNotFoundError)
+    return missing and not context.home.store_is_away()
+
+
 def to_flowhub_error(context: WorkerContext, job: int, error: Exception) -> FlowhubError | RetryLater:
     """Return the exception of a run as a FlowhubError: those of the disk and the database pass, any other is a bug."""
     if isinstance(error, OSError):
@@ -140,6 +149,12 @@ def to_flowhub_error(context: WorkerContext, job: int, error: Exception) -> Flow
         error = OutOfMemory("This machine has no memory left for the job.")
     if isinstance(error, OutOfMemory):
         return RetryLater(MEMORY_TIGHT_S, error)
+    if isinstance(error, TooManyFiles):
+        return RetryLater(FILES_TIGHT_S, error)
+    if isinstance(error, StoreOffline) and _is_partial_alone(context, error):
+        error = PartialRemoved("The unfinished download was removed from the store by another program.")
+    if isinstance(error, PartialRemoved):
+        return RetryLater(0.0, error)
     if isinstance(error, FlowhubError | RetryLater):
         return error
     if isinstance(error, OperationalError) or is_outage(error):

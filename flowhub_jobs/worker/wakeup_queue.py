@@ -17,8 +17,10 @@ from huey import SqliteHuey
 from huey.registry import Message
 from huey.serializer import Serializer
 
-from flowhub_jobs.errors import DatabaseUnusable
+from flowhub_jobs.errors import DatabaseUnusable, FlowhubError
 from flowhub_jobs.fs.atomic_write import make_private
+from flowhub_jobs.fs.disk_errors import too_many_files
+from flowhub_jobs.system import can_open_files
 
 log = logging.getLogger("flowhub.queue")
 
@@ -63,10 +65,12 @@ class WakeupQueue:
         self._task = huey.task(name="bell")(bell)
         return huey
 
-    def _unusable(self, error: sqlite3.OperationalError) -> DatabaseUnusable | sqlite3.OperationalError:
+    def _unusable(self, error: sqlite3.OperationalError) -> FlowhubError | sqlite3.OperationalError:
         """Return the error for a file that SQLite cannot open; other errors (locked, full) come back as they are."""
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
             return error
+        if not can_open_files():
+            return too_many_files(f"The queue {self._path} cannot be opened")
         why = "it is a folder" if self._path.is_dir() else str(error)
         hint = f"Remove {self._path.name}, or make it writable; flowhub creates it again, and no job is lost."
         return DatabaseUnusable(f"The queue {self._path} cannot be opened: {why}.", hint=hint)

@@ -1,6 +1,7 @@
 """Real disks that fill up, cannot be written, go away: the job is parked, and goes on by itself. And broken ones."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,30 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
         listed = {model.name: model.installed_at for model in shop.session.installed.models()}
         assert set(listed) == {"old.gguf", "m.gguf"}
         assert all(listed.values())
+
+
+def codes_of(shop: App, job: int) -> list[str | None]:
+    return [event.code for event in shop.home.queries.events(job)]
+
+
+@pytest.mark.parametrize("removed", [".partial", "the store"])
+def test_a_partial_that_another_program_removes_in_mid_transfer_is_noticed_and_starts_over(
+    home: Path, origin: Origin, nursery: ForkServer, removed: str
+) -> None:
+    """The look for an absent disk is far off: this is none. The rest comes only when it was noticed."""
+    wares, hold, rest = InstallCase(origin, "new-file"), Hold(after=100_000), Hold(after=200_000)
+    with app_of(home, wares.entry()) as shop:
+        origin.break_with(hold.once(), rest.once(), path=wares.path("m.gguf"))
+        job = shop.enqueue("m")
+        nursery.worker(shop, FLOWHUB_LOOK_AGAIN_S="3600")
+        shop.until(lambda: kept_in(shop.partial("m")) == 100_000, "a third of it")
+        shutil.rmtree(shop.store / ".partial" if removed == ".partial" else shop.store)
+        hold.event.set()
+        shop.until(lambda: "partial_removed" in codes_of(shop, job), "that it was noticed")
+        rest.event.set()
+        assert shop.until_ended(job).state is State.COMPLETED
+        assert wares.there(shop) == dict(wares.contents)
+        assert "store_offline" not in codes_of(shop, job)
 
 
 def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> list[str]:

@@ -15,6 +15,7 @@ from support.faults import (
     NamedCoding,
     NoLength,
     Status,
+    UnlessAccepted,
     WeakEtag,
 )
 from support.models import gguf_pattern
@@ -174,6 +175,25 @@ def test_what_cannot_be_decoded_is_given_up_after_ten_tries(origin, way, coding)
     says = f"answered in {coding} though plain bytes were asked for"
     way.fails(sought(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
     assert len(origin.requests()) == 10
+
+
+ONLY_PLAIN = "identity;q=1, *;q=0"
+OTHER_CODINGS = {
+    "brotli unless all codings are excluded": UnlessAccepted(ONLY_PLAIN, Gzip("br")),
+    "zstd unless all codings are excluded": UnlessAccepted(ONLY_PLAIN, Gzip("zstd")),
+    "406 to what excludes nothing": UnlessAccepted(ONLY_PLAIN, Status(406)),
+    "406 unless a coding is accepted": UnlessAccepted("gzip, deflate", Status(406)),
+}
+
+
+@pytest.mark.parametrize("fault", OTHER_CODINGS.values(), ids=OTHER_CODINGS)
+def test_a_source_that_sends_no_plain_bytes_is_asked_with_other_codings(origin, way, pin, fault):
+    way.arrives(sought(origin, pin, fault), MODEL)
+
+
+def test_a_source_that_sends_gzip_to_those_who_accept_it_is_decoded(origin, tmp_path):
+    way_out = [Gzip(level=9), UnlessAccepted("gzip, deflate", Status(406))]
+    assert run(sought(origin, True, *way_out), tmp_path).content() == MODEL.read()
 
 
 def test_the_body_of_what_cannot_be_decoded_is_not_read(origin, tmp_path):

@@ -27,6 +27,7 @@ TOLERATED = {
     "HTTP/2 in words": WrittenHead(status=b"HTTP/2 206"),
     "SHOUTcast's own status line": WrittenHead(status=b"ICY 206 OK"),
     "a NUL in the reason": WrittenHead(status=b"HTTP/1.1 206 O\0K"),
+    "empty lines before it": WrittenHead(status=b"\r\n\r\nHTTP/1.1 206 OK"),
 }
 
 

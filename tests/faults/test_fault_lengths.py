@@ -14,11 +14,12 @@ from support.faults import (
     NoTotal,
     Refuses,
     Reset,
+    WrittenChunks,
 )
 from support.range_faults import is_ranged
 from support.run_fetch import one_file, pinned, run, unpinned
 
-from flowhub_jobs.errors import SizeMismatch, WrongRange
+from flowhub_jobs.errors import AnswerMalformed, SizeMismatch, WrongRange
 from flowhub_jobs.values.artifacts import ArtifactFile
 
 LENGTHLESS = {
@@ -39,6 +40,30 @@ def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_th
     cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
     way.arrives(sought(origin, True, *cut), MODEL)
     assert origin.requests()[-1].range is None, "what answers a range without saying how much it is, is not taken"
+
+
+FRAMED = {
+    "sizes that end with a bare LF": WrittenChunks(size_end=b"\n"),
+    "bare LFs everywhere": WrittenChunks(size_end=b"\n", data_end=b"\n", last=b"0\n\n"),
+    "spaces after a size": WrittenChunks(size_end=b"  \r\n"),
+    "an extension": WrittenChunks(size_end=b'; name="a;b"\r\n'),
+    "trailers": WrittenChunks(last=b'0\r\nETag: "another"\r\nX-Md5: 1\r\n\r\n'),
+    "no empty line after the last, and a close": WrittenChunks(last=b"0\r\n", keep_alive=False),
+    "chunked, chunked": WrittenChunks(headers={"Transfer-Encoding": "chunked, chunked"}),
+    "identity, chunked": WrittenChunks(headers={"Transfer-Encoding": "identity, chunked"}),
+    "a length, too": WrittenChunks(headers={"Transfer-Encoding": "chunked", "Content-Length": "12"}),
+}
+
+
+@pytest.mark.parametrize("fault", FRAMED.values(), ids=FRAMED)
+def test_chunks_that_other_clients_read_are_read_at_no_cost(origin, way, pin, fault):
+    way.arrives_at_no_cost(sought(origin, pin, fault), MODEL, origin)
+
+
+def test_chunks_whose_size_is_no_number_are_given_up_after_ten_tries(origin, way):
+    broken = WrittenChunks(size_end=b"xyz\r\n")
+    way.fails(sought(origin, True, broken), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is not")
+    assert len(origin.requests()) == 10
 
 
 UNRANGED = {"chunked": [IgnoreRange(), NoLength()], "closed": [IgnoreRange(), NoLength(chunked=False)]}

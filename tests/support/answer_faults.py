@@ -70,6 +70,31 @@ class NoLength(Fault):
 
 
 @dataclass(frozen=True)
+class WrittenChunks(Fault):
+    """A body in chunks as a server of odd ways frames it: how lines end, what ends it, what its headers say."""
+
+    size_end: bytes = b"\r\n"
+    data_end: bytes = b"\r\n"
+    last: bytes = b"0\r\n\r\n"
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Transfer-Encoding": "chunked"})
+    keep_alive: bool = True
+
+    def change(self, answer: Answer) -> Answer:
+        bare = answer.with_headers(Content_Length=None)
+        return replace(bare, headers={**bare.headers, **self.headers}, keep_alive=self.keep_alive)
+
+    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        for step in steps:
+            if isinstance(step, Piece) and len(step):
+                yield Frame(b"%x" % len(step) + self.size_end)
+                yield step
+                yield Frame(self.data_end)
+            else:
+                yield step
+        yield Frame(self.last)
+
+
+@dataclass(frozen=True)
 class LyingLength(Fault):
     """Content-Length is off by `by`; the connection is closed after what there really is."""
 
@@ -106,6 +131,17 @@ class Gzip(Fault):
         compress = zlib.compress if self.coding == "deflate" else gzip.compress
         packed = compress(answer.content.read(answer.start, answer.end), self.level)
         return answer.with_body(Bytes(packed)).with_headers(Content_Encoding=self.coding)
+
+
+@dataclass(frozen=True)
+class UnlessAccepted(Fault):
+    """`other` for every request whose Accept-Encoding is not `wanted`."""
+
+    wanted: str
+    other: Fault
+
+    def answer_to(self, request: Request, answer: Answer) -> Answer:
+        return answer if request.headers.get("accept-encoding") == self.wanted else self.other.change(answer)
 
 
 @dataclass(frozen=True)

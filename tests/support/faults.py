@@ -21,7 +21,9 @@ from support.answer_faults import (
     NoLength,
     Redirect,
     Status,
+    UnlessAccepted,
     WeakEtag,
+    WrittenChunks,
 )
 from support.connection_faults import (
     CloseBeforeHeaders,
@@ -97,7 +99,9 @@ __all__ = [
     "StallAfterHeaders",
     "Status",
     "Trickle",
+    "UnlessAccepted",
     "WeakEtag",
+    "WrittenChunks",
     "WrittenHead",
     "WrittenRange",
     "WrongTotal",

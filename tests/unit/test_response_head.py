@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.transfer.http.head_repair import readable_head
+from flowhub_jobs.net.head_repair import readable_head
 
 OK = b"HTTP/1.1 206 Partial Content\r\n"
 
@@ -39,6 +39,25 @@ def test_a_head_in_order_comes_back_itself(head):
 )
 def test_a_line_is_corrected_or_dropped(line, left):
     assert readable_head(OK + line + b"\r\nB: 2\r\n\r\n") == OK + left + b"B: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        (b"Transfer-Encoding: chunked, chunked", b"Transfer-Encoding: chunked"),
+        (b"Transfer-Encoding: chunked\r\ntransfer-encoding: Chunked", b"Transfer-Encoding: chunked"),
+        (b"Transfer-Encoding: identity, chunked", b"Transfer-Encoding: chunked"),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 5", b"Content-Length: 5"),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 5", b"Transfer-Encoding: chunked"),
+        (b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: gzip, chunked"),
+        (b"Content-Length: +5", b"Content-Length: 5"),
+        (b"Content-Length: 5, 5", b"Content-Length: 5, 5"),
+        (b"Content-Length: unknown\r\nX: 1", b"X: 1"),
+        (b"Content-Length: -1\r\nX: 1", b"X: 1"),
+    ],
+)
+def test_the_end_of_a_body_is_told_in_one_way(lines, left):
+    assert readable_head(OK + lines + b"\r\n\r\n") == OK + left + b"\r\n\r\n"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,5 @@ client            sends the request for a range and follows its redirects ─►
 connections, socket_stream   httpcore's network backend; one socket, whose body flowhub reads itself
 response          a response whose body is still to come
 response_headers  parses the headers of a response
-head_repair       tolerates malformed heads · redirect_cookies: cookies of one chain of redirects
 decoding          gzip and deflate bodies
 """

@@ -9,11 +9,12 @@ from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, FlowhubError, M
 from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.httpx_transport import EnvironmentTransport
+from flowhub_jobs.net.redirect_cookies import RedirectCookies
 from flowhub_jobs.net.status_errors import Headers, status_error
 from flowhub_jobs.net.token_choice import token_for, with_withheld_token
 from flowhub_jobs.net.urls import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
 from flowhub_jobs.transfer.http.connections import HttpBackend
-from flowhub_jobs.transfer.http.redirect_cookies import RedirectCookies
+from flowhub_jobs.transfer.http.decoding import ACCEPTED
 from flowhub_jobs.transfer.http.response import RangeResponse, drop_body
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, folded, parse_hub_metadata, tells_end
 from flowhub_jobs.transfer.mirror_choice import Address
@@ -21,7 +22,7 @@ from flowhub_jobs.transfer.options import TransferOptions
 
 REDIRECTS, REDIRECTS_MAX = (300, 301, 302, 303, 307, 308), 10
 ANSWERED = (200, 203, 206)  # 203: what a proxy made of a 200 (RFC 9110, section 15.3.4)
-HEADERS = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity"}
+HEADERS = {"User-Agent": "flowhub", "Accept": "*/*"}
 
 
 class RangeClient:
@@ -51,6 +52,7 @@ class RangeClient:
         on_hub_metadata: Callable[[HubMetadata], None],
         new_connection: bool = False,
         mirror: Address | None = None,
+        accept_encoding: str = ACCEPTED[0],
     ) -> Iterator[RangeResponse]:
         """Request `url`, or `redirected_to`, where an earlier redirect led; yield the response.
 
@@ -64,6 +66,7 @@ class RangeClient:
         start = at_endpoint(url, self._options.hub_endpoint)
         optional = {"Range": range_header, "If-Range": if_range if range_header else None}
         sent = HEADERS | {name: value for name, value in optional.items() if value is not None}
+        sent["Accept-Encoding"] = accept_encoding
         cookies = RedirectCookies()
         first = redirected_to or start
         tokens = self._options.tokens if mirror is None else _tokens_of(mirror)

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from flowhub_jobs.errors import ConnectionLost, WrongContent, WrongRange
 
 DECODED = frozenset({"gzip", "x-gzip", "deflate"})
+# The values of Accept-Encoding, in the order in which they are tried. Some servers send brotli or zstd for the first,
+# which excludes nothing (RFC 9110, section 12.5.3); some answer 406 to what excludes all codings.
+ACCEPTED = ("identity", "identity;q=1, *;q=0", "gzip, deflate")
 READ = 64 * 1024  # coded bytes
 RATIO_MAX, RATIO_FROM = 100, 64 << 20  # text shrinks 3 to 20 times, zeros 1000 times; below that size it does no harm
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # wbits

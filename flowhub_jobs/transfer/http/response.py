@@ -93,7 +93,6 @@ def _http_stream(response: httpx.Response, headers: Headers) -> HttpStream | Non
         return None
     length = body_length(headers)
     if length is None:
-        stream.leave_body_to_httpcore()
         return None
     stream.begin_body(length, keepable=stays_open(response.http_version, headers))
     return stream

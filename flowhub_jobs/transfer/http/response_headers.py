@@ -119,7 +119,7 @@ def _check_decodable(coding: str, status: int, headers: Headers, host: str, *, r
     if coding in DECODED and _is_plain_whole(status, headers, ranged=ranged):
         return
     error = WrongRange(f"{host} answered in {coding} though plain bytes were asked for.", host=host)
-    error.coded = coding in DECODED
+    error.coded, error.about_coding = coding in DECODED, coding not in DECODED
     raise error
 
 

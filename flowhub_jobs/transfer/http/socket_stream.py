@@ -7,7 +7,6 @@ request.
 """
 
 import contextlib
-import re
 import select
 import socket
 import ssl
@@ -18,13 +17,11 @@ from typing import Any, NamedTuple, Protocol
 
 import httpcore
 
+from flowhub_jobs.net.response_framing import ResponseFraming
 from flowhub_jobs.system import read_tick
-from flowhub_jobs.transfer.http.head_repair import readable_head
 
 TICK_S = 0.1  # how long one read of the socket waits; deadlines are checked between two reads
 HEAD_READ = 16 * 1024
-HEAD_MAX = 100 * 1024  # httpcore refuses a longer one (MAX_INCOMPLETE_EVENT_SIZE)
-_HEAD_END = re.compile(rb"\n\r?\n")
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
 
 
@@ -64,9 +61,8 @@ class HttpStream(httpcore.NetworkStream):
         self._owner, self.endpoint = owner, endpoint
         self.reused = False  # kept from an earlier request
         self.tunnel = False  # a proxy connects it to another host
-        self._request_sent = self._in_head = self._keepable = self._limited = False
-        self._malformed = False  # a head had malformed lines
-        self._ahead = b""  # bytes that came after a head
+        self._request_sent = self._keepable = self._limited = False
+        self._framing = ResponseFraming()
         self.left = -1  # bytes of the body that are still to come; -1: httpcore reads
         self._set_socket(sock)
 
@@ -84,17 +80,15 @@ class HttpStream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with httpcore_errors(httpcore.WriteTimeout, httpcore.WriteError):
-            self._request_sent = self._in_head = True
+            self._request_sent = True
+            self._framing.begin()
             self.left = -1
             self._sock.sendall(buffer)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with httpcore_errors(httpcore.ReadTimeout, httpcore.ReadError):
-            return self._read_head(timeout) if self._in_head else self._next(max_bytes, timeout)
-
-    def _next(self, count: int, timeout: float | None) -> bytes:
-        data, self._ahead = self._ahead or self._receive(count, timeout), b""
-        return data
+            count = HEAD_READ if self._framing.in_head else max_bytes
+            return self._framing.read(lambda: self._receive(count, timeout))
 
     def _receive(self, count: int, timeout: float | None) -> bytes:
         until = None if timeout is None else time.monotonic() + timeout
@@ -107,27 +101,6 @@ class HttpStream(httpcore.NetworkStream):
             except _NOTHING_YET:
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError("no byte came in time") from None
-
-    def _read_head(self, timeout: float | None) -> bytes:
-        """Return a complete head as h11 can read it; the rest waits for `fill`, or for the next `read`.
-
-        A head that is cut short, or too long, is returned unchanged: h11 refuses it.
-        """
-        head, end = bytearray(), None
-        while end is None and len(head) <= HEAD_MAX:
-            data = self._next(HEAD_READ, timeout)
-            if not data:
-                return bytes(head)
-            begin = max(0, len(head) - 3)  # the empty line may be cut in two
-            head += data
-            end = _HEAD_END.search(head, begin)
-        if end is None:
-            return bytes(head)
-        self._ahead = bytes(head[end.end() :])
-        whole = bytes(head[: end.end()])
-        readable = readable_head(whole)
-        self._malformed = self._malformed or readable is not whole
-        return readable
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -176,9 +149,9 @@ class HttpStream(httpcore.NetworkStream):
         return {"socket": self._sock}.get(info)
 
     def close(self) -> None:
-        whole = self.left == 0 and not self._ahead
+        whole = self.left == 0 and not self._framing.ahead
         # A server that writes one line of a head wrongly may get the length wrong, too: no request may follow.
-        if whole and self._keepable and not self.tunnel and not self._malformed:
+        if whole and self._keepable and not self.tunnel and not self._framing.malformed:
             self._owner.keep(self)
         else:
             self.discard()
@@ -195,10 +168,6 @@ class HttpStream(httpcore.NetworkStream):
     def begin_body(self, length: int, *, keepable: bool) -> None:
         """Read a body of `length` bytes by `fill` from now on."""
         self.left, self._keepable = length, keepable
-
-    def leave_body_to_httpcore(self) -> None:
-        """Let httpcore read a body of unknown length: it knows how the body ends."""
-        self._in_head = False
 
     def limit_read_ahead(self, size: int | None) -> None:
         """Let at most about `size` bytes wait unread in the system: a rate limit would be late by those bytes.
@@ -217,13 +186,14 @@ class HttpStream(httpcore.NetworkStream):
         Raises TimeoutError if no byte comes for `timeout` seconds, OSError if the connection drops.
         """
         view = view[: self.left]
-        count = self._from_ahead(view) if self._ahead else self._from_socket(view, timeout)
+        count = self._from_ahead(view) if self._framing.ahead else self._from_socket(view, timeout)
         self.left -= count
         return count
 
     def _from_ahead(self, view: memoryview) -> int:
-        count = min(len(view), len(self._ahead))
-        view[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+        ahead = self._framing.ahead
+        count = min(len(view), len(ahead))
+        view[:count], self._framing.ahead = ahead[:count], ahead[count:]
         return count
 
     def _from_socket(self, view: memoryview, timeout: float) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flowhub_jobs.errors import StorageFailed
+from flowhub_jobs.errors import PartialRemoved, StorageFailed
 from flowhub_jobs.file_systems import UNKNOWN, mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import disk_error, disk_errors, refuse_links
 from flowhub_jobs.system import direct_twin, read_once, sync_data
@@ -100,6 +100,12 @@ class PartFile:
         """Fill `buffer` from `offset`; return the count. The bytes are not read again soon (`read_once`)."""
         with disk_errors(self.path):
             return read_once(self.descriptor, buffer, offset)
+
+    def check_named(self) -> None:
+        """Raise PartialRemoved if another program removed the file: what is written to it now is lost."""
+        # The name as well: some FUSE file systems count no links.
+        if self._fd != _CLOSED and os.fstat(self._fd).st_nlink == 0 and not os.path.lexists(self.path):
+            raise PartialRemoved(f"The unfinished download {self.path} was removed by another program.")
 
     def truncate(self, size: int) -> None:
         with disk_errors(self.path):

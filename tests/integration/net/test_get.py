@@ -2,11 +2,12 @@
 
 import gzip
 import socket
+import zlib
 
 import pytest
 from lib.origin.content import Pattern
-from support.answer_faults import Gzip, NoLength, Redirect, Status
-from support.connection_faults import CloseBeforeHeaders, EarlyClose, EndlessHead, Trickle
+from support.answer_faults import CookieWall, Gzip, NoLength, Redirect, Status, UnlessAccepted, WrittenChunks
+from support.connection_faults import CloseBeforeHeaders, EarlyClose, EndlessHead, Trickle, WrittenHead
 from support.origin import Origin
 from support.range_faults import IgnoreRange, ShiftedRange
 
@@ -72,6 +73,41 @@ def test_what_cannot_be_unpacked_is_refused(origin, encoding, body):
     url = origin.serve("d.json", body, headers={"Content-Encoding": encoding})
     with pytest.raises(WrongContent):
         get.get(url, max_bytes=MOST)
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["zlib", "raw"])
+def test_deflate_is_unpacked_in_both_its_forms(origin, raw):
+    packed = zlib.compress(DATA)[2:-4] if raw else zlib.compress(DATA)
+    url = origin.serve("d.json", packed, headers={"Content-Encoding": "deflate"})
+    assert get.get(url, max_bytes=MOST).body == DATA
+
+
+def test_a_server_that_sends_brotli_is_asked_for_plain_bytes_alone(origin):
+    url = origin.serve("d.json", DATA, faults=[UnlessAccepted(get.NOTHING_CODED, Gzip("br"))])
+    assert get.get(url, max_bytes=MOST).body == DATA
+
+
+ODD = {
+    "a line without a colon": WrittenHead(lines=[b"Garbage line no colon"]),
+    "an empty line before it": WrittenHead(status=b"\r\nHTTP/1.1 200 OK"),
+    "chunks with bare LFs": WrittenChunks(size_end=b"\n", data_end=b"\n", last=b"0\n\n"),
+    "no empty line after the last chunk": WrittenChunks(last=b"0\r\n", keep_alive=False),
+}
+
+
+@pytest.mark.parametrize("fault", ODD.values(), ids=ODD)
+def test_a_document_comes_however_its_server_frames_it(origin, fault):
+    url = origin.serve("d.json", DATA, faults=[fault])
+    assert get.get(url, max_bytes=MOST).body == DATA
+
+
+def test_a_cookie_wall_is_passed_and_its_cookie_goes_to_no_other_origin(origin):
+    with Origin() as other:
+        url = origin.serve("d.json", b"", faults=[CookieWall(location=other.serve("d.json", DATA))])
+        walled = origin.serve("w.json", DATA, faults=[CookieWall()])
+        assert get.get(walled, max_bytes=MOST).body == DATA
+        assert get.get(url, max_bytes=MOST).body == DATA
+        assert "cookie" not in other.requests()[0].headers
 
 
 def test_a_packed_document_that_ends_early_is_no_document(origin):

@@ -17,6 +17,8 @@ from flowhub_jobs.values.enums import State
 
 MANY, MAY_BE_OPEN = 400, 250
 FILES = {f"model-{number:05}.safetensors": safetensors(300, number) for number in range(MANY)}
+JOBS, FEWEST = 12, 48
+PATTERN = bytes(range(256)) * 400
 LAST = f"model-{MANY - 1:05}.safetensors"
 PROGRAM = f"""
 import resource, sys
@@ -102,6 +104,29 @@ def test_a_worker_raises_its_limit_as_far_as_it_may(home, origin, entry):
         assert worker.returncode == 0
         assert shop.job(job).state is State.COMPLETED
         assert sent(origin) - before == len(FILES[LAST])
+
+
+def test_more_jobs_than_a_worker_may_open_files_for_wait_for_each_other(home, origin, tmp_path):
+    urls = [origin.serve(f"/m{number}.bin", PATTERN) for number in range(JOBS)]
+    (tmp_path / "list").write_text("\n".join(urls))
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({FEWEST}, {FEWEST}))"
+    soon = "from flowhub_jobs.worker import unfinished_attempts as one; one.FILES_TIGHT_S = 0.1"
+    few = [sys.executable, "-c", f"{limit}; {soon}; from flowhub_jobs.cli.main import main; main()"]
+    assert subprocess.run([*few, "enqueue", "--no-check", "-f", str(tmp_path / "list")]).returncode == 0
+    worker = subprocess.run([*few, "worker", "--drain", "--jobs", "8"])
+    assert worker.returncode == 0
+    assert len(list((home / "llms").glob("m*.bin"))) == JOBS
+
+
+@pytest.mark.parametrize("limit", [10, 12, 30])
+def test_a_limit_that_no_worker_can_do_with_is_named(home, limit):
+    script = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))"
+    few = [sys.executable, "-c", f"{script}; from flowhub_jobs.cli.main import main; main()"]
+    worker = subprocess.run([*few, "worker", "--drain"], capture_output=True, text=True)
+    assert worker.returncode == 1
+    assert f"may open only {limit} files" in worker.stderr or f"may open {limit}." in worker.stderr
+    assert "queue.db" not in worker.stderr
+    assert "ulimit -n" in worker.stderr
 
 
 def _limited():
