@@ -18,7 +18,7 @@ from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.space import Room
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import QueueOrder, State
-from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
+from flowhub_jobs.values.jobs import ANY_NODE, Job, JobTarget
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
@@ -132,6 +132,14 @@ class Session:
     def rescue_orphans(self) -> list[int]:
         """Take jobs back from dead workers, so that a change applies at once; return their numbers."""
         return self.home.take_back_orphans()
+
+    def for_job(self, job: Job) -> "Session":
+        """Return the session as the job's node has it: its workers, gates and hosts, which say why the job waits."""
+        if job.node == self.node:
+            return self
+        from flowhub_jobs.operations.nodes import ALL_NODES, home_of
+
+        return Session(home_of(self.home, ALL_NODES) if job.node == ANY_NODE else self.home.of_nodes((job.node,)))
 
     # Queue ---------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.job_table import progress
+from flowhub_jobs.operations.nodes import place_of
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import why_not_moving
 from flowhub_jobs.units import format_bytes, format_rate
@@ -26,7 +27,9 @@ def print_job(session: Session, job: Job) -> None:
     now = datetime.now(UTC)
     stage = f" ({job.stage})" if job.stage else ""
     output.result(output.fold(f"Job {job.id}: {job.title} {_VERBS[job.state]}{stage}.", after="  "))
-    for line in why_not_moving(session, job, now):
+    if job.node != session.node:
+        output.result(f"  It is {place_of(job.node)}.")
+    for line in why_not_moving(session.for_job(job), job, now):
         output.result(output.fold(line, "  "))
     output.result("")
     for name, value in _facts(job):

@@ -15,6 +15,7 @@ from support.origin import Origin
 from flowhub_jobs.cli import output
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import nodes, workers
+from flowhub_jobs.values.enums import State
 
 NODE_KEYS = [
     *("node", "hostname", "state", "seen_at", "workers", "slots", "store", "disk_free", "ram", "gpus", "share_url")
@@ -53,6 +54,13 @@ class Fleet:
         with writing(self.homes[name].home.engine) as tx:
             tx.execute(sa.delete(workers).where(workers.c.node == name))
             tx.execute(sa.update(nodes).where(nodes.c.node == name).values(seen_at=0))
+
+    def not_seen(self, name: str) -> None:
+        """Have the machine be seen last a minute ago, without waiting for it."""
+        with writing(self.homes[name].home.engine) as tx:
+            for table in (workers, nodes):
+                seen = table.c.seen_at - 60_000_000
+                tx.execute(sa.update(table).where(table.c.node == name).values(seen_at=seen))
 
     def worker(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         app = self.use(name)
@@ -313,3 +321,37 @@ def test_a_node_that_is_gone_is_removed_and_its_jobs_go_on(fleet, cli):
     assert cli("nodes", "remove", "b").status == 3
     assert fleet.worker("a", "--drain").wait(60) == 0
     assert cli("status", job["id"], "--json").jobs[0]["node"] == "a"
+
+
+# A machine that dies -------------------------------------------------------------------------------------------------
+
+
+def test_a_job_for_any_node_continues_on_another_when_its_machine_dies(fleet, cli, origin):
+    """The killed worker's machine is not seen for the length of a lease; then the other one takes the job."""
+    origin.limit(total_bps=16 * KIB)
+    doomed = fleet.worker("gpu-01")
+    fleet.use("gpu-01")
+    [job] = cli("enqueue", "m", "--on", "any", "--json").jobs
+    app = fleet.homes["gpu-01"]
+    app.until(lambda: app.job(job["id"]).state is State.RUNNING and origin.sent("/m.gguf") > KIB, "a transfer")
+    doomed.kill()
+    doomed.wait()
+    fleet.worker("gpu-02")
+    app.until(lambda: len(cli("nodes", "--json").page["nodes"]) == 2, "the second node")
+    assert app.job(job["id"]).node == "gpu-01"
+    origin.limit(total_bps=None)
+    fleet.not_seen("gpu-01")
+    done = app.until_ended(job["id"])
+    assert (done.state, done.node) == (State.COMPLETED, "gpu-02")
+    assert (fleet.homes["gpu-02"].store / "m.gguf").is_file()
+    assert not (app.store / "m.gguf").exists()
+
+
+def test_a_job_of_another_node_says_where_it_is_and_why_it_waits(fleet, cli):
+    fleet.registered("b")
+    fleet.gone("b")
+    fleet.use("a")
+    [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
+    screen = cli("status", job["id"]).out
+    assert "It is on b." in screen
+    assert "No worker is running" in screen

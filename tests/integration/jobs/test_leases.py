@@ -449,7 +449,10 @@ def test_a_worker_is_listed_from_its_start_to_its_end(rooms):
     rooms.owner.renew({})
     with reading(rooms.engine) as tx:
         [row] = tx.execute(sa.select(workers)).mappings()
-    assert (row["slots"], row["seen_at"] - row["started_at"]) == (3, 10_000_000)
+    assert row["slots"] == 3
+    if rooms.engine.dialect.name == "sqlite":  # PostgreSQL's clock is not turned
+        assert row["seen_at"] - row["started_at"] == 10_000_000
+    assert row["seen_at"] > row["started_at"]
     rooms.owner.unregister()
     assert rooms.queries.workers() == []
 

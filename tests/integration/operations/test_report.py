@@ -3,11 +3,14 @@
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from support.app import app_of
 from support.cli import cli_app, fail, owner, work
 from support.faults import FlipByte, Multipart, NoContentRange, Reset, ShiftedRange, Status
 from support.models import gguf, one_file_model
 
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import workers
 from flowhub_jobs.errors import ConnectionLost, DiskFull, Gated, SourceMissing
 from flowhub_jobs.jobs.history import SEEN_EVERY_US, History
 from flowhub_jobs.jobs.run_values import Progress
@@ -140,6 +143,8 @@ def test_a_worker_that_died_worked_until_it_was_last_seen_not_until_it_was_misse
     rooms.claim()
     rooms.time.turn(10)
     rooms.owner.renew({})
+    with writing(rooms.engine) as tx:  # PostgreSQL's clock, by which it says so, is not turned
+        tx.execute(sa.update(workers).values(seen_at=rooms.time.calendar_us))
     rooms.time.turn(7 * 3600)
     rooms.rescue("w-1")
     [attempt] = History(rooms.database).attempts([job], rooms.time.calendar_us)[job]
