@@ -76,6 +76,12 @@ def cap_line(session: "Session") -> str | None:
     return _sentence(use, session.now_us()) if use else None
 
 
+def cap_reached_line(session: "Session") -> str | None:
+    """Return the same once the cap is reached; None while something is left of it."""
+    use = session.controls.cap()
+    return None if use is None or use.left else f"Cap: {_sentence(use, session.now_us())}"
+
+
 def cap_lines(state: CapState, now: int) -> list[str]:
     """Return the cap and what was downloaded, in sentences."""
     first = f"Cap: {_sentence(state.use, now)}" if state.use else "No cap set."

@@ -7,15 +7,14 @@ from typing import Any
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.requests import EnqueueTerms, checked_priority
-from flowhub_jobs.jobs.schedule import Schedule
+from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.times import micros, parse_time
-from flowhub_jobs.units import parse_rate
+from flowhub_jobs.units import format_rate, parse_rate
 
 TONIGHT = Schedule.parse("23:00-07:00")  # where no schedule says otherwise
-_NOW_AS_OPEN = "--tonight: the schedule's window is open, so the job begins now."
 _NOW_AS_NIGHT = "--tonight: the night (23:00 to 07:00) has begun, so the job begins now."
 GROUP_MAX = 64
 AFTER_MAX = 1000
@@ -57,7 +56,8 @@ class OptionReader:
             raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
         if tonight:
             if self._tonight is None:
-                self.notes = [_NOW_AS_OPEN if self._session.controls.schedule() else _NOW_AS_NIGHT]
+                schedule = self._session.controls.schedule()
+                self.notes = [_now_as_open(schedule.rate_at(self._now_us)) if schedule else _NOW_AS_NIGHT]
             return self._tonight
         return micros(parse_time(at, self._now)) if at else None
 
@@ -79,6 +79,11 @@ class OptionReader:
             reports.jobs([min(missing)])  # which raises NotFound, in its words
         self._seen |= new
         return tuple(numbers)
+
+
+def _now_as_open(rate: int) -> str:
+    speed = "" if rate == UNLIMITED else f", at {format_rate(rate)} for all jobs together"
+    return f"--tonight: the schedule's window is open, so the job begins now{speed}."
 
 
 def _group(name: str | None) -> str | None:

@@ -10,9 +10,10 @@ from support.fork_server import ForkServer
 from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
 
+from flowhub_jobs.jobs.cap import CAP, Cap
 from flowhub_jobs.jobs.controls import NETWORK, SCHEDULE
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.enums import Period, Reason, State
 
 MIB = 1 << 20
 IN_FLIGHT = MIB  # what an origin still counts as sent when its connection is cut
@@ -62,6 +63,38 @@ def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, nu
         assert worker.wait() == 0
         assert shop.job(job).reason is Reason.WINDOW
         hold.event.set()
+
+
+# The cap --------------------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_stop_at_the_cap_that_they_share_and_continue_when_it_is_gone(
+    home: Path, origin: Origin, nursery: ForkServer
+) -> None:
+    """The origin sends slowly: what one worker receives before it knows of the other's bytes is little."""
+    contents = [gguf_pattern(64 * MIB, seed) for seed in range(2)]
+    urls = [origin.serve(f"/m{n}.gguf", content) for n, content in enumerate(contents)]
+    models = [
+        one_file_model(f"m{n}", url, content) for n, (url, content) in enumerate(zip(urls, contents, strict=True))
+    ]
+    origin.limit(total_bps=8 * MIB)
+    cap = 12 * MIB
+    with app_of(home, *models) as shop:
+        shop.home.controls.set(CAP, Cap(cap, Period.MONTH).as_json())
+        jobs = [shop.enqueue(f"m{number}") for number in range(2)]
+        for _ in range(2):
+            nursery.worker(shop, FLOWHUB_JOBS="1")
+        shop.until(lambda: all(shop.job(job).reason is Reason.CAP for job in jobs), "both held by the cap")
+        assert {(shop.job(job).state, shop.job(job).error) for job in jobs} == {(State.QUEUED, None)}
+        used = shop.home.controls.cap()
+        assert used is not None
+        assert cap <= used.received <= cap + 16 * MIB
+        sent = sum(origin.sent(f"/m{n}.gguf") for n in range(2))
+        assert used.received <= sent + 64 * 1024
+        origin.limit(total_bps=None)
+        shop.home.controls.set(CAP, None)
+        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
+        assert {shop.job(job).attempt for job in jobs} == {1}
 
 
 # Offline -------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
+from flowhub_jobs.operations.caps import cap_reached_line
 from flowhub_jobs.operations.enqueue import is_about_call, named_together, refuse_digest_of_model, same_kind
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.node_choice import chosen_nodes
@@ -160,12 +161,14 @@ def _order(session: Session, reader: OptionReader, line: ListLine, defaults: Map
 
 
 def hint_notes(session: Session) -> None:
-    """Print which files of a repository were chosen, and what else it offers."""
+    """Print which files of a repository were chosen, what else it offers, and that the cap is reached."""
     notes = list(dict.fromkeys(session.references.notes))
     for note in notes[:SHOWN]:
         output.hint(output.fold(note))
     if len(notes) > SHOWN:
         output.hint(f"… and {len(notes) - SHOWN} notes more.")
+    if line := cap_reached_line(session):
+        output.hint(output.fold(line))
 
 
 def queue(session: Session, requested: EnqueueList) -> list[int]:

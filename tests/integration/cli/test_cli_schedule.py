@@ -115,6 +115,12 @@ def test_a_rate_of_the_window_that_is_open_now_is_the_limit_in_force(cli, shop):
     assert cli("limit", "--json").page["rate_bps"] is None
 
 
+def test_tonight_in_an_open_window_says_its_speed(cli, shop):
+    cli("schedule", "set", window(0, 2), "--rate", "2M")
+    told = " ".join(cli("enqueue", "a", "--tonight").err.split())
+    assert "so the job begins now, at 2.0 MB/s for all jobs together." in told
+
+
 def test_more_windows_than_a_schedule_takes_are_refused(cli, shop):
     for minute in range(50):
         assert cli("schedule", "add", f"01:{minute:02}-02:{minute:02}").status == 0
