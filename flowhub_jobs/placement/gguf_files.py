@@ -75,8 +75,14 @@ def gguf_files(installed: InstalledForPlacement, program: str) -> list[GgufFiles
     return [one for one in models if not file_name(one.first).lower().startswith(_DRAFTS)] or models
 
 
+def projectors_alone(installed: InstalledForPlacement) -> list[PlacementFile]:
+    """Return the projectors of an installed model that has no other GGUF file; they were downloaded by themselves."""
+    ggufs = [file for file in installed.files if quants.is_gguf(file.path)]
+    return ggufs if all(quants.is_companion(file.path) for file in ggufs) else []
+
+
 def _content(installed: InstalledForPlacement) -> str:
-    if any(quants.is_companion(file.path) for file in installed.files):
+    if projectors_alone(installed):
         return "is a projector, which runs next to its model alone"
     kinds = {HubFormat.SAFETENSORS: "safetensors weights", HubFormat.MLX: "MLX weights"}
     return f"has {kinds[installed.format]}" if installed.format in kinds else "has none"

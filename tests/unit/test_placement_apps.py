@@ -86,9 +86,24 @@ def test_weights_that_a_program_does_not_load_are_refused(tmp_path, app, form):
     assert "GGUF" in said
 
 
-@pytest.mark.parametrize("app", GGUF_APPS)
+@pytest.mark.parametrize("app", ["ollama", "jan", "localai"])
 def test_a_projector_alone_is_refused(tmp_path, app):
     assert "projector" in refusal(tmp_path, app, {MMPROJ: gguf()}, **REPO)
+
+
+def test_a_projector_that_was_downloaded_by_itself_joins_its_model(tmp_path, weights):
+    place(tmp_path, "lm-studio", {FILE: weights}, **REPO)
+    root, _ = place(tmp_path, "lm-studio", {MMPROJ: gguf(seed=3)}, **REPO)
+    assert read_lm_studio(root) == {REPO["repository"]: [FILE, MMPROJ]}
+
+
+def test_llama_server_finds_a_projector_that_was_downloaded_by_itself(tmp_path, weights):
+    store, root = tmp_path / "store", tmp_path / "app"
+    whole = installed(store, {FILE: weights, MMPROJ: gguf(seed=3)}, name="m", **REPO)
+    for files in (whole.files[:1], whole.files[1:]):
+        plan = app_named("llama-cpp").plan(replace(whole, files=files), root)
+        carry_out(replace(plan, entries=tuple(entry for entry in plan.entries if not entry.target.exists())))
+    assert read_llama_cpp(root, REPO["repository"])["projector"].read_bytes() == gguf(seed=3)
 
 
 @pytest.mark.parametrize("app", GGUF_APPS)

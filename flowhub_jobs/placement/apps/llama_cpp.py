@@ -13,7 +13,7 @@ from pathlib import Path
 from flowhub_jobs.errors import PlacementRefused
 from flowhub_jobs.placement.app import App
 from flowhub_jobs.placement.apps import hf_cache
-from flowhub_jobs.placement.gguf_files import gguf_files
+from flowhub_jobs.placement.gguf_files import gguf_files, projectors_alone
 from flowhub_jobs.placement.values import InstalledForPlacement, Plan
 from flowhub_jobs.store.app_folders import LLAMA_CPP, UserFolders, model_folders
 from flowhub_jobs.values.enums import RepoKind
@@ -29,7 +29,7 @@ def default_root(environ: Mapping[str, str], home: Path) -> Path:
 
 def plan(installed: InstalledForPlacement, root: Path) -> Plan:
     """Return the plan. Raises PlacementRefused for what is not GGUF, or not from a repository of the Hub."""
-    model = gguf_files(installed, PROGRAM)[0]
+    quant = None if projectors_alone(installed) else gguf_files(installed, PROGRAM)[0].quant
     if installed.kind is not RepoKind.MODEL or not installed.commit or not installed.repository:
         raise PlacementRefused(
             f"{PROGRAM}'s cache has models of the Hub alone, and the commit of {installed.name} there is not known.",
@@ -41,7 +41,7 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
             hint="Place it with `--in dir:FOLDER`, and start `llama-server --models-dir FOLDER`.",
         )
     named = replace(installed, revision="main") if installed.revision == installed.commit else installed
-    typed = f"{installed.repository}:{model.quant}" if model.quant else installed.repository
+    typed = f"{installed.repository}:{quant}" if quant else installed.repository
     return replace(hf_cache.plan_hf_cache(named, root), notes=(f"Run it with `llama-server -hf {typed}`.",))
 
 

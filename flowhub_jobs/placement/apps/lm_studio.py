@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowhub_jobs.errors import PlacementRefused
 from flowhub_jobs.placement.app import App
-from flowhub_jobs.placement.gguf_files import file_name, gguf_files
+from flowhub_jobs.placement.gguf_files import file_name, gguf_files, projectors_alone
 from flowhub_jobs.placement.values import InstalledForPlacement, Plan, PlannedLink
 from flowhub_jobs.store.app_folders import LM_STUDIO, UserFolders, model_folder
 from flowhub_jobs.values.enums import HubFormat
@@ -26,8 +26,9 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
     top = root / installed.owner / installed.short_name
     if installed.format is HubFormat.MLX:
         return _mlx(installed, top)
-    models = gguf_files(installed, PROGRAM)
-    files = dict.fromkeys(file for model in models for file in model.all)
+    files = projectors_alone(installed)  # each finds its model by their folder
+    if not files:
+        files = list(dict.fromkeys(file for model in gguf_files(installed, PROGRAM) for file in model.all))
     links = [PlannedLink(file.source, top / file_name(file)) for file in files]
     if len({link.target for link in links}) < len(links):
         raise PlacementRefused(
