@@ -6,12 +6,15 @@ from pathlib import Path
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.home import Home
+from flowhub_jobs.operations.hub_commit import learn_commit
 from flowhub_jobs.operations.library.placed import placement_rows
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.placement.rows import PlacementRow
+
+_OF_THE_HUB = ("hf-cache", "llama-cpp")  # their layouts name a commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ def place_model(session: Session, name: str, program: str, *, copy: bool = False
     Raises NotFound, StoreOffline, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk.
     """
     session.installed.require_store_of(name)
+    if program in _OF_THE_HUB:
+        learn_commit(session.home, name)
     placed = session.home.placements.place(name, program, copy=copy)
     return PlaceResult(_shown(session.home, placed.row), placed.new, placed.notes)
 

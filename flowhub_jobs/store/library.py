@@ -1,6 +1,7 @@
 """Library: the index of installed models, with the queries and updates that need SQLAlchemy."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,16 @@ class Library(LibraryReader):
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with writing(self._engine) as tx:
             tx.execute(sa.delete(artifacts).where(mine))
+
+    def record_commit(self, name: str, commit: str) -> None:
+        """Record the Hub's commit of all files of an installed artifact."""
+        artifact = self.artifact(name)
+        if artifact is None:
+            return
+        known = replace(artifact, files=tuple(replace(file, commit=commit) for file in artifact.files))
+        same = sa.and_(artifacts.c.name_key == same_name_key(name), artifacts.c.artifact_key == artifact.key)
+        with writing(self._engine) as tx:
+            tx.execute(sa.update(artifacts).where(self._here(), same).values(artifact=known.as_dict()))
 
     def pin(self, claim: str, now: int) -> None:
         """Keep a model, and its next versions, from `prune --to-fit`. Again, it changes nothing."""

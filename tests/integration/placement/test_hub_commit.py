@@ -52,12 +52,31 @@ def test_its_identity_and_its_address_stay_those_of_the_catalog(cli, shop):
     assert (job["state"], job["id"]) == ("completed", 1)
 
 
-def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, shop, hub, tmp_path, monkeypatch):
-    """As of a mirror, or of a model that was linked from another program."""
+@pytest.fixture
+def adopted(cli, shop, tmp_path):
+    """A model that was linked from another program: its commit is unknown, as is that of one from a mirror."""
     other = tmp_path / "person" / ".cache" / "llama.cpp" / FILE
     other.parent.mkdir(parents=True)
     other.write_bytes(A)
     assert cli("adopt", other.parent, "-y").status == 0
+
+
+def test_the_hub_is_asked_for_a_commit_that_is_not_known(cli, shop, hub, adopted, tmp_path):
+    assert cli("place", "a", "--in", "llama-cpp").status == 0
+    assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
+    asked = len(hub.front.requests())
+    assert cli("unplace", "a").status == 0
+    assert cli("place", "a", "--in", "llama-cpp").status == 0
+    assert len(hub.front.requests()) == asked
+
+
+def test_a_branch_that_has_other_bytes_now_is_not_taken_for_it(cli, shop, hub, adopted):
+    hub.add(REPO, FILE, gguf(4096, 9))
+    assert "the commit" in cli("place", "a", "--in", "llama-cpp").err
+
+
+def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, shop, adopted, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     said = cli("place", "a", "--in", "llama-cpp")
     assert said.status == 1
     assert "the commit" in said.err
