@@ -8,6 +8,7 @@ from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.operations.job_numbers import job_numbers
+from flowhub_jobs.operations.nodes import home_of
 from flowhub_jobs.operations.outcomes import Outcome, Thing, error_of
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
@@ -19,8 +20,6 @@ def open_session(of_node: str | None = None) -> Iterator[Session]:
     """Yield a session on the home in force; `of_node` is what --node names, for a verb that only reads."""
     with opened(load_settings()) as home:
         if of_node is not None:
-            from flowhub_jobs.operations.nodes import home_of
-
             home = home_of(home, of_node)
         yield Session(home)
 

@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from flowhub_jobs.database.sqlite_options import BUSY_TIMEOUT_S
 from flowhub_jobs.errors import DatabaseUnusable, NameTaken, UsageInvalid
 from flowhub_jobs.fs.disk_errors import disk_errors
@@ -22,8 +24,6 @@ def database_file(url: str) -> Path:
         raise UsageInvalid(
             "The database is on a PostgreSQL server.", hint="Use `pg_dump` for a backup, and `flowhub doctor` to check."
         )
-    import sqlalchemy as sa
-
     return Path(sa.make_url(url).database or "")
 
 

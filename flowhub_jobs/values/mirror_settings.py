@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowhub_jobs.errors import AddressRefused
+from flowhub_jobs.net.urls import check_address, public_url  # few have mirrors
 
 MIRRORS_HINT = '[mirrors]\n"https://huggingface.co" = ["https://mirror.example", "origin"]'
 ORIGIN = "origin"  # where the original address stands in the order
@@ -27,8 +28,6 @@ def _places(prefix: str, places: Any) -> tuple[str, ...]:
 
 
 def _checked(prefix: str) -> str:
-    from flowhub_jobs.net.urls import check_address, public_url  # few have mirrors
-
     try:
         check_address(prefix, pinned=True)  # a mirror gives only files whose sha256 is known
     except AddressRefused as error:

@@ -5,10 +5,15 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.library import list_view
+from flowhub_jobs.cli.library import (
+    list_view,
+    nodes_view,  # with --node alone
+)
 from flowhub_jobs.cli.options import AsJson, OfNode, Quiet
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
+from flowhub_jobs.operations.library.on_nodes import models_on
 from flowhub_jobs.operations.library.usage import list_store
+from flowhub_jobs.operations.nodes import ALL_NODES, nodes_named
 from flowhub_jobs.operations.schemas.library import installed_json, installed_on_nodes_json
 
 
@@ -49,10 +54,6 @@ def list_models(
 
 def _list_of_nodes(name: str) -> None:
     """List the models of another node, or of all, as their libraries have them."""
-    from flowhub_jobs.cli.library import nodes_view  # with --node alone
-    from flowhub_jobs.operations.library.on_nodes import models_on
-    from flowhub_jobs.operations.nodes import ALL_NODES, nodes_named
-
     with open_session() as session:
         found = models_on(session.home, nodes_named(session.home, name))
     if output.chosen.json:

@@ -11,14 +11,19 @@ import typer
 from flowhub_jobs.cli import signals
 from flowhub_jobs.cli.error_output import print_error
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
+from flowhub_jobs.cli.jobs.followed_list import read_followed_list
 from flowhub_jobs.cli.options import Jobs, LimitRate
 from flowhub_jobs.cli.worker import service
 from flowhub_jobs.errors import DatabaseNewer, SettingInvalid, UsageInvalid
+from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker
 from flowhub_jobs.service.sd_notify import Notifier
 from flowhub_jobs.service.unit_files import EX_CONFIG
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.times import micros, parse_span, parse_time
 from flowhub_jobs.units import parse_rate
+from flowhub_jobs.worker.logs import set_up
+from flowhub_jobs.worker.process import PATIENCE_S
+from flowhub_jobs.worker.restart_on_new_database import run_on_current_database
 
 app = typer.Typer(cls=AnsweringGroup, invoke_without_command=True, add_completion=False, rich_markup_mode=None)
 
@@ -70,12 +75,6 @@ def _refuse_options(verb: str, *given: object) -> None:
 
 def _work(settings: Settings, drain: bool, end: int | None, patience_s: float | None) -> int:
     # Late, since `worker status` and the other verbs below do without the transfer engine and the HTTP client.
-    from flowhub_jobs.cli.jobs.followed_list import read_followed_list
-    from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker
-    from flowhub_jobs.worker.logs import set_up
-    from flowhub_jobs.worker.process import PATIENCE_S
-    from flowhub_jobs.worker.restart_on_new_database import run_on_current_database
-
     set_up(settings.log_format, sys.stderr, os.environ)
     return run_on_current_database(
         settings,

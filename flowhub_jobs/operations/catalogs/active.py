@@ -1,14 +1,13 @@
 """Loads the catalog in force: the base (shipped, or FLOWHUB_CATALOG) with the imported catalogs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flowhub_jobs.catalogs.cached_copy_paths import copy_path
+from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs, with_imported_catalogs
+from flowhub_jobs.catalogs.load import load_catalog
+from flowhub_jobs.catalogs.loaded import LoadedCatalog
 from flowhub_jobs.errors import CatalogUnreadable
 from flowhub_jobs.settings import Settings
-
-if TYPE_CHECKING:  # a search reads the signature alone, and must not wait for what loading needs
-    from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs
-    from flowhub_jobs.catalogs.loaded import LoadedCatalog
 
 _PLACES = (
     Path(__file__).parents[2] / "_shipped" / "hub_catalog.json",  # in the wheel
@@ -30,21 +29,15 @@ def catalog_in_force(settings: Settings) -> "LoadedCatalog":
 
     Raises what `load_catalog` says of the base; an imported catalog that is damaged is a warning.
     """
-    from flowhub_jobs.catalogs.imported_catalogs import with_imported_catalogs
-
     return with_imported_catalogs(base_catalog(settings), imported_catalogs(settings))
 
 
 def base_catalog(settings: Settings) -> "LoadedCatalog":
     """Return the catalog of FLOWHUB_CATALOG, or the shipped one, alone."""
-    from flowhub_jobs.catalogs.load import load_catalog
-
     return load_catalog(settings.catalog, shipped=shipped_catalog(), cache_dir=_kept(settings))
 
 
 def imported_catalogs(settings: Settings) -> "ImportedCatalogs":
-    from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs
-
     return ImportedCatalogs(_overlays(settings))
 
 
@@ -80,8 +73,6 @@ def base_file(settings: Settings) -> Path:
     if settings.catalog is None:
         return shipped_catalog()
     if is_at_url(settings):
-        from flowhub_jobs.catalogs.cached_copy_paths import copy_path
-
         return copy_path(settings.catalog, _kept(settings))
     return Path(settings.catalog).expanduser().absolute()
 

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home, opened
 from flowhub_jobs.operations.doctor.check import Check, failed_by, ok
+from flowhub_jobs.operations.doctor.database_checks import database_checks
 from flowhub_jobs.operations.doctor.home_checks import home_checks
 from flowhub_jobs.operations.doctor.network_checks import network_checks
 from flowhub_jobs.operations.doctor.program_checks import program_checks
 from flowhub_jobs.operations.doctor.settings_checks import settings_checks
+from flowhub_jobs.operations.doctor.store_checks import store_checks
+from flowhub_jobs.operations.doctor.worker_checks import worker_checks
 from flowhub_jobs.settings import load_settings
 
 
@@ -38,10 +41,6 @@ def run_checks(*, online: bool = False, environ: Mapping[str, str] | None = None
 
 def _inside(home: Home) -> Iterator[Check]:
     # Imported here: a home that does not open is told at once.
-    from flowhub_jobs.operations.doctor.database_checks import database_checks
-    from flowhub_jobs.operations.doctor.store_checks import store_checks
-    from flowhub_jobs.operations.doctor.worker_checks import worker_checks
-
     yield from database_checks(home)
     yield from store_checks(home)
     yield from worker_checks(home)

@@ -5,20 +5,20 @@ Values, for the command line and the page alike; nothing here prints.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flowhub_jobs.catalogs.resolve import no_model, parse_reference
+from flowhub_jobs.catalogs.search_reader import ListedModel
 from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
+from flowhub_jobs.operations.repositories import RepositoryDetails, repository_details
 from flowhub_jobs.operations.search.machine import read_needs
 from flowhub_jobs.operations.search.variant_fit import Variant
+from flowhub_jobs.operations.search.variants import judge, judge_listed, judge_repository
+from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel
 from flowhub_jobs.values.enums import HubFormat, Offload
-
-if TYPE_CHECKING:
-    from flowhub_jobs.catalogs.search_reader import ListedModel
-    from flowhub_jobs.operations.repositories import RepositoryDetails
-    from flowhub_jobs.operations.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,6 @@ def model_details(session: "Session", ref: str, context: int | None = None) -> M
     Raises NotFound with the nearest names, UsageInvalid.
     Of a repository: TokenMissing, TokenRefused, Gated and SourceError, too.
     """
-    from flowhub_jobs.operations.repositories import repository_details
-
     if (repo := repository_details(session.settings, ref)) is not None:
         return _of_repo(session, repo, context)
     try:
@@ -74,8 +72,6 @@ def model_details(session: "Session", ref: str, context: int | None = None) -> M
 
 
 def _of_catalog(session: "Session", ref: str, context: int | None) -> ModelDetails:
-    from flowhub_jobs.catalogs.resolve import no_model, parse_reference
-
     wanted = parse_reference(ref)
     model = session.listed_model(wanted.model)
     if model is None:
@@ -87,16 +83,12 @@ def _of_listed(
     session: "Session", model: "ListedModel", option: str | None, context: int | None = None
 ) -> ModelDetails:
     """Return the details of a model with all its variants, or the one that is named. Raises NotFound."""
-    from flowhub_jobs.operations.search.variants import judge_listed
-
     return ModelDetails(
         model.facts, _variants(session, model, judge_listed(session, model, option, context)), model.catalog
     )
 
 
 def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant]) -> tuple[DetailedVariant, ...]:
-    from flowhub_jobs.operations.session import EnqueueItem
-
     labels = {option.artifact.option: option.quantization for option in model.options}
     offloads = {option.artifact.option: read_needs(option.needs).offload for option in model.options}
     plans = session.plan([EnqueueItem(one.artifact) for one in judged])
@@ -145,8 +137,6 @@ def _judged(
     session: "Session", repo: "RepositoryDetails", states: Mapping[str, str], context: int | None
 ) -> list[Verdict]:
     """Return a verdict for each variant: by the header at its source, or by the repository's facts alone."""
-    from flowhub_jobs.operations.search.variants import judge_repository
-
     try:
         return [one.verdict for one in judge_repository(session, repo, context)]
     except FlowhubError:  # a Hub that has become busy: the details are there, and are shown
@@ -201,8 +191,6 @@ def _of_installed(session: "Session", model: InstalledModel) -> ModelDetails:
 
 
 def _as_installed(session: "Session", model: InstalledModel) -> DetailedVariant:
-    from flowhub_jobs.operations.search.variants import judge
-
     [one] = judge(session, model.name, ask=False)
     ref = model.source or model.name
     return DetailedVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")
