@@ -1,4 +1,4 @@
-"""Removes a node: its row, its controls and host waits. Its jobs go to any other node, or end; its history stays."""
+"""Removes a node: its row, controls, host waits and subscriptions. Its jobs go to any other node, or end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from flowhub_jobs.errors import Busy, UsageInvalid
 from flowhub_jobs.jobs.any_node import give_to_any, live_rows
 from flowhub_jobs.jobs.node_rows import NodeStatus
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
+from flowhub_jobs.jobs.subscriptions.subscription_rows import remove_of_node
 from flowhub_jobs.system import Clock
 from flowhub_jobs.units import counted
 from flowhub_jobs.values.enums import EventKind, JobKind, State
@@ -59,6 +60,7 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
                 removed.cancelled.append(row["id"])
         for table in (nodes, controls, host_waits):
             tx.execute(sa.delete(table).where(table.c.node == node.node))
+        remove_of_node(tx, node.node)
     return removed
 
 

@@ -7,6 +7,7 @@ seconds between two checks of a host. A host that does not answer is left alone 
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -68,9 +69,7 @@ class SubscriptionChecks:
         if self.busy:
             self._renew()
             return
-        if self._mine is not None:
-            self._turn.compare_and_set(self._mine, {"turn": None})
-            self._mine = None
+        self._give_turn_back()
         ready = self._ready(gates)
         if ready and self._take_turn():
             self._round = threading.Thread(target=self._check_all, args=(ready,), name="subscriptions", daemon=True)
@@ -81,6 +80,9 @@ class SubscriptionChecks:
         self._stopping.set()
         if self._round is not None:
             self._round.join(patience_s)
+        if not self.busy:
+            with suppress(SQLAlchemyError):  # it ends by itself
+                self._give_turn_back()
 
     # What may be checked now ---------------------------------------------------------------------------------------
 
@@ -118,6 +120,11 @@ class SubscriptionChecks:
             return False
         self._mine = self._turn.compare_and_set(seen, {"turn": [self._worker, now]})
         return self._mine is not None
+
+    def _give_turn_back(self) -> None:
+        if self._mine is not None:
+            self._turn.compare_and_set(self._mine, {"turn": None})
+            self._mine = None
 
     def _renew(self) -> None:
         now = self._home.clock.now_us()

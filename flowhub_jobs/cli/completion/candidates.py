@@ -25,7 +25,7 @@ STATES = {
     "paused": ("paused",),
     "ended": ("failed", "cancelled"),
 }
-KINDS = ("models", "installed", "catalogs", *STATES)
+KINDS = ("models", "installed", "catalogs", "followed", *STATES)
 
 
 def answer(arguments: Sequence[str]) -> int:
@@ -45,6 +45,7 @@ def _named(kind: str, settings: Settings) -> Iterable[str]:
         "models": _models,
         "installed": _installed,
         "catalogs": _catalogs,
+        "followed": _followed,
     }
     return readers[kind](settings) if kind in readers else _jobs(settings, STATES[kind])
 
@@ -58,6 +59,18 @@ def _jobs(settings: Settings, states: Sequence[str]) -> list[str]:
     query = f"SELECT id FROM jobs {where} ORDER BY id DESC LIMIT {AT_MOST}"  # noqa: S608, the marks alone
     path = settings.database_url.removeprefix(SQLITE)
     return [str(row[0]) for row in _rows(Path(path), query, states)]
+
+
+def _followed(settings: Settings) -> list[str]:
+    """Return the references that are followed."""
+    if settings.database_url.startswith(SQLITE):
+        path = Path(settings.database_url.removeprefix(SQLITE))
+        return [row[0] for row in _rows(path, "SELECT ref FROM subscriptions ORDER BY ref")]
+    from flowhub_jobs.home import opened
+    from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
+
+    with opened(settings) as home:
+        return sorted(one.ref for one in SubscriptionQueries(home.database, home.node).all())
 
 
 def _jobs_on_server(settings: Settings, states: Sequence[str]) -> list[str]:

@@ -10,6 +10,8 @@ SHELLS = ("bash", "zsh", "fish")
 # The kind of names (cli/completion/candidates.py) that a verb takes.
 NAMES = {
     "enqueue": "models",
+    "follow": "models",
+    "unfollow": "followed",
     "show": "models",
     "fits": "models",
     "path": "installed",

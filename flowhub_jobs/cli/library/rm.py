@@ -12,6 +12,7 @@ from flowhub_jobs.cli.session import open_session, raise_for
 from flowhub_jobs.operations.library.installed import Removal, freed_note
 from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import removed_json
+from flowhub_jobs.operations.subscriptions.next_check import followed_refs
 from flowhub_jobs.units import format_bytes
 
 
@@ -32,6 +33,7 @@ def rm(
         if not (yes or dry_run or _agreed(list(plans.values()))):
             output.hint("Nothing was removed.")
             return
+        followed = followed_refs(session, names)
         outcomes = each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
         removed = [plans[name] for name, size in outcomes.items() if isinstance(size, int)]
         if removed and output.chosen.json:
@@ -39,6 +41,9 @@ def rm(
         elif removed:
             for one in removed:
                 output.result(output.fold(_sentence(one, dry_run), after="  "))
+            for ref in followed:
+                note = f"{ref} is followed: its next version will be downloaded. `flowhub unfollow {ref}` ends that."
+                output.hint(output.fold(note, after="  "))
         raise_for(outcomes)
 
 

@@ -52,10 +52,7 @@ class SubscriptionRows:
         """Unfollow. The jobs that they queued, and the installed models, stay."""
         with writing(self._engine) as tx:
             for some in in_groups(numbers):
-                for table in (subscription_items, subscription_jobs):
-                    tx.execute(sa.delete(table).where(table.c.subscription_id.in_(some)))
-                mine = (subscriptions.c.node == self._node, subscriptions.c.id.in_(some))
-                tx.execute(sa.delete(subscriptions).where(*mine))
+                _remove(tx, sa.and_(subscriptions.c.node == self._node, subscriptions.c.id.in_(some)))
 
     # A check's -----------------------------------------------------------------------------------------------------
 
@@ -93,6 +90,18 @@ class SubscriptionRows:
         if changed:
             rows = [{"subscription_id": number, "item": item, "version": one} for item, one in changed.items()]
             tx.execute(subscription_items.insert(), rows)
+
+
+def remove_of_node(tx: sa.Connection, node: str) -> None:
+    """Remove the subscriptions of a node that is removed, inside the transaction that does so."""
+    _remove(tx, subscriptions.c.node == node)
+
+
+def _remove(tx: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    numbers = sa.select(subscriptions.c.id).where(which).scalar_subquery()
+    for table in (subscription_items, subscription_jobs):
+        tx.execute(sa.delete(table).where(table.c.subscription_id.in_(numbers)))
+    tx.execute(sa.delete(subscriptions).where(which))
 
 
 def _of_terms(terms: Terms) -> dict[str, Any]:

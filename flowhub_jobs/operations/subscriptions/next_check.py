@@ -1,4 +1,6 @@
-"""The subscriptions in one line, for the screens: how many there are, and when the next is checked."""
+"""The subscriptions for the screens: how many there are, when the next is checked, and which models they are of."""
+
+from collections.abc import Collection
 
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.operations.session import Session
@@ -15,3 +17,10 @@ def next_check_line(session: Session) -> str | None:
     when = "due now" if summary.next_at <= now else clock_time(known_moment(summary.next_at), known_moment(now))
     failing = f"; {summary.failing} could not be checked: `flowhub follow --list`" if summary.failing else ""
     return f"{counted(summary.count, 'reference', 'references')}; next check {when}{failing}"
+
+
+def followed_refs(session: Session, names: Collection[str]) -> list[str]:
+    """Return the references of these installed models that are followed by themselves."""
+    known = {one.ref for one in SubscriptionQueries(session.home.database, session.node).all()}
+    refs = {entry.ref for entry in session.home.entries.entries() if entry.name in names} if known else set()
+    return sorted(known & refs)

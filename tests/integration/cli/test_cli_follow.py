@@ -115,6 +115,16 @@ def test_unfollow_takes_a_reference_as_it_is_listed_or_a_model_or_all(cli, shop)
     assert cli("unfollow").status == 2
 
 
+def test_rm_says_that_a_model_is_followed(cli, shop):
+    cli("follow", "a")
+    work(shop)
+    assert "a@q4 is followed" in cli("rm", "a", "-y").err
+    cli("unfollow", "a")
+    shop.enqueue("a")
+    work(shop)
+    assert "followed" not in cli("rm", "a", "-y").err
+
+
 def test_a_list_is_followed_by_its_path_and_a_bad_line_keeps_it_from_being_followed(cli, shop, tmp_path):
     lines = tmp_path / "models.txt"
     lines.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\nabsent\n")

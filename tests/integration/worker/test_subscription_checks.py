@@ -277,6 +277,17 @@ def test_only_the_worker_that_has_the_turn_checks_and_a_dead_one_has_it_no_longe
     assert asked(hub) == before + 1
 
 
+def test_a_worker_that_stops_gives_its_turn_back(night, hub):
+    night.follow(f"hf:{REPO}:Q4_K_M")
+    night.clock.turn(2 * DAY)
+    first, second = night.worker("w-a"), night.worker("w-b")
+    assert first._take_turn()
+    first.close()
+    before = asked(hub)
+    night.second(by=second)
+    assert asked(hub) == before + 1
+
+
 def test_a_subscription_that_was_removed_during_its_check_queues_nothing(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
     hub.add(REPO, FILE, gguf(4096, 1))
