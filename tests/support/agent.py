@@ -38,11 +38,11 @@ class Agent:
 
 
 @contextmanager
-def agent_of(command: list[str] | None = None) -> Iterator[Agent]:
-    """Yield an agent whose server has this process' environment."""
+def agent_of(command: list[str] | None = None, mode: str = "auto") -> Iterator[Agent]:
+    """Yield an agent whose server has this process' environment; `mode` "legacy" begins with `initialize`."""
     program, *arguments = command or SERVER
     server = StdioServerParameters(command=program, args=arguments, env=dict(os.environ))
     with start_blocking_portal() as portal:
-        client = Client(stdio_client(server, errlog=sys.__stderr__))
+        client = Client(stdio_client(server, errlog=sys.__stderr__), mode=mode)
         with portal.wrap_async_context_manager(client):
             yield Agent(portal, client)

@@ -131,6 +131,23 @@ def test_a_job_outlives_the_agent_and_its_server(shop):
         assert Path(second.call("model_path", ref="a")["path"]).read_bytes() == A
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_clients_of_each_protocol_version_are_served(shop, mode):
+    with agent_of(mode=mode) as agent:
+        assert [tool.name for tool in agent.tools()] == NAMES
+        assert agent.call("list_jobs")["jobs"] == []
+        assert agent.refused("job_status", job=7)["error"]["code"] == "not_found"
+
+
+def test_jobs_are_in_postgresql_where_the_home_has_them(home, origin, monkeypatch, postgres_url):
+    monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
+    url = origin.serve("a.gguf", A)
+    with agent_of() as agent:
+        number = agent.call("enqueue", refs=[url], tonight=True)["jobs"][0]["id"]
+        assert [job["state"] for job in agent.call("cancel", jobs=[number])["jobs"]] == ["cancelled"]
+        assert agent.call("job_status", job=number)["jobs"][0]["ref"] == url
+
+
 def test_two_agents_have_one_queue(shop, agent):
     with agent_of() as other:
         number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
