@@ -1,8 +1,7 @@
 """What the guard reads of a request: the whole body or none of it, and which paths are shared."""
 
-import asyncio
-
 import pytest
+from support.event_loops import run_to_end
 
 from flowhub_jobs.errors import BodyTooLarge, UsageInvalid
 from flowhub_jobs.web.guard import BODY_MAX, SHARED, _read_body
@@ -15,7 +14,7 @@ def body_of(*messages):
     async def receive():
         return left.pop(0)
 
-    return asyncio.run(_read_body(receive))
+    return run_to_end(_read_body(receive))
 
 
 def part(content, *, more):

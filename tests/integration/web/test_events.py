@@ -10,6 +10,7 @@ from datetime import datetime
 import httpx
 import pytest
 from support.cli import work
+from support.event_loops import run_to_end
 from support.fake_clock import FakeClock
 from support.problems import assert_problem
 from support.web import web_server
@@ -145,7 +146,7 @@ def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(shop,
         return seen
 
     expected = [(False, None), (False, 5), (True, 5), (True, None), (False, None)]
-    assert asyncio.run(follow()) == expected[: 3 if set_back else 5]
+    assert run_to_end(follow()) == expected[: 3 if set_back else 5]
 
 
 def local(*moments: str) -> str:
@@ -211,7 +212,7 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_the_others_get_every_cha
         reader.cancel()
         return seen, ended
 
-    assert asyncio.run(follow()) == ([1, 2, 3, 4, 5], None)
+    assert run_to_end(follow()) == ([1, 2, 3, 4, 5], None)
 
 
 def test_head_ends_at_once(program):
