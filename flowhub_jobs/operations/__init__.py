@@ -15,7 +15,7 @@ forecast         free space and the time when an order is done
 database_file    backs up SQLite's database, and checks it
 local_jobs       verify, repair, export, import
 direct_download  download of one option without a queue
-limits           the speed limit; schedules the windows
+limits           the speed limit; schedules the windows; caps the bytes of a day or month
 report           the report of the night; recovery_texts its sentences
 doctor/          the checks of `flowhub doctor`
 speed_history    the speed of a night, by the minute

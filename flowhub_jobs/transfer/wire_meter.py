@@ -37,6 +37,11 @@ class WireMeter:
             self._left = left
 
     @property
+    def pending(self) -> bool:
+        """Return whether bytes were counted since the last `take`."""
+        return self._new > 0
+
+    @property
     def exhausted(self) -> bool:
         """Return whether all that was allowed has been read."""
         left = self._left

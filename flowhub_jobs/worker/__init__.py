@@ -18,6 +18,7 @@ heartbeat           renews the leases, and stops the runs whose jobs the user pa
 maintenance         the work of every second: rescues, waits, retention, wake-ups
 gate_cache          the gates that hold all jobs, at most a second old
 rate_share          this worker's share of the speed limit
+cap_watch           the bytes that this worker received, and what the cap leaves
 disk_waits          ends or extends the waits for disk space
 network             detects that the machine is offline, and that it is back
 host_outages        holds the jobs of a host that does not answer

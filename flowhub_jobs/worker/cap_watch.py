@@ -7,7 +7,7 @@ from flowhub_jobs.jobs.wire_bytes import add_received
 from flowhub_jobs.transfer.wire_meter import WireMeter
 from flowhub_jobs.worker.gate_cache import GateCache
 
-WRITE_EVERY_S = 0.5
+WRITE_EVERY_S, WITHOUT_CAP_S = 0.5, 1.0
 
 
 class CapWatch:
@@ -18,17 +18,18 @@ class CapWatch:
 
     def __init__(self, home: Home, meter: WireMeter, gates: GateCache) -> None:
         self._home, self._meter, self._gates = home, meter, gates
-        self._lock, self._written_at = threading.Lock(), float("-inf")
+        self._lock, self._written_at, self._every_s = threading.Lock(), float("-inf"), WRITE_EVERY_S
 
     def update(self, *, at_once: bool = False) -> None:
-        """Write the count and read what the cap leaves, at most twice a second, or `at_once`."""
+        """Write the count and read what the cap leaves, at most twice a second (once, without a cap), or `at_once`."""
         now = self._home.clock.awake()
         with self._lock:
-            if at_once or self._meter.exhausted or now - self._written_at >= WRITE_EVERY_S:
+            if at_once or self._meter.exhausted or now - self._written_at >= self._every_s:
                 self._written_at = now
                 self._write()
                 use = self._home.controls.cap()
                 self._meter.allow(None if use is None else use.left)
+                self._every_s = WITHOUT_CAP_S if use is None else WRITE_EVERY_S
 
     def reached(self) -> None:
         """Write the count, and have the gates say at once that the cap is reached, before a job is claimed again."""

@@ -131,6 +131,8 @@ class WorkerContext:
 
     def close(self) -> None:
         try:
+            if self.database_lost is None and self.shared.meter.pending:
+                self.cap.update(at_once=True)
             self.leases.unregister()
         except SQLAlchemyError as error:  # a full disk: the next rescue removes the row
             log.warning("Could not remove this worker from the database: %s", driver_words(error))

@@ -40,10 +40,11 @@ class Heartbeat(threading.Thread):
             context.leases.renew({run.lease.job: run.lease for run in context.runs().values() if run.lease.held})
             self._renewed_at = now
         runs = context.runs()
+        if runs or context.shared.meter.pending:
+            context.cap.update()
         if not runs:
             return
         context.throttle.update()
-        context.cap.update()
         requested = context.leases.requested_actions()
         for token, run in runs.items():
             if token in requested:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.errors import FlowhubError, NameTaken
+from flowhub_jobs.errors import NameTaken
 from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.jobs.disk_demand import room_needed_before
 from flowhub_jobs.jobs.partial_owners import run_tokens
@@ -61,15 +61,6 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
         )
     finally:
         context.end(run)
-        _count_received(context)
-
-
-def _count_received(context: WorkerContext) -> None:
-    """Write down what the run received. If the database does not answer, the next call or run does it."""
-    try:
-        context.cap.update(at_once=True)
-    except (FlowhubError, SQLAlchemyError) as error:
-        log.warning("The count of received bytes was not written: %s", driver_words(error))
 
 
 def _run_to_its_end(context: WorkerContext, run: Run) -> None:
@@ -173,7 +164,7 @@ def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, r
         return None
     _check_room(context, run, missing)
     context.throttle.update(at_once=True)
-    context.cap.update(at_once=True)
+    context.cap.update()
     faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.probes is not None
     tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
