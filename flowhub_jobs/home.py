@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("flowhub.worker")
 
 NODE_BYTES = 1000
+_RESERVED = ("all", "any")  # what --on and --node mean by them
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -225,11 +226,11 @@ def opened(settings: Settings) -> Iterator[Home]:
     """Open the home of these settings, and close it at the end."""
     make_folders(settings)
     node = settings.node or _node_of(settings.home)
-    if not _NODE.fullmatch(node):
+    if not _NODE.fullmatch(node) or node.lower() in _RESERVED:
         where = "FLOWHUB_NODE" if settings.node else settings.home / "node"
         raise SettingInvalid(
             f"{node!r}, from {where}, is not a name for a node.",
-            hint="Use letters, digits, dots and hyphens, at most 64.",
+            hint="Use letters, digits, dots and hyphens, at most 64; `all` and `any` have a meaning of their own.",
         )
     database = Database.opened(
         settings.database_url,

@@ -131,7 +131,7 @@ class JobCommands:
         """Have the live jobs of these requests place their models in the programs of the requests, too."""
         for request in requests:
             if request.terms.place and (job := live.get(request.live_key)) is not None:
-                stored = tx.execute(sa.select(jobs.c.place).where(jobs.c.id == job)).scalar()
+                stored = tx.execute(sa.select(jobs.c.place).where(jobs.c.id == job).with_for_update()).scalar()
                 known = stored if isinstance(stored, list) else []
                 programs = list(dict.fromkeys([*known, *request.terms.place]))
                 tx.execute(sa.update(jobs).where(jobs.c.id == job).values(place=programs))

@@ -43,7 +43,9 @@ def _take_back(
         # run, and is left alone.
         as_read = (jobs.c.lease_token.is_not_distinct_from(token), jobs.c.lease_until.is_not_distinct_from(until))
         held = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, *as_read)
-        row = tx.execute(sa.select(jobs.c.requested, jobs.c.rescues, jobs.c.progressed).where(held)).first()
+        # Locked: a command of another node may be about to request an action, which must not get lost.
+        seen = sa.select(jobs.c.requested, jobs.c.rescues, jobs.c.progressed).where(held).with_for_update()
+        row = tx.execute(seen).first()
         if row is None:
             return {}
         requested = requested_of(row.requested)

@@ -21,7 +21,9 @@ def read_nodes(home: Home) -> list[NodeStatus]:
     """Return the registered nodes by name. This machine's own workers are known by their locks, at once."""
     with home.database.reading() as snapshot:
         nodes = nodes_in(snapshot, home.clock.now_us())
-    return [_without_workers(node) if node.node == home.node and not home.living_workers() else node for node in nodes]
+    alive = any(node.node == home.node and node.alive for node in nodes)
+    stopped = alive and not home.living_workers() and not (home.database.is_shared and home.registry.is_elsewhere())
+    return [_without_workers(node) if stopped and node.node == home.node else node for node in nodes]
 
 
 def _without_workers(node: NodeStatus) -> NodeStatus:

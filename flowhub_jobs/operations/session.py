@@ -299,9 +299,12 @@ class Session:
             self.home.purge(job)  # the job has ended, but its partial was kept for `retry`
             return State.FAILED
         state = commands.cancel(job, purge=purge)
-        if purge and state is State.CANCELLED:
+        if purge and state is State.CANCELLED and not self._is_for_any(job):  # else no machine has bytes of it
             self.home.purge(job)
         return state
+
+    def _is_for_any(self, job: int) -> bool:
+        return self.home.queries.nodes_of([job]).get(job) == ANY_NODE
 
     def _refuse_purge_elsewhere(self, job: int) -> None:
         """Raise WrongState for bytes that are on another machine, and of which no run is at work."""

@@ -62,7 +62,7 @@ def test_a_name_from_the_settings_goes_over_the_kept_one(tmp_path):
     assert not (tmp_path / "node").exists()
 
 
-@pytest.mark.parametrize("name", ["a b", "-x", "a/b", "x" * 65, "ö", "a\nb"])
+@pytest.mark.parametrize("name", ["all", "Any", "a b", "-x", "a/b", "x" * 65, "ö", "a\nb"])
 def test_a_name_that_is_none_for_a_node_is_refused(tmp_path, name):
     with pytest.raises(SettingInvalid), opened(settings_of(tmp_path, FLOWHUB_NODE=name)):
         pass

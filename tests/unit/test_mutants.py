@@ -11,5 +11,6 @@ MUTANTS = tomllib.loads((ROOT / "scripts" / "mutants.toml").read_text())["mutant
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant["name"] for mutant in MUTANTS])
 def test_a_mutant_fits_the_code_as_it_is(mutant):
+    assert set(mutant) == {"promise", "name", "file", "code", "instead", "tests"}
     assert (ROOT / mutant["file"]).read_text().count(mutant["code"]) == 1
     assert all((ROOT / word).exists() for word in mutant["tests"].split() if word.startswith("tests/"))

@@ -415,3 +415,19 @@ def test_a_job_that_its_user_cancels_does_not_go_to_another(nodes_of):
     a.commands.cancel(job)
     assert not full.give_to_any(claimed.lease, DiskFull("It is full."))
     assert full.release_as_requested(claimed.lease) is RequestedAction.CANCEL
+
+
+def test_a_cancel_of_another_node_is_not_lost_to_a_rescue(nodes_of):
+    """The rescue reads the row while the request is not yet committed."""
+    a, b = nodes_of("a", "b")
+    [job] = a.enqueue("m")
+    assert a.claim()
+    asked = threading.Event()
+    sa.event.listen(a.engine, "before_cursor_execute", lambda *said: "FOR UPDATE" in said[2] and asked.set())
+    with ThreadPoolExecutor(1) as pool:
+        with writing(b.engine) as tx:
+            tx.execute(sa.update(jobs).where(jobs.c.id == job).values(requested=RequestedAction.CANCEL))
+            rescuing = pool.submit(a.rescue, "w-1")
+            assert asked.wait(30)
+        assert rescuing.result() == [job]
+    assert a.state(job) is State.CANCELLED
