@@ -57,6 +57,7 @@ class Settings:
     apps: Mapping[str, str] = field(default_factory=dict)  # the folders of programs, where they are not the usual ones
 
     keep_events_days: int = 90  # of jobs that have ended; the jobs themselves stay
+    share_readers: int = 2  # other nodes that download from this one's share at a time
     log_format: str = "plain"
     notify: Notify = field(default_factory=Notify)
 
@@ -301,7 +302,7 @@ def _whole(name: str, value: Any) -> int | None:
     if name == "store_max":
         return _size(value)
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-    least = 1 if name in ("jobs", "connections_per_host", "faults_max", "keep_events_days") else 0
+    least = 1 if name in ("jobs", "connections_per_host", "faults_max", "keep_events_days", "share_readers") else 0
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise ValueError(f"is not a whole number from {least} up")
     return number

@@ -13,6 +13,7 @@ from flowhub_jobs.cli.help.manual import manual_json
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import ExtraMissing
+from flowhub_jobs.net.urls import check_address
 from flowhub_jobs.operations.schemas.web_address import web_json
 from flowhub_jobs.worker.logs import set_up
 
@@ -42,6 +43,10 @@ def web(
             help="Also accept requests for this host name, such as that of a proxy, NAME:PORT.",
         ),
     ] = None,
+    share_url: Annotated[
+        str | None,
+        typer.Option("--share-url", metavar="URL", help="Address of the share for the other nodes of the database."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve a local page and the HTTP API, until stopped.
@@ -56,7 +61,9 @@ def web(
         raise ExtraMissing(
             f"`flowhub web` needs the package {error.name}.", hint="Install it: pip install 'flowhub[web]'."
         ) from error
-    options = Options(host, port, share, tuple(allow_host or ()))
+    if share_url is not None:
+        check_address(share_url, pinned=True)
+    options = Options(host, port, share, tuple(allow_host or ()), share_url and share_url.rstrip("/"))
     with open_session() as session:
         set_up(session.home.settings.log_format, sys.stderr, os.environ)
         serve(session.home, options, lambda serving: _announce(serving, no_open=no_open), manual_json)

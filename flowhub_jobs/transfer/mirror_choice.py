@@ -4,7 +4,7 @@ An address that fails is passed over for a while, or for the rest of the transfe
 digest makes any address safe: it decides whether the bytes are the right ones.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowhub_jobs.errors import (
@@ -38,25 +38,25 @@ FOR_GOOD = float("inf")
 class Address:
     """Where a file can be requested. `mirror` is the mirror's URL prefix; "" for the file's own URL.
 
-    `token` is sent to this mirror alone; a token of a user is never sent to a mirror.
+    `credential` is made for this file and sent to this mirror alone; a token of a user is never sent to a mirror.
     """
 
     url: str
     mirror: str = ""
-    token: str | None = field(default=None, repr=False)
+    credential: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Mirrors:
     """The mirrors in force: URL prefixes, each with the prefixes to put in its place, in order, and ORIGIN.
 
-    `refused`: mirrors that sent wrong bytes lately, which are not asked. `nearby`: returns the addresses of copies in
-    other nodes' stores, which stand before all others, by the file's sha256.
+    `refused`: mirrors that sent wrong bytes lately, which are not asked. `copies`: the addresses of copies in
+    other nodes' stores by sha256; they stand before all others.
     """
 
     rules: Mapping[str, Sequence[str]] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
-    nearby: Callable[[str], Sequence[Address]] = field(default=lambda sha256: (), repr=False)
+    copies: Mapping[str, Sequence[Address]] = field(default_factory=dict, repr=False)
 
     def addresses(self, url: str, sha256: str | None) -> tuple[Address, ...]:
         """Return the addresses of a file in order, the file's own URL among them: without a digest, it alone."""
@@ -64,7 +64,9 @@ class Mirrors:
         if sha256 is None:
             return (own,)
         by_rule = (own if at is None else Address(at, mirror) for mirror, at in self._by_rule(url))
-        return tuple(address for address in (*self.nearby(sha256), *by_rule) if address.mirror not in self.refused)
+        return tuple(
+            address for address in (*self.copies.get(sha256, ()), *by_rule) if address.mirror not in self.refused
+        )
 
     def _by_rule(self, url: str) -> Iterator[tuple[str, str | None]]:
         """Yield mirror and address; the address is None where the file's own URL stands."""
@@ -117,6 +119,8 @@ def after_fault(standing: Standing, error: FlowhubError, *, kept: int, now: floa
     if kept and isinstance(error, ConnectionLost) and faults < FAULTS_MAX:
         return Standing(faults, standing.passed_over, standing.aside_until, proven=True)
     seconds = ASIDE_S * 2.0 ** min(standing.passed_over, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
+    if isinstance(error, ServerBusy) and error.wait_s is not None:
+        seconds = max(1.0, error.wait_s)
     return passed_over(standing, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.errors import HomeUnusable
 from flowhub_jobs.home import Home, opened
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.web.fleet import Fleet, Readers
 from flowhub_jobs.web.live import Live
 from flowhub_jobs.web.rates import RateHistory
 from flowhub_jobs.web.share_index import ShareIndex
@@ -32,6 +33,7 @@ class WebContext:
         self._reopening = threading.Lock()
         self.rates = RateHistory()
         self.shared = ShareIndex()
+        self.fleet, self.readers = Fleet(lambda: self.home), Readers(home.settings.share_readers)
         self._device: tuple[float, Device] | None = None
 
     @cached_property

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,7 +28,10 @@ OPEN_PATHS = ("/healthz", "/metrics", "/sign-in")  # answer without a sign-in
 OPEN_FOLDER = "/static/"
 # What is shared with other machines, in the catalog's shape and in the Hub's: exactly the paths of web/share, whose
 # routes come before all pages. A path that matches here and not there would reach a page without a sign-in.
-SHARED = re.compile(r"/catalog\.json|/api/(models|datasets)(/.+)?|(/datasets)?/[^/]+/[^/]+/resolve/[^/]+/.+")
+SHARED = re.compile(
+    r"/catalog\.json|/api/(models|datasets)(/.+)?|(/datasets)?/[^/]+/[^/]+/resolve/[^/]+/.+|/blobs/[^/]+"
+)
+BLOB = re.compile(r"/blobs/([0-9a-f]{64})")
 # The one request of the Hub's protocol that reads with POST, since it names many files.
 PATHS_INFO = re.compile(r"/api/(models|datasets)/[^/]+/[^/]+/paths-info/[^/]+")
 
@@ -69,7 +73,7 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[CONTEXT] = self.context
         try:
-            session = self._admit(scope)
+            session = self._admit(scope, of_fleet=await self._is_of_fleet(scope))
             scope[SESSION] = session
             body = b""
             if scope["method"] not in SAFE_METHODS:
@@ -81,13 +85,22 @@ class Guard:
         else:
             await self.app(scope, _replayed(body, receive), send)
 
-    def _admit(self, scope: Scope) -> BrowserSession | None:
+    async def _is_of_fleet(self, scope: Scope) -> bool:
+        """Return whether another node of this database asks for a file with a credential for it."""
+        blob = BLOB.fullmatch(scope["path"]) if self.context.share and scope["method"] in SAFE_METHODS else None
+        given = Headers(scope=scope).get("authorization", "")
+        if blob is None or not given:
+            return False
+        # In a thread: it may read the database.
+        return await run_in_threadpool(self.context.fleet.node_of, given, blob[1]) is not None
+
+    def _admit(self, scope: Scope, *, of_fleet: bool) -> BrowserSession | None:
         """Return the browser's session; None for a program, and for what needs no sign-in. Raises FlowhubError."""
         headers = Headers(scope=scope)
         host = _one_host(headers, self.hosts)
         _refuse_foreign(headers, host)
         session = self._session(headers)
-        if session is not None or self._is_open(scope) or self._has_token(headers, scope["path"]):
+        if session is not None or of_fleet or self._is_open(scope) or self._has_token(headers, scope["path"]):
             return session
         raise SignInRequired("This address needs a sign-in.")
 

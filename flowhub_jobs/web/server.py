@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from flowhub_jobs.errors import PortUnusable, UsageInvalid
 from flowhub_jobs.home import Home
 from flowhub_jobs.net.urls import is_loopback
+from flowhub_jobs.operations.share_address import publish_share, withdraw_share
 from flowhub_jobs.web.app import create_app
 from flowhub_jobs.web.context import Manual, WebContext
 from flowhub_jobs.web.request_deadline import DeadlineProtocol
@@ -35,6 +36,7 @@ class Options:
     port: int | None = None
     share: bool = False
     names: tuple[str, ...] = ()
+    share_url: str | None = None  # where other nodes reach the share; None: the address that is listened at
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Serving:
     token_file: Path
     share_token_file: Path | None
     on_network: bool  # other machines reach it
+    share_url: str  # where other nodes reach it
 
 
 def serve(home: Home, options: Options, started: Callable[[Serving], None], manual: Manual = dict) -> None:
@@ -70,7 +73,7 @@ class Server:
     """One server at one socket. `ready` is set when requests are answered."""
 
     def __init__(self, context: WebContext, options: Options, listener: socket.socket) -> None:
-        port = listener.getsockname()[1]
+        self._context, port = context, listener.getsockname()[1]
         home, base = context.home.settings.home, f"http://{_authority(_shown(options.host), port)}"
         self.serving = Serving(
             url=f"{base}/sign-in?ticket={context.sign_in.new_ticket()}",
@@ -78,6 +81,7 @@ class Server:
             token_file=home / TOKEN_FILE,
             share_token_file=home / SHARE_TOKEN_FILE if options.share else None,
             on_network=not is_loopback(_address(options.host)[1]),
+            share_url=options.share_url or f"http://{_authority(_reached(options), port)}",
         )
         self.ready = threading.Event()
         app = create_app(context, _hosts(options, port), port=port, share_is_open=not self.serving.on_network)
@@ -87,11 +91,17 @@ class Server:
         """Answer requests until `stop`, and in the main thread until SIGINT or SIGTERM."""
 
         def announce() -> None:
+            if self._context.share:
+                publish_share(self._context.home, self.serving.share_url)
             self.ready.set()
             started(self.serving)
 
         self._server.announce = announce
-        self._server.run(sockets=[self._listener])
+        try:
+            self._server.run(sockets=[self._listener])
+        finally:
+            if self._context.share:
+                withdraw_share(self._context.home, self.serving.share_url)
 
     def stop(self) -> None:
         """End `run` soon; thread-safe."""
@@ -214,6 +224,12 @@ def _own_addresses() -> set[str]:
 def _shown(host: str) -> str:
     """Return the address that this machine's browser opens: for all addresses, the loopback."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104, compared, not bound
+
+
+def _reached(options: Options) -> str:
+    """Return the name or address by which other nodes reach this server: for all addresses, this machine's name."""
+    is_any = ipaddress.ip_address(_address(options.host)[1]).is_unspecified
+    return socket.gethostname() if is_any else options.host
 
 
 def _authority(host: str, port: int) -> str:

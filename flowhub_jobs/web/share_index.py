@@ -6,17 +6,25 @@ from dataclasses import dataclass
 
 from flowhub_jobs.operations.changes import library_version
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.shared_models import RepoId, SharedModel, SharedRepo, shared_models, shared_repos
+from flowhub_jobs.operations.shared_models import (
+    RepoId,
+    SharedFile,
+    SharedModel,
+    SharedRepo,
+    shared_models,
+    shared_repos,
+)
 
 LOOK_AGAIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The models, the newest first, and their repositories."""
+    """The models, the newest first, their repositories, and their files by sha256."""
 
     models: list[SharedModel]
     repos: dict[RepoId, SharedRepo]
+    by_digest: dict[str, SharedFile]
 
 
 class ShareIndex:
@@ -31,5 +39,6 @@ class ShareIndex:
         with self._lock:
             if self._known is None or self._known[0] != version or now - self._known[1] > LOOK_AGAIN_S:
                 models = shared_models(session)
-                self._known = version, now, Shared(models, shared_repos(models))
+                by_digest = {file.sha256: file for model in models for file in model.files}
+                self._known = version, now, Shared(models, shared_repos(models), by_digest)
             return self._known[2]

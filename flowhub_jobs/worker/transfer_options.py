@@ -1,13 +1,20 @@
 """Makes the options of a transfer from the settings, which the packages below do not know."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.transfer.mirror_choice import Mirrors
+from flowhub_jobs.transfer.mirror_choice import Address, Mirrors
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import Patience
 
 
-def transfer_options(settings: Settings, refused: frozenset[str] = frozenset()) -> TransferOptions:
-    """Return the options. `refused`: the mirrors that are not asked now."""
+def transfer_options(
+    settings: Settings,
+    refused: frozenset[str] = frozenset(),
+    copies: Mapping[str, Sequence[Address]] = MappingProxyType({}),
+) -> TransferOptions:
+    """Return the options. `refused`: the mirrors that are not asked now; `copies`: other nodes' copies by sha256."""
     patience = Patience(
         base_s=settings.backoff_base_s,
         cap_s=settings.backoff_cap_s,
@@ -26,5 +33,5 @@ def transfer_options(settings: Settings, refused: frozenset[str] = frozenset()) 
         direct_io=settings.direct_io,
         hub_endpoint=settings.hf_endpoint,
         tokens=settings.tokens_by_origin,
-        mirrors=Mirrors(settings.mirrors, refused),
+        mirrors=Mirrors(settings.mirrors, refused, copies),
     )

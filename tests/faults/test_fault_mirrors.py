@@ -26,7 +26,7 @@ from support.faults import (
 from support.models import gguf_pattern
 from support.nginx_cache import nginx_cache
 from support.origin import Origin
-from support.run_fetch import kept_in, pinned, quick, run, stopped_after, unpinned
+from support.run_fetch import kept_in, one_file, pinned, quick, run, stopped_after
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceMissing
 from flowhub_jobs.net.urls import origin as origin_of
@@ -92,8 +92,8 @@ def test_the_origin_gives_every_byte_where_it_stands_before_the_mirror(origin, m
 
 
 def test_a_file_without_a_digest_is_never_taken_from_a_mirror(origin, mirror, tmp_path):
-    everywhere(mirror, origin)
-    got = run(unpinned(origin.url("m.gguf")), tmp_path, options=through(origin, mirror))
+    [file] = everywhere(mirror, origin).files
+    got = run(one_file(replace(file, sha256=None)), tmp_path, options=through(origin, mirror))
     assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
 
 
@@ -202,6 +202,13 @@ def test_a_mirror_continues_what_the_origin_began(origin, mirror, tmp_path):
     got = run(artifact, partial, options=through(origin, mirror))
     assert (got.content(), origin.sent("m.gguf")) == (MODEL.read(), sent)
     assert sources(got) == {origin.address: HALF, mirror.address: SIZE - HALF}
+
+
+def test_a_mirror_that_redirects_to_another_host_with_the_file_is_not_followed(origin, mirror, second, tmp_path):
+    artifact = everywhere(second, origin)
+    mirror.serve("m.gguf", MODEL, faults=[Redirect(302, second.url("m.gguf"))])
+    assert sources(run(artifact, tmp_path, options=through(origin, mirror))) == {origin.address: SIZE}
+    assert second.requests() == []
 
 
 def test_a_mirror_that_redirects_within_itself_is_followed(origin, mirror, tmp_path):
@@ -367,9 +374,10 @@ def test_no_token_goes_to_a_mirror(origin, mirror, tmp_path):
     assert [asked.headers["authorization"] for asked in origin.requests()] == [f"Bearer {TOKEN}"]
 
 
-def test_a_mirrors_own_token_goes_to_that_mirror_alone(origin, mirror, tmp_path):
+def test_a_mirrors_own_credential_goes_to_that_mirror_alone(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), Status(404).from_byte(1)])
-    near = Mirrors(nearby=lambda sha256: (Address(mirror.url("m.gguf"), mirror.address, "of the fleet"),))
+    [file] = artifact.files
+    near = Mirrors(copies={file.sha256: [Address(mirror.url("m.gguf"), mirror.address, "of the fleet")]})
     assert run(artifact, tmp_path, options=quick(mirrors=near)).content() == MODEL.read()
     assert {asked.headers["authorization"] for asked in mirror.requests()} == {"Bearer of the fleet"}
     assert not [asked for asked in origin.requests() if "authorization" in asked.headers]

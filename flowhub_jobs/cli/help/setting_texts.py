@@ -37,6 +37,7 @@ TEXTS = {
     "place": "The programs that `enqueue` has each model placed in, once installed: hf-cache, lm-studio, …",
     "apps": "The folders of programs for `place`, where they are not the programs' usual ones.",
     "keep_events_days": "Days that the events of ended jobs are kept; the jobs themselves stay.",
+    "share_readers": "Other nodes of the database that download from this one's share at a time.",
     "log_format": "The form of the worker's log: plain, or json (one object a line).",
     "notify": "A program or webhook that receives failures; see Notifications in docs/reference.md.",
     "hf_token": "The token for the Hugging Face Hub.",

@@ -1,4 +1,4 @@
-"""nodes: lists the machines that share this database. nodes remove: retires one."""
+"""nodes: lists the machines that share this database. nodes remove: retires one. nodes rotate-token: a new token."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.node_rows import NodeStatus
 from flowhub_jobs.operations.nodes import read_nodes, remove_node
-from flowhub_jobs.operations.schemas.nodes import node_removed_json, nodes_json
+from flowhub_jobs.operations.schemas.nodes import node_removed_json, nodes_json, token_rotated_json
+from flowhub_jobs.operations.share_address import rotate_fleet_token
 from flowhub_jobs.units import format_bytes, format_duration, named_jobs
 
 app = typer.Typer(
@@ -80,6 +81,20 @@ def remove(
         output.result(f"For any node now: {named_jobs(removed.requeued, NAMED)}.")
     if removed.cancelled:
         output.result(f"Cancelled: {named_jobs(removed.cancelled, NAMED)}.")
+
+
+@app.command("rotate-token")
+def rotate_token(as_json: AsJson = False) -> None:
+    """Replace the token by which nodes read each other's shares.
+
+    It stays in the database and is never shown. Transfers between nodes continue from elsewhere, or with the new token.
+    """
+    with open_session() as session:
+        rotate_fleet_token(session.home)
+    if output.chosen.json:
+        output.result_json(token_rotated_json())
+        return
+    output.result("The token of the nodes is replaced. The old one is refused within seconds.")
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

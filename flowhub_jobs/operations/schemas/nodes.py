@@ -29,3 +29,8 @@ def node_removed_json(removed: "Removed") -> dict[str, Any]:
         "requeued": removed.requeued,
         "cancelled": removed.cancelled,
     }
+
+
+def token_rotated_json() -> dict[str, Any]:
+    """Return the answer of `nodes rotate-token`; the token is not in it."""
+    return {"schema": "flowhub/token-rotated/1", "rotated": True}

@@ -1,6 +1,6 @@
 """Requests a range: follows redirects itself, sends a token to its own origin only, converts errors and statuses."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,8 +69,7 @@ class RangeClient:
         sent["Accept-Encoding"] = accept_encoding
         cookies = RedirectCookies()
         first = redirected_to or start
-        tokens = self._options.tokens if mirror is None else _tokens_of(mirror)
-        way = _Way(sent, pinned, on_hub_metadata, new_connection, cookies, tokens, stays=mirror is not None)
+        way = _Way(sent, pinned, on_hub_metadata, new_connection, cookies, mirror)
         response, headers, final_url, hub = self._follow(first, way)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
@@ -97,7 +96,7 @@ class RangeClient:
             drop_body(response, headers)
             way.cookies.take(url, response.headers.raw)
             target = redirect_target(url, location)
-            if way.stays and origin(target) != origin(url):
+            if way.mirror is not None and origin(target) != origin(url):
                 raise MirrorUnfit(f"{host_of(url)} redirects to {host_of(target)}.", host=host_of(url))
             if hub is not None:
                 way.on_hub_metadata(hub)
@@ -107,7 +106,7 @@ class RangeClient:
         raise RedirectRefused(f"{host} redirects without end ({REDIRECTS_MAX} times).", host=host)
 
     def _send(self, url: str, way: "_Way") -> httpx.Response:
-        token = token_for(url, way.tokens)
+        token = token_for(url, self._options.tokens) if way.mirror is None else way.mirror.credential
         # Chosen again for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
         own = way.sent | ({"Authorization": f"Bearer {token}"} if token else {})
         cookie = way.cookies.header_for(url)
@@ -175,20 +174,14 @@ class RangeClient:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How a request and its redirects are sent. `stays`: a redirect to another origin is refused."""
+    """How a request and its redirects are sent. A redirect of a `mirror` to another origin is refused."""
 
     sent: dict[str, str]
     pinned: bool
     on_hub_metadata: Callable[[HubMetadata], None]
     new_connection: bool
     cookies: RedirectCookies
-    tokens: Mapping[str, str]
-    stays: bool
-
-
-def _tokens_of(mirror: Address) -> dict[str, str]:
-    """Return the one token that goes to a mirror: its own."""
-    return {} if mirror.token is None else {origin(mirror.url): mirror.token}
+    mirror: Address | None
 
 
 class _StaleConnection(Exception):

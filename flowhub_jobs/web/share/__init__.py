@@ -2,6 +2,6 @@
 
 from starlette.routing import BaseRoute
 
-from flowhub_jobs.web.share import catalog, hub
+from flowhub_jobs.web.share import blobs, catalog, hub
 
-ROUTES: list[BaseRoute] = [*catalog.ROUTES, *hub.ROUTES]
+ROUTES: list[BaseRoute] = [*catalog.ROUTES, *hub.ROUTES, *blobs.ROUTES]

@@ -1,0 +1,107 @@
+"""Records where nodes share their stores, finds the copies of a file there, and keeps the fleet's token."""
+
+import secrets
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.batches import in_groups
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.tables import artifact_files, artifacts, controls, nodes
+from flowhub_jobs.net.urls import host_of, is_loopback
+from flowhub_jobs.system import Clock
+
+_FLEET, _TOKEN = "*", "fleet_token"
+COPIES_MAX = 8  # of one file: more would only be tried in vain
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A verified copy of a file: the node that has it, and the address of its share."""
+
+    node: str
+    share_url: str
+    here: bool  # on this machine
+
+
+class NodeShares:
+    """The shares as one node sees them."""
+
+    def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
+        self._engine, self._node, self._clock = engine, node, clock
+
+    def publish(self, url: str, hostname: str, store: str) -> None:
+        """Record that this node shares its store at an address."""
+        with writing(self._engine) as tx:
+            mine = nodes.c.node == self._node
+            if not tx.execute(sa.update(nodes).where(mine).values(share_url=url)).rowcount:
+                row = {"node": self._node, "hostname": hostname, "store": store, "seen_at": self._clock.now_us()}
+                tx.execute(nodes.insert().values(**row, share_url=url))
+
+    def withdraw(self, url: str) -> None:
+        """Record that this node no longer shares at that address; another server may have published its own since."""
+        with writing(self._engine) as tx:
+            mine = nodes.c.node == self._node, nodes.c.share_url == url
+            tx.execute(sa.update(nodes).where(*mine).values(share_url=None))
+
+    def copies(self, digests: Collection[str], hostname: str) -> dict[str, list[Copy]]:
+        """Return the copies of files in other nodes' shares by sha256, those on this machine first.
+
+        Each node has an order of its own among the others, so that they do not all ask the same one.
+        """
+        found: defaultdict[str, list[Copy]] = defaultdict(list)
+        shares = sa.select(nodes.c.node, nodes.c.share_url, nodes.c.hostname).where(
+            nodes.c.share_url.is_not(None), nodes.c.node != self._node
+        )
+        with reading(self._engine) as tx:
+            known = {row.node: row for row in tx.execute(shares) if _reachable(row.share_url, row.hostname, hostname)}
+            for group in in_groups(sorted(digests)) if known else ():
+                has = artifact_files.c.sha256.in_(group), artifacts.c.node.in_(list(known))
+                files = sa.select(artifact_files.c.sha256, artifacts.c.node).join(artifacts).where(*has).distinct()
+                for sha256, node in tx.execute(files):
+                    row = known[node]
+                    found[sha256].append(Copy(node, row.share_url, row.hostname == hostname))
+        return {sha256: self._in_order(copies, sha256) for sha256, copies in found.items()}
+
+    def _in_order(self, copies: Sequence[Copy], sha256: str) -> list[Copy]:
+        def place(copy: Copy) -> tuple[bool, str]:
+            from hashlib import sha256 as digest
+
+            return not copy.here, digest(f"{self._node} {copy.node} {sha256}".encode()).hexdigest()
+
+        return sorted(copies, key=place)[:COPIES_MAX]
+
+    # The fleet's token ---------------------------------------------------------------------------------------------
+
+    def token(self) -> str:
+        """Return the token that all nodes of this database share; it is made at first use. It is never shown."""
+        with reading(self._engine) as tx:
+            found = tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar()
+        return found if isinstance(found, str) else self._new_token(replace=False)
+
+    def rotate_token(self) -> None:
+        """Replace the token: credentials that were made with the old one are refused."""
+        self._new_token(replace=True)
+
+    def _new_token(self, *, replace: bool) -> str:
+        with writing(self._engine) as tx:
+            found = tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar()
+            if isinstance(found, str) and not replace:  # another node was first
+                return found
+            token = secrets.token_urlsafe(32)
+            tx.execute(sa.delete(controls).where(*_token_row()))
+            tx.execute(
+                controls.insert().values(node=_FLEET, name=_TOKEN, value=token, until=None, set_at=self._clock.now_us())
+            )
+        return token
+
+
+def _token_row() -> tuple[sa.ColumnElement[bool], ...]:
+    return controls.c.node == _FLEET, controls.c.name == _TOKEN
+
+
+def _reachable(share_url: str, its_hostname: str, hostname: str) -> bool:
+    """Return whether a share can be meant for this machine: an address of the loopback is its own machine's."""
+    return its_hostname == hostname or not is_loopback(host_of(share_url).rpartition(":")[0])

@@ -1,0 +1,37 @@
+"""Tells the other nodes of the database where this one shares its store, and rotates the fleet's token."""
+
+import logging
+import platform
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.node_shares import NodeShares
+from flowhub_jobs.net.urls import driver_words
+
+log = logging.getLogger("flowhub.web")
+
+
+def publish_share(home: Home, url: str) -> None:
+    """Record the address. If the database does not answer, the other nodes miss this copy, and no more."""
+    try:
+        _shares(home).publish(url, platform.node(), str(home.store.root))
+    except SQLAlchemyError as error:
+        log.warning("The address of the share could not be published: %s", driver_words(error))
+
+
+def withdraw_share(home: Home, url: str) -> None:
+    """Remove the address again. After a crash it stays, and other nodes pass it over."""
+    try:
+        _shares(home).withdraw(url)
+    except SQLAlchemyError as error:
+        log.warning("The address of the share could not be withdrawn: %s", driver_words(error))
+
+
+def rotate_fleet_token(home: Home) -> None:
+    """Replace the token by which the nodes of the database read each other's shares."""
+    _shares(home).rotate_token()
+
+
+def _shares(home: Home) -> NodeShares:
+    return NodeShares(home.engine, home.node, home.clock)

@@ -1,0 +1,60 @@
+"""Admits the other nodes of this database to the share: by their credentials, and a few at a time."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from starlette.requests import HTTPConnection
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.node_shares import NodeShares
+from flowhub_jobs.values.fleet_credential import reader_of
+
+KNOWN_S = 5.0  # how long a token holds that was read: then a new one is obeyed
+READING_S = 10.0  # a node that asks for nothing for so long no longer reads
+
+
+class Fleet:
+    """Thread-safe."""
+
+    def __init__(self, home: Callable[[], Home]) -> None:
+        self._home, self._lock = home, threading.Lock()
+        self._known: tuple[float, str] | None = None
+
+    def reader(self, request: HTTPConnection, sha256: str) -> str:
+        """Return the node that asks for a file, or the address of another client."""
+        node = self.node_of(request.headers.get("authorization", ""), sha256)
+        return node or (request.client.host if request.client else "")
+
+    def node_of(self, authorization: str, sha256: str) -> str | None:
+        """Return the node whose credential for this file stands in an Authorization header; None without one."""
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not credential.startswith("flowhub1."):
+            return None
+        home = self._home()
+        return reader_of(self._token(home), credential.strip(), sha256, home.clock.now_us() / 1e6)
+
+    def _token(self, home: Home) -> str:
+        now = time.monotonic()
+        with self._lock:
+            if self._known is None or now - self._known[0] > KNOWN_S:
+                self._known = now, NodeShares(home.engine, home.node, home.clock).token()
+            return self._known[1]
+
+
+class Readers:
+    """The nodes that read from a share now: at most so many at a time. Thread-safe."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock, self._lock = most, clock, threading.Lock()
+        self._seen: dict[str, float] = {}
+
+    def admit(self, reader: str) -> bool:
+        """Return whether a node may read: it does already, or a place is free."""
+        now = self._clock()
+        with self._lock:
+            self._seen = {name: at for name, at in self._seen.items() if now - at < READING_S}
+            if reader not in self._seen and len(self._seen) >= self._most:
+                return False
+            self._seen[reader] = now
+            return True
