@@ -124,24 +124,32 @@ def schedule_lines(known: Schedule | None, now: int) -> list[str]:
     """Return what the schedule says, and what it means now."""
     if known is None:
         return [NO_SCHEDULE]
-    rest = f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
     groups = ", and from ".join(_group(group) for group in known.groups)
-    rates = {group.rate_bps for group in known.groups}
-    overlap = [OVERLAP] if len(rates) > 1 else []
-    return [f"Jobs run from {groups}; outside, {rest}.", *overlap, _now_line(known, now), *_rate_lines(known, now)]
+    return [f"Jobs run from {groups}; outside, {_rest(known)}.", *_lines_below(known, now)]
 
 
-def window_lines(known: Schedule | None) -> list[str]:
-    """Return the windows with the numbers that `schedule remove` takes; none for a schedule of one."""
+def window_rows(known: Schedule | None) -> list[tuple[str, str, str, str]]:
+    """Return the number that `schedule remove` takes, the windows, their days and their rate; none for a single row."""
     groups = known.groups if known else ()
-    if len(groups) < 2:
-        return []
-    told = [(", ".join(group.as_json()["windows"]), days_of(group), rate_of(group)) for group in groups]
-    wide = [max(len(row[column]) for row in told) for column in range(2)]
-    return [
-        f"{number:>2}  {windows:<{wide[0]}}  {days:<{wide[1]}}  {rate}"
-        for number, (windows, days, rate) in enumerate(told, 1)
+    rows = [
+        (str(number), ", ".join(group.as_json()["windows"]), days_of(group), rate_of(group))
+        for number, group in enumerate(groups, 1)
     ]
+    return rows if len(rows) > 1 else []
+
+
+def lines_below_rows(known: Schedule, now: int) -> list[str]:
+    """Return what the schedule says next to its windows, and what it means now."""
+    return [f"Outside, {_rest(known)}.", *_lines_below(known, now)]
+
+
+def _rest(known: Schedule) -> str:
+    return f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
+
+
+def _lines_below(known: Schedule, now: int) -> list[str]:
+    overlap = [OVERLAP] if len({group.rate_bps for group in known.groups}) > 1 else []
+    return [*overlap, _now_line(known, now), *_rate_lines(known, now)]
 
 
 def days_of(group: DayWindows) -> str:

@@ -9,7 +9,13 @@ from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule
-from flowhub_jobs.operations.schedules import add_windows, remove_windows, schedule_lines, window_lines
+from flowhub_jobs.operations.schedules import (
+    add_windows,
+    lines_below_rows,
+    remove_windows,
+    schedule_lines,
+    window_rows,
+)
 from flowhub_jobs.operations.schedules import set_schedule as set_it
 from flowhub_jobs.operations.schemas.controls import schedule_json
 from flowhub_jobs.operations.session import Session
@@ -101,8 +107,8 @@ def _print_schedule(session: Session) -> None:
     now, known = session.now_us(), session.controls.schedule()
     if output.chosen.json:
         output.result_json(schedule_json(known, now))
-    else:
-        for line in window_lines(known):
-            output.result(line)
-        for line in schedule_lines(known, now):
-            output.result(output.fold(line))
+        return
+    if rows := window_rows(known):
+        output.result(output.table(("", "windows", "days", "rate"), rows, right=(0,)))
+    for line in lines_below_rows(known, now) if known and rows else schedule_lines(known, now):
+        output.result(output.fold(line))
