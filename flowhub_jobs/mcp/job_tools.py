@@ -28,7 +28,8 @@ def enqueue(session: Session, arguments: Arguments) -> ToolResult:
     known = [jobs[answer.job] for answer in answers if not answer.new]
     notes = [f"Job {job.id}, {job.ref}, was there before; it is {job.state}." for job in known]
     return ToolResult(
-        jobs_json(jobs[answer.job] for answer in answers), (*dict.fromkeys(notes), *session.references.notes)
+        jobs_json(jobs[answer.job] for answer in answers),
+        (*dict.fromkeys(notes), *session.references.notes, *session.placement_notes),
     )
 
 

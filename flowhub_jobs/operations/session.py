@@ -67,7 +67,7 @@ class Session:
         self.home = home
         self._loaded: LoadedCatalog | None = None
         self._warnings: tuple[str, ...] = ()
-        self.placement_notes: list[str] = []  # sentences on placements that `enqueue` could not make
+        self.placement_notes: list[str] = []  # sentences on placements that the last `enqueue` could not make
         self._device: Device | None = None
         self._look: Callable[[], Device] | None = None
 
@@ -237,12 +237,13 @@ class Session:
 
     def _place_installed(self, requests: Sequence[Request], answers: Sequence[Enqueued]) -> None:
         """Place the models that are installed here already, where their jobs would have placed them."""
+        self.placement_notes = []
         here = [pair for pair in zip(requests, answers, strict=True) if pair[0].node == self.home.node]
         wanted = [pair for pair in here if pair[0].settled and pair[0].terms.place]
         if wanted:
             from flowhub_jobs.operations.library.placed import place_installed
 
-            self.placement_notes += place_installed(self.home, wanted)
+            self.placement_notes = place_installed(self.home, wanted)
 
     def wake_workers(self, times: int, *, any_node: bool = False) -> None:
         self._wake({ANY_NODE if any_node else self.home.node: times})

@@ -1,9 +1,8 @@
 """The condition of a placement: whether its files are as they were made, and of the version that is installed."""
 
-from flowhub_jobs.placement.entries import Entry, PlacementState, state_of
+from flowhub_jobs.placement.entries import PlacementState, state_of
 from flowhub_jobs.placement.rows import PlacementRow, RowState
 from flowhub_jobs.store.library_check import LibraryEntry
-from flowhub_jobs.store.links import LinkKind
 
 _IN_PLACE = (RowState.PLACED, RowState.WANTED)  # of a wanted one, those of the model's older version
 
@@ -15,15 +14,5 @@ def condition_of_placement(row: PlacementRow, entry: LibraryEntry | None) -> Pla
     states = {state_of(one) for one in row.entries if not one.optional}
     if PlacementState.MISSING in states:
         return PlacementState.MISSING
-    current = row.artifact_key == entry.key and all(_is_of_store(one) for one in row.entries)
+    current = row.artifact_key == entry.key
     return PlacementState.OK if states <= {PlacementState.OK} and current else PlacementState.CHANGED
-
-
-def _is_of_store(entry: Entry) -> bool:
-    """Return whether a hard link is one of the store's file: that may have been fetched again."""
-    if entry.how is not LinkKind.HARDLINK or not entry.own or entry.source is None:
-        return True
-    try:
-        return entry.target.samefile(entry.source)
-    except OSError:
-        return False

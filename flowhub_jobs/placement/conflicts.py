@@ -54,11 +54,12 @@ def _entry(planned: Planned, others: Sequence[Entry]) -> Entry | None:
     if _serves(entry, planned):
         return replace(entry, own=False)
     if theirs and entry.optional:
-        return replace(entry, replaces=True)
+        return replace(entry, replaces=theirs[0].stamp)
     if entry.optional:
         return None
+    whose = "is another model's placement" if theirs else "is not flowhub's; it is never replaced"
     raise NameTaken(
-        f"{entry.target} is there already, and is not flowhub's; it is never replaced.",
+        f"{entry.target} is there already, and {whose}.",
         hint="Move or remove it, then place the model again.",
     )
 

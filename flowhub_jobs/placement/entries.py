@@ -36,8 +36,8 @@ class Entry:
     """One file of a placement.
 
     `text` is a symbolic link's content or a small file's. `own`: flowhub made it; else the program had the same file
-    already, and it stays the program's. `replaces`: it takes the place of a file of another placement. `how` and
-    `stamp` are known once it is made.
+    already, and it stays the program's. `replaces` is the stamp of another placement's file whose name it gets. `how`
+    and `stamp` are known once it is made.
     """
 
     kind: EntryKind
@@ -47,7 +47,7 @@ class Entry:
     text: str | None = None
     own: bool = True
     optional: bool = False
-    replaces: bool = False
+    replaces: Stamp | None = None
     how: LinkKind | None = None
     stamp: Stamp | None = None
 
@@ -62,8 +62,8 @@ class Entry:
         known = {name: data[name] for name in cls.__slots__ if name in data}
         kind, target, source, how = known["kind"], known["target"], known.get("source"), known.get("how")
         values = {"kind": EntryKind(kind), "target": Path(target), "source": Path(source) if source else None}
-        stamp = known.get("stamp")
-        values |= {"how": LinkKind(how) if how else None, "stamp": tuple(map(int, stamp)) if stamp else None}
+        values |= {"how": LinkKind(how) if how else None}
+        values |= {name: tuple(map(int, known[name])) if known.get(name) else None for name in ("stamp", "replaces")}
         return cls(**known | values)
 
     def temporary(self, token: str, number: int) -> Path:

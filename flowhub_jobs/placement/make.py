@@ -84,7 +84,7 @@ def _make(context: PlacementContext, row: PlacementRow, plan: Plan, app: App) ->
 
 def complete_row(context: PlacementContext, row: PlacementRow, entries: Sequence[Entry]) -> None:
     """Record that all files of a placement have their names."""
-    done = [replace(entry, replaces=False) for entry in entries]
+    done = [replace(entry, replaces=None) for entry in entries]
     context.rows.update(row.id, state=RowState.PLACED, entries=done, placed_at=context.clock.now_us())
 
 

@@ -9,10 +9,11 @@ from flowhub_jobs.placement import staging
 from flowhub_jobs.placement.apps import app_named
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.context import PlacementContext
-from flowhub_jobs.placement.entries import PlacementState
+from flowhub_jobs.placement.entries import Entry, PlacementState
 from flowhub_jobs.placement.make import complete_row, make_placement
 from flowhub_jobs.placement.remove import remove_files, remove_row
 from flowhub_jobs.placement.rows import PlacementRow, RowState
+from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.values.enums import EventKind
 
 log = logging.getLogger("flowhub.placement")
@@ -71,8 +72,17 @@ def _make_wanted(context: PlacementContext, row: PlacementRow) -> None:
 
 
 def _leads_to(row: PlacementRow, model: Path) -> bool:
-    """Return whether the files of a placement are of this model, and not of an older version under another name."""
-    return all(entry.source is None or entry.source.is_relative_to(model) for entry in row.entries)
+    """Return whether the files of a placement are this model's, and not those of an older version, or of damaged files
+    that were fetched again."""
+    return all(entry.source is None or _is_link_of(entry, model) for entry in row.entries)
+
+
+def _is_link_of(entry: Entry, model: Path) -> bool:
+    try:
+        same = entry.how is LinkKind.SYMLINK or (entry.source is not None and entry.target.samefile(entry.source))
+    except OSError:
+        return False
+    return same and entry.source is not None and entry.source.is_relative_to(model)
 
 
 def _tell(context: PlacementContext, row: PlacementRow) -> None:

@@ -10,7 +10,7 @@ from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.placement import staging
 from flowhub_jobs.placement.apps import app_named
 from flowhub_jobs.placement.context import PlacementContext
-from flowhub_jobs.placement.entries import Entry, EntryKind, shared_with
+from flowhub_jobs.placement.entries import Entry, EntryKind, is_own, shared_with
 from flowhub_jobs.placement.rows import PlacementRow, RowState
 from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.system import rename_new
@@ -46,7 +46,7 @@ def _remove_file(context: PlacementContext, entry: Entry, others: Sequence[Place
 
 def _hand_over(context: PlacementContext, entry: Entry, other: PlacementRow, heir: Entry) -> None:
     """Leave a file to another placement. A symbolic link to this model's file is made one to the other's."""
-    if entry.how is not LinkKind.SYMLINK or entry.source == heir.source or heir.text != entry.text:
+    if entry.how is not LinkKind.SYMLINK or entry.source == heir.source or not is_own(entry, entry.target):
         return
     temporary = heir.temporary(other.token, len(other.entries))
     temporary.unlink(missing_ok=True)

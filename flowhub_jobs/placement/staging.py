@@ -83,7 +83,7 @@ def put_in_place(entries: Sequence[Entry], token: str, *, interrupted: bool = Fa
 
 
 def _rename(entry: Entry, temporary: Path, *, interrupted: bool) -> None:
-    if entry.replaces:
+    if entry.replaces and os.path.lexists(entry.target) and stamp_at(entry.target) == entry.replaces:
         os.replace(temporary, entry.target)
         return
     try:

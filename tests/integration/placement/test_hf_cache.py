@@ -194,3 +194,36 @@ def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, shop, tmp_
     assert not (cache_of(tmp_path, MLX) / "blobs").exists()
     folder = Path(hub_program(tmp_path, f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"))
     assert {path: (folder / path).read_bytes() for path in FOLDER} == FOLDER
+
+
+@pytest.mark.parametrize("another_disk", [False, True])
+def test_two_placements_that_share_a_file_need_each_other_not(cli, shop, tmp_path, monkeypatch, another_disk):
+    """One blob for both; it follows the placement that stays, also where it is a symbolic link to the other's file."""
+    with own_disk(tmp_path / "disk") as disk:
+        root = str(disk.place) if another_disk else str(tmp_path / "hf")
+        monkeypatch.setenv("HF_HOME", root)
+        cli("enqueue", f"hf:{MLX}/config.json")
+        work(shop)
+        cli("place", "config.json", f"hf:{MLX}", "--in", "hf-cache")
+        assert [one["state"] for one in cli("placements", "--json").page["placements"]] == ["ok", "ok"]
+        assert cli("rm", "config.json", "-y").status == 0
+        [left] = cli("placements", "--json").page["placements"]
+        assert (left["name"], left["state"]) == ("some-model-mlx", "ok")
+        program = f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"
+        folder = Path(hub_program(tmp_path, program, HF_HOME=root))
+        assert {path: (folder / path).read_bytes() for path in FOLDER} == FOLDER
+        assert cli("unplace", "some-model-mlx").status == 0
+        assert os.listdir(Path(root) / "hub") == []
+
+
+def test_a_shared_file_that_the_program_replaced_stays_when_it_is_handed_over(cli, shop, tmp_path, monkeypatch):
+    with own_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("HF_HOME", str(disk.place))
+        cli("enqueue", f"hf:{MLX}/config.json")
+        work(shop)
+        cli("place", "config.json", f"hf:{MLX}", "--in", "hf-cache")
+        [blob] = [path for path in disk.place.rglob("blobs/*") if path.read_bytes() == FOLDER["config.json"]]
+        blob.unlink()
+        blob.write_bytes(b"theirs")
+        assert cli("unplace", "config.json").status == 0
+        assert (blob.read_bytes(), blob.is_symlink()) == (b"theirs", False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import cli_app, work
-from support.disk_files import files_in
+from support.disk_files import files_in, turn
 from support.disks import image_disk, own_disk
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
@@ -185,7 +185,7 @@ def test_rm_removes_the_placements_first_and_frees_all(cli, shop, theirs):
     cli("place", "a", "--in", f"dir:{theirs}")
     dry = cli("rm", "a", "--dry-run", "--json").page["removed"]
     assert [(one["bytes"], one["freed"]) for one in dry] == [(4096, 4096)]
-    assert f"and from dir:{theirs}" in cli("rm", "a", "-y").out
+    assert f"and from dir:{theirs}" in " ".join(cli("rm", "a", "-y").out.split())
     assert os.listdir(theirs) == []
     assert placed(cli) == []
 
@@ -357,3 +357,13 @@ def test_a_store_and_a_program_on_one_disk_share_the_bytes(home, origin, monkeyp
             assert placed(cli) == [("a.gguf", how, "ok")]
             assert cli("rm", "a", "-y").status == 0
             assert not (place / "theirs" / "a.gguf").exists()
+
+
+def test_a_repaired_model_is_placed_again_with_its_good_bytes(cli, sqlite_shop, theirs):
+    """The hard link has the damaged bytes, and the repair installs a new file."""
+    cli("place", "a", "--in", f"dir:{theirs}")
+    turn(sqlite_shop.store / "a.gguf", 2000)
+    assert (theirs / "a.gguf").read_bytes() != V1
+    assert cli("verify", "a", "--repair").status == 0
+    assert files_in(theirs) == {"a.gguf": V1}
+    assert placed(cli) == [("a.gguf", "hardlink", "ok")]
