@@ -53,7 +53,7 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, said, terms) for ref in refs]
     found = [one for one in orders if isinstance(one, EnqueueItem)]
     if checks and len(found) == len(orders):
-        orders = _as_seen(session, found)
+        orders = [error or item for item, error, _ in check_items(session, found, pinned_too=False)]
     _raise_for(orders)
     return session.enqueue([one for one in orders if isinstance(one, EnqueueItem)])
 
@@ -71,14 +71,19 @@ def _order(session: Session, ref: str, said: Mapping[str, Any], terms: EnqueueTe
     return EnqueueItem(artifact, terms)
 
 
-def _as_seen(session: Session, orders: Sequence[EnqueueItem]) -> list[EnqueueItem | FlowhubError]:
-    """Return the orders with the names and sizes that their sources tell, or what keeps one from being fetched."""
-    found: list[EnqueueItem | FlowhubError] = []
-    for order, seen in zip(orders, session.check_sources(orders, pinned_too=False), strict=True):
-        if seen is None:
-            found.append(order)
-        else:
-            found.append(seen.error or replace(order, artifact=seen.artifact, size_seen=seen.size))
+def check_items(
+    session: Session, items: Sequence[EnqueueItem], *, pinned_too: bool
+) -> list[tuple[EnqueueItem, FlowhubError | None, str | None]]:
+    """Return each item with the name and size that its source tells, the error that keeps it from being fetched, and a
+    sentence if the source did not answer.
+    """
+    found: list[tuple[EnqueueItem, FlowhubError | None, str | None]] = []
+    for item, seen in zip(items, session.check_sources(items, pinned_too=pinned_too), strict=True):
+        if seen is None or seen.error is not None:
+            found.append((item, None if seen is None else seen.error, None))
+            continue
+        unseen = f"{seen.artifact.ref}: {seen.unseen}." if seen.unseen else None
+        found.append((replace(item, artifact=seen.artifact, size_seen=seen.size), None, unseen))
     return found
 
 

@@ -30,7 +30,7 @@ from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.claim import claimed
 from flowhub_jobs.transfer.partial.ownership import duplicate_node_message
 from flowhub_jobs.transfer.retry import PriorFaults
-from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, StopReason
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
@@ -141,7 +141,7 @@ def _install_parts(context: WorkerContext, run: Run, parts: ArtifactParts) -> No
         with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
             _finish(context, run, _install(context, run, parts))
     except NameTaken as taken:
-        if (placed := _adopt(context, run)) is None:
+        if (placed := _adopt(context, run, parts)) is None:
             raise taken from None
         with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
             _finish(context, run, placed)
@@ -208,18 +208,30 @@ def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult
     return None if run.claimed.forced else context.home.library.installed_unchanged(run.claimed.artifact)
 
 
-def _adopt(context: WorkerContext, run: Run) -> InstallResult | None:
-    """Return the file or folder with the artifact's name, if it is the artifact. Raises NameTaken if it is not."""
+def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = None) -> InstallResult | None:
+    """Return the file or folder with the artifact's name, if it is the artifact. Raises NameTaken if it is not.
+
+    The digests of what this run has `fetched` identify the files that nothing pins.
+    """
     home, artifact = context.home, run.claimed.artifact
     existing = home.store.taken(artifact.name)
     if existing is None or _owner(context, run)(existing.name) is not None:
         return None
-    verified = verify_existing(artifact, existing, run.control.check)
+    wanted = artifact if fetched is None else replace(artifact, files=_files_as_fetched(artifact, fetched))
+    verified = verify_existing(wanted, existing, run.control.check)
     if verified is None:
         raise NameTaken(
             f"{existing} is there already, and is not what {artifact.ref} would install; it is never replaced."
         )
-    return verified
+    if fetched is None:
+        return verified
+    found = zip(verified.files, fetched.files, strict=True)
+    return replace(verified, files=tuple(replace(file, pinned=own.pinned) for file, own in found))
+
+
+def _files_as_fetched(artifact: Artifact, fetched: ArtifactParts) -> tuple[ArtifactFile, ...]:
+    pairs = zip(artifact.files, fetched.files, strict=True)
+    return tuple(replace(file, size=own.bytes, sha256=own.sha256) for file, own in pairs)
 
 
 def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:

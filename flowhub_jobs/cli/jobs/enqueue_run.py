@@ -19,7 +19,13 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.jobs.requests import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
 from flowhub_jobs.operations.caps import cap_reached_line
-from flowhub_jobs.operations.enqueue import is_about_call, named_together, refuse_digest_of_model, same_kind
+from flowhub_jobs.operations.enqueue import (
+    check_items,
+    is_about_call,
+    named_together,
+    refuse_digest_of_model,
+    same_kind,
+)
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.node_choice import chosen_nodes
 from flowhub_jobs.operations.nodes import hint_of_gone, place_of
@@ -99,15 +105,12 @@ def check_sources(session: Session, requested: EnqueueList, *, pinned_too: bool)
     Takes over the names and sizes that the sources report. Returns a sentence for each source that did not answer.
     """
     kept, lines, unchecked = [], [], []
-    for item, number, check in zip(
-        requested.items, requested.lines, session.check_sources(requested.items, pinned_too=pinned_too), strict=True
-    ):
-        if check is not None and check.error is not None:
-            requested.bad.append((number, at_line(number, check.error) if number else check.error))
+    checked = check_items(session, requested.items, pinned_too=pinned_too)
+    for (item, error, unseen), number in zip(checked, requested.lines, strict=True):
+        if error is not None:
+            requested.bad.append((number, at_line(number, error) if number else error))
             continue
-        if check is not None:
-            item = replace(item, artifact=check.artifact, size_seen=check.size)
-            unchecked += [f"{check.artifact.ref}: {check.unseen}."] if check.unseen else []
+        unchecked += [unseen] if unseen else []
         kept.append(item)
         lines.append(number)
     requested.items, requested.lines = kept, lines

@@ -125,12 +125,13 @@ def test_the_second_to_finish_the_same_pinned_folder_takes_it_as_it_is(
     assert {path: (store / "m-mlx-4bit" / path).read_bytes() for path in files} == files
 
 
-def test_an_unpinned_file_that_another_home_was_quicker_with_is_not_replaced(
-    origin: Origin, homes: Homes, store: Path
+@pytest.mark.parametrize("same", [True, False])
+def test_an_unpinned_file_that_another_home_was_quicker_with_is_taken_if_it_is_the_same_and_never_replaced(
+    origin: Origin, homes: Homes, store: Path, same: bool
 ) -> None:
     holds = Hold(after=MIB + 100_000), Hold(after=MIB + 100_000)
     shops = []
-    for number, (content, hold) in enumerate(zip((RIGHT, WRONG), holds, strict=True)):
+    for number, (content, hold) in enumerate(zip((RIGHT, RIGHT if same else WRONG), holds, strict=True)):
         url = origin.serve(f"/{number}/m.gguf", content, faults=(hold.once(),))
         shops.append(homes(f"n{number}", one_file_model("m", url, content, pin=False, filename="m.gguf")))
     jobs = [shop.enqueue("m") for shop in shops]
@@ -140,9 +141,9 @@ def test_an_unpinned_file_that_another_home_was_quicker_with_is_not_replaced(
     holds[0].event.set()
     assert shops[0].until_ended(jobs[0]).state is State.COMPLETED
     holds[1].event.set()
-    error = shops[1].until_ended(jobs[1]).error
-    assert error is not None
-    assert error["code"] == "name_taken"
+    ended = shops[1].until_ended(jobs[1])
+    assert (ended.error and ended.error["code"]) == (None if same else "name_taken")
+    assert ended.sha256_state == ("unpinned" if same else ended.sha256_state)
     assert (store / "m.gguf").read_bytes() == RIGHT.read()
 
 
