@@ -31,9 +31,18 @@ def warn_of_catalog(session: Session) -> None:
 
 
 def tell_no_worker(session: Session) -> None:
-    """Print a hint if no worker runs."""
-    if not session.living_workers():
-        output.hint(NO_WORKER)
+    """Print a hint if no worker runs here; other nodes on which one runs are named."""
+    if session.living_workers():
+        return
+    output.hint(NO_WORKER)
+    if session.home.database.is_shared:
+        from flowhub_jobs.operations.nodes import others_alive
+
+        if others := others_alive(session.home):
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            output.hint(
+                f"Workers run on {', '.join(others[:3])}{more}: `--on NODE`, `--on any` or `--on all` uses them."
+            )
 
 
 def chosen_jobs(

@@ -1,6 +1,5 @@
 """Nodes of a database: which there are, the one of a name, and its removal."""
 
-import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -56,6 +55,8 @@ def nodes_named(home: Home, name: str) -> list[str]:
 
 def unknown_node(name: str, known: Iterable[str]) -> NotFound:
     """Return the error for a node that is not registered, with the nearest names."""
+    import difflib  # for an error alone
+
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:5]
     return NotFound(
@@ -77,6 +78,13 @@ def hint_of_gone(home: Home, names: Collection[str]) -> str | None:
     gone = [node.node for node in nodes if node.node in names and not node.alive]
     more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
     return f"No worker runs on {', '.join(gone[:3])}{more}: the jobs there wait until one starts." if gone else None
+
+
+def others_alive(home: Home) -> list[str]:
+    """Return the other nodes on which a worker runs."""
+    if not home.database.is_shared:
+        return []
+    return [node.node for node in read_nodes(home) if node.alive and node.node != home.node]
 
 
 def remove_node(home: Home, name: str, action: str | None, *, force: bool) -> "Removed":

@@ -99,6 +99,7 @@ def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
     assert made[1]["target"] == str(fleet.homes["gpu-02"].store / "m.gguf")
     again = cli("enqueue", "m", "--on", "gpu-02,gpu-01", "--json").jobs
     assert [(job["id"], job["state"]) for job in again] == [(job["id"], "completed") for job in reversed(made)]
+    assert cli("enqueue", "m", "--on", "any", "--json").jobs[0]["id"] in {job["id"] for job in made}
     table = cli("list", "--node", "all").out.splitlines()
     assert [line.split() for line in table] == [["MODEL", "gpu-01", "gpu-02"], ["m@q4", "ok", "ok"]]
     for worker in (first, second):
@@ -138,6 +139,20 @@ def test_a_second_machine_under_the_name_of_the_first_is_refused(fleet, tmp_path
     assert str(tmp_path / "copy") in other.err
     assert str(tmp_path / "gpu-01") in other.err
     assert first.poll() is None
+
+
+def test_the_worker_of_a_node_that_is_removed_by_force_ends(fleet, cli):
+    worker = fleet.worker("gpu-01")
+    fleet.homes["gpu-01"].until(lambda: cli("nodes", "--json").page["nodes"], "a node")
+    assert cli("nodes", "remove", "gpu-01", "--force").status == 0
+    assert worker.wait(60) == 9
+    assert "was removed" in fleet.homes["gpu-01"].log()
+
+
+def test_a_machine_without_a_worker_says_where_workers_run(fleet, cli):
+    fleet.registered("b")
+    fleet.use("a")
+    assert "Workers run on b" in cli("enqueue", "m").err
 
 
 # enqueue --on --------------------------------------------------------------------------------------------------------
