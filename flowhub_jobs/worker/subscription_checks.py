@@ -116,7 +116,8 @@ class SubscriptionChecks:
     def _take_turn(self) -> bool:
         seen, now = self._turn.read(), self._home.clock.now_us()
         holder = seen.value["turn"] if seen else None
-        if holder is not None and 0 <= now - holder[1] < TURN_US and self._home.is_dead(holder[0]) is not True:
+        # The lock file of a worker that ended, or was rescued, is removed: then nothing is known of it.
+        if holder is not None and 0 <= now - holder[1] < TURN_US and self._home.is_dead(holder[0]) is False:
             return False
         self._mine = self._turn.compare_and_set(seen, {"turn": [self._worker, now]})
         return self._mine is not None

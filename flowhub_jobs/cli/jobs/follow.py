@@ -48,7 +48,7 @@ def follow(
     keep: Annotated[
         int | None,
         typer.Option(
-            "--keep", metavar="N", min=0, help="Remove older versions but N that it installed (default: none)."
+            "--keep", metavar="N", min=0, help="Old versions that stay of those that it downloaded (default: all)."
         ),
     ] = None,
     place: PlaceIn = None,

@@ -19,6 +19,7 @@ from flowhub_jobs.cli.jobs.followed_list import read_followed_list
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, jobs
 from flowhub_jobs.errors import ServerBusy, UsageInvalid
+from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.jobs.schedule import Schedule
@@ -262,17 +263,22 @@ def test_a_worker_that_slept_between_its_look_and_its_outcome_queues_nothing(on_
     assert len(night.jobs()) == 2
 
 
-def test_only_the_worker_that_has_the_turn_checks_and_a_dead_one_has_it_no_longer(on_any_database, hub):
+@pytest.mark.parametrize("hangs", [True, False], ids=["it hangs", "it is gone"])
+def test_only_the_worker_that_has_the_turn_checks_and_a_dead_one_has_it_no_longer(on_any_database, hub, hangs):
     night = on_any_database
     night.follow(f"hf:{REPO}:Q4_K_M")
     night.clock.turn(2 * DAY)
     first, second = night.worker("w-a"), night.worker("w-b")
-    night.app.home.is_dead("w-a")
+    alive = LockFile(night.app.settings.locks / "w-a.lock")
     assert first._take_turn()
     before = asked(hub)
     night.second(by=second)
     assert asked(hub) == before
-    night.clock.turn(3 * MINUTE)  # it has not renewed its turn
+    if hangs:
+        night.clock.turn(3 * MINUTE)  # it has not renewed its turn
+    else:
+        alive.release()
+        (night.app.settings.locks / "w-a.lock").unlink(missing_ok=True)  # as its rescuer does
     night.second(by=second)
     assert asked(hub) == before + 1
 
@@ -281,11 +287,13 @@ def test_a_worker_that_stops_gives_its_turn_back(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
     night.clock.turn(2 * DAY)
     first, second = night.worker("w-a"), night.worker("w-b")
+    alive = LockFile(night.app.settings.locks / "w-a.lock")
     assert first._take_turn()
     first.close()
     before = asked(hub)
     night.second(by=second)
     assert asked(hub) == before + 1
+    alive.release()
 
 
 def test_a_subscription_that_was_removed_during_its_check_queues_nothing(night, hub):

@@ -1,0 +1,42 @@
+"""SIGKILL around the outcome of a subscription's check: the next worker queues the new version, and once."""
+
+import signal
+
+import pytest
+import sqlalchemy as sa
+from support.app import App, app_of
+from support.fork_server import ForkServer
+from support.models import gguf, one_file_model
+from support.origin import Origin
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import subscriptions
+from flowhub_jobs.operations.subscriptions.follow import follow
+
+ROWS = "flowhub_jobs.jobs.subscriptions.subscription_rows:SubscriptionRows"
+V1, V2 = gguf(4096, 1), gguf(5000, 2)
+STEPS = [
+    f"{ROWS}.record:before",  # its job is inserted, not committed
+    f"{ROWS}.record:after",  # written, not committed
+    "flowhub_jobs.operations.session:Session._wake:before",  # committed; no worker was woken
+    "flowhub_jobs.operations.subscriptions.checker:remove_surplus:before",
+]
+
+
+def offer(shop: App, origin: Origin, content: bytes) -> None:
+    shop.offer(one_file_model("a", origin.serve(f"/{len(content)}/a.gguf", content), content))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: "-".join(step.split(":")[1:]))
+def test_after_a_kill_each_version_was_queued_once(home, origin: Origin, nursery: ForkServer, step: str) -> None:
+    with app_of(home) as shop:
+        offer(shop, origin, V1)
+        follow(shop.session, ["a"], None, {}, lambda path: [])
+        assert nursery.drain(shop) == 0
+        offer(shop, origin, V2)
+        with writing(shop.home.engine) as tx:
+            tx.execute(sa.update(subscriptions).values(next_at=0))
+        assert nursery.drain(shop, harm=f"brisk die={step}") == -signal.SIGKILL
+        assert nursery.drain(shop) == 0
+        assert [job.ref for job in shop.home.queries.all()] == ["a@q4", "a@q4"]
+        assert (shop.store / "a.gguf").read_bytes() == V2
