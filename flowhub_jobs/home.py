@@ -16,7 +16,6 @@ from flowhub_jobs.errors import HomeUnusable, SettingInvalid
 from flowhub_jobs.fs.atomic_write import tighten, write_whole
 from flowhub_jobs.fs.locks import NO_LOCKS, demand_locks, lock_is_free
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.placement.rows import PlacementReader
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_fast import LibraryReader
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.jobs.node_registry import NodeRegistry
     from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.placement.placements import Placements
+    from flowhub_jobs.placement.rows import PlacementReader
     from flowhub_jobs.store.library import Library
     from flowhub_jobs.transfer.partial.ownership import Owner
 
@@ -113,8 +113,10 @@ class Home:
         )
 
     @property
-    def placement_rows(self) -> PlacementReader:
+    def placement_rows(self) -> "PlacementReader":
         """The placements, for reading only."""
+        from flowhub_jobs.placement.rows import PlacementReader
+
         return PlacementReader(self.database, self.node)
 
     def room(self) -> Room:

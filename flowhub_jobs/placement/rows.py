@@ -49,6 +49,11 @@ class PlacementRow:
     job: int | None
     placed_at: int | None
 
+    @property
+    def hard_links(self) -> list[Path]:
+        """The names of the store's files that flowhub made in the program's folder."""
+        return [entry.target for entry in self.entries if entry.own and entry.how is LinkKind.HARDLINK]
+
 
 _COLUMNS = ", ".join(
     f'"{name}"'

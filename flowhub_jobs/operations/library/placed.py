@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
-from flowhub_jobs.placement.rows import PlacementRow
-from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.values.enums import EventKind
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.requests import Enqueued, Request
+    from flowhub_jobs.placement.rows import PlacementRow
 
 
-def placement_rows(home: Home) -> list[PlacementRow]:
+def placement_rows(home: Home) -> "list[PlacementRow]":
     """Return the placements of the models in the store that is there."""
     identity = home.entries.store_id
     return [row for row in home.placement_rows.all() if row.store_id in (identity, "")]
 
 
-def orphans(home: Home) -> list[PlacementRow]:
+def orphans(home: Home) -> "list[PlacementRow]":
     """Return the placements whose model is not in the library any more."""
     known = {entry.name for entry in home.entries.entries_here()}
     return [row for row in placement_rows(home) if row.name not in known]
@@ -39,8 +38,7 @@ def placed_links(home: Home) -> dict[str, list[Path]]:
     """Return the hard links that placements have of each model's files, by its name."""
     links: dict[str, list[Path]] = {}
     for row in placement_rows(home):
-        own = (entry for entry in row.entries if entry.own and entry.how is LinkKind.HARDLINK)
-        links.setdefault(row.name, []).extend(entry.target for entry in own)
+        links.setdefault(row.name, []).extend(row.hard_links)
     return links
 
 
