@@ -49,7 +49,8 @@ def run_worker(
     """
     check_whole(home.engine)  # before any thread begins that the process would have to wait for at its end
     started = home.clock.now_us()
-    threading.Thread(target=warm_trust, name="trust", daemon=True).start()
+    # No daemon: the process crashes (SIGSEGV) if it ends while a thread is in OpenSSL.
+    threading.Thread(target=warm_trust, name="trust").start()
     context = WorkerContext(home, slots)
     wakeups = worker_wakeups(home, lambda: run_claimable_jobs(context), slots)
 

@@ -129,6 +129,22 @@ def test_a_limit_that_no_worker_can_do_with_is_named(home, limit):
     assert "ulimit -n" in worker.stderr
 
 
+def test_a_worker_that_ends_at_once_waits_for_its_certificates(home, tmp_path):
+    """OpenSSL crashes in a thread that the end of the process leaves in it."""
+    loaded = tmp_path / "loaded"
+    script = f"""
+import pathlib, resource, threading
+from flowhub_jobs.worker import process
+ended = threading.main_thread().join
+process.warm_trust = lambda: (ended(), pathlib.Path({str(loaded)!r}).write_text(str(threading.current_thread().daemon)))
+resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+from flowhub_jobs.cli.main import main
+main()
+"""
+    assert subprocess.run([sys.executable, "-c", script, "worker", "--drain"]).returncode == 1
+    assert loaded.read_text() == "False"
+
+
 def _limited():
     return f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({MAY_BE_OPEN}, 4096))"
 
