@@ -19,6 +19,9 @@ from flowhub_jobs.jobs.node_registry import NodeRegistry, owner_of
 from flowhub_jobs.jobs.node_removal import Removed, remove
 from flowhub_jobs.jobs.node_rows import NodeStatus, nodes_in
 from flowhub_jobs.jobs.run_values import LEASE_S, LeaseLost
+from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
+from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows
+from flowhub_jobs.jobs.subscriptions.subscription_values import SubscriptionKind, Terms
 from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.values.enums import EventKind, RequestedAction, State
 from flowhub_jobs.values.jobs import ANY_NODE, Note
@@ -431,3 +434,14 @@ def test_a_cancel_of_another_node_is_not_lost_to_a_rescue(nodes_of):
             assert asked.wait(30)
         assert rescuing.result() == [job]
     assert a.state(job) is State.CANCELLED
+
+
+def test_a_removed_node_leaves_no_subscription(rooms):
+    worker_of(rooms, "w-a").register(1, 1, "/store")
+    rows = SubscriptionRows(rooms.engine, rooms.node, rooms.time.clock)
+    rows.add(SubscriptionKind.REFERENCE, "tiny@q4", Terms(), rooms.time.in_us(60))
+    elsewhere = SubscriptionRows(rooms.engine, "n-other", rooms.time.clock)
+    elsewhere.add(SubscriptionKind.REFERENCE, "tiny@q4", Terms(), rooms.time.in_us(60))
+    remove(rooms.engine, listed(rooms)[0], rooms.time.clock, None, force=True)
+    assert SubscriptionQueries(rooms.database, rooms.node).all() == []
+    assert len(SubscriptionQueries(rooms.database, "n-other").all()) == 1
