@@ -32,6 +32,7 @@ def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
             seconds = FOR_GOOD if source.mirror in dropped else hosts.aside_left(source.origin)
             if seconds:
                 source.standing = passed_over(source.standing, now, seconds)
+        choose_address(state)  # before the first wait: the cooldown of another address holds nothing
 
 
 def choose_address(state: FileState) -> None:

@@ -163,6 +163,14 @@ def test_a_mirror_that_is_down_is_asked_once_and_not_for_each_file_of_the_next_j
     assert len(mirror.requests()) == 1
 
 
+def test_a_mirror_gives_the_file_while_the_origin_has_asked_for_a_pause(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    shared = SharedLimits(HostLimits(), TokenBucket())
+    shared.hosts.cool_down(origin_of(origin.address), 3000)
+    got = run(artifact, tmp_path, options=through(origin, mirror), shared=shared)
+    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+
+
 MIDWAY = {
     "a stall": [Stall(after=HALF)],
     "a reset, and then 404": [Reset(after=HALF).once(), Status(404).from_byte(1)],
