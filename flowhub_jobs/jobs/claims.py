@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from flowhub_jobs.database.lazy import snapshot_of
-from flowhub_jobs.database.tables import attempts, jobs, nodes
+from flowhub_jobs.database.tables import attempts, is_live, jobs, nodes
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
 from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
@@ -47,11 +47,24 @@ class ClaimableJobs:
         allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now) else []
         if gates.cap_reached(now):
             allowed.append(jobs.c.kind != JobKind.FETCH)
+        self._jobs_max = gates.jobs_max
         self._may_start = sa.and_(jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed)
         self._startable = sa.and_(jobs.c.node == node, self._may_start)
 
     def count(self, at_most: int | None) -> int:
         """Return how many a claim would find, one for each host that is to be tried; no further than `at_most`."""
+        if (slots := self._slots_left()) is not None:
+            return min(slots, self._count(slots if at_most is None else min(slots, at_most))) if slots else 0
+        return self._count(at_most)
+
+    def _slots_left(self) -> int | None:
+        """Return how many more jobs may run on the node; None: as many as its workers have slots."""
+        if self._jobs_max is None:
+            return None
+        running = sa.select(sa.func.count()).where(jobs.c.node == self._node, is_live, jobs.c.state == State.RUNNING)
+        return max(0, self._jobs_max - int(self._tx.execute(running).scalar_one()))
+
+    def _count(self, at_most: int | None) -> int:
         startable = sa.select(jobs.c.id).where(self._startable)
         claimable = startable.where(*_not_held(self._hosts)).limit(at_most).subquery()
         count = int(self._tx.execute(sa.select(sa.func.count()).select_from(claimable)).scalar_one())
@@ -71,6 +84,8 @@ class ClaimableJobs:
 
         `until` is when the lease ends, on the awake clock.
         """
+        if self._slots_left() == 0:
+            return None
         claimed = {
             **(NOT_RUNNING | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
             "attempt": jobs.c.attempt + 1,

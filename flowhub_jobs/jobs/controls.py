@@ -12,6 +12,7 @@ from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.system import Clock
 
 SCHEDULE = "schedule"  # Schedule.as_json
+JOBS_MAX = "jobs_max"  # {"jobs": how many may run at a time on the node}
 NETWORK = "network"  # {"text": why it is thought to be down}, until the next look
 _IN_FORCE = (
     'SELECT name, value, "until" FROM controls '
@@ -50,6 +51,11 @@ class Controls:
         in_force = self.get(SCHEDULE)
         return Schedule.from_json(in_force[0]) if in_force else None
 
+    def jobs_max(self) -> int | None:
+        """Return how many jobs may run at a time on the node; None: as many as its workers have slots."""
+        in_force = self.get(JOBS_MAX)
+        return in_force[0]["jobs"] if in_force else None
+
     def cap(self, zone: tzinfo | None = None) -> CapUse | None:
         """Return the cap and its use now; `zone` is that of its days, None the machine's."""
         with self._database.reading() as snapshot:
@@ -63,9 +69,10 @@ class Controls:
 
     def gates_in(self, snapshot: Snapshot, zone: tzinfo | None = None) -> Gates:
         """Return the same, as one state of the database has it."""
-        now, in_force = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK, CAP)
+        now, in_force = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK, CAP, JOBS_MAX)
         why, down_until = in_force.get(NETWORK, ({}, None))
-        gates = Gates(network_down_until_us=down_until, network_text=why.get("text"))
+        most = in_force[JOBS_MAX][0]["jobs"] if JOBS_MAX in in_force else None
+        gates = Gates(network_down_until_us=down_until, network_text=why.get("text"), jobs_max=most)
         if CAP in in_force:
             gates = replace(gates, cap_until_us=self._use(snapshot, in_force[CAP], zone).holds_until)
         if SCHEDULE not in in_force:

@@ -273,7 +273,7 @@ class JobQueries:
         now, still = self._clock.now_us(), self._still_to_end(snapshot, queued)
         hosts = held_hosts(snapshot, self._node).waits
         gates = self._controls.gates_in(snapshot)
-        slots = [Hold(Reason.SLOTS)] if self._slots_taken(snapshot) else []
+        slots = [Hold(Reason.SLOTS)] if self._slots_taken(snapshot, gates.jobs_max) else []
         if self._node == ANY_NODE:
             slots = [Hold(Reason.SLOTS)] if slots_taken_everywhere(snapshot, now) else []
 
@@ -294,10 +294,11 @@ class JobQueries:
                 earlier[row["job_id"]].append((row["id"], State(row["state"])))
         return earlier
 
-    def _slots_taken(self, snapshot: Snapshot) -> bool:
+    def _slots_taken(self, snapshot: Snapshot, jobs_max: int | None) -> bool:
         [row] = self._rows(snapshot, "SELECT sum(slots) AS slots FROM workers WHERE node = :node")
         [running] = self._rows(snapshot, f"SELECT count(*) AS jobs FROM jobs WHERE {_RUNNING}")  # noqa: S608, ours
-        return row["slots"] is not None and running["jobs"] >= row["slots"]
+        most = [slots for slots in (row["slots"], jobs_max) if slots is not None]
+        return bool(most) and running["jobs"] >= min(most)
 
     def _readable_job(self, row: Row, files: tuple[JobFile, ...], waits: Callable[[Row], list[Hold]]) -> Job:
         """Return the job of a row; one that cannot be decoded is shown as failed and does not hide the others."""

@@ -1,7 +1,7 @@
 """The speed limit of all jobs of a node, and its origin; and the number of jobs that each worker runs."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.jobs.controls import Controls
@@ -25,6 +25,7 @@ class Limits:
     until: int | None = None
     schedule: int | None = None
     setting: int | None = None
+    jobs_max: int | None = None  # how many jobs may run at a time on the node
 
     @property
     def rules(self) -> str | None:
@@ -41,6 +42,11 @@ def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None
     """Return what is in force now; `schedule_bps` is what the gates say."""
     found, until = controls.get(LIMIT) or ({}, None)
     return Limits(found.get("rate_bps"), until, schedule_bps, setting_bps)
+
+
+def limits_with_jobs(controls: Controls, schedule_bps: int | None, setting_bps: int | None) -> Limits:
+    """Return the same, with the number of jobs at a time."""
+    return replace(limits(controls, schedule_bps, setting_bps), jobs_max=controls.jobs_max())
 
 
 def running(database: Database, node: str) -> Counter[str]:

@@ -64,6 +64,7 @@ class Gates:
     window_opens_us: int | None = None
     network_down_until_us: int | None = None
     network_text: str | None = None
+    jobs_max: int | None = None  # how many jobs may run at a time on the node
     cap_until_us: int | None = None  # holds only jobs that fetch
     rate_bps: int | None = None  # what the schedule allows all jobs together now, bytes a second; None: all there is
 

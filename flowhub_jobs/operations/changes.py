@@ -13,7 +13,7 @@ from typing import Any
 from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.cap import CAP
-from flowhub_jobs.jobs.controls import SCHEDULE
+from flowhub_jobs.jobs.controls import JOBS_MAX, SCHEDULE
 from flowhub_jobs.jobs.rate_limits import LIMIT
 from flowhub_jobs.operations.caps import read_cap
 from flowhub_jobs.operations.library.usage import StoreUsage, list_store
@@ -29,6 +29,7 @@ _LIBRARY = (
     "SELECT count(*) AS models, max(id) AS newest, max(verified_at) AS verified, count(damage) AS damaged "
     "FROM artifacts WHERE node = :node"
 )
+_NAMES = [CAP, JOBS_MAX, LIMIT, SCHEDULE]
 _CONTROLS = 'SELECT name, set_at, "until" FROM controls WHERE node = :node AND name IN :names ORDER BY name'
 _CHANGED_JOBS = (
     "SELECT DISTINCT events.job_id AS job FROM events JOIN jobs ON jobs.id = events.job_id "
@@ -79,7 +80,7 @@ def next_turn(home: Home) -> int | None:
     now = home.clock.now_us()
     with home.database.reading() as snapshot:
         gates = home.controls.gates_in(snapshot)
-        ends = [row["until"] for row in snapshot.rows(_CONTROLS, node=home.node, names=[CAP, LIMIT, SCHEDULE])]
+        ends = [row["until"] for row in snapshot.rows(_CONTROLS, node=home.node, names=_NAMES)]
     schedule = home.controls.schedule()
     turns = [schedule.next_change(now) if schedule else None, gates.cap_until_us, *ends]
     return min((turn for turn in turns if turn is not None and turn > now), default=None)
@@ -120,7 +121,7 @@ def controls_object(session: Session) -> dict[str, Any]:
 def _position(snapshot: Snapshot, home: Home) -> Position:
     [event] = snapshot.rows(_LAST_EVENT)
     library = snapshot.rows(_LIBRARY, node=home.node)
-    controls = snapshot.rows(_CONTROLS, node=home.node, names=[CAP, LIMIT, SCHEDULE])
+    controls = snapshot.rows(_CONTROLS, node=home.node, names=_NAMES)
     return Position(
         event["last"], _fingerprint(library), _fingerprint([*controls, _in_force(snapshot, home, controls)])
     )

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.rate_limits import LIMIT, Limits, limits
+from flowhub_jobs.jobs.controls import JOBS_MAX
+from flowhub_jobs.jobs.rate_limits import LIMIT, Limits, limits_with_jobs
 from flowhub_jobs.times import clock_time, known_moment, micros, parse_span, parse_time
-from flowhub_jobs.units import format_duration, format_rate, parse_rate
+from flowhub_jobs.units import counted, format_duration, format_rate, parse_rate
 
 if TYPE_CHECKING:
     from flowhub_jobs.operations.session import Session
@@ -16,7 +17,7 @@ _BY = {"limit": "`flowhub limit`", "schedule": "the schedule", "setting": "confi
 
 
 def in_force(session: "Session") -> Limits:
-    return limits(session.controls, session.controls.gates().rate_bps, session.settings.limit_rate)
+    return limits_with_jobs(session.controls, session.controls.gates().rate_bps, session.settings.limit_rate)
 
 
 def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
@@ -27,14 +28,47 @@ def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
     session.controls.set(LIMIT, value, until=_end(session.now_us(), span))
 
 
+def jobs_of(typed: str) -> int | None:
+    """Return how many jobs may run at a time, as typed: `2`, `off`. Raises UsageInvalid."""
+    plain = typed.strip().lower()
+    if plain == "off":
+        return None
+    if not (plain.isascii() and plain.isdigit() and 0 < len(plain) < 4 and int(plain)):
+        raise UsageInvalid(f"{typed[:40]!r} is no number of jobs.", hint="Write --jobs 2, or --jobs off.")
+    return int(plain)
+
+
+def set_jobs_max(session: "Session", jobs: int | None) -> None:
+    """Set how many jobs may run at a time on this node; None: as many as its workers have slots.
+
+    A lower number stops no job that runs; the next one waits.
+    """
+    session.controls.set(JOBS_MAX, None if jobs is None else {"jobs": jobs})
+
+
 def set_limit_from(session: "Session", data: Mapping[str, Any]) -> None:
     """Set the limit of a JSON object: `{"rate": "5M", "for": "2h"}`, or as `limit_json` has it (limit_bps, until).
 
-    A rate of "off" or null removes the limit. Raises UsageInvalid.
+    A rate of "off" or null removes the limit. `{"jobs": 2}` sets how many jobs run at a time. Raises UsageInvalid.
     """
+    most = _jobs_in(data)
     name = next((name for name in ("rate", "limit_bps", "rate_bps") if name in data), None)
-    if name is None:
+    if name is not None:
+        _set_rate_from(session, data, name)
+    elif "jobs" not in data:
         raise UsageInvalid("The object has no rate.", hint='Send {"rate": "5M"}, or {"rate": "off"}.')
+    if "jobs" in data:
+        set_jobs_max(session, most)
+
+
+def _jobs_in(data: Mapping[str, Any]) -> int | None:
+    jobs = data.get("jobs")
+    if isinstance(jobs, bool) or not isinstance(jobs, str | int | None):
+        raise UsageInvalid("jobs is neither a text nor a whole number.", hint='Send {"jobs": 2}.')
+    return None if jobs is None else jobs_of(str(jobs))
+
+
+def _set_rate_from(session: "Session", data: Mapping[str, Any], name: str) -> None:
     given, span = data[name], data.get("for", data.get("until"))
     if isinstance(given, bool) or not isinstance(given, str | int | None):
         raise UsageInvalid(f"{name} is neither a text nor a whole number.", hint='Send {"rate": "5M"}.')
@@ -75,7 +109,8 @@ def limit_lines(found: Limits, now: int) -> list[str]:
         for name in ("limit", "schedule", "setting")
         if (rate := getattr(found, name)) is not None and name != found.rules
     ]
-    return [ruling(found, now) if found.rules else "No limit set.", *others]
+    jobs = [f"At most {counted(found.jobs_max, 'job runs', 'jobs run')} at a time."] if found.jobs_max else []
+    return [ruling(found, now) if found.rules else "No limit set.", *others, *jobs]
 
 
 def ruling(found: Limits, now: int) -> str:

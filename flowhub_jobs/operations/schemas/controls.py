@@ -23,6 +23,7 @@ def limit_json(limits: Limits) -> dict[str, Any]:
         "until": time_json(known_moment(limits.until)) if limits.until else None,
         "schedule_bps": limits.schedule,
         "setting_bps": limits.setting,
+        "jobs": limits.jobs_max,
     }
 
 

@@ -57,6 +57,7 @@ def show_report(call: Call) -> Response:
 _LIMIT = (
     Field("rate", TEXT_OR_NUMBER, help="Bytes a second: 500K, 5M; off, or null, for no limit."),
     Field("for", TEXT_OR_NULL, "--for"),
+    Field("jobs", TEXT_OR_NUMBER, "--jobs"),
     Field("limit_bps", TEXT_OR_NUMBER, help="The same as rate, as the answer has it."),
     Field("until", {"type": ["string", "null"]}, help="When the limit ends by itself, as the answer has it."),
 )

@@ -11,7 +11,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows
 from flowhub_jobs.jobs.week_grid import Cell
 from flowhub_jobs.operations.caps import cap_lines, cap_of, read_cap, set_cap
-from flowhub_jobs.operations.limits import in_force, limit_lines, set_limit
+from flowhub_jobs.operations.limits import in_force, jobs_of, limit_lines, set_jobs_max, set_limit
 from flowhub_jobs.operations.schedules import (
     add_windows,
     paint_week,
@@ -78,6 +78,7 @@ def show_schedule(call: Call) -> Response:
         cap_lines(cap, now_us),
         (cap.use.cap.bytes, cap.use.cap.per) if cap.use else (None, Period.MONTH),
         sum(worker.slots for worker in living_workers(home)),
+        limits.jobs_max,
         datetime.fromtimestamp(now_us / 1e6).astimezone(),
     )
     return render(
@@ -125,6 +126,12 @@ def change_windows(call: Call) -> Response:
     return back(call, "/schedule", "schedule")
 
 
+def change_jobs(call: Call) -> Response:
+    """Set how many jobs run at a time."""
+    set_jobs_max(call.session, jobs_of(call.form().get("jobs", [""])[0].strip() or "off"))
+    return back(call, "/schedule", "limit")
+
+
 def change_cap(call: Call) -> Response:
     form = call.form()
     size, per = size_of(form.get("size", [""])[0]), form.get("per", [""])[0]
@@ -151,6 +158,7 @@ ROUTES: list[BaseRoute] = [
     Route("/schedule", endpoint(change_week), methods=["POST"]),
     Route("/schedule/outside", endpoint(change_outside), methods=["POST"]),
     Route("/schedule/windows", endpoint(change_windows), methods=["POST"]),
+    Route("/schedule/jobs", endpoint(change_jobs), methods=["POST"]),
     Route("/schedule/cap", endpoint(change_cap), methods=["POST"]),
     Route("/schedule/limit", endpoint(change_limit), methods=["POST"]),
 ]

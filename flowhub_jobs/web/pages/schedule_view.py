@@ -64,6 +64,7 @@ class ScheduleView:
     cap: str  # in gigabytes; "" for none
     per: Period
     slots: str
+    jobs: str  # at a time, at the most; "" where the workers' slots alone count
 
 
 def schedule_view(
@@ -74,6 +75,7 @@ def schedule_view(
     caps: Sequence[str],
     cap: tuple[int | None, Period],
     slots: int,
+    jobs_max: int | None,
     now: datetime,
 ) -> ScheduleView:
     """Return the tab; `now` is local, `cap` bytes and their period."""
@@ -97,6 +99,7 @@ def schedule_view(
         cap=f"{cap[0] / _GIGA:g}" if cap[0] else "",
         per=cap[1],
         slots=f"{slots} job{'' if slots == 1 else 's'} at a time" if slots else "no worker is running",
+        jobs=str(jobs_max) if jobs_max else "",
     )
 
 

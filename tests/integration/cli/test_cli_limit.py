@@ -9,7 +9,7 @@ from flowhub_jobs.jobs.controls import SCHEDULE
 from flowhub_jobs.jobs.schedule import Schedule
 
 A = gguf(4096, 1)
-KEYS = ["schema", "rate_bps", "rules", "limit_bps", "until", "schedule_bps", "setting_bps"]
+KEYS = ["schema", "rate_bps", "rules", "limit_bps", "until", "schedule_bps", "setting_bps", "jobs"]
 
 
 @pytest.fixture
@@ -20,6 +20,16 @@ def shop(home, origin: Origin, monkeypatch):
 
 
 # limit ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_jobs_at_a_time_is_set_shown_and_removed(cli, shop):
+    page = cli("limit", "--jobs", "2", "--json").page
+    assert (page["jobs"], page["rate_bps"]) == (2, None)
+    assert cli("limit").out == "No limit set.\nAt most 2 jobs run at a time.\n"
+    assert cli("limit", "5M", "--json").page["jobs"] == 2, "a rate leaves it alone"
+    for wrong in ("0", "-1", "x", "1.5", "10000"):
+        assert cli("limit", "--jobs", wrong).status == 2
+    assert cli("limit", "--jobs", "off", "--json").page["jobs"] is None
 
 
 def test_without_a_limit_it_says_so(cli, shop):
@@ -60,7 +70,7 @@ def test_the_lowest_rules_and_the_others_are_told_too(cli, shop, monkeypatch):
     monkeypatch.setenv("FLOWHUB_LIMIT_RATE", "2M")
     cli("limit", "1M")
     page = cli("limit", "--json").page
-    assert [page[name] for name in KEYS[1:]] == [300_000, "schedule", 1_000_000, None, 300_000, 2_000_000]
+    assert [page[name] for name in KEYS[1:-1]] == [300_000, "schedule", 1_000_000, None, 300_000, 2_000_000]
     said = cli("limit").out
     assert said.startswith("All jobs together are limited to 300.0 KB/s by the schedule")
     assert "`flowhub limit` allows 1.0 MB/s" in said

@@ -10,7 +10,7 @@ from support.time_zones import machine_in
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.controls import NETWORK
+from flowhub_jobs.jobs.controls import JOBS_MAX, NETWORK
 from flowhub_jobs.jobs.requests import EnqueueTerms, Request
 from flowhub_jobs.times import micros
 from flowhub_jobs.values.enums import Reason, State
@@ -43,6 +43,27 @@ def why(rooms: JobStore, job: int) -> tuple[Reason | None, int | None]:
 
 def offline(rooms: JobStore, seconds: float, text: str = "No host answers.") -> None:
     rooms.controls.set(NETWORK, {"text": text}, until=rooms.time.in_us(seconds))
+
+
+# Jobs at a time ------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_jobs_run_at_a_time_than_the_node_may_under_all_its_workers(rooms):
+    jobs = rooms.enqueue("a", "b", "c", "d")
+    rooms.controls.set(JOBS_MAX, {"jobs": 2})
+    assert rooms.owner.due(rooms.controls.gates()) == 2
+    first = rooms.owner.claim(rooms.controls.gates())
+    assert rooms.owner.due(rooms.controls.gates()) == 1
+    assert rooms.worker("w-2").claim(rooms.controls.gates()).lease.job == jobs[1]
+    assert rooms.worker("w-2").claim(rooms.controls.gates()) is None
+    assert rooms.owner.due(rooms.controls.gates()) == 0
+    assert why(rooms, jobs[2])[0] is Reason.SLOTS
+    rooms.complete(first)
+    assert why(rooms, jobs[2]) == (None, None)
+    rooms.controls.set(JOBS_MAX, {"jobs": 1})
+    assert rooms.claim_obeying() is None
+    rooms.controls.set(JOBS_MAX, None)
+    assert [rooms.claim_obeying() for _ in range(2)] == jobs[2:]
 
 
 # The window ----------------------------------------------------------------------------------------------------------

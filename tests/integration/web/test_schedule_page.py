@@ -92,6 +92,17 @@ def test_windows_are_added_changed_and_removed(page, shop):
     assert [group.rate_bps for group in shop.home.controls.schedule().groups] == [500_000]
 
 
+def test_the_number_of_jobs_at_a_time_is_set_and_removed(page, shop):
+    page.get_by_label("Jobs at a time at most; empty: every slot").fill("2")
+    page.get_by_role("button", name="Save the number of jobs").click()
+    saved(page)
+    assert shop.home.controls.jobs_max() == 2
+    page.get_by_label("Jobs at a time at most; empty: every slot").fill("")
+    page.get_by_role("button", name="Save the number of jobs").click()
+    saved(page)
+    assert shop.home.controls.jobs_max() is None
+
+
 def test_a_cap_is_set_and_removed(page, shop):
     page.get_by_label("Downloads of this node; empty: no cap").fill("200")
     page.get_by_label("In each").select_option("day")
