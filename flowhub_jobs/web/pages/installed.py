@@ -105,7 +105,6 @@ class InstalledView:
     gone: tuple[tuple[str, str], ...]
     partials: tuple[PartialRow, ...]
     can_verify: bool
-    any_placed: bool
 
 
 # The disk -------------------------------------------------------------------------------------------------------------
@@ -154,7 +153,6 @@ def installed_view(
         gone=tuple((entry.name, address_of(entry.name)) for entry in found.gone),
         partials=tuple(_partial(one) for one in found.partials if one.leaving.operation is None),
         can_verify=any(model.condition in _BUTTONS for model in found.models),
-        any_placed=any(model.placed_in for model in found.models),
     )
 
 
