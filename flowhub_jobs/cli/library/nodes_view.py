@@ -26,7 +26,7 @@ def models_text(found: ModelsOnNodes) -> str:
 
 def matrix_text(found: ModelsOnNodes) -> str:
     """Return a row a model and a column a node; where they do not fit, a line a model that counts the nodes."""
-    cells, names = found.cells(), [node.node for node in found.nodes]
+    cells, names = found.cells(), found.names
     columns = [*names, *([ANY_NODE] if any(node == ANY_NODE for _, node in cells) else [])]
     head = ("MODEL", *(ANY_COLUMN if node == ANY_NODE else node for node in columns))
     rows = [(ref, *(cells.get((ref, node), "-") for node in columns)) for ref in found.refs]
@@ -37,7 +37,7 @@ def matrix_text(found: ModelsOnNodes) -> str:
 
 def _counts(found: ModelsOnNodes, ref: str) -> Iterator[str]:
     """Yield "on 18 of 20", "43 % on gpu-03", "not on gpu-17"."""
-    cells, names = found.cells(), [node.node for node in found.nodes]
+    cells, names = found.cells(), found.names
     states = Counter(cells.get((ref, node), "-") for node in names)
     yield f"on {states['ok']} of {len(names)}"
     for state in sorted(states):

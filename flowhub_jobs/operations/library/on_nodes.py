@@ -65,6 +65,12 @@ class ModelsOnNodes:
     coming: tuple[Coming, ...]
 
     @property
+    def names(self) -> list[str]:
+        """Return the registered nodes, and any other that has or gets a model."""
+        others = {model.node for model in self.models} | {one.node for one in self.coming}
+        return sorted({node.node for node in self.nodes} | others - {ANY_NODE})
+
+    @property
     def refs(self) -> list[str]:
         """Return every reference that some node has or gets, by name."""
         return sorted({model.ref for model in self.models} | {one.ref for one in self.coming})

@@ -1,6 +1,7 @@
 """nodes, --on and --node: two machines, which are two homes, over one PostgreSQL database, with real workers."""
 
 import contextlib
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -241,6 +242,10 @@ def test_a_home_with_a_database_of_its_own_has_one_node(home, cli, monkeypatch, 
         assert "FLOWHUB_DATABASE_URL" in said.error["hint"]
         for own in ("all", "any", app.home.node):
             assert cli("enqueue", "m", "--on", own, "--json").jobs[0]["node"] == app.home.node
+        assert cli("status", "--node", "all", "--json").jobs == cli("status", "--json").jobs != []
+        app.work_here()
+        table = cli("list", "--node", "all").out.splitlines()
+        assert [line.split() for line in table] == [["MODEL", app.home.node], ["m@q4", "ok"]]
 
 
 # Steering from another machine ---------------------------------------------------------------------------------------
@@ -339,6 +344,28 @@ def test_a_node_that_is_gone_is_removed_and_its_jobs_go_on(fleet, cli):
 
 
 # A machine that dies -------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_that_wakes_after_another_took_its_job_installs_nothing(fleet, cli, origin):
+    origin.limit(total_bps=16 * KIB)
+    sleeper = fleet.worker("gpu-01")
+    fleet.use("gpu-01")
+    [job] = cli("enqueue", "m", "--on", "any", "--json").jobs
+    app = fleet.homes["gpu-01"]
+    app.until(lambda: app.job(job["id"]).state is State.RUNNING and origin.sent("/m.gguf") > KIB, "a transfer")
+    sleeper.send_signal(signal.SIGSTOP)
+    fleet.worker("gpu-02")
+    origin.limit(total_bps=None)
+    fleet.not_seen("gpu-01")
+    assert app.until_ended(job["id"]).node == "gpu-02"
+    sleeper.send_signal(signal.SIGCONT)
+    app.until(
+        lambda: "writes nothing more" in app.log() or "lease" in app.log(), "the end of the run that lost its lease"
+    )
+    sleeper.terminate()
+    assert sleeper.wait(30) == 0
+    assert not (app.store / "m.gguf").exists()
+    assert sum(event.kind == "completed" for event in app.events(job["id"])) == 1
 
 
 def test_a_job_for_any_node_continues_on_another_when_its_machine_dies(fleet, cli, origin):
