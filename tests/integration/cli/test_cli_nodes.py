@@ -156,6 +156,16 @@ def test_a_machine_without_a_worker_says_where_workers_run(fleet, cli):
     assert "Workers run on b" in cli("enqueue", "m").err
 
 
+def test_commands_of_a_copied_home_leave_the_workers_of_the_original_alone(fleet, cli, tmp_path, monkeypatch):
+    """The locks that show whether they live are in the original home."""
+    fleet.registered("gpu-01")
+    [job] = cli("enqueue", "m", "--json").jobs
+    monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "copy"))
+    assert cli("pause", job["id"]).status == 0
+    assert fleet.homes["gpu-01"].home.queries.workers() == ["gpu-01-x"]
+    assert cli("nodes", "--json").page["nodes"][0]["state"] == "alive"
+
+
 # enqueue --on --------------------------------------------------------------------------------------------------------
 
 
