@@ -163,3 +163,37 @@ def test_a_file_that_appeared_since_a_kill_stays_and_the_placement_is_undone(
         if folder.exists() and not os.listdir(folder):
             folder.rmdir()
     assert_gone(shop, cache)
+
+
+MOVE_STEPS = [
+    "flowhub_jobs.placement.recovery:remove_files:before",
+    f"{STAGING}:remove_own:after",
+    "flowhub_jobs.placement.recovery:remove_files:after",
+    "flowhub_jobs.placement.recovery:make_placement:before",
+    f"{STAGING}:make_one:after:2",
+    f"{STAGING}:rename_new:after:2",
+    f"{MAKE}:complete_row:before",
+]
+
+
+@pytest.mark.parametrize("step", MOVE_STEPS)
+def test_a_placement_that_was_killed_on_its_way_to_a_newer_version_is_finished(
+    shop: App, nursery: ForkServer, hub: Hub, cache: Path, step: str
+) -> None:
+    installed(shop, nursery)
+    assert nursery.run(shop, "place", NAME, "--in", "hf-cache").status == 0
+    newer = FILES | {"config.json": FILES["config.json"] + b"\n"}
+    for path, content in newer.items():
+        hub.add(REPO, path, content, revision="c" * 40, lfs=path.endswith(".safetensors"))
+    hub.repositories.points[REPO, "main"] = "c" * 40
+    assert nursery.run(shop, "update", NAME).status == 0
+    assert nursery.drain(shop, harm=f"brisk die={step}") == -signal.SIGKILL
+    assert nursery.drain(shop) == 0
+    top = cache / "models--owner--small-mlx"
+    assert [path.name for path in (top / "snapshots").iterdir()] == ["c" * 40]
+    assert files_in(top / "snapshots" / ("c" * 40)) == newer
+    assert (top / "refs" / "main").read_text() == "c" * 40
+    assert len(list((top / "blobs").iterdir())) == len(newer) + 1  # and the program's own
+    assert_nothing_temporary(cache)
+    [row] = shop.home.placement_rows.all()
+    assert (row.state, shop.home.placements.state(row)) == ("placed", "ok")
