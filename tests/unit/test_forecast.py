@@ -10,7 +10,7 @@ from flowhub_jobs.jobs.cap import Cap, CapUse, turns_at
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule
 from flowhub_jobs.operations.forecast import AWAY, Remaining, done_at
 from flowhub_jobs.operations.total_line import in_words
-from flowhub_jobs.values.enums import Period
+from flowhub_jobs.values.enums import Period, Reason
 
 SPEED = 1_000_000  # bytes a second
 NOON = "2026-11-23T12:00+01:00"  # a Monday
@@ -82,7 +82,7 @@ def test_what_would_take_years_is_not_told_to_the_second():
         assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, Schedule.parse("23:00-23:01")) is None
 
 
-@pytest.mark.parametrize("reason", AWAY)
+@pytest.mark.parametrize("reason", [*AWAY, Reason.BACKOFF])
 def test_while_a_host_is_away_no_end_is_told(reason):
     left = Remaining(5_000_000, 10_000_000, 0, 1_000_000, None, reason)
     told = in_words(left, datetime(2026, 11, 23, tzinfo=UTC))
