@@ -17,6 +17,8 @@ import pytest
 NEEDED = "needs PostgreSQL's server (initdb and pg_ctl; Debian's package is `postgresql`)"
 USER = "flowhub"
 READY_S = 60
+# No test cuts the machine's power, and to wait for its disk would take most of the time.
+FOR_TESTS = "-c fsync=off -c shared_buffers=16MB -c max_connections=60"
 # Ends the server and removes its folder when the pipe from this process closes, also by its SIGKILL.
 UNTIL_OUR_END = """
 cat >/dev/null
@@ -33,9 +35,10 @@ def binary(name: str) -> str | None:
 
 
 class Server:
-    """A cluster, running. `initdb` and the server refuse to run as root, so as root they run as another user."""
+    """A cluster, running, with these options. As root it runs as another user: initdb and the server refuse root."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: str = FOR_TESTS) -> None:
+        self._options = options
         initdb, self._pg_ctl = binary("initdb"), binary("pg_ctl")
         if initdb is None or self._pg_ctl is None:
             pytest.skip(NEEDED)
@@ -60,10 +63,8 @@ class Server:
             raise RuntimeError(f"{command[0]} failed:\n{(self._folder / 'log').read_text()}")
 
     def start(self) -> None:
-        # No test cuts the machine's power, and to wait for its disk would take most of the time.
         options = (
-            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off "
-            "-c shared_buffers=16MB -c max_connections=60"
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} {self._options}"
         )
         log = self._folder / "server.log"
         self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-t", str(READY_S), "-l", log, "-o", options, "start"))

@@ -1,0 +1,58 @@
+"""The script that measures a fleet runs, counts rightly, and leaves nothing behind. No test asserts how fast."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lib.fleet.figures import Figures, table
+from support.postgres import NEEDED, binary
+
+FLEET = Path(__file__).parents[3] / "scripts" / "fleet"
+
+
+def figures(**changes):
+    known = {
+        "nodes": 2,
+        "finished": 0,
+        "origin_ratio": 1.0,
+        "right": 8,
+        "wanted": 8,
+        "claims_ms": (2.0, 9.0, 1.0),
+        "cpu": 0.02,
+        "worker_connections": 6,
+        "all_connections": 8,
+        "wall_s": 3.0,
+    }
+    return Figures(**known | changes)
+
+
+def cells(text, name):
+    line = next(line for line in text.splitlines() if name in line)
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def test_the_table_has_a_column_for_each_run():
+    text = table([figures(), figures(finished=100_000, right=7)])
+    assert cells(text, "finished jobs") == ["", "0", "100,000"]
+    assert cells(text, "right digests") == ["all", "8 of 8", "7 of 8"]
+    assert cells(text, "milliseconds a claim") == ["< 50", "2.0 (9.0)", "2.0 (9.0)"]
+    assert cells(text, "connections") == ["<= 6", "6 (8)", "6 (8)"]
+
+
+@pytest.mark.parametrize("wrong", [{"right": 7}, {"origin_ratio": 2.1}])
+def test_a_wrong_digest_and_too_many_bytes_of_the_origin_are_wrong_on_any_machine(wrong):
+    assert figures(cpu=0.9, claims_ms=(900.0,)).correct
+    assert not figures(**wrong).correct
+
+
+@pytest.mark.skipif(binary("initdb") is None, reason=NEEDED)
+def test_a_small_fleet_prints_its_table_and_leaves_nothing_behind(tmp_path):
+    small = ["--nodes", "3", "--size", "0.25", "--rate", "0", "--finished", "7"]
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, FLEET, *small], capture_output=True, text=True, timeout=170, env=environ)
+    assert cells(done.stdout, "right digests") == ["all", "12 of 12"], done.stdout + done.stderr
+    assert cells(done.stdout, "finished jobs") == ["", "7"]
+    assert float(cells(done.stdout, "bytes of the origin")[1]) >= 1
+    assert list(tmp_path.iterdir()) == []
