@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No deadline for an example: on a busy machine it says nothing of the code.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 TESTS = Path(__file__).parent
 for folder in (TESTS, TESTS.parent / "scripts"):

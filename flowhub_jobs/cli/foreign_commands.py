@@ -55,8 +55,7 @@ _BELOW = {
         "disable remove rm": "`flowhub worker uninstall` removes the service.",
     },
     "flowhub schedule": {
-        "add": "`flowhub schedule set 23:00-07:00,12:00-13:00` sets several windows.",
-        "remove rm delete clear none reset": "`flowhub schedule off` removes the schedule.",
+        "rm delete clear none reset": "`flowhub schedule off` removes the schedule.",
         "ls list get status": "`flowhub schedule show` shows the schedule.",
         "on enable": "`flowhub schedule set 23:00-07:00` sets when jobs run.",
     },

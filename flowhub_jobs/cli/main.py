@@ -78,11 +78,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         _discard_stdout()  # the reader of stdout has exited, as `head` does
         return 0
-    except OSError as error:
-        if error.errno in _OUTPUT_FULL and error.filename is None and not _can_flush():
-            return print_error(FlowhubError(f"The result cannot be written: {error.strerror}."))
-        return print_error(as_flowhub_error(error))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OUTPUT_FULL and not error.filename and not _can_flush():
+            return print_error(FlowhubError(f"The result cannot be written: {error.strerror}."))
         if os.environ.get("FLOWHUB_DEBUG"):
             raise
         return print_error(as_flowhub_error(error))

@@ -24,7 +24,7 @@ from flowhub_jobs.cli.foreign_commands import _WORDS
         ("run qwen3-8b", "`flowhub path qwen3-8b`"),
         ("worker stop", "Ctrl-C"),
         ("worker logs", "`flowhub worker status`"),
-        ("schedule remove", "`flowhub schedule off`"),
+        ("schedule clear", "`flowhub schedule off`"),
         ("catalog add x.json", "`flowhub catalog import FILE`"),
     ],
 )
