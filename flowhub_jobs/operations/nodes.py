@@ -61,7 +61,8 @@ def unknown_node(name: str, known: Iterable[str]) -> NotFound:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:5]
     return NotFound(
         f"There is no node {name[:64]!r}.",
-        hint=f"Nearest: {', '.join(near)}. `flowhub nodes` lists all; a worker registers its machine.",
+        hint=(f"Nearest: {', '.join(near)}. " if near else "")
+        + "`flowhub nodes` lists all; a worker registers its machine.",
     )
 
 

@@ -14,7 +14,7 @@ from flowhub_jobs.operations.schemas.database import database_json
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.units import format_bytes
 
-app = typer.Typer(cls=AnsweringGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(cls=AnsweringGroup, no_args_is_help=False, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
@@ -39,9 +39,9 @@ def backup(
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Read every page of the database and compare its indices and references.
+    """Read all of the database.
 
-    Exit status 1 if something is wrong.
+    It compares indices and references, too. Exit status 1 if something is wrong.
     """
     _show(check_database(load_settings()), "is whole")
 
