@@ -1,11 +1,13 @@
 """Records where nodes share their stores, finds the copies of a file there, and keeps the fleet's token."""
 
+import contextlib
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.engine import reading, writing
@@ -56,7 +58,7 @@ class NodeShares:
             nodes.c.share_url.is_not(None), nodes.c.node != self._node
         )
         with reading(self._engine) as tx:
-            known = {row.node: row for row in tx.execute(shares) if _reachable(row.share_url, row.hostname, hostname)}
+            known = {row.node: row for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)}
             for group in in_groups(sorted(digests)) if known else ():
                 has = artifact_files.c.sha256.in_(group), artifacts.c.node.in_(list(known))
                 files = sa.select(artifact_files.c.sha256, artifacts.c.node).join(artifacts).where(*has).distinct()
@@ -86,22 +88,20 @@ class NodeShares:
         self._new_token(replace=True)
 
     def _new_token(self, *, replace: bool) -> str:
+        token = secrets.token_urlsafe(32)
+        written = {"value": token, "until": None, "set_at": self._clock.now_us()}
         with writing(self._engine) as tx:
-            found = tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar()
-            if isinstance(found, str) and not replace:  # another node was first
-                return found
-            token = secrets.token_urlsafe(32)
-            tx.execute(sa.delete(controls).where(*_token_row()))
-            tx.execute(
-                controls.insert().values(node=_FLEET, name=_TOKEN, value=token, until=None, set_at=self._clock.now_us())
-            )
-        return token
+            if replace and tx.execute(sa.update(controls).where(*_token_row()).values(**written)).rowcount:
+                return token
+            with contextlib.suppress(IntegrityError), tx.begin_nested():  # another node may be first: its token counts
+                tx.execute(controls.insert().values(node=_FLEET, name=_TOKEN, **written))
+            return str(tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar_one())
 
 
 def _token_row() -> tuple[sa.ColumnElement[bool], ...]:
     return controls.c.node == _FLEET, controls.c.name == _TOKEN
 
 
-def _reachable(share_url: str, its_hostname: str, hostname: str) -> bool:
+def is_reachable(share_url: str, its_hostname: str, hostname: str) -> bool:
     """Return whether a share can be meant for this machine: an address of the loopback is its own machine's."""
     return its_hostname == hostname or not is_loopback(host_of(share_url).rpartition(":")[0])

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from starlette.requests import HTTPConnection
@@ -11,7 +12,7 @@ from flowhub_jobs.jobs.node_shares import NodeShares
 from flowhub_jobs.values.fleet_credential import reader_of
 
 KNOWN_S = 5.0  # how long a token holds that was read: then a new one is obeyed
-READING_S = 10.0  # a node that asks for nothing for so long no longer reads
+READING_S = 1.0  # a node that has asked for nothing for so long, since its last answer ended, no longer reads
 
 
 class Fleet:
@@ -48,13 +49,22 @@ class Readers:
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._clock, self._lock = most, clock, threading.Lock()
         self._seen: dict[str, float] = {}
+        self._answers: Counter[str] = Counter()
 
     def admit(self, reader: str) -> bool:
-        """Return whether a node may read: it does already, or a place is free."""
+        """Return whether a node may read: it does already, or a place is free. `leave` follows if it may."""
         now = self._clock()
         with self._lock:
-            self._seen = {name: at for name, at in self._seen.items() if now - at < READING_S}
+            self._seen = {name: at for name, at in self._seen.items() if self._answers[name] or now - at < READING_S}
             if reader not in self._seen and len(self._seen) >= self._most:
                 return False
             self._seen[reader] = now
+            self._answers[reader] += 1
             return True
+
+    def leave(self, reader: str) -> None:
+        """Record that an answer to a node has ended."""
+        with self._lock:
+            self._seen[reader] = self._clock()
+            self._answers[reader] -= 1
+            self._answers = +self._answers  # keeps no node that reads nothing

@@ -206,23 +206,40 @@ def test_a_rotation_says_so_and_does_not_show_the_token(first, cli):
 # A few at a time -----------------------------------------------------------------------------------------------------
 
 
-def test_a_share_gives_to_two_nodes_at_a_time_and_tells_a_third_when_to_ask_again(first, network):
+@pytest.fixture
+def long_places(monkeypatch):
+    """A node keeps its place for a minute after its last answer."""
+    monkeypatch.setattr("flowhub_jobs.web.fleet.READING_S", 60.0)
+
+
+def test_a_share_gives_to_two_nodes_at_a_time_and_tells_a_third_when_to_ask_again(first, network, long_places):
     given = {node: network.client(headers=bearer(credential_of(first, node))) for node in ("b", "c", "d")}
     assert [given[node].get(BLOB).status_code for node in ("b", "c", "b", "d")] == [200, 200, 200, 503]
-    assert given["d"].get(BLOB).headers["retry-after"] == "5"
+    assert given["d"].get(BLOB).headers["retry-after"] == "1"
 
 
 def test_a_place_is_free_again_when_a_node_asks_for_nothing_more():
     now = [100.0]
     readers = Readers(1, lambda: now[0])
-    assert (readers.admit("b"), readers.admit("c")) == (True, False)
-    now[0] += READING_S - 1
-    assert (readers.admit("b"), readers.admit("c")) == (True, False)
+    assert (readers.admit("b"), readers.admit("b"), readers.admit("c")) == (True, True, False)
+    readers.leave("b")
+    now[0] += 60 * READING_S
+    assert not readers.admit("c")  # one answer is still sent
+    readers.leave("b")
+    now[0] += READING_S / 2
+    assert not readers.admit("c")
     now[0] += READING_S
     assert readers.admit("c")
 
 
-def test_a_node_that_finds_no_place_takes_the_file_from_elsewhere(first, second, origin):
+def test_an_answer_that_ends_gives_its_place_back(first, network, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.web.fleet.READING_S", 0.0)
+    given = {node: network.client(headers=bearer(credential_of(first, node))) for node in ("b", "c", "d")}
+    for _ in range(2):
+        assert [client.get(BLOB).content == A for client in given.values()] == [True, True, True]
+
+
+def test_a_node_that_finds_no_place_takes_the_file_from_elsewhere(first, second, origin, long_places):
     with web_server(replace(first.settings, share_readers=1), share=True) as web:
         assert httpx.get(f"{web.serving.base}{BLOB}", trust_env=False).status_code == 200
         job = fetch_a(second)

@@ -1,0 +1,78 @@
+"""Limits how many nodes of a database download a file at one time, so that it spreads from node to node.
+
+While no node that shares has the file, one node downloads it from its origin. Then each copy serves `readers` nodes,
+and each of these is a copy afterwards. A node that shares nothing is no reason for others to wait.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowhub_jobs.database.clock import shared_now_us
+from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.postgresql import lock_key
+from flowhub_jobs.database.tables import artifact_files, artifacts, is_live, job_files, jobs, nodes, workers
+from flowhub_jobs.jobs.node_shares import is_reachable
+from flowhub_jobs.jobs.run_values import LEASE_S, Lease, LeaseLost
+from flowhub_jobs.system import Clock
+from flowhub_jobs.values.enums import Stage, State
+
+_LEASE_US = round(LEASE_S * 1_000_000)
+# With the words written out, so that PostgreSQL uses the index of the live jobs.
+_DOWNLOADS = (
+    is_live,
+    jobs.c.state == sa.literal_column("'running'"),
+    jobs.c.stage.in_([sa.literal_column(f"'{stage}'") for stage in ("download", "verify", "install")]),
+)
+
+
+class DownloadPlaces:
+    """The places as one node sees them. `readers` is how many nodes a copy serves at a time."""
+
+    def __init__(self, engine: sa.Engine, node: str, clock: Clock, readers: int) -> None:
+        self._engine, self._node, self._clock, self._readers = engine, node, clock, readers
+
+    def take(self, lease: Lease, sha256: str, hostname: str) -> str | None:
+        """Take a place for a run, and return None; else return a node for whose copy the run should wait.
+
+        Raises LeaseLost.
+        """
+        sharing = self._sharing(hostname)
+        if not sharing:
+            return None
+        with writing(self._engine) as tx:
+            if tx.dialect.name == "postgresql":  # of two nodes, one decides first
+                tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('download places')})")
+            waits_for = self._waits_for(tx, sharing, sha256)
+            if waits_for is None:
+                mine = (jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
+                if not tx.execute(sa.update(jobs).where(*mine).values(stage=Stage.DOWNLOAD)).rowcount:
+                    raise LeaseLost(lease.job)
+            return waits_for
+
+    def _sharing(self, hostname: str) -> list[str]:
+        """Return the other nodes whose shares this one reaches."""
+        shares = sa.select(nodes.c.node, nodes.c.share_url, nodes.c.hostname).where(
+            nodes.c.share_url.is_not(None), nodes.c.node != self._node
+        )
+        with reading(self._engine) as tx:
+            return [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
+
+    def _waits_for(self, tx: sa.Connection, sharing: list[str], sha256: str) -> str | None:
+        has = sa.select(artifacts.c.node).join(artifact_files).where(artifact_files.c.sha256 == sha256)
+        holders = list(tx.execute(has.where(artifacts.c.node.in_(sharing)).distinct()).scalars())
+        if not holders:
+            same = (job_files.c.sha256 == sha256, jobs.c.node.in_(sharing))
+            return tx.execute(self._downloading(tx).where(*same).limit(1)).scalars().first()
+        held = sa.select(artifact_files.c.sha256).join(artifacts).where(artifacts.c.node.in_(holders))
+        reads = self._downloading(tx).where(job_files.c.sha256.in_(held)).with_only_columns(jobs.c.id).distinct()
+        count = tx.execute(sa.select(sa.func.count()).select_from(reads.subquery())).scalar_one()
+        return holders[0] if count >= self._readers * len(holders) else None
+
+    def _downloading(self, tx: sa.Connection) -> "sa.Select[Any]":
+        """Return the query for the nodes of the downloads that are under way; their workers are alive."""
+        alive = workers.c.seen_at > shared_now_us(tx, self._clock.now_us()) - _LEASE_US
+        joined = jobs.join(job_files, job_files.c.job_id == jobs.c.id).join(
+            workers, workers.c.worker == jobs.c.lease_worker
+        )
+        return sa.select(jobs.c.node).select_from(joined).where(*_DOWNLOADS, alive)

@@ -1,0 +1,97 @@
+"""How many nodes of a database download a file at one time, over both databases."""
+
+import pytest
+import sqlalchemy as sa
+from support.job_store import PIN, artifact
+
+from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.tables import artifact_files, artifacts, jobs, workers
+from flowhub_jobs.jobs.commands import JobCommands
+from flowhub_jobs.jobs.download_places import DownloadPlaces
+from flowhub_jobs.jobs.node_shares import NodeShares
+from flowhub_jobs.jobs.requests import Request
+from flowhub_jobs.jobs.run_values import LeaseLost
+from flowhub_jobs.jobs.worker_writes import LeaseStore
+
+
+class Node:
+    """A node with a running job for the file, which shares its store unless said otherwise."""
+
+    def __init__(self, rooms, name, *, shares=True):
+        self.engine, self.name, clock = rooms.engine, name, rooms.time.clock
+        if shares:
+            NodeShares(self.engine, name, clock).publish(f"http://{name}.example", name, "/store")
+        JobCommands(self.engine, name, clock).enqueue([Request(artifact(), "/store/tiny")])
+        leases = LeaseStore(self.engine, name, f"w-{name}", clock)
+        leases.register(1, 3)
+        self.lease = leases.claim().lease
+        self.places = DownloadPlaces(self.engine, name, clock, 2)
+
+    def take(self):
+        """Return the node to wait for; None: a place is taken."""
+        return self.places.take(self.lease, PIN, self.name)
+
+    def install(self):
+        row = {"node": self.name, "name": "m", "name_key": "m", "artifact_key": "k", "ref": "m@q", "bytes": 1}
+        file = {"path": "f", "bytes": 1, "sha256": PIN, "mtime_ns": 1}
+        with writing(self.engine) as tx:
+            [made] = tx.execute(artifacts.insert().values(**row, installed_at=1, verified_at=1)).inserted_primary_key
+            tx.execute(artifact_files.insert().values(artifact_id=made, **file))
+        self.end()
+
+    def end(self):
+        with writing(self.engine) as tx:
+            tx.execute(sa.update(jobs).where(jobs.c.id == self.lease.job).values(state="completed", stage=None))
+
+
+@pytest.fixture
+def fleet(rooms):
+    return [Node(rooms, name) for name in "abcdef"]
+
+
+def test_one_node_downloads_from_the_origin_and_the_others_wait_for_its_copy(fleet):
+    assert [node.take() for node in fleet] == [None, "a", "a", "a", "a", "a"]
+
+
+def test_each_copy_serves_two_nodes_and_each_of_these_is_a_copy_afterwards(fleet):
+    a, b, c, *rest = fleet
+    assert a.take() is None
+    a.install()
+    assert [node.take() for node in (b, c, *rest)] == [None, None, "a", "a", "a"]
+    b.install()
+    c.install()
+    assert [node.take() for node in rest] == [None, None, None]
+
+
+def test_the_next_node_downloads_if_the_first_one_ended_without_the_file(fleet):
+    a, b, c, *_ = fleet
+    assert a.take() is None
+    a.end()
+    assert [b.take(), c.take()] == [None, "b"]
+
+
+def test_the_next_node_downloads_if_the_worker_of_the_first_one_is_gone(fleet):
+    a, b, *_ = fleet
+    assert a.take() is None
+    with writing(a.engine) as tx:
+        tx.execute(sa.update(workers).where(workers.c.node == "a").values(seen_at=1))
+    assert b.take() is None
+
+
+def test_no_node_waits_for_one_that_does_not_share(rooms):
+    a, b, c = Node(rooms, "a", shares=False), Node(rooms, "b"), Node(rooms, "c")
+    assert [a.take(), b.take(), c.take()] == [None, None, "b"]
+
+
+def test_a_run_without_its_lease_takes_no_place(fleet):
+    fleet[1].end()
+    with pytest.raises(LeaseLost):
+        fleet[1].take()
+
+
+def test_of_nodes_that_make_the_fleets_token_at_once_all_have_one(rooms):
+    first, second = (NodeShares(rooms.engine, name, rooms.time.clock) for name in "ab")
+    token = first.token()
+    assert second._new_token(replace=False) == token  # it had read that there is none
+    second.rotate_token()
+    assert first.token() == second.token() != token
