@@ -10,11 +10,11 @@ from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.outcomes import each, error_of
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.result_types import APPS
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.schemas.report import report_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import why_not_moving
-from flowhub_jobs.placement.apps import APPS
 from flowhub_jobs.values.enums import State
 
 JOBS = "flowhub/jobs/1"

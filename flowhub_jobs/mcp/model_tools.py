@@ -2,11 +2,11 @@
 
 from datetime import date
 
-from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.mcp.tool import AgentTool, Arguments, ToolResult
 from flowhub_jobs.operations.arguments import SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.library.match import file_to_open
 from flowhub_jobs.operations.library.usage import list_store
+from flowhub_jobs.operations.result_types import Filters
 from flowhub_jobs.operations.schemas.library import installed_json, path_json
 from flowhub_jobs.operations.schemas.search import fits_json, search_json
 from flowhub_jobs.operations.search.search import SORTS, SearchRequest, run_search

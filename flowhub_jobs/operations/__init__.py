@@ -1,5 +1,6 @@
 """The application layer: the operations that the command line, the page and the Python API call.
 
+open_home        opens a home for a user interface; result_types the types of results
 session          one opened home: queue, steer, list, remove
 references       resolves a reference: the catalogs, the Hub, or a URL
 enqueue          references to jobs; enqueue_options parses the options

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import HomeUnusable
-from flowhub_jobs.home import Home, opened
+from flowhub_jobs.operations.open_home import Home, look_at_machine, opened
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.fleet import Fleet, Readers
 from flowhub_jobs.web.live import Live
@@ -17,7 +17,7 @@ from flowhub_jobs.web.share_index import ShareIndex
 from flowhub_jobs.web.sign_in import SignIn
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.operations.result_types import Device
 
 Manual = Callable[[], Mapping[str, Any]]
 DEVICE_S = 20.0  # how long a look at the machine holds: a GPU's driver takes a while to answer
@@ -50,9 +50,7 @@ class WebContext:
         """Return this machine, looked at within the last seconds."""
         known = self._device
         if known is None or time.monotonic() - known[0] > DEVICE_S:
-            from flowhub_jobs.device.probe import probe
-
-            known = self._device = time.monotonic(), probe(self.home.store.root)
+            known = self._device = time.monotonic(), look_at_machine(self.home)
         return known[1]
 
     def forget_device(self) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from starlette.requests import HTTPConnection
 
-from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.node_shares import NodeShares
+from flowhub_jobs.operations.open_home import Home, fleet_token
 from flowhub_jobs.values.fleet_credential import reader_of
 
 KNOWN_S = 5.0  # how long a token holds that was read: then a new one is obeyed
@@ -39,7 +38,7 @@ class Fleet:
         now = time.monotonic()
         with self._lock:
             if self._known is None or now - self._known[0] > KNOWN_S:
-                self._known = now, NodeShares(home.engine, home.node, home.clock).token()
+                self._known = now, fleet_token(home)
             return self._known[1]
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
 from flowhub_jobs.errors import DatabaseReplaced, FlowhubError
-from flowhub_jobs.home import Home
 from flowhub_jobs.operations.changes import Changes, Position, changes_since, current_state, next_turn, position_now
+from flowhub_jobs.operations.open_home import Home
 from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.operations.schemas.library import installed_json
 from flowhub_jobs.operations.session import Session

@@ -15,8 +15,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from flowhub_jobs.errors import PortUnusable, UsageInvalid
-from flowhub_jobs.home import Home
 from flowhub_jobs.net.urls import is_loopback
+from flowhub_jobs.operations.open_home import Home
 from flowhub_jobs.operations.share_address import publish_share, withdraw_share
 from flowhub_jobs.web.app import create_app
 from flowhub_jobs.web.context import Manual, WebContext

@@ -8,11 +8,10 @@ from urllib.parse import quote, urlencode
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.catalogs.search_filters import Filters
-from flowhub_jobs.device.need import DEFAULT_CONTEXT
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.references import is_file_address
 from flowhub_jobs.operations.repositories import repository_named
+from flowhub_jobs.operations.result_types import DEFAULT_CONTEXT, Filters
 from flowhub_jobs.operations.search.facets import PARAMETERS, Facets, facets
 from flowhub_jobs.operations.search.search import FoundModel, SearchRequest, SearchResult, run_search
 from flowhub_jobs.units import format_bytes

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flowhub_jobs.device.fit import Verdict
+from flowhub_jobs.operations.result_types import Verdict
 from flowhub_jobs.values.enums import Fit
 from flowhub_jobs.web.pages.text import capital
 

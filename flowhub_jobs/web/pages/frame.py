@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.forecast import Remaining, remaining
 from flowhub_jobs.operations.queue_view import needing, read_overview
+from flowhub_jobs.operations.result_types import Overview
 from flowhub_jobs.times import moment
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import State

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.jobs.history import Attempt
 from flowhub_jobs.operations.job_detail import FilePieces, JobDetail, read_job
 from flowhub_jobs.operations.queue_view import titles_or_none
+from flowhub_jobs.operations.result_types import Attempt
 from flowhub_jobs.operations.wait_reasons import why_not_moving
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import Reason, Stage, State

@@ -10,19 +10,24 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs import __version__
-from flowhub_jobs.device.description import Device
-from flowhub_jobs.device.gpu import Gpu
-from flowhub_jobs.device.need import CONTAINER_RESERVE, GPU_RESERVE, SYSTEM_RESERVE
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.report_values import CompletedJob, Report
-from flowhub_jobs.jobs.worker_rows import WorkerStatus
 from flowhub_jobs.operations.needs import folded, problem, remedy
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.result_types import (
+    CONTAINER_RESERVE,
+    GPU_RESERVE,
+    SYSTEM_RESERVE,
+    CompletedJob,
+    Device,
+    Gpu,
+    Report,
+    ServiceState,
+    WorkerStatus,
+)
 from flowhub_jobs.operations.speed_history import SpeedHistory, speed_history
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
-from flowhub_jobs.service.control import ServiceState
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.frame import back, render

@@ -8,14 +8,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.remedies import NO_WORKER, hub_page_of
-from flowhub_jobs.jobs.report_values import need_of
-from flowhub_jobs.jobs.status_order import Overview
 from flowhub_jobs.operations.actions import ELIGIBLE, steer, steer_all
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.forecast import remaining
 from flowhub_jobs.operations.queue_moves import in_turn, move_before, takes_turns
 from flowhub_jobs.operations.queue_view import needing, read_overview, titles_or_none
+from flowhub_jobs.operations.result_types import NO_WORKER, Overview, hub_page_of, need_of
 from flowhub_jobs.operations.total_line import in_words
 from flowhub_jobs.operations.wait_reasons import cause, reason_alone, shared_waits
 from flowhub_jobs.units import format_bytes, format_duration, format_rate

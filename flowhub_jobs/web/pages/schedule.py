@@ -8,10 +8,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows
-from flowhub_jobs.jobs.week_grid import Cell
 from flowhub_jobs.operations.caps import cap_lines, cap_of, read_cap, set_cap
 from flowhub_jobs.operations.limits import in_force, jobs_of, limit_lines, set_jobs_max, set_limit
+from flowhub_jobs.operations.result_types import UNLIMITED, Cell, DayWindows
 from flowhub_jobs.operations.schedules import (
     add_windows,
     paint_week,

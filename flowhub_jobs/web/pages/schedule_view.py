@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowhub_jobs.jobs.schedule import UNLIMITED, DayWindows, Schedule
-from flowhub_jobs.jobs.week_grid import Week, hour_of, minutes_of
+from flowhub_jobs.operations.result_types import UNLIMITED, DayWindows, Schedule, Week, hour_of, minutes_of
 from flowhub_jobs.operations.schedules import days_of
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import Period
