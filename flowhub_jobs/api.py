@@ -10,17 +10,17 @@ from flowhub_jobs.catalogs.resolve import find_model
 from flowhub_jobs.catalogs.resolve import resolve_option as resolve
 from flowhub_jobs.catalogs.schema import DownloadOption, HubCatalog, HubModel
 from flowhub_jobs.catalogs.search_filters import Filters
-from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.probe import probe
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.errors.guide import hint_in_call
 from flowhub_jobs.home import opened
 from flowhub_jobs.operations.catalogs.active import catalog_in_force
-from flowhub_jobs.operations.direct_download import OnProgress, download_option
+from flowhub_jobs.operations.download_without_queue import OnProgress, download_option
 from flowhub_jobs.operations.library.match import file_to_open
 from flowhub_jobs.operations.library.outdated import OutdatedCheck, check_outdated
+from flowhub_jobs.operations.search.model_needs import Variant
 from flowhub_jobs.operations.search.search import SearchRequest, SearchResult, run_search
-from flowhub_jobs.operations.search.variant_fit import Variant
 from flowhub_jobs.operations.search.variants import judge
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings

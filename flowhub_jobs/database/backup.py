@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.sqlite_options import BUSY_TIMEOUT_S
+from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S
 from flowhub_jobs.errors import DatabaseUnusable, NameTaken, UsageInvalid
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.system import rename_new, sync_path

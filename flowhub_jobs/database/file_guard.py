@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.lost_file_errors import Damaged, Replaced
+from flowhub_jobs.database.lost_file_exceptions import Damaged, Replaced
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

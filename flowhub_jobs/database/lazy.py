@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowhub_jobs.database.newest_migration import HEAD
-from flowhub_jobs.database.sqlite_options import BUSY_TIMEOUT_S, as_text
+from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S, as_text
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.device import fit_texts
-from flowhub_jobs.device.description import GIB
+from flowhub_jobs.device.device_values import GIB
 from flowhub_jobs.device.need import MemoryBudget, MemoryNeed, ModelNeeds, memory_budget, memory_need
 from flowhub_jobs.values.enums import Fit, HubFormat
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
 
 GB = 10**9
 # Less than a tenth left is tight: a longer answer or one more program, and it no longer fits.

@@ -10,7 +10,7 @@ from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
     from flowhub_jobs.device.need import MemoryBudget, MemoryNeed
 
 GIB = 2**30

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowhub_jobs.device.description import GIB, metal_share
+from flowhub_jobs.device.device_values import GIB, metal_share
 from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
     from flowhub_jobs.device.gpu import Gpu
     from flowhub_jobs.formats.metadata import ModelMetadata
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.device.cgroup import CGROUP_ROOT, MEMBERSHIP, memory_limit
-from flowhub_jobs.device.description import Device, metal_share
+from flowhub_jobs.device.device_values import Device, metal_share
 from flowhub_jobs.device.gpu import Gpu, read_gpus
 
 CPU_INFO = Path("/proc/cpuinfo")

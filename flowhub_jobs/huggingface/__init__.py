@@ -1,7 +1,7 @@
 """Client of the Hugging Face Hub: references, repositories, and the choice of files.
 
-reference           parses `hf:…` references and links to the Hub's pages
-hub_ref             the parsed reference, and its short form
+reference_parser    parses `hf:…` references and links to the Hub's pages
+reference_value     the parsed reference, and its short form
 hub_client          asks the Hub's API, with retries
 repository_urls     addresses of a repository
 responses           parses the Hub's JSON

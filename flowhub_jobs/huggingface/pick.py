@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
 from flowhub_jobs.fs.names import name_problem, same_name_key
 from flowhub_jobs.huggingface.file_filters import is_hidden, is_of_a_model, matches, usable, whole_model
-from flowhub_jobs.huggingface.hub_ref import HubRef
 from flowhub_jobs.huggingface.quants import (
     GgufModel,
     cut_pieces,
@@ -21,6 +20,7 @@ from flowhub_jobs.huggingface.quants import (
     labels,
     quant_of,
 )
+from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.huggingface.repository_urls import file_url, page_url
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, HubSource

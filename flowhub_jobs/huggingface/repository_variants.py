@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
-from flowhub_jobs.huggingface.hub_ref import HubRef
 from flowhub_jobs.huggingface.pick import pick
 from flowhub_jobs.huggingface.quants import gguf_models, is_gguf
+from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
 from flowhub_jobs.values.artifacts import Artifact
 

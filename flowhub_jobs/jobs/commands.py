@@ -17,8 +17,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, nodes
 from flowhub_jobs.errors import Busy, JobUnreadable, NotFound, WrongState
-from flowhub_jobs.jobs.host_waits import end_wait
-from flowhub_jobs.jobs.requests import (
+from flowhub_jobs.jobs.enqueue_rows import (
     Enqueued,
     LiveKey,
     Request,
@@ -29,6 +28,7 @@ from flowhub_jobs.jobs.requests import (
     job_row,
     needing_job,
 )
+from flowhub_jobs.jobs.host_waits import end_wait
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.shared_select_sql import live_jobs, no_such_job
 from flowhub_jobs.jobs.shared_update_sql import note

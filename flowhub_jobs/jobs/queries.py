@@ -10,7 +10,7 @@ from flowhub_jobs.database.lazy import Database, Row, Snapshot
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.held_hosts import held_hosts
-from flowhub_jobs.jobs.history import History
+from flowhub_jobs.jobs.history_queries import History
 from flowhub_jobs.jobs.node_rows import slots_taken_everywhere
 from flowhub_jobs.jobs.open_failures import unanswered_failures
 from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows, sources_of

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading, writing
-from flowhub_jobs.database.lost_file_errors import Replaced
+from flowhub_jobs.database.lost_file_exceptions import Replaced
 from flowhub_jobs.database.tables import jobs, workers
 from flowhub_jobs.times import known_moment
 from flowhub_jobs.values.enums import State

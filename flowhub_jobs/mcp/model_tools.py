@@ -3,7 +3,7 @@
 from datetime import date
 
 from flowhub_jobs.mcp.tool import AgentTool, Arguments, ToolResult
-from flowhub_jobs.operations.arguments import SWITCH, TEXT, TEXTS, Field
+from flowhub_jobs.operations.json_arguments import SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.library.match import file_to_open
 from flowhub_jobs.operations.library.usage import list_store
 from flowhub_jobs.operations.result_types import Filters

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.arguments import Field, object_schema
+from flowhub_jobs.operations.json_arguments import Field, object_schema
 from flowhub_jobs.operations.session import Session
 
 Arguments = Mapping[str, Any]

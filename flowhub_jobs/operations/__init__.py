@@ -4,7 +4,7 @@ open_home        opens a home for a user interface; result_types the types of re
 session          one opened home: queue, steer, list, remove
 references       resolves a reference: the catalogs, the Hub, or a URL
 enqueue          references to jobs; enqueue_options parses the options
-arguments        named JSON values that programs send, and their JSON Schema
+json_arguments   named JSON values that programs send, and their JSON Schema
 actions          pause, resume, cancel, retry
 job_choice       jobs by state, time, group or number; job_numbers parses ranges
 queue_moves      moves a waiting job to another place
@@ -15,7 +15,7 @@ changes          changes since a known moment
 forecast         free space and the time when an order is done
 database_file    backs up SQLite's database, and checks it
 local_jobs       verify, repair, export, import
-direct_download  download of one option without a queue
+download_without_queue  download of one option without a queue
 limits           the speed limit; schedules the windows; caps the bytes of a day or month
 report           the report of the night; recovery_texts its sentences
 doctor/          the checks of `flowhub doctor`

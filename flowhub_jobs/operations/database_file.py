@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowhub_jobs.database.backup import back_up, database_file
-from flowhub_jobs.database.sqlite_options import BUSY_TIMEOUT_S
+from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseUnusable
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import Settings

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError, UsageInvalid
-from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms
+from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.values.artifacts import Artifact

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.requests import EnqueueTerms, checked_priority
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, checked_priority
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowhub_jobs.errors import NotFound
-from flowhub_jobs.jobs.requests import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.store.export_manifest import ManifestEntry, read_manifest
 from flowhub_jobs.store.install import remove_partial

@@ -1,6 +1,6 @@
 """Opens a home for a user interface, and looks at what it shares: the machine, and the token of the nodes."""
 
-from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.home import Home as Home
 from flowhub_jobs.home import opened as opened
 from flowhub_jobs.settings import Settings as Settings

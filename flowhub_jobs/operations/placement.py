@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.hub_commit import learn_commit
+from flowhub_jobs.operations.find_hub_commit import learn_commit
 from flowhub_jobs.operations.library.placed import placement_rows
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.placement.apps import program_names

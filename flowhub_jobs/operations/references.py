@@ -8,8 +8,8 @@ from flowhub_jobs.catalogs.resolve import artifact_for, artifact_for_url, is_add
 from flowhub_jobs.catalogs.schema import HubCatalog
 from flowhub_jobs.errors import Gated, SourceError, TokenMissing, TokenRefused, UsageInvalid
 from flowhub_jobs.huggingface.hub_client import HubClient
-from flowhub_jobs.huggingface.hub_ref import HubRef
-from flowhub_jobs.huggingface.reference import hub_file_url, parse_hub_ref
+from flowhub_jobs.huggingface.reference_parser import hub_file_url, parse_hub_ref
+from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.net.urls import check_source
 from flowhub_jobs.operations.repositories import read_repo
 from flowhub_jobs.settings import Settings

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import NotFound
-from flowhub_jobs.huggingface.hub_ref import HubRef, other_readings
 from flowhub_jobs.huggingface.pick import Picked, pick
 from flowhub_jobs.huggingface.quants import is_companion
-from flowhub_jobs.huggingface.reference import parse_hub_ref
+from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
+from flowhub_jobs.huggingface.reference_value import HubRef, other_readings
 from flowhub_jobs.huggingface.repository_variants import variants_of
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
 from flowhub_jobs.settings import Settings

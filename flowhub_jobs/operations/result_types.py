@@ -5,14 +5,14 @@ times, net, fs, system), and from no package between them.
 """
 
 from flowhub_jobs.catalogs.search_filters import Filters as Filters
-from flowhub_jobs.device.description import Device as Device
+from flowhub_jobs.device.device_values import Device as Device
 from flowhub_jobs.device.fit import Verdict as Verdict
 from flowhub_jobs.device.gpu import Gpu as Gpu
 from flowhub_jobs.device.need import CONTAINER_RESERVE as CONTAINER_RESERVE
 from flowhub_jobs.device.need import DEFAULT_CONTEXT as DEFAULT_CONTEXT
 from flowhub_jobs.device.need import GPU_RESERVE as GPU_RESERVE
 from flowhub_jobs.device.need import SYSTEM_RESERVE as SYSTEM_RESERVE
-from flowhub_jobs.jobs.history import Attempt as Attempt
+from flowhub_jobs.jobs.history_queries import Attempt as Attempt
 from flowhub_jobs.jobs.rate_limits import Limits as Limits
 from flowhub_jobs.jobs.remedies import NO_WORKER as NO_WORKER
 from flowhub_jobs.jobs.remedies import hub_page_of as hub_page_of

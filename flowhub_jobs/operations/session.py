@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flowhub_jobs.errors import DatabaseUnusable, WrongState
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, LiveKey, Request, checked_priority
+from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms, LiveKey, Request, checked_priority
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.space import Room
 from flowhub_jobs.values.artifacts import Artifact
@@ -23,11 +23,11 @@ from flowhub_jobs.values.jobs import ANY_NODE, Job, JobTarget
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
     from flowhub_jobs.catalogs.search_reader import IndexReader, ListedModel
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
     from flowhub_jobs.jobs.commands import Alongside
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
-    from flowhub_jobs.operations.preflight.assess import Checked
+    from flowhub_jobs.operations.preflight.first_answer import Checked
     from flowhub_jobs.operations.references import References
     from flowhub_jobs.settings import Settings
     from flowhub_jobs.store.layout import Store
@@ -219,7 +219,7 @@ class Session:
         own = {number: order for number, order in enumerate(orders) if order.node in ("", self.home.node)}
         requests = dict(zip(own, self._requests(list(own.values())), strict=True))
         if len(own) < len(orders):
-            from flowhub_jobs.operations.node_requests import requests_elsewhere
+            from flowhub_jobs.operations.enqueue_on_nodes import requests_elsewhere
 
             others = {number: order for number, order in enumerate(orders) if number not in own}
             requests |= dict(zip(others, requests_elsewhere(self.home, list(others.values())), strict=True))

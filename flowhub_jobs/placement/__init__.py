@@ -2,7 +2,7 @@
 
 placements    place, remove, settle: what the other packages call
 apps          the layouts; each makes a plan of links and small files (values)
-description   an installed model as layouts need it
+installed_for_placement  an installed model as layouts need it
 conflicts     compares a plan with the files that are there
 make, remove  carry out a plan, and take it back
 staging       files under temporary names, renames that replace nothing

@@ -12,8 +12,8 @@ from flowhub_jobs.placement import staging
 from flowhub_jobs.placement.app import DIRECTORY, App
 from flowhub_jobs.placement.conflicts import entries_for, missing_folders
 from flowhub_jobs.placement.context import PlacementContext
-from flowhub_jobs.placement.description import installed_for_placement
 from flowhub_jobs.placement.entries import Entry, EntryKind
+from flowhub_jobs.placement.installed_for_placement import installed_for_placement
 from flowhub_jobs.placement.remove import remove_row
 from flowhub_jobs.placement.rows import PlacementRow, RowState
 from flowhub_jobs.placement.values import Plan

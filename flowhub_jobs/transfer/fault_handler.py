@@ -27,7 +27,7 @@ from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import try_once_without_range
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, source_host
-from flowhub_jobs.transfer.mirror_use import pass_over
+from flowhub_jobs.transfer.mirror_switching import pass_over
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, RetryWait, decide
 from flowhub_jobs.transfer.state import TransferState

@@ -26,7 +26,7 @@ from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.mirror_speed import MirrorSpeed
-from flowhub_jobs.transfer.mirror_use import begin_addresses
+from flowhub_jobs.transfer.mirror_switching import begin_addresses
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate

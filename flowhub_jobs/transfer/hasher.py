@@ -20,7 +20,7 @@ from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.first_bytes_check import check_not_cut_short
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.identity_check import contradiction, source_host
-from flowhub_jobs.transfer.mirror_use import distrust, name_liar
+from flowhub_jobs.transfer.mirror_switching import distrust, name_liar
 from flowhub_jobs.transfer.open_parts import wait_to_open
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.state import TransferState

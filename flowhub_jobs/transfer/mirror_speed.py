@@ -15,7 +15,7 @@ from flowhub_jobs.transfer.mirror_choice import (
     is_far_slower,
     is_worth_probing,
 )
-from flowhub_jobs.transfer.mirror_use import set_aside_slow
+from flowhub_jobs.transfer.mirror_switching import set_aside_slow
 from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate

@@ -8,7 +8,7 @@ import time
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.mirror_choice import PROBE_BYTES
-from flowhub_jobs.transfer.mirror_use import choose_address
+from flowhub_jobs.transfer.mirror_switching import choose_address
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 from flowhub_jobs.transfer.state import TransferState
 

@@ -9,7 +9,7 @@ from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.identity_check import accept, check_hub_metadata, check_size, is_another_version, source_host
 from flowhub_jobs.transfer.mirror_choice import after_answer, after_bytes
-from flowhub_jobs.transfer.mirror_use import check_mirror_answer
+from flowhub_jobs.transfer.mirror_switching import check_mirror_answer
 from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.response_checks import (
     check_condition,

@@ -20,7 +20,7 @@ from flowhub_jobs.transfer.file_state import FileState, Probe, RangeTask, Source
 from flowhub_jobs.transfer.hash_queue import HashQueue
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, proof_of
 from flowhub_jobs.transfer.mirror_choice import NO_MIRRORS, Mirrors
-from flowhub_jobs.transfer.partial.given_ranges import note_given
+from flowhub_jobs.transfer.partial.bytes_by_mirror import note_given
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, part_path
 from flowhub_jobs.transfer.retry import PriorFaults

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from flowhub_jobs import __version__
 from flowhub_jobs.errors.guide import guides
-from flowhub_jobs.operations.arguments import NUMBER, TEXT, Field, Schema, object_schema
+from flowhub_jobs.operations.json_arguments import NUMBER, TEXT, Field, Schema, object_schema
 from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import Call, JSONResponse
 from flowhub_jobs.web.problems import MEDIA_TYPE

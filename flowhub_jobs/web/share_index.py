@@ -5,8 +5,7 @@ import time
 from dataclasses import dataclass
 
 from flowhub_jobs.operations.changes import library_version
-from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.shared_models import (
+from flowhub_jobs.operations.models_to_share import (
     RepoId,
     SharedFile,
     SharedModel,
@@ -14,6 +13,7 @@ from flowhub_jobs.operations.shared_models import (
     shared_models,
     shared_repos,
 )
+from flowhub_jobs.operations.session import Session
 
 LOOK_AGAIN_S = 10.0
 

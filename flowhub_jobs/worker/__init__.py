@@ -8,7 +8,7 @@ huey_consumer       Huey's consumer with flowhub's handling of signals
 wakeup_queue_choice  chooses the queue of wake-ups: wakeup_queue (SQLite) or wakeup_queue_postgresql
 
 pipeline            one attempt from the claim to the completed job; start reading here
-unfinished_attempts ends an attempt that did not complete: released, deferred or failed
+release_or_fail     ends an attempt that did not complete: released, deferred or failed
 local_reuse         finds the artifact's bytes in the store and in other programs before a download
 verify_job, export_job, import_job      the pipelines of the other kinds of job; copier copies their files
 progress            writes the progress of a run into its row

@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.errors import FlowhubError, TooManyFiles
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.refused_mirrors import RefusedMirrors
 from flowhub_jobs.jobs.run_values import Claimed, Lease
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.system import allow_open_files, open_files_limit
 from flowhub_jobs.transfer.fetch import SharedLimits

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.probe import probe
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home

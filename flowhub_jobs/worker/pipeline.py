@@ -40,8 +40,8 @@ from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_cop
 from flowhub_jobs.worker.peer_copies import peer_copies
 from flowhub_jobs.worker.place_wait import wait_for_place
 from flowhub_jobs.worker.progress import ProgressWriter
+from flowhub_jobs.worker.release_or_fail import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.transfer_options import transfer_options
-from flowhub_jobs.worker.unfinished_attempts import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.verify_job import verify_installed
 
 log = logging.getLogger("flowhub.job")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.postgresql import is_outage
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.run_values import Claimed, FileCounts, Progress
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.transfer.fetch import TransferProgress
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
 from flowhub_jobs.values.jobs import Note

@@ -33,7 +33,7 @@ MOMENTS = {
     "in install": "flowhub_jobs.worker.progress:ProgressWriter.stage:after",
     "with a name in mind": "flowhub_jobs.store.install:choose_name:after",
     "staged": "flowhub_jobs.store.install:stage:after",
-    "with the intent written": "flowhub_jobs.jobs.worker_writes:LeaseStore.record_intent:after",
+    "with the intent written": "flowhub_jobs.jobs.lease_store:LeaseStore.record_intent:after",
     "at the rename": "RENAME:before",
     "after the rename": "RENAME:after",
     "before it tidies up": "flowhub_jobs.worker.pipeline:remove_partial:before",

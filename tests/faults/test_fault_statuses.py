@@ -95,7 +95,7 @@ def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_p
     artifact = sought(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
     way = DownloadWay(tmp_path / "store", home, monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr("flowhub_jobs.operations.direct_download.time.sleep", sleep)
+        patch.setattr("flowhub_jobs.operations.download_without_queue.time.sleep", sleep)
         with pytest.raises(Slept) as slept:
             way.end(artifact)
     assert 50 < slept.value.args[0] <= 60

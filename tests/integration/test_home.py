@@ -14,7 +14,7 @@ from support.python_process import kill, start
 from flowhub_jobs.database.engine import translated
 from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline
 from flowhub_jobs.home import opened
-from flowhub_jobs.jobs.requests import Request
+from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.store.installed_fast import installed_options
 from flowhub_jobs.values.enums import State
@@ -167,7 +167,7 @@ WORK = """
 import sys
 from pathlib import Path
 from flowhub_jobs.home import opened
-from flowhub_jobs.jobs.worker_writes import LeaseStore
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.fs.locks import LockFile
 with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from flowhub_jobs.home import Home, opened
-from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.system import Clock

@@ -17,7 +17,7 @@ import pytest
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.main import run
 from flowhub_jobs.errors import ERRORS, FlowhubError
-from flowhub_jobs.jobs.worker_writes import LeaseStore
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.process import run_claimable_jobs
 from support.app import App, app_of

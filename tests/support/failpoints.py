@@ -126,10 +126,10 @@ def _clock(file: str) -> None:
 
 
 def _lease(seconds: str) -> None:
-    from flowhub_jobs.jobs import worker_writes
+    from flowhub_jobs.jobs import lease_store
     from flowhub_jobs.worker import heartbeat
 
-    worker_writes.LEASE_S, heartbeat.RENEW_S = float(seconds), float(seconds) / 3
+    lease_store.LEASE_S, heartbeat.RENEW_S = float(seconds), float(seconds) / 3
     _lock(str(2 * float(seconds)))
 
 

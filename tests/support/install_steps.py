@@ -1,7 +1,7 @@
 """The packages in which a run is killed, and the steps of an installation, as failpoints call them (CALL:WHEN)."""
 
 PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
-LEASES, LIBRARY = "flowhub_jobs.jobs.worker_writes:LeaseStore", "flowhub_jobs.store.library:Library"
+LEASES, LIBRARY = "flowhub_jobs.jobs.lease_store:LeaseStore", "flowhub_jobs.store.library:Library"
 
 INSTALLATION = [
     f"{INSTALL}:stage:before",

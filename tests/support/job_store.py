@@ -14,12 +14,12 @@ from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.controls import SCHEDULE, Controls
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.queries import JobQueries
-from flowhub_jobs.jobs.requests import EnqueueTerms, Request
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.jobs.run_values import Claimed
 from flowhub_jobs.jobs.schedule import Schedule
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.values.enums import HubFormat, State
 from support.fake_clock import FakeClock

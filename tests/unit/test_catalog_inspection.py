@@ -18,7 +18,7 @@ from flowhub_jobs.catalogs.schema import (
     HubVersion,
     parse_catalog,
 )
-from flowhub_jobs.cli.search.catalog_help import CATALOG_HELP, EXAMPLE, FIELDS
+from flowhub_jobs.cli.search.catalog_format_help import CATALOG_HELP, EXAMPLE, FIELDS
 from flowhub_jobs.errors import CatalogMalformed
 
 TOP = Path(__file__).resolve().parents[2]

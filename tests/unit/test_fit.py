@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.fit import GB, GIB, fit
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.need import ModelNeeds, cache_by_rule

@@ -4,7 +4,7 @@ import pytest
 
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.operations.search.variant_fit import Variant, best_fit, parse_parameters, weights_of
+from flowhub_jobs.operations.search.model_needs import Variant, best_fit, parse_parameters, weights_of
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Fit, HubFormat, platform_of
 

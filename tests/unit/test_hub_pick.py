@@ -7,7 +7,7 @@ import pytest
 from flowhub_jobs.errors import NotFound, SourceRefused, UsageInvalid
 from flowhub_jobs.huggingface.pick import Picked, pick
 from flowhub_jobs.huggingface.quants import quant_of
-from flowhub_jobs.huggingface.reference import parse_hub_ref
+from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
 from flowhub_jobs.huggingface.repository_variants import variants_of
 from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
 from flowhub_jobs.values.artifacts import Artifact, HubSource

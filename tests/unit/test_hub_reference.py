@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.huggingface.hub_ref import HubRef, other_readings
-from flowhub_jobs.huggingface.reference import hub_file_url, parse_hub_ref
+from flowhub_jobs.huggingface.reference_parser import hub_file_url, parse_hub_ref
+from flowhub_jobs.huggingface.reference_value import HubRef, other_readings
 from flowhub_jobs.values.enums import RepoKind
 
 PR = "refs/pr/1"

@@ -12,7 +12,7 @@ from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
 from flowhub_jobs.web.pages.naming import PROGRAMS, Name, name_of, programs_named
 from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
-from flowhub_jobs.web.rates import SPAN_S, RateHistory
+from flowhub_jobs.web.speed_samples import SPAN_S, RateHistory
 
 
 def test_controls_and_bidi_characters_become_visible():

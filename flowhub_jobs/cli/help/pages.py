@@ -7,7 +7,7 @@ from pathlib import Path
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.help.setting_texts import TEXTS, in_words, variable
 from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
-from flowhub_jobs.cli.search.catalog_help import CATALOG_HELP
+from flowhub_jobs.cli.search.catalog_format_help import CATALOG_HELP
 from flowhub_jobs.errors.guide import Guide, guides
 from flowhub_jobs.operations.wait_reasons import NEXT, REASONS
 from flowhub_jobs.settings import Settings, load_settings

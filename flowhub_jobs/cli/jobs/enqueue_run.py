@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.jobs.fit_options import best_of, require_fit
+from flowhub_jobs.cli.jobs.best_fit import best_of, require_fit
 from flowhub_jobs.cli.jobs.list_file import ListLine, at_line, parse_line, read_lines
 from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import (
@@ -16,7 +16,7 @@ from flowhub_jobs.errors import (
     SomeFailed,
     UsageInvalid,
 )
-from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
 from flowhub_jobs.operations.caps import cap_reached_line
 from flowhub_jobs.operations.enqueue import (

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.jobs.followed_list import read_followed_list
+from flowhub_jobs.cli.jobs.followed_list_file import read_followed_list
 from flowhub_jobs.cli.options import AsJson, PlaceIn
 from flowhub_jobs.cli.session import open_session, tell_no_worker, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid

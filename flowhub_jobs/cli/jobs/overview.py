@@ -14,7 +14,7 @@ from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.queue_view import read_overview
 from flowhub_jobs.operations.schemas.jobs import overview_json
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.next_check import next_check_line
+from flowhub_jobs.operations.subscriptions.next_check_line import next_check_line
 from flowhub_jobs.operations.total_line import counts, in_words
 from flowhub_jobs.store.library_check import Presence
 from flowhub_jobs.units import format_bytes

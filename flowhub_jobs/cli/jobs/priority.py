@@ -6,7 +6,7 @@ import typer
 
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
-from flowhub_jobs.jobs.requests import checked_priority
+from flowhub_jobs.jobs.enqueue_rows import checked_priority
 
 
 def priority(

@@ -13,7 +13,7 @@ from flowhub_jobs.operations.job_choice import JobChoice
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.next_check import next_check_line
+from flowhub_jobs.operations.subscriptions.next_check_line import next_check_line
 from flowhub_jobs.operations.total_line import total_line, total_of_nodes
 from flowhub_jobs.operations.wait_reasons import shared_waits
 from flowhub_jobs.units import counted

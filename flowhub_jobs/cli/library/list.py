@@ -5,10 +5,7 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.library import (
-    list_view,
-    nodes_view,  # with --node alone
-)
+from flowhub_jobs.cli.library import list_view, nodes_view
 from flowhub_jobs.cli.options import AsJson, OfNode, Quiet
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.operations.library.on_nodes import models_on

@@ -12,7 +12,7 @@ from flowhub_jobs.cli.session import open_session, raise_for
 from flowhub_jobs.operations.library.installed import Removal, freed_note
 from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import removed_json
-from flowhub_jobs.operations.subscriptions.next_check import followed_refs
+from flowhub_jobs.operations.subscriptions.next_check_line import followed_refs
 from flowhub_jobs.units import format_bytes
 
 

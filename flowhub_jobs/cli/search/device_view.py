@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.units import format_bytes
 

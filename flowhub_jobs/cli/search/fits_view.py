@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.device.description import Device
-from flowhub_jobs.operations.search.variant_fit import Variant
+from flowhub_jobs.device.device_values import Device
+from flowhub_jobs.operations.search.model_needs import Variant
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.enums import Fit
 

@@ -11,7 +11,7 @@ import typer
 from flowhub_jobs.cli import signals
 from flowhub_jobs.cli.error_output import print_error
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
-from flowhub_jobs.cli.jobs.followed_list import read_followed_list
+from flowhub_jobs.cli.jobs.followed_list_file import read_followed_list
 from flowhub_jobs.cli.options import Jobs, LimitRate
 from flowhub_jobs.cli.worker import service
 from flowhub_jobs.errors import DatabaseNewer, SettingInvalid, UsageInvalid

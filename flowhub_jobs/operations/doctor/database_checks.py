@@ -6,8 +6,8 @@ from contextlib import closing
 
 from flowhub_jobs.database import postgresql
 from flowhub_jobs.database.engine import check_current, check_whole, writing
-from flowhub_jobs.database.health import ServerHealth, server_health
 from flowhub_jobs.database.newest_migration import HEAD
+from flowhub_jobs.database.postgresql_facts import ServerHealth, server_health
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.doctor.check import Check, fail, guarded, ok, warn
 from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups

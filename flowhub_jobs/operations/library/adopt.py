@@ -17,8 +17,8 @@ from flowhub_jobs.file_systems import mark_of, traits_of
 from flowhub_jobs.fs.disk_errors import disk_errors, sync_tree
 from flowhub_jobs.fs.locks import LockFile, held_lock
 from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.run_values import LEASE_S
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.operations.library.adopt_scan import Offer
 from flowhub_jobs.store.file_hash import FileStamp, HashedFile, UnreadableFile, hash_file, stamp_of
 from flowhub_jobs.store.install import InstallResult, choose_name, rename_into_place

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from flowhub_jobs.catalogs.schema import HubCatalog
 from flowhub_jobs.catalogs.schema import artifact as artifact_of
-from flowhub_jobs.huggingface.hub_ref import HubRef
+from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.huggingface.repository_urls import file_url
 from flowhub_jobs.store.file_hash import HashedFile
 from flowhub_jobs.store.folder_scan import Candidate, FoundFile

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.huggingface.hub_ref import HubRef
 from flowhub_jobs.huggingface.quants import gguf_models, quant_of
-from flowhub_jobs.huggingface.reference import parse_hub_ref
+from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
+from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.huggingface.responses import RepoFile
 from flowhub_jobs.store.library_check import LibraryEntry
 from flowhub_jobs.values.artifacts import HUB_PREFIX

@@ -9,7 +9,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.values.enums import EventKind
 
 if TYPE_CHECKING:
-    from flowhub_jobs.jobs.requests import Enqueued, Request
+    from flowhub_jobs.jobs.enqueue_rows import Enqueued, Request
     from flowhub_jobs.placement.rows import PlacementRow
 
 

@@ -21,7 +21,13 @@ from flowhub_jobs.net.get import Document, Range
 from flowhub_jobs.net.status_errors import status_error
 from flowhub_jobs.net.token_choice import token_for
 from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
-from flowhub_jobs.operations.preflight.assess import ASKED_BYTES, Checked, FirstAnswer, judged_answer, judged_artifact
+from flowhub_jobs.operations.preflight.first_answer import (
+    ASKED_BYTES,
+    Checked,
+    FirstAnswer,
+    judged_answer,
+    judged_artifact,
+)
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 

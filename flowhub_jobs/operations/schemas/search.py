@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.operations.schemas.plain_json import fields_json
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
     from flowhub_jobs.operations.search.model_details import DetailedVariant, ModelDetails
+    from flowhub_jobs.operations.search.model_needs import Variant
     from flowhub_jobs.operations.search.search import FoundModel, FoundVariant, SearchResult
-    from flowhub_jobs.operations.search.variant_fit import Variant
 
 
 def search_json(findings: "SearchResult", typed: tuple[str, ...]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Sourc
     from flowhub_jobs.catalogs.import_record import BASE
     from flowhub_jobs.catalogs.imported_catalogs import with_imported_catalogs
     from flowhub_jobs.catalogs.search_index import Source
-    from flowhub_jobs.operations.search.variant_fit import parse_parameters
+    from flowhub_jobs.operations.search.model_needs import parse_parameters
 
     loaded = with_imported_catalogs(base, imported_catalogs(settings))
     return Source(
@@ -101,7 +101,7 @@ def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Sourc
 def needs_as_json(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
     """Return the needs of an option (device.need.ModelNeeds) as JSON values, without unknown ones."""
     from flowhub_jobs.catalogs.schema import artifact
-    from flowhub_jobs.operations.search.variant_fit import needs_of
+    from flowhub_jobs.operations.search.model_needs import needs_of
 
     needs = needs_of(artifact(model, option), model)
     known = {name: getattr(needs, name) for name in needs.__slots__}

@@ -12,7 +12,7 @@ from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
     from flowhub_jobs.store.installed_fast import OptionKey
 
 NODE_BYTES = 1000

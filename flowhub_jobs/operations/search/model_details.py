@@ -14,7 +14,7 @@ from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
 from flowhub_jobs.operations.repositories import RepositoryDetails, repository_details
 from flowhub_jobs.operations.search.machine import read_needs
-from flowhub_jobs.operations.search.variant_fit import Variant
+from flowhub_jobs.operations.search.model_needs import Variant
 from flowhub_jobs.operations.search.variants import judge, judge_listed, judge_repository
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel

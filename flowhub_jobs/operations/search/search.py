@@ -21,7 +21,7 @@ from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.enums import Fit, HubFormat
 
 if TYPE_CHECKING:
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
 
 SORTS = ("fit", "size", "name", "recent")
 RUNS = (Fit.FITS, Fit.TIGHT)

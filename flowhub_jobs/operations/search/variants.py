@@ -9,14 +9,14 @@ from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.operations.search.headers import HeaderReading, local_metadata, remote_metadata
 from flowhub_jobs.operations.search.machine import read_needs
-from flowhub_jobs.operations.search.variant_fit import Variant, best_fit, needs_of
+from flowhub_jobs.operations.search.model_needs import Variant, best_fit, needs_of
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import Fit, HubFormat
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
     from flowhub_jobs.catalogs.search_reader import ListedModel
-    from flowhub_jobs.device.description import Device
+    from flowhub_jobs.device.device_values import Device
     from flowhub_jobs.formats.metadata import ModelMetadata
     from flowhub_jobs.operations.repositories import RepositoryDetails
     from flowhub_jobs.operations.session import Session
@@ -128,7 +128,7 @@ def leaves_choice(session: "Session", ref: str) -> bool:
 
 
 def _is_repository(session: "Session", ref: str) -> bool:
-    from flowhub_jobs.huggingface.reference import parse_hub_ref
+    from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
 
     asked = parse_hub_ref(ref, session.settings.hf_endpoint)
     return asked is not None and not (asked.quant or asked.path)

@@ -6,6 +6,6 @@ model          a model: is there a newer version than the installed one?
 owner          an owner at the Hub: new repositories and quants
 list_file      a list file: each of its references
 found          the values that these return
-next_check     one line for the screens
+next_check_line  one line for the screens
 surplus        removes old versions beyond `--keep N`
 """

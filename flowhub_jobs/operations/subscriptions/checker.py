@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from flowhub_jobs.errors import FlowhubError, ServerBusy, UsageInvalid, WaitTooLong
 from flowhub_jobs.home import Home
-from flowhub_jobs.huggingface.reference import parse_hub_ref, parse_owner
-from flowhub_jobs.jobs.requests import Enqueued
+from flowhub_jobs.huggingface.reference_parser import parse_hub_ref, parse_owner
+from flowhub_jobs.jobs.enqueue_rows import Enqueued
 from flowhub_jobs.jobs.subscriptions.check_times import regular_check, retry_check
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_rows import CheckOvertaken, SubscriptionRows

@@ -10,8 +10,8 @@ from typing import Any
 
 from flowhub_jobs.catalogs.resolve import is_address
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
-from flowhub_jobs.huggingface.reference import parse_hub_ref, parse_owner
-from flowhub_jobs.jobs.requests import Enqueued
+from flowhub_jobs.huggingface.reference_parser import parse_hub_ref, parse_owner
+from flowhub_jobs.jobs.enqueue_rows import Enqueued
 from flowhub_jobs.jobs.subscriptions.check_times import HOUR_US, minute_of
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows

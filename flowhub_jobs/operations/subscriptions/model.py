@@ -5,9 +5,9 @@ import json
 from dataclasses import replace
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.huggingface.hub_ref import HubRef
-from flowhub_jobs.huggingface.reference import parse_hub_ref
-from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
+from flowhub_jobs.huggingface.reference_value import HubRef
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.operations.library.outdated import OutdatedModel, commit_of, differs, refuse_changed_by_hand
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.subscriptions.found import NewVersion

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from flowhub_jobs.errors import FlowhubError, NotFound
 from flowhub_jobs.huggingface.quants import gguf_models, labels
 from flowhub_jobs.huggingface.responses import OwnedModel, RepoFile
-from flowhub_jobs.jobs.requests import EnqueueTerms
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.jobs.subscriptions.subscription_values import Terms
 from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.session import EnqueueItem, Session

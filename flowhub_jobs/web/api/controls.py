@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from flowhub_jobs.operations.arguments import TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, Field
 from flowhub_jobs.operations.caps import CapState, cap_from, read_cap, set_cap
+from flowhub_jobs.operations.json_arguments import TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, Field
 from flowhub_jobs.operations.limits import in_force, set_limit_from
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
 from flowhub_jobs.operations.result_types import Limits

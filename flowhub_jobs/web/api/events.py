@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from flowhub_jobs.operations.arguments import TEXT, Field
+from flowhub_jobs.operations.json_arguments import TEXT, Field
 from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import CONTEXT
 from flowhub_jobs.web.live import Live, as_sse

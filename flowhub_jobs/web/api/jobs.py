@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.operations.actions import steer
-from flowhub_jobs.operations.arguments import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, TEXTS, Field
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
+from flowhub_jobs.operations.json_arguments import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, TEXTS, Field
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import State

@@ -4,7 +4,7 @@ from datetime import date
 
 from starlette.responses import Response
 
-from flowhub_jobs.operations.arguments import NUMBER, SWITCH, TEXT, TEXTS, Field
+from flowhub_jobs.operations.json_arguments import NUMBER, SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.result_types import Filters
 from flowhub_jobs.operations.schemas.search import device_json, model_json, search_json
 from flowhub_jobs.operations.search.model_details import model_details

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.operations.arguments import Field, check_arguments
+from flowhub_jobs.operations.json_arguments import Field, check_arguments
 from flowhub_jobs.web.call import Act, Call, endpoint
 
 Handle = Callable[[Request], Awaitable[Response]]

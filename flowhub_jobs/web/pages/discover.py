@@ -17,9 +17,9 @@ from flowhub_jobs.operations.search.search import FoundModel, SearchRequest, Sea
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.fit_badges import BADGES, RUNS, Badge, memory
+from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.naming import FORMATS
-from flowhub_jobs.web.pages.notices import notice_of
 
 SHOWN, SHOWN_MAX = 40, 5000
 CONTEXT_LEAST, CONTEXT_MOST = 11, 17  # powers of two: 2,048 to 131,072 tokens

@@ -20,9 +20,9 @@ from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition, JobKind, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.web.call import Call, endpoint
+from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of, programs_named
-from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.svg_geometry import Band, bands
 from flowhub_jobs.web.pages.text import date_of
 

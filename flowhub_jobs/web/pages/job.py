@@ -15,10 +15,10 @@ from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import Reason, Stage, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.web.call import Call, endpoint
+from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.model import Fact, source_of
 from flowhub_jobs.web.pages.naming import Name, name_of_job
-from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.queue import job_number
 from flowhub_jobs.web.pages.svg_geometry import strip
 from flowhub_jobs.web.pages.text import day_or_time, of_total

@@ -30,9 +30,9 @@ from flowhub_jobs.operations.speed_history import SpeedHistory, speed_history
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.web.call import Call, endpoint
+from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of_job
-from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.svg_geometry import Line, sparkline
 from flowhub_jobs.web.pages.text import capital, day_or_time
 

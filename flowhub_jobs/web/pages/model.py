@@ -17,9 +17,9 @@ from flowhub_jobs.values.enums import Offload
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.discover import CONTEXT_LEAST, CONTEXT_MOST, context_of, license_name
 from flowhub_jobs.web.pages.fit_badges import BADGES, RUNS, Badge, memory, why
+from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.naming import FORMATS
-from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.text import safe_link, visible
 
 VERSIONS_SHOWN, FILES_SHOWN, NOTES_SHOWN = 20, 100, 20

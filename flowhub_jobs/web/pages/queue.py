@@ -20,12 +20,12 @@ from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.values.enums import QueueOrder, Reason, Stage, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.web.call import Call, endpoint
+from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render, show_bar
 from flowhub_jobs.web.pages.naming import Name, name_of_job
-from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.svg_geometry import SPARK_HEIGHT, SPARK_WIDTH, Line, sparkline
 from flowhub_jobs.web.pages.text import capital, day_or_time, of_total
-from flowhub_jobs.web.rates import SPAN_S
+from flowhub_jobs.web.speed_samples import SPAN_S
 
 Titles = Mapping[str, str]
 Samples = Mapping[int, Sequence[tuple[float, float]]]

@@ -24,8 +24,8 @@ from flowhub_jobs.operations.worker_status import living_workers
 from flowhub_jobs.units import parse_rate
 from flowhub_jobs.values.enums import Period
 from flowhub_jobs.web.call import Call, endpoint
+from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
-from flowhub_jobs.web.pages.notices import notice_of
 from flowhub_jobs.web.pages.schedule_view import schedule_view
 
 _CELL = re.compile(r"([0-6])-([0-9]|1[0-9]|2[0-3])")

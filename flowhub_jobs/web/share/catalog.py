@@ -5,7 +5,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.operations.shared_models import SharedModel, shared_catalog
+from flowhub_jobs.operations.models_to_share import SharedModel, shared_catalog
 from flowhub_jobs.values.enums import RepoKind
 from flowhub_jobs.web.call import Call, JSONResponse, endpoint
 

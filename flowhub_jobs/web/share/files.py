@@ -8,7 +8,7 @@ from urllib.parse import quote
 import anyio
 from starlette.responses import Response, StreamingResponse
 
-from flowhub_jobs.operations.shared_models import SharedFile, is_as_shared
+from flowhub_jobs.operations.models_to_share import SharedFile, is_as_shared
 from flowhub_jobs.web.share.ranges import RangeNotSatisfiable, byte_range, is_named
 
 CHUNK = 1 << 20  # bytes

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from flowhub_jobs.operations.shared_models import SharedFile, SharedRepo
+from flowhub_jobs.operations.models_to_share import SharedFile, SharedRepo
 from flowhub_jobs.values.enums import RepoKind
 from flowhub_jobs.web.call import Call, JSONResponse, endpoint
 from flowhub_jobs.web.share.files import FileChanged, send_file

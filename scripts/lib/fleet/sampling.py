@@ -13,7 +13,7 @@ import psycopg
 from support.postgres import Server
 
 from flowhub_jobs.home import opened
-from flowhub_jobs.jobs.worker_writes import LeaseStore
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile

@@ -13,7 +13,7 @@ from support.models import catalog
 
 from flowhub_jobs.catalogs.search_filters import Filters
 from flowhub_jobs.catalogs.search_reader import SCHEMA
-from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.fit import fit
 from flowhub_jobs.operations.search import index_update
 from flowhub_jobs.operations.search.search import SORTS, SearchRequest, run_search
@@ -278,7 +278,7 @@ def test_what_is_not_known_comes_last(tmp_path):
 def test_search_and_best_fit_name_the_same_variant(few):
     from flowhub_jobs.catalogs.schema import artifact
     from flowhub_jobs.operations.catalogs.active import catalog_in_force
-    from flowhub_jobs.operations.search.variant_fit import Variant, best_fit, needs_of
+    from flowhub_jobs.operations.search.model_needs import Variant, best_fit, needs_of
 
     machine = replace(LAPTOP, ram_total_bytes=64 * GIB)
     for model in catalog_in_force(few).catalog.models:

@@ -11,7 +11,7 @@ from support.disks import own_disk
 from support.models import gguf, one_file_model
 from support.origin import Origin
 
-from flowhub_jobs.database.health import ServerHealth
+from flowhub_jobs.database.postgresql_facts import ServerHealth
 from flowhub_jobs.operations.doctor import database_checks, program_checks
 from flowhub_jobs.operations.doctor.check import Status
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from support.cli import cli_app, work
 from support.models import gguf, one_file_model
 
-from flowhub_jobs.cli.jobs.followed_list import read_followed_list
+from flowhub_jobs.cli.jobs.followed_list_file import read_followed_list
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import subscriptions
 from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker

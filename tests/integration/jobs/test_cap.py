@@ -9,7 +9,7 @@ from support.job_store import JobStore, artifact
 from support.time_zones import machine_in
 
 from flowhub_jobs.jobs.cap import CAP, Cap
-from flowhub_jobs.jobs.requests import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
 from flowhub_jobs.jobs.wire_bytes import add_received
 from flowhub_jobs.times import micros
 from flowhub_jobs.values.enums import JobKind, Period, Reason

@@ -6,8 +6,8 @@ from support.job_store import NODE, JobStore
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.jobs.disk_demand import needs_in_order, room_needed_before
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.status_order import arrange
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.values.enums import QueueOrder
 
 INDEXES = {

@@ -11,7 +11,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, job_files, jobs, nodes
 from flowhub_jobs.errors import Busy, FlowhubError, NotFound, SourceMissing, WrongState
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.requests import Enqueued, EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms, Request
 from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 from flowhub_jobs.values.jobs import ANY_NODE

@@ -8,7 +8,7 @@ from support.job_store import NODE, JobStore, artifact, folder_artifact
 
 from flowhub_jobs.errors import FlowhubError, NotFound, SourceMissing
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.requests import Request
+from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.jobs.run_values import FileCounts, Progress
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State

@@ -11,9 +11,9 @@ from support.owner_writes import WRITES, seen
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, events, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, SourceMissing, WorkerLost
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.rescue import rescue
 from flowhub_jobs.jobs.run_values import LEASE_S, LeaseLost, Progress
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 
 DAY = 86_400.0

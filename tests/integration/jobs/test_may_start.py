@@ -11,7 +11,7 @@ from support.time_zones import machine_in
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.controls import JOBS_MAX, NETWORK
-from flowhub_jobs.jobs.requests import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
 from flowhub_jobs.times import micros
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job

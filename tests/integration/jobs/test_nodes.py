@@ -15,6 +15,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs, nodes, workers
 from flowhub_jobs.errors import Busy, DiskFull, NodeTaken, SourceMissing, UsageInvalid
 from flowhub_jobs.jobs.any_node import give_to_any, take_from_gone_nodes
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.node_registry import NodeRegistry, owner_of
 from flowhub_jobs.jobs.node_removal import Removed, remove
 from flowhub_jobs.jobs.node_rows import NodeStatus, nodes_in
@@ -22,7 +23,6 @@ from flowhub_jobs.jobs.run_values import LEASE_S, LeaseLost
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows
 from flowhub_jobs.jobs.subscriptions.subscription_values import SubscriptionKind, Terms
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from flowhub_jobs.values.enums import EventKind, RequestedAction, State
 from flowhub_jobs.values.jobs import ANY_NODE, Note
 

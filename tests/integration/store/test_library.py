@@ -9,8 +9,8 @@ from support.job_store import NODE, PIN, JobStore, artifact, digests, folder_art
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs
+from flowhub_jobs.jobs.lease_store import LEASE_S
 from flowhub_jobs.jobs.run_values import LeaseLost
-from flowhub_jobs.jobs.worker_writes import LEASE_S
 from flowhub_jobs.store.install import InstallResult
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library import Library

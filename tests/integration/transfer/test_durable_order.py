@@ -11,7 +11,7 @@ from support.forgetful_disk import ForgetfulDisk
 from support.models import folder_model, gguf_pattern, mlx_folder, one_file_model
 from support.origin import Origin
 
-from flowhub_jobs.jobs.worker_writes import LeaseStore
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.store import install
 from flowhub_jobs.values.enums import State

@@ -110,7 +110,7 @@ def test_more_jobs_than_a_worker_may_open_files_for_wait_for_each_other(home, or
     urls = [origin.serve(f"/m{number}.bin", PATTERN) for number in range(JOBS)]
     (tmp_path / "list").write_text("\n".join(urls))
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({FEWEST}, {FEWEST}))"
-    soon = "from flowhub_jobs.worker import unfinished_attempts as one; one.FILES_TIGHT_S = 0.1"
+    soon = "from flowhub_jobs.worker import release_or_fail as one; one.FILES_TIGHT_S = 0.1"
     few = [sys.executable, "-c", f"{limit}; {soon}; from flowhub_jobs.cli.main import main; main()"]
     assert subprocess.run([*few, "enqueue", "--no-check", "-f", str(tmp_path / "list")]).returncode == 0
     worker = subprocess.run([*few, "worker", "--drain", "--jobs", "8"])

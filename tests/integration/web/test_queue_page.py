@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from support.problems import assert_problem
 
-from flowhub_jobs.jobs.worker_writes import LeaseStore
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.operations.queue_moves import in_turn, move_before
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import QueueOrder, State

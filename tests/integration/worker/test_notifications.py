@@ -20,7 +20,7 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.errors import FlowhubError, Gated, ServerBusy, SourceMissing
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs import pending_notifications
+from flowhub_jobs.jobs import notices_due
 from flowhub_jobs.jobs.states import RESCUES_MAX
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows
@@ -253,7 +253,7 @@ def test_a_calendar_that_was_set_back_silences_nobody(rooms, session):
 
 
 def test_very_many_failures_come_in_several_notices(rooms, session, monkeypatch):
-    monkeypatch.setattr(pending_notifications, "AT_ONCE", 10)
+    monkeypatch.setattr(notices_due, "AT_ONCE", 10)
     rooms.enqueue("waits", priority=-1)
     failed = [fail(rooms, f"m{number}") for number in range(15)]
     first = session.look()

@@ -15,7 +15,7 @@ from support.cli import work
 from support.fake_clock import FakeClock
 from support.models import gguf, one_file_model
 
-from flowhub_jobs.cli.jobs.followed_list import read_followed_list
+from flowhub_jobs.cli.jobs.followed_list_file import read_followed_list
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import events, jobs
 from flowhub_jobs.errors import ServerBusy, UsageInvalid

@@ -7,7 +7,7 @@ import re
 from urllib.parse import parse_qs, quote, unquote
 
 from flowhub_jobs.errors import AddressRefused
-from flowhub_jobs.huggingface.hub_ref import HubRef, at_revision, checked, parse_short, split_kind
+from flowhub_jobs.huggingface.reference_value import HubRef, at_revision, checked, parse_short, split_kind
 from flowhub_jobs.net.urls import HUB, origin
 
 _LINK = re.compile(r"(?is)(?P<scheme>https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)(?::443)?(?:/(?P<rest>.*))?$")

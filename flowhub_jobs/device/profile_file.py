@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.device.description import Device
+from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs.safe_read import read_regular

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from flowhub_jobs.database.lazy import Row
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.requests import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
 
