@@ -2,6 +2,8 @@
 
 import pytest
 import sqlalchemy as sa
+from flowhub_jobs.jobs.requests import Request
+from flowhub_jobs.jobs.worker_writes import LeaseStore
 from support.job_store import PIN, artifact
 
 from flowhub_jobs.database.engine import writing
@@ -9,9 +11,7 @@ from flowhub_jobs.database.tables import artifact_files, artifacts, jobs, worker
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.download_places import DownloadPlaces
 from flowhub_jobs.jobs.node_shares import NodeShares
-from flowhub_jobs.jobs.requests import Request
 from flowhub_jobs.jobs.run_values import LeaseLost
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 
 
 class Node:
