@@ -1,4 +1,4 @@
-"""The scripts' parts and the tests' support import each other one way: lib.origin ◄── support ◄── lib.chaos, lib.fleet."""
+"""The scripts' parts and the tests' support import one way: lib.origin ◄── support ◄── lib.chaos, lib.fleet."""
 
 import ast
 import sys
