@@ -1,6 +1,6 @@
 """Limits how many nodes of a database download a file at one time, so that it spreads from node to node.
 
-While no node that shares has the file, one node downloads it from its origin. Then each copy serves `readers` nodes,
+While no node that shares has the file, one node downloads it from its origin. Then `readers` nodes copy it from there,
 and each of these is a copy afterwards. A node that shares nothing is no reason for others to wait.
 """
 
@@ -24,6 +24,16 @@ _DOWNLOADS = (
     jobs.c.state == sa.literal_column("'running'"),
     jobs.c.stage.in_([sa.literal_column(f"'{stage}'") for stage in ("download", "verify", "install")]),
 )
+
+
+def has_room(downloads: int, copies: int, readers: int) -> bool:
+    """Return whether one more node may download a file, while `downloads` are under way. Pure.
+
+    Without a copy these are the downloads of the file itself, else those of all files that the nodes with a copy have.
+    Of many copies half the places stay free: a node knows a few of the copies, and would go to the origin if all of
+    these were busy.
+    """
+    return downloads < (max(readers, readers * copies // 2) if copies else 1)
 
 
 class DownloadPlaces:
@@ -67,7 +77,7 @@ class DownloadPlaces:
         held = sa.select(artifact_files.c.sha256).join(artifacts).where(artifacts.c.node.in_(holders))
         reads = self._downloading(tx).where(job_files.c.sha256.in_(held)).with_only_columns(jobs.c.id).distinct()
         count = tx.execute(sa.select(sa.func.count()).select_from(reads.subquery())).scalar_one()
-        return holders[0] if count >= self._readers * len(holders) else None
+        return None if has_room(count, len(holders), self._readers) else holders[0]
 
     def _downloading(self, tx: sa.Connection) -> "sa.Select[Any]":
         """Return the query for the nodes of the downloads that are under way; their workers are alive."""

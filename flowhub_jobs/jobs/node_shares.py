@@ -65,15 +65,7 @@ class NodeShares:
                 for sha256, node in tx.execute(files):
                     row = known[node]
                     found[sha256].append(Copy(node, row.share_url, row.hostname == hostname))
-        return {sha256: self._in_order(copies, sha256) for sha256, copies in found.items()}
-
-    def _in_order(self, copies: Sequence[Copy], sha256: str) -> list[Copy]:
-        def place(copy: Copy) -> tuple[bool, str]:
-            from hashlib import sha256 as digest
-
-            return not copy.here, digest(f"{self._node} {copy.node} {sha256}".encode()).hexdigest()
-
-        return sorted(copies, key=place)[:COPIES_MAX]
+        return {sha256: in_order(self._node, copies, sha256) for sha256, copies in found.items()}
 
     # The fleet's token ---------------------------------------------------------------------------------------------
 
@@ -96,6 +88,17 @@ class NodeShares:
             with contextlib.suppress(IntegrityError), tx.begin_nested():  # another node may be first: its token counts
                 tx.execute(controls.insert().values(node=_FLEET, name=_TOKEN, **written))
             return str(tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar_one())
+
+
+def in_order(node: str, copies: Sequence[Copy], sha256: str) -> list[Copy]:
+    """Return the copies of a file in the order in which a node asks them. Pure."""
+
+    def place(copy: Copy) -> tuple[bool, str]:
+        from hashlib import sha256 as digest
+
+        return not copy.here, digest(f"{node} {copy.node} {sha256}".encode()).hexdigest()
+
+    return sorted(copies, key=place)[:COPIES_MAX]
 
 
 def _token_row() -> tuple[sa.ColumnElement[bool], ...]:

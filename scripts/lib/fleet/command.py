@@ -5,17 +5,21 @@ import os
 import sys
 from typing import NoReturn
 
-from lib.bench.figures import MIB
+from lib.bench.figures import MIB, markdown
 from lib.bench.machine import cpu_model
 from lib.chaos.environment import environment
 from lib.fleet.figures import table
 from lib.fleet.run import RunFailed, Wanted, measured
+from lib.fleet.simulation import Network, Simulation
 
 
 def main(about: str | None) -> NoReturn:
     asked = parse_arguments(about or "", sys.argv[1:])
+    if asked.simulate:
+        print(simulated(Network(asked.nodes or 1000, asked.files, 40e9, 10e9 / 8, 1e9 / 8)))
+        sys.exit(0)
     wanted = Wanted(
-        nodes=asked.nodes,
+        nodes=asked.nodes or 20,
         files=asked.files,
         size=int(asked.size * MIB),
         rate_bps=asked.rate * 1e6 if asked.rate else None,
@@ -33,13 +37,29 @@ def main(about: str | None) -> NoReturn:
 def parse_arguments(about: str, arguments: list[str]) -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="fleet", description=about, formatter_class=form)
-    parser.add_argument("--nodes", type=int, default=20, help="how many (default 20)")
+    parser.add_argument("--nodes", type=int, help="how many (default 20; 1000 with --simulate)")
     parser.add_argument("--files", type=int, default=4, help="how many each node installs (default 4)")
     parser.add_argument("--size", type=float, default=64, metavar="MIB", help="of each file (default 64)")
     parser.add_argument("--rate", type=float, default=100, metavar="MB", help="of the origin, a second; 0: no limit")
     parser.add_argument("--no-share", action="store_true", help="the nodes do not share their stores")
     parser.add_argument("--finished", type=int, nargs="+", default=[0], metavar="N", help="finished jobs before a run")
+    parser.add_argument("--simulate", action="store_true", help="in virtual time: files of 40 GB, no process")
     return parser.parse_args(arguments)
+
+
+def simulated(network: Network) -> str:
+    """Return the table of both simulations."""
+    rows = []
+    for name, share in (("each from the origin", False), ("with shares", True)):
+        outcome = Simulation(network, share).run()
+        ratio = outcome.origin_bytes / (network.files * network.size)
+        rows.append((name, f"{outcome.seconds / 3600:.1f}", f"{outcome.origin_bytes / 1e12:.2f}", f"{ratio:.1f}"))
+    about = (
+        f"{network.nodes:,} nodes with {network.node_bps * 8 / 1e9:g} Gbit/s each way, {network.files} files of "
+        f"{network.size / 1e9:g} GB, an origin with {network.origin_bps * 8 / 1e9:g} Gbit/s; in virtual time."
+    )
+    head = ("download", "hours", "TB of the origin", "times the files' sizes")
+    return f"{about}\n\n{markdown(head, rows)}"
 
 
 def describe(wanted: Wanted) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from lib.fleet.figures import Figures, table
+from lib.fleet.simulation import Network, Simulation
 from support.postgres import NEEDED, binary
 
 FLEET = Path(__file__).parents[3] / "scripts" / "fleet"
@@ -57,3 +58,26 @@ def test_a_small_fleet_prints_its_table_and_leaves_nothing_behind(tmp_path):
     assert cells(done.stdout, "finished jobs") == ["", "7"]
     assert 1 <= float(cells(done.stdout, "bytes of the origin")[1]) <= 2
     assert list(tmp_path.iterdir()) == []
+
+
+# In virtual time -----------------------------------------------------------------------------------------------------
+
+
+def network(nodes):
+    return Network(nodes=nodes, files=2, size=1e9, origin_bps=1e8, node_bps=1e8)
+
+
+def test_without_shares_the_origin_sends_every_file_to_every_node():
+    outcome = Simulation(network(10), share=False).run()
+    assert outcome.origin_bytes == pytest.approx(20e9)
+    assert outcome.seconds == pytest.approx(200)
+
+
+def test_with_shares_the_origin_sends_each_file_about_once():
+    assert Simulation(network(1), share=True).run().origin_bytes == pytest.approx(2e9)
+    assert Simulation(network(30), share=True).run().origin_bytes < 2 * 2e9
+
+
+def test_a_large_fleet_has_all_files_sooner_with_shares():
+    with_shares, without = (Simulation(network(60), share=share).run().seconds for share in (True, False))
+    assert with_shares < without / 2

@@ -1,0 +1,157 @@
+"""A fleet in virtual time: no process, no socket. The decisions are flowhub's own, the rates are simple.
+
+A source's uplink is divided equally among its flows, and so is a node's downlink; a flow has the lower of both shares.
+A waiting run finds a free place at once, while a worker looks for one every few seconds.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from flowhub_jobs.errors import ServerBusy
+from flowhub_jobs.jobs.download_places import has_room
+from flowhub_jobs.jobs.node_shares import Copy, in_order
+from flowhub_jobs.transfer.mirror_choice import UNTRIED, Standing, after_fault, choose
+from flowhub_jobs.web.fleet import Readers
+from flowhub_jobs.web.share.blobs import BUSY_S
+
+ORIGIN, SLOTS, READERS = "origin", 3, 2
+DUST = 1.0  # bytes: less is the rounding of floats
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Nodes, files and rates; sizes are bytes, rates bytes a second."""
+
+    nodes: int
+    files: int
+    size: float
+    origin_bps: float
+    node_bps: float
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """A file on its way to a node. `addresses` are the copies' nodes and, last, the origin."""
+
+    node: str
+    file: int
+    left: float
+    addresses: list[str]
+    standings: list[Standing]
+    source: str = ORIGIN
+    bps: float = 0.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """`origin_bytes` and the time until the last node has the last file."""
+
+    seconds: float = 0.0
+    origin_bytes: float = 0.0
+
+
+@dataclass
+class Simulation:
+    network: Network
+    share: bool
+    now: float = 0.0
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def __post_init__(self) -> None:
+        self._names = [f"n{number:04}" for number in range(self.network.nodes)]
+        self._has: dict[str, set[int]] = {name: set() for name in self._names}
+        self._waiting = {name: list(range(self.network.files)) for name in self._names}
+        self._readers = {name: Readers(READERS, lambda: self.now) for name in self._names}
+        self._flows: list[Flow] = []
+        self._flows_of: dict[str, list[Flow]] = {name: [] for name in self._names}
+        self._copies: list[list[str]] = [[] for _ in range(self.network.files)]
+        self._downloads: Counter[int] = Counter()  # by file
+
+    def run(self) -> Outcome:
+        self._start()
+        while self._flows:
+            self._set_rates()
+            step = min(flow.left / flow.bps for flow in self._flows)
+            retries = [until for flow in self._flows if (until := self._retry_at(flow)) is not None]
+            self._advance(max(0.0, min([step, *(until - self.now for until in retries)])))
+            self._finish()
+            self._start()
+            for flow in self._flows if retries else ():
+                if (until := self._retry_at(flow)) is not None and until <= self.now:
+                    self._connect(flow)
+        self.outcome.seconds = self.now
+        return self.outcome
+
+    # Begin and end -----------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Begin each file that has a place, in the first slots of each node."""
+        full = set[int]()
+        for name in self._names:
+            free = SLOTS - len(self._flows_of[name])
+            for file in self._waiting[name][:free]:
+                if file in full or not self._has_place(file):
+                    full.add(file)
+                    continue
+                self._waiting[name].remove(file)
+                self._begin(name, file)
+
+    def _has_place(self, file: int) -> bool:
+        if not self.share:
+            return True
+        copies = self._copies[file]
+        held = {other for name in copies for other in self._has[name]} if copies else {file}
+        return has_room(sum(self._downloads[other] for other in held), len(copies), READERS)
+
+    def _begin(self, name: str, file: int) -> None:
+        copies = [Copy(other, "", here=False) for other in self._copies[file]] if self.share else []
+        addresses = [copy.node for copy in in_order(name, copies, str(file))] + [ORIGIN]
+        flow = Flow(name, file, self.network.size, addresses, [UNTRIED] * len(addresses))
+        self._flows.append(flow)
+        self._flows_of[name].append(flow)
+        self._downloads[file] += 1
+        self._connect(flow)
+
+    def _finish(self) -> None:
+        for flow in [flow for flow in self._flows if flow.left <= DUST]:
+            self._flows.remove(flow)
+            self._flows_of[flow.node].remove(flow)
+            self._downloads[flow.file] -= 1
+            self._has[flow.node].add(flow.file)
+            self._copies[flow.file].append(flow.node)
+            if flow.source != ORIGIN:
+                self._readers[flow.source].leave(flow.node)
+
+    # Sources -----------------------------------------------------------------------------------------------------
+
+    def _connect(self, flow: Flow) -> None:
+        """Use the first address that admits the node; each that is busy is passed over for as long as it says."""
+        while True:
+            number = choose(flow.standings, [False] * len(flow.addresses), self.now)
+            source = ORIGIN if number is None else flow.addresses[number]
+            if number is None or source == ORIGIN or self._readers[source].admit(flow.node):
+                flow.source = source
+                return
+            busy = ServerBusy("It has enough readers.", wait_s=BUSY_S)
+            flow.standings[number] = after_fault(flow.standings[number], busy, kept=0, now=self.now)
+
+    def _retry_at(self, flow: Flow) -> float | None:
+        """Return when a flow from the origin asks a copy again; None if it asks none."""
+        if flow.source != ORIGIN or len(flow.addresses) == 1:
+            return None
+        return min(standing.aside_until for standing in flow.standings[:-1])
+
+    # Rates -------------------------------------------------------------------------------------------------------
+
+    def _set_rates(self) -> None:
+        given, taken = Counter(flow.source for flow in self._flows), Counter(flow.node for flow in self._flows)
+        for flow in self._flows:
+            up = self.network.origin_bps if flow.source == ORIGIN else self.network.node_bps
+            flow.bps = min(up / given[flow.source], self.network.node_bps / taken[flow.node])
+
+    def _advance(self, seconds: float) -> None:
+        self.now += seconds
+        for flow in self._flows:
+            flow.left -= flow.bps * seconds
+            if flow.source == ORIGIN:
+                self.outcome.origin_bytes += flow.bps * seconds
