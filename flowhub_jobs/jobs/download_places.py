@@ -50,6 +50,9 @@ class DownloadPlaces:
         sharing = self._sharing(hostname)
         if not sharing:
             return None
+        with reading(self._engine) as tx:  # without the locks, which hold up the node's other writes
+            if (waits_for := self._waits_for(tx, sharing, sha256)) is not None:
+                return waits_for
         with writing(self._engine) as tx:
             if tx.dialect.name == "postgresql":  # of two nodes, one decides first
                 tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('download places')})")
