@@ -2,7 +2,6 @@
 
 import pytest
 import sqlalchemy as sa
-from flowhub_jobs.jobs.worker_writes import LeaseStore
 from support.job_store import PIN, artifact
 
 from flowhub_jobs.database.engine import writing
@@ -10,6 +9,7 @@ from flowhub_jobs.database.tables import artifact_files, artifacts, jobs, worker
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.download_places import DownloadPlaces
 from flowhub_jobs.jobs.enqueue_rows import Request
+from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.node_shares import NodeShares
 from flowhub_jobs.jobs.run_values import LeaseLost
 
