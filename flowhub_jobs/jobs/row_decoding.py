@@ -27,6 +27,7 @@ _TEXT_OR_NONE, _WHOLE_OR_NONE = (str, type(None)), (int, type(None))
 TYPES: dict[str, tuple[type, ...]] = {
     "id": _WHOLE,
     "node": _TEXT,
+    "any_node": _TRUTH,
     "kind": _TEXT,
     "ref": _TEXT,
     "model": _TEXT_OR_NONE,

@@ -22,7 +22,7 @@ CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("ve
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
 ERRANDS, SEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
 LEDGER, CLEANUP = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
-PARTIALS_DIR, IMPORTED_CATALOGS = "flowhub_jobs.store.partials_dir", "flowhub_jobs.catalogs.imported_catalogs"
+IMPORTED_CATALOGS = "flowhub_jobs.catalogs.imported_catalogs"
 
 VERIFY_STEPS = [
     f"{CHECKING}:check_files:before",
@@ -66,8 +66,8 @@ IMPORT_STEPS = [
     *INSTALLATION,
 ]
 PRUNE_STEPS = [
-    f"{PARTIALS_DIR}:move_to_trash:before",
-    f"{PARTIALS_DIR}:delete_trash:before",
+    f"{CLEANUP}:move_to_trash:before",
+    f"{CLEANUP}:delete_trash:before",
     f"{CLEANUP}:delete_trash:amid",
 ]
 CATALOG_STEPS = [f"{IMPORTED_CATALOGS}:write_whole:{when}" for when in ("before", "after", "before:2", "after:2")]
