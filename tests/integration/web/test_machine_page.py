@@ -80,7 +80,8 @@ def test_the_speed_of_the_night_is_a_chart_with_the_same_in_words(visitor, recei
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 320, "height": 700})
     expect(canvas).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    # The chart follows the width of its box a frame later.
+    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_without_javascript_the_speed_is_drawn_by_the_server(plain_visitor, received):
