@@ -15,7 +15,7 @@ from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms, LiveKey, Request, checked_priority
 from flowhub_jobs.operations.library.installed import InstalledModels
-from flowhub_jobs.store.space import Room
+from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import QueueOrder, State
 from flowhub_jobs.values.jobs import ANY_NODE, Job, JobTarget
@@ -285,6 +285,11 @@ class Session:
 
     def room(self) -> Room:
         return self.home.room()
+
+    @property
+    def disk_reserve(self) -> int:
+        """The bytes that stay free on the store's disk. Unlike `room`, it measures no store."""
+        return room_at(self.home.store.root, self.home.settings.disk_reserve).reserve
 
     # Steer ---------------------------------------------------------------------------------------------------------
 

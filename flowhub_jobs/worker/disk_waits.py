@@ -35,36 +35,35 @@ class DiskWaitCheck:
         waiting = disk_waits(home.engine, home.node)
         if not waiting:
             return False
-        texts = self._still_waiting(waiting)
-        free = self._worth_a_try([job for job in waiting if job.reason is Reason.DISK and job not in texts])
+        room = home.room()  # once: a store with a maximum is measured for it
+        texts = self._still_waiting(waiting, room)
+        free = self._worth_a_try([job for job in waiting if job.reason is Reason.DISK and job not in texts], room)
         extend_wait(home.engine, texts, home.clock.now_us(), home.settings.look_again_s)
         end_wait(home.engine, free)
         return bool(free)
 
-    def _worth_a_try(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
+    def _worth_a_try(self, ready: Sequence[DiskWaits], room: Room) -> list[DiskWaits]:
         """Return the jobs for which there is more room than when they were last released, and failed again.
 
         A disk can be full although it has free bytes: a quota, inodes, a snapshot. Such a job starts at the end of its
         wait. Were it released at each check, a worker that drains would never exit.
         """
-        room = self._home.room()
         roomier = [job for job in ready if room.usable > self._released.get(job.job, -1)]
         self._released.update({job.job: room.usable for job in roomier})
         return roomier
 
-    def _still_waiting(self, waiting: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
+    def _still_waiting(self, waiting: Sequence[DiskWaits], room: Room) -> dict[DiskWaits, str]:
         try:
             self._home.open_store()
         except StoreOffline as error:
             return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
         # A file at the job's target may be what it wants, put there by hand: that needs no room.
         full = [job for job in waiting if job.reason is Reason.DISK and not os.path.lexists(job.target)]
-        return self._without_room(full) if full else {}
+        return self._without_room(full, room) if full else {}
 
-    def _without_room(self, full: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
+    def _without_room(self, full: Sequence[DiskWaits], room: Room) -> dict[DiskWaits, str]:
         home = self._home
         running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order))
-        room = home.room()
         texts = no_room(room, running, queued, home.store.root)
         return {job: texts[job.job] for job in full if job.job in texts}
 

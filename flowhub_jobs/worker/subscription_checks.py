@@ -28,7 +28,7 @@ TURN_US = 120_000_000  # without a renewal, the worker that had the turn is gone
 RENEW_US = 30_000_000
 SPACING_S = 2.0  # between two checks of one host
 HOSTS_AT_ONCE = 4
-QUIET_S = 300.0  # after a host did not answer, and after a check that ended in a way nobody expected
+QUIET_S = 300.0  # after a host did not answer, and after a check that ended with an unexpected error
 
 
 class Checker(Protocol):

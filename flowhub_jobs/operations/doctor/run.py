@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.home import Home, opened
+from flowhub_jobs.home import opened
 from flowhub_jobs.operations.doctor.check import Check, failed_by, ok
 from flowhub_jobs.operations.doctor.database_checks import database_checks
 from flowhub_jobs.operations.doctor.home_checks import home_checks
@@ -34,13 +34,8 @@ def run_checks(*, online: bool = False, environ: Mapping[str, str] | None = None
         with opened(settings) as home:
             yield ok("home.open", f"the node is {home.node}")
             yield from home_checks(settings)
-            yield from _inside(home)
+            yield from database_checks(home)
+            yield from store_checks(home)
+            yield from worker_checks(home)
     except FlowhubError as error:
         yield failed_by("home.open", error)
-
-
-def _inside(home: Home) -> Iterator[Check]:
-    # Imported here: a home that does not open is told at once.
-    yield from database_checks(home)
-    yield from store_checks(home)
-    yield from worker_checks(home)

@@ -1,11 +1,12 @@
 """Chooses installed models to remove so that the queue fits: the least recently opened first, never a pinned one."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowhub_jobs.home import Home
+from flowhub_jobs.operations.library.placed import placed_links
 from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import files_in
 from flowhub_jobs.store.library_check import LibraryEntry
@@ -35,19 +36,19 @@ def bytes_missing(home: Home) -> int:
 
 
 def removable_models(home: Home) -> list[UnusedModel]:
-    """Return the models that flowhub installed, that nobody pinned and no live job works on, by their last use."""
-    pinned, targets = home.entries.pinned(), home.queries.live_targets()
+    """Return the installed models that are not pinned and that no live job uses, the least recently used first."""
+    pinned, targets, links = home.entries.pinned(), home.queries.live_targets(), placed_links(home)
     found = [
         model
         for entry in home.entries.entries_here()
         if entry.claim not in pinned and str(home.store.root / entry.name) not in targets
-        if (model := _model(entry, home.store.root / entry.name)) is not None
+        if (model := _model(entry, home.store.root / entry.name, links.get(entry.name, ()))) is not None
     ]
     return sorted(found, key=lambda model: (model.used_at, model.name))
 
 
 def chosen_to_fit(models: Sequence[UnusedModel], missing: int) -> list[UnusedModel]:
-    """Return the first of these models that free `missing` bytes together; all that free something if none do. Pure."""
+    """Return the first of these models that free `missing` bytes together; all of them if that is not enough. Pure."""
     taken: list[UnusedModel] = []
     for model in models:
         if missing <= 0:
@@ -58,8 +59,8 @@ def chosen_to_fit(models: Sequence[UnusedModel], missing: int) -> list[UnusedMod
     return taken
 
 
-def _model(entry: LibraryEntry, path: Path) -> UnusedModel | None:
-    """Return a model with its last use; None if its files are gone."""
+def _model(entry: LibraryEntry, path: Path, links: Iterable[Path]) -> UnusedModel | None:
+    """Return a model with its last use; None if its files are gone. `links` are removed with it."""
     try:
         opened = _last_opened_us(path)
     except OSError:
@@ -68,7 +69,7 @@ def _model(entry: LibraryEntry, path: Path) -> UnusedModel | None:
     # Where `verify` may not leave the access time alone, a time that is no later says nothing of a program.
     is_by_program = opened is not None and opened > verified + _SLACK_US
     used = opened if opened is not None and is_by_program else entry.installed_at
-    return UnusedModel(entry.name, path, entry.bytes, measure(path).own, used, is_by_program)
+    return UnusedModel(entry.name, path, entry.bytes, measure(path, links).own, used, is_by_program)
 
 
 def _last_opened_us(path: Path) -> int | None:

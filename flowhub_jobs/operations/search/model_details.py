@@ -156,7 +156,7 @@ def _by_card(session: "Session", repo: "RepositoryDetails", one: Artifact, insta
         context_max=repo.context_length,
         disk_bytes=one.size,
     )
-    return fit(needs, session.device, reserve_bytes=session.room().reserve, installed=installed)
+    return fit(needs, session.device, reserve_bytes=session.disk_reserve, installed=installed)
 
 
 def _states(session: "Session") -> dict[str, str]:

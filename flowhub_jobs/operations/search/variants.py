@@ -93,7 +93,7 @@ class _Judge:
         return fit(
             replace(self.variants.needs(artifact), anatomy=header.anatomy, context=self.context),
             self.machine or self.session.device,
-            reserve_bytes=self.session.room().reserve,
+            reserve_bytes=self.session.disk_reserve,
             installed=installed is not None and self.machine is None,
         )
 

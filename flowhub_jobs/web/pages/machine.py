@@ -246,7 +246,7 @@ def reserve_figures(device: Device, disk: int) -> list[Figure]:
 
 def _disk_reserve(call: Call) -> int:
     try:
-        return call.session.room().reserve
+        return call.session.disk_reserve
     except OSError:  # the disk is away
         return call.session.home.settings.disk_reserve
 

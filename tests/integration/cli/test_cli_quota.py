@@ -124,3 +124,14 @@ def test_verify_does_not_count_as_a_use(cli, shop, three):
 
 def test_an_unknown_model_cannot_be_pinned(cli, shop):
     assert cli("pin", "nothing", "--json").error["code"] == "not_found"
+
+
+def test_a_placed_model_frees_its_bytes_as_its_links_go_with_it(cli, shop, three, tmp_path):
+    (tmp_path / "program").mkdir()
+    assert cli("place", "m1", "--in", f"dir:{tmp_path / 'program'}").status == 0
+    cli("enqueue", "m3")
+    planned = cli("prune", "--to-fit", "--dry-run", "--json").page["removed"]
+    assert [item["name"] for item in planned] == ["m1.gguf"]
+    assert cli("prune", "--to-fit", "-y").status == 0
+    assert names(shop) == ["m0.gguf", "m2.gguf"]
+    assert list((tmp_path / "program").rglob("*.gguf")) == []
