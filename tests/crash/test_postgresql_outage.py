@@ -13,6 +13,7 @@ from support.origin import Origin
 from support.postgres import Server
 
 from flowhub_jobs.values.enums import EventKind, State
+from flowhub_jobs.values.jobs import Job
 
 MIB = 1 << 20
 CONNECTIONS_MAX = 3  # the contract's, a worker process
@@ -63,13 +64,17 @@ def completed_once(shop: App, jobs: list[int]) -> bool:
     return said == [1] * len(jobs)
 
 
+def done_by_a_waiting_worker(shop: App) -> Job:
+    """Start a worker, queue a job when it runs, and return the job when it has ended."""
+    shop.worker()
+    shop.until(lambda: "runs" in shop.log(), "its start")
+    return shop.until_ended(shop.enqueue("m"))
+
+
 def test_a_job_is_woken_and_done_without_a_file_in_the_home_for_it(home, origin, postgres, database):
     content = gguf_pattern(100_000, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-        shop.worker()
-        shop.until(lambda: "runs" in shop.log(), "its start")
-        job = shop.enqueue("m")
-        assert shop.until_ended(job).state is State.COMPLETED
+        assert done_by_a_waiting_worker(shop).state is State.COMPLETED
         assert not shop.settings.queue_path.exists()
         assert not (home / "flowhub.db").exists()
 
@@ -166,10 +171,7 @@ def test_a_worker_without_listen_hears_of_new_jobs(home, origin, monkeypatch, po
     monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", "false")
     content = gguf_pattern(100_000, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-        shop.worker()
-        shop.until(lambda: "runs" in shop.log(), "its start")
-        job = shop.enqueue("m")
-        assert shop.until_ended(job).state is State.COMPLETED
+        assert done_by_a_waiting_worker(shop).state is State.COMPLETED
         shop.home.database.close()
         assert len(pids(postgres, database)) <= CONNECTIONS_MAX - 1
 

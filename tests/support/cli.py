@@ -21,6 +21,8 @@ from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.process import run_claimable_jobs
 from support.app import App, app_of
+from support.models import one_file_model
+from support.origin import Origin
 
 PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]
 
@@ -117,6 +119,15 @@ def cli_app(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]
     """Open a shop whose catalog is also that of the environment, so that a verb meets the same."""
     with app_of(home, *models) as shop:
         monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
+        yield shop
+
+
+@contextlib.contextmanager
+def two_model_app(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, a: bytes, b: bytes) -> Iterator[App]:
+    """Open a home whose catalog has the models `a` and `b`, which `origin` serves."""
+    files = {"a": ("a.gguf", a), "b": ("b.gguf", b)}
+    models = [one_file_model(model, origin.serve(name, content), content) for model, (name, content) in files.items()]
+    with cli_app(home, monkeypatch, *models) as shop:
         yield shop
 
 

@@ -1,7 +1,9 @@
 """Jobs, leases and library over one real database, without a worker: the writes of a user and two owners."""
 
+import contextlib
 import functools
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
@@ -23,6 +25,7 @@ from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.values.enums import HubFormat, State
 from support.fake_clock import FakeClock
+from support.time_zones import machine_in
 
 NODE = "n-test"
 PIN = "ab" * 32
@@ -138,3 +141,13 @@ class JobStore:
             elif state is State.FAILED:
                 self.owner.fail(claimed.lease, SourceMissing("It is gone."))
         return job
+
+
+@contextlib.contextmanager
+def store_in_berlin(folder: Path, url: str | None, at: str) -> Iterator[JobStore]:
+    """Make a store on a machine in Berlin, whose calendar says `at` (RFC 3339)."""
+    with machine_in("Europe/Berlin"):
+        store = JobStore(folder, url=url)
+        store.time.turn_to(at)
+        yield store
+        store.close()

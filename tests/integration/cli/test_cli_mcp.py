@@ -12,8 +12,8 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from support.agent import SERVER, Agent, agent_of
 from support.app import App
-from support.cli import cli_app, fail, work
-from support.models import gguf, one_file_model
+from support.cli import fail, two_model_app, work
+from support.models import gguf
 from support.origin import Origin
 
 from flowhub_jobs.errors import SourceMissing
@@ -38,10 +38,7 @@ NAMES = [
 @pytest.fixture
 def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """A home whose catalog has the models `a` and `b`, which `origin` serves."""
-    for name, content in (("a.gguf", A), ("b.gguf", B)):
-        origin.serve(name, content)
-    models = [one_file_model(name[0], origin.url(name), content) for name, content in (("a.gguf", A), ("b.gguf", B))]
-    with cli_app(home, monkeypatch, *models) as shop:
+    with two_model_app(home, origin, monkeypatch, A, B) as shop:
         yield shop
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.fake_clock import micros_of
-from support.job_store import JobStore, artifact
-from support.time_zones import machine_in
+from support.job_store import JobStore, artifact, store_in_berlin
 
 from flowhub_jobs.jobs.cap import CAP, Cap
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
@@ -21,11 +20,8 @@ EVENING, MIDNIGHT = "2026-11-30T20:00+01:00", "2026-12-01T00:00+01:00"
 @pytest.fixture
 def rooms(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
     """A store in Berlin, on the last evening of a month."""
-    with machine_in("Europe/Berlin"):
-        rooms = JobStore(tmp_path, url=any_database)
-        rooms.time.turn_to(EVENING)
+    with store_in_berlin(tmp_path, any_database, EVENING) as rooms:
         yield rooms
-        rooms.close()
 
 
 def cap(rooms: JobStore, count: int | None, per: Period = Period.DAY) -> None:

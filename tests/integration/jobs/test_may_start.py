@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.fake_clock import micros_of
-from support.job_store import JobStore, artifact
-from support.time_zones import machine_in
+from support.job_store import JobStore, artifact, store_in_berlin
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.commands import JobCommands
@@ -24,11 +23,8 @@ OPENS, CLOSES = "2026-11-23T23:00+01:00", "2026-11-24T07:00+01:00"
 @pytest.fixture
 def rooms(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
     """A store in Berlin, on a Monday evening."""
-    with machine_in("Europe/Berlin"):
-        rooms = JobStore(tmp_path, url=any_database)
-        rooms.time.turn_to(EVENING)
+    with store_in_berlin(tmp_path, any_database, EVENING) as rooms:
         yield rooms
-        rooms.close()
 
 
 def seen(rooms: JobStore, job: int) -> Job:

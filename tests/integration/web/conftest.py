@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser
 from support.app import App
 from support.browser import Visitor, chromium, visiting
-from support.cli import cli_app
-from support.models import gguf, one_file_model
+from support.cli import two_model_app
+from support.models import gguf
 from support.origin import Origin
 from support.web import WebServer, web_server
 
@@ -19,10 +19,7 @@ A, B = gguf(4096, 1), gguf(8192, 2)
 @pytest.fixture
 def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """A home whose catalog has the models `a` and `b`, which `origin` serves."""
-    for name, content in (("a.gguf", A), ("b.gguf", B)):
-        origin.serve(name, content)
-    models = [one_file_model(name[0], origin.url(name), content) for name, content in (("a.gguf", A), ("b.gguf", B))]
-    with cli_app(home, monkeypatch, *models) as shop:
+    with two_model_app(home, origin, monkeypatch, A, B) as shop:
         yield shop
 
 
