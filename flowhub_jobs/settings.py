@@ -9,6 +9,8 @@ from typing import Any
 
 from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
 from flowhub_jobs.net.urls import HUB, is_loopback, origin
+from flowhub_jobs.times import parse_span
+from flowhub_jobs.units import parse_rate, parse_size
 from flowhub_jobs.values.enums import QueueOrder
 from flowhub_jobs.values.mirror_settings import MIRRORS_HINT, mirrors_from
 from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
@@ -309,8 +311,6 @@ def _whole(name: str, value: Any) -> int | None:
 
 
 def _rate(value: Any) -> int | None:
-    from flowhub_jobs.units import parse_rate
-
     try:
         return parse_rate(str(value))
     except UsageInvalid:
@@ -318,8 +318,6 @@ def _rate(value: Any) -> int | None:
 
 
 def _size(value: Any) -> int | None:
-    from flowhub_jobs.units import parse_size
-
     text = str(value).strip()
     try:
         return None if text.lower() == "off" else parse_size(text, option="store_max =")
@@ -335,8 +333,6 @@ def _switch(value: Any) -> bool:
 
 
 def _seconds(value: Any) -> float:
-    from flowhub_jobs.times import parse_span
-
     try:
         number = parse_span(value) if isinstance(value, str) else float(value)
     except (UsageInvalid, TypeError):

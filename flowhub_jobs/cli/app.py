@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple, cast
 
 import typer
 
+from flowhub_jobs import __version__
 from flowhub_jobs.cli.help_groups import HelpGroups, LazyCommands
 from flowhub_jobs.cli.options import AsJson
 
@@ -29,8 +30,6 @@ app = typer.Typer(
 
 def _version(requested: bool) -> None:
     if requested:
-        from flowhub_jobs import __version__
-
         typer.echo(f"flowhub {__version__}")
         raise typer.Exit
 

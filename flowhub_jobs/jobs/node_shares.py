@@ -5,6 +5,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256 as digest
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -94,8 +95,6 @@ def in_order(node: str, copies: Sequence[Copy], sha256: str) -> list[Copy]:
     """Return the copies of a file in the order in which a node asks them. Pure."""
 
     def place(copy: Copy) -> tuple[bool, str]:
-        from hashlib import sha256 as digest
-
         return not copy.here, digest(f"{node} {copy.node} {sha256}".encode()).hexdigest()
 
     return sorted(copies, key=place)[:COPIES_MAX]

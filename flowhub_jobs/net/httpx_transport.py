@@ -6,6 +6,7 @@ fails when a client is made, with errors of its own, even if the client's reques
 
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -139,6 +140,4 @@ def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:
 
 
 def _basic(user: bytes, password: bytes) -> str:
-    from base64 import b64encode
-
     return f"Basic {b64encode(user + b':' + password).decode('ascii')}"

@@ -14,7 +14,7 @@ needs            problems that need the user
 changes          changes since a known moment
 forecast         free space and the time when an order is done
 database_file    backs up SQLite's database, and checks it
-local_jobs       verify, repair, export, import
+library_jobs     verify, repair, export, import
 download_without_queue  download of one option without a queue
 limits           the speed limit; schedules the windows; caps the bytes of a day or month
 report           the report of the night; recovery_texts its sentences

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.settings import Settings
+from flowhub_jobs.system import MACOS
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.worker_rows import WorkerStatus
@@ -19,8 +20,6 @@ def living_workers(home: Home) -> "list[WorkerStatus]":
 
 def service_of(settings: Settings) -> "Service":
     """Return the service under the service manager of this system."""
-    from flowhub_jobs.system import MACOS
-
     if MACOS:
         from flowhub_jobs.service.launchd import Launchd
 

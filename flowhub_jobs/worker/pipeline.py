@@ -37,8 +37,8 @@ from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.export_job import export_installed
 from flowhub_jobs.worker.import_job import import_into_partial
 from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
+from flowhub_jobs.worker.node_download_wait import wait_for_other_nodes
 from flowhub_jobs.worker.peer_copies import peer_copies
-from flowhub_jobs.worker.place_wait import wait_for_place
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.release_or_fail import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.transfer_options import transfer_options
@@ -171,7 +171,7 @@ def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, r
     one_try = run.claimed.probes is not None
     tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
     prior = PriorAttempts(tag, fetched, faults, one_try=one_try, sources=sources)
-    wait_for_place(context, run, missing)
+    wait_for_other_nodes(context, run, missing)
     copies = peer_copies(home, missing)
     refused = context.refused_mirrors.current() if home.settings.mirrors or copies else frozenset()
     return fetch(

@@ -22,22 +22,21 @@ class Wakeups(Protocol):
 def worker_wakeups(home: Home, on_wakeup: Callable[[], None], slots: int) -> Wakeups:
     """Return the queue as a worker reads it: `on_wakeup` is called in the consumer for each message."""
     settings = home.settings
-    if not is_postgresql(settings.database_url):
-        from flowhub_jobs.worker.wakeup_queue import WakeupQueue
-
-        return WakeupQueue(settings.queue_path, on_wakeup)
-    from flowhub_jobs.worker.wakeup_queue_postgresql import PostgresWakeupQueue
-
-    listen_with = connector(settings.database_url) if settings.database_listen else None
-    return PostgresWakeupQueue(home.engine, home.node, on_wakeup, listen_with, slots)
+    listens = is_postgresql(settings.database_url) and settings.database_listen
+    listen_with = connector(settings.database_url) if listens else None
+    return _open_queue(home, on_wakeup, listen_with, slots)
 
 
 def command_wakeups(home: Home) -> Wakeups:
     """Return the queue as a command writes to it."""
+    return _open_queue(home)
+
+
+def _open_queue(home: Home, on_wakeup: Callable[[], None] = lambda: None, *listening: Any) -> Wakeups:
     if not is_postgresql(home.settings.database_url):
         from flowhub_jobs.worker.wakeup_queue import WakeupQueue
 
-        return WakeupQueue(home.settings.queue_path)
+        return WakeupQueue(home.settings.queue_path, on_wakeup)
     from flowhub_jobs.worker.wakeup_queue_postgresql import PostgresWakeupQueue
 
-    return PostgresWakeupQueue(home.engine, home.node)
+    return PostgresWakeupQueue(home.engine, home.node, on_wakeup, *listening)

@@ -20,7 +20,7 @@ FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
 CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("verify_job", "export_job", "import_job"))
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
-ERRANDS, SEED = "flowhub_jobs.operations.local_jobs", "flowhub_jobs.transfer.partial.seed"
+ERRANDS, SEED = "flowhub_jobs.operations.library_jobs", "flowhub_jobs.transfer.partial.seed"
 LEDGER, CLEANUP = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
 IMPORTED_CATALOGS = "flowhub_jobs.catalogs.imported_catalogs"
 

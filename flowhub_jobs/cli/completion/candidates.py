@@ -5,6 +5,7 @@ The shell waits for it at every Tab. So it imports no more than the settings and
 """
 
 import contextlib
+import json
 import signal
 import sqlite3
 import sys
@@ -90,8 +91,6 @@ def _rows(path: Path, query: str, values: Sequence[str] = ()) -> list[tuple[str,
 
 def _models(settings: Settings) -> list[str]:
     """Return the models of the catalog and of those imported; of a very large catalog, those of the search's index."""
-    import json
-
     from flowhub_jobs.operations.catalogs.active import base_file
 
     base = base_file(settings)

@@ -9,7 +9,7 @@ from flowhub_jobs.cli.library.run_inline import run_or_leave
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.session import Session
 
 
@@ -25,9 +25,9 @@ def export(
     """
     folder = Path(to).expanduser().absolute()
     with open_session() as session:
-        local_jobs = LocalJobs(session)
+        library_jobs = LibraryJobs(session)
         _check_target(session, folder)
-        run_or_leave(session, local_jobs.export(local_jobs.installed(refs), folder), "Exporting", later)
+        run_or_leave(session, library_jobs.export(library_jobs.installed(refs), folder), "Exporting", later)
 
 
 def _check_target(session: Session, folder: Any) -> None:

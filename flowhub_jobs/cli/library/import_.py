@@ -8,7 +8,7 @@ import typer
 from flowhub_jobs.cli.library.run_inline import run_or_leave
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.library_jobs import LibraryJobs
 
 
 def import_models(
@@ -22,5 +22,5 @@ def import_models(
     The models are verified while they are copied.
     """
     with open_session() as session:
-        numbers = LocalJobs(session).import_models(Path(folder).expanduser().absolute(), refs or [])
+        numbers = LibraryJobs(session).import_models(Path(folder).expanduser().absolute(), refs or [])
         run_or_leave(session, numbers, "Importing", later)

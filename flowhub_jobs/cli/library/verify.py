@@ -11,7 +11,7 @@ from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet, SomeFailed, UsageInvalid
 from flowhub_jobs.operations.library.verify_results import VerifyResult, compare_stamps
-from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.placement import ShownPlacement, broken_placements
 from flowhub_jobs.operations.schemas.library import verify_json
 from flowhub_jobs.operations.session import Session
@@ -36,13 +36,13 @@ def verify(
     if ((fast or repair) and later) or (fast and repair):
         raise UsageInvalid("--fast, --repair and --later do not go together.", hint="Give one of them.")
     with open_session() as session:
-        local_jobs = LocalJobs(session)
-        models = local_jobs.installed(refs or [])
-        _hint_unknown(session, local_jobs, bool(refs))
+        library_jobs = LibraryJobs(session)
+        models = library_jobs.installed(refs or [])
+        _hint_unknown(session, library_jobs, bool(refs))
         if later:
-            leave(session, local_jobs.verify(models))
+            leave(session, library_jobs.verify(models))
         else:
-            results = compare_stamps(models) if fast else _verified(session, local_jobs, models, repair)
+            results = compare_stamps(models) if fast else _verified(session, library_jobs, models, repair)
             broken = broken_placements(session, [model.name for model in models])
             _print_results(results, broken)
             _raise_for(results)
@@ -50,8 +50,8 @@ def verify(
         output.hint("No installed model can be verified.")
 
 
-def _hint_unknown(session: Session, local_jobs: LocalJobs, named: bool) -> None:
-    unknown = [] if named else sorted({one.name for one in session.store.models()} - set(local_jobs.records.names()))
+def _hint_unknown(session: Session, library_jobs: LibraryJobs, named: bool) -> None:
+    unknown = [] if named else sorted({one.name for one in session.store.models()} - set(library_jobs.records.names()))
     if unknown:
         output.hint(
             output.fold(
@@ -62,25 +62,27 @@ def _hint_unknown(session: Session, local_jobs: LocalJobs, named: bool) -> None:
 
 
 def _verified(
-    session: Session, local_jobs: LocalJobs, models: Sequence[InstalledArtifact], repair: bool
+    session: Session, library_jobs: LibraryJobs, models: Sequence[InstalledArtifact], repair: bool
 ) -> list[VerifyResult]:
-    jobs = run_here(session, local_jobs.verify(models), "Verifying")
+    jobs = run_here(session, library_jobs.verify(models), "Verifying")
     results = []
     for model, job in zip(models, jobs, strict=True):
         error = why_not_done(job)
-        damaged = local_jobs.records.record(model.name) if error else None
+        damaged = library_jobs.records.record(model.name) if error else None
         if error and repair and damaged and damaged.damage:
-            results.append(_repaired(session, local_jobs, damaged, error))
+            results.append(_repaired(session, library_jobs, damaged, error))
         else:
             state = "ok" if error is None else "damaged" if damaged and damaged.damage else "unknown"
             results.append(VerifyResult(model, state, error, job=job.id, damage=damaged.damage if damaged else None))
     return results
 
 
-def _repaired(session: Session, local_jobs: LocalJobs, model: InstalledArtifact, damage: FlowhubError) -> VerifyResult:
+def _repaired(
+    session: Session, library_jobs: LibraryJobs, model: InstalledArtifact, damage: FlowhubError
+) -> VerifyResult:
     earlier = model.artifact.key in session.queries.live_jobs()
     try:
-        [job] = run_here(session, [local_jobs.repair(model)], "Repairing")
+        [job] = run_here(session, [library_jobs.repair(model)], "Repairing")
     except FlowhubError as refused:
         mismatch = DigestMismatch(damage.message, hint=f"No repair: {refused.message} {refused.hint or ''}")
         return VerifyResult(model, "damaged", mismatch, damage=model.damage)

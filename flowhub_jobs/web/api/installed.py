@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.responses import Response
 
 from flowhub_jobs.operations.library.usage import list_store
-from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.schemas.library import installed_json, removed_json
 from flowhub_jobs.web.api.route_table import Operation
@@ -31,13 +31,13 @@ def remove(call: Call) -> Response:
 
 def verify(call: Call) -> Response:
     """Queue a job that reads every byte of a model again."""
-    errands = LocalJobs(call.session)
+    errands = LibraryJobs(call.session)
     return _queued(call, lambda: errands.verify(errands.installed([call.session.installed.named(call.path("name"))])))
 
 
 def repair(call: Call) -> Response:
     """Queue a job that downloads what the last verification found damaged, and no more."""
-    errands = LocalJobs(call.session)
+    errands = LibraryJobs(call.session)
     [model] = errands.installed([call.session.installed.named(call.path("name"))])
     return _queued(call, lambda: [errands.repair(model)])
 

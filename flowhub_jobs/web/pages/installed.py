@@ -13,7 +13,7 @@ from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.installed import Removal, freed_note
 from flowhub_jobs.operations.library.usage import StoreUsage, Usage, list_store, measure_store
-from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
@@ -274,7 +274,7 @@ def change_installed(call: Call) -> Response:
         forgotten = session.installed.plan_removal(name).forgotten
         session.installed.remove(name)
         return back(call, "/installed", "forgotten" if forgotten else "removed")
-    jobs = LocalJobs(session)
+    jobs = LibraryJobs(session)
     model = next((one for one in jobs.installed([name]) if one.name == name), None)
     if model is None or verb not in ("verify", "repair"):
         raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to {name[:200]!r}.")
@@ -285,7 +285,7 @@ def change_installed(call: Call) -> Response:
 
 def verify_all(call: Call) -> Response:
     session = call.session
-    jobs = LocalJobs(session)
+    jobs = LibraryJobs(session)
     session.wake_workers(len(jobs.verify(jobs.installed([]))))
     return back(call, "/installed", "verify-all")
 

@@ -76,9 +76,9 @@ def test_a_model_of_the_disk_that_is_away_is_neither_removed_nor_verified_nor_ta
     slot.insert("two")
     with pytest.raises(StoreOffline, match="in another store"):
         shop.session.installed.remove("a.gguf")
-    from flowhub_jobs.operations.local_jobs import LocalJobs
+    from flowhub_jobs.operations.library_jobs import LibraryJobs
 
-    assert LocalJobs(shop.session).installed([]) == []
+    assert LibraryJobs(shop.session).installed([]) == []
     fetched(shop, "a")  # an unpinned one of the same name
     assert conditions(shop) == {"a.gguf": Condition.GOOD}
     assert len(shop.home.library.entries()) == 2

@@ -10,7 +10,7 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces
-from flowhub_jobs.operations.local_jobs import LocalJobs
+from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.store.verification_records import VerificationRecords
 from flowhub_jobs.values.enums import JobKind, State
 
@@ -247,7 +247,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_called_whole(shop, mo
     with writing(shop.home.engine) as tx:
         tx.execute(artifact_pieces.delete())  # from front to back
     monkeypatch.setattr(os, "preadv", harm)
-    errands = LocalJobs(shop.session)
+    errands = LibraryJobs(shop.session)
     [number] = errands.verify(errands.installed(["big"]))
     work(shop)
     assert harmed

@@ -1,10 +1,10 @@
-"""Makes a run wait for a place to download from, while other nodes bring a file that they share."""
+"""Makes a run wait while as many other nodes download its file as the limit allows: it is copied from one of them."""
 
 import platform
 import threading
 import time
 
-from flowhub_jobs.jobs.download_places import DownloadPlaces
+from flowhub_jobs.jobs.node_download_limit import NodeDownloadLimit
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
@@ -14,7 +14,7 @@ WAIT_MAX_S = 3600.0  # then the file is downloaded, whatever the other nodes do:
 POLL_MIN_S, POLL_MAX_S = 0.25, 5.0
 
 
-def wait_for_place(context: WorkerContext, run: Run, artifact: Artifact) -> None:
+def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -> None:
     """Return when this node may download an artifact. Raises Cancelled, LeaseLost.
 
     The largest file with a known digest decides; without one, no other node's copy can be used.
@@ -24,10 +24,10 @@ def wait_for_place(context: WorkerContext, run: Run, artifact: Artifact) -> None
         return
     sha256 = max(pinned, key=lambda file: file.size or 0).sha256
     assert sha256 is not None, "it is pinned"
-    places = DownloadPlaces(home.engine, home.node, home.clock, home.settings.share_readers)
+    limit = NodeDownloadLimit(home.engine, home.node, home.clock, home.settings.share_readers)
     stopped, began, told = threading.Event(), time.monotonic(), False
     run.control.on_stop(stopped.set)
-    while (node := places.take(run.lease, sha256, platform.node())) is not None:
+    while (node := limit.begin(run.lease, sha256, platform.node())) is not None:
         waited = time.monotonic() - began
         if waited > WAIT_MAX_S:
             return

@@ -30,20 +30,20 @@ def has_room(downloads: int, copies: int, readers: int) -> bool:
     """Return whether one more node may download a file, while `downloads` are under way. Pure.
 
     Without a copy these are the downloads of the file itself, else those of all files that the nodes with a copy have.
-    Of many copies half the places stay free: a node knows a few of the copies, and would go to the origin if all of
+    Of many copies half the slots stay free: a node knows a few of the copies, and would go to the origin if all of
     these were busy.
     """
     return downloads < (max(readers, readers * copies // 2) if copies else 1)
 
 
-class DownloadPlaces:
-    """The places as one node sees them. `readers` is how many nodes a copy serves at a time."""
+class NodeDownloadLimit:
+    """The limit as one node sees it. `readers` is how many nodes a copy serves at a time."""
 
     def __init__(self, engine: sa.Engine, node: str, clock: Clock, readers: int) -> None:
         self._engine, self._node, self._clock, self._readers = engine, node, clock, readers
 
-    def take(self, lease: Lease, sha256: str, hostname: str) -> str | None:
-        """Take a place for a run, and return None; else return a node for whose copy the run should wait.
+    def begin(self, lease: Lease, sha256: str, hostname: str) -> str | None:
+        """Begin the download of a run, and return None; else return a node for whose copy the run should wait.
 
         Raises LeaseLost.
         """
@@ -55,7 +55,7 @@ class DownloadPlaces:
                 return waits_for
         with writing(self._engine) as tx:
             if tx.dialect.name == "postgresql":  # of two nodes, one decides first
-                tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('download places')})")
+                tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('node download limit')})")
             waits_for = self._waits_for(tx, sharing, sha256)
             if waits_for is None:
                 mine = (jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)

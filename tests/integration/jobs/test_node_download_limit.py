@@ -7,9 +7,9 @@ from support.job_store import PIN, artifact
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs, workers
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.download_places import DownloadPlaces
 from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.jobs.lease_store import LeaseStore
+from flowhub_jobs.jobs.node_download_limit import NodeDownloadLimit
 from flowhub_jobs.jobs.node_shares import NodeShares
 from flowhub_jobs.jobs.run_values import LeaseLost
 
@@ -25,11 +25,11 @@ class Node:
         leases = LeaseStore(self.engine, name, f"w-{name}", clock)
         leases.register(1, 3)
         self.lease = leases.claim().lease
-        self.places = DownloadPlaces(self.engine, name, clock, 2)
+        self.limit = NodeDownloadLimit(self.engine, name, clock, 2)
 
     def take(self):
         """Return the node to wait for; None: a place is taken."""
-        return self.places.take(self.lease, PIN, self.name)
+        return self.limit.begin(self.lease, PIN, self.name)
 
     def install(self):
         row = {"node": self.name, "name": "m", "name_key": "m", "artifact_key": "k", "ref": "m@q", "bytes": 1}

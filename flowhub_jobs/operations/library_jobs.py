@@ -1,4 +1,4 @@
-"""Jobs without a download: verify, repair, export, import. Queued as rows like any other."""
+"""Jobs on installed models: verify, repair, export, import. Queued as rows like any other."""
 
 import secrets
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from flowhub_jobs.values.enums import JobKind
 from flowhub_jobs.values.jobs import JobTarget
 
 
-class LocalJobs:
+class LibraryJobs:
     def __init__(self, session: Session) -> None:
         self._session, self._home = session, session.home
         self.records = VerificationRecords(self._home.engine, self._home.node, self._home.store)
