@@ -23,6 +23,7 @@ from flowhub_jobs.values.jobs import Event, Job
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.pipeline import run_job
 from support.models import write_catalog
+from support.new_database import put_new_database
 
 Found = TypeVar("Found")
 PATIENCE_S = 60.0  # not a promise, only an end for a test that hangs
@@ -49,6 +50,8 @@ class App:
         self.catalog = write_catalog(home / "catalog.json", *models)
         self.workers: list[Worker] = []
         self.settings = load_settings(catalog=str(self.catalog))
+        if self.settings.database_url == f"sqlite:///{home / 'flowhub.db'}":
+            put_new_database(home)
         self._closing = contextlib.ExitStack()
         home_as_it_is = self._closing.enter_context(opened(self.settings))
         self.home: Home = replace(home_as_it_is, clock=clock or Clock())

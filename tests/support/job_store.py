@@ -1,8 +1,6 @@
 """Jobs, leases and library over one real database, without a worker: the writes of a user and two owners."""
 
 import contextlib
-import functools
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
@@ -25,6 +23,7 @@ from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.values.enums import HubFormat, State
 from support.fake_clock import FakeClock
+from support.new_database import put_new_database
 from support.time_zones import machine_in
 
 NODE = "n-test"
@@ -51,14 +50,6 @@ def digests(wanted: Artifact) -> tuple[FileDigest, ...]:
     return tuple(FileDigest(file.path, file.size or 0, file.sha256 or PIN, bool(file.sha256)) for file in wanted.files)
 
 
-@functools.cache
-def _new_database() -> bytes:
-    """Return a database as its first use makes it: migrating for each test would take most of the tests' time."""
-    with tempfile.TemporaryDirectory() as folder:
-        open_database(f"sqlite:///{folder}/flowhub.db", lock_folder=Path(folder)).dispose()
-        return (Path(folder) / "flowhub.db").read_bytes()
-
-
 class JobStore:
     """One node's commands, leases and reports over a real database, under a turned clock."""
 
@@ -67,8 +58,8 @@ class JobStore:
         self.time = FakeClock()
         self.node = node
         folder.mkdir(exist_ok=True)
-        if url is None and not (folder / "flowhub.db").exists():
-            (folder / "flowhub.db").write_bytes(_new_database())
+        if url is None:
+            put_new_database(folder)
         self.url = url or f"sqlite:///{folder / 'flowhub.db'}"
         self.engine = open_database(self.url, lock_folder=folder, node=node)
         self.commands = JobCommands(self.engine, node, self.time.clock)
