@@ -7,24 +7,23 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S
 from flowhub_jobs.errors import DatabaseUnusable, NameTaken, UsageInvalid
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.system import rename_new, sync_path
+from flowhub_jobs.values.sqlite_url import sqlite_file
 
-SQLITE = "sqlite:///"
 _PAGES_AT_ONCE = 256  # between two steps other processes may write; then SQLite copies those pages again
 
 
 def database_file(url: str) -> Path:
     """Return the file of a SQLite URL. Raises UsageInvalid for another database."""
-    if not url.startswith(SQLITE):
+    path = sqlite_file(url)
+    if path is None:
         raise UsageInvalid(
             "The database is on a PostgreSQL server.", hint="Use `pg_dump` for a backup, and `flowhub doctor` to check."
         )
-    return Path(sa.make_url(url).database or "")
+    return path
 
 
 def back_up(source: Path, target: Path) -> int:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S, as_text
+from flowhub_jobs.values.sqlite_url import sqlite_file
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from flowhub_jobs.database.change_detector import ChangeSignal
 
-_SQLITE = "sqlite:///"
 Row = Mapping[str, Any]
 
 
@@ -182,10 +182,7 @@ def _with_lists(sql: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _path_of(url: str) -> Path | None:
     """Return the file of a plain SQLite URL; None for any other database, and for a URL with options."""
-    path = url.removeprefix(_SQLITE)
-    if path in (url, "", ":memory:") or "?" in path:
-        return None
-    return Path(path.replace("%3F", "?").replace("%25", "%"))
+    return None if "?" in url else sqlite_file(url)
 
 
 def _current_file(url: str) -> sqlite3.Connection | None:

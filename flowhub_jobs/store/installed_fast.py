@@ -7,11 +7,11 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from flowhub_jobs.store.layout import Store
+from flowhub_jobs.values.sqlite_url import sqlite_file
 
-_SQLITE = "sqlite:///"
 OptionKey = tuple[str, str]  # model and option
 
 
@@ -20,9 +20,8 @@ def installed_options(database_url: str, node: str | None, store: Path) -> froze
 
     It cannot read PostgreSQL, a damaged database, or one of another version.
     """
-    if not database_url.startswith(_SQLITE):
+    if (path := sqlite_file(database_url)) is None:
         return None
-    path = Path(unquote(database_url.removeprefix(_SQLITE)))
     if node is None or not path.exists():
         return frozenset()  # nothing was ever installed here
     try:

@@ -5,13 +5,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from flowhub_jobs.database.engine import rebuild_indices
-from flowhub_jobs.database.postgresql import is_postgresql
 from flowhub_jobs.errors import DatabaseReplaced, HomeUnusable
 from flowhub_jobs.home import Home, opened
 from flowhub_jobs.settings import Settings
+from flowhub_jobs.values.sqlite_url import sqlite_file
 from flowhub_jobs.worker.process import run_worker
 from flowhub_jobs.worker.subscription_checks import Checker
 
@@ -52,8 +50,8 @@ def run_on_current_database(
             was_replaced = True
             take_signals()
             log.warning("%s The worker dropped its leases and starts again on the file at that path.", error.message)
-            if not is_postgresql(settings.database_url):
-                wait_for_new_file(settings.home, Path(make_url(settings.database_url).database or ""))
+            if (path := sqlite_file(settings.database_url)) is not None:
+                wait_for_new_file(settings.home, path)
 
 
 def wait_for_new_file(home: Path, database: Path) -> None:

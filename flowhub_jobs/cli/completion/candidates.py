@@ -14,10 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 from flowhub_jobs.settings import Settings, load_settings
+from flowhub_jobs.values.sqlite_url import sqlite_file
 
 LIMIT_S = 1.0
 AT_MOST = 500
-SQLITE = "sqlite:///"
 LARGE = 3_000_000  # bytes of a catalog that takes too long to read at every Tab
 STATES = {
     "jobs": (),
@@ -53,19 +53,17 @@ def _named(kind: str, settings: Settings) -> Iterable[str]:
 
 def _jobs(settings: Settings, states: Sequence[str]) -> list[str]:
     """Return the numbers of the jobs in these states (none: in any), newest first."""
-    if not settings.database_url.startswith(SQLITE):
+    if (path := sqlite_file(settings.database_url)) is None:
         return _jobs_on_server(settings, states)
     marks = ", ".join("?" * len(states))
     where = f"WHERE state IN ({marks})" if states else ""
     query = f"SELECT id FROM jobs {where} ORDER BY id DESC LIMIT {AT_MOST}"  # noqa: S608, the marks alone
-    path = settings.database_url.removeprefix(SQLITE)
-    return [str(row[0]) for row in _rows(Path(path), query, states)]
+    return [str(row[0]) for row in _rows(path, query, states)]
 
 
 def _followed(settings: Settings) -> list[str]:
     """Return the references that are followed."""
-    if settings.database_url.startswith(SQLITE):
-        path = Path(settings.database_url.removeprefix(SQLITE))
+    if (path := sqlite_file(settings.database_url)) is not None:
         return [row[0] for row in _rows(path, "SELECT ref FROM subscriptions ORDER BY ref")]
     from flowhub_jobs.home import opened
     from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries

@@ -10,6 +10,7 @@ from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.postgresql_facts import ServerHealth, server_health
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.doctor.check import Check, fail, guarded, ok, warn
+from flowhub_jobs.units import counted
 from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups
 
 _BUSY_S = 1.0
@@ -59,7 +60,7 @@ def _write(home: Home) -> Check:
 
 def _queue(home: Home) -> Check:
     with closing(command_wakeups(home)) as wakeups:
-        return ok("database.queue", f"{wakeups.waiting()} wake-ups are waiting")
+        return ok("database.queue", f"{counted(wakeups.waiting(), 'wake-up', 'wake-ups')} waiting")
 
 
 # PostgreSQL ----------------------------------------------------------------------------------------------------------
