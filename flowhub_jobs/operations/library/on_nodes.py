@@ -12,17 +12,21 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.node_rows import NodeStatus
 from flowhub_jobs.operations.nodes import read_nodes
 from flowhub_jobs.times import known_moment
-from flowhub_jobs.values.artifacts import known_format
+from flowhub_jobs.values.artifacts import claim_of, known_format
 from flowhub_jobs.values.enums import HubFormat, State
 from flowhub_jobs.values.jobs import ANY_NODE
 
 _NAMES = ("node", "name", "ref", "model", "option", "format", "bytes", "sha256", "linked_from")
-_COLUMNS = ", ".join(f'artifacts."{name}"' for name in (*_NAMES, "installed_at", "verified_at", "damage"))
+_COLUMNS = ", ".join(
+    f'artifacts."{name}"' for name in (*_NAMES, "artifact_key", "installed_at", "verified_at", "damage")
+)
 # In the store that the node has now: another one is another disk.
 _INSTALLED = (
     f"SELECT {_COLUMNS} FROM artifacts WHERE node IN :nodes AND store_id IN "  # noqa: S608, ours
     "(SELECT coalesce(nodes.store_id, '') FROM nodes WHERE nodes.node = artifacts.node) ORDER BY name, id"
 )
+_PLACED = "SELECT DISTINCT node, name, app FROM placements WHERE node IN :nodes ORDER BY app"
+_PINNED = "SELECT node, claim FROM pins WHERE node IN :nodes"
 _COMING = (
     "SELECT node, ref, state, bytes_total, bytes_done FROM jobs WHERE node IN :nodes AND kind = 'fetch' "
     "AND state IN ('queued', 'running', 'paused') ORDER BY id"
@@ -46,6 +50,8 @@ class ModelOnNode:
     installed_at: datetime
     verified_at: datetime
     damaged: bool
+    placed_in: tuple[str, ...]
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,22 @@ def models_on(home: Home, names: Collection[str]) -> ModelsOnNodes:
 
 
 def _installed(snapshot: Snapshot, nodes: Sequence[str], stores: Mapping[str, str]) -> list[ModelOnNode]:
-    return [_model(row, stores.get(row["node"], "")) for row in snapshot.rows(_INSTALLED, nodes=list(nodes))]
+    programs: dict[tuple[str, str], list[str]] = {}
+    for row in snapshot.rows(_PLACED, nodes=nodes):
+        programs.setdefault((row["node"], row["name"]), []).append(row["app"])
+    pins = {(row["node"], row["claim"]) for row in snapshot.rows(_PINNED, nodes=nodes)}
+    return [
+        _model(
+            row,
+            stores.get(row["node"], ""),
+            placed_in=tuple(programs.get((row["node"], row["name"]), ())),
+            pinned=(row["node"], claim_of(row["ref"], row["model"], row["artifact_key"])) in pins,
+        )
+        for row in snapshot.rows(_INSTALLED, nodes=nodes)
+    ]
 
 
-def _model(row: Row, store: str) -> ModelOnNode:
+def _model(row: Row, store: str, *, placed_in: tuple[str, ...], pinned: bool) -> ModelOnNode:
     about = {name: row[name] for name in _NAMES} | {"format": known_format(row["format"])}
     return ModelOnNode(
         **about,
@@ -103,6 +121,8 @@ def _model(row: Row, store: str) -> ModelOnNode:
         installed_at=known_moment(row["installed_at"]),
         verified_at=known_moment(row["verified_at"]),
         damaged=row["damage"] not in (None, "null"),
+        placed_in=placed_in,
+        pinned=pinned,
     )
 
 

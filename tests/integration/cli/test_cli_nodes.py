@@ -109,6 +109,20 @@ def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
     assert {node["state"] for node in cli("nodes", "--json").page["nodes"]} == {"gone"}
 
 
+def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
+    fleet.use("gpu-01")
+    cli("enqueue", "m", "--json")
+    assert fleet.worker("gpu-01", "--drain").wait(60) == 0
+    assert cli("pin", "m").status == 0
+    assert cli("place", "m", "--in", f"dir:{tmp_path / 'links'}").status == 0
+    [own] = cli("list", "--json").page["models"]
+    fleet.use("desk")
+    [seen] = cli("list", "--node", "gpu-01", "--json").page["models"]
+    assert seen == own | {"in_catalog": None, "node": "gpu-01"}
+    assert (seen["pinned"], seen["placed_in"]) == (True, [f"dir:{tmp_path / 'links'}"])
+    assert cli("list", "--node", "all", "--json").page["models"] == [seen]
+
+
 def test_a_job_for_any_node_runs_once(fleet, cli):
     fleet.use("gpu-02")
     fleet.use("gpu-01")
