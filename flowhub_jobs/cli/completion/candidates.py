@@ -1,4 +1,4 @@
-"""Prints names for the shell's completion: models, installed models, jobs. `flowhub __complete KIND [PREFIX]`.
+"""Prints names for the shell's completion: models, installed models, jobs, nodes. `flowhub __complete KIND [PREFIX]`.
 
 The shell waits for it at every Tab. So it imports no more than the settings and SQLite, takes no lock, ends after
 `LIMIT_S` in any case, and prints no error.
@@ -26,7 +26,8 @@ STATES = {
     "paused": ("paused",),
     "ended": ("failed", "cancelled"),
 }
-KINDS = ("models", "installed", "catalogs", "followed", *STATES)
+NODES, OR_ALL, LISTS = "nodes", "nodes-or-all", "node-lists"
+KINDS = ("models", "installed", "catalogs", "followed", NODES, OR_ALL, LISTS, *STATES)
 
 
 def answer(arguments: Sequence[str]) -> int:
@@ -35,7 +36,8 @@ def answer(arguments: Sequence[str]) -> int:
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     kind, prefix = [*arguments, "", ""][:2]
     with contextlib.suppress(Exception):  # the shell's line is no place for a message
-        names = [name for name in _named(kind, load_settings()) if name.startswith(prefix) and name.isprintable()]
+        listed = _node_lists(load_settings(), prefix) if kind == LISTS else _named(kind, load_settings())
+        names = [name for name in listed if name.startswith(prefix) and name.isprintable()]
         sys.stdout.write("".join(f"{name}\n" for name in names[:AT_MOST]))
         sys.stdout.flush()
     return 0
@@ -47,6 +49,8 @@ def _named(kind: str, settings: Settings) -> Iterable[str]:
         "installed": _installed,
         "catalogs": _catalogs,
         "followed": _followed,
+        NODES: _nodes,
+        OR_ALL: lambda settings: ["all", *_nodes(settings)],
     }
     return readers[kind](settings) if kind in readers else _jobs(settings, STATES[kind])
 
@@ -70,6 +74,26 @@ def _followed(settings: Settings) -> list[str]:
 
     with opened(settings) as home:
         return sorted(one.ref for one in SubscriptionQueries(home.database, home.node).all())
+
+
+def _nodes(settings: Settings) -> list[str]:
+    """Return the registered nodes."""
+    if (path := sqlite_file(settings.database_url)) is not None:
+        return [row[0] for row in _rows(path, "SELECT node FROM nodes ORDER BY node")]
+    from flowhub_jobs.home import opened
+    from flowhub_jobs.jobs.node_rows import node_names
+
+    with opened(settings) as home, home.database.reading() as snapshot:
+        return sorted(node_names(snapshot))
+
+
+def _node_lists(settings: Settings, prefix: str) -> list[str]:
+    """Return what may stand for the nodes of `--on`: after a comma, the nodes that are not in the list yet."""
+    before, comma, _ = prefix.rpartition(",")
+    if not comma:
+        return ["all", "any", *_nodes(settings)]
+    named = before.split(",")
+    return [f"{before},{node}" for node in _nodes(settings) if node not in named]
 
 
 def _jobs_on_server(settings: Settings, states: Sequence[str]) -> list[str]:

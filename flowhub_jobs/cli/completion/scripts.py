@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from flowhub_jobs.placement.apps import APPS
 from flowhub_jobs.values.enums import State
 
 SHELLS = ("bash", "zsh", "fish")
@@ -29,11 +30,30 @@ NAMES = {
     "start": "queued",
     "resume": "paused",
     "retry": "ended",
+    "pin": "installed",
+    "unpin": "installed",
+    "place": "installed",
+    "unplace": "installed",
+    "nodes remove": "nodes",
     "catalog remove": "catalogs",
     "catalog update": "catalogs",
 }
+# The kind of names that an option of a verb takes. `fits --on` takes a file.
+OPTION_NAMES = {
+    ("enqueue", "--on"): "node-lists",
+    ("enqueue", "--after"): "live",
+    ("status", "--node"): "nodes-or-all",
+    ("list", "--node"): "nodes-or-all",
+    ("report", "--node"): "nodes-or-all",
+}
 # Fixed values of options and arguments.
-VALUES = {"--state": [str(state) for state in State], "--outside": ["pause"], "--log-format": ["plain", "json"]}
+VALUES = {
+    "--state": [str(state) for state in State],
+    "--outside": ["pause"],
+    "--log-format": ["plain", "json"],
+    "--place": [*APPS],
+    "--in": [*APPS],
+}
 WORDS = {"help": ["errors", "states", "reasons", "settings", "references", "units"], "completion": list(SHELLS)}
 
 
@@ -57,7 +77,12 @@ def _options(verb: Mapping[str, Any]) -> list[str]:
 
 def _words(verbs: Sequence[Mapping[str, Any]], verb: Mapping[str, Any]) -> str:
     name = verb["name"]
-    return " ".join([*_below(verbs, name), *WORDS.get(name, []), *_options(verb)])
+    return " ".join([*_below(verbs, name), *_fixed(verbs, name), *_options(verb)])
+
+
+def _fixed(verbs: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+    """Return the fixed arguments of a verb; of `help` its topics and all verbs."""
+    return [*WORDS.get(name, []), *(_top(verbs) if name == "help" else [])]
 
 
 def _cases(verbs: Sequence[Mapping[str, Any]]) -> str:
@@ -72,6 +97,12 @@ def _cases(verbs: Sequence[Mapping[str, Any]]) -> str:
 def _values() -> str:
     return "\n".join(
         f"        {option}) words={shlex.quote(' '.join(words))} kind= ;;" for option, words in VALUES.items()
+    )
+
+
+def _option_names() -> str:
+    return "\n".join(
+        f"        {shlex.quote(f'{verb} {option}')}) kind={kind} ;;" for (verb, option), kind in OPTION_NAMES.items()
     )
 
 
@@ -97,6 +128,9 @@ _flowhub() {{
     esac
     case $prev in
 {_values()}
+    esac
+    case "$verb $prev" in
+{_option_names()}
     esac
     [[ -n $kind && $cur != -* ]] && words=$(flowhub __complete "$kind" "$cur" 2>/dev/null)
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
@@ -127,6 +161,9 @@ _flowhub() {{
     case $previous in
 {_values()}
     esac
+    case "$verb $previous" in
+{_option_names()}
+    esac
     if [[ -n $kind && $PREFIX != -* ]]; then
         compadd -- ${{(f)"$(flowhub __complete $kind $PREFIX 2>/dev/null)"}}
     else
@@ -148,16 +185,18 @@ def _fish(verbs: Sequence[Mapping[str, Any]]) -> str:
         else:
             lines.append(f"complete -c flowhub -n '__fish_seen_subcommand_from {name}' -a {below[0]} -d {text}")
         seen = " && ".join(f"__fish_seen_subcommand_from {word}" for word in [name, *below])
-        lines += [_fish_option(seen, option) for option in verb["options"]]
+        lines += [_fish_option(seen, verb["name"], option) for option in verb["options"]]
         if kind := NAMES.get(verb["name"]):
             lines.append(f"complete -c flowhub -n '{seen}' -a '(flowhub __complete {kind} (commandline -ct))'")
-        lines += [f"complete -c flowhub -n '{seen}' -a {word}" for word in WORDS.get(verb["name"], [])]
+        lines += [f"complete -c flowhub -n '{seen}' -a {word}" for word in _fixed(verbs, verb["name"])]
     return "\n".join(lines) + "\n"
 
 
-def _fish_option(seen: str, option: Mapping[str, Any]) -> str:
+def _fish_option(seen: str, verb: str, option: Mapping[str, Any]) -> str:
+    kinds = [OPTION_NAMES[verb, name] for name in option["names"] if (verb, name) in OPTION_NAMES]
     names = [f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option["names"]]
     values = [value for name in option["names"] for value in VALUES.get(name, [])]
+    values += [f"(flowhub __complete {kind} (commandline -ct))" for kind in kinds]
     takes = (" -x -a " + _fish_quoted(" ".join(values)) if values else " -r") if option["value"] else ""
     return f"complete -c flowhub -n '{seen}' {' '.join(names)}{takes} -d {_fish_quoted(option['help'] or '')}"
 

@@ -14,7 +14,9 @@ from support.models import gguf, one_file_model
 from flowhub_jobs.cli.app import VERBS
 from flowhub_jobs.cli.completion import candidates
 from flowhub_jobs.cli.completion.candidates import KINDS
-from flowhub_jobs.cli.completion.scripts import NAMES, SHELLS
+from flowhub_jobs.cli.completion.scripts import NAMES, OPTION_NAMES, SHELLS, VALUES
+from flowhub_jobs.cli.help.manual import manual_json
+from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import load_settings
@@ -105,7 +107,36 @@ def test_a_database_that_cannot_be_read_says_nothing_into_the_shell(home):
 
 
 def test_each_kind_of_name_is_one_that_can_be_listed():
-    assert set(NAMES.values()) <= set(KINDS)
+    assert {*NAMES.values(), *OPTION_NAMES.values()} <= set(KINDS)
+
+
+def test_each_completed_verb_and_option_is_one_of_the_manual():
+    verbs = {verb["name"]: verb for verb in manual_json()["verbs"]}
+    options = {(name, option) for name, verb in verbs.items() for one in verb["options"] for option in one["names"]}
+    assert set(NAMES) <= set(verbs)
+    assert set(OPTION_NAMES) <= options
+    assert set(VALUES) <= {option for _, option in options}
+
+
+@pytest.fixture
+def two_nodes(shop):
+    with writing(shop.home.engine) as tx:
+        for name in ("gpu-01", "gpu-02"):
+            shop.home.of_nodes((name,)).registry.register(tx, f"host-{name}", str(shop.store), "1")
+
+
+def test_nodes_are_completed_where_an_option_takes_them(two_nodes):
+    assert completed("enqueue", "alpha", "--on", "") == {"all", "any", "gpu-01", "gpu-02"}
+    assert completed("enqueue", "--on", "gpu-01,") == {"gpu-01,gpu-02"}
+    assert completed("enqueue", "--on", "gpu-01,gpu-02,") == set()
+    for verb in ("status", "list", "report"):
+        assert completed(verb, "--node", "") == {"all", "gpu-01", "gpu-02"}
+    assert completed("nodes", "remove", "") == {"gpu-01", "gpu-02"}
+    assert completed("enqueue", "--place", "hf") == {"hf-cache"}
+
+
+def test_help_completes_topics_and_verbs(shop):
+    assert completed("help", "sta") == {"states", "start", "status"}
 
 
 def test_jobs_in_postgresql_are_completed_newest_first(home, postgres_url, monkeypatch):
@@ -119,3 +150,6 @@ def test_jobs_in_postgresql_are_completed_newest_first(home, postgres_url, monke
     assert candidates._named("queued", settings) == ["3", "2", "1"]
     assert candidates._named("paused", settings) == ["2"]
     assert candidates._named("jobs", settings) == ["3", "2", "1"]
+    with opened(settings) as open_home, writing(open_home.engine) as tx:
+        open_home.registry.register(tx, "host", str(home), "1")
+    assert candidates._node_lists(settings, "") == ["all", "any", open_home.node]
