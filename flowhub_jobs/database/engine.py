@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -242,12 +243,40 @@ def _upgrade(engine: sa.Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with writing(engine) as connection:
+    with _migrating(engine) as connection:
         if engine.dialect.name == "postgresql":
             postgresql.lock_migrations(connection)
         _check_known(engine, _revision_in(connection), known, has_jobs=sa.inspect(connection).has_table("jobs"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@contextmanager
+def _migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield a connection inside a transaction that may drop and rebuild tables.
+
+    SQLite can alter little: Alembic copies a table and drops the old one. Where foreign keys are enforced, DROP TABLE
+    deletes the rows that refer to it (sqlite.org/foreignkeys.html, section 5), and only outside of a transaction can
+    that be turned off.
+    """
+    with engine.connect().execution_options(write=True) as connection:
+        if engine.dialect.name == "sqlite":
+            connection.detach()  # closed at the end, so that no other transaction runs without foreign keys
+            connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            before = _broken_references(connection)
+            yield connection
+            broken = _broken_references(connection)
+            if len(broken) > len(before):
+                table, parent = broken[-1][0], broken[-1][2]
+                raise Damaged(f"Its migration would leave rows of {table} without theirs in {parent}; it was undone.")
+
+
+def _broken_references(connection: sa.Connection) -> list[tuple[Any, ...]]:
+    """Return SQLite's rows (table, rowid, parent, key) that refer to none; PostgreSQL checks them by itself."""
+    if connection.dialect.name != "sqlite":
+        return []
+    return [tuple(row) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]
 
 
 def _check_known(engine: sa.Engine, current: str | None, known: set[str], *, has_jobs: bool) -> None:

@@ -1,0 +1,1 @@
+"""Dumps of the database's schemas, for the tests of the migrations."""
