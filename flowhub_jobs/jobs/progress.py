@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from flowhub_jobs.database.tables import job_files, jobs
 from flowhub_jobs.jobs.run_values import FileCounts, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import Stage, State
 
-_WRITTEN = ("stage", "bytes_total", "bytes_done", "bytes_fetched", "sources", "rate_bps", "faults", "fruitless_us")
+_WRITTEN = ("bytes_total", "bytes_done", "bytes_fetched", "sources", "rate_bps", "faults", "fruitless_us")
 _number = sa.bindparam("stage_number", type_=sa.Integer)
 # A parameter may not bear the name of a column that it is only compared with.
 _mine = (
@@ -20,6 +20,9 @@ _mine = (
     jobs.c.lease_token == sa.bindparam("of_token"),
     jobs.c.state == State.RUNNING.value,
 )
+_stage = sa.bindparam("stage", type_=sa.String)
+# A download that other nodes wait for (jobs/node_download_limit.py) stays one until its first answer is here.
+_back = sa.and_(jobs.c.stage == Stage.DOWNLOAD.value, _stage == Stage.RESOLVE.value)
 _further = sa.or_(jobs.c.bytes_fetched < sa.bindparam("bytes_fetched"), jobs.c.furthest < _number)
 WRITE_JOB = (
     sa.update(jobs)
@@ -27,6 +30,7 @@ WRITE_JOB = (
     .values(
         {name: sa.bindparam(name) for name in _WRITTEN}
         | {
+            "stage": sa.case((_back, jobs.c.stage), else_=_stage),
             "sha256_state": sa.bindparam("sha256_state"),
             "progressed": sa.or_(jobs.c.progressed, _further),
             "furthest": sa.case((jobs.c.furthest < _number, _number), else_=jobs.c.furthest),

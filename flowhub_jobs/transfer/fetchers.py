@@ -16,7 +16,7 @@ from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.http.decoding import ACCEPTED
 from flowhub_jobs.transfer.http.response_headers import read_answer
 from flowhub_jobs.transfer.open_parts import open_part, wait_to_open
-from flowhub_jobs.transfer.range_scheduler import next_task, return_task
+from flowhub_jobs.transfer.range_scheduler import next_task, return_task, waits_for_copy
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 from flowhub_jobs.transfer.response_acceptance import (
     accept_response,
@@ -119,7 +119,7 @@ class FetcherPool:
         """Return a range if there is one and its host takes another connection; else how long to wait."""
         task = next_task(self.transfer, may_steal=not self._context.bucket.limited)
         if task is None:
-            return None, LOOK_AGAIN_S if self.transfer.tasks else None
+            return None, LOOK_AGAIN_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
         if self._hosts.acquire(task.source.origin):
             return task, None
         return_task(self.transfer, task)

@@ -5,7 +5,7 @@ digest makes any address safe: it decides whether the bytes are the right ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flowhub_jobs.errors import (
     AnswerMalformed,
@@ -28,6 +28,7 @@ PROBE_AFTER_S = 3.0  # an address is in use so long before the next one is measu
 PROBE_BYTES = 4 << 20  # requested from the next address to measure it
 WORTH_S = 10.0  # the rest of the file takes at least this long: else no other address is tried for speed
 PROBE_EVERY_S = 600.0
+COPY_WAIT_S = 30.0  # a copy that has enough readers is waited for so long, before an address that is no copy is used
 
 # Faults of the whole host. Others concern one file: it is missing, has another size, wants a sign-in.
 HOST_FAULTS = (NetworkDown, TlsUntrusted, HeadersTimeout, ServerBusy, ConnectionLost, Stalled, TooSlow, AnswerMalformed)
@@ -44,6 +45,11 @@ class Address:
     url: str
     mirror: str = ""
     credential: str | None = field(default=None, repr=False)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is in another node's store."""
+        return self.credential is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,16 @@ def is_below(url: str, prefix: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of an address. `proven`: it has sent what was requested since its last fault."""
+    """What is known of an address. `proven`: it has sent what was requested since its last fault.
+
+    `busy_since`: when it first asked to be left alone for a while, and it has sent nothing since.
+    """
 
     faults: int = 0  # in a row
     passed_over: int = 0  # how often
     aside_until: float = 0.0
     proven: bool = False
+    busy_since: float | None = None
 
     def usable(self, now: float) -> bool:
         return now >= self.aside_until
@@ -120,7 +130,9 @@ def after_fault(standing: Standing, error: FlowhubError, *, kept: int, now: floa
         return Standing(faults, standing.passed_over, standing.aside_until, proven=True)
     seconds = ASIDE_S * 2.0 ** min(standing.passed_over, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
     if isinstance(error, ServerBusy) and error.wait_s is not None:
-        seconds = max(1.0, error.wait_s)
+        since = now if standing.busy_since is None else standing.busy_since
+        aside = passed_over(standing, now, min(ASIDE_MAX_S, max(1.0, error.wait_s)))
+        return replace(aside, busy_since=since)
     return passed_over(standing, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
 
 
@@ -141,6 +153,16 @@ def choose(standings: Sequence[Standing], busy: Sequence[bool], now: float) -> i
     usable = [number for number, standing in enumerate(standings) if standing.usable(now)]
     free = (number for number in usable if not (standings[number].on_trial and busy[number]))
     return next(free, usable[0] if usable else None)
+
+
+def waits_for_copy(copies: Sequence[Standing], busy: Sequence[bool], now: float) -> bool:
+    """Return whether to request nothing now, since the copies have enough readers; arguments as of `choose`.
+
+    It is worth a wait: each node that goes to the origin instead is a download that the copies were to save.
+    """
+    if any(one.usable(now) and not (one.on_trial and waits) for one, waits in zip(copies, busy, strict=True)):
+        return False
+    return any(one.busy_since is not None and now - one.busy_since < COPY_WAIT_S for one in copies)
 
 
 def is_far_slower(bps: float, next_bps: float) -> bool:

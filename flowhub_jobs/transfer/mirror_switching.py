@@ -4,6 +4,7 @@
 """
 
 import time
+from collections.abc import Sequence
 
 from flowhub_jobs.errors import FlowhubError, MirrorMismatch, MirrorUnfit
 from flowhub_jobs.net.urls import host_of
@@ -17,6 +18,7 @@ from flowhub_jobs.transfer.mirror_choice import (
     choose,
     passed_over,
     tried_again,
+    waits_for_copy,
 )
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
@@ -35,15 +37,31 @@ def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
         choose_address(state)  # before the first wait: the cooldown of another address holds nothing
 
 
-def choose_address(state: FileState) -> None:
-    """Set the address for the file's next request. While the size is not known, only the file's own URL can tell it."""
+def choose_address(state: FileState) -> bool:
+    """Set the address for the file's next request; return False if a busy copy is waited for.
+
+    While the size is not known, only the file's own URL can tell it.
+    """
     if len(state.addresses) == 1 or state.size is None:
-        return
-    waiting = {id(task.source) for task in state.tasks if not task.accepted}
-    busy = [id(source) in waiting for source in state.addresses]
-    number = choose([source.standing for source in state.addresses], busy, time.monotonic())
+        return True
+    if is_waiting_for_copy(state):
+        return False
+    number = choose([source.standing for source in state.addresses], _busy(state, state.addresses), time.monotonic())
     if number is not None:
         state.source = state.addresses[number]
+    return True
+
+
+def is_waiting_for_copy(state: FileState) -> bool:
+    """Return whether nothing of a file is requested now, since its copies have enough readers."""
+    copies = [source for source in state.addresses if source.address.is_copy]
+    return waits_for_copy([source.standing for source in copies], _busy(state, copies), time.monotonic())
+
+
+def _busy(state: FileState, sources: Sequence[SourceState]) -> list[bool]:
+    """Return of each address whether a request to it was not answered yet."""
+    waiting = {id(task.source) for task in state.tasks if not task.accepted}
+    return [id(source) in waiting for source in sources]
 
 
 def check_mirror_answer(task: RangeTask, answer: RangeAnswer) -> None:
@@ -66,14 +84,22 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     state, source, now = task.state, task.source, time.monotonic()
     if not source.standing.usable(now):
         return None  # a request that began before another one failed
+    first_busy = all(other.standing.busy_since is None for other in state.addresses)
     source.standing = after_fault(source.standing, error, kept=task.kept, now=now)
     if source.standing.usable(now):
         return None
     source.fault = error
     for other in [source, *_of_host(transfer, source, error)]:
         other.standing, other.fault = source.standing, error
-    if source.mirror and isinstance(error, HOST_FAULTS):
+    is_busy_copy = source.address.is_copy and source.standing.busy_since is not None
+    # A copy refuses one more node, and may have admitted this one for other files.
+    if source.mirror and isinstance(error, HOST_FAULTS) and not is_busy_copy:
         hosts.set_aside(source.origin, source.standing.aside_until - now)
+    if is_waiting_for_copy(state):
+        if first_busy:
+            text = f"{error.message} Other nodes read from it; it is asked again."
+            transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
+        return None
     usable = next((other for other in state.addresses if other.standing.usable(now)), None)
     if usable is not None:
         text = f"{error.message} {host_of(usable.url)} is asked for the rest."

@@ -8,7 +8,7 @@ import time
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.mirror_choice import PROBE_BYTES
-from flowhub_jobs.transfer.mirror_switching import choose_address
+from flowhub_jobs.transfer.mirror_switching import choose_address, is_waiting_for_copy
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 from flowhub_jobs.transfer.state import TransferState
 
@@ -25,11 +25,14 @@ def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask |
     if (task := _start_probe(transfer)) is not None:
         return task
     for state in transfer.incomplete.values():
-        choose_address(state)
-        bounds = _next_bounds(transfer, state)
-        if bounds is not None:
+        if choose_address(state) and (bounds := _next_bounds(transfer, state)) is not None:
             return transfer.start_locked(RangeTask(state, *bounds, state.disk.part))
     return _steal(transfer) if may_steal else None
+
+
+def waits_for_copy(transfer: TransferState) -> bool:
+    """Return whether a file has no request because a busy copy of it is waited for."""
+    return any(is_waiting_for_copy(state) for state in transfer.incomplete.values())
 
 
 def _start_probe(transfer: TransferState) -> RangeTask | None:
@@ -97,7 +100,8 @@ def _steal(transfer: TransferState) -> RangeTask | None:
     slow = max(shared, key=lambda task: task.remaining_s(now), default=None)
     if slow is None or slow.remaining_s(now) < STEAL_S:
         return None
-    choose_address(slow.state)
+    if not choose_address(slow.state):
+        return None
     end, slow.end = slow.end, slow.split_at
     return transfer.start_locked(RangeTask(slow.state, slow.end, end, slow.part))
 

@@ -11,7 +11,8 @@ from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.node_download_limit import NodeDownloadLimit
 from flowhub_jobs.jobs.node_shares import NodeShares
-from flowhub_jobs.jobs.run_values import LeaseLost
+from flowhub_jobs.jobs.run_values import LeaseLost, Progress
+from flowhub_jobs.values.enums import DigestState, Stage
 
 
 class Node:
@@ -22,9 +23,9 @@ class Node:
         if shares:
             NodeShares(self.engine, name, clock).publish(f"http://{name}.example", name, "/store")
         JobCommands(self.engine, name, clock).enqueue([Request(artifact(), "/store/tiny")])
-        leases = LeaseStore(self.engine, name, f"w-{name}", clock)
-        leases.register(1, 3)
-        self.lease = leases.claim().lease
+        self.leases = LeaseStore(self.engine, name, f"w-{name}", clock)
+        self.leases.register(1, 3)
+        self.lease = self.leases.claim().lease
         self.limit = NodeDownloadLimit(self.engine, name, clock, 2)
 
     def take(self):
@@ -51,6 +52,13 @@ def fleet(rooms):
 
 def test_one_node_downloads_from_the_origin_and_the_others_wait_for_its_copy(fleet):
     assert [node.take() for node in fleet] == [None, "a", "a", "a", "a", "a"]
+
+
+def test_a_download_that_has_no_answer_yet_keeps_its_place(fleet):
+    a, b, *_ = fleet
+    assert a.take() is None
+    a.leases.progress(a.lease, Progress(Stage.RESOLVE, 1, 0, 0, None, DigestState.PENDING))
+    assert b.take() == "a"
 
 
 def test_each_copy_serves_two_nodes_and_each_of_these_is_a_copy_afterwards(fleet):

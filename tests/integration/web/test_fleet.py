@@ -239,7 +239,25 @@ def test_an_answer_that_ends_gives_its_place_back(first, network, monkeypatch):
         assert [client.get(BLOB).content == A for client in given.values()] == [True, True, True]
 
 
-def test_a_node_that_finds_no_place_takes_the_file_from_elsewhere(first, second, origin, long_places):
+def test_a_node_that_finds_no_place_waits_for_one_and_does_not_ask_the_origin(first, second, origin, monkeypatch):
+    refused, sent = [], origin.sent("a.gguf")
+
+    def refuse_twice(readers, reader):
+        refused.append(reader)
+        return len(refused) > 2 and admit(readers, reader)
+
+    admit = Readers.admit
+    monkeypatch.setattr(Readers, "admit", refuse_twice)
+    with web_server(first.settings, share=True) as web:
+        job = fetch_a(second)
+    assert (job.state, by_origin(job)) == (State.COMPLETED, {web.serving.share_url: len(A)})
+    assert (origin.sent("a.gguf"), len(refused)) == (sent, 3)
+
+
+def test_a_node_that_finds_no_place_for_long_takes_the_file_from_elsewhere(
+    first, second, origin, long_places, monkeypatch
+):
+    monkeypatch.setattr("flowhub_jobs.transfer.mirror_choice.COPY_WAIT_S", 0.0)
     with web_server(replace(first.settings, share_readers=1), share=True) as web:
         assert httpx.get(f"{web.serving.base}{BLOB}", trust_env=False).status_code == 200
         job = fetch_a(second)
