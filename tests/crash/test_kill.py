@@ -16,7 +16,7 @@ MB = 1_000_000
 RATE = 20 * MB
 
 
-def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Origin) -> None:
+def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Origin, nursery: ForkServer) -> None:
     """200 MB at 20 MB/s over all connections; counted at the origin."""
     size, chance = 200 * MB, random.Random(7)
     model = gguf_pattern(size, 1)
@@ -25,14 +25,14 @@ def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Or
     with app_of(home, one_file_model("big", url, model)) as shop:
         job = shop.enqueue("big")
         for kill in range(20):
-            worker = shop.worker()
+            worker = nursery.worker(shop)
             # Moments by what the origin has sent, from before the first byte of a run to a second and a half of bytes.
             enough = origin.sent("/big.gguf") + chance.choice([0, 0.1, 0.3, 0.5, 0.7]) * RATE
             shop.until(lambda: len(shop.events(job)) > 1 and origin.sent("/big.gguf") >= enough, f"kill {kill}")  # noqa: B023
             worker.send_signal(signal.SIGKILL)
             worker.wait()
         assert shop.job(job).state is State.RUNNING  # its owner is dead, and nobody has looked yet
-        assert shop.drain() == 0
+        assert nursery.drain(shop) == 0
         done = shop.job(job)
         assert (done.state, done.sha256_state, done.bytes_done) == (State.COMPLETED, DigestState.VERIFIED, size)
         assert hashlib.sha256((shop.store / "big.gguf").read_bytes()).hexdigest() == model.sha256()

@@ -1,6 +1,7 @@
 """The package's modules: no import circle, each in a layer of the contract, each with a name of its own."""
 
 import ast
+import functools
 import re
 import tomllib
 from collections import defaultdict
@@ -19,13 +20,17 @@ def _files() -> dict[str, Path]:
 
 
 FILES = _files()
-TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+
+@functools.cache
+def _tree(name: str) -> ast.Module:
+    return ast.parse(FILES[name].read_text())
 
 
 def _imports(name: str) -> set[str]:
     """Return the package's modules that a module imports: at its top, in functions, and for type checks only."""
     found = set()
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(_tree(name)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -67,8 +72,10 @@ def test_each_module_is_in_a_layer_of_the_import_contract() -> None:
 
 
 def _public_classes() -> Iterator[tuple[str, str]]:
-    for module, tree in TREES.items():
-        yield from ((node.name, module) for node in tree.body if isinstance(node, ast.ClassDef) if node.name[0] != "_")
+    for module in FILES:
+        yield from (
+            (node.name, module) for node in _tree(module).body if isinstance(node, ast.ClassDef) if node.name[0] != "_"
+        )
 
 
 def test_no_two_public_classes_have_one_name() -> None:
