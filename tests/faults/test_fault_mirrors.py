@@ -139,7 +139,7 @@ UNFIT = {
 @pytest.mark.parametrize("faults", UNFIT.values(), ids=UNFIT)
 def test_a_mirror_that_does_not_send_the_file_is_passed_over_at_no_cost(origin, mirror, tmp_path, faults):
     artifact = everywhere(mirror, origin, faults=faults)
-    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, headers_s=0.3, stall_s=0.3))
+    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, headers_s=1, stall_s=1))
     assert got.content() == MODEL.read()
     assert sources(got) == {origin.address: SIZE}
     assert got.note_kinds == ["mirror"]
@@ -181,7 +181,7 @@ MIDWAY = {
 @pytest.mark.parametrize("faults", MIDWAY.values(), ids=MIDWAY)
 def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_path, faults):
     artifact = everywhere(mirror, origin, faults=faults)
-    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, stall_s=0.3))
+    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, stall_s=1))
     assert got.content() == MODEL.read()
     assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert (mirror.sent("m.gguf"), origin.sent("m.gguf")) == (HALF, SIZE - HALF)

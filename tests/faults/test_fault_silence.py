@@ -11,7 +11,7 @@ from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
-IMPATIENT = quick(connect_s=0.3, stall_s=0.3, headers_s=0.3)
+IMPATIENT = quick(connect_s=1, stall_s=1, headers_s=1)  # less, and a busy machine is taken for a silent host
 HURRIED = quick(slow_bps=100_000, slow_window_s=0.2)
 
 SILENCES = {

@@ -171,6 +171,11 @@ def kept_in(folder: Path) -> int:
     return sum(file.kept.total for file in journal.load(folder).files.values())
 
 
+def hashed_in(folder: Path) -> int:
+    """Return up to which byte the journal in a partial of one file has its digest."""
+    return max(file.frontier for file in journal.load(folder).files.values())
+
+
 def part_in(folder: Path, path: str = "m.gguf") -> Path:
     """Return the ranges of a file's bytes that the journal has."""
     return folder / journal.load(folder).files[path].part
@@ -189,8 +194,9 @@ def stopped_after(
 def crashed_after(
     count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
 ) -> Path:
-    """The same, but return a copy of the partial in mid-run, as a crash leaves it."""
+    """The same, but return a copy of the partial in mid-run, as a crash leaves it; the digest has come as far."""
     with held_after(count, artifact, folder, origin, faults=faults) as running:
+        origin.wait_for(lambda: hashed_in(folder) == count)
         copy = shutil.copytree(folder, folder.with_name(f"{folder.name}-crashed"))
         running.stop()
     origin.drop_connections()

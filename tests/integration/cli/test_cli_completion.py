@@ -1,5 +1,6 @@
 """Completion in the shell: the scripts, what a real bash makes of them, and how little a Tab costs."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -32,10 +33,15 @@ def shop(home, monkeypatch):
         yield shop
 
 
+@functools.cache
+def bash_script() -> str:
+    return process("completion", "bash").out
+
+
 def completed(*words: str) -> set[str]:
     """Return what bash offers for the last word of a command line that begins with flowhub."""
     line = " ".join(f"'{word}'" for word in ("flowhub", *words))
-    code = f"source <(flowhub completion bash); COMP_WORDS=({line}); COMP_CWORD={len(words)}; _flowhub; "
+    code = f"{bash_script()}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _flowhub; "
     code += 'printf "%s\\n" "${COMPREPLY[@]}"'
     folder = str(Path(sys.executable).parent)
     environ = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
