@@ -68,6 +68,7 @@ jobs = Table(
     Column("artifact_key", String(16), nullable=False),  # of a fetch Artifact.key, else JobTarget.key_of
     Column("artifact", StoredJson, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
     Column("source_origin", Text),  # of a fetch, where its first file is: what a row of host_waits holds
+    Column("store", String(64), nullable=False, server_default="default"),  # by its name: where it writes
     Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
     Column("state", String(16), nullable=False),
     Column("stage", String(16)),
@@ -262,7 +263,6 @@ nodes = Table(
     Column("node", String(64), primary_key=True),
     Column("hostname", Text, nullable=False),
     Column("store", Text, nullable=False),
-    Column("store_id", String(32)),  # as it stands in the store itself: another one is another disk, none is offline
     Column("seen_at", BigInteger, nullable=False),  # on the database's clock, as workers.seen_at
     Column("owner", Text),  # the machine and home that work under this name; NULL: none does
     Column("version", String(32)),
@@ -270,6 +270,16 @@ nodes = Table(
     Column("ram", BigInteger),
     Column("gpus", StoredJson),  # name, vendor, vram_total_bytes of each
     Column("share_url", Text),  # where it shares its store; NULL: it does not
+)
+
+# The stores of a node, as they were last used, by their names in its settings.
+stores = Table(
+    "stores",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("store_id", String(32), nullable=False),  # as it stands in the store: another is another disk, none: offline
 )
 
 workers = Table(

@@ -18,6 +18,7 @@ from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RU
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import EventKind, Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE, Note
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 _LEASE_US = round(LEASE_S * 1_000_000)
 ROW_COLUMNS = (
@@ -33,6 +34,7 @@ def without_node(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     waits = {} if row["wait_reason"] == Reason.AT else {"not_before": None}
     own: dict[str, Any] = {"node": ANY_NODE, "any_node": True, "target": PurePath(row["target"]).name}
+    own["store"] = DEFAULT_STORE  # the only name that every node has
     return NOT_RUNNING | NO_LEASE | DIGEST_PENDING | own | {"bytes_done": 0, "intent": None} | waits
 
 

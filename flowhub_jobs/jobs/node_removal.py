@@ -1,4 +1,4 @@
-"""Removes a node: its row, controls, host waits and subscriptions. Its jobs go to any other node, or end."""
+"""Removes a node: its row, stores, controls, host waits and subscriptions. Its jobs go to any other node, or end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.database.tables import controls, host_waits, jobs, nodes
+from flowhub_jobs.database.tables import controls, host_waits, jobs, nodes, stores
 from flowhub_jobs.errors import Busy, UsageInvalid
 from flowhub_jobs.jobs.any_node import give_to_any, live_rows
 from flowhub_jobs.jobs.node_rows import NodeStatus
@@ -58,7 +58,7 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
             else:
                 _cancel(tx, row, now, node.node)
                 removed.cancelled.append(row["id"])
-        for table in (nodes, controls, host_waits):
+        for table in (nodes, stores, controls, host_waits):
             tx.execute(sa.delete(table).where(table.c.node == node.node))
         remove_of_node(tx, node.node)
     return removed

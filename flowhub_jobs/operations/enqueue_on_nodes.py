@@ -14,8 +14,8 @@ from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
 
 _INSTALLED = (
-    "SELECT artifacts.node, artifacts.name, artifacts.job_id, nodes.store FROM artifacts "
-    "JOIN nodes ON nodes.node = artifacts.node AND nodes.store_id = artifacts.store_id "
+    "SELECT artifacts.node, artifacts.name, artifacts.job_id, stores.path AS store FROM artifacts "
+    "JOIN stores ON stores.node = artifacts.node AND stores.store_id = artifacts.store_id "
     "WHERE artifacts.artifact_key = :key ORDER BY artifacts.id DESC"
 )
 
@@ -56,7 +56,7 @@ def _request(order: Order, installed: Sequence[Row], stores: Mapping[str, str]) 
     found = rows[0]
     # Of a job for any node that is answered here, no row is left without a node.
     node = order.node if order.terms.force else found["node"]
-    target = _target(artifact, stores.get(node), found["name"])
+    target = _target(artifact, found["store"] if node == found["node"] else None, found["name"])
     return Request(artifact, target, order.terms, True, found["job_id"], None, order.size_seen, node)
 
 

@@ -24,6 +24,7 @@ from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.system import rename_new
 from flowhub_jobs.values.artifacts import Artifact, LocalLlm
 from flowhub_jobs.values.enums import HubFormat
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 PARTIAL = ".partial"
 DIRECT_DOWNLOAD = "download"  # in place of a node's name in the partials of `download()`, which uses no queue
@@ -34,10 +35,14 @@ _IDENTITY = re.compile(r"[\w.-]{1,32}", re.ASCII)
 
 
 class Store:
-    """The folder of models. Nothing is made before `open`."""
+    """A folder of models, by its name in the settings. Nothing is made before `open`.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `others` are the node's other stores: what the library has of them is not this one's.
+    """
+
+    def __init__(self, root: Path, name: str = DEFAULT_STORE) -> None:
+        self.root, self.name = root, name
+        self.others: tuple[Store, ...] = ()
 
     def open(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool] = lambda identity: False) -> str:
         """Make the store ready and return its identity.

@@ -11,12 +11,13 @@ from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
-from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes, pins
+from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes, pins, stores
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_check import added_files, has_its_files, is_unchanged
 from flowhub_jobs.store.library_fast import LibraryReader, readable_artifact
 from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import InstallResult
@@ -39,7 +40,8 @@ class Library(LibraryReader):
     ) -> None:
         """Record an installed artifact, in the transaction that completes its job, if it has one."""
         here = self._store.identity() or ""
-        same = artifacts.c.store_id.in_([here, ""]), artifacts.c.name_key == same_name_key(placed.name)
+        unknown = "" if self._store.name == DEFAULT_STORE else here
+        same = artifacts.c.store_id.in_([here, unknown]), artifacts.c.name_key == same_name_key(placed.name)
         tx.execute(sa.delete(artifacts).where(artifacts.c.node == self._node, *same))
         values = {
             "node": self._node,
@@ -101,10 +103,11 @@ class Library(LibraryReader):
 
     def take_in(self, identity: str) -> None:
         """Give the store that is there the entries of another whose files are in it, unchanged: it was copied."""
-        taken = {entry.name for entry in self.entries() if entry.store_id == identity}
+        entries = self.entries_of_no_other()
+        taken = {entry.name for entry in entries if entry.store_id == identity}
         copied = [
             entry.id
-            for entry in self.entries()
+            for entry in entries
             if entry.name not in taken and is_unchanged(entry, self._store.root / entry.name)
         ]
         with writing(self._engine) as tx:
@@ -173,8 +176,13 @@ class Library(LibraryReader):
         A home that was copied to a second machine has the first one's name in it.
         """
         mine = nodes.c.node == self._node
-        values: dict[str, Any] = {"hostname": hostname, "store": str(self._store.root), "store_id": identity}
+        default = next((one for one in self._store.others if one.name == DEFAULT_STORE), self._store)
+        values: dict[str, Any] = {"hostname": hostname, "store": str(default.root)}
+        used = {"path": str(self._store.root), "store_id": identity}
+        its = sa.and_(stores.c.node == self._node, stores.c.name == self._store.name)
         with writing(self._engine) as tx:
+            if not tx.execute(sa.update(stores).where(its).values(**used)).rowcount:
+                tx.execute(stores.insert().values(node=self._node, name=self._store.name, **used))
             values["seen_at"] = shared_now_us(tx, now)
             before = tx.execute(sa.select(nodes.c.hostname).where(mine)).scalar()
             if not tx.execute(sa.update(nodes).where(mine).values(**values)).rowcount:
@@ -184,8 +192,8 @@ class Library(LibraryReader):
 
 def here(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
     """Return the condition for a row of `artifacts` in the store that is there."""
-    identity = LibraryReader(Database.of(engine), node, store).store_id
-    return sa.and_(artifacts.c.node == node, artifacts.c.store_id.in_([identity, ""]))
+    ids = LibraryReader(Database.of(engine), node, store).ids_here
+    return sa.and_(artifacts.c.node == node, artifacts.c.store_id.in_(ids))
 
 
 def read_pieces(tx: sa.Connection, number: int) -> dict[str, Pieces]:

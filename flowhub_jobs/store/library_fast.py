@@ -20,6 +20,7 @@ from flowhub_jobs.store.library_check import (
     take_inventory,
 )
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel, known_format
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 _SAME = (
     *("id", "store_id", "name", "ref", "model", "option", "bytes"),
@@ -27,8 +28,9 @@ _SAME = (
 )
 _COLUMNS = ", ".join(f'"{name}"' for name in (*_SAME, "artifact_key", "format", "damage", "job_id"))
 _OF_NODE = "node = :node"
-_HERE = "node = :node AND store_id IN (:store, '')"
+_HERE = "node = :node AND store_id IN :ids"
 _NAMED = f"{_HERE} AND name_key = :name_key"
+_NONE = "?"  # no store has this identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,34 @@ class LibraryReader:
         self._database, self._node, self._store = database, node, store
 
     def entries(self) -> list[LibraryEntry]:
-        """Return the entries of all stores of this node, by name, in two queries."""
-        return self._entries(_OF_NODE)
+        """Return the entries by name: of this store, and, in the default one, those of stores in no setting."""
+        if not self._store.others:
+            return self._entries(_OF_NODE)
+        if self._store.name == DEFAULT_STORE:
+            return self.entries_of_no_other()
+        return self._entries(_HERE, ids=[*self.ids_used, *self.ids_here])
 
     def entries_here(self) -> list[LibraryEntry]:
         """Return the entries of the store that is there."""
-        return self._entries(_HERE, store=self.store_id)
+        return self._entries(_HERE, ids=self.ids_here)
+
+    def entries_of_no_other(self) -> list[LibraryEntry]:
+        """Return the entries that no other store of the settings has."""
+        others = [LibraryReader(self._database, self._node, other) for other in self._store.others]
+        taken = sorted({identity for other in others for identity in other.ids_used})
+        unknown = [] if self._store.name == DEFAULT_STORE else [""]
+        return self._entries(f"{_OF_NODE} AND store_id NOT IN :ids", ids=[*taken, *unknown] or [_NONE])
+
+    @property
+    def ids_used(self) -> list[str]:
+        """The identities of the store that is there now, and of the one that was when it was last used."""
+        return [identity for identity in (self._store.identity(), self.known_store()) if identity]
+
+    @property
+    def ids_here(self) -> list[str]:
+        """What `store_id` is in the rows of this store. An unknown one is the default store's."""
+        unknown = "" if self._store.name == DEFAULT_STORE else _NONE
+        return [self.store_id or unknown, unknown]
 
     def artifacts(self) -> dict[int, Artifact]:
         """Return the artifact of each installation by the id of its entry; unreadable ones are left out."""
@@ -70,7 +94,7 @@ class LibraryReader:
         """Return the entry of a name in the store that is there, whatever the case of its letters."""
         if "\0" in name:  # no file has such a name, and PostgreSQL refuses the query
             return None
-        entries = self._entries(_NAMED, store=self.store_id, name_key=same_name_key(name))
+        entries = self._entries(_NAMED, ids=self.ids_here, name_key=same_name_key(name))
         return entries[0] if entries else None
 
     def owners(self) -> dict[str, str]:
@@ -124,14 +148,14 @@ class LibraryReader:
         """Return whether the store without an identity is the one with this identity: it has at least
         one of its models.
         """
-        entries = [entry for entry in self.entries() if entry.store_id == identity]
+        entries = self._entries(_HERE, ids=[identity])
         return any(is_unchanged(entry, self._store.root / entry.name) for entry in entries)
 
     def known_store(self) -> str | None:
         """Return the identity of this node's store when it was last used; None if it is another folder now."""
-        query = "SELECT store_id FROM nodes WHERE node = :node AND store = :store"
+        query = "SELECT store_id FROM stores WHERE node = :node AND name = :name AND path = :path"
         with self._database.reading() as tx:
-            rows = tx.rows(query, node=self._node, store=str(self._store.root))
+            rows = tx.rows(query, node=self._node, name=self._store.name, path=str(self._store.root))
         return rows[0]["store_id"] if rows else None
 
 

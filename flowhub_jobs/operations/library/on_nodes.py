@@ -3,7 +3,7 @@
 Their files cannot be looked at from here; a model that was changed or removed by hand shows on its node alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,10 +20,11 @@ _NAMES = ("node", "name", "ref", "model", "option", "format", "bytes", "sha256",
 _COLUMNS = ", ".join(
     f'artifacts."{name}"' for name in (*_NAMES, "artifact_key", "installed_at", "verified_at", "damage")
 )
-# In the store that the node has now: another one is another disk.
+# In the stores that the node has now: another one is another disk.
 _INSTALLED = (
-    f"SELECT {_COLUMNS} FROM artifacts WHERE node IN :nodes AND store_id IN "  # noqa: S608, ours
-    "(SELECT coalesce(nodes.store_id, '') FROM nodes WHERE nodes.node = artifacts.node) ORDER BY name, id"
+    f"SELECT {_COLUMNS}, stores.path AS store FROM artifacts "  # noqa: S608, ours
+    "JOIN stores ON stores.node = artifacts.node AND stores.store_id = artifacts.store_id "
+    "WHERE artifacts.node IN :nodes ORDER BY artifacts.name, artifacts.id"
 )
 _PLACED = "SELECT DISTINCT node, name, app FROM placements WHERE node IN :nodes ORDER BY app"
 _PINNED = "SELECT node, claim FROM pins WHERE node IN :nodes"
@@ -92,12 +93,12 @@ def models_on(home: Home, names: Collection[str]) -> ModelsOnNodes:
     nodes = [node for node in read_nodes(home) if node.node in names]
     wanted = sorted({*names, ANY_NODE} if len(names) > 1 else names)
     with home.database.reading() as snapshot:
-        models = _installed(snapshot, wanted, {node.node: node.store for node in nodes})
+        models = _installed(snapshot, wanted)
         coming = [_coming(row) for row in snapshot.rows(_COMING, nodes=wanted)]
     return ModelsOnNodes(tuple(nodes), tuple(models), tuple(coming))
 
 
-def _installed(snapshot: Snapshot, nodes: Sequence[str], stores: Mapping[str, str]) -> list[ModelOnNode]:
+def _installed(snapshot: Snapshot, nodes: Sequence[str]) -> list[ModelOnNode]:
     programs: dict[tuple[str, str], list[str]] = {}
     for row in snapshot.rows(_PLACED, nodes=nodes):
         programs.setdefault((row["node"], row["name"]), []).append(row["app"])
@@ -105,7 +106,6 @@ def _installed(snapshot: Snapshot, nodes: Sequence[str], stores: Mapping[str, st
     return [
         _model(
             row,
-            stores.get(row["node"], ""),
             placed_in=tuple(programs.get((row["node"], row["name"]), ())),
             pinned=(row["node"], claim_of(row["ref"], row["model"], row["artifact_key"])) in pins,
         )
@@ -113,11 +113,11 @@ def _installed(snapshot: Snapshot, nodes: Sequence[str], stores: Mapping[str, st
     ]
 
 
-def _model(row: Row, store: str, *, placed_in: tuple[str, ...], pinned: bool) -> ModelOnNode:
+def _model(row: Row, *, placed_in: tuple[str, ...], pinned: bool) -> ModelOnNode:
     about = {name: row[name] for name in _NAMES} | {"format": known_format(row["format"])}
     return ModelOnNode(
         **about,
-        path=f"{store}/{row['name']}",
+        path=f"{row['store']}/{row['name']}",
         installed_at=known_moment(row["installed_at"]),
         verified_at=known_moment(row["verified_at"]),
         damaged=row["damage"] not in (None, "null"),
