@@ -6,23 +6,24 @@ import platform
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowhub_jobs.database.lazy import Database
-from flowhub_jobs.errors import HomeUnusable, SettingInvalid
+from flowhub_jobs.errors import HomeUnusable, SettingInvalid, StoreOffline, StoreUnusable
 from flowhub_jobs.fs.atomic_write import tighten, write_whole
 from flowhub_jobs.fs.locks import NO_LOCKS, demand_locks, lock_is_free
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.store.layout import Store
+from flowhub_jobs.store.layout import STORE_ID, Store
 from flowhub_jobs.store.library_fast import LibraryReader
-from flowhub_jobs.store.space import Room, room_at
+from flowhub_jobs.store.space import Room, device_of, room_at
 from flowhub_jobs.system import Clock, rename_new, sync_path
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import JobKind, RequestedAction
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -119,19 +120,70 @@ class Home:
 
         return PlacementReader(self.database, self.node)
 
+    # Stores ----------------------------------------------------------------------------------------------------------
+
+    def in_store(self, name: str) -> "Home":
+        """Return the home with its store of this name. Raises StoreOffline for a name that is not in the settings."""
+        if name == self.store.name:
+            return self
+        for store in self.store.others:
+            if store.name == name:
+                return replace(self, store=store)
+        raise StoreOffline(
+            f"No store is named {name!r}.", hint=f"Name its folder in {self.settings.config_path}, under [stores]."
+        )
+
+    def each_store(self) -> "list[Home]":
+        """Return the home with each of its stores, the default one first."""
+        homes = [self, *(replace(self, store=store) for store in self.store.others)]
+        return sorted(homes, key=lambda home: home.store.name != DEFAULT_STORE)
+
     def room(self) -> Room:
         """Return the bytes that may still be written to the store."""
-        return room_at(self.store.root, self.settings.disk_reserve, self.settings.store_max)
+        return room_at(self.store.root, *self.settings.limits_of_store(self.store.name))
+
+    def rooms(self) -> list[tuple[Room, tuple[str, ...] | None]]:
+        """Return the room of the store's disk, and that of the store itself if it has a maximum.
+
+        Each with the names of the stores whose jobs share it; None is all.
+        """
+        reserve, most = self.settings.limits_of_store(self.store.name)
+        if not self.store.others:
+            return [(self.room(), None)]
+        rooms = [(room_at(self.store.root, reserve), self.stores_on_disk())]
+        return rooms if most is None else [*rooms, (self.room(), (self.store.name,))]
+
+    def stores_on_disk(self) -> tuple[str, ...] | None:
+        """Return the names of the stores on this store's disk; None is all."""
+        if not self.store.others:
+            return None
+        disk = device_of(self.store.root)
+        return (self.store.name, *(other.name for other in self.store.others if device_of(other.root) == disk))
+
+    def bytes_promised(self) -> int:
+        """Return the bytes that the live jobs have yet to put on the store's disk."""
+        return self.queries.bytes_still_needed(self.stores_on_disk())
 
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""
         library, own = self.library, self.store.root.is_relative_to(self.settings.home)
         known = library.known_store()
         identity = self.store.open(known, own=own, is_same=library.is_same_store)
+        self._refuse_twin(identity)
         if identity != known:
             library.take_in(identity)
         if (before := library.remember_store(identity, platform.node(), self.clock.now_us())) is not None:
             self.warn_of_host(before)
+
+    def _refuse_twin(self, identity: str) -> None:
+        """Raise StoreUnusable if another store has the same identity: a model of one would be taken for the other's."""
+        twin = next((other for other in self.store.others if other.identity() == identity), None)
+        if twin is not None and self.store.name != DEFAULT_STORE:
+            raise StoreUnusable(
+                f"The stores {self.store.name} and {twin.name} have the same identity: "
+                f"{self.store.root} is {twin.root}, or a copy of it.",
+                hint=f"If it is a copy, remove {self.store.root / STORE_ID}, then try again.",
+            )
 
     def warn_of_host(self, before: str) -> None:
         """Log that the node was last used on the machine `before`: the home may be a copy."""
@@ -190,10 +242,14 @@ class Home:
 
         A killed run may have installed the artifact without recording it: then the installed copy is deleted, too.
         """
+        with suppress(StoreOffline):  # a store that is in no setting any more keeps its bytes
+            self.in_store(self.commands.store(job))._purge(job)
+
+    def _purge(self, job: int) -> None:
         from flowhub_jobs.store.install import find_installed
         from flowhub_jobs.store.partials_dir import delete_trash, move_to_trash
 
-        if self.commands.kind(job) not in (JobKind.FETCH, JobKind.IMPORT):
+        if self.commands.kind(job) not in (JobKind.FETCH, JobKind.IMPORT, JobKind.MOVE):
             return  # it has no bytes in the store
         artifact = self.commands.artifact(job)
         if artifact.key not in self.queries.live_jobs():
@@ -241,9 +297,17 @@ def opened(settings: Settings) -> Iterator[Home]:
         pooled_sessions=not settings.database_listen,
     )
     try:
-        yield Home(settings, node, database, Store(settings.store))
+        yield Home(settings, node, database, store_of(settings))
     finally:
         database.close()
+
+
+def store_of(settings: Settings) -> Store:
+    """Return the default store; it knows the others."""
+    stores = [Store(settings.store), *(Store(one.path, name) for name, one in settings.stores.items())]
+    for store in stores:
+        store.others = tuple(other for other in stores if other is not store)
+    return stores[0]
 
 
 def make_folders(settings: Settings) -> None:

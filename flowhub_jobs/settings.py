@@ -15,11 +15,19 @@ from flowhub_jobs.values.enums import QueueOrder
 from flowhub_jobs.values.mirror_settings import MIRRORS_HINT, mirrors_from
 from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
 from flowhub_jobs.values.pasted_text import decode_text, parse_token, unquoted
+from flowhub_jobs.values.stores import DEFAULT_STORE, STORES_HINT, StoreSettings, overlapping, stores_from
 
 LOG_FORMATS = ("plain", "json")
 _WORDS = {"log_format": LOG_FORMATS, "queue_order": tuple(str(order) for order in QueueOrder)}
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
-_FROM_FILE_ALONE = {"tokens", "mirrors", "notify", "apps", "hf_endpoint"}  # HF_ENDPOINT has no FLOWHUB_ before it
+_FROM_FILE_ALONE = {
+    "tokens",
+    "mirrors",
+    "notify",
+    "apps",
+    "stores",
+    "hf_endpoint",
+}  # HF_ENDPOINT has no FLOWHUB_ before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Settings:
     limit_rate: int | None = None
     disk_reserve: int = 1_000_000_000
     store_max: int | None = None  # bytes that the store may have, partials included
+    stores: Mapping[str, StoreSettings] = field(default_factory=dict)  # more of them, by name
 
     connect_timeout_s: float = 10.0
     headers_timeout_s: float = 30.0
@@ -83,6 +92,12 @@ class Settings:
         tokens = {origin(name): token for name, token in self.tokens.items()}
         return tokens | ({origin(self.hf_endpoint): self.hf_token} if self.hf_token else {})
 
+    def limits_of_store(self, name: str) -> tuple[int, int | None]:
+        """Return the bytes of its disk that stay free, and the most bytes that the store may have."""
+        if (one := self.stores.get(name)) is None:
+            return self.disk_reserve, self.store_max
+        return self.disk_reserve if one.reserve is None else one.reserve, one.max
+
     @property
     def config_path(self) -> Path:
         return self.home / "config.toml"
@@ -103,6 +118,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     endpoint = unquoted(env.get("HF_ENDPOINT") or "") or given.pop("hf_endpoint", HUB)
     given.pop("hf_endpoint", None)
     settings = Settings(home=home, store=store, database_url=url, **given)
+    _check_stores(settings)
     return replace(
         settings,
         hf_token=_sendable(env.get("HF_TOKEN") or "", "HF_TOKEN") or _token_from_file(env),
@@ -193,7 +209,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name, value in table.items():
         if name not in known:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
-        read = {"tokens": _tokens, "mirrors": _mirrors, "notify": _notify, "apps": _apps}.get(name)
+        read = {"tokens": _tokens, "mirrors": _mirrors, "notify": _notify, "apps": _apps, "stores": _stores}.get(name)
         found[name] = read(value, path) if read else _converted(name, known[name], value, str(path))
     if "store" in found:  # relative to config.toml
         found["store"] = path.parent / _expanded("store", found["store"])
@@ -244,6 +260,23 @@ def _apps(value: Any, path: Path) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(folder, str) and folder for folder in value.values()):
         return {str(name): str(path.parent / _expanded("apps", folder)) for name, folder in value.items()}
     raise SettingInvalid(f"{path}: [apps] must map a program to its folder.", hint='[apps]\nlm-studio = "/models/lms"')
+
+
+def _stores(value: Any, path: Path) -> Mapping[str, StoreSettings]:
+    try:
+        return stores_from(value, lambda folder: path.parent / _expanded("stores", folder), _size)
+    except ValueError as error:
+        raise SettingInvalid(f"{path}: [stores] cannot be used: {error}.", hint=STORES_HINT) from None
+
+
+def _check_stores(settings: Settings) -> None:
+    """Raise SettingInvalid for a store in another: one file would be in two of them."""
+    paths = {name: one.path for name, one in settings.stores.items()}
+    if paths and (both := overlapping({DEFAULT_STORE: settings.store, **paths})):
+        raise SettingInvalid(
+            f"{settings.config_path}: the store {both[0]} is in the folder of the store {both[1]}.",
+            hint="Give each store a folder of its own.",
+        )
 
 
 def _check_origin(name: str, path: Path) -> None:

@@ -20,6 +20,10 @@ PlaceIn = Annotated[
     list[str] | None,
     typer.Option("--place", metavar="APP", help="Once installed, place it in this program (see `place`); repeatable."),
 ]
+InStore = Annotated[
+    str | None,
+    typer.Option("--store", metavar="NAME", help="Install it in this store of config.toml's [stores]."),
+]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Number of concurrent jobs (default 3).")]
 LimitRate = Annotated[

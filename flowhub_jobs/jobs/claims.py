@@ -203,4 +203,5 @@ def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed
         row["start_now"],
         sources_of(row),
         row["any_node"],
+        row["store"],
     )

@@ -102,6 +102,14 @@ class JobCommands:
             raise JobUnreadable(f"Job {job} cannot be read: its kind is {stored!r}, which this version does not know.")
         return JobKind(stored)
 
+    def store(self, job: int) -> str:
+        """Return the name of the store that a job writes to. Raises NotFound."""
+        with reading(self._engine) as tx:
+            name = tx.execute(sa.select(jobs.c.store).where(jobs.c.id == job)).scalar()
+            if name is None:
+                raise no_such_job(snapshot_of(tx), job)
+        return str(name)
+
     def purged(self, job: int) -> None:
         """Record that no bytes of an ended job are kept any more."""
         ended = sa.and_(jobs.c.id == job, jobs.c.state.in_((State.CANCELLED, State.FAILED)))

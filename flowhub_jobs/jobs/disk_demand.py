@@ -1,5 +1,7 @@
 """Sums the disk space that the jobs of a node still need, and lists the addresses that they come from."""
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
@@ -12,19 +14,21 @@ from flowhub_jobs.values.enums import JobKind, QueueOrder, Stage, State
 NEXT, LATELY = 50, 10  # jobs whose hosts are returned: queued or running, and completed
 
 
+Stores = Collection[str] | None  # the stores whose jobs count, by name; None: all
 _NEED = jobs.c.bytes_total - jobs.c.bytes_done  # bytes that a job has yet to put on the disk
 _IN_ORDER = sort_columns(QueueOrder.OLDEST_FIRST)
 
 
 def needs_in_order(
-    engine: sa.Engine, node: str, order: QueueOrder = QueueOrder.OLDEST_FIRST
+    engine: sa.Engine, node: str, order: QueueOrder = QueueOrder.OLDEST_FIRST, stores: Stores = None
 ) -> tuple[int, dict[int, int]]:
     """Return the bytes that all running jobs have yet to put on the disk, and those of each queued one, in order."""
-    return _needs(engine, node, order, jobs.c.state == State.RUNNING, jobs.c.state == State.QUEUED)
+    at_work, queued = jobs.c.state == State.RUNNING, jobs.c.state == State.QUEUED
+    return _needs(engine, node, order, at_work, queued, *_of_stores(stores))
 
 
 def room_needed_before(
-    engine: sa.Engine, node: str, job: int, order: QueueOrder = QueueOrder.OLDEST_FIRST
+    engine: sa.Engine, node: str, job: int, order: QueueOrder = QueueOrder.OLDEST_FIRST, stores: Stores = None
 ) -> tuple[int, list[int]]:
     """Return the bytes that running jobs have yet to put on the disk, and those of each queued job that goes first.
 
@@ -34,8 +38,12 @@ def room_needed_before(
     first = goes_before(job, order)
     at_work = sa.and_(jobs.c.state == State.RUNNING, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
     ahead = sa.and_(jobs.c.state == State.QUEUED, first)
-    running, queued = _needs(engine, node, order, at_work, ahead, jobs.c.id != job)
+    running, queued = _needs(engine, node, order, at_work, ahead, jobs.c.id != job, *_of_stores(stores))
     return running, list(queued.values())
+
+
+def _of_stores(stores: Stores) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if stores is None else (jobs.c.store.in_(stores),)
 
 
 def _needs(

@@ -18,11 +18,12 @@ class DiskWaits:
     reason: Reason
     until: int
     target: str
+    store: str
 
 
 def disk_waits(engine: sa.Engine, node: str) -> list[DiskWaits]:
     """Return the jobs of a node that wait for room, or for the store's disk."""
-    columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target)
+    columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target, jobs.c.store)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
     mine = (jobs.c.node == node, is_live, jobs.c.state == State.QUEUED, waits, jobs.c.not_before.is_not(None))
     with reading(engine) as tx:

@@ -9,6 +9,7 @@ from flowhub_jobs.net.urls import origin
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 PRIORITY_MAX = 1_000_000
 LiveKey = tuple[str, str]  # a node and an artifact's key, which at most one live job has
@@ -24,6 +25,7 @@ class EnqueueTerms:
     force: bool = False
     limit_bps: int | None = None  # of each job alone, bytes a second
     after: tuple[int, ...] = ()  # starts once these jobs have ended, however they ended
+    store: str | None = None  # the store to install it in; None: where its older version is, else the default one
     place: tuple[str, ...] = ()  # the programs to place the model in, once it is installed
 
 
@@ -39,6 +41,7 @@ class Request:
     task: JobTarget | None = None  # None: to fetch it
     size_seen: int | None = None  # bytes, as its source announced before it was queued; not binding
     node: str = ""  # ANY_NODE for the first that has room; '': the node of the command
+    store: str = DEFAULT_STORE
 
     @property
     def key(self) -> str:
@@ -107,6 +110,7 @@ def job_row(request: Request, now: int) -> dict[str, Any]:
         "artifact_key": request.key,
         "artifact": artifact.as_dict(),
         "source_origin": None if request.task else source_origin(artifact),
+        "store": request.store,
         "target": request.target,
         "state": State.COMPLETED if here else State.QUEUED,
         "priority": terms.priority,

@@ -1,6 +1,6 @@
 """Reads the jobs of several nodes as one queue, and those that no node has taken yet."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 from flowhub_jobs.database.lazy import Database
@@ -47,8 +47,8 @@ class QueriesOfNodes(JobQueries):
         wanted = list(states)
         return sorted(job for queries in self._each for job in queries.in_state(wanted, group))
 
-    def bytes_still_needed(self) -> int:
-        return sum(queries.bytes_still_needed() for queries in self._each)
+    def bytes_still_needed(self, stores: Collection[str] | None = None) -> int:
+        return sum(queries.bytes_still_needed(stores) for queries in self._each)
 
     def workers(self) -> list[str]:
         return [worker for queries in self._each for worker in queries.workers()]

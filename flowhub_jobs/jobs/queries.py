@@ -191,9 +191,15 @@ class JobQueries:
         """Return the bytes that the node's running jobs, except `but`, have yet to put on the disk."""
         return self._bytes_to_come("jobs.state = 'running' AND jobs.id <> :but", but=but)
 
-    def bytes_still_needed(self) -> int:
-        """Return the bytes that all queued and running jobs of the node have yet to put on the disk."""
-        return self._bytes_to_come("jobs.state IN ('queued', 'running')")
+    def bytes_still_needed(self, stores: Collection[str] | None = None) -> int:
+        """Return the bytes that all queued and running jobs of the node have yet to put on the disk.
+
+        Only those of jobs for the named `stores`, if any are named.
+        """
+        which = "jobs.state IN ('queued', 'running')"
+        if stores is None:
+            return self._bytes_to_come(which)
+        return self._bytes_to_come(f"{which} AND jobs.store IN :stores", stores=list(stores))
 
     def _bytes_to_come(self, which: str, **values: Any) -> int:
         where = f"{LIVE_OF_NODE} AND {WRITES_TO_STORE} AND {_NEED} > 0 AND {which}"
@@ -341,6 +347,7 @@ class JobQueries:
             finished_at=moment(row["finished_at"]),
             error=error_of(row),
             kind=JobKind(row["kind"]),
+            store=row["store"],
             wait=Wait(first.text, first.code, first.host) if first else None,
             limit_bps=row["limit_bps"],
             hint_template=row["error"]["hint"] if row["error"] else None,

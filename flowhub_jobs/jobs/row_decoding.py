@@ -35,6 +35,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "format": _TEXT_OR_NONE,
     "artifact_key": _TEXT,
     "source_origin": _TEXT_OR_NONE,
+    "store": _TEXT,
     "target": _TEXT,
     "state": _TEXT,
     "stage": _TEXT_OR_NONE,

@@ -9,6 +9,7 @@ from flowhub_jobs.errors import InternalError
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, Stage
 from flowhub_jobs.values.jobs import JobTarget
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 REVOKED = float("-inf")
 LEASE_S = 30.0
@@ -68,6 +69,7 @@ class Claimed:
     start_now: bool = False  # the schedule's window does not hold it
     sources: Mapping[str, int] = field(default_factory=dict)  # `fetched` by origin
     any_node: bool = False  # another node may run it as well
+    store: str = DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from flowhub_jobs.errors import FlowhubError, NotFound
 from flowhub_jobs.values.enums import JobKind
 from flowhub_jobs.values.jobs import ANY_NODE
 
-BRING = (JobKind.FETCH, JobKind.IMPORT)  # they bring a model into the store
+BRING = (JobKind.FETCH, JobKind.IMPORT)  # they bring a model to the node
+WRITE = (*BRING, JobKind.MOVE)  # they write a model into a store
 IS_LIVE = f"jobs.{LIVE}"
 OF_NODE = "jobs.node = :node"
 LIVE_OF_NODE = f"{OF_NODE} AND {IS_LIVE}"
 # Jobs of the other kinds need no room in the store.
-WRITES_TO_STORE = "jobs.kind IN ('fetch', 'import')"
+WRITES_TO_STORE = "jobs.kind IN ('fetch', 'import', 'move')"
 # Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.
 STILL_TO_END = (
     "SELECT 1 FROM job_after JOIN jobs AS earlier ON earlier.id = job_after.after_id "  # noqa: S608, ours

@@ -5,11 +5,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.tables import attempts, events, jobs
-from flowhub_jobs.jobs.shared_select_sql import BRING, ENDED_ALL_EARLIER
+from flowhub_jobs.jobs.shared_select_sql import ENDED_ALL_EARLIER, WRITE
 from flowhub_jobs.values.enums import DigestState, EventKind
 
 ended_all_earlier = sa.text(ENDED_ALL_EARLIER)
-writes_to_store = jobs.c.kind.in_(BRING)
+writes_to_store = jobs.c.kind.in_(WRITE)
 
 # The columns of a job that does not run.
 NOT_RUNNING: dict[str, Any] = {

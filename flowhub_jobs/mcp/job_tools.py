@@ -91,6 +91,7 @@ _ENQUEUE = (
         {"type": "array", "items": {"type": "string", "enum": [*APPS]}},
         help="Programs to link the models into.",
     ),
+    Field("store", TEXT, help="Name of the store to install in; without one, where an older version is, else default."),
     Field("force", SWITCH, help="Download an installed model again; the old version stays until the new is verified."),
 )
 _JOBS = (Field("jobs", {**NUMBERS, "minItems": 1}, help="Numbers of jobs.", required=True),)

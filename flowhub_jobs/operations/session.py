@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flowhub_jobs.errors import DatabaseUnusable, WrongState
-from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms, LiveKey, Request, checked_priority
 from flowhub_jobs.operations.library.installed import InstalledModels
+from flowhub_jobs.operations.target_store import TargetStores
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import QueueOrder, State
@@ -193,7 +193,7 @@ class Session:
         wanted = [WantedFile(digest, size) for digest, size in pins if digest]
         if len(wanted) < len(pins):
             return False
-        if self.home.store.taken(artifact.name) is not None:
+        if any(home.store.taken(artifact.name) is not None for home in self.home.each_store()):
             return True
         return self.home.settings.look_elsewhere and any(
             True for _ in find_by_digest(app_folders_of(os.environ), wanted)
@@ -201,17 +201,17 @@ class Session:
 
     def _requests(self, orders: Sequence[EnqueueItem]) -> list[Request]:
         """Return the orders with where they go, and whether they are here already."""
-        here = self.home.entries.unchanged([order.artifact.key for order in orders])
-        owners = self.home.entries.owners()
+        stores = TargetStores(self.home, [order.artifact.key for order in orders])
         requests = []
         for order in orders:
             artifact = order.artifact
-            found = here.get(artifact.key)
-            name = found.name if found else _wanted_name(artifact, owners)
-            target = str(self.home.store.root / name)
-            by = found.job if found else None
+            found = stores.found(artifact, order.terms)
+            home = found.home if found else stores.home_for(artifact, order.terms)
+            name = found.installed.name if found else stores.name_for(artifact, home)
+            target = str(home.store.root / name)
+            by = found.installed.job if found else None
             about = (found is not None, by, order.task, order.size_seen)
-            requests.append(Request(artifact, target, order.terms, *about, node=self.home.node))
+            requests.append(Request(artifact, target, order.terms, *about, self.home.node, home.store.name))
         return requests
 
     def _requests_of_nodes(self, orders: Sequence[EnqueueItem]) -> list[Request]:
@@ -273,14 +273,15 @@ class Session:
             return EnqueuePlan(
                 artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size
             )
-        kept = self._kept(artifact) if request.node == self.home.node else 0
+        kept = self._kept(request) if request.node == self.home.node else 0
         size = request.size_seen if artifact.size is None else artifact.size
         return EnqueuePlan(artifact, target, "fetch", None, kept, None if size is None else size - kept, size)
 
-    def _kept(self, artifact: Artifact) -> int:
+    def _kept(self, request: Request) -> int:
         from flowhub_jobs.transfer.partial.journal import load
 
-        record = load(self.home.store.partial_of(artifact, self.home.node))
+        store = self.home.in_store(request.store).store
+        record = load(store.partial_of(request.artifact, self.home.node))
         return sum(file.kept.total for file in record.files.values())
 
     def room(self) -> Room:
@@ -384,8 +385,3 @@ class Session:
 
         answer, self._warnings = query_index(self.home.settings, ask, base)
         return answer
-
-
-def _wanted_name(artifact: Artifact, owners: dict[str, str]) -> str:
-    whose = owners.get(same_name_key(artifact.name), artifact.claim)
-    return artifact.name if whose == artifact.claim else artifact.second_name()

@@ -37,15 +37,24 @@ def room_at(path: Path, reserve: int, store_max: int | None = None) -> Room:
 
     With `store_max` everything in `path` is measured, and counts against it.
     """
-    existing = path
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    usage = shutil.disk_usage(existing)
+    usage = shutil.disk_usage(_existing(path))
     growth = None
     if store_max is not None:
         size = measure(path)
         growth = store_max - size.own - size.shared
     return Room(usage.free, effective_reserve(usage.total, reserve), growth)
+
+
+def _existing(path: Path) -> Path:
+    """Return the path, or its nearest parent that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def device_of(path: Path) -> int:
+    """Return the number of the file system that holds `path`, or would hold it."""
+    return _existing(path).stat().st_dev
 
 
 def room_text(room: Room, disk: str, store: str = "The store") -> str:

@@ -83,6 +83,7 @@ class JobKind(StrEnum):
     VERIFY = "verify"
     EXPORT = "export"
     IMPORT = "import"
+    MOVE = "move"
 
 
 class RequestedAction(StrEnum):

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, HubFormat, JobKind, Reason, Stage, State
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 ANY_NODE = "*"  # the node of a job that none has taken yet; no node has this name
 
@@ -16,15 +17,16 @@ ANY_NODE = "*"  # the node of a job that none has taken yet; no node has this na
 class JobTarget:
     """Task of a job that is not a `fetch`.
 
-    `place` is the installed name to `verify`, the folder to `export` to, or the folder to `import` from.
+    `place` is the installed name to `verify`, the folder to `export` to, the folder to `import` from, or the store to
+    `move` from.
     """
 
     kind: JobKind
     place: str
 
     def key_of(self, artifact: Artifact) -> str:
-        """Return the key that only one live job may have: an import and a fetch of one artifact share it."""
-        if self.kind is JobKind.IMPORT:
+        """Return the key that only one live job may have: what writes one artifact into a store shares it."""
+        if self.kind in (JobKind.IMPORT, JobKind.MOVE):
             return artifact.key
         return hashlib.sha256(json.dumps([self.kind, self.place, artifact.key]).encode()).hexdigest()[:16]
 
@@ -86,6 +88,7 @@ class Job:
     finished_at: datetime | None
     error: dict[str, Any] | None
     kind: JobKind = JobKind.FETCH
+    store: str = DEFAULT_STORE
     wait: Wait | None = None
     limit_bps: int | None = None  # the most that it may fetch, bytes a second
     sources: tuple[OriginBytes, ...] = ()  # the origins that sent the bytes, as far as they are known

@@ -42,6 +42,7 @@ class Run:
 
     claimed: Claimed
     began: float  # on the clock of transfer.hosts.Hosts
+    home: Home  # with the job's store
     control: CancelToken = field(init=False)
     partial: Path | None = None  # while this run alone owns it (transfer/partial/ownership.py)
 
@@ -90,7 +91,7 @@ class WorkerContext:
             self.home.warn_of_host(before)
 
     def begin(self, claimed: Claimed) -> Run:
-        run = Run(claimed, self.shared.hosts.now())
+        run = Run(claimed, self.shared.hosts.now(), self.home)
         with self._lock:
             self._runs[claimed.lease.token] = run
         if self.stopping.is_set():

@@ -33,14 +33,26 @@ class DiskWaitCheck:
         """Start the jobs that can run now, and extend the wait of every other; return whether there was one."""
         home = self._home
         waiting = disk_waits(home.engine, home.node)
-        if not waiting:
-            return False
-        room = home.room()  # once: a store with a maximum is measured for it
-        texts = self._still_waiting(waiting, room)
-        free = self._worth_a_try([job for job in waiting if job.reason is Reason.DISK and job not in texts], room)
+        texts: dict[DiskWaits, str] = {}
+        free: list[DiskWaits] = []
+        for store in dict.fromkeys(job.store for job in waiting):
+            still, ready = self._checked(store, [job for job in waiting if job.store == store])
+            texts |= still
+            free += ready
         extend_wait(home.engine, texts, home.clock.now_us(), home.settings.look_again_s)
         end_wait(home.engine, free)
         return bool(free)
+
+    def _checked(self, store: str, waiting: Sequence[DiskWaits]) -> tuple[dict[DiskWaits, str], list[DiskWaits]]:
+        """Return the jobs of one store that still wait, each with the reason, and those that may start."""
+        try:
+            home = self._home.in_store(store)
+        except StoreOffline as error:
+            return _offline(waiting, error), []
+        room = home.room()  # once: a store with a maximum is measured for it
+        texts = self._still_waiting(home, waiting)
+        full = [job for job in waiting if job.reason is Reason.DISK and job not in texts]
+        return texts, self._worth_a_try(full, room)
 
     def _worth_a_try(self, ready: Sequence[DiskWaits], room: Room) -> list[DiskWaits]:
         """Return the jobs for which there is more room than when they were last released, and failed again.
@@ -52,20 +64,26 @@ class DiskWaitCheck:
         self._released.update({job.job: room.usable for job in roomier})
         return roomier
 
-    def _still_waiting(self, waiting: Sequence[DiskWaits], room: Room) -> dict[DiskWaits, str]:
+    def _still_waiting(self, home: Home, waiting: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
         try:
-            self._home.open_store()
+            home.open_store()
         except StoreOffline as error:
-            return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
+            return _offline(waiting, error)
         # A file at the job's target may be what it wants, put there by hand: that needs no room.
         full = [job for job in waiting if job.reason is Reason.DISK and not os.path.lexists(job.target)]
-        return self._without_room(full, room) if full else {}
+        return _without_room(home, full) if full else {}
 
-    def _without_room(self, full: Sequence[DiskWaits], room: Room) -> dict[DiskWaits, str]:
-        home = self._home
-        running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order))
-        texts = no_room(room, running, queued, home.store.root)
-        return {job: texts[job.job] for job in full if job.job in texts}
+
+def _offline(waiting: Sequence[DiskWaits], error: StoreOffline) -> dict[DiskWaits, str]:
+    return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
+
+
+def _without_room(home: Home, full: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
+    texts: dict[int, str] = {}
+    for room, stores in home.rooms():
+        running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order), stores)
+        texts |= no_room(room, running, queued, home.store.root)
+    return {job: texts[job.job] for job in full if job.job in texts}
 
 
 def no_room(room: Room, running: int, queued: Mapping[int, int], where: Path) -> dict[int, str]:

@@ -39,7 +39,7 @@ def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
 
     Raises NotFound, DigestMismatch for a model that is damaged here, NameTaken, DiskFull, StorageFailed.
     """
-    home, task, artifact = context.home, run.claimed.task, run.claimed.artifact
+    home, task, artifact = run.home, run.claimed.task, run.claimed.artifact
     assert task is not None, "a job that exports has a task"
     model, folder = VerificationRecords(home.engine, home.node, home.store).record_of(artifact), Path(task.place)
     if model is None:

@@ -134,15 +134,15 @@ def find_local_copies(context: WorkerContext, run: Run, progress: ProgressWriter
     assert partial is not None, "a run that looks for bytes has its partial"
     # A crashed run's links are dropped, found and read again: their files may have changed since.
     shutil.rmtree(partial / LINKED, ignore_errors=True)
-    if run.claimed.forced or not context.home.settings.look_elsewhere:
-        return Reused(artifact, partial, {}, context.home.store.root)
+    if run.claimed.forced or not run.home.settings.look_elsewhere:
+        return Reused(artifact, partial, {}, run.home.store.root)
     search = _Search(context, run, progress, partial)
     linked = search.run()
     if linked:
         with disk_errors(partial):
             sync_tree(partial / LINKED)
         context.leases.record_event(run.lease, Note(EventKind.LINKED, _linked_text(artifact, linked)))
-    return Reused(artifact, partial, linked, context.home.store.root)
+    return Reused(artifact, partial, linked, run.home.store.root)
 
 
 class _Search:
@@ -150,7 +150,7 @@ class _Search:
         self._context, self._run, self._progress, self._partial = context, run, progress, partial
         self._artifact = run.claimed.artifact
         self._record = journal.load(partial)
-        self._root = context.home.store.root.resolve()
+        self._root = run.home.store.root.resolve()
 
     def run(self) -> dict[int, Linked]:
         linked: dict[int, Linked] = {}
@@ -179,7 +179,7 @@ class _Search:
             yield from find_by_digest(app_folders_of(os.environ), wanted)
 
     def _installed(self, wanted: Mapping[str, WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
-        for digest, path in self._context.home.library.by_digest(list(wanted)):
+        for digest, path in self._run.home.library.by_digest(list(wanted)):
             yield wanted[digest], path
 
     def _link(self, file: ArtifactFile, path: Path) -> Linked | None:

@@ -78,12 +78,13 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
     except LeaseLost:
         raise
     except Exception as error:
-        fail_or_defer(context, run, to_flowhub_error(context, run.lease.job, error))
+        fail_or_defer(context, run, to_flowhub_error(run.home, run.lease.job, error))
 
 
 def _attempt(context: WorkerContext, run: Run) -> None:
     progress = ProgressWriter(context.leases, run.claimed)
-    context.home.open_store()
+    run.home = context.home.in_store(run.claimed.store)
+    run.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
     # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
     if kind is JobKind.VERIFY:
@@ -109,7 +110,7 @@ def _install_artifact(context: WorkerContext, run: Run, progress: ProgressWriter
 @contextmanager
 def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
     """Hold the partial that this run works in; warn of a second home with this node's name."""
-    home, artifact = context.home, run.claimed.artifact
+    home, artifact = run.home, run.claimed.artifact
     run.control.check()
     with claimed(
         home.store.partials_of(artifact, home.node),
@@ -137,7 +138,7 @@ def _install_parts(context: WorkerContext, run: Run, parts: ArtifactParts) -> No
     # choose a name. A run that is suspended while it holds this lock does not block the others for ever: they wait for
     # twice the length of a lease, and by then its lease has ended, so that when it wakes, the fence refuses its writes
     # and it renames nothing.
-    lock = context.home.settings.locks / "install"
+    lock = run.home.settings.locks / "install"
     try:
         with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
             _finish(context, run, _install(context, run, parts))
@@ -161,7 +162,7 @@ def _fetched(context: WorkerContext, run: Run, progress: ProgressWriter) -> Arti
 
 
 def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused) -> Fetched | None:
-    home = context.home
+    home = run.home
     if (missing := reused.missing) is None:
         return None
     _check_room(context, run, missing)
@@ -201,13 +202,13 @@ def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
     run.lease.check()
     if run.partial is not None:
         remove_partial(run.partial)
-    context.home.discard_partials(run.claimed.artifact, run.lease.job)
+    run.home.discard_partials(run.claimed.artifact, run.lease.job)
     _complete(context, run, placed)
 
 
 def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult | None:
     """Return the artifact if another job has installed it since, and it is unchanged."""
-    return None if run.claimed.forced else context.home.library.installed_unchanged(run.claimed.artifact)
+    return None if run.claimed.forced else run.home.library.installed_unchanged(run.claimed.artifact)
 
 
 def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = None) -> InstallResult | None:
@@ -215,7 +216,7 @@ def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = Non
 
     The digests of what this run has `fetched` identify the files that nothing pins.
     """
-    home, artifact = context.home, run.claimed.artifact
+    home, artifact = run.home, run.claimed.artifact
     existing = home.store.taken(artifact.name)
     if existing is None or _owner(context, run)(existing.name) is not None:
         return None
@@ -241,11 +242,11 @@ def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
 
     A link made by flowhub whose target is gone holds nothing of the user's: it stays flowhub's.
     """
-    library = context.home.library
+    library = run.home.library
 
     def owner(name: str) -> str | None:
         entry = library.entry(name)
-        lost = entry is not None and is_lost(entry, context.home.store.root / name)
+        lost = entry is not None and is_lost(entry, run.home.store.root / name)
         installed = library.owner(name, changed_too=run.claimed.forced or lost)
         return installed or context.leases.claimed_by(name, but=run.lease.job)
 
@@ -262,10 +263,10 @@ def _check_room(context: WorkerContext, run: Run, missing: Artifact) -> None:
 
 
 def _check_need(context: WorkerContext, run: Run, need: int) -> None:
-    home = context.home
-    room = home.room()
-    running, ahead = room_needed_before(home.engine, home.node, run.lease.job, QueueOrder(home.settings.queue_order))
-    check_room(room, need, reserved_bytes(room, running, ahead), home.store.root)
+    home, order = run.home, QueueOrder(run.home.settings.queue_order)
+    for room, stores in home.rooms():
+        running, ahead = room_needed_before(home.engine, home.node, run.lease.job, order, stores)
+        check_room(room, need, reserved_bytes(room, running, ahead), home.store.root)
 
 
 def _watch(
@@ -300,7 +301,7 @@ def _install(context: WorkerContext, run: Run, parts: ArtifactParts) -> InstallR
 
 def _installer(context: WorkerContext, run: Run) -> Installer:
     return Installer(
-        context.home.store,
+        run.home.store,
         _RowIntent(context, run),
         owner=_owner(context, run),
         check=run.control.check,
@@ -326,18 +327,18 @@ class _RowIntent:
 
 
 def _complete(context: WorkerContext, run: Run, placed: InstallResult) -> None:
-    home, artifact = context.home, run.claimed.artifact
+    home, artifact = run.home, run.claimed.artifact
     with writing(home.engine) as tx:
         home.library.index(tx, artifact, placed, run.lease.job, home.clock.now_us())
         home.placements.want(tx, run.lease.job, artifact, placed.name)
         context.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
-    _place(context)
+    _place(run)
 
 
-def _place(context: WorkerContext) -> None:
+def _place(run: Run) -> None:
     """Make the placements that the completed job wants. The job is done whether that succeeds or not."""
     try:
-        context.home.placements.settle(wait=True)
+        run.home.placements.settle(wait=True)
     except Exception:  # whatever it is, it must not fail a job whose model is installed
         log.warning("Placements could not be made; maintenance tries again.", exc_info=True)
 

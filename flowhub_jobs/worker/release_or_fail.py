@@ -20,6 +20,7 @@ from flowhub_jobs.errors import (
     TooManyFiles,
 )
 from flowhub_jobs.fs.disk_errors import disk_error
+from flowhub_jobs.home import Home
 from flowhub_jobs.net.urls import driver_words, scrub
 from flowhub_jobs.transfer.fetch import RetryLater
 from flowhub_jobs.values.enums import EventKind, Reason, RequestedAction, StopReason
@@ -55,7 +56,7 @@ def stop_run(context: WorkerContext, run: Run, reason: StopReason) -> None:
 def _delete_partial_if_purged(context: WorkerContext, run: Run) -> None:
     """Delete the partial before the lease ends: once `status` shows the job as cancelled, its bytes are gone."""
     if context.leases.requested_action(run.lease) is RequestedAction.PURGE:
-        context.home.discard_partials(run.claimed.artifact, run.lease.job)
+        run.home.discard_partials(run.claimed.artifact, run.lease.job)
 
 
 def _finish_purge(context: WorkerContext, run: Run, requested: RequestedAction | None) -> None:
@@ -107,7 +108,7 @@ def _goes_to_another_node(context: WorkerContext, run: Run, error: DiskFull | St
     if not context.leases.give_to_any(run.lease, error):
         return False
     if isinstance(error, DiskFull):
-        context.home.discard_partials(run.claimed.artifact, run.lease.job)
+        run.home.discard_partials(run.claimed.artifact, run.lease.job)
     log.warning("Job %d goes to another node: %s", run.lease.job, error.message, extra={"job": run.lease.job})
     return True
 
@@ -135,23 +136,23 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
     return context.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
 
 
-def _is_partial_alone(context: WorkerContext, error: StoreOffline) -> bool:
+def _is_partial_alone(home: Home, error: StoreOffline) -> bool:
     """Return whether a file that is missing was removed, and the store itself is where it was."""
     missing = isinstance(error.__cause__, FileNotFoundError)
-    return missing and not context.home.store_is_away()
+    return missing and not home.store_is_away()
 
 
-def to_flowhub_error(context: WorkerContext, job: int, error: Exception) -> FlowhubError | RetryLater:
+def to_flowhub_error(home: Home, job: int, error: Exception) -> FlowhubError | RetryLater:
     """Return the exception of a run as a FlowhubError: those of the disk and the database pass, any other is a bug."""
     if isinstance(error, OSError):
-        error = disk_error(context.home.store.root, error)
+        error = disk_error(home.store.root, error)
     if isinstance(error, MemoryError):
         error = OutOfMemory("This machine has no memory left for the job.")
     if isinstance(error, OutOfMemory):
         return RetryLater(MEMORY_TIGHT_S, error)
     if isinstance(error, TooManyFiles):
         return RetryLater(FILES_TIGHT_S, error)
-    if isinstance(error, StoreOffline) and _is_partial_alone(context, error):
+    if isinstance(error, StoreOffline) and _is_partial_alone(home, error):
         error = PartialRemoved("The unfinished download was removed from the store by another program.")
     if isinstance(error, PartialRemoved):
         return RetryLater(0.0, error)

@@ -20,7 +20,7 @@ from flowhub_jobs.worker.progress import ProgressWriter
 
 def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
     """Read the model that the job's task names. Raises DigestMismatch, NotFound, StorageFailed."""
-    home, task = context.home, run.claimed.task
+    home, task = run.home, run.claimed.task
     assert task is not None, "a job that verifies has a task"
     checks = VerificationRecords(home.engine, home.node, home.store)
     model = checks.record(task.place)
@@ -56,9 +56,9 @@ def _good(
     times = {file.path: one.mtime_ns for file, one in zip(model.files, results, strict=True)}
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     text = f"{model.name} is whole: {format_bytes(model.bytes)} were read again, and every byte is as it was installed."
-    with writing(context.home.engine) as tx:
-        checks.record_good(tx, model, times, learned, context.home.clock.now_us())
-        context.leases.complete(tx, run.lease, str(context.home.store.path_of(model.name)), digests, text)
+    with writing(run.home.engine) as tx:
+        checks.record_good(tx, model, times, learned, run.home.clock.now_us())
+        context.leases.complete(tx, run.lease, str(run.home.store.path_of(model.name)), digests, text)
 
 
 def _damage(model: InstalledArtifact, results: Sequence[CheckResult]) -> dict[str, list[list[int]]]:

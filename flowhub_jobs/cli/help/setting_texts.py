@@ -18,6 +18,7 @@ TEXTS = {
     "limit_rate": "The most bytes a second for all jobs together.",
     "disk_reserve": "Bytes of the store's disk that stay free, but at most a twentieth of the disk.",
     "store_max": "The most bytes of the store, partials included: 2T, 500G, off. Jobs that would exceed it wait.",
+    "stores": "More stores by name, each a path or {path, reserve, max}; see docs/stores.md.",
     "connect_timeout_s": "The longest wait for a connection.",
     "headers_timeout_s": "The longest wait for the first bytes of an answer.",
     "stall_timeout_s": "A connection without a byte for this long is closed and replaced.",
@@ -46,7 +47,7 @@ TEXTS = {
     "mirrors": "Other addresses of files whose sha256 is known, by URL prefix, in order; see Mirrors.",
 }
 _PASSWORD = re.compile(r"(://[^:/@]*:|[?&]password=)[^@&]*(?=@|&|$)")
-_OF_THE_FILE = ("tokens", "mirrors", "notify", "apps")
+_OF_THE_FILE = ("tokens", "mirrors", "notify", "apps", "stores")
 
 
 def variable(name: str) -> str:

@@ -8,7 +8,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import enqueue_run, plan_view
 from flowhub_jobs.cli.jobs import wait as jobs_wait
-from flowhub_jobs.cli.options import AsJson, GroupName, OnNodes, PlaceIn, Priority, Quiet, StartAt, Tonight
+from flowhub_jobs.cli.options import AsJson, GroupName, InStore, OnNodes, PlaceIn, Priority, Quiet, StartAt, Tonight
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
 from flowhub_jobs.values.pasted_text import token_note
 
@@ -35,6 +35,7 @@ def enqueue(
         str | None, typer.Option("--rate", metavar="RATE", help="Speed limit of each of these jobs: 500K, 5M.")
     ] = None,
     on: OnNodes = None,
+    store: InStore = None,
     sha256: Annotated[
         str | None, typer.Option("--sha256", metavar="HEX", help="SHA-256 digest of the URL's file.")
     ] = None,
@@ -91,6 +92,7 @@ def enqueue(
         "include": include,
         "exclude": exclude,
         "place": place,
+        "store": store,
         "best_fit": best_fit,
         "require_fit": require_fit,
         "force": force,
@@ -107,7 +109,7 @@ def enqueue(
         unchecked = enqueue_run.check_sources(session, requested, pinned_too=bool(check)) if checks else []
         if not keep_going:
             enqueue_run.raise_if_bad(requested)
-        requested.send_to(nodes)
+        requested.send_to(nodes, session.node)
         warn_of_catalog(session)
         enqueue_run.hint_notes(session)
         enqueue_run.hint_unchecked(unchecked)

@@ -16,6 +16,7 @@ from flowhub_jobs.errors import (
     SomeFailed,
     UsageInvalid,
 )
+from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.net.urls import HUB, public_url
 from flowhub_jobs.operations.caps import cap_reached_line
@@ -52,8 +53,13 @@ class EnqueueList:
     count: int = 0
     new: set[int] = field(default_factory=set)  # jobs that this call queued
 
-    def send_to(self, nodes: Sequence[str]) -> None:
-        """Queue each item on each of these nodes; without any, on this one."""
+    def send_to(self, nodes: Sequence[str], own: str) -> None:
+        """Queue each item on each of these nodes; without any, on this one, `own`. Raises UsageInvalid."""
+        if any(node != own for node in nodes) and any(item.terms.store for item in self.items):
+            raise UsageInvalid(
+                "--store names a store of this node, and --on names other nodes.",
+                hint="Run `flowhub enqueue --store NAME` on the other node.",
+            )
         if nodes:
             self.lines = [line for line in self.lines for _ in nodes]
             self.items = [replace(item, node=node) for item in self.items for node in nodes]
@@ -297,12 +303,18 @@ def _hint_endpoint(session: Session, requested: EnqueueList) -> None:
 
 
 def _hints(session: Session, waits: bool) -> None:
-    room, need = session.room(), session.queries.bytes_still_needed()
+    for home in session.home.each_store():
+        _hint_room(home)
+    if waits:
+        tell_no_worker(session)
+
+
+def _hint_room(home: Home) -> None:
+    room, need = home.room(), home.bytes_promised()
     if need > room.usable:
-        left = room_text(room, "the store's disk", "the store")
+        disk = "the store's disk" if not home.store.others else f"the disk of the store {home.store.name}"
+        left = room_text(room, disk, "the store")
         output.hint(
             f"The queue needs {format_bytes(need)}; {left}.\n"
             "  Jobs without room wait; `flowhub prune --to-fit` makes room."
         )
-    if waits:
-        tell_no_worker(session)

@@ -16,7 +16,7 @@ from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.pasted_text import decode_text
 
 # Options that a line may have: those of one job, not of the whole command.
-_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "rate", "place"} | {
+_OF_A_JOB = {"at", "tonight", "after", "priority", "group", "rate", "place", "store"} | {
     "sha256",
     "name",
     "include",

@@ -43,6 +43,7 @@ _JOB = [
     "wait",
     "limit_bps",
     "sources",
+    "store",
 ]
 _NESTED = {
     "files": ("path", "bytes", "bytes_done", "sha256"),

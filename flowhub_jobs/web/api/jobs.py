@@ -51,6 +51,7 @@ _ENQUEUE = (
     Field("after", {"type": ["array", "integer", "string", "null"]}, "--after"),
     Field("force", SWITCH, "--force"),
     Field("place", {"type": ["array", "string", "null"]}, help="Programs to place the models in, once installed."),
+    Field("store", TEXT_OR_NULL, "--store"),
     Field("sha256", TEXT_OR_NULL, "--sha256"),
     Field("include", TEXTS, "--include"),
     Field("exclude", TEXTS, "--exclude"),

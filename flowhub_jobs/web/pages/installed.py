@@ -44,6 +44,7 @@ _AT_WORK = {
     JobKind.VERIFY: ("Verify is queued", "Verifying"),
     JobKind.EXPORT: ("Export is queued", "Exporting"),
     JobKind.IMPORT: ("Import is queued", "Importing"),
+    JobKind.MOVE: ("Move is queued", "Moving"),
     JobKind.FETCH: ("Download is queued", "Downloading"),
 }
 

@@ -17,7 +17,7 @@ PROGRAMS = {
     "localai": "LocalAI",
     "ollama": "Ollama",
 }
-_VERBS = {JobKind.VERIFY: "Verify", JobKind.EXPORT: "Export", JobKind.IMPORT: "Import"}
+_VERBS = {JobKind.VERIFY: "Verify", JobKind.EXPORT: "Export", JobKind.IMPORT: "Import", JobKind.MOVE: "Move"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,133 @@
+"""Several stores of one node: each job writes to its own, and one whose disk is away holds no other."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.app import App, app_of
+from support.models import gguf, one_file_model
+from support.origin import Origin
+
+from flowhub_jobs.errors import StoreUnusable
+from flowhub_jobs.store.layout import PARTIAL, STORE_ID
+from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.worker.disk_waits import DiskWaitCheck
+
+A, B, C = gguf(5000, 1), gguf(6000, 2), gguf(7000, 3)
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture(params=["one disk", "two disks"])
+def fast(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a second store, also on a second file system."""
+    if request.param == "one disk":
+        yield tmp_path / "fast"
+        return
+    if not MEMORY.is_dir() or MEMORY.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("There is no second file system.")
+    folder = Path(tempfile.mkdtemp(dir=MEMORY))
+    yield folder / "fast"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def app(home: Path, fast: Path, origin: Origin) -> Iterator[App]:
+    models = [
+        one_file_model(name, origin.serve(f"/{name}.gguf", content), content)
+        for name, content in (("a", A), ("b", B), ("c", C))
+    ]
+    home.mkdir(exist_ok=True)
+    (home / "config.toml").write_text(f'look_again_s = 600\n[stores]\nfast = "{fast}"\n')
+    with app_of(home, *models) as app:
+        yield app
+
+
+def fetched(app: App, ref: str, **terms: object) -> int:
+    job = app.enqueue(ref, **terms)
+    app.work_here()
+    assert app.job(job).state is State.COMPLETED
+    return job
+
+
+def unmount(store: Path) -> Path:
+    """Take the store's disk away: its empty mount point stays."""
+    away = store.with_name(f"{store.name}.away")
+    store.rename(away)
+    store.mkdir()
+    return away
+
+
+def mount(store: Path, away: Path) -> None:
+    store.rmdir()
+    away.rename(store)
+
+
+def test_each_job_writes_to_its_own_store(app, fast):
+    first, second = fetched(app, "a"), fetched(app, "b", store="fast")
+    assert (app.store / "a.gguf").read_bytes() == A
+    assert (fast / "b.gguf").read_bytes() == B
+    assert not (app.store / "b.gguf").exists()
+    assert (app.job(first).store, app.job(second).store) == ("default", "fast")
+    assert app.job(second).target == str(fast / "b.gguf")
+    assert not os.listdir(fast / PARTIAL)
+
+
+def test_what_is_installed_in_any_store_is_not_downloaded_again(app):
+    job = fetched(app, "b", store="fast")
+    assert app.enqueue("b") == job
+    assert app.enqueue("b", store="default") == job
+
+
+def test_a_new_version_goes_to_the_store_of_the_old_one(app, fast, origin):
+    fetched(app, "b", store="fast")
+    app.offer(one_file_model("b", origin.serve("/new/b.gguf", C), C))
+    fetched(app, "b")
+    assert (fast / "b.gguf").read_bytes() == C
+    assert not (app.store / "b.gguf").exists()
+
+
+def test_a_store_that_is_away_holds_its_own_jobs_alone(app, fast):
+    fetched(app, "a", store="fast")
+    away = unmount(fast)
+    held = app.enqueue("b", store="fast")
+    app.work_here()
+    assert (app.job(held).state, app.job(held).reason) == (State.QUEUED, Reason.STORE_OFFLINE)
+    assert not (fast / "b.gguf").exists()
+    fetched(app, "c")
+    assert not DiskWaitCheck(app.home).release()
+    mount(fast, away)
+    assert DiskWaitCheck(app.home).release()
+    app.work_here()
+    assert app.job(held).state is State.COMPLETED
+    assert (fast / "b.gguf").read_bytes() == B
+
+
+def test_a_job_whose_store_is_in_no_setting_waits(app, fast):
+    job = app.enqueue("b", store="fast")
+    (app.path / "config.toml").write_text("look_again_s = 0.2\n")
+    with app_of(app.path) as later:
+        later.work_here()
+        assert later.job(job).reason is Reason.STORE_OFFLINE
+
+
+def test_a_copy_of_another_store_is_refused_until_its_identity_is_removed(app, fast):
+    fetched(app, "a")
+    shutil.copytree(app.store, fast)
+    with pytest.raises(StoreUnusable, match="same identity"):
+        app.home.in_store("fast").open_store()
+    (fast / STORE_ID).unlink()
+    app.home.in_store("fast").open_store()
+    assert [entry.name for entry in app.home.entries.entries()] == ["a.gguf"], "the original stays where it is"
+    assert not app.home.in_store("fast").entries.entries()
+
+
+def test_what_one_disk_has_promised_counts_for_all_of_its_stores(app, fast):
+    app.enqueue("a")
+    app.enqueue("b", store="fast")
+    one_disk = fast.parent.stat().st_dev == app.path.stat().st_dev
+    promised = {name: app.home.in_store(name).bytes_promised() for name in ("default", "fast")}
+    both = len(A) + len(B)
+    assert promised == ({"default": both, "fast": both} if one_disk else {"default": len(A), "fast": len(B)})
