@@ -16,10 +16,10 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database import postgresql
 from flowhub_jobs.database.file_guard import FileGuard
-from flowhub_jobs.database.lost_file_exceptions import Damaged, Replaced
-from flowhub_jobs.database.newest_migration import HEAD
+from flowhub_jobs.database.lost_file_exceptions import Damaged, Newer, Replaced
+from flowhub_jobs.database.newest_migration import HEAD, is_newer, is_revision
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S, as_text
-from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
+from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
 from flowhub_jobs.fs.atomic_write import make_private, tighten
 from flowhub_jobs.fs.disk_errors import too_many_files
 from flowhub_jobs.system import can_open_files
@@ -71,9 +71,7 @@ def check_current(engine: sa.Engine) -> None:
 
     A newer flowhub may migrate it under a running worker, and a backup may be copied over it.
     """
-    revision = _revision(engine)
-    if revision is not None and _is_revision(revision) and revision > HEAD:
-        raise _newer(revision)
+    revision = _check_not_newer(engine)
     if revision != HEAD:
         raise Replaced(f"The database {engine.url.database} was replaced by one of another version.")
 
@@ -152,13 +150,21 @@ def _begin(connection: sa.Connection) -> None:
     # In WAL mode a transaction that reads first and writes later fails at once with "database is locked" if another
     # one wrote in between: SQLite cannot let it wait, since its snapshot is out of date. BEGIN IMMEDIATE takes the
     # write lock first, so that a writer waits for its turn, up to the timeout, and reads what is current.
-    write = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", False) else "BEGIN")
+    if options.get("write", False) and not options.get("migrates", False):
+        # A newer flowhub may have migrated it: nothing is written to a schema that this one does not know.
+        revision = connection.exec_driver_sql(postgresql.REVISION).scalar()
+        if is_newer(revision):
+            raise Newer(revision)
 
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Yield a connection inside a transaction that writes; commit at the end, roll back on any error."""
+    """Yield a connection inside a transaction that writes; commit at the end, roll back on any error.
+
+    Raises DatabaseNewer where a newer flowhub has migrated the schema.
+    """
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         yield connection
 
@@ -168,8 +174,22 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Yield a connection inside a transaction that sees one state of the database."""
     # On SQLite every transaction does; PostgreSQL's default sees what others commit between two queries.
     options = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
+    with (
+        _naming_newer_schema(engine),
+        engine.connect().execution_options(**options) as connection,
+        connection.begin(),
+    ):
         yield connection
+
+
+@contextmanager
+def _naming_newer_schema(engine: sa.Engine) -> Iterator[None]:
+    """Raise DatabaseNewer in the place of an error of PostgreSQL's that a newer schema explains."""
+    try:
+        yield
+    except (sa.exc.ProgrammingError, sa.exc.NotSupportedError):  # no such column; another type in a prepared plan
+        _check_not_newer(engine)  # by a connection of the pool: the failed one is back in it
+        raise
 
 
 @contextmanager
@@ -213,12 +233,20 @@ def _to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
 def _revision(engine: sa.Engine) -> str | None:
     try:
         with engine.connect() as connection:
-            return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            return connection.exec_driver_sql(postgresql.REVISION).scalar()
     except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
         # Cheaper than to ask first whether the table is there: this is on the way of every command.
         if "no such table" in str(error.orig) or postgresql.is_missing_table(error.orig):
             return None
         raise
+
+
+def _check_not_newer(engine: sa.Engine) -> str | None:
+    """Return the revision. Raises DatabaseNewer if it is a later flowhub's."""
+    revision = _revision(engine)
+    if is_newer(revision):
+        raise Newer(revision)
+    return revision
 
 
 def _migrate(engine: sa.Engine, lock_folder: Path) -> None:
@@ -244,8 +272,6 @@ def _upgrade(engine: sa.Engine) -> None:
     config.set_main_option("script_location", str(migrations_folder()))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     with _migrating(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            postgresql.lock_migrations(connection)
         _check_known(engine, _revision_in(connection), known, has_jobs=sa.inspect(connection).has_table("jobs"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -259,11 +285,13 @@ def _migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
     deletes the rows that refer to it (sqlite.org/foreignkeys.html, section 5), and only outside of a transaction can
     that be turned off.
     """
-    with engine.connect().execution_options(write=True) as connection:
+    with engine.connect().execution_options(write=True, migrates=True) as connection:
         if engine.dialect.name == "sqlite":
             connection.detach()  # closed at the end, so that no other transaction runs without foreign keys
             connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
+            if engine.dialect.name == "postgresql":
+                postgresql.lock_migrations(connection)
             before = _broken_references(connection)
             yield connection
             broken = _broken_references(connection)
@@ -285,8 +313,8 @@ def _check_known(engine: sa.Engine, current: str | None, known: set[str], *, has
     if current is None and has_jobs:
         raise Damaged(f"The database {place} does not say which version wrote it.")
     if current is not None and current not in known:
-        if _is_revision(current):
-            raise _newer(current)
+        if is_revision(current):
+            raise Newer(current)
         raise Damaged(f"The database {place} does not say which version wrote it: its schema is {current!r}.")
 
 
@@ -294,17 +322,7 @@ def _revision_in(connection: sa.Connection) -> str | None:
     """Return the revision inside a transaction, which an error of PostgreSQL's would end."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-
-
-def _is_revision(text: str) -> bool:
-    return len(text) == len(HEAD) and text.isdecimal()
-
-
-def _newer(revision: str) -> DatabaseNewer:
-    return DatabaseNewer(
-        f"The database was written by a newer flowhub (schema {revision}; this one knows up to {HEAD})."
-    )
+    return connection.exec_driver_sql(postgresql.REVISION).scalar()
 
 
 def migrations_folder() -> Path:

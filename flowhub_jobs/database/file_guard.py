@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.lost_file_exceptions import Damaged, Replaced
+from flowhub_jobs.database.lost_file_exceptions import Damaged, Newer, Replaced
+from flowhub_jobs.database.newest_migration import is_newer
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -78,6 +79,8 @@ class FileGuard:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGE:
             self._lost = self._lost or Damaged(f"The database {self._path} is damaged: {error}.")
+        elif code == sqlite3.SQLITE_ERROR and str(error).startswith("no such") and (newer := self._newer()):
+            raise newer from error
         elif code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
             self._lost = self._lost or Replaced(f"The database {self._path} was replaced: {error}.")
         elif code == sqlite3.SQLITE_ERROR and str(error).startswith("no such column"):
@@ -90,6 +93,13 @@ class FileGuard:
         else:
             return
         raise self._lost.again() from error
+
+    def _newer(self) -> Newer | None:
+        """Return the error of a schema that a newer flowhub has migrated; None for this version's."""
+        query, revision = "SELECT version_num FROM alembic_version", None
+        with suppress(sqlite3.Error):
+            revision = self._ask("mode=ro", lambda file: file.execute(query).fetchone()[0])
+        return Newer(revision) if is_newer(revision) else None
 
     def _problem(self, opened: Files) -> str | None:
         """Return what happened to the files that a connection opened; None if they are still in place."""

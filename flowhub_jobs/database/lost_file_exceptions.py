@@ -1,8 +1,10 @@
-"""The errors of a lost database file, which are errors of SQLAlchemy as well."""
+"""The errors of a database that a process may no longer use, which are errors of SQLAlchemy as well."""
 
 import sqlalchemy as sa
 
-from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced
+from flowhub_jobs import __version__
+from flowhub_jobs.database.newest_migration import HEAD
+from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
 
 # So that a run whose end cannot be written handles them like any other failure of the database.
 # Both bases have a `code`: FlowhubError's comes first.
@@ -23,3 +25,18 @@ class Damaged(DatabaseDamaged, sa.exc.SQLAlchemyError):  # type: ignore[misc]
 
     def again(self) -> "Damaged":
         return Damaged(self.message, hint=self.hint)
+
+
+class Newer(DatabaseNewer, sa.exc.SQLAlchemyError):  # type: ignore[misc]
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"A newer flowhub has migrated the database: its schema is {revision}, "
+            f"and flowhub {__version__} knows schemas up to {HEAD}."
+        )
+        self.revision = revision
+
+    def __str__(self) -> str:
+        return self.message
+
+    def again(self) -> "Newer":
+        return Newer(self.revision)

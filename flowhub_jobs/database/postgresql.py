@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.database.lost_file_exceptions import Newer
+from flowhub_jobs.database.newest_migration import is_newer
 from flowhub_jobs.errors import DatabaseUnusable, ExtraMissing, FlowhubError, SettingInvalid
 
 if TYPE_CHECKING:
@@ -32,10 +34,10 @@ _DEFAULTS = {
     "application_name": "flowhub",
 }
 
-_BEGIN_WRITING = (
+REVISION = "SELECT version_num FROM alembic_version"  # of the schema, in any database
+_TIMEOUTS = (
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_S}s', true), "
     f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_S}s', true), "
-    "pg_advisory_xact_lock({key})"
 )
 
 
@@ -66,11 +68,15 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,
     )
-    begin = _BEGIN_WRITING.format(key=lock_key(f"node {node}"))
+    # The read of the revision locks its table, and so keeps a migration out until the transaction ends.
+    begin = f"{_TIMEOUTS} pg_advisory_xact_lock({lock_key(f'node {node}')}), ({REVISION})"
 
     def lock_node(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("write", False):
-            connection.exec_driver_sql(begin)
+        options = connection.get_execution_options()
+        if options.get("write", False) and not options.get("migrates", False):
+            revision = connection.exec_driver_sql(begin).one()[-1]
+            if is_newer(revision):  # nothing is written to a schema that this version does not know
+                raise Newer(revision)
 
     sa.event.listen(engine, "begin", lock_node)
     return engine
@@ -114,8 +120,10 @@ def lock_key(name: str) -> int:
 
 
 def lock_migrations(tx: sa.Connection) -> None:
-    """Wait until no other process migrates, and keep others from it to the end of the transaction."""
-    tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('migrations')})")
+    """Wait until no other process migrates or writes, and keep others from both to the end of the transaction."""
+    tx.exec_driver_sql(f"{_TIMEOUTS} pg_advisory_xact_lock({lock_key('migrations')})")
+    if sa.inspect(tx).has_table("alembic_version"):
+        tx.exec_driver_sql("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
 
 
 def shown_place(url: str) -> str:

@@ -89,7 +89,7 @@ class CatalogUnreadable(FlowhubError):
 
 class DatabaseNewer(FlowhubError):
     code = "database_newer"
-    default_hint = "Install the newer flowhub that wrote it, or set FLOWHUB_HOME to another folder."
+    default_hint = "Install that version of flowhub on this machine, then start its worker again. Nothing is lost."
 
 
 class DatabaseUnusable(FlowhubError):

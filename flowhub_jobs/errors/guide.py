@@ -34,8 +34,8 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "catalog_unreadable": ("The catalog file is missing or cannot be read.", "Check FLOWHUB_CATALOG, or unset it."),
     "database_newer": (
-        "A newer flowhub wrote the database.",
-        "Install that version of flowhub, or set FLOWHUB_HOME to another folder.",
+        "A newer flowhub has migrated the database.",
+        "Install that version of flowhub on this machine, then start its worker again.",
     ),
     "database_unusable": (
         "The database of jobs does not answer.",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.errors import FlowhubError, TooManyFiles
+from flowhub_jobs.errors import DatabaseNewer, FlowhubError, TooManyFiles
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease_store import LeaseStore
@@ -135,6 +135,8 @@ class WorkerContext:
             if self.database_lost is None and self.shared.meter.pending:
                 self.cap.update(at_once=True)
             self.leases.unregister()
+        except DatabaseNewer:  # the newer version's workers remove the row
+            pass
         except SQLAlchemyError as error:  # a full disk: the next rescue removes the row
             log.warning("Could not remove this worker from the database: %s", driver_words(error))
         finally:

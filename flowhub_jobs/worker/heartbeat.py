@@ -4,7 +4,7 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.errors import DatabaseDamaged, DatabaseReplaced, NodeTaken
+from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced, NodeTaken
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.context import WorkerContext
@@ -25,7 +25,7 @@ class Heartbeat(threading.Thread):
         while not self._over.wait(LOOK_S):
             try:
                 self._beat()
-            except (DatabaseReplaced, DatabaseDamaged, NodeTaken) as error:
+            except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer, NodeTaken) as error:
                 self._context.lose_database(error)  # then the maintenance thread ends the worker
             except SQLAlchemyError as error:
                 # A busy or unreachable database: the leases hold for a while, and the runs watch their own deadlines.

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.errors import NameTaken
+from flowhub_jobs.errors import DatabaseNewer, NameTaken
 from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.jobs.disk_demand import room_needed_before
 from flowhub_jobs.jobs.partial_owners import run_tokens
@@ -54,6 +54,8 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
         _run_to_its_end(context, run)
     except LeaseLost as error:
         log.warning("%s", error.message, extra={"job": run.lease.job})
+    except DatabaseNewer as error:  # the newer version's worker continues it
+        context.lose_database(error)
     except SQLAlchemyError as error:
         log.warning(
             "The end of job %d could not be written; it continues when its lease ends: %s",
@@ -75,7 +77,7 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
     except Cancelled as stopped:
         context.wait_log.ended(run.lease.job)
         stop_run(context, run, StopReason(stopped.reason))
-    except LeaseLost:
+    except (LeaseLost, DatabaseNewer):
         raise
     except Exception as error:
         fail_or_defer(context, run, to_flowhub_error(run.home, run.lease.job, error))

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.engine import check_whole
 from flowhub_jobs.database.postgresql import is_outage
+from flowhub_jobs.errors import DatabaseNewer
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.net.httpx_errors import warm_trust
@@ -133,6 +134,9 @@ def run_claimable_jobs(context: WorkerContext) -> None:
     while not context.stopping.is_set():
         try:
             claimed = context.leases.claim(context.gates.current())
+        except DatabaseNewer as error:
+            context.lose_database(error)
+            return
         except SQLAlchemyError as error:  # the maintenance thread meets the same, and knows what it means
             log.warning("No job could be claimed: %s", driver_words(error))
             return

@@ -1,0 +1,66 @@
+"""A process that runs while a newer flowhub migrates its database writes nothing more, and says which versions."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from flowhub_jobs.database.engine import _migrating, writing
+from flowhub_jobs.database.newest_migration import HEAD
+from flowhub_jobs.errors import DatabaseNewer
+from flowhub_jobs.values.enums import State
+
+RENAME = "ALTER TABLE jobs RENAME COLUMN {} TO {}"
+
+
+def migrate(rooms, *statements, version="9999"):
+    with _migrating(rooms.engine) as tx:
+        for statement in statements:
+            tx.exec_driver_sql(statement)
+        tx.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
+
+
+@contextmanager
+def migrated_by_a_newer_flowhub(rooms):
+    """For a while; the next test may use the same database."""
+    migrate(rooms, RENAME.format("rate_bps", "speed_bps"))
+    yield
+    migrate(rooms, RENAME.format("speed_bps", "rate_bps"), version=HEAD)
+
+
+def test_no_write_reaches_a_newer_schema(rooms):
+    [job] = rooms.enqueue("a")
+    with migrated_by_a_newer_flowhub(rooms):
+        with pytest.raises(DatabaseNewer, match=rf"9999.*{HEAD}"):
+            rooms.commands.cancel(job)
+        with pytest.raises(DatabaseNewer):
+            rooms.claim()
+    assert rooms.state(job) is State.QUEUED
+
+
+def test_a_read_that_a_newer_schema_does_not_answer_says_so(rooms):
+    [job] = rooms.enqueue("a")
+    with migrated_by_a_newer_flowhub(rooms):
+        for _ in range(2):
+            with pytest.raises(DatabaseNewer, match=rf"9999.*{HEAD}"):
+                rooms.queries.jobs([job])
+
+
+def test_a_migration_waits_for_the_write_that_began_before_it(rooms):
+    begun = threading.Event()
+
+    def migrate_and_tell():
+        with _migrating(rooms.engine) as tx:
+            begun.set()
+            tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    with ThreadPoolExecutor(1) as pool:
+        with writing(rooms.engine) as tx:
+            migration = pool.submit(migrate_and_tell)
+            assert not begun.wait(0.3)
+            tx.exec_driver_sql("DELETE FROM controls")
+        migration.result()
+    with pytest.raises(DatabaseNewer), writing(rooms.engine):
+        pytest.fail("a write began in a newer schema")
+    migrate(rooms, version=HEAD)
