@@ -110,6 +110,8 @@ class Home:
                 lock=self.settings.locks / "placement",
                 roots=self.settings.apps,
                 environ=os.environ,
+                hub_endpoint=self.settings.hf_endpoint,
+                tokens=self.settings.tokens_by_origin,
             )
         )
 

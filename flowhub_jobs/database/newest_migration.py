@@ -2,7 +2,7 @@
 
 from typing import TypeGuard
 
-HEAD = "0012"
+HEAD = "0013"
 
 
 def is_revision(text: str) -> bool:

@@ -416,6 +416,9 @@ placements = Table(
     Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),  # whose history hears of it
     Column("created_at", BigInteger, nullable=False),
     Column("placed_at", BigInteger),
+    Column("error", StoredJson),  # of the last try, of one that is tried again
+    Column("tries", Integer, nullable=False, server_default="0"),  # that failed
+    Column("next_at", BigInteger),  # the next try; null: at once
     UniqueConstraint("node", "store_id", "name", "app", "root"),
     sqlite_autoincrement=True,
 )

@@ -177,6 +177,13 @@ class PlacementRefused(FlowhubError):
     code = "placement_refused"
 
 
+class AppFolderUnusable(PlacementRefused):
+    """The program's folder is away, read-only, or not the user's to write to: a job's placement is tried again."""
+
+    code = "app_folder_unusable"
+    retryable = True
+
+
 class WorkerLost(FlowhubError):
     code = "worker_lost"
     default_hint = "Look at the worker's log and the machine's memory, then {retry}."

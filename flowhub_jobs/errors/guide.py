@@ -87,6 +87,10 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "A model cannot be placed in the folder of another program.",
         "The message says why; the model stays installed.",
     ),
+    "app_folder_unusable": (
+        "The folder of another program is away, or may not be written.",
+        "Mount its disk, or give your user the right to write there. A worker tries again what a job is to place.",
+    ),
     "worker_lost": (
         "The worker died ten times in a row without any progress on this job.",
         "Look at the worker's log and the machine's memory, then `flowhub retry JOB`.",

@@ -13,7 +13,7 @@ from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, what_to_do
-from flowhub_jobs.jobs.report_values import PARKED, PLACEMENT_REMEDY
+from flowhub_jobs.jobs.report_values import PARKED, PLACEMENT_REMEDY, PLACEMENT_WAIT_REMEDY
 from flowhub_jobs.jobs.subscriptions.subscription_queries import subscriptions_of
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
 from flowhub_jobs.times import moment, rfc3339
@@ -163,7 +163,10 @@ class PendingNotifications:
         return items, kept
 
 
-_OF_A_FAULT = (EventKind.FAILED, EventKind.RESCUED, EventKind.NEEDS_YOU, EventKind.PLACEMENT_FAILED)
+_OF_A_FAULT = (
+    *(EventKind.FAILED, EventKind.RESCUED, EventKind.NEEDS_YOU),
+    *(EventKind.PLACEMENT_FAILED, EventKind.PLACEMENT_WAITS),
+)
 
 
 def _last_event(tx: sa.Connection) -> int:
@@ -176,6 +179,8 @@ def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
         return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], None, event["text"], advice)
     if event["kind"] == EventKind.PLACEMENT_FAILED:
         return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], event["code"], event["text"], PLACEMENT_REMEDY)
+    if event["kind"] == EventKind.PLACEMENT_WAITS:
+        return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], event["code"], event["text"], PLACEMENT_WAIT_REMEDY)
     still = job["error"] if job["state"] == State.FAILED and isinstance(job["error"], dict) else {}
     code = still.get("code")
     kind = NEEDS_YOU if code in ERRORS and ERRORS[code].exit_status == SIGN_IN else FAILED

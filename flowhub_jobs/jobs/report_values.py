@@ -14,6 +14,7 @@ from flowhub_jobs.values.enums import JobKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
 
 PLACEMENT_REMEDY = "The model is installed; `flowhub place MODEL --in APP` places it."
+PLACEMENT_WAIT_REMEDY = "The model is installed; `flowhub placements` says what to do for its placement."
 # A job that waits for these waits for the user.
 PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
 

@@ -2,24 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.find_hub_commit import learn_commit
 from flowhub_jobs.operations.library.placed import placement_rows
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.placement.rows import PlacementRow
-
-_OF_THE_HUB = ("hf-cache", "llama-cpp")  # their layouts name a commit
+from flowhub_jobs.times import moment
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPlacement:
-    """A row of `flowhub/placements/1`. `how` is None, and `path` the program's folder, until it is made."""
+    """A row of `flowhub/placements/1`. `how` is None, and `path` the program's folder, until it is made.
+
+    `error` is that of the last try, of one that could not be made yet; a worker tries it again at `next_at`.
+    """
 
     name: str
     model: str | None
@@ -28,6 +31,8 @@ class ShownPlacement:
     path: Path
     how: str | None
     state: PlacementState
+    error: dict[str, Any] | None = None
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,6 @@ def place_model(session: Session, name: str, program: str, *, copy: bool = False
     Raises NotFound, StoreOffline, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk.
     """
     session.installed.require_store_of(name)
-    if program in _OF_THE_HUB:
-        learn_commit(session.home, name)
     placed = session.home.placements.place(name, program, copy=copy)
     return PlaceResult(_shown(session.home, placed.row), placed.new, placed.notes)
 
@@ -91,4 +94,5 @@ def unplace(session: Session, rows: Sequence[PlacementRow]) -> list[ShownPlaceme
 def _shown(home: Home, row: PlacementRow) -> ShownPlacement:
     state = condition_of_placement(row, home.entries.entry(row.name))
     how = str(row.how) if row.how else None
-    return ShownPlacement(row.name, row.model, row.option, row.app, row.path or row.root, how, state)
+    path, next_at = row.path or row.root, moment(row.next_at)
+    return ShownPlacement(row.name, row.model, row.option, row.app, path, how, state, row.error, next_at)

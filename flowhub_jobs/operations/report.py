@@ -10,6 +10,7 @@ from flowhub_jobs.jobs.history_queries import Attempt, History
 from flowhub_jobs.jobs.recoveries import KINDS
 from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded, blocked_need, make_report, placement_needs
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
+from flowhub_jobs.operations.library.placed import not_placed, remedy_of_placement, waiting_placements
 from flowhub_jobs.times import micros, moment, parse_since
 from flowhub_jobs.values.enums import EventKind, Reason, State
 from flowhub_jobs.values.jobs import Event, Job
@@ -43,7 +44,8 @@ def read_morning(home: Home, since: datetime) -> Report:
     events = history.events_since(begin, KINDS)
     refused = history.events_since(begin, [EventKind.PLACEMENT_FAILED])
     report = make_report(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
-    report = replace(report, needs=(*report.needs, *placement_needs(jobs, refused), *_blocked_subscriptions(home)))
+    others = *placement_needs(jobs, refused), *_waiting_placements(home), *_blocked_subscriptions(home)
+    report = replace(report, needs=(*report.needs, *others))
     return replace(report, room=_room_needed(home)) if not home.nodes and _waits_for_room(jobs) else report
 
 
@@ -51,6 +53,15 @@ def _blocked_subscriptions(home: Home) -> list[ActionNeeded]:
     """Return the subscriptions whose last check found something that only the user can change."""
     known = SubscriptionQueries(home.database, home.node).all()
     return [blocked_need(one.ref, one.error) for one in known if one.needs_user and one.error]
+
+
+def _waiting_placements(home: Home) -> list[ActionNeeded]:
+    """Return the placements that could not be made yet: a worker tries them again, but hardly without the user."""
+    return [
+        ActionNeeded(None, str(error.get("code")), not_placed(row, error), remedy_of_placement(row, error))
+        for row in waiting_placements(home)
+        if (error := row.error)
+    ]
 
 
 def _waits_for_room(jobs: Sequence[Job]) -> bool:

@@ -24,7 +24,10 @@ from flowhub_jobs.values.artifacts import Artifact
 
 @dataclass(frozen=True, slots=True)
 class PlacementContext:
-    """What placements of one node work with. `roots` are the folders of programs that config.toml names."""
+    """What placements of one node work with. `roots` are the folders of programs that config.toml names.
+
+    `hub_endpoint` and the `tokens`, by origin, are for layouts that need the commit of a model.
+    """
 
     rows: PlacementRows
     store: Store
@@ -33,6 +36,8 @@ class PlacementContext:
     lock: Path
     roots: Mapping[str, str]
     environ: Mapping[str, str]
+    hub_endpoint: str
+    tokens: Mapping[str, str]
 
     def root_of(self, app: App) -> Path:
         """Return the folder of a program: config.toml's, else its own. Raises SettingInvalid."""

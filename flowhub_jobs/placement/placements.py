@@ -20,18 +20,26 @@ from flowhub_jobs.placement.apps import app_named
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.context import PlacementContext
 from flowhub_jobs.placement.entries import PlacementState
-from flowhub_jobs.placement.make import Placed, make_placement, plan_for
-from flowhub_jobs.placement.recovery import settle_all
+from flowhub_jobs.placement.find_hub_commit import learn_commit
+from flowhub_jobs.placement.make import Overtaken, Placed, make_placement, plan_for
+from flowhub_jobs.placement.recovery import record_failure, refusal, settle_all
 from flowhub_jobs.placement.remove import remove_row
 from flowhub_jobs.placement.rows import PlacementRow, RowState
 from flowhub_jobs.placement.values import Plan
 from flowhub_jobs.store.library_check import LibraryEntry
 from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import EventKind
 
 log = logging.getLogger("flowhub.placement")
 PATIENCE_S = 60.0  # for another process that places, of a caller that has its own work to go on with
+HUB_PATIENCE_S = 5.0  # with a busy Hub, of a worker: it asks again later
+
+
+def _needs_commit(row: PlacementRow) -> bool:
+    try:
+        return app_named(row.app).needs_commit
+    except FlowhubError:  # of a newer version; the row hears of it when it is settled
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +48,35 @@ class Placements:
 
     context: PlacementContext
 
-    def place(self, name: str, program: str, *, copy: bool = False) -> Placed:
+    def place(self, name: str, program: str, *, copy: bool = False, job: int | None = None) -> Placed:
         """Place an installed model in a program's folder. `copy`: where neither reflink nor hard link is possible.
 
-        Raises NotFound, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk.
+        Raises NotFound, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk. One that a `job` wants,
+        or has wanted, is tried again by a worker if the fault may pass.
         """
-        app = app_named(program)
-        root, entry = self.context.root_of(app), self.context.entry(name)
+        try:
+            app = app_named(program)
+            root, entry = self.context.root_of(app), self.context.entry(name)
+        except FlowhubError as error:
+            self.context.rows.note(job, self.context.clock.now_us(), *refusal(program, error))
+            raise
+        fault = learn_commit(self.context, name, PATIENCE_S) if app.needs_commit else None
         with self.context.alone():
             settle_all(self.context)
             if (there := self._row(entry, app, root)) is not None:
                 if condition_of_placement(there, entry) is PlacementState.OK:
                     return Placed(there, new=False)
                 remove_row(self.context, there)
-            return make_placement(self.context, self._new_row(entry, app, root, copy=copy), entry, app)
+                job = job if job is not None or there.error is None else there.job
+            row = self._new_row(entry, app, root, copy=copy, job=job)
+            try:
+                return make_placement(self.context, row, entry, app, fault)
+            except Overtaken:
+                raise
+            except FlowhubError as error:
+                if job is not None:
+                    record_failure(self.context, row, error)
+                raise
 
     def plan(self, name: str, program: str) -> Plan:
         """Return what `place` would make. Nothing is written."""
@@ -64,9 +87,9 @@ class Placements:
         wanted = (entry.name, app.name, root)
         return next((row for row in self.context.here() if (row.name, row.app, row.root) == wanted), None)
 
-    def _new_row(self, entry: LibraryEntry, app: App, root: Path, *, copy: bool) -> PlacementRow:
+    def _new_row(self, entry: LibraryEntry, app: App, root: Path, *, copy: bool, job: int | None) -> PlacementRow:
         how = LinkKind.COPY if copy else None
-        values = self.context.new_values(entry.name, entry, app, root)
+        values = self.context.new_values(entry.name, entry, app, root) | {"job_id": job}
         row = self.context.rows.row(self.context.rows.insert(**values, how=how, state=RowState.WANTED))
         assert row is not None, "it was written a moment ago, under the lock"
         return row
@@ -92,29 +115,41 @@ class Placements:
             try:
                 app = app_named(program)
                 values = self.context.new_values(name, artifact, app, self.context.root_of(app))
-            except FlowhubError as error:  # config.toml was changed since
+            except FlowhubError as error:  # config.toml was changed since, or the program's folder is unknown
                 log.warning("Job %d: %s", job, error.message, extra={"job": job})
+                self.context.rows.note_in(tx, job, self.context.clock.now_us(), *refusal(program, error))
             else:
                 self.context.rows.want(tx, values | {"job_id": job})
 
     def settle(self, *, wait: bool) -> bool:
         """Finish or undo what killed processes have begun, and make the placements that completed jobs want.
 
-        Without `wait`, nothing is done while another process places. Return whether nothing is left to do. No error
+        Without `wait`, nothing is done while another process places. Return whether nothing is left to do now. No error
         of a placement is raised: its job hears of it.
         """
-        if not self.context.rows.any_unfinished():
+        if not self.any_due():
             return True
+        faults = self._learn_commits()
         try:
             with self.context.alone(patience_s=PATIENCE_S if wait else 0.0):
-                settle_all(self.context)
+                settle_all(self.context, faults)
         except Busy:
             return False
-        return not self.context.rows.any_unfinished()
+        return not self.any_due()
 
-    def note(self, job: int, kind: EventKind, text: str, code: str | None) -> None:
-        """Write an event into the history of a job."""
-        self.context.rows.note(job, self.context.clock.now_us(), kind, text, code)
+    def _learn_commits(self) -> dict[str, FlowhubError]:
+        """Have the Hub asked for the commits that due placements need; return its errors, by the model's name.
+
+        That is done without the lock, since the Hub may be slow.
+        """
+        now = self.context.clock.now_us()
+        due = [row for row in self.context.rows.unfinished() if row.state is RowState.WANTED and row.is_due(now)]
+        names = {row.name for row in due if _needs_commit(row)}
+        faults = {name: learn_commit(self.context, name, HUB_PATIENCE_S) for name in names}
+        return {name: fault for name, fault in faults.items() if fault is not None}
+
+    def any_due(self) -> bool:
+        return self.context.rows.any_due(self.context.clock.now_us())
 
     # Read ----------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,11 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import jobs, placements
 from flowhub_jobs.jobs.shared_update_sql import note
+from flowhub_jobs.placement.entries import Entry
 from flowhub_jobs.placement.rows import PlacementReader, PlacementRow, RowState
 from flowhub_jobs.values.enums import EventKind
+
+NO_ERROR = {"error": sa.null(), "tries": 0, "next_at": None}
 
 
 class PlacementRows(PlacementReader):
@@ -30,6 +33,22 @@ class PlacementRows(PlacementReader):
     def update(self, number: int, **values: Any) -> None:
         with writing(self._engine) as tx:
             tx.execute(sa.update(placements).where(placements.c.id == number).values(**_stored(values)))
+
+    def advance(self, row: PlacementRow, **values: Any) -> bool:
+        """Write the next step; return False, and write nothing, if a newer version took the row over since then."""
+        as_read = (placements.c[name] == getattr(row, name) for name in ("id", "name", "artifact_key"))
+        with writing(self._engine) as tx:
+            still = placements.c.state != RowState.REMOVING
+            step = sa.update(placements).where(*as_read, still).values(**_stored(values))
+            return bool(tx.execute(step).rowcount)
+
+    def complete(self, row: PlacementRow, entries: Sequence[Entry], now: int) -> None:
+        """Record that all files of a placement have their names.
+
+        If a newer version took the row over, it is wanted still: these files are those of the older one.
+        """
+        if not self.advance(row, state=RowState.PLACED, entries=entries, placed_at=now, **NO_ERROR):
+            self.update(row.id, entries=entries)
 
     def remove(self, row: PlacementRow, staying: Sequence[Path]) -> None:
         """Remove a row. The folders that stay, since they are not empty, become those of another row of its root."""
@@ -56,14 +75,15 @@ class PlacementRows(PlacementReader):
         Their files stay until the new ones are made.
         """
         mine = sa.and_(placements.c.node == self._node, placements.c.store_id.in_([store_id, ""]))
-        older = sa.and_(mine, placements.c.claim == claim, placements.c.state == RowState.PLACED)
+        # Also those that could not be made yet, and those that another process makes now: its next step sees that.
+        older = sa.and_(mine, placements.c.claim == claim, placements.c.state != RowState.REMOVING)
         found = tx.execute(sa.select(placements).where(older)).mappings().all()
         taken = {(row["app"], row["root"]) for row in found if row["name"] == version["name"]}
         for row in found:
             elsewhere = row["name"] != version["name"]
             follows = not elsewhere or (row["app"], row["root"]) not in taken
             taken.add((row["app"], row["root"]))
-            changes = {"state": RowState.WANTED, **version} if follows else {"state": RowState.REMOVING}
+            changes = {"state": RowState.WANTED, **NO_ERROR, **version} if follows else {"state": RowState.REMOVING}
             tx.execute(sa.update(placements).where(placements.c.id == row["id"]).values(**_stored(changes)))
 
     def want(self, tx: sa.Connection, values: dict[str, Any]) -> None:
@@ -74,6 +94,10 @@ class PlacementRows(PlacementReader):
         )
         if tx.execute(sa.select(placements.c.id).where(known)).first() is None:
             tx.execute(placements.insert().values(node=self._node, state=RowState.WANTED, **values))
+
+    def note_in(self, tx: sa.Connection, job: int, now: int, kind: EventKind, text: str, code: str) -> None:
+        """Write an event into the history of a job."""
+        note(tx, job, now, kind, text, code)
 
     def programs_of(self, tx: sa.Connection, job: int) -> list[str]:
         """Return the programs that a job is to place its model in."""

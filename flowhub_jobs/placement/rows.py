@@ -5,7 +5,8 @@
                  names       recorded
 
 A row that is not `placed` belongs to the process that holds the lock `placement`; without one, its process was killed,
-and the next holder finishes or undoes what it began (placement/placements.py).
+and the next holder finishes or undoes what it began (placement/placements.py). One that a completed job wants, and that
+could not be made for a passing reason, keeps its error and is tried again at `next_at`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from flowhub_jobs.database.lazy import Database, Row
 from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.placement.entries import Entry, entries_of
+from flowhub_jobs.placement.retries import MAX_US, is_due
 from flowhub_jobs.store.links import LinkKind
 
 
@@ -29,7 +31,10 @@ class RowState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlacementRow:
-    """One placement of a model. Times are microseconds; `job` is the one whose history hears of it."""
+    """One placement of a model. Times are microseconds; `job` is the one whose history hears of it.
+
+    `error` has the four keys of an error, of the last of so many `tries` that failed; it is tried again at `next_at`.
+    """
 
     id: int
     store_id: str
@@ -48,6 +53,13 @@ class PlacementRow:
     folders: tuple[Path, ...]
     job: int | None
     placed_at: int | None
+    error: dict[str, Any] | None = None
+    tries: int = 0
+    next_at: int | None = None
+
+    def is_due(self, now: int) -> bool:
+        """Return whether it is to be finished, undone or tried again now."""
+        return self.state is not RowState.PLACED and is_due(self.next_at, now)
 
     @property
     def hard_links(self) -> list[Path]:
@@ -59,7 +71,7 @@ _COLUMNS = ", ".join(
     f'"{name}"'
     for name in (
         *("id", "store_id", "name", "artifact_key", "claim", "model", "option", "app", "root", "state", "token"),
-        *("path", "how", "entries", "folders", "job_id", "placed_at"),
+        *("path", "how", "entries", "folders", "job_id", "placed_at", "error", "tries", "next_at"),
     )
 )
 
@@ -77,10 +89,14 @@ class PlacementReader:
     def unfinished(self) -> list[PlacementRow]:
         return self._rows("node = :node AND state <> 'placed'")
 
-    def any_unfinished(self) -> bool:
-        query = "SELECT 1 FROM placements WHERE node = :node AND state <> 'placed' LIMIT 1"
+    def any_due(self, now: int) -> bool:
+        """Return whether one is to be finished, undone or tried again now."""
+        query = """
+            SELECT 1 FROM placements WHERE node = :node AND state <> 'placed'
+            AND (next_at IS NULL OR next_at <= :now OR next_at > :latest) LIMIT 1
+        """
         with self._database.reading() as tx:
-            return bool(tx.rows(query, node=self._node))
+            return bool(tx.rows(query, node=self._node, now=now, latest=now + MAX_US))
 
     def row(self, number: int) -> PlacementRow | None:
         rows = self._rows("node = :node AND id = :number", number=number)
@@ -96,6 +112,7 @@ def _row(row: Row) -> PlacementRow:
     kinds, states = frozenset[str](LinkKind), frozenset[str](RowState)
     stored = json_of(row["folders"])
     folders = stored if isinstance(stored, list) else []
+    error = json_of(row["error"])
     return PlacementRow(
         **{name: row[name] for name in ("id", "store_id", "name", "artifact_key", "claim", "model", "option", "app")},
         root=Path(row["root"]),
@@ -108,4 +125,7 @@ def _row(row: Row) -> PlacementRow:
         folders=tuple(Path(folder) for folder in folders if isinstance(folder, str)),
         job=row["job_id"],
         placed_at=row["placed_at"],
+        error=error if isinstance(error, dict) and "message" in error else None,
+        tries=row["tries"],
+        next_at=row["next_at"],
     )

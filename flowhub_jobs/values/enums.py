@@ -123,6 +123,7 @@ class EventKind(StrEnum):
     LINKED = "linked"
     PLACED = "placed"  # in the folder of another program
     PLACEMENT_FAILED = "placement_failed"
+    PLACEMENT_WAITS = "placement_waits"  # its folder or disk cannot be used now; it is tried again
     NAMESAKE = "namesake"
     NEEDS_YOU = "needs_you"
     RESCUED = "rescued"

@@ -1,4 +1,7 @@
-"""Has placements finished that a killed process left behind, in a thread of its own: a copy may take minutes."""
+"""Has placements made that wait for their next try, and those finished that a killed process left behind.
+
+A thread of its own does it: a copy may take minutes.
+"""
 
 import logging
 import threading
@@ -25,7 +28,7 @@ class PlacementUpkeep:
     def settle_if_due(self) -> None:
         """Begin to finish what is unfinished, if there is any."""
         now = self._home.clock.awake()
-        if self.busy or now < self._next_try or not self._home.placement_rows.any_unfinished():
+        if self.busy or now < self._next_try or not self._home.placement_rows.any_due(self._home.clock.now_us()):
             return
         self._next_try = now + RETRY_S
         self._thread = threading.Thread(target=self._settle, name="placements", daemon=True)

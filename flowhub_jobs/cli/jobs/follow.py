@@ -48,7 +48,11 @@ def follow(
     keep: Annotated[
         int | None,
         typer.Option(
-            "--keep", metavar="N", min=0, help="Old versions that stay of those that it downloaded (default: all)."
+            "--keep",
+            metavar="N",
+            min=0,
+            help="Old versions that each check leaves, of those that it downloaded (default: all). "
+            "Placed and pinned ones stay.",
         ),
     ] = None,
     place: PlaceIn = None,

@@ -4,6 +4,12 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.job_table import progress
+from flowhub_jobs.operations.library.placed import (
+    count_waiting,
+    not_placed,
+    remedy_of_placement,
+    waiting_placements,
+)
 from flowhub_jobs.operations.nodes import place_of
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import why_not_moving
@@ -31,6 +37,8 @@ def print_job(session: Session, job: Job) -> None:
         output.result(f"  It is {place_of(job.node)}.")
     for line in why_not_moving(session.for_job(job), job, now):
         output.result(output.fold(line, "  "))
+    if job.state is State.COMPLETED and job.node == session.node and count_waiting(session.home):
+        _print_waiting_placements(session, job)
     output.result("")
     for name, value in _facts(job):
         output.result(f"  {name:<10} {output.clean(value)}")
@@ -41,6 +49,14 @@ def print_job(session: Session, job: Job) -> None:
     output.result(f"\n  Events{more}:")
     for event in events[-EVENTS_SHOWN:]:
         output.result(output.fold(f"{event.at.astimezone().strftime('%m-%d %H:%M:%S')}  {event.text}", "    ", " " * 8))
+
+
+def _print_waiting_placements(session: Session, job: Job) -> None:
+    """Print why the model is not in the folders of the programs yet."""
+    for row in waiting_placements(session.home):
+        if row.job == job.id and row.error is not None:
+            text = f"{not_placed(row, row.error)} {remedy_of_placement(row, row.error)}"
+            output.result(output.fold(output.clean(text), "  "))
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.jobs.status_order import Overview, fitted
 from flowhub_jobs.operations.caps import cap_line
 from flowhub_jobs.operations.job_choice import JobChoice
+from flowhub_jobs.operations.library.placed import count_waiting
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
@@ -92,6 +93,9 @@ def foot_lines(session: Session, overview: Overview) -> list[str]:
         lines.append(output.fold(total, after="  "))
     if not session.home.nodes and (line := next_check_line(session)):
         lines.append(output.fold(f"Followed: {line}.", after="  "))
+    if not session.home.nodes and (waiting := count_waiting(session.home)):
+        text = counted(waiting, "model is not placed yet", "models are not placed yet")
+        lines.append(output.fold(f"{text}: `flowhub placements` says why.", after="  "))
     if overview.failed:
         many = len(overview.failed) > 1
         count = f"{len(overview.failed)} failed jobs need you" if many else "1 failed job needs you"

@@ -154,6 +154,8 @@ def _problems(stock: StoreUsage) -> list[str]:
         lines.append(f"Changed by hand: {_some(changed)}. `flowhub verify {changed[0]}` checks it.")
     if damaged := [model.name for model in stock.models if model.condition is Condition.DAMAGED]:
         lines.append(f"Damaged: {_some(damaged)}. `flowhub verify --repair {damaged[0]}` repairs it.")
+    if stock.waiting:
+        lines.append(f"Not placed yet: {_some(stock.waiting)}. `flowhub placements` says why.")
     if stock.old:
         lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` removes them.")
     if stock.gone:

@@ -1,5 +1,6 @@
 """place: places installed models in the folders of other programs."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session, raise_for
+from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.placement import PlaceResult, place_model
 from flowhub_jobs.operations.schemas.placements import placements_json
@@ -53,7 +55,15 @@ def place(
             output.result(output.fold(_sentence(one), after="  "))
         for note in dict.fromkeys(note for one in results for note in one.notes):
             output.hint(output.fold(note))
+        for line in list(_failures(outcomes))[1:]:  # the first is in the error
+            output.hint(output.fold(line, after="  "))
     raise_for(outcomes)
+
+
+def _failures(outcomes: Mapping[str, PlaceResult | FlowhubError]) -> Iterator[str]:
+    for key, error in outcomes.items():
+        if isinstance(error, FlowhubError):
+            yield output.clean(f"{key}: {error.message} {error.hint or ''}".strip())
 
 
 def _sentence(one: PlaceResult) -> str:

@@ -1,12 +1,11 @@
 """Placements of installed models, for operations on the models themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
-from flowhub_jobs.values.enums import EventKind
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.enqueue_rows import Enqueued, Request
@@ -54,6 +53,31 @@ def remove_placements_of(home: Home, name: str) -> None:
         home.placements.remove(rows)
 
 
+def waiting_placements(home: Home) -> "list[PlacementRow]":
+    """Return the placements that could not be made yet, and that a worker tries again."""
+    return [row for row in placement_rows(home) if row.error is not None]
+
+
+def count_waiting(home: Home) -> int:
+    """Return the number of the same, and of those whose store is away. For screens that start fast."""
+    query = "SELECT count(*) AS many FROM placements WHERE node = :node AND state <> 'placed' AND tries > 0"
+    with home.database.reading() as tx:
+        return int(tx.rows(query, node=home.node)[0]["many"])
+
+
+def not_placed(row: "PlacementRow", error: Mapping[str, Any]) -> str:
+    """Return the sentence on a placement that could not be made yet."""
+    verb = "removed from" if row.state == "removing" else "placed in"
+    return f"{row.name} is not {verb} {row.app} yet: {error['message']}"
+
+
+def remedy_of_placement(row: "PlacementRow", error: Mapping[str, Any]) -> str:
+    """Return what to do for a placement that could not be made yet."""
+    command = "unplace" if row.state == "removing" else "place"
+    again = f"It is tried again by itself; `flowhub {command} {row.name} --in {row.app}` tries it now."
+    return f"{error['hint']} {again}" if error.get("hint") else again
+
+
 def place_installed(home: Home, wanted: "Sequence[tuple[Request, Enqueued]]") -> list[str]:
     """Place models that are installed already; return sentences on those that could not be placed."""
     failed = []
@@ -61,9 +85,9 @@ def place_installed(home: Home, wanted: "Sequence[tuple[Request, Enqueued]]") ->
         name = Path(request.target).name
         for program in request.terms.place:
             try:
-                home.placements.place(name, program)
+                home.placements.place(name, program, job=answer.job)
             except FlowhubError as error:
                 text = f"{name} is not placed in {program}: {error.message}"
-                failed.append(f"{text} {error.hint or ''}".strip())
-                home.placements.note(answer.job, EventKind.PLACEMENT_FAILED, text, error.code)
+                again = "A worker tries it again." if error.retryable else ""
+                failed.append(" ".join(part for part in (text, error.hint, again) if part))
     return failed

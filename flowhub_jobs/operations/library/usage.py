@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowhub_jobs.operations.library.cleanup import Partial, partials
-from flowhub_jobs.operations.library.placed import placed_links, programs_by_name
+from flowhub_jobs.operations.library.placed import placed_links, programs_by_name, waiting_placements
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.disk_usage import DiskUsage, Size
 from flowhub_jobs.store.library_check import LibraryEntry, Presence
@@ -16,7 +16,8 @@ from flowhub_jobs.values.artifacts import InstalledModel
 class StoreUsage:
     """Content of `list`. `gone` were removed by hand, `old` are names of models with a newer version installed.
 
-    `free` bytes has the store's disk, None while it is not there.
+    `free` bytes has the store's disk, None while it is not there. `waiting` are placements that could not be made yet,
+    such as "a.gguf in ollama".
     """
 
     models: list[InstalledModel]
@@ -26,6 +27,7 @@ class StoreUsage:
     presence: Presence
     root: Path
     free: int | None
+    waiting: tuple[str, ...] = ()
 
     @property
     def online(self) -> bool:
@@ -41,7 +43,8 @@ def list_store(session: Session) -> StoreUsage:
     ways = partials(session.home) if here else []
     programs = programs_by_name(session.home)
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
-    return StoreUsage(models, inventory.gone, inventory.old, ways, presence, session.store.root, free)
+    waiting = tuple(f"{row.name} in {row.app}" for row in waiting_placements(session.home))
+    return StoreUsage(models, inventory.gone, inventory.old, ways, presence, session.store.root, free, waiting)
 
 
 @dataclass(frozen=True, slots=True)

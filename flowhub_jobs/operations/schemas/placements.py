@@ -8,7 +8,8 @@ from flowhub_jobs.operations.schemas.plain_json import fields_json
 if TYPE_CHECKING:
     from flowhub_jobs.operations.placement import ShownPlacement
 
-_PLACEMENT = ("name", "model", "option", "app", "path", "how", "state")  # the contract's order
+_PLACEMENT = ("name", "model", "option", "app", "path", "how", "state", "error", "next_at")
+_UNPLACED = _PLACEMENT[:6]
 
 
 def placements_json(shown: "Iterable[ShownPlacement]") -> dict[str, Any]:
@@ -21,4 +22,4 @@ def placement_json(one: "ShownPlacement") -> dict[str, Any]:
 
 def unplaced_json(removed: "Iterable[ShownPlacement]") -> dict[str, Any]:
     """Return `flowhub/unplaced/1`: the placements that were removed, without their state."""
-    return {"schema": "flowhub/unplaced/1", "removed": [fields_json(one, _PLACEMENT[:-1]) for one in removed]}
+    return {"schema": "flowhub/unplaced/1", "removed": [fields_json(one, _UNPLACED) for one in removed]}

@@ -1,11 +1,13 @@
 """Removes old versions beyond `--keep N`: only those that a job of the subscription installed."""
 
 import logging
+from collections.abc import Collection
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
 from flowhub_jobs.operations.library.cleanup import old_version_items, remove_item
+from flowhub_jobs.operations.library.placed import programs_by_name
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.library_check import LibraryEntry, Presence, old_versions
 
@@ -28,15 +30,17 @@ def surplus(entries: list[LibraryEntry], keep: int, own_jobs: set[int]) -> list[
 def remove_surplus(session: Session, subscription: Subscription) -> None:
     """Remove the surplus of a subscription with `keep`. A version stays unless the newest one is installed unchanged.
 
-    A version that cannot be removed now, as a job works on it, is removed after a later check.
+    A version that is placed in a program or pinned stays as well. One that cannot be removed now, as a job works on it,
+    is removed after a later check.
     """
     keep, home = subscription.terms.keep, session.home
     if keep is None or session.installed.presence is Presence.AWAY:
         return
     own = SubscriptionQueries(home.database, home.node).jobs(subscription.id)
     wanted = {entry.name for entry in surplus(home.entries.entries_here(), keep, own)}
+    held = set(programs_by_name(home)) | _pinned(home.entries.entries_here(), home.entries.pinned())
     for item in old_version_items(home, home.clock.now_us()):
-        if item.name not in wanted:
+        if item.name not in wanted or item.name in held:
             continue
         try:
             remove_item(home, session.installed, item)
@@ -44,3 +48,7 @@ def remove_surplus(session: Session, subscription: Subscription) -> None:
             log.warning("The old version %s stays: %s", item.name, error.message)
         else:
             log.info("Removed the old version %s: %s.", item.name, item.why)
+
+
+def _pinned(entries: list[LibraryEntry], claims: Collection[str]) -> set[str]:
+    return {entry.name for entry in entries if entry.claim in claims}

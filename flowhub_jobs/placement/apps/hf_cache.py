@@ -46,8 +46,14 @@ def plan_hf_cache(installed: InstalledForPlacement, root: Path) -> Plan:
         links.append(PlannedSymlink(snapshot / path, f"{up}blobs/{blob.name}"))
         files.append(PlannedLink(file.source, snapshot / path))
     refs = [PlannedText(top / "refs" / name, installed.commit.encode(), optional=True) for name in _refs(installed)]
-    notes = () if refs else (f"Load it by its commit: revision={installed.commit}.",)
-    return Plan((*blobs.values(), *links, *refs), snapshot, notes, without_symlinks=(*files, *refs))
+    note = f"vLLM, transformers and MLX load it as {installed.repository}{_revision(installed)}."
+    return Plan((*blobs.values(), *links, *refs), snapshot, (note,), without_symlinks=(*files, *refs))
+
+
+def _revision(installed: InstalledForPlacement) -> str:
+    """Return how a revision is named where it is not the usual branch."""
+    revision = installed.revision or "main"
+    return "" if revision == "main" else f", revision={revision}"
 
 
 def _refs(installed: InstalledForPlacement) -> list[str]:
@@ -87,4 +93,4 @@ def _text(path: Path) -> str:
         return ""
 
 
-APP = App("hf-cache", default_root, plan_hf_cache, still_needed=still_needed)
+APP = App("hf-cache", default_root, plan_hf_cache, needs_commit=True, still_needed=still_needed)

@@ -45,4 +45,4 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
     return replace(hf_cache.plan_hf_cache(named, root), notes=(f"Run it with `llama-server -hf {typed}`.",))
 
 
-APP = App("llama-cpp", default_root, plan, still_needed=hf_cache.still_needed)
+APP = App("llama-cpp", default_root, plan, needs_commit=True, still_needed=hf_cache.still_needed)

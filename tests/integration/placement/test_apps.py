@@ -10,11 +10,12 @@ import pytest
 from support import app_readers
 from support.cli import cli_app, work
 from support.disk_files import files_in
-from support.disks import own_disk
+from support.disks import image_disk, own_disk
 from support.gguf_files import Written, usual
 from support.hub import commit_of
 from support.models import folder_model, gguf, one_file_model
 
+from flowhub_jobs import system
 from flowhub_jobs.placement.apps import app_named, lm_studio
 
 REPO, FILE, MMPROJ = "owner/Some-Model-GGUF", "Some-Model-Q4_K_M.gguf", "mmproj-Some-Model-F16.gguf"
@@ -120,6 +121,54 @@ def test_a_program_that_follows_no_symbolic_link_gets_none(cli, shop, tmp_path, 
         assert "follows no symbolic link" in error["message"]
         assert cli("place", MODEL, "--in", "lm-studio", "--copy").status == 0
         assert list(app_readers.read_lm_studio(disk.place / FOLDERS["lm-studio"])) == [REPO]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ways"), [("ext4", {"hardlink"}), ("xfs", {"reflink", "hardlink"}), ("btrfs", {"reflink"})]
+)
+def test_every_program_opens_it_on_a_file_system_of_this_kind(cli, shop, tmp_path, weights, monkeypatch, kind, ways):
+    """The store is on the same one: moved there, as its user would."""
+    with image_disk(tmp_path / "image", kind) as place:
+        use_person(monkeypatch, place)
+        shutil.copytree(shop.store, place / "llms")
+        monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
+        assert cli("verify", MODEL).status == 0
+        page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").page
+        assert {placed["how"] for placed in page["placements"]} <= ways
+        for program, folder in FOLDERS.items():
+            assert opened(program, place / folder) == (weights, gguf(3000, 3))
+        assert cli("rm", MODEL, "-y").status == 0
+        left = [path for folder in FOLDERS.values() for path in (place / folder).rglob("*") if not path.is_dir()]
+        assert left == []
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("program", FOLDERS)
+def test_a_program_on_a_disk_without_any_links_opens_a_copy(cli, shop, tmp_path, weights, monkeypatch, program, code):
+    """As FAT and some network disks: neither links nor a rename that replaces nothing."""
+    folder = tmp_path / "person" / FOLDERS[program]
+    before = {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()}
+    without_links(monkeypatch, code)
+    if program != "jan":  # whose model.yml has the path of the store's file
+        error = cli("place", MODEL, "--in", program, "--json").error
+        assert (error["code"], "--copy" in error["hint"]) == ("placement_refused", True)
+        assert {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()} == before
+    [placed] = cli("place", MODEL, "--in", program, "--copy", "--json").page["placements"]
+    assert (placed["state"], placed["how"]) == ("ok", "copy" if program != "jan" else placed["how"])
+    assert opened(program, folder) == (weights, gguf(3000, 3))
+    assert [path for path in folder.rglob("*") if path.is_symlink()] == []
+    assert cli("unplace", MODEL).status == 0
+    assert {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()} == before
+
+
+def without_links(monkeypatch, code):
+    def refuse(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(system, "_rename_flags", lambda *arguments, **options: False)
+    monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
 
 
 def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, shop, tmp_path, weights, monkeypatch):

@@ -1,6 +1,7 @@
 """A catalog's address of a branch: with the commit that the Hub says, the model is one of its repository."""
 
 import pytest
+from support.answer_faults import Status
 from support.app_readers import read_llama_cpp, read_lm_studio
 from support.cli import cli_app, work
 from support.hub import commit_of
@@ -52,6 +53,36 @@ def test_its_identity_and_its_address_stay_those_of_the_catalog(cli, shop):
     assert (job["state"], job["id"]) == ("completed", 1)
 
 
+def of_a_mirror(shop, origin):
+    """Have the file come from a mirror, which does not tell its commit."""
+    path = f"/{REPO}/resolve/main/{FILE}"
+    mirror = origin.serve(path, A).removesuffix(path)
+    (shop.path / "config.toml").write_text(f'[mirrors]\n"https://huggingface.co" = ["{mirror}"]\n')
+
+
+def test_a_worker_that_places_a_model_asks_for_its_commit_too(cli, shop, hub, origin, tmp_path):
+    of_a_mirror(shop, origin)
+    cli("enqueue", "a", "--place", "llama-cpp")
+    assert cli("worker", "--drain").status == 0
+    [file] = shop.home.library.artifact(FILE).files
+    assert file.commit == commit_of(REPO, "main")
+    assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
+
+
+def test_a_hub_that_does_not_answer_then_is_asked_again(cli, shop, hub, origin, tmp_path):
+    of_a_mirror(shop, origin)
+    cli("enqueue", "a", "--place", "llama-cpp")
+    hub.break_front(Status(429, {"Retry-After": "3600"}))
+    assert cli("worker", "--drain").status == 0
+    [row] = shop.home.placement_rows.all()
+    assert row.error["retryable"]
+    assert row.error["message"].startswith("The Hub does not tell the commit")
+    hub.break_front()
+    shop.home.placements.context.rows.update(row.id, next_at=None)  # an hour later
+    assert shop.home.placements.settle(wait=True)
+    assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
+
+
 @pytest.fixture
 def adopted(cli, shop, tmp_path):
     """A model that was linked from another program: its commit is unknown, as is that of one from a mirror."""
@@ -78,7 +109,7 @@ def test_a_branch_that_has_other_bytes_now_is_not_taken_for_it(cli, shop, hub, a
 def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, shop, adopted, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     said = cli("place", "a", "--in", "llama-cpp")
-    assert said.status == 1
+    assert said.status == 5
     assert "the commit" in said.err
     assert cli("place", "a", "--in", "ollama", "--in", "lm-studio").status == 0
     assert read_lm_studio(tmp_path / "person" / ".lmstudio" / "models") == {REPO: [FILE]}

@@ -72,6 +72,8 @@ def test_a_placed_model_is_the_same_file_and_unplace_takes_only_that_name(cli, s
         "path": str(theirs / "a.gguf"),
         "how": "hardlink",
         "state": "ok",
+        "error": None,
+        "next_at": None,
     }
     assert whole["path"] == str(theirs / "c-mlx-4bit")
     assert (theirs / "a.gguf").samefile(shop.store / "a.gguf")
@@ -164,7 +166,7 @@ def test_a_model_that_is_placed_nowhere_is_not_found(cli, sqlite_shop):
 
 def test_a_folder_on_a_disk_that_is_not_mounted_is_not_made(cli, sqlite_shop, tmp_path):
     said = cli("place", "a", "--in", f"dir:{tmp_path}/mnt/models", "--json").error
-    assert (said["code"], "mount" in said["hint"]) == ("placement_refused", True)
+    assert (said["code"], "mount" in said["hint"]) == ("app_folder_unusable", True)
     assert not (tmp_path / "mnt").exists()
 
 
@@ -172,9 +174,10 @@ def test_a_folder_that_may_not_be_written_is_named(cli, sqlite_shop, theirs, mon
     def mkdir(path, *arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("flowhub_jobs.placement.make._make_root", lambda root, app: mkdir(root))
+    monkeypatch.setattr("flowhub_jobs.placement.make._make_root", lambda context, root, app: mkdir(root))
     said = cli("place", "a", "--in", f"dir:{theirs}", "--json").error
-    assert (said["code"], said["message"]) == ("placement_refused", f"{theirs} may not be written: Permission denied.")
+    assert said["message"] == f"{theirs} may not be written: Permission denied."
+    assert (said["code"], said["retryable"]) == ("app_folder_unusable", True)
     assert placed(cli) == []
 
 

@@ -481,6 +481,30 @@ def test_old_versions_beyond_keep_are_removed_but_none_that_the_subscription_did
     assert names == [f"Tiny-v{number}-Q4_K_M.gguf" for number in left]
 
 
+@pytest.mark.parametrize("held_by", ["place", "pin"])
+def test_an_old_version_that_is_placed_or_pinned_stays_whatever_keep_says(night, hub, tmp_path, held_by):
+    versioned(hub, 1)
+    night.follow(f"hf:{REPO}:Q4_K_M", keep=0)
+    work(night.app)
+    versioned(hub, 2)
+    night.live(2 * DAY, step=HOUR)
+    work(night.app)
+    old = night.app.store / "Tiny-v1-Q4_K_M.gguf"
+    home = night.app.home
+    if held_by == "place":
+        home.placements.place(old.name, f"dir:{tmp_path / 'program'}")
+    else:
+        home.library.pin(home.entries.entry(old.name).claim, night.clock.calendar_us)
+    night.live(3 * DAY, step=HOUR)
+    assert old.exists()
+    if held_by == "place":
+        home.placements.remove(home.placement_rows.all())
+    else:
+        home.library.unpin(home.entries.entry(old.name).claim)
+    night.live(3 * DAY, step=HOUR)
+    assert not old.exists()
+
+
 def test_each_new_version_is_placed_in_the_programs_of_the_subscription(night, hub, tmp_path):
     versioned(hub, 1)
     night.follow(f"hf:{REPO}:Q4_K_M", place=[f"dir:{tmp_path / 'program'}"])

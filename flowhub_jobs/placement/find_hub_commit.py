@@ -5,9 +5,9 @@ That is so for a file from a mirror, one that was linked from another program, a
 
 from pathlib import Path
 
-from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.home import Home
+from flowhub_jobs.errors import FlowhubError, ServerBusy, WaitTooLong
 from flowhub_jobs.huggingface.responses import RepoFile
+from flowhub_jobs.placement.context import PlacementContext
 from flowhub_jobs.store.hub_origin import HubOrigin, hub_origin
 from flowhub_jobs.store.library_check import LibraryEntry
 from flowhub_jobs.values.artifacts import Artifact, git_sha1
@@ -15,28 +15,36 @@ from flowhub_jobs.values.artifacts import Artifact, git_sha1
 SMALL_MAX = 16 << 20  # bytes of a file that the Hub publishes no sha256 of
 
 
-def learn_commit(home: Home, name: str) -> None:
-    """Record the commit of a model, if its branch at the Hub has these very bytes now.
+def learn_commit(context: PlacementContext, name: str, patience_s: float) -> FlowhubError | None:
+    """Record the commit of a model, if its branch at the Hub has these very bytes now; return the Hub's error.
 
-    Nothing is asked where the commit is known, or the model is not of the Hub. No error is raised: without the commit,
-    the layouts that need it say so.
+    Nothing is asked where the commit is known, or the model is not of the Hub. Without an error and without the commit,
+    the branch has other bytes, and the layouts that need a commit say so. A busy Hub is waited for `patience_s`.
     """
-    entry, artifact = home.library.entry(name), home.library.artifact(name)
+    library = context.library
+    entry, artifact = library.entry(name), library.artifact(name)
     if entry is None or artifact is None:
-        return
+        return None
     origin = hub_origin(artifact, artifact.files)
     if origin is None or origin.commit is not None:
-        return
+        return None
     from flowhub_jobs.huggingface.hub_client import HubClient
 
-    hub = HubClient(home.settings.hf_endpoint, home.settings.tokens_by_origin)
+    hub = HubClient(context.hub_endpoint, context.tokens, wait_max_s=patience_s)
     try:
         commit = hub.info(origin.repo, origin.revision, origin.kind).commit
         published = {file.path: file for file in hub.tree(origin.repo, commit, origin.kind)}
-        if _has_these(published, entry, artifact, origin, home.store.root / entry.name):
-            home.library.record_commit(name, commit)
-    except (FlowhubError, OSError):
-        return
+        if _has_these(published, entry, artifact, origin, context.store.root / entry.name):
+            library.record_commit(name, commit)
+    except FlowhubError as fault:
+        # A worker asks again later, so that a longer wait than the patience is no fault that stays.
+        cause = fault.__cause__
+        error = cause if isinstance(fault, WaitTooLong) and isinstance(cause, ServerBusy) else fault
+        error.text = f"The Hub does not tell the commit that {name} is from. {error.text}"
+        return error
+    except OSError:  # a file of the model went away; the layout says so
+        pass
+    return None
 
 
 def _has_these(
