@@ -1,6 +1,6 @@
 """Ranges and pieces: sets of bytes of a file. Pure; ranges are half-open, in bytes."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 MIB = 1 << 20
@@ -35,10 +35,14 @@ class Ranges:
     def remove(self, start: int, end: int) -> None:
         if start >= end:
             return
-        left = [(low, min(high, start)) for low, high in self._ranges if low < start]
-        right = [(max(low, end), high) for low, high in self._ranges if high > end]
-        self._ranges = left + right
-        self.total = sum(high - low for low, high in self._ranges)
+        first = last = bisect_right(self._ranges, start, key=lambda known: known[1])
+        left: list[Range] = []
+        while last < len(self._ranges) and self._ranges[last][0] < end:
+            low, high = self._ranges[last]
+            left += [(at, to) for at, to in ((low, start), (end, high)) if at < to]
+            self.total -= min(high, end) - max(low, start)
+            last += 1
+        self._ranges[first:last] = left
 
     def gaps(self, start: int, end: int) -> Iterator[Range]:
         """Yield the missing ranges between `start` and `end`, in order."""

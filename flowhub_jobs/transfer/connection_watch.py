@@ -111,7 +111,9 @@ class ConnectionWatch:
     ) -> bool:
         """Update the host's throughput; replace all its connections if it has collapsed, and return whether."""
         throughput = self._throughputs.get(origin, HostThroughput())
-        if len(self._transfer.origins_locked) == 1:  # the plan knows the total of shorter intervals too
+        if (
+            len(self._transfer.origins_locked) == 1 and not self._transfer.joined
+        ):  # the plan knows the total of shorter intervals too
             throughput = learn_best(throughput, plan.best, plan.baseline)
         tasks = [task for task in samples if task.source.origin == origin]
         throughput = update_throughput(throughput, [samples[task] for task in tasks], now)

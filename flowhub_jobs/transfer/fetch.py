@@ -190,7 +190,7 @@ class _Transfer:
         self._hasher.start()
         try:
             while not transfer.done and not transfer.ended:
-                self._pool.resize(self._plan.count + (transfer.probe is not None))
+                self._pool.resize(self._plan.count)
                 self._tick()
                 self._postpone_if_all_wait()
             return self._finish()

@@ -65,9 +65,15 @@ class FetcherPool:
 
     # The pool ------------------------------------------------------------------------------------------------------
 
-    def resize(self, size: int) -> None:
-        """Have `size` fetchers at work: new ones are started, surplus ones finish their range and wait."""
+    def resize(self, count: int) -> None:
+        """Have `count` fetchers at work for each address in use, one for a measurement, and as many threads.
+
+        New ones are started, surplus ones finish their range and wait.
+        """
         with self.transfer.changed:
+            joined = self.transfer.joined
+            joined.update({origin: min(count, self._hosts.cap(origin)) for origin in joined})
+            size = count + sum(joined.values()) + (self.transfer.probe is not None)
             if size != self._size:
                 self._size = size
                 self.transfer.pool_resized.notify_all()
@@ -117,13 +123,14 @@ class FetcherPool:
 
     def _try_next_locked(self) -> tuple[RangeTask | None, float | None]:
         """Return a range if there is one and its host takes another connection; else how long to wait."""
-        task = next_task(self.transfer, may_steal=not self._context.bucket.limited)
-        if task is None:
-            return None, LOOK_AGAIN_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
-        if self._hosts.acquire(task.source.origin):
-            return task, None
-        return_task(self.transfer, task)
-        return None, HOST_FULL_S
+        while (task := next_task(self.transfer, may_steal=not self._context.bucket.limited)) is not None:
+            if self._hosts.acquire(task.source.origin):
+                return task, None
+            return_task(self.transfer, task)
+            if not self.transfer.joined.get(task.source.origin):
+                return None, HOST_FULL_S
+            self.transfer.joined[task.source.origin] = 0  # for this moment: the address in use is asked instead
+        return None, LOOK_AGAIN_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
 
     def handle_fault(self, task: RangeTask, error: FlowhubError) -> None:
         with self.transfer.changed:

@@ -29,6 +29,9 @@ PROBE_BYTES = 4 << 20  # requested from the next address to measure it
 WORTH_S = 10.0  # the rest of the file takes at least this long: else no other address is tried for speed
 PROBE_EVERY_S = 600.0
 COPY_WAIT_S = 30.0  # a copy that has enough readers is waited for so long, before an address that is no copy is used
+AT_ONCE_MAX = 3  # addresses that give bytes of one file at once
+JOIN_SHARE = 1 / 4  # of the bytes a second of all: an address that promises less is not used in addition
+JOIN_GAIN = 1.15  # with an additional address the total must be so many times as much
 
 # Faults of the whole host. Others concern one file: it is missing, has another size, wants a sign-in.
 HOST_FAULTS = (NetworkDown, TlsUntrusted, HeadersTimeout, ServerBusy, ConnectionLost, Stalled, TooSlow, AnswerMalformed)
@@ -173,6 +176,19 @@ def is_far_slower(bps: float, next_bps: float) -> bool:
 def is_worth_probing(in_use_s: float, bps: float, left: int) -> bool:
     """Return whether to measure the next address, while one gives `bps` and `left` bytes are missing."""
     return in_use_s >= PROBE_AFTER_S and left > PROBE_BYTES and left > bps * WORTH_S
+
+
+def may_gain(bps: float, connections: int, next_bps: float) -> bool:
+    """Return whether to use an address in addition: one connection to it gave `next_bps`, and it gets as many.
+
+    `bps` is what all addresses in use give, `connections` how many the first of them has.
+    """
+    return next_bps * connections >= bps * JOIN_SHARE
+
+
+def is_gain(before_bps: float, bps: float) -> bool:
+    """Return whether an additional address has raised the total. Else this machine's own network is the limit."""
+    return bps >= before_bps * JOIN_GAIN
 
 
 NOWHERE, UNTRIED, NO_MIRRORS = Address(""), Standing(), Mirrors()

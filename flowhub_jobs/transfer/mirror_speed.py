@@ -1,35 +1,57 @@
-"""Measures the addresses of a file, and passes over one that is far slower than the next.
+"""Measures the addresses of a file: passes over one that is far slower than another, and uses several at once.
 
-The next address is measured by one request for a few MiB, once the address in use has shown its rate. Under a rate
-limit no rate shows anything.
+The next address is measured by one request for a few MiB, once the addresses in use have shown their rate. If it is
+far faster, it replaces them. A mirror that promises a part of what they give is used in addition, as long as that
+raises the total. The file's own URL is never used in addition: mirrors exist to spare it. Under a rate limit no rate
+shows anything.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flowhub_jobs.transfer.file_state import FileState, Probe, SourceState
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.mirror_choice import (
+    AT_ONCE_MAX,
     PROBE_AFTER_S,
     PROBE_EVERY_S,
     SLOW_ASIDE_S,
     is_far_slower,
+    is_gain,
     is_worth_probing,
+    may_gain,
 )
-from flowhub_jobs.transfer.mirror_switching import set_aside_slow
+from flowhub_jobs.transfer.mirror_switching import joined_sources, set_aside_slow
 from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
 
+RECENT_S = 12.0  # of several addresses in use only the recent rates count
+
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """The address in use: since when, and the bytes that it had sent at that time."""
+    """The addresses in use, the first one first: since when, and the bytes that each had sent by then."""
 
-    source: SourceState
+    sources: tuple[SourceState, ...]
     since: float
-    sent: int
+    sent: Counter[str]  # by the origin as it is shown
+
+    def rates(self, sent: Counter[str], now: float) -> dict[str, float]:
+        """Return the bytes a second by origin."""
+        seconds = max(now - self.since, 1e-3)
+        return {one.origin: (sent[one.name] - self.sent[one.name]) / seconds for one in self.sources}
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """An address that was joined to others; `before_bps` is what they gave without it."""
+
+    origin: str
+    before_bps: float
 
 
 class MirrorSpeed:
@@ -38,36 +60,122 @@ class MirrorSpeed:
     def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TransferRate) -> None:
         self._transfer, self._hosts, self._bucket = transfer, hosts, bucket
         self._use: _Use | None = None
+        self._trial: _Trial | None = None
         self._rates: dict[str, tuple[float, float]] = {}  # by origin: bytes a second, when it was measured
+        self._useless_until: dict[str, float] = {}  # by origin: it did not raise the total
 
     def sample(self, now: float) -> None:
-        """Measure the address in use; have the next one measured, or use it, if that is worth it."""
+        """Measure the addresses in use; have another one measured, or use it, if that is worth it."""
         self._take_probe(now)
         state = self._state_in_use()
         if state is None or self._bucket.limited:
+            self._use_one_alone()
+            return
+        if self._transfer.hash_bound:  # then ranges are not started, and an idle address is not a slow one
             self._use = None
             return
-        source, following = state.source, _following(state, now)
-        sent = self._transfer.sources[source.name]
-        if self._use is None or self._use.source.origin != source.origin:
-            self._use = _Use(source, now, sent)
-        in_use_s = now - self._use.since
-        if following is None or in_use_s < PROBE_AFTER_S:
+        use = self._use_of(state, now)
+        if now - use.since < PROBE_AFTER_S:
             return
-        bps = (sent - self._use.sent) / in_use_s
-        rate, measured_at = self._rates.get(following.origin, (0.0, float("-inf")))
+        rates = use.rates(self._transfer.sources, now)
+        self._note_connection_rates(rates)
+        if self._end_trial(rates, now) or self._drop_slow(use, rates, now):
+            return
         left = (state.size or 0) - state.record.kept.total
-        if now - measured_at < PROBE_EVERY_S:
-            if is_far_slower(bps, rate) and is_worth_probing(in_use_s, bps, left):
-                self._leave(source, following, bps, rate)
-        elif self._transfer.probe is None and is_worth_probing(in_use_s, bps, left):
-            self._transfer.probe = Probe(state, following)
-            self._transfer.changed.notify_all()
+        if is_worth_probing(now - use.since, sum(rates.values()), left):
+            self._look_further(state, use, sum(rates.values()), now)
 
     def _state_in_use(self) -> FileState | None:
         """Return the file that bytes come for, if it has several addresses and several connections may fetch it."""
         flowing = (task for task in self._transfer.tasks if task.received and task.source is task.state.source)
         return next((task.state for task in flowing if len(task.state.addresses) > 1 and not task.exclusive), None)
+
+    def _use_of(self, state: FileState, now: float) -> _Use:
+        """Return the addresses in use. After a change their rates are measured from now on."""
+        self._transfer.joined.pop(state.source.origin, None)  # it was one in addition; those before it failed
+        sources = (state.source, *joined_sources(self._transfer, state))
+        use = self._use
+        changed = use is None or [one.origin for one in use.sources] != [one.origin for one in sources]
+        if use is None or changed or (len(sources) > 1 and now - use.since > RECENT_S):
+            use = self._use = _Use(sources, now, self._transfer.sources.copy())
+        return use
+
+    def _use_one_alone(self) -> None:
+        self._use = self._trial = None
+        self._transfer.joined.clear()
+        self._transfer.connection_bps.clear()
+
+    def _note_connection_rates(self, rates: dict[str, float]) -> None:
+        counts = Counter(task.source.origin for task in self._transfer.tasks)
+        self._transfer.connection_bps.clear()
+        if self._transfer.joined:
+            each = {origin: bps / max(1, counts[origin]) for origin, bps in rates.items()}
+            self._transfer.connection_bps.update(each)
+
+    # Addresses in use ------------------------------------------------------------------------------------------------
+
+    def _end_trial(self, rates: dict[str, float], now: float) -> bool:
+        """Judge an address that was joined; return whether it is not used any more."""
+        trial, self._trial = self._trial, None
+        if trial is None or trial.origin not in rates:
+            return False
+        total = sum(rates.values())
+        if is_gain(trial.before_bps, total):
+            own, others = rates[trial.origin], total - rates[trial.origin]
+            name = next(source.name for source in self._sources if source.origin == trial.origin)
+            text = f"{name} gives {format_rate(own)} in addition to {format_rate(others)}; all are used at once."
+            self._transfer.notes.append(Note(EventKind.MIRROR, text))
+            return False
+        self._leave_joined(trial.origin, now)
+        return True
+
+    def _drop_slow(self, use: _Use, rates: dict[str, float], now: float) -> bool:
+        """Stop using the addresses that are far slower than another in use; return whether there were any."""
+        best = max(use.sources, key=lambda source: rates[source.origin])
+        slow = [source for source in use.sources if is_far_slower(rates[source.origin], rates[best.origin])]
+        for source in slow:
+            if source.origin in self._transfer.joined:
+                self._leave_joined(source.origin, now)
+            else:
+                self._leave(source, best, rates[source.origin], rates[best.origin])
+        return bool(slow)
+
+    def _leave_joined(self, origin: str, now: float) -> None:
+        """Use an address no longer in addition. Its connections end with their ranges, or lose them to others."""
+        self._transfer.joined.pop(origin, None)
+        self._useless_until[origin] = now + PROBE_EVERY_S
+        self._use = None
+
+    @property
+    def _sources(self) -> tuple[SourceState, ...]:
+        return self._use.sources if self._use is not None else ()
+
+    # Another address -------------------------------------------------------------------------------------------------
+
+    def _look_further(self, state: FileState, use: _Use, bps: float, now: float) -> None:
+        """Use the first address that is worth it, or have the first measured whose rate is not known."""
+        for source in _following(state, use, now):
+            rate, measured_at = self._rates.get(source.origin, (0.0, float("-inf")))
+            if now - measured_at >= PROBE_EVERY_S:
+                if self._transfer.probe is None:
+                    self._transfer.probe = Probe(state, source)
+                    self._transfer.changed.notify_all()
+                return
+            if is_far_slower(bps, rate):
+                for slow in use.sources:
+                    self._leave(slow, source, bps, rate)
+                return
+            if self._may_join(source, use, bps, rate, now):
+                self._transfer.joined[source.origin] = 0  # its connections are counted with those of the others
+                self._trial = _Trial(source.origin, bps)
+                return
+
+    def _may_join(self, source: SourceState, use: _Use, bps: float, rate: float, now: float) -> bool:
+        if not source.mirror or len(use.sources) >= AT_ONCE_MAX or now < self._useless_until.get(source.origin, 0.0):
+            return False
+        if any(one.address.credential for one in (*use.sources, source)):  # a node serves few others at a time
+            return False
+        return may_gain(bps, self._transfer.connections, rate)
 
     def _take_probe(self, now: float) -> None:
         """Take the result of a measurement that has ended."""
@@ -87,12 +195,15 @@ class MirrorSpeed:
 
     def _leave(self, source: SourceState, following: SourceState, bps: float, next_bps: float) -> None:
         set_aside_slow(self._transfer, source, SLOW_ASIDE_S, self._hosts)
+        self._transfer.joined.pop(source.origin, None)
         self._use = None
         text = f"{source.name} gives {format_rate(bps)}, {following.name} {format_rate(next_bps)}; it is asked instead."
         self._transfer.notes.append(Note(EventKind.MIRROR, text))
 
 
-def _following(state: FileState, now: float) -> SourceState | None:
-    """Return the next address of a file that may be used, after the one in use."""
-    later = state.addresses[state.addresses.index(state.source) + 1 :]
-    return next((source for source in later if source.standing.usable(now)), None)
+def _following(state: FileState, use: _Use, now: float) -> Iterator[SourceState]:
+    """Yield the addresses of a file that may be used, after the one in use, on hosts that are not in use."""
+    origins = {source.origin for source in use.sources}
+    for source in state.addresses[state.addresses.index(state.source) + 1 :]:
+        if source.origin not in origins and source.standing.usable(now):
+            yield source

@@ -4,6 +4,7 @@
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from flowhub_jobs.errors import FlowhubError, MirrorMismatch, MirrorUnfit
@@ -12,6 +13,7 @@ from flowhub_jobs.transfer.file_state import FileState, RangeTask, SourceState
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.response_headers import RangeAnswer
 from flowhub_jobs.transfer.mirror_choice import (
+    ASIDE_MAX_S,
     FOR_GOOD,
     HOST_FAULTS,
     after_fault,
@@ -62,6 +64,37 @@ def _busy(state: FileState, sources: Sequence[SourceState]) -> list[bool]:
     """Return of each address whether a request to it was not answered yet."""
     waiting = {id(task.source) for task in state.tasks if not task.accepted}
     return [id(source) in waiting for source in sources]
+
+
+def next_source(transfer: TransferState, state: FileState) -> SourceState | None:
+    """Return the address for the file's next request: the first usable one, or one that gives bytes concurrently.
+
+    None if a busy copy is waited for.
+    """
+    if not choose_address(state):
+        return None
+    open_to: Counter[str] = Counter(task.source.origin for task in transfer.tasks) if transfer.joined else Counter()
+    concurrent = joined_sources(transfer, state)
+    return next((one for one in concurrent if open_to[one.origin] < transfer.joined[one.origin]), state.source)
+
+
+def joined_sources(transfer: TransferState, state: FileState) -> list[SourceState]:
+    """Return the addresses that give bytes of a file at once with the address in use.
+
+    None if only one connection may fetch the file.
+    """
+    if not transfer.joined or state.exclusive:
+        return []
+    now, busy = time.monotonic(), _busy(state, state.addresses)
+    return [
+        source
+        for source, is_busy in zip(state.addresses, busy, strict=True)
+        if source.origin in transfer.joined
+        and source.origin != state.source.origin
+        and source.standing.usable(now)
+        and not source.one_connection
+        and not (source.standing.on_trial and is_busy)
+    ]
 
 
 def check_mirror_answer(task: RangeTask, answer: RangeAnswer) -> None:
@@ -141,7 +174,8 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
 
     The bytes are fetched again from another address. If the digest is right then, it was that mirror that sent wrong
     ones: nothing else has changed. If it is still wrong, the next mirror is dropped, and in the end the file has bytes
-    of its own URL alone.
+    of its own URL alone. So each byte is fetched twice at most: other mirrors that gave bytes of the file are under
+    suspicion too, and are used for it only if no other address is left.
     """
     given = {name: ranges for name, ranges in state.record.given.items() if ranges.total}
     mirror = max(given, key=lambda name: given[name].total, default="")
@@ -150,6 +184,9 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
     ranges = state.record.given.pop(mirror)
     state.record.dropped.add(mirror)
     _drop(transfer, mirror)
+    for source in state.addresses:
+        if source.mirror in given and source.mirror != mirror:
+            source.standing = passed_over(source.standing, time.monotonic(), ASIDE_MAX_S)
     state.suspect = mirror
     for start, end in ranges:
         transfer.discard_locked(state, start, end)

@@ -6,9 +6,9 @@ It starts nothing while the digest is too far behind. The transfer's lock is hel
 import time
 
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
-from flowhub_jobs.transfer.file_state import FileState, RangeTask
+from flowhub_jobs.transfer.file_state import FileState, RangeTask, SourceState
 from flowhub_jobs.transfer.mirror_choice import PROBE_BYTES
-from flowhub_jobs.transfer.mirror_switching import choose_address, is_waiting_for_copy
+from flowhub_jobs.transfer.mirror_switching import is_waiting_for_copy, joined_sources, next_source
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 from flowhub_jobs.transfer.state import TransferState
 
@@ -16,6 +16,8 @@ FIRST_RANGE = 16 * MIB  # of a file of unknown size
 BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes at which ranges are no longer started, and are again
 STEAL_S = 2.0  # the rest of a range that takes longer than this is shared with an idle connection
 RANGE_MIN, RANGE_MAX, RANGE_S = MIB, 256 * MIB, 4.0
+HELPS_SHARE = 1 / 2  # of the fastest address's rate: a slower one does not take over the end of a range
+RANGE_LEAST, JOINED_RANGE_MIN = 16 * MIB, 4 * MIB  # of one address; of one of several that give bytes at once
 
 
 def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask | None:
@@ -25,8 +27,9 @@ def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask |
     if (task := _start_probe(transfer)) is not None:
         return task
     for state in transfer.incomplete.values():
-        if choose_address(state) and (bounds := _next_bounds(transfer, state)) is not None:
-            return transfer.start_locked(RangeTask(state, *bounds, state.disk.part))
+        source = next_source(transfer, state)
+        if source is not None and (bounds := _next_bounds(transfer, state, source)) is not None:
+            return transfer.start_locked(RangeTask(state, *bounds, state.disk.part), source)
     return _steal(transfer) if may_steal else None
 
 
@@ -50,8 +53,7 @@ def _start_probe(transfer: TransferState) -> RangeTask | None:
         longest.end = start
     else:
         return None
-    probe.task = transfer.start_locked(RangeTask(state, start, end, state.disk.part))
-    probe.task.source = probe.source
+    probe.task = transfer.start_locked(RangeTask(state, start, end, state.disk.part), probe.source)
     return probe.task
 
 
@@ -65,7 +67,7 @@ def return_task(transfer: TransferState, task: RangeTask) -> None:
             other.end = task.end
 
 
-def _next_bounds(transfer: TransferState, state: FileState) -> Range | None:
+def _next_bounds(transfer: TransferState, state: FileState, requested_from: SourceState) -> Range | None:
     source, kept, size = state.source, state.record.kept, state.size
     if (state.exclusive or size is None) and state.tasks:
         return None
@@ -81,7 +83,11 @@ def _next_bounds(transfer: TransferState, state: FileState) -> Range | None:
     if source.no_ranges or source.form is not RangeForm.BOUNDED:
         return next(kept.gaps(0, size), None)
     in_flight = Ranges((task.at, task.end) for task in state.tasks)
-    return next_range(kept, in_flight, size, connections=transfer.connections, rate=_rate(transfer))
+    connections = transfer.connections + sum(transfer.joined.values())
+    bps = transfer.connection_bps.get(requested_from.origin)
+    if transfer.joined and bps is not None:  # of several addresses each has its own rate: none holds back the others
+        return next_range(kept, in_flight, size, connections=connections, rate=bps, least=JOINED_RANGE_MIN)
+    return next_range(kept, in_flight, size, connections=connections, rate=_rate(transfer))
 
 
 def _rate(transfer: TransferState) -> float:
@@ -100,10 +106,25 @@ def _steal(transfer: TransferState) -> RangeTask | None:
     slow = max(shared, key=lambda task: task.remaining_s(now), default=None)
     if slow is None or slow.remaining_s(now) < STEAL_S:
         return None
-    if not choose_address(slow.state):
+    source = _source_to_help(transfer, slow.state)
+    if source is None:
         return None
     end, slow.end = slow.end, slow.split_at
-    return transfer.start_locked(RangeTask(slow.state, slow.end, end, slow.part))
+    return transfer.start_locked(RangeTask(slow.state, slow.end, end, slow.part), source)
+
+
+def _source_to_help(transfer: TransferState, state: FileState) -> SourceState | None:
+    """Return the address to fetch the end of another connection's range from: no slow one, if a fast one is in use.
+
+    None if a busy copy is waited for.
+    """
+    source, known = next_source(transfer, state), transfer.connection_bps
+    if source is None:
+        return None
+    fastest = max((state.source, *joined_sources(transfer, state)), key=lambda one: known.get(one.origin, 0.0))
+    if source.origin not in known or known[source.origin] >= HELPS_SHARE * known.get(fastest.origin, 0.0):
+        return source
+    return fastest
 
 
 def _is_hash_bound(transfer: TransferState) -> bool:
@@ -118,12 +139,14 @@ def _is_hash_bound(transfer: TransferState) -> bool:
     return transfer.hash_bound
 
 
-def next_range(kept: Ranges, in_flight: Ranges, size: int, *, connections: int, rate: float) -> Range | None:
+def next_range(
+    kept: Ranges, in_flight: Ranges, size: int, *, connections: int, rate: float, least: int = RANGE_LEAST
+) -> Range | None:
     """Return the next range to request: the front of the first gap, or None if all is kept or in flight.
 
     `rate` is one connection's bytes a second. A range takes about four seconds at that rate: requests cost little, and
     bytes out of order stay near the frontier. Towards the end each connection gets a share of the rest, so that all
-    end together.
+    end together. Until then none is shorter than `least`.
     """
     busy = kept.copy()
     for start, end in in_flight:
@@ -133,5 +156,5 @@ def next_range(kept: Ranges, in_flight: Ranges, size: int, *, connections: int, 
         return None
     rest = sum(end - start for start, end in busy.gaps(0, size))
     share = rest // (2 * connections) if connections > 1 else rest
-    length = max(RANGE_MIN, min(RANGE_MAX, max(int(rate * RANGE_S), 16 * MIB), share))
+    length = max(RANGE_MIN, min(RANGE_MAX, max(int(rate * RANGE_S), least), share))
     return gap[0], min(gap[1], gap[0] + length)

@@ -70,6 +70,9 @@ class TransferState:
         self.notes: list[Note] = []  # events for the job's history
         self.liars: set[str] = set()  # mirrors that sent wrong bytes
         self.probe: Probe | None = None  # a measurement that is wanted, or under way
+        # Addresses that give bytes concurrently with the one in use: connections by origin, and one's bytes a second.
+        self.joined: dict[str, int] = {}
+        self.connection_bps: dict[str, float] = {}
         self.error: BaseException | None = None
         self.ended = False
         self.ended_at = 0.0
@@ -153,9 +156,9 @@ class TransferState:
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 
-    def start_locked(self, task: RangeTask) -> RangeTask:
-        """Record that a range is in flight, from the address that the file uses now."""
-        task.source = task.state.source
+    def start_locked(self, task: RangeTask, source: SourceState | None = None) -> RangeTask:
+        """Record that a range is in flight from `source`, or from the address that the file uses now."""
+        task.source = source or task.state.source
         task.state.tasks.append(task)
         self.tasks.append(task)
         return task

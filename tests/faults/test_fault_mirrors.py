@@ -1,5 +1,6 @@
 """Mirrors: one that is down, silent, slow or without the file is passed over, one that lies is named."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from support.faults import (
     EarlyClose,
     FlipByte,
     Gzip,
+    Hold,
     IgnoreRange,
     LoginPage,
     LyingLength,
@@ -26,7 +28,7 @@ from support.faults import (
 from support.models import gguf_pattern
 from support.nginx_cache import nginx_cache
 from support.origin import Origin
-from support.run_fetch import kept_in, one_file, pinned, quick, run, stopped_after
+from support.run_fetch import Running, kept_in, one_file, pinned, quick, run, stopped_after
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceMissing
 from flowhub_jobs.net.urls import origin as origin_of
@@ -34,6 +36,7 @@ from flowhub_jobs.transfer import mirror_choice, mirror_speed
 from flowhub_jobs.transfer.fetch import RetryLater, SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.mirror_choice import Address, Mirrors
+from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
 TOKEN = "hf_" + "S3cret" * 5
@@ -298,6 +301,66 @@ def test_a_mirror_that_is_about_as_fast_as_the_origin_keeps_the_file(origin, mir
     assert sources(got).get(origin.address, 0) <= MIB, "no more than the measurement"
 
 
+# At once -------------------------------------------------------------------------------------------------------------
+
+LARGE = gguf_pattern(12 * MIB, seed=63)
+
+
+@pytest.fixture
+def joined_soon(judged_soon, monkeypatch):
+    """Use each mirror in addition, whatever its rate: on a busy machine no rate says much (test_mirror_speed)."""
+    answers = {"is_far_slower": False, "is_worth_probing": True, "may_gain": True, "is_gain": True}
+    for name, answer in answers.items():
+        monkeypatch.setattr(mirror_speed, name, lambda *numbers, answer=answer: answer)
+
+
+def slow_everywhere(*servers, bps=1.5e6):
+    """Serve a larger model at all of them, each at this rate in all; return the artifact as it is at the last."""
+    for server in servers:
+        server.limit(total_bps=bps)
+        server.serve("m.gguf", LARGE)
+    return pinned(servers[-1].url("m.gguf"), LARGE)
+
+
+def test_two_mirrors_give_one_file_at_once_and_the_origin_is_spared(origin, mirror, second, tmp_path, joined_soon):
+    artifact = slow_everywhere(mirror, second, origin)
+    got = run(artifact, tmp_path, options=through(origin, mirror, second))
+    assert got.content() == LARGE.read()
+    assert sources(got)[second.address] > 2 * MIB, "more than the measurement"
+    assert sum(sources(got).values()) == LARGE.size, "no byte is fetched twice"
+    for server in (mirror, second):  # a connection whose range was taken over has sent more than was used
+        assert sources(got)[server.address] <= server.sent("m.gguf") < sources(got)[server.address] + 2 * MIB
+    assert origin.sent("m.gguf") <= MIB, "no more than the measurement"
+    assert "at once" in "".join(note.text for note in got.notes if note.kind == "mirror")
+
+
+def given_in(partial):
+    """Return the bytes of `m.gguf` in a partial by mirror."""
+    files = journal.load(partial).files.values()
+    return {mirror: ranges.total for file in files for mirror, ranges in file.given.items()}
+
+
+def test_after_a_crash_the_liar_of_two_mirrors_that_gave_one_file_at_once_is_found(
+    origin, mirror, second, tmp_path, joined_soon
+):
+    """The journal knows which ranges came from which. No suspect is asked for the bytes of another."""
+    artifact, hold = slow_everywhere(mirror, second, origin), Hold(after=3 * MIB)
+    mirror.break_with(hold.once(), path="/m.gguf")  # so that the file does not become whole
+    second.break_with(*(FlipByte(at=number * MIB + 77) for number in range(12)), path="/m.gguf")
+    partial, options = tmp_path / "partial", through(origin, mirror, second)
+    with Running(artifact, partial, options=options) as running:
+        origin.wait_for(lambda: min(given_in(partial).get(one.address, 0) for one in (mirror, second)) > 2 * MIB)
+        crashed = shutil.copytree(partial, tmp_path / "crashed")
+        running.stop()
+    hold.event.set()
+    mirror.remove("m.gguf")
+    second.remove("m.gguf")
+    origin.limit()
+    got = run(artifact, crashed, options=options)
+    assert (got.content(), got.seen[-1].liars) == (LARGE.read(), {second.address})
+    assert origin.sent("m.gguf") <= LARGE.size + MIB, "each byte at most once, next to the measurement"
+
+
 # Wrong bytes ---------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +388,17 @@ def test_the_liar_of_two_mirrors_of_one_file_is_found(origin, mirror, second, tm
     got = run(artifact, tmp_path, options=through(origin, mirror, second))
     assert got.content() == MODEL.read()
     assert got.seen[-1].liars == {pair[liar].address}
+
+
+def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path):
+    """Both gave a part, and the larger part was right: the smaller one's mirror is not asked for it."""
+    artifact = everywhere(mirror, second, origin)
+    mirror.break_with(Reset(after=3 * MIB).once(), Status(404).from_byte(3 * MIB), path="/m.gguf")
+    second.break_with(FlipByte(at=SIZE - 1000), path="/m.gguf")
+    got = run(artifact, tmp_path, options=through(origin, mirror, second))
+    assert (got.content(), got.seen[-1].liars) == (MODEL.read(), {second.address})
+    rest = SIZE - 3 * MIB
+    assert sources(got) == {mirror.address: 3 * MIB, second.address: rest, origin.address: SIZE}
 
 
 def test_bytes_of_a_mirror_and_of_the_origin_are_told_apart_after_a_restart(origin, mirror, tmp_path):
