@@ -11,11 +11,13 @@ from flowhub_jobs.times import known_moment
 
 # Compared on the database's clock, by which each worker says when it renewed its leases, and when it took one.
 LIVING = "workers.seen_at >= {now} - " + str(round(LEASE_S * 1_000_000))
+# A command that opens the store writes the row of its machine, too (store/library.py): it has no version.
+_REGISTERED = "version IS NOT NULL"
 _NODES = (
     "SELECT node, hostname, store, seen_at, disk_free, ram, gpus, share_url, version, "
     "(SELECT count(*) FROM workers WHERE workers.node = nodes.node AND {living}) AS workers, "
     "(SELECT coalesce(sum(slots), 0) FROM workers WHERE workers.node = nodes.node AND {living}) AS slots "
-    "FROM nodes ORDER BY node"
+    "FROM nodes WHERE " + _REGISTERED + " ORDER BY node"
 )
 
 
@@ -56,7 +58,8 @@ def nodes_in(snapshot: Snapshot, now: int) -> list[NodeStatus]:
 
 
 def node_names(snapshot: Snapshot) -> list[str]:
-    return [row["node"] for row in snapshot.rows("SELECT node FROM nodes ORDER BY node")]
+    """Return the nodes that a worker has registered."""
+    return [row["node"] for row in snapshot.rows(f"SELECT node FROM nodes WHERE {_REGISTERED} ORDER BY node")]
 
 
 def is_living(snapshot: Snapshot, worker: str, now: int) -> bool:

@@ -79,7 +79,7 @@ def _followed(settings: Settings) -> list[str]:
 def _nodes(settings: Settings) -> list[str]:
     """Return the registered nodes."""
     if (path := sqlite_file(settings.database_url)) is not None:
-        return [row[0] for row in _rows(path, "SELECT node FROM nodes ORDER BY node")]
+        return [row[0] for row in _rows(path, "SELECT node FROM nodes WHERE version IS NOT NULL ORDER BY node")]
     from flowhub_jobs.home import opened
     from flowhub_jobs.jobs.node_rows import node_names
 

@@ -123,6 +123,17 @@ def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
     assert cli("list", "--node", "all", "--json").page["models"] == [seen]
 
 
+def test_a_machine_without_a_worker_is_no_node(fleet, cli):
+    """`doctor` opens the store of the machine from which jobs are queued for others."""
+    fleet.use("desk")
+    assert cli("doctor", "--json").page["schema"] == "flowhub/doctor/1"
+    assert cli("nodes", "--json").page["nodes"] == []
+    fleet.registered("gpu-01")
+    fleet.use("desk")
+    assert [node["node"] for node in cli("nodes", "--json").page["nodes"]] == ["gpu-01"]
+    assert [job["node"] for job in cli("enqueue", "m", "--on", "all", "--json").jobs] == ["gpu-01"]
+
+
 def test_a_job_for_any_node_runs_once(fleet, cli):
     fleet.use("gpu-02")
     fleet.use("gpu-01")
