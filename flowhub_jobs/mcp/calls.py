@@ -43,7 +43,7 @@ def call(tool: AgentTool, arguments: Arguments) -> Answer:
 def _answer(tool: AgentTool, session: Session, arguments: Arguments) -> Answer:
     result = tool.act(session, arguments)
     notes = [*result.notes, *filter(None, [session.catalog_warning])]
-    if tool.wants_worker and not session.living_workers():
+    if tool.wants_worker and not {"on", "node"} & {*arguments} and not session.living_workers():
         notes.append(NO_WORKER)
     content = result.page | {"notes": list(dict.fromkeys(notes))}
     if result.error is None:

@@ -8,6 +8,7 @@ from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
 from flowhub_jobs.operations.json_arguments import NUMBER, NUMBERS, SWITCH, TEXT, TEXTS, Field
+from flowhub_jobs.operations.nodes import hint_of_gone, home_of
 from flowhub_jobs.operations.outcomes import each, error_of
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
 from flowhub_jobs.operations.result_types import APPS
@@ -27,6 +28,8 @@ def enqueue(session: Session, arguments: Arguments) -> ToolResult:
     jobs = {job.id: job for job in session.queries.jobs([answer.job for answer in answers])}
     known = [jobs[answer.job] for answer in answers if not answer.new]
     notes = [f"Job {job.id}, {job.ref}, was there before; it is {job.state}." for job in known]
+    if elsewhere := {job.node for job in jobs.values()} - {session.node}:
+        notes += filter(None, [hint_of_gone(session.home, elsewhere)])
     return ToolResult(
         jobs_json(jobs[answer.job] for answer in answers),
         (*dict.fromkeys(notes), *session.references.notes, *session.placement_notes),
@@ -40,7 +43,12 @@ def list_jobs(session: Session, arguments: Arguments) -> ToolResult:
         since_us=since_of(arguments.get("since")),
         group=arguments.get("group"),
     )
-    return ToolResult(choice.page(session))
+    return ToolResult(choice.page(_of_node(session, arguments)))
+
+
+def _of_node(session: Session, arguments: Arguments) -> Session:
+    """Return the session as it reads the node that `node` names. Raises NotFound for an unknown one."""
+    return Session(home_of(session.home, arguments.get("node")))
 
 
 def job_status(session: Session, arguments: Arguments) -> ToolResult:
@@ -68,7 +76,8 @@ def _steering(verb: str) -> Act:
 
 def morning_report(session: Session, arguments: Arguments) -> ToolResult:
     begin = report_begins(arguments.get("since", LAST_NIGHT), datetime.now().astimezone())
-    return ToolResult(report_json(read_morning(session.home, begin), session.node))
+    report = read_morning(_of_node(session, arguments).home, begin)
+    return ToolResult(report_json(report, arguments.get("node") or session.node))
 
 
 _ENQUEUE = (
@@ -92,8 +101,14 @@ _ENQUEUE = (
         help="Programs to link the models into.",
     ),
     Field("store", TEXT, help="Name of the store to install in; without one, where an older version is, else default."),
+    Field(
+        "on",
+        TEXT,
+        help='Download on these nodes of the database: NODE,NODE, all, any (the first that has room), "vram>=24G".',
+    ),
     Field("force", SWITCH, help="Download an installed model again; the old version stays until the new is verified."),
 )
+NODE = Field("node", TEXT, help="Of this node (default: this machine), or of all.")
 _JOBS = (Field("jobs", {**NUMBERS, "minItems": 1}, help="Numbers of jobs.", required=True),)
 
 ENQUEUE = AgentTool(
@@ -121,6 +136,7 @@ LIST_JOBS = AgentTool(
         Field("since", TEXT, help="Only jobs queued or ended since: 12h, 22:00, RFC 3339."),
         Field("group", TEXT, help="Only jobs of this group."),
         Field("all", SWITCH, help="All jobs, in the order of their numbers."),
+        NODE,
     ),
     wants_worker=True,
 )
@@ -169,5 +185,5 @@ MORNING_REPORT = AgentTool(
     "Report what was downloaded since last evening, what recovered by itself, and what needs the user.",
     morning_report,
     "flowhub/report/1",
-    (Field("since", TEXT, help="Start of the report: last-night (18:00 yesterday), 12h, 22:00, RFC 3339."),),
+    (Field("since", TEXT, help="Start of the report: last-night (18:00 yesterday), 12h, 22:00, RFC 3339."), NODE),
 )

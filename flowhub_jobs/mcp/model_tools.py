@@ -5,9 +5,11 @@ from datetime import date
 from flowhub_jobs.mcp.tool import AgentTool, Arguments, ToolResult
 from flowhub_jobs.operations.json_arguments import SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.library.match import file_to_open
+from flowhub_jobs.operations.library.on_nodes import models_on
 from flowhub_jobs.operations.library.usage import list_store
+from flowhub_jobs.operations.nodes import nodes_named
 from flowhub_jobs.operations.result_types import Filters
-from flowhub_jobs.operations.schemas.library import installed_json, path_json
+from flowhub_jobs.operations.schemas.library import installed_json, installed_on_nodes_json, path_json
 from flowhub_jobs.operations.schemas.search import fits_json, search_json
 from flowhub_jobs.operations.search.search import SORTS, SearchRequest, run_search
 from flowhub_jobs.operations.search.variants import judge
@@ -45,8 +47,11 @@ def check_fit(session: Session, arguments: Arguments) -> ToolResult:
     return ToolResult(fits_json(session.device, variants))
 
 
-def list_installed(session: Session, _arguments: Arguments) -> ToolResult:
-    return ToolResult(installed_json(list_store(session)))
+def list_installed(session: Session, arguments: Arguments) -> ToolResult:
+    node = arguments.get("node")
+    if node is None:
+        return ToolResult(installed_json(list_store(session)))
+    return ToolResult(installed_on_nodes_json(models_on(session.home, nodes_named(session.home, node))))
 
 
 def model_path(session: Session, arguments: Arguments) -> ToolResult:
@@ -110,6 +115,7 @@ LIST_INSTALLED = AgentTool(
     "List the installed models with path, size and digest, and the partial downloads.",
     list_installed,
     "flowhub/installed/1",
+    (Field("node", TEXT, help="Of this node, as its library has it (default: this machine), or of all."),),
 )
 MODEL_PATH = AgentTool(
     "model_path",

@@ -7,6 +7,7 @@ from typing import Any
 from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, FlowhubError, UsageInvalid
 from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms
 from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.node_choice import chosen_nodes
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.pasted_text import unquoted
@@ -41,21 +42,23 @@ def same_kind(error: FlowhubError, message: str, hint: str | None) -> FlowhubErr
 def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, Any] | None = None) -> list[Enqueued]:
     """Queue all of these references, or none; return their jobs, in order.
 
-    `options` are those of the verb, by name: priority, group, at, tonight, after, force; of one reference also sha256;
-    of Hub repositories include and exclude. Raises what is wrong: of one reference its own error, of several an error
-    of the first one's kind, which names them.
+    `options` are those of the verb, by name: priority, group, at, tonight, after, force, on; of one reference also
+    sha256; of Hub repositories include and exclude. With `on` each reference has a job for each node. Raises what
+    is wrong: of one reference its own error, of several an error of the first one's kind, which names them.
     """
     said = dict(options or {})
     if said.get("sha256") and len(refs) != 1:
         raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
     terms, checks = OptionReader(session).terms(said), session.settings.check
+    nodes = chosen_nodes(session.home, said["on"]) if said.get("on") else [""]
     session.references.may_lack_name = checks
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, said, terms) for ref in refs]
     found = [one for one in orders if isinstance(one, EnqueueItem)]
     if checks and len(found) == len(orders):
         orders = [error or item for item, error, _ in check_items(session, found, pinned_too=False)]
     _raise_for(orders)
-    return session.enqueue([one for one in orders if isinstance(one, EnqueueItem)])
+    items = [one for one in orders if isinstance(one, EnqueueItem)]
+    return session.enqueue([replace(item, node=node) for item in items for node in nodes])
 
 
 def _order(session: Session, ref: str, said: Mapping[str, Any], terms: EnqueueTerms) -> EnqueueItem | FlowhubError:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.node_rows import NodeStatus, node_names, nodes_in
+from flowhub_jobs.jobs.node_rows import NodeStatus, live_jobs_by_node, node_names, nodes_in
+from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import ANY_NODE
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ def read_nodes(home: Home) -> list[NodeStatus]:
     alive = any(node.node == home.node and node.alive for node in nodes)
     stopped = alive and not home.living_workers() and not (home.database.is_shared and home.registry.is_elsewhere())
     return [_without_workers(node) if stopped and node.node == home.node else node for node in nodes]
+
+
+def live_jobs(home: Home) -> dict[tuple[str, State], int]:
+    """Return the number of live jobs by node and state, ANY_NODE among the nodes."""
+    with home.database.reading() as snapshot:
+        return live_jobs_by_node(snapshot)
 
 
 def _without_workers(node: NodeStatus) -> NodeStatus:

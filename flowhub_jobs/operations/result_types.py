@@ -13,6 +13,7 @@ from flowhub_jobs.device.need import DEFAULT_CONTEXT as DEFAULT_CONTEXT
 from flowhub_jobs.device.need import GPU_RESERVE as GPU_RESERVE
 from flowhub_jobs.device.need import SYSTEM_RESERVE as SYSTEM_RESERVE
 from flowhub_jobs.jobs.history_queries import Attempt as Attempt
+from flowhub_jobs.jobs.node_rows import NodeStatus as NodeStatus
 from flowhub_jobs.jobs.rate_limits import Limits as Limits
 from flowhub_jobs.jobs.remedies import NO_WORKER as NO_WORKER
 from flowhub_jobs.jobs.remedies import hub_page_of as hub_page_of
@@ -23,6 +24,7 @@ from flowhub_jobs.jobs.schedule import UNLIMITED as UNLIMITED
 from flowhub_jobs.jobs.schedule import DayWindows as DayWindows
 from flowhub_jobs.jobs.schedule import Schedule as Schedule
 from flowhub_jobs.jobs.status_order import Overview as Overview
+from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription as Subscription
 from flowhub_jobs.jobs.week_grid import Cell as Cell
 from flowhub_jobs.jobs.week_grid import Week as Week
 from flowhub_jobs.jobs.week_grid import hour_of as hour_of

@@ -44,6 +44,12 @@ class Call:
     def session(self) -> Session:
         return self.context.session()
 
+    @property
+    def session_of_node(self) -> Session:
+        """The session, which reads the jobs of the node that `?node=` names. Raises NotFound for an unknown one."""
+        node = self.query("node")
+        return self.session if node is None else self.context.session(node)
+
     def path(self, name: str) -> str:
         """Return a part of the path, decoded."""
         return str(self.request.path_params[name])

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import HomeUnusable
+from flowhub_jobs.operations.nodes import home_of
 from flowhub_jobs.operations.open_home import Home, look_at_machine, opened
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.fleet import Fleet, Readers
@@ -40,9 +41,12 @@ class WebContext:
     def live(self) -> Live:
         return Live(self.session, self.reopen)
 
-    def session(self) -> Session:
-        """Return a session for one request, which reads the catalog again where it has changed."""
-        session = Session(self.home)
+    def session(self, of_node: str | None = None) -> Session:
+        """Return a session for one request, which reads the catalog again where it has changed.
+
+        `of_node` names the node whose jobs it reads, or `all`. Raises NotFound for a node that is not registered.
+        """
+        session = Session(home_of(self.home, of_node))
         session.use_device(self.device)
         return session
 

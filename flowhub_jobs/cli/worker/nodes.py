@@ -1,6 +1,5 @@
 """nodes: lists the machines that share this database. nodes remove: retires one. nodes rotate-token: a new token."""
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,10 +12,11 @@ from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.node_rows import NodeStatus
+from flowhub_jobs.operations.node_texts import gpus_text, size_text, state_text
 from flowhub_jobs.operations.nodes import read_nodes, remove_node
 from flowhub_jobs.operations.schemas.nodes import node_removed_json, nodes_json, token_rotated_json
 from flowhub_jobs.operations.share_address import rotate_fleet_token
-from flowhub_jobs.units import format_bytes, format_duration, named_jobs
+from flowhub_jobs.units import named_jobs
 
 app = typer.Typer(
     name="nodes",
@@ -106,25 +106,5 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def _row(node: NodeStatus, own: str, now: datetime) -> tuple[str, ...]:
     host = f"{node.hostname} (here)" if node.node == own else node.hostname
     slots = str(node.slots) if node.alive else "-"
-    return node.node, _state(node, now), slots, _size(node.disk_free), _size(node.ram), _gpus(node.gpus), host
-
-
-def _state(node: NodeStatus, now: datetime) -> str:
-    if node.alive:
-        return "alive"
-    ago = format_duration((now - node.seen_at).total_seconds()).split()
-    return f"gone {' '.join(ago[:2])}"  # the largest unit alone
-
-
-def _size(count: int | None) -> str:
-    return "-" if count is None else format_bytes(count)
-
-
-def _gpus(gpus: Sequence[dict[str, object]]) -> str:
-    """Return "2 x RTX 4090 (24.0 GB)"; GPUs of one name and size stand together."""
-    counts = Counter((str(gpu.get("name") or "GPU"), gpu.get("vram_total_bytes")) for gpu in gpus)
-    texts = []
-    for (name, vram), count in counts.items():
-        size = f" ({format_bytes(vram)})" if isinstance(vram, int) else ""
-        texts.append(f"{f'{count} x ' if count > 1 else ''}{name}{size}")
-    return output.shorten(", ".join(texts) or "-", GPUS_MOST)
+    gpus = output.shorten(gpus_text(node.gpus), GPUS_MOST)
+    return node.node, state_text(node, now), slots, size_text(node.disk_free), size_text(node.ram), gpus, host

@@ -49,9 +49,9 @@ def change_cap(call: Call) -> Response:
 
 
 def show_report(call: Call) -> Response:
-    home = call.context.home
     begin = report_begins(call.query("since") or LAST_NIGHT, datetime.now().astimezone())
-    return JSONResponse(report_json(read_morning(home, begin), home.node))
+    report, node = read_morning(call.session_of_node.home, begin), call.query("node")
+    return JSONResponse(report_json(report, node or call.context.home.node))
 
 
 _LIMIT = (
@@ -91,7 +91,7 @@ def _answered(page: Mapping[str, Any], fields: Iterable[Field]) -> tuple[Field, 
 _LIMIT_ANSWER = _answered(limit_json(Limits()), _LIMIT)
 _SCHEDULE_ANSWER = _answered(schedule_json(None, 0), _SCHEDULE)
 _CAP_ANSWER = _answered(cap_json(CapState(None, 0, 0)), _CAP)
-_SINCE = (Field("since", TEXT, "--since"),)
+_REPORT = (Field("since", TEXT, "--since"), Field("node", TEXT, "--node"))
 
 OPERATIONS = (
     Operation("GET", LIMIT, show_limit, "Return the speed limit in force.", "flowhub/limit/1", "limit"),
@@ -131,6 +131,6 @@ OPERATIONS = (
         "Return what arrived, what needed no help, what needs the user.",
         "flowhub/report/1",
         "report",
-        query=_SINCE,
+        query=_REPORT,
     ),
 )

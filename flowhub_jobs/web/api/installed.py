@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
+from flowhub_jobs.operations.json_arguments import TEXT, Field
+from flowhub_jobs.operations.library.on_nodes import models_on
 from flowhub_jobs.operations.library.usage import list_store
 from flowhub_jobs.operations.library_jobs import LibraryJobs
+from flowhub_jobs.operations.nodes import nodes_named
 from flowhub_jobs.operations.schemas.jobs import jobs_json
-from flowhub_jobs.operations.schemas.library import installed_json, removed_json
+from flowhub_jobs.operations.schemas.library import installed_json, installed_on_nodes_json, removed_json
 from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import Call, JSONResponse
 
@@ -16,7 +19,11 @@ NAME = f"{PATH}/{{name}}"
 
 
 def list_installed(call: Call) -> Response:
-    return JSONResponse(installed_json(list_store(call.session)))
+    node = call.query("node")
+    if node is None:
+        return JSONResponse(installed_json(list_store(call.session)))
+    home = call.context.home
+    return JSONResponse(installed_on_nodes_json(models_on(home, nodes_named(home, node))))
 
 
 def remove(call: Call) -> Response:
@@ -52,8 +59,10 @@ def _queued(call: Call, queue: Callable[[], list[int]]) -> Response:
     return JSONResponse(page, 200 if set(numbers) <= before else 201)
 
 
+_LIST = (Field("node", TEXT, "--node"),)
+
 OPERATIONS = (
-    Operation("GET", PATH, list_installed, "List what is installed.", "flowhub/installed/1", "list"),
+    Operation("GET", PATH, list_installed, "List what is installed.", "flowhub/installed/1", "list", query=_LIST),
     Operation(
         "DELETE", NAME, remove, "Remove an installed model; refused while a job works on it.", "flowhub/removed/1", "rm"
     ),

@@ -29,7 +29,7 @@ def list_jobs(call: Call) -> Response:
         since_us=since_of(call.query("since")),
         group=call.query("group"),
     )
-    return JSONResponse(choice.page(call.session))
+    return JSONResponse(choice.page(call.session_of_node))
 
 
 def show_job(call: Call) -> Response:
@@ -55,6 +55,7 @@ _ENQUEUE = (
     Field("sha256", TEXT_OR_NULL, "--sha256"),
     Field("include", TEXTS, "--include"),
     Field("exclude", TEXTS, "--exclude"),
+    Field("on", TEXT_OR_NULL, "--on"),
 )
 
 
@@ -128,6 +129,7 @@ _LIST = (
     Field("since", TEXT, "--since"),
     Field("group", TEXT, "--group"),
     Field("all", SWITCH, "--all"),
+    Field("node", TEXT, "--node"),
 )
 
 OPERATIONS = (

@@ -81,10 +81,14 @@ def render(
     heading: str,
     overview: Overview | None = None,
     live: str = "",
+    every_s: int = 0,
     status: int = 200,
     **values: Any,
 ) -> Response:
-    """Return a page. `tab` is the path of its tab; `live` names the events that refresh all of it, others the bar."""
+    """Return a page. `tab` is the path of its tab; `live` names the events that refresh all of it, others the bar.
+
+    `every_s`: seconds between two refreshes of what makes no event, such as a heartbeat; 0: none.
+    """
     query = call.request.url.query
     here = local_path(f"{call.request.url.path}?{query}" if query else call.request.url.path)
     frame = {
@@ -93,6 +97,7 @@ def render(
         "host": platform.node(),
         "heading": f"{heading} · flowhub",
         "live": live,
+        "every_s": every_s,
         "notice": values.pop("notice", None),
     }
     text = environment().get_template(template).render(bar_values(call, here, overview) | frame | values)

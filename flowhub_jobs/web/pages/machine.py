@@ -1,4 +1,4 @@
-"""The tab Machine: last night's report, what this machine is and how that is known, its workers, the reserve."""
+"""The tab Machine: last night's report, all nodes, subscriptions, this machine, its workers, the reserve."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,11 @@ from flowhub_jobs.operations.result_types import (
     WorkerStatus,
 )
 from flowhub_jobs.operations.speed_history import SpeedHistory, speed_history
+from flowhub_jobs.operations.subscriptions.follow import all_subscriptions
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.web.call import Call, endpoint
+from flowhub_jobs.web.pages.fleet_view import followed_rows, node_rows, read_fleet, sum_of
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of_job
@@ -37,6 +39,7 @@ from flowhub_jobs.web.pages.svg_geometry import Line, sparkline
 from flowhub_jobs.web.pages.text import capital, day_or_time
 
 COMPLETED_SHOWN = 40
+EVERY_S = 5  # a worker's heartbeat makes no event
 CHART_WIDTH, CHART_HEIGHT = 960, 140
 UNKNOWN = "unknown"
 
@@ -213,6 +216,7 @@ def show_machine(call: Call) -> Response:
     service = _service(call)
     report = read_morning(home, report_begins(LAST_NIGHT, now.astimezone()))
     workers = living_workers(home)
+    nodes, counts = read_fleet(session)
     return render(
         call,
         "machine.html",
@@ -220,6 +224,10 @@ def show_machine(call: Call) -> Response:
         heading="Machine",
         summary=f"{device.hostname or UNKNOWN}, node {home.node}",
         night=night_view(report, titles_or_none(session), speed_history(session, report.since, report.until)),
+        every_s=EVERY_S,
+        nodes=node_rows(nodes, counts, home.node, now),
+        nodes_sum=sum_of(nodes, counts),
+        followed=followed_rows(all_subscriptions(session), now),
         device=device_rows(device, home.store.root),
         device_notes=device.notes,
         workers=worker_rows(workers, service, now),

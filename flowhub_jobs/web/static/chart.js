@@ -3,11 +3,9 @@
   "use strict";
 
   const HEIGHT = 160, UNITS = ["B/s", "KB/s", "MB/s", "GB/s"];
-  const box = document.querySelector("#plot"), readout = document.querySelector("#readout");
-  const sentence = readout.textContent;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const clock = (seconds) => new Date(1000 * seconds).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-  let plot = null;
+  let figure = null, box = null, readout = null, plot = null, drawn = "";
 
   function rate(value) {
     let power = 0;
@@ -31,18 +29,40 @@
       ],
       hooks: { setCursor: [(chart) => {
         const at = chart.cursor.idx;
-        readout.textContent = at == null ? sentence : `${clock(chart.data[0][at])}: ${rate(chart.data[1][at])}`;
+        readout.textContent = at == null ? figure.dataset.sentence : `${clock(chart.data[0][at])}: ${rate(chart.data[1][at])}`;
       }] },
     };
   }
 
-  function draw() {
-    const told = JSON.parse(document.querySelector("#speed").dataset.speed);
-    plot?.destroy();
-    plot = new uPlot(options(), [told.rates.map((_, n) => told.begin + n * told.step), told.rates], box);
+  function points() {
+    drawn = figure.dataset.speed;
+    const told = JSON.parse(drawn);
+    return [told.rates.map((_, n) => told.begin + n * told.step), told.rates];
   }
 
-  draw();
+  function draw() {
+    if (!figure) return;
+    plot?.destroy();
+    plot = new uPlot(options(), points(), box);
+  }
+
+  const width = new ResizeObserver(() => plot.setSize({ width: figure.clientWidth, height: HEIGHT }));
+
+  function follow() { // the page was refreshed: other figures, or the first of the night
+    const found = document.querySelector("#speed");
+    if (!found) return;
+    if (found !== figure) {
+      [figure, box, readout] = [found, found.querySelector("#plot"), found.querySelector("#readout")];
+      draw();
+      width.disconnect();
+      width.observe(figure);
+    } else if (drawn !== figure.dataset.speed) {
+      plot.setData(points());
+    }
+    if (plot.cursor.idx == null) readout.textContent = figure.dataset.sentence;
+  }
+
+  follow();
+  document.addEventListener("refreshed", follow);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  new ResizeObserver(() => plot.setSize({ width: box.parentElement.clientWidth, height: HEIGHT })).observe(box.parentElement);
 })();

@@ -46,6 +46,7 @@
     document.title = (bar?.dataset.progress ?? "") + heading;
     tell(bar?.dataset.said ?? "");
     enhance();
+    if (all) document.dispatchEvent(new Event("refreshed"));
   }
 
   const HELD_MS = 3000; // a list that opens, or a drag out of the window, may swallow the end of a press
@@ -110,6 +111,9 @@
     if (navigator.locks) navigator.locks.request("flowhub-events", () => { connect(); return new Promise(() => {}); });
     else setInterval(() => changed("all"), 5000); // plain http from another machine: browsers have no locks there
   }
+
+  const every = 1000 * document.body.dataset.every; // for a page that shows what makes no event
+  if (every) setInterval(() => { if (!document.hidden) changed("all"); }, every);
 
   // ---- forms: sent in place; an error is shown in the page's stead ----
 

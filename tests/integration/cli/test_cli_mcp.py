@@ -16,6 +16,7 @@ from support.cli import fail, two_model_app, work
 from support.models import gguf
 from support.origin import Origin
 
+from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import SourceMissing
 
 A, B = gguf(4096, 1), gguf(8192, 2)
@@ -287,3 +288,33 @@ def test_other_verbs_do_not_import_it(home):
     program += "print([name for name in sys.modules if name.startswith(('mcp', 'anyio', 'flowhub_jobs.mcp'))])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def node_agent(
+    home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> Iterator[tuple[App, Agent]]:
+    """An agent on a machine whose database has another node, gpu-01."""
+    monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
+    monkeypatch.setenv("FLOWHUB_NODE", "desk")
+    with two_model_app(home, origin, monkeypatch, A, B) as shop:
+        with writing(shop.home.engine) as tx:
+            shop.home.of_nodes(("gpu-01",)).registry.register(tx, "host-gpu-01", "/models", "1")
+        with agent_of() as agent:
+            yield shop, agent
+
+
+def test_an_agent_queues_on_another_node_and_reads_it(node_agent):
+    _, agent = node_agent
+    made = agent.call("enqueue", refs=["a"], on="gpu-01")
+    assert [(job["ref"], job["node"]) for job in made["jobs"]] == [("a@q4", "gpu-01")]
+    assert [note for note in made["notes"] if "No worker runs" in note] == [
+        "No worker runs on gpu-01: the jobs there wait until one starts."
+    ]
+    assert agent.call("list_jobs")["jobs"] == []
+    for node in ("gpu-01", "all"):
+        assert [job["id"] for job in agent.call("list_jobs", node=node)["jobs"]] == [1]
+    assert agent.call("list_installed", node="gpu-01")["store"]["path"] == "/models"
+    assert agent.call("morning_report", node="gpu-01")["node"] == "gpu-01"
+    for tool in ("list_jobs", "list_installed", "morning_report"):
+        assert agent.refused(tool, node="gpu-3")["error"]["code"] == "not_found"

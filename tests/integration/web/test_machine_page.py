@@ -102,3 +102,23 @@ def test_a_workers_download_is_in_the_speed_of_the_night(plain_visitor, shop):
     page = plain_visitor.open("/machine")
     told = json.loads(page.locator("#speed").get_attribute("data-speed"))
     assert sum(told["rates"]) > 0
+
+
+def test_what_is_followed_is_listed_with_its_next_check(plain_visitor, shop, program, cli):
+    assert cli("follow", "a", "--every", "12h").status == 0
+    assert program.get("/api/v1/subscriptions").json() == cli("follow", "--list", "--json").page
+    page = plain_visitor.open("/machine")
+    row = page.locator("table.followed").get_by_role("row", name="a@q4")
+    expect(row).to_contain_text("every 12 h")
+    expect(row.get_by_role("link", name="a@q4")).to_have_attribute("href", "/jobs/1")
+    expect(page.locator("table.nodes")).to_have_count(0)
+
+
+def test_a_worker_that_starts_and_the_first_bytes_of_a_night_appear_by_themselves(visitor, shop):
+    page = visitor.open("/machine")
+    expect(page.get_by_text("No worker is running")).to_be_visible()
+    worker = shop.worker()
+    expect(page.get_by_text(f"Process {worker.pid}")).to_be_visible(timeout=60_000)
+    shop.enqueue("b@q4")
+    expect(page.locator("#plot canvas")).to_be_visible(timeout=60_000)
+    expect(page.locator("#readout")).to_contain_text("Fastest")

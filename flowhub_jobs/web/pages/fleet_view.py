@@ -1,0 +1,104 @@
+"""The nodes and the subscriptions of the tab Machine, as rows. Pure, but for what `read_fleet` reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowhub_jobs.operations.node_texts import gpus_text, size_text, state_text
+from flowhub_jobs.operations.nodes import live_jobs, read_nodes
+from flowhub_jobs.operations.result_types import NodeStatus, Subscription
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.times import moment
+from flowhub_jobs.units import format_duration
+from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.jobs import ANY_NODE
+from flowhub_jobs.web.pages.text import day_or_time
+
+LIVE = (State.RUNNING, State.QUEUED, State.PAUSED)
+NEVER = "\N{EN DASH}"
+Counts = Mapping[tuple[str, State], int]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    name: str
+    here: bool
+    alive: bool
+    state: str
+    slots: str
+    jobs: str
+    free: str
+    ram: str
+    gpus: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedRow:
+    """`job` is the last one that the subscription queued."""
+
+    ref: str
+    about: str
+    checked: str
+    changed: str
+    next: str
+    job: int | None
+    problem: str
+
+
+def read_fleet(session: Session) -> tuple[list[NodeStatus], Counts]:
+    """Return the nodes of a database that machines share, and how many live jobs each has; else none."""
+    home = session.home
+    if not home.database.is_shared:
+        return [], {}
+    return read_nodes(home), live_jobs(home)
+
+
+def node_rows(nodes: Sequence[NodeStatus], counts: Counts, own: str, now: datetime) -> list[NodeRow]:
+    return [
+        NodeRow(
+            name=node.node,
+            here=node.node == own,
+            alive=node.alive,
+            state=state_text(node, now),
+            slots=str(node.slots) if node.alive else NEVER,
+            jobs=", ".join(f"{count} {state}" for state in LIVE if (count := counts.get((node.node, state)))) or NEVER,
+            free=size_text(node.disk_free),
+            ram=size_text(node.ram),
+            gpus=gpus_text(node.gpus),
+            host=node.hostname,
+        )
+        for node in nodes
+    ]
+
+
+def sum_of(nodes: Sequence[NodeStatus], counts: Counts) -> str:
+    free = sum(count for (node, _), count in counts.items() if node == ANY_NODE)
+    waiting = f", {named_count(free)} for any node" if free else ""
+    return f"{sum(node.alive for node in nodes)} of {len(nodes)} alive{waiting}"
+
+
+def named_count(jobs: int) -> str:
+    return f"{jobs} job{'' if jobs == 1 else 's'}"
+
+
+def followed_rows(subscriptions: Sequence[Subscription], now: datetime) -> list[FollowedRow]:
+    return [_followed(one, now) for one in subscriptions]
+
+
+def _followed(one: Subscription, now: datetime) -> FollowedRow:
+    every = f"every {format_duration(one.terms.every_us / 1e6)}"
+    hint = (one.error or {}).get("hint")
+    return FollowedRow(
+        ref=one.ref,
+        about=", ".join([*one.terms.include, every]),
+        checked=_time(one.checked_at, now),
+        changed=_time(one.changed_at, now),
+        next=_time(one.next_at, now),
+        job=one.job,
+        problem=f"{one.error['message']}{f' {hint}' if hint else ''}" if one.error else "",
+    )
+
+
+def _time(at: int | None, now: datetime) -> str:
+    return day_or_time(moment(at), now) or NEVER
