@@ -50,7 +50,7 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     if said.get("sha256") and len(refs) != 1:
         raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
     terms, checks = OptionReader(session).terms(said), session.settings.check
-    nodes = chosen_nodes(session.home, said["on"]) if said.get("on") else [""]
+    nodes = chosen_nodes(session.home, said["on"]) if said.get("on") else []
     session.references.may_lack_name = checks
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, said, terms) for ref in refs]
     found = [one for one in orders if isinstance(one, EnqueueItem)]
@@ -58,7 +58,17 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
         orders = [error or item for item, error, _ in check_items(session, found, pinned_too=False)]
     _raise_for(orders)
     items = [one for one in orders if isinstance(one, EnqueueItem)]
-    return session.enqueue([replace(item, node=node) for item in items for node in nodes])
+    return session.enqueue(items_on_nodes(items, nodes, session.node) if nodes else items)
+
+
+def items_on_nodes(items: Sequence[EnqueueItem], nodes: Sequence[str], own: str) -> list[EnqueueItem]:
+    """Return each item for each of the nodes; `own` is this one. Raises UsageInvalid for a store of another node."""
+    if any(node != own for node in nodes) and any(item.terms.store for item in items):
+        raise UsageInvalid(
+            "--store names a store of this node, and --on names other nodes.",
+            hint="Run `flowhub enqueue --store NAME` on the other node.",
+        )
+    return [replace(item, node=node) for item in items for node in nodes]
 
 
 def _order(session: Session, ref: str, said: Mapping[str, Any], terms: EnqueueTerms) -> EnqueueItem | FlowhubError:

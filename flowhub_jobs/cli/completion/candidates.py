@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.values.sqlite_url import sqlite_file
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 LIMIT_S = 1.0
 AT_MOST = 500
@@ -27,7 +28,7 @@ STATES = {
     "ended": ("failed", "cancelled"),
 }
 NODES, OR_ALL, LISTS = "nodes", "nodes-or-all", "node-lists"
-KINDS = ("models", "installed", "catalogs", "followed", NODES, OR_ALL, LISTS, *STATES)
+KINDS = ("models", "installed", "catalogs", "followed", "stores", NODES, OR_ALL, LISTS, *STATES)
 
 
 def answer(arguments: Sequence[str]) -> int:
@@ -49,6 +50,7 @@ def _named(kind: str, settings: Settings) -> Iterable[str]:
         "installed": _installed,
         "catalogs": _catalogs,
         "followed": _followed,
+        "stores": lambda settings: [DEFAULT_STORE, *settings.stores],
         NODES: _nodes,
         OR_ALL: lambda settings: ["all", *_nodes(settings)],
     }

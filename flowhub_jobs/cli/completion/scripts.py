@@ -42,6 +42,7 @@ NAMES = {
 OPTION_NAMES = {
     ("enqueue", "--on"): "node-lists",
     ("enqueue", "--after"): "live",
+    ("enqueue", "--store"): "stores",
     ("status", "--node"): "nodes-or-all",
     ("list", "--node"): "nodes-or-all",
     ("report", "--node"): "nodes-or-all",

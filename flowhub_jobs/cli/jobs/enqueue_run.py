@@ -23,6 +23,7 @@ from flowhub_jobs.operations.caps import cap_reached_line
 from flowhub_jobs.operations.enqueue import (
     check_items,
     is_about_call,
+    items_on_nodes,
     named_together,
     refuse_digest_of_model,
     same_kind,
@@ -55,14 +56,9 @@ class EnqueueList:
 
     def send_to(self, nodes: Sequence[str], own: str) -> None:
         """Queue each item on each of these nodes; without any, on this one, `own`. Raises UsageInvalid."""
-        if any(node != own for node in nodes) and any(item.terms.store for item in self.items):
-            raise UsageInvalid(
-                "--store names a store of this node, and --on names other nodes.",
-                hint="Run `flowhub enqueue --store NAME` on the other node.",
-            )
         if nodes:
             self.lines = [line for line in self.lines for _ in nodes]
-            self.items = [replace(item, node=node) for item in self.items for node in nodes]
+            self.items = items_on_nodes(self.items, nodes, own)
 
     @property
     def errors(self) -> list[FlowhubError]:

@@ -131,7 +131,7 @@ def two_nodes(shop):
             shop.home.of_nodes((name,)).registry.register(tx, f"host-{name}", str(shop.store), "1")
 
 
-def test_nodes_are_completed_where_an_option_takes_them(two_nodes):
+def test_nodes_are_completed_where_an_option_takes_them(two_nodes, shop):
     assert completed("enqueue", "alpha", "--on", "") == {"all", "any", "gpu-01", "gpu-02"}
     assert completed("enqueue", "--on", "gpu-01,") == {"gpu-01,gpu-02"}
     assert completed("enqueue", "--on", "gpu-01,gpu-02,") == set()
@@ -139,6 +139,8 @@ def test_nodes_are_completed_where_an_option_takes_them(two_nodes):
         assert completed(verb, "--node", "") == {"all", "gpu-01", "gpu-02"}
     assert completed("nodes", "remove", "") == {"gpu-01", "gpu-02"}
     assert completed("enqueue", "--place", "hf") == {"hf-cache"}
+    (shop.path / "config.toml").write_text(f'[stores]\nfast = "{shop.path / "fast"}"\n')
+    assert completed("enqueue", "--store", "") == {"default", "fast"}
 
 
 def test_help_completes_topics_and_verbs(shop):

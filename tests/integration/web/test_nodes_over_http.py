@@ -48,6 +48,7 @@ def test_a_model_is_queued_on_other_nodes(program):
     assert [job["node"] for job in enqueue(program, "a").json()["jobs"]] == ["desk"]
     assert_problem(enqueue(program, "a", on="gpu-3"), 404, "not_found")
     assert_problem(enqueue(program, "a", on="vram>>1"), 422, "usage")
+    assert_problem(enqueue(program, "a", on="gpu-01", store="default"), 422, "usage")
 
 
 def test_what_a_node_has_is_what_the_verbs_print(program, cli):
