@@ -97,7 +97,7 @@ def test_a_worker_of_many_jobs_has_three_connections_at_most(home, origin, postg
         shop.until(all_ended, "the end of all jobs")
         assert 0 < most <= CONNECTIONS_MAX
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=20) == 0
+        assert worker.wait(timeout=60) == 0
         assert completed_once(shop, jobs)
 
 

@@ -28,7 +28,7 @@ def test_who_begins_nothing_new_until_the_digest_has_come_up_is_woken_as_it_does
     try:
         with transfer.changed:
             hasher.start()
-            assert transfer.changed.wait(10)
+            assert transfer.changed.wait(30)
             assert not state.unhashed
     finally:
         transfer.end()
