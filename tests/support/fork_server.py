@@ -138,7 +138,10 @@ def _fork(living: set[int], verb: list[str], environ: dict[str, str], log: str) 
 
 def _work(verb: list[str], environ: dict[str, str], log: str) -> NoReturn:
     from flowhub_jobs.cli.main import main
+    from flowhub_jobs.transfer import slow_connection_rules
     from support.failpoints import do_harm
+
+    slow_connection_rules.SLOW_S = 600.0  # a connection that a test holds is not replaced by another one
 
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from support.app import app_of
+from support.app import HELD, app_of
 from support.faults import CloseBeforeHeaders, FlipByte, Hold, Reset, Status
 from support.models import gguf, one_file_model
 from support.origin import Origin
@@ -60,7 +60,7 @@ def test_the_origins_of_the_bytes_survive_a_killed_worker(shop, origin, mirror):
     hold = Hold(after=HALF)
     mirror.break_with(hold.once(), path="/a.gguf")
     number = shop.enqueue("a")
-    worker = shop.worker("--drain")
+    worker = shop.worker("--drain", **HELD)
     shop.until(lambda: shop.job(number).bytes_fetched == HALF, "the first half")
     worker.kill()
     worker.wait()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.app import App, app_of
+from support.app import HELD, App, app_of
 from support.faults import Hold
 from support.models import folder_model, gguf_pattern, mlx_folder, one_file_model
 from support.origin import Origin, Pattern
@@ -43,7 +43,7 @@ def homes(home: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def at_work(shop: App, node: str) -> None:
-    shop.worker(FLOWHUB_HOME=str(shop.path), FLOWHUB_NODE=node)
+    shop.worker(FLOWHUB_HOME=str(shop.path), FLOWHUB_NODE=node, **HELD)
 
 
 def pinned(origin: Origin, path: str, served: Pattern, hold: Hold) -> dict[str, Any]:
