@@ -79,7 +79,14 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
                 raise Newer(revision)
 
     sa.event.listen(engine, "begin", lock_node)
+    sa.event.listen(engine, "handle_error", _leave_read_only_server)
     return engine
+
+
+def _leave_read_only_server(context: sa.engine.ExceptionContext) -> None:
+    """Close the pool's connections to a server that takes no writes: of several hosts, another may take them by now."""
+    if sqlstate(context.original_exception) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def connection_settings(url: str) -> dict[str, Any]:
@@ -103,15 +110,29 @@ def connection_settings(url: str) -> dict[str, Any]:
 
 
 def connector(url: str, *, pooled_sessions: bool = False) -> "Callable[[], psycopg.Connection[Any]]":
-    """Return a function that opens a connection. A pooler in transaction mode does not keep prepared statements."""
+    """Return a function that opens a connection. Behind a pooler it prepares no statements.
+
+    A pooler in transaction mode may run the next transaction in a session that does not know them.
+    """
     settings = connection_settings(url)
 
     def connect() -> "psycopg.Connection[Any]":
         import psycopg
 
-        return psycopg.connect(**settings, prepare_threshold=None if pooled_sessions else 5)
+        connection = psycopg.connect(**settings, prepare_threshold=None if pooled_sessions else 5)
+        if not pooled_sessions and is_pooled(connection):
+            connection.prepare_threshold = None
+        return connection
 
     return connect
+
+
+def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
+    """Return whether a pooler is between: PgBouncer gives its clients a number of its own for the server's process."""
+    connection.autocommit = True
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.autocommit = False
+    return row is not None and row[0] != connection.info.backend_pid
 
 
 def lock_key(name: str) -> int:
@@ -137,6 +158,9 @@ def shown_place(url: str) -> str:
 
 _NO_TABLE = "42P01"
 _READ_ONLY = "25006"
+_FULL = "53100"
+_PASSING = (_READ_ONLY, "25P03", "25P04")  # the last two: a transaction that was idle, or lasted, for too long
+_OUTAGES = {_READ_ONLY: "is read-only", _FULL: "has no space left on its disk"}
 # Of a connection that is refused, psycopg has no code: the server's sentence is in the message.
 _HINT = (
     "Check that the server runs, and that FLOWHUB_DATABASE_URL names its host, a database that exists, and the user and"
@@ -144,7 +168,7 @@ _HINT = (
 )
 _HINTS = {
     "42501": "Let the user in FLOWHUB_DATABASE_URL create tables in this database and own flowhub's.",
-    "53100": "Free some space on the server's disk, then try again. Nothing is lost.",
+    _FULL: "Free some space on the server's disk, then try again. Nothing is lost.",
     _READ_ONLY: (
         "It is a standby, or full. With several hosts in FLOWHUB_DATABASE_URL add target_session_attrs=read-write. "
         "Nothing is lost."
@@ -152,8 +176,13 @@ _HINTS = {
 }
 
 
+def sqlstate(error: BaseException | None) -> str | None:
+    """Return PostgreSQL's code of a driver's error; None for an error without one."""
+    return getattr(error, "sqlstate", None)
+
+
 def is_missing_table(error: BaseException | None) -> bool:
-    return getattr(error, "sqlstate", None) == _NO_TABLE
+    return sqlstate(error) == _NO_TABLE
 
 
 def is_outage(error: BaseException) -> bool:
@@ -164,7 +193,18 @@ def is_outage(error: BaseException) -> bool:
     if not type(cause).__module__.startswith("psycopg"):
         return False
     passing = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-    return passing or getattr(cause, "sqlstate", None) == _READ_ONLY
+    # Some of the errors with which the server ends a session are no OperationalError, such as that of its idle timeout.
+    return passing or getattr(error, "connection_invalidated", False) or sqlstate(cause) in _PASSING
+
+
+def outage_text(error: BaseException) -> str:
+    """Return what is wrong with the database, to follow its name."""
+    return _OUTAGES.get(sqlstate(getattr(error, "orig", None)) or "", "does not answer")
+
+
+def hint_of(cause: BaseException) -> str:
+    """Return what helps against an error of psycopg's."""
+    return _HINTS.get(sqlstate(cause) or "", _HINT)
 
 
 def to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
@@ -173,5 +213,5 @@ def to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
     said = " ".join(line.strip() for line in str(cause).splitlines() if not line.startswith("\t"))
     return DatabaseUnusable(
         f"The database {where} does not answer: {said.rstrip('.')}.",
-        hint=_HINTS.get(getattr(cause, "sqlstate", None) or "", _HINT),
+        hint=hint_of(cause),
     )

@@ -1,10 +1,16 @@
-"""Facts about a PostgreSQL server: version, role, connections, clock."""
+"""Facts about a PostgreSQL server: version, role, connections, clock, notifications."""
 
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.engine import reading, writing
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +42,16 @@ def server_health(engine: sa.Engine) -> ServerHealth:
     """Return the facts about the PostgreSQL server of an engine."""
     with reading(engine) as tx:
         return ServerHealth(**tx.exec_driver_sql(_QUERY).mappings().one())
+
+
+def hears_notifications(engine: sa.Engine, connect: "Callable[[], psycopg.Connection[Any]]", timeout_s: float) -> bool:
+    """Return whether a notification reaches a connection that listens: it does not through a transaction pooler."""
+    channel = f"flowhub_{secrets.token_hex(8)}"
+    with connect() as connection:
+        connection.autocommit = True
+        connection.execute(f"LISTEN {channel}".encode())
+        with writing(engine) as tx:
+            tx.exec_driver_sql(f"NOTIFY {channel}")
+        heard = any(True for _ in connection.notifies(timeout=timeout_s, stop_after=1))
+        connection.execute(f"UNLISTEN {channel}".encode())
+        return heard

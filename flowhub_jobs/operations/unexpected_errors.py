@@ -12,7 +12,7 @@ def as_flowhub_error(error: Exception) -> FlowhubError:
     if isinstance(error, FlowhubError):
         return error
     if type(error).__module__.partition(".")[0] in ("sqlite3", "sqlalchemy"):
-        return DatabaseUnusable(f"The database does not answer: {driver_words(error)}.")
+        return _of_database(error)
     if isinstance(error, UnicodeEncodeError):  # a typed name that no table can hold
         return UsageInvalid(f"{error.object[:200]!r} is not UTF-8 text.", hint="Write the name in UTF-8.")
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -21,3 +21,11 @@ def as_flowhub_error(error: Exception) -> FlowhubError:
         return FlowhubError(f"{scrub(str(error.filename or 'The system'))}: {error.strerror or error}.")
     hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."
     return InternalError(f"A fault of flowhub's own: {type(error).__name__}: {scrub(str(error))[:300]}", hint=hint)
+
+
+def _of_database(error: Exception) -> DatabaseUnusable:
+    from flowhub_jobs.database.postgresql import hint_of, outage_text, sqlstate  # imports SQLAlchemy
+
+    cause = getattr(error, "orig", None)
+    hint = hint_of(cause) if cause is not None and sqlstate(cause) else None
+    return DatabaseUnusable(f"The database {outage_text(error)}: {driver_words(error)}.", hint=hint)

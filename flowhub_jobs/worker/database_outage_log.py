@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from flowhub_jobs.database.postgresql import outage_text
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.units import format_duration
 
@@ -18,19 +19,20 @@ class DatabaseOutage:
     def __init__(self, awake: Callable[[], float]) -> None:
         self._awake, self._lock = awake, threading.Lock()
         self._since: float | None = None
-        self._logged = float("-inf")
+        self._logged, self._text = float("-inf"), ""
 
     def failed(self, error: Exception) -> None:
-        """Log an error, unless one of this outage was logged a moment ago."""
+        """Log an error, unless one of the same kind in this outage was logged a moment ago."""
+        what = outage_text(error)
         with self._lock:
             now = self._awake()
             self._since = now if self._since is None else self._since
-            if now - self._logged < REPEAT_S:
+            if what == self._text and now - self._logged < REPEAT_S:
                 return
-            self._logged, lasted = now, now - self._since
+            self._logged, self._text, lasted = now, what, now - self._since
         since = f" (for {format_duration(lasted)})" if lasted >= 1 else ""
-        text = "The database does not answer%s; transfers continue while their leases last, and no job starts: %s"
-        log.warning(text, since, driver_words(error))
+        text = "The database %s%s; transfers continue while their leases last, and no job starts: %s"
+        log.warning(text, what, since, driver_words(error))
 
     def answered(self) -> None:
         """Log the end of an outage, if there was one."""

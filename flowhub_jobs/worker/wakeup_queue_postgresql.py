@@ -78,7 +78,7 @@ class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
             try:
                 yield pooled.cursor()
                 pooled.commit()
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, psycopg.InternalError):  # lost, full, or read-only
                 pooled.invalidate()
                 raise
             finally:

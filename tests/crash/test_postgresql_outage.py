@@ -1,5 +1,6 @@
 """Real workers over PostgreSQL: few connections, and jobs that outlive the database's."""
 
+import contextlib
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -7,16 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 from support.app import App, app_of
 from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
-from support.postgres import Server
+from support.pooler import TransactionPooler
+from support.postgres import USER, Server, Standby
 
+from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
 from flowhub_jobs.values.enums import EventKind, State
 from flowhub_jobs.values.jobs import Job
 
 MIB = 1 << 20
 CONNECTIONS_MAX = 3  # the contract's, a worker process
+FULL_HINT = "Free some space on the server's disk, then try again. Nothing is lost."
 HANGS_S = 60  # a worker that has not ended by then never does; a busy machine needs more than the 5 s of the contract
 
 
@@ -156,24 +161,116 @@ def test_a_read_only_server_stops_no_transfer(home, origin, postgres, database):
         postgres.sql(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
         try:
             postgres.terminate_all(database)
-            shop.until(lambda: "The database does not answer" in shop.log(), "its word of the outage")
+            shop.until(lambda: "The database is read-only" in shop.log(), "its word of the outage")
+            sent = origin.sent("/m.gguf")
+            origin.wait_for(lambda: origin.sent("/m.gguf") > sent + 4 * MIB)
         finally:
             postgres.sql(f"ALTER DATABASE {database} RESET default_transaction_read_only")
-            postgres.terminate_all(database)
+        # The worker's sessions stay read-only until it opens others.
         shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
         origin.limit(total_bps=None)
         done = shop.until_ended(job)
         assert (done.state, done.attempt) == (State.COMPLETED, 1)
+        assert shop.log().count("The database is read-only") == 1
+
+
+FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+END $$;
+"""
+EACH_TABLE = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+
+
+@contextmanager
+def full_disk(server: Server, database: str) -> Iterator[None]:
+    """Have every write of a database fail as on a server whose disk is full."""
+    tables = [name for (name,) in server.sql(EACH_TABLE, database=database)]
+    event = "BEFORE INSERT OR UPDATE ON"
+    triggers = "".join(f"CREATE TRIGGER full_disk {event} {name} EXECUTE FUNCTION full_disk();" for name in tables)
+    server.sql(f"{FULL} {triggers}", database=database)
+    try:
+        yield
+    finally:
+        server.sql("DROP FUNCTION full_disk CASCADE", database=database)
+
+
+def test_jobs_continue_after_the_servers_disk_was_full_when_their_transfer_ended(home, origin, postgres, database):
+    with mid_transfer(home, origin, 16 * MIB) as (shop, job, _):
+        with full_disk(postgres, database):
+            shop.until(lambda: "The database has no space left on its disk" in shop.log(), "its word of the outage")
+            with pytest.raises(DBAPIError) as refused:
+                shop.home.commands.set_priority(job, 5)
+            said = as_flowhub_error(refused.value)
+            assert (said.code, said.hint) == ("database_unusable", FULL_HINT)
+            origin.limit(total_bps=None)
+            shop.until(lambda: "could not be written" in shop.log(), "its word of the end that it could not write")
+        done = shop.until_ended(job)
+        assert (done.state, done.bytes_fetched) == (State.COMPLETED, 16 * MIB)
+        assert completed_once(shop, [job])
+        assert shop.log().count("The database has no space left") == 1
+        assert "The database answers again" in shop.log()
+
+
+def test_jobs_continue_while_every_connection_ends_again_and_again(home, origin, postgres, database):
+    wares = models(origin, 4, 4 * MIB)
+    origin.limit(total_bps=2 * MIB)
+    with app_of(home, *wares) as shop:
+        jobs = [shop.enqueue(f"m{number}") for number in range(4)]
+        shop.worker("--jobs", "2")
+        for number in range(4):
+            for step in range(1, 4):
+                origin.wait_for(lambda: origin.sent(f"/{number}.gguf") >= step * MIB)  # noqa: B023, at once
+                postgres.terminate_all(database)
+        origin.limit(total_bps=None)
+        assert [shop.until_ended(job).state for job in jobs] == [State.COMPLETED] * 4
+        assert completed_once(shop, jobs)
+        assert all(origin.sent(f"/{number}.gguf") < 5 * MIB for number in range(4))
+
+
+def test_jobs_continue_on_a_standby_that_takes_the_place_of_the_primary(home, origin, monkeypatch):
+    with contextlib.closing(Server()) as primary, contextlib.closing(Standby(primary)) as standby:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        url = f"postgresql://{USER}@{hosts}/{primary.create()}?target_session_attrs=read-write"
+        monkeypatch.setenv("FLOWHUB_DATABASE_URL", url)
+        with mid_transfer(home, origin, 16 * MIB) as (shop, job, _):
+            primary.stop("immediate")
+            shop.until(lambda: "The database does not answer" in shop.log(), "its word of the outage")
+            sent = origin.sent("/m.gguf")
+            origin.wait_for(lambda: origin.sent("/m.gguf") > sent + MIB)
+            standby.promote()
+            shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
+            origin.limit(total_bps=None)
+            done = shop.until_ended(job)
+            assert (done.state, done.bytes_fetched) == (State.COMPLETED, 16 * MIB), shop.log()
+            assert completed_once(shop, [job])
 
 
 def test_a_worker_without_listen_hears_of_new_jobs(home, origin, monkeypatch, postgres, database):
-    """Behind PgBouncer in transaction mode LISTEN hears nothing, so that the slots poll."""
     monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", "false")
     content = gguf_pattern(100_000, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
         assert done_by_a_waiting_worker(shop).state is State.COMPLETED
         shop.home.database.close()
         assert len(pids(postgres, database)) <= CONNECTIONS_MAX - 1
+
+
+@pytest.mark.parametrize("listen", ["false", "true"])
+def test_jobs_are_done_behind_a_pooler_in_transaction_mode(home, origin, monkeypatch, postgres_url, listen):
+    """It hears no notification, and a session's prepared statements are gone with the next transaction."""
+    with TransactionPooler(postgres_url) as pooler:
+        monkeypatch.setenv("FLOWHUB_DATABASE_URL", pooler.url)
+        monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", listen)
+        with mid_transfer(home, origin, 8 * MIB) as (shop, job, worker):
+            origin.limit(total_bps=None)
+            assert shop.until_ended(job).state is State.COMPLETED
+            second = shop.enqueue("m", force=True)
+            assert shop.until_ended(second).state is State.COMPLETED
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(timeout=HANGS_S) == 0
+            assert completed_once(shop, [job, second])
+            assert "prepared statement" not in shop.log()
+        assert pooler.transactions > 20
 
 
 def test_a_killed_workers_jobs_are_done_by_another_without_a_second_download(home, origin):

@@ -39,15 +39,15 @@ class Server:
 
     def __init__(self, options: str = FOR_TESTS) -> None:
         self._options = options
-        initdb, self._pg_ctl = binary("initdb"), binary("pg_ctl")
-        if initdb is None or self._pg_ctl is None:
+        self._pg_ctl = binary("pg_ctl")
+        if self._pg_ctl is None or binary("initdb") is None:
             pytest.skip(NEEDED)
         self._user: dict[str, Any] = _unprivileged()
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         if self._user:
             os.chown(self._folder, self._user["user"], self._user["group"])
         self.data = self._folder / "data"
-        self._run(initdb, "-D", self.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._make_data()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -55,6 +55,10 @@ class Server:
             ["/bin/sh", "-c", UNTIL_OUR_END, "sh", self._folder], stdin=subprocess.PIPE, start_new_session=True
         )
         self.start()
+
+    def _make_data(self) -> None:
+        options = ("-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._run(binary("initdb") or "", "-D", self.data, *options)
 
     def _run(self, *command: str | Path) -> None:
         with (self._folder / "log").open("ab") as log:
@@ -69,9 +73,9 @@ class Server:
         log = self._folder / "server.log"
         self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-t", str(READY_S), "-l", log, "-o", options, "start"))
 
-    def stop(self) -> None:
-        """Stop it as an administrator does who does not wait for clients."""
-        self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", "fast", "stop"))
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it as an administrator does who does not wait for clients; `immediate` is a crash."""
+        self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", mode, "stop"))
 
     def restart(self) -> None:
         self.stop()
@@ -110,6 +114,24 @@ class Server:
         """End every connection to a database, as an administrator may; return how many there were."""
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         return len(self.sql(query, database))
+
+
+class Standby(Server):
+    """A hot standby of another server, which from then on commits nothing that the standby does not have."""
+
+    def __init__(self, primary: Server) -> None:
+        self._primary = primary
+        super().__init__()
+        primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.sql("SELECT pg_reload_conf()")
+
+    def _make_data(self) -> None:
+        source = ("-h", "127.0.0.1", "-p", str(self._primary.port), "-U", USER)
+        self._run(*(binary("pg_basebackup") or "", *source, "-D", self.data, "-R", "-c", "fast", "--no-sync"))
+
+    def promote(self) -> None:
+        """Make it the primary."""
+        self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-t", str(READY_S), "promote"))
 
 
 def _unprivileged() -> dict[str, Any]:

@@ -7,14 +7,15 @@ from contextlib import closing
 from flowhub_jobs.database import postgresql
 from flowhub_jobs.database.engine import check_current, check_whole, writing
 from flowhub_jobs.database.newest_migration import HEAD
-from flowhub_jobs.database.postgresql_facts import ServerHealth, server_health
+from flowhub_jobs.database.postgresql_facts import ServerHealth, hears_notifications, server_health
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.doctor.check import Check, fail, guarded, ok, warn
+from flowhub_jobs.operations.doctor.check import Check, fail, guarded, ok, skip, warn
 from flowhub_jobs.units import counted
 from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups
 
 _BUSY_S = 1.0
 _SKEW_S = 5.0
+_NOTIFIED_S = 2.0
 _CONNECTIONS_MIN = 6  # two worker processes
 
 
@@ -73,6 +74,7 @@ def _server_checks(home: Home, url: str) -> Iterator[Check]:
         yield role(server)
         yield connections(server)
         yield clock_skew(skew_us)
+    yield from guarded([("database.listen", lambda: _listen(home, url))], url)
 
 
 def _server(home: Home, found: list[tuple[ServerHealth, int]]) -> Check:
@@ -83,11 +85,25 @@ def _server(home: Home, found: list[tuple[ServerHealth, int]]) -> Check:
     return version(server)
 
 
+def _listen(home: Home, url: str) -> Check:
+    """Check that a worker hears of new jobs at once."""
+    name = "database.listen"
+    if not home.settings.database_listen:
+        return skip(name, "FLOWHUB_DATABASE_LISTEN is off: workers look for new jobs every few seconds")
+    if not hears_notifications(home.engine, postgresql.connector(url), _NOTIFIED_S):
+        return warn(
+            name,
+            "Notifications of the server do not arrive: new jobs start some seconds late.",
+            "Behind a pooler in transaction mode, such as PgBouncer, set FLOWHUB_DATABASE_LISTEN=false.",
+        )
+    return ok(name, "notifications of new jobs arrive")
+
+
 def version(server: ServerHealth) -> Check:
     """Check the server's version."""
     name, text = "database.version", f"PostgreSQL {server.version}"
-    if server.version_number < 120000:
-        return fail(name, f"{text} is too old.", "Use PostgreSQL 12 or newer.")
+    if server.version_number < 130000:
+        return fail(name, f"{text} is too old.", "Use PostgreSQL 13 or newer.")
     return ok(name, text)
 
 

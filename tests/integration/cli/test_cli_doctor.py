@@ -10,6 +10,7 @@ from support.cli import cli_app, process
 from support.disks import own_disk
 from support.models import gguf, one_file_model
 from support.origin import Origin
+from support.pooler import TransactionPooler
 
 from flowhub_jobs.database.postgresql_facts import ServerHealth
 from flowhub_jobs.operations.doctor import database_checks, program_checks
@@ -129,8 +130,17 @@ def test_a_postgresql_database_is_checked_with_its_server(cli, home, postgres, p
     result = cli("doctor", "--json")
     assert result.status == 0
     found = checks(result)
-    for name in ("version", "role", "connections", "clock"):
+    for name in ("version", "role", "connections", "clock", "listen"):
         assert found[f"database.{name}"]["status"] == "ok", found[f"database.{name}"]
+
+
+def test_a_pooler_that_passes_no_notification_is_a_warning(cli, home, postgres_url, monkeypatch):
+    with TransactionPooler(postgres_url) as pooler:
+        monkeypatch.setenv("FLOWHUB_DATABASE_URL", pooler.url)
+        found = checks(cli("doctor", "--json"))["database.listen"]
+        assert (found["status"], "FLOWHUB_DATABASE_LISTEN" in found["hint"]) == ("warn", True)
+        monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", "false")
+        assert checks(cli("doctor", "--json"))["database.listen"]["status"] == "skip"
 
 
 def test_a_read_only_server_fails(cli, home, postgres, postgres_url, monkeypatch):

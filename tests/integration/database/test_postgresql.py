@@ -1,5 +1,6 @@
 """PostgreSQL by one setting: its URL, its migrations, what its errors say."""
 
+import contextlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from alembic import command
 from alembic.config import Config
 from support.app import app_of
 from support.models import gguf_pattern, one_file_model
+from support.pooler import TransactionPooler
 from support.postgres import Server
 
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, writing
 from flowhub_jobs.database.newest_migration import HEAD
-from flowhub_jobs.database.postgresql import connection_settings, shown_place
+from flowhub_jobs.database.postgresql import connection_settings, connector, is_outage, outage_text, shown_place
 from flowhub_jobs.database.tables import jobs, metadata, nodes
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, ExtraMissing, SettingInvalid
 from flowhub_jobs.store.layout import Store
@@ -231,3 +233,48 @@ def test_a_read_only_server_is_named_as_such(postgres_url, empty, postgres, tmp_
     with pytest.raises(DatabaseUnusable) as caught:
         open_database(postgres.url(empty), lock_folder=tmp_path)
     assert "target_session_attrs" in (caught.value.hint or "")
+
+
+def be_idle_for_too_long(engine: sa.Engine, server: Server) -> None:
+    with writing(engine) as tx:
+        pid = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '10ms'")
+        while server.sql("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid):
+            pass
+        tx.exec_driver_sql("SELECT 1")
+
+
+def test_a_session_that_the_server_ended_since_it_was_idle_is_an_outage_and_the_next_one_works(
+    postgres, postgres_url, tmp_path
+):
+    """As that of a worker that was suspended in a transaction: its jobs wait, and do not fail."""
+    engine = open_database(postgres_url, lock_folder=tmp_path)
+    with pytest.raises(sa.exc.DBAPIError) as ended:
+        be_idle_for_too_long(engine, postgres)
+    assert is_outage(ended.value)
+    with writing(engine) as tx:
+        assert tx.exec_driver_sql("SELECT 1").scalar() == 1
+    engine.dispose()
+
+
+def test_a_session_of_a_server_that_became_read_only_is_not_used_again(postgres, postgres_url, tmp_path):
+    """With several hosts in the URL the next session is one of the new primary's."""
+    engine = open_database(postgres_url, lock_folder=tmp_path)
+    with writing(engine) as tx:
+        before = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        tx.exec_driver_sql("SET SESSION default_transaction_read_only = on")
+    with pytest.raises(sa.exc.DBAPIError) as refused, writing(engine) as tx:
+        tx.exec_driver_sql("DELETE FROM controls")
+    assert is_outage(refused.value)
+    assert outage_text(refused.value) == "is read-only"
+    with writing(engine) as tx:
+        tx.exec_driver_sql("DELETE FROM controls")
+        assert tx.exec_driver_sql("SELECT pg_backend_pid()").scalar() != before
+    engine.dispose()
+
+
+def test_behind_a_pooler_no_statement_is_prepared(postgres_url):
+    with TransactionPooler(postgres_url) as pooler:
+        for url, threshold in ((postgres_url, 5), (pooler.url, None)):
+            with contextlib.closing(connector(url)()) as connection:
+                assert connection.prepare_threshold == threshold
