@@ -2,7 +2,8 @@
 
 LM Studio       models/PUBLISHER/REPO/FILE
 Hugging Face    hub/models--OWNER--REPO/snapshots/COMMIT/PATH (`store/hf_cache`)
-Ollama          manifests/HOST/NAMESPACE/NAME/TAG, JSON that names blobs/sha256-DIGEST
+Ollama          manifests/HOST/NAMESPACE/NAME/TAG, JSON that names blobs/sha256-DIGEST; newer ones: manifests-v2/…,
+                links to such blobs
 llama.cpp       FILE, and since 2026 the Hub's layout under LLAMA_CACHE as well
 ModelScope      models/OWNER--NAME/snapshots/REVISION/PATH, before 1.38 hub/models/OWNER/NAME/PATH
 """
@@ -40,6 +41,7 @@ PROGRAMS = (LM_STUDIO, HUGGING_FACE, OLLAMA, LLAMA_CPP, MODELSCOPE)
 SMALL = 1 << 20  # bytes: too many files below this size have equal sizes
 MANIFEST_MAX = 1 << 20
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_MANIFESTS = ("manifests", "manifests-v2")  # the second: ollama/ollama, pull request 15735
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _COMPANIONS = {"application/vnd.ollama.image.projector": "mmproj"}
 
@@ -80,7 +82,7 @@ def _folder(path: Path) -> Path | None:
 
 def app_folder_at(folder: Path, program: str = FOLDER) -> AppFolder:
     """Return a folder that the user named; its layout tells whose it is."""
-    if (folder / "manifests").is_dir() and (folder / "blobs").is_dir():
+    if any((folder / name).is_dir() for name in _MANIFESTS) and (folder / "blobs").is_dir():
         return AppFolder(OLLAMA, folder)
     if hf_cache.has_layout(folder):
         return AppFolder(HUGGING_FACE, folder)
@@ -112,11 +114,22 @@ def scan_app_folder(app: AppFolder, result: ScanResult) -> None:
 
 
 def _ollama(root: Path, result: ScanResult) -> None:
-    for folder, names in folders_below(root / "manifests", result):
-        for name in names:
-            parts = (folder / name).relative_to(root / "manifests").parts
-            if len(parts) == 4 and not (folder / name).is_symlink():
-                _manifest(folder / name, parts, root, result)
+    for top in (root / name for name in _MANIFESTS if (root / name).is_dir()):
+        for folder, names in folders_below(top, result):
+            for name in names:
+                parts = (folder / name).relative_to(top).parts
+                path = _manifest_at(folder / name, root)
+                if len(parts) == 4 and path is not None:
+                    _manifest(path, parts, root, result)
+
+
+def _manifest_at(path: Path, root: Path) -> Path | None:
+    """Return the file of a manifest; None for a link that does not lead to a blob of the same root."""
+    if not path.is_symlink():
+        return path
+    real = _folder(root / "blobs")
+    blob = path.resolve()
+    return blob if real is not None and blob.parent == real else None
 
 
 def _manifest(path: Path, parts: tuple[str, ...], root: Path, result: ScanResult) -> None:

@@ -133,6 +133,26 @@ def test_ollama_s_projector_is_a_companion_with_a_name_that_says_so(cli, shop, p
     assert {model["name"] for model in page["models"]} == {"llava-7b.gguf", "mmproj-llava-7b.gguf"}
 
 
+@pytest.mark.parametrize("link", [True, False])
+def test_a_model_of_ollama_s_newer_manifests_is_found(cli, shop, person, link):
+    """They are blobs, to which the names link; where there are no links, copies."""
+    blob = ollama(person, "beta", "7b", B)
+    root = blob.parents[1]
+    old = root / "manifests" / "registry.ollama.ai" / "library" / "beta" / "7b"
+    new = root / "manifests-v2" / "ollama.com" / "library" / "beta" / "7b"
+    new.parent.mkdir(parents=True)
+    content = old.read_bytes()
+    shutil.rmtree(root / "manifests")
+    if link:
+        new.symlink_to(put(root / "blobs" / f"sha256-{sha256(content)}", content))
+    else:
+        new.write_bytes(content)
+    outside = put(person / "elsewhere", content)
+    (new.parent / "outside").symlink_to(outside)
+    page = cli("adopt", "--dry-run", "--json").page
+    assert [(model["program"], model["name"]) for model in page["models"]] == [("ollama", "beta-7b.gguf")]
+
+
 @pytest.mark.parametrize("place", ["ollama", "huggingface"])
 def test_a_name_that_claims_a_digest_is_not_believed(cli, shop, person, place):
     """The blob is named by A's digest, which the catalog knows, and holds something else."""

@@ -144,6 +144,8 @@ def test_a_newer_version_is_placed_and_the_old_link_removed_once_the_disk_is_bac
         assert sorted(place.iterdir()) == [place / "a.gguf"]
         assert (place / "a.gguf").read_bytes() == V2
         assert night.row.state == "placed"
+        night.app.home.placements.remove([night.row])
+        assert list(place.iterdir()) == []
 
 
 def test_a_place_command_that_fails_too_does_not_end_the_tries(night, cli, tmp_path):
