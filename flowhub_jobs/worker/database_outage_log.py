@@ -19,7 +19,7 @@ class DatabaseOutage:
     def __init__(self, awake: Callable[[], float]) -> None:
         self._awake, self._lock = awake, threading.Lock()
         self._since: float | None = None
-        self._logged, self._text = float("-inf"), ""
+        self._logged: dict[str, float] = {}  # when each kind of error was, last
 
     def failed(self, error: Exception) -> None:
         """Log an error, unless one of the same kind in this outage was logged a moment ago."""
@@ -27,9 +27,9 @@ class DatabaseOutage:
         with self._lock:
             now = self._awake()
             self._since = now if self._since is None else self._since
-            if what == self._text and now - self._logged < REPEAT_S:
+            if now - self._logged.get(what, float("-inf")) < REPEAT_S:
                 return
-            self._logged, self._text, lasted = now, what, now - self._since
+            self._logged[what], lasted = now, now - self._since
         since = f" (for {format_duration(lasted)})" if lasted >= 1 else ""
         text = "The database %s%s; transfers continue while their leases last, and no job starts: %s"
         log.warning(text, what, since, driver_words(error))
@@ -37,6 +37,7 @@ class DatabaseOutage:
     def answered(self) -> None:
         """Log the end of an outage, if there was one."""
         with self._lock:
-            since, self._since, self._logged = self._since, None, float("-inf")
+            since, self._since = self._since, None
+            self._logged.clear()
         if since is not None:
             log.info("The database answers again after %s.", format_duration(self._awake() - since))
