@@ -48,10 +48,15 @@ def tell_no_worker(session: Session) -> None:
 def chosen_jobs(
     session: Session, typed: Sequence[str] | None, every: bool, group: str | None, fit: Sequence[State]
 ) -> list[int]:
-    """Return the jobs that a verb applies to: those typed, else all (of a group) in one of the states of `fit`."""
+    """Return the jobs that a verb applies to: those typed, else all (of a group) in one of the states of `fit`.
+
+    Of ended jobs for the same files only one can be queued again (`JobQueries.retryable`).
+    """
     if bool(typed) == (every or group is not None):
         raise UsageInvalid("Name jobs by number, --all or --group.", hint="`flowhub status` lists them.")
-    return job_numbers(typed) if typed else session.queries.in_state(fit, group)
+    if typed:
+        return job_numbers(typed)
+    return (session.queries.retryable if State.FAILED in fit else session.queries.in_state)(fit, group)
 
 
 def raise_for(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> None:

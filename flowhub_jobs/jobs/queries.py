@@ -41,6 +41,14 @@ _RUNNING = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 _NEED = "(jobs.bytes_total - jobs.bytes_done)"
 
 
+def _in_state(states: Iterable[State], group: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the condition for a node's jobs in these states, of `group` if given, and its values."""
+    where, values = f"{OF_NODE} AND jobs.state IN :states", {"states": list(states)}
+    if group is None:
+        return where, values
+    return f'{where} AND jobs."group" = :group', values | {"group": group}
+
+
 class JobQueries:
     """Reads jobs of one node."""
 
@@ -106,13 +114,21 @@ class JobQueries:
 
     def in_state(self, states: Iterable[State], group: str | None = None) -> list[int]:
         """Return the jobs in one of these states, of `group` if given, by number."""
-        where, values = f"{OF_NODE} AND jobs.state IN :states", {"states": list(states), "group": group}
-        if group is None:
-            del values["group"]
-        else:
-            where += ' AND jobs."group" = :group'
+        where, values = _in_state(states, group)
         with self._database.reading() as snapshot:
             return self._numbers(snapshot, where, **values)
+
+    def retryable(self, states: Iterable[State], group: str | None = None) -> list[int]:
+        """Return the jobs in one of these states that can be queued again together, by number.
+
+        Of several for the same files it is the newest, and none where another job for them is live.
+        """
+        where, values = _in_state(states, group)
+        query = f"SELECT id, artifact_key FROM jobs WHERE {where} ORDER BY id"  # noqa: S608, ours
+        with self._database.reading() as snapshot:
+            newest = {row["artifact_key"]: row["id"] for row in self._rows(snapshot, query, **values)}
+            live = {key for _, key in live_jobs(snapshot, [self._node])}
+        return sorted(job for key, job in newest.items() if key not in live)
 
     def waiting_for_any(self) -> int:
         """Return how many jobs are queued for any node, which none has taken yet."""

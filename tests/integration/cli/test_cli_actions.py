@@ -70,6 +70,16 @@ def test_retry_all_takes_the_failed_jobs_and_the_cancelled_only_where_asked(cli,
     assert cli("retry", 2, "--cancelled", "--json").error["code"] == "usage"
 
 
+def test_retry_all_queues_one_job_for_the_same_files(cli, shop):
+    queued(shop, 1)
+    cli("cancel", 1)
+    assert shop.enqueue("m0") == 2
+    cli("cancel", 2)
+    assert [job["id"] for job in cli("retry", "--all", "--cancelled", "--json").jobs] == [2]
+    assert cli("retry", "--all", "--cancelled", "--json").jobs == []
+    assert cli("retry", 1, "--json").error["code"] == "busy"
+
+
 def test_start_drops_the_time_that_was_set(cli, shop):
     queued(shop, 2, not_before=32_503_680_000_000_000)
     [job] = cli("start", 1, "--json").jobs
