@@ -76,6 +76,7 @@ class Settings:
     hf_endpoint: str = HUB
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    modelscope_endpoint: str = "https://modelscope.cn"
 
     @property
     def queue_path(self) -> Path:
@@ -117,6 +118,8 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     url = given.pop("database_url", None) or f"sqlite:///{_in_url(home / 'flowhub.db')}"
     endpoint = unquoted(env.get("HF_ENDPOINT") or "") or given.pop("hf_endpoint", HUB)
     given.pop("hf_endpoint", None)
+    if "modelscope_endpoint" in given:
+        given["modelscope_endpoint"] = _site(given["modelscope_endpoint"], "modelscope_endpoint")
     settings = Settings(home=home, store=store, database_url=url, **given)
     _check_stores(settings)
     return replace(
@@ -149,6 +152,16 @@ def _with_scheme(endpoint: str) -> str:
         return endpoint
     host = endpoint.partition("/")[0].rpartition(":")[0] or endpoint.partition("/")[0]
     return f"http://{endpoint}" if is_loopback(host) else f"https://{endpoint}"
+
+
+def _site(typed: str, name: str) -> str:
+    """Return the address of a site without a slash at its end. Raises SettingInvalid."""
+    endpoint = _with_scheme(typed.strip().rstrip("/"))
+    try:
+        origin(endpoint)
+    except FlowhubError as error:
+        raise SettingInvalid(f"{name}: {error.message}", hint='Write "https://host".') from None
+    return endpoint
 
 
 def _sendable(typed: str, name: str) -> str:

@@ -15,6 +15,7 @@ from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.client import RangeClient
 from flowhub_jobs.transfer.http.decoding import ACCEPTED
 from flowhub_jobs.transfer.http.response_headers import read_answer
+from flowhub_jobs.transfer.mirror_switching import find_url
 from flowhub_jobs.transfer.open_parts import open_part, wait_to_open
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task, waits_for_copy
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
@@ -161,6 +162,7 @@ class FetcherPool:
         with transfer.changed:
             requested, size = (task.start, task.end), state.size
             range_header, if_range = task.request_headers_locked()
+        find_url(task.source)
         with self._client.request(
             task.source.url,
             range_header,

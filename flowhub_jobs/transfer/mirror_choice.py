@@ -4,7 +4,7 @@ An address that fails is passed over for a while, or for the rest of the transfe
 digest makes any address safe: it decides whether the bytes are the right ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowhub_jobs.errors import (
@@ -43,11 +43,16 @@ class Address:
     """Where a file can be requested. `mirror` is the mirror's URL prefix; "" for the file's own URL.
 
     `credential` is made for this file and sent to this mirror alone; a token of a user is never sent to a mirror.
+    `find_url`: the URL is looked up before the first request. `may_redirect`: a redirect to another origin is
+    followed. `connections_max`: the site takes no more at a time.
     """
 
     url: str
     mirror: str = ""
     credential: str | None = field(default=None, repr=False)
+    find_url: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    may_redirect: bool = False
+    connections_max: int | None = None
 
     @property
     def is_copy(self) -> bool:
@@ -55,38 +60,47 @@ class Address:
         return self.credential is not None
 
 
+# Takes what follows the prefix in a URL, and the sha256; returns the address at a mirror that has no such prefix.
+Finder = Callable[[str, str], Address | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Mirrors:
     """The mirrors in force: URL prefixes, each with the prefixes to put in its place, in order, and ORIGIN.
 
     `refused`: mirrors that sent wrong bytes lately, which are not asked. `copies`: the addresses of copies in
-    other nodes' stores by sha256; they stand before all others.
+    other nodes' stores by sha256; they stand before all others. `finders`: the targets of rules that are no prefixes.
     """
 
     rules: Mapping[str, Sequence[str]] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
     copies: Mapping[str, Sequence[Address]] = field(default_factory=dict, repr=False)
+    finders: Mapping[str, Finder] = field(default_factory=dict, repr=False)
 
     def addresses(self, url: str, sha256: str | None) -> tuple[Address, ...]:
         """Return the addresses of a file in order, the file's own URL among them: without a digest, it alone."""
         own = Address(url)
         if sha256 is None:
             return (own,)
-        by_rule = (own if at is None else Address(at, mirror) for mirror, at in self._by_rule(url))
+        by_rule = self._by_rule(own, sha256)
         return tuple(
             address for address in (*self.copies.get(sha256, ()), *by_rule) if address.mirror not in self.refused
         )
 
-    def _by_rule(self, url: str) -> Iterator[tuple[str, str | None]]:
-        """Yield mirror and address; the address is None where the file's own URL stands."""
-        fitting = [prefix for prefix in self.rules if is_below(url, prefix)]
+    def _by_rule(self, own: Address, sha256: str) -> Iterator[Address]:
+        """Yield the addresses by the rule for the longest prefix that fits, the file's own URL among them."""
+        fitting = [prefix for prefix in self.rules if is_below(own.url, prefix)]
         prefix = max(fitting, key=len, default="")
-        targets = self.rules.get(prefix, ())
+        targets, rest = self.rules.get(prefix, ()), own.url[len(prefix.rstrip("/")) :]
         for target in targets:
-            rest = url[len(prefix.rstrip("/")) :]
-            yield (ORIGIN, None) if target == ORIGIN else (target, target.rstrip("/") + rest)
+            if target == ORIGIN:
+                yield own
+            elif target not in self.finders:
+                yield Address(target.rstrip("/") + rest, target)
+            elif (found := self.finders[target](rest, sha256)) is not None:
+                yield found
         if ORIGIN not in targets:
-            yield ORIGIN, None
+            yield own
 
 
 def is_below(url: str, prefix: str) -> bool:

@@ -6,8 +6,9 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from flowhub_jobs.errors import FlowhubError, MirrorMismatch, MirrorUnfit
+from flowhub_jobs.errors import AddressExpired, FlowhubError, MirrorMismatch, MirrorUnfit, SourceError
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import FileState, RangeTask, SourceState
 from flowhub_jobs.transfer.host_limits import HostLimits
@@ -33,6 +34,8 @@ def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
     now = time.monotonic()
     for state in transfer.files:
         for source in state.addresses if len(state.addresses) > 1 else ():
+            if source.address.connections_max is not None:
+                hosts.limit_cap(source.origin, source.address.connections_max)
             seconds = FOR_GOOD if source.mirror in dropped else hosts.aside_left(source.origin)
             if seconds:
                 source.standing = passed_over(source.standing, now, seconds)
@@ -97,6 +100,18 @@ def joined_sources(transfer: TransferState, state: FileState) -> list[SourceStat
     ]
 
 
+def find_url(source: SourceState) -> None:
+    """Look up the URL of an address that has none yet, without the transfer's lock. Raises why there is none."""
+    if (find := source.address.find_url) is None:
+        return
+    try:
+        source.address = replace(source.address, url=find(), find_url=None)
+    except SourceError:
+        raise
+    except FlowhubError as error:  # of this address alone, too
+        raise MirrorUnfit(error.message, host=host_of(source.url)) from error
+
+
 def check_mirror_answer(task: RangeTask, answer: RangeAnswer) -> None:
     """Raise MirrorUnfit if a mirror's answer is of another file, or if using it would cost bytes that are kept."""
     state, host = task.state, host_of(task.source.url)
@@ -115,7 +130,7 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     work again are then tried again.
     """
     state, source, now = task.state, task.source, time.monotonic()
-    if not source.standing.usable(now):
+    if not source.standing.usable(now) or _is_expired_redirect(task, error):
         return None  # a request that began before another one failed
     first_busy = all(other.standing.busy_since is None for other in state.addresses)
     source.standing = after_fault(source.standing, error, kept=task.kept, now=now)
@@ -142,6 +157,15 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     for other in state.addresses:
         other.standing = tried_again(other.standing)
     return own_fault or error
+
+
+def _is_expired_redirect(task: RangeTask, error: FlowhubError) -> bool:
+    """Return whether the target of a mirror's redirect has expired; then the next request asks the mirror for it."""
+    if not isinstance(error, AddressExpired) or task.location is None:
+        return False
+    if task.source.location == task.location:
+        task.source.location = None
+    return True
 
 
 def set_aside_slow(transfer: TransferState, source: SourceState, seconds: float, hosts: HostLimits) -> None:
@@ -194,7 +218,7 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
     if ranges.total == state.size:  # nothing of the file came from elsewhere
         name_liar(transfer, state)
     else:
-        text = f"{wrong.message} What {host_of(mirror)} sent is fetched again from elsewhere."
+        text = f"{wrong.message} What {_host_of_mirror(state, mirror)} sent is fetched again from elsewhere."
         transfer.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
     return True
 
@@ -202,11 +226,16 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
 def name_liar(transfer: TransferState, state: FileState) -> None:
     """Record that the suspect sent wrong bytes."""
     mirror, state.suspect = state.suspect, ""
-    host = host_of(mirror)
+    host = _host_of_mirror(state, mirror)
     text = f"the mirror {host} sent wrong bytes; it is not asked for a day, and they are fetched again from elsewhere."
     error = MirrorMismatch(text, host=host, path=state.file.path)
     transfer.notes.append(Note(EventKind.MIRROR, error.message, error.code))
     transfer.liars.add(mirror)
+
+
+def _host_of_mirror(state: FileState, mirror: str) -> str:
+    """Return the host that a message names: a mirror may be written without its address."""
+    return next((host_of(source.url) for source in state.addresses if source.mirror == mirror), host_of(mirror))
 
 
 def _drop(transfer: TransferState, mirror: str) -> None:

@@ -8,6 +8,7 @@ from flowhub_jobs.net.urls import check_address, public_url  # few have mirrors
 
 MIRRORS_HINT = '[mirrors]\n"https://huggingface.co" = ["https://mirror.example", "origin"]'
 ORIGIN = "origin"  # where the original address stands in the order
+MODELSCOPE = "modelscope"  # the repository of the same name at ModelScope
 
 
 def mirrors_from(table: Any) -> Mapping[str, tuple[str, ...]]:
@@ -20,11 +21,9 @@ def mirrors_from(table: Any) -> Mapping[str, tuple[str, ...]]:
 def _places(prefix: str, places: Any) -> tuple[str, ...]:
     if not isinstance(places, list | tuple) or not all(isinstance(place, str) for place in places):
         raise ValueError(f"{prefix!r} does not map to a list of addresses")
-    if "modelscope" in places:
-        raise ValueError("modelscope is not a mirror yet: that is to come; write the address of a mirror")
     if twice := next((place for place in places if places.count(place) > 1), None):
         raise ValueError(f"{prefix!r} has {twice!r} twice")
-    return tuple(place if place == ORIGIN else _checked(place) for place in places)
+    return tuple(place if place in (ORIGIN, MODELSCOPE) else _checked(place) for place in places)
 
 
 def _checked(prefix: str) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.transfer.mirror_choice import Address, Mirrors
+from flowhub_jobs.transfer.mirror_choice import Address, Finder, Mirrors
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import Patience
+from flowhub_jobs.values.mirror_settings import MODELSCOPE
 
 
 def transfer_options(
@@ -33,5 +34,14 @@ def transfer_options(
         direct_io=settings.direct_io,
         hub_endpoint=settings.hf_endpoint,
         tokens=settings.tokens_by_origin,
-        mirrors=Mirrors(settings.mirrors, refused, copies),
+        mirrors=Mirrors(settings.mirrors, refused, copies, _finders(settings)),
     )
+
+
+def _finders(settings: Settings) -> dict[str, Finder]:
+    """Return what finds the addresses at mirrors that are named, and not written as a prefix."""
+    if not any(MODELSCOPE in places for places in settings.mirrors.values()):
+        return {}
+    from flowhub_jobs.worker.modelscope_mirror import modelscope_finder  # few have it
+
+    return {MODELSCOPE: modelscope_finder(settings)}

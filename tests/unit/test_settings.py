@@ -255,10 +255,20 @@ def test_mirrors_come_from_the_file_in_order(place):
     assert load(place, text).mirrors == {"https://h.example": places}
 
 
+def test_modelscope_is_a_mirror_at_an_endpoint_of_its_own(place):
+    text = '[mirrors]\n"https://huggingface.co" = ["modelscope", "origin"]'
+    settings = load(place, text)
+    assert settings.mirrors == {"https://huggingface.co": ("modelscope", "origin")}
+    assert settings.modelscope_endpoint == "https://modelscope.cn"
+    international = load(place, 'modelscope_endpoint = "www.modelscope.ai/"')
+    assert international.modelscope_endpoint == "https://www.modelscope.ai"
+    with pytest.raises(SettingInvalid, match="modelscope_endpoint"):
+        load(place, 'modelscope_endpoint = "ftp://me:s3cret@h"')
+
+
 BAD_MIRRORS = {
     "no table": ('mirrors = "https://m.example"', "not a table"),
     "one text": ('[mirrors]\n"https://h.example" = "https://m.example"', "list of addresses"),
-    "modelscope": ('[mirrors]\n"https://h.example" = ["modelscope"]', "is to come"),
     "no address": ('[mirrors]\n"https://h.example" = ["m.example"]', "refused"),
     "another scheme": ('[mirrors]\n"https://h.example" = ["file:///m"]', "scheme"),
     "a password": ('[mirrors]\n"https://h.example" = ["https://me:s3cret@m.example"]', "user or a password"),

@@ -44,6 +44,7 @@ TEXTS = {
     "hf_token": "The token for the Hugging Face Hub.",
     "hf_endpoint": "The address of the Hugging Face Hub, or of a mirror of its API.",
     "tokens": "Tokens of other origins, by origin.",
+    "modelscope_endpoint": "The address of ModelScope, for the mirror `modelscope`.",
     "mirrors": "Other addresses of files whose sha256 is known, by URL prefix, in order; see Mirrors.",
 }
 _PASSWORD = re.compile(r"(://[^:/@]*:|[?&]password=)[^@&]*(?=@|&|$)")

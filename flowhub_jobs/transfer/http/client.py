@@ -58,7 +58,7 @@ class RangeClient:
 
         `size` is the file's in bytes, if it is known. `on_hub_metadata` gets the Hub's metadata of the file before its
         redirect is followed; it may raise. `new_connection`: use no kept connection. `mirror`: the address is a
-        mirror's: no token of the user goes there, and no redirect to another origin is followed.
+        mirror's: no token of the user goes there, and few may redirect to another origin.
 
         Raises the errors of `status_error`, NetworkDown, TlsUntrusted, HeadersTimeout, ConnectionLost,
         AnswerMalformed, RedirectRefused, MirrorUnfit.
@@ -96,7 +96,7 @@ class RangeClient:
             drop_body(response, headers)
             way.cookies.take(url, response.headers.raw)
             target = redirect_target(url, location)
-            if way.mirror is not None and origin(target) != origin(url):
+            if way.mirror is not None and not way.mirror.may_redirect and origin(target) != origin(url):
                 raise MirrorUnfit(f"{host_of(url)} redirects to {host_of(target)}.", host=host_of(url))
             if hub is not None:
                 way.on_hub_metadata(hub)
@@ -174,7 +174,7 @@ class RangeClient:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How a request and its redirects are sent. A redirect of a `mirror` to another origin is refused."""
+    """How a request and its redirects are sent. Few mirrors may redirect to another origin."""
 
     sent: dict[str, str]
     pinned: bool

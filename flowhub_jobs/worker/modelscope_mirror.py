@@ -1,0 +1,27 @@
+"""Makes addresses at ModelScope of files at the Hub, for the mirror `modelscope`: a request looks the file up first."""
+
+from functools import partial
+
+from flowhub_jobs.modelscope.repository_files import CONNECTIONS_MAX, RepositoryFiles, repository_and_path
+from flowhub_jobs.settings import Settings
+from flowhub_jobs.transfer.mirror_choice import Address, Finder
+from flowhub_jobs.values.mirror_settings import MODELSCOPE
+
+
+def modelscope_finder(settings: Settings) -> Finder:
+    """Return the finder of one transfer: it requests the list of each repository once, and not before it is needed."""
+    files = RepositoryFiles(settings.modelscope_endpoint, settings.connect_timeout_s)
+
+    def find(rest: str, sha256: str) -> Address | None:
+        if (at := repository_and_path(rest)) is None:
+            return None
+        # The site redirects to hosts of its own for the bytes; neither gets a token.
+        return Address(
+            settings.modelscope_endpoint,
+            MODELSCOPE,
+            find_url=partial(files.url_of, *at, sha256),
+            may_redirect=True,
+            connections_max=CONNECTIONS_MAX,
+        )
+
+    return find
