@@ -14,7 +14,7 @@ from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.probe import probe
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.errors.guide import hint_in_call
-from flowhub_jobs.home import opened
+from flowhub_jobs.home import opened, stores_of
 from flowhub_jobs.operations.catalogs.active import catalog_in_force
 from flowhub_jobs.operations.download_without_queue import OnProgress, download_option
 from flowhub_jobs.operations.library.match import file_to_open
@@ -24,7 +24,6 @@ from flowhub_jobs.operations.search.search import SearchRequest, SearchResult, r
 from flowhub_jobs.operations.search.variants import judge
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
-from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.artifacts import InstalledModel, LocalLlm
 
 
@@ -44,8 +43,9 @@ def resolve_option(model: "HubModel", option_id: str | None = None) -> "Download
 
 
 def list_local_llms() -> list[LocalLlm]:
-    """Return the models in the store, by name: files and folders, installed or put there by hand."""
-    return Store(load_settings().store).models()
+    """Return the models in the stores, by name: files and folders, installed or put there by hand."""
+    models = [model for store in stores_of(load_settings()) for model in store.models()]
+    return sorted(models, key=lambda model: model.name)
 
 
 def delete_local_llm(name: str) -> int:

@@ -17,7 +17,7 @@ from flowhub_jobs.fs.atomic_write import tighten, write_whole
 from flowhub_jobs.fs.locks import NO_LOCKS, demand_locks, lock_is_free
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.store.layout import STORE_ID, Store
+from flowhub_jobs.store.layout import STORE_ID, Store, stores_named
 from flowhub_jobs.store.library_fast import LibraryReader
 from flowhub_jobs.store.space import Room, device_of, room_at
 from flowhub_jobs.system import Clock, rename_new, sync_path
@@ -299,17 +299,14 @@ def opened(settings: Settings) -> Iterator[Home]:
         pooled_sessions=not settings.database_listen,
     )
     try:
-        yield Home(settings, node, database, store_of(settings))
+        yield Home(settings, node, database, stores_of(settings)[0])
     finally:
         database.close()
 
 
-def store_of(settings: Settings) -> Store:
-    """Return the default store; it knows the others."""
-    stores = [Store(settings.store), *(Store(one.path, name) for name, one in settings.stores.items())]
-    for store in stores:
-        store.others = tuple(other for other in stores if other is not store)
-    return stores[0]
+def stores_of(settings: Settings) -> list[Store]:
+    """Return the stores of the settings, the default one first."""
+    return stores_named(settings.store, {name: one.path for name, one in settings.stores.items()})
 
 
 def make_folders(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowhub_jobs.errors import NotFound
+from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.store.export_manifest import ManifestEntry, read_manifest
@@ -21,22 +22,36 @@ from flowhub_jobs.values.jobs import JobTarget
 class LibraryJobs:
     def __init__(self, session: Session) -> None:
         self._session, self._home = session, session.home
-        self.records = VerificationRecords(self._home.engine, self._home.node, self._home.store)
 
     def installed(self, refs: Sequence[str]) -> list[InstalledArtifact]:
         """Return the installed models that are meant, each once; all of them where none is named. Raises NotFound."""
-        self._session.installed.require_store()
-        names = [name for ref in refs for name in self._session.installed.find(ref)] if refs else self.records.names()
+        installed = self._session.installed
+        installed.require_store()
+        if not refs:
+            records = [_records(one.home) for one in self._session.each_store() if not one.home.store_is_away()]
+            return [model for its in records for name in its.names() if (model := its.record(name)) is not None]
         found = []
-        for name in dict.fromkeys(names):
-            model = self.records.record(name)
+        for name in dict.fromkeys(name for ref in refs for name in installed.find(ref)):
+            home = installed.home_of(name)
+            model = _records(home).record(name)
             if model is None:
                 raise NotFound(
                     f"{name} was put there by hand: flowhub knows no digest to hold it against.",
-                    hint=f"`flowhub adopt {self._home.store.root / name}` takes it in.",
+                    hint=f"`flowhub adopt {home.store.root / name}` takes it in.",
                 )
             found.append(model)
         return found
+
+    def record(self, model: InstalledArtifact) -> InstalledArtifact | None:
+        """Return the record of an installed model as it is now; None if it is not installed any more."""
+        return _records(self._home.in_store(model.store)).record(model.name)
+
+    def unknown(self) -> list[str]:
+        """Return the names of the models in the stores that are not in the library, sorted."""
+        homes = self._home.each_store()
+        names = {(home.store.name, model.name) for home in homes for model in home.store.models()}
+        known = {(home.store.name, name) for home in homes for name in _records(home).names()}
+        return sorted(name for _, name in names - known)
 
     def verify(self, models: Sequence[InstalledArtifact]) -> list[int]:
         """Queue a job for each that reads all of it again; return their numbers, in order."""
@@ -69,40 +84,44 @@ class LibraryJobs:
 
         The damaged one keeps its name until the mended one is verified. Raises NotFound where no address is known.
         """
-        artifact, home = model.artifact, self._home
+        artifact, home = model.artifact, self._home.in_store(model.store)
         if not all(file.url for file in artifact.files):
             hint = f"`flowhub rm {model.name}`, and enqueue it again."
             raise NotFound(f"It is not known where {model.name} can be fetched from.", hint=hint)
         if artifact.key not in home.queries.live_jobs():
-            self._seed(model)
-        return self._session.enqueue([EnqueueItem(artifact, EnqueueTerms(force=True))])[0].job
-
-    def _seed(self, model: InstalledArtifact) -> None:
-        store, damage = self._home.store, model.damage or {}
-        check_room(self._session.room(), model.bytes, 0, store.root)
-        seeds = [
-            SeedFile(
-                file.path, file.store_path, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ()))
-            )
-            for file in model.files
-        ]
-        aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
-        try:
-            seed_partial(aside, seeds)
-            for left in store.partials_of(model.artifact, self._home.node):
-                if not is_in_use(left, self._home.this_run()):
-                    remove_partial(left)
-            aside.rename(store.new_partial(model.artifact, self._home.node))
-        except BaseException:
-            remove_partial(aside)
-            raise
+            _seed(home, model)
+        return self._session.enqueue([EnqueueItem(artifact, EnqueueTerms(force=True, store=model.store))])[0].job
 
     def _request(self, model: InstalledArtifact, task: JobTarget) -> Request:
-        place = self._home.store.root / model.name if task.kind is JobKind.VERIFY else Path(task.place) / model.name
-        return Request(model.artifact, str(place), EnqueueTerms(), task=task)
+        root = self._home.in_store(model.store).store.root
+        place = root / model.name if task.kind is JobKind.VERIFY else Path(task.place) / model.name
+        return Request(model.artifact, str(place), EnqueueTerms(), task=task, store=model.store)
 
     def _queue(self, requests: Sequence[Request]) -> list[int]:
         return [answer.job for answer in self._home.commands.enqueue(requests)]
+
+
+def _records(home: Home) -> VerificationRecords:
+    return VerificationRecords(home.engine, home.node, home.store)
+
+
+def _seed(home: Home, model: InstalledArtifact) -> None:
+    store, damage = home.store, model.damage or {}
+    check_room(home.room(), model.bytes, 0, store.root)
+    seeds = [
+        SeedFile(file.path, file.store_path, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ())))
+        for file in model.files
+    ]
+    aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
+    try:
+        seed_partial(aside, seeds)
+        for left in store.partials_of(model.artifact, home.node):
+            if not is_in_use(left, home.this_run()):
+                remove_partial(left)
+        aside.rename(store.new_partial(model.artifact, home.node))
+    except BaseException:
+        remove_partial(aside)
+        raise
 
 
 def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

@@ -98,12 +98,16 @@ class SharedRepo:
 
 def shared_models(session: Session) -> list[SharedModel]:
     """Return every installed model that is as it was verified, the newest first."""
+    found = [model for one in session.each_store() for model in _shared_of_store(one)]
+    return sorted(found, key=lambda model: (-model.entry.installed_at, model.entry.name))
+
+
+def _shared_of_store(session: Session) -> list[SharedModel]:
     home, presence_of = session.home, session.installed.presence_of
     if session.installed.presence is Presence.AWAY:
         return []
     artifacts = home.entries.artifacts()
     entries = [entry for entry in home.entries.entries_here() if presence_of(entry) is Presence.HERE]
-    entries.sort(key=lambda entry: (-entry.installed_at, entry.name))
     found = []
     for entry in entries:
         place = home.store.root / entry.name

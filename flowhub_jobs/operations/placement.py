@@ -50,14 +50,15 @@ def place_model(session: Session, name: str, program: str, *, copy: bool = False
     Raises NotFound, StoreOffline, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk.
     """
     session.installed.require_store_of(name)
-    placed = session.home.placements.place(name, program, copy=copy)
-    return PlaceResult(_shown(session.home, placed.row), placed.new, placed.notes)
+    home = session.installed.home_of(name)
+    placed = home.placements.place(name, program, copy=copy)
+    return PlaceResult(_shown(home, placed.row), placed.new, placed.notes)
 
 
 def placements(session: Session) -> list[ShownPlacement]:
     """Return the placements of this node's models, by name. Nothing is written."""
-    rows = placement_rows(session.home)
-    return [_shown(session.home, row) for row in rows]
+    shown = [_shown(home, row) for home in session.home.each_store() for row in placement_rows(home)]
+    return shown if len(session.home.each_store()) == 1 else sorted(shown, key=lambda one: one.name)
 
 
 def broken_placements(session: Session, names: Iterable[str]) -> list[ShownPlacement]:
@@ -72,7 +73,8 @@ def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[
     A model that was removed by hand is found by the name that it had.
     """
     [app] = program_names([program]) if program else [None]
-    rows = [row for row in placement_rows(session.home) if app in (None, row.app)]
+    every = [row for home in session.home.each_store() for row in placement_rows(home)]
+    rows = [row for row in every if app in (None, row.app)]
     found: dict[int, PlacementRow] = {}
     for ref in refs:
         names = {row.name for row in rows if row.name == ref} or set(session.installed.find_all(ref))
@@ -86,8 +88,13 @@ def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[
 
 def unplace(session: Session, rows: Sequence[PlacementRow]) -> list[ShownPlacement]:
     """Remove these placements; return them as they were."""
-    shown = [_shown(session.home, row) for row in rows]
-    session.home.placements.remove(rows)
+    shown = []
+    for home in session.home.each_store():
+        here = {row.id for row in placement_rows(home)}
+        mine = [row for row in rows if row.id in here]
+        shown += [_shown(home, row) for row in mine]
+        if mine:
+            home.placements.remove(mine)
     return shown
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +71,7 @@ class Session:
         self.placement_notes: list[str] = []  # sentences on placements that the last `enqueue` could not make
         self._device: Device | None = None
         self._look: Callable[[], Device] | None = None
+        self._one_store = False
 
     @property
     def loaded(self) -> "LoadedCatalog":
@@ -351,8 +353,22 @@ class Session:
 
     @property
     def installed(self) -> InstalledModels:
-        """The installed models, joined to the catalog in force."""
-        return InstalledModels(self.home, lambda: self.catalog_options)
+        """The installed models of all stores, or of the one of `in_store`, joined to the catalog in force."""
+        if self._one_store or not self.home.store.others:
+            return InstalledModels(self.home, lambda: self.catalog_options)
+        from flowhub_jobs.operations.library.installed_in_stores import InstalledInStores
+
+        return InstalledInStores(self.home.each_store(), lambda: self.catalog_options)
+
+    def each_store(self) -> "list[Session]":
+        """Return the session as it sees each store alone, the default one first."""
+        return [self.in_store(home.store.name) for home in self.home.each_store()]
+
+    def in_store(self, name: str) -> "Session":
+        """Return the session as it sees one store alone. Raises StoreOffline for a name that is not in the settings."""
+        alone = copy(self)
+        alone.home, alone._one_store = self.home.in_store(name), True
+        return alone
 
     @cached_property
     def catalog_options(self) -> "Collection[tuple[str, str]]":

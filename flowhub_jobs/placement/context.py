@@ -65,8 +65,8 @@ class PlacementContext:
 
     def here(self) -> list[PlacementRow]:
         """Return the placements of the models in the store that is there."""
-        identity = self.library.store_id
-        return [row for row in self.rows.all() if row.store_id in (identity, "")]
+        ids = self.library.ids_here
+        return [row for row in self.rows.all() if row.store_id in ids]
 
     def new_values(self, name: str, version: LibraryEntry | Artifact, app: App, root: Path) -> dict[str, Any]:
         """Return the columns of a new row."""

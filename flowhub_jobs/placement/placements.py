@@ -110,7 +110,7 @@ class Placements:
         Those of the model's older versions follow to this one.
         """
         version = {"name": name, "artifact_key": artifact.key, "job_id": job}
-        self.context.rows.move(tx, self.context.library.store_id, artifact.claim, version)
+        self.context.rows.move(tx, self.context.library.ids_here, artifact.claim, version)
         for program in self.context.rows.programs_of(tx, job):
             try:
                 app = app_named(program)

@@ -25,9 +25,9 @@ def settle_all(context: PlacementContext, faults: Mapping[str, FlowhubError] | N
 
     `faults` came up while the commits of these models were asked for.
     """
-    identity, now = context.library.store_id, context.clock.now_us()
+    ids, now = context.library.ids_here, context.clock.now_us()
     for row in context.rows.unfinished():
-        if row.store_id not in (identity, "") or not row.is_due(now):
+        if row.store_id not in ids or not row.is_due(now):
             continue  # its model is on a disk that is away, or it waits for its next try
         try:
             _settle(context, row, faults or {})

@@ -69,12 +69,12 @@ class PlacementRows(PlacementReader):
 
     # In the transaction that completes a job --------------------------------------------------------------------------
 
-    def move(self, tx: sa.Connection, store_id: str, claim: str, version: dict[str, Any]) -> None:
+    def move(self, tx: sa.Connection, store_ids: Sequence[str], claim: str, version: dict[str, Any]) -> None:
         """Have the placements of a model's older versions follow to the new one: its `name`, `artifact_key`, `job_id`.
 
         Their files stay until the new ones are made.
         """
-        mine = sa.and_(placements.c.node == self._node, placements.c.store_id.in_([store_id, ""]))
+        mine = sa.and_(placements.c.node == self._node, placements.c.store_id.in_(store_ids))
         # Also those that could not be made yet, and those that another process makes now: its next step sees that.
         older = sa.and_(mine, placements.c.claim == claim, placements.c.state != RowState.REMOVING)
         found = tx.execute(sa.select(placements).where(older)).mappings().all()

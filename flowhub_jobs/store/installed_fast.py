@@ -5,18 +5,19 @@ A search answers in a tenth of a second; the import of SQLAlchemy alone takes lo
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from urllib.parse import quote
 
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.sqlite_url import sqlite_file
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 OptionKey = tuple[str, str]  # model and option
 
 
-def installed_options(database_url: str, node: str | None, store: Path) -> frozenset[OptionKey] | None:
-    """Return the options that `node` installed and that are still in the store; None if they cannot be read.
+def installed_options(database_url: str, node: str | None, stores: Sequence[Store]) -> frozenset[OptionKey] | None:
+    """Return the options that `node` installed and that are still in one of the stores; None if they cannot be read.
 
     It cannot read PostgreSQL, a damaged database, or one of another version.
     """
@@ -28,9 +29,13 @@ def installed_options(database_url: str, node: str | None, store: Path) -> froze
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1)) as connection:
             query = (
                 'SELECT model, "option", name FROM artifacts '
-                "WHERE node = ? AND store_id IN (?, '') AND model IS NOT NULL"
+                "WHERE node = ? AND store_id IN (?, ?) AND model IS NOT NULL"
             )
-            rows = connection.execute(query, (node, Store(store).identity())).fetchall()
+            found = []
+            for store in stores:
+                identity = store.identity()
+                unknown = "" if store.name == DEFAULT_STORE else identity
+                found += [(store.root, *row) for row in connection.execute(query, (node, identity, unknown))]
     except sqlite3.Error:
         return None
-    return frozenset((model, option) for model, option, name in rows if os.path.lexists(store / name))
+    return frozenset((model, option) for root, model, option, name in found if os.path.lexists(root / name))

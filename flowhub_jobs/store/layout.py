@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -188,6 +188,14 @@ class Store:
         else:
             path.unlink()
         return model.bytes if model else 0
+
+
+def stores_named(default: Path, others: Mapping[str, Path]) -> list[Store]:
+    """Return the stores of a node, the default one first; each knows the others."""
+    stores = [Store(default), *(Store(path, name) for name, path in others.items())]
+    for store in stores:
+        store.others = tuple(other for other in stores if other is not store)
+    return stores
 
 
 def _link_to_nothing(root: Path) -> Path | None:

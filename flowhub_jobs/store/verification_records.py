@@ -15,6 +15,7 @@ from flowhub_jobs.store.library import here, read_pieces, write_pieces
 from flowhub_jobs.store.library_check import Damage, is_as_installed
 from flowhub_jobs.store.library_fast import readable_artifact, readable_damage
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_format
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class InstalledArtifact:
     artifact: Artifact
     files: tuple[InstalledFile, ...]
     damage: Damage | None
+    store: str = DEFAULT_STORE
+    job: int | None = None  # that installed it
 
     @property
     def bytes(self) -> int:
@@ -95,7 +98,8 @@ class VerificationRecords:
             known.append(
                 InstalledFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
             )
-        return InstalledArtifact(row["id"], row["name"], artifact, tuple(known), readable_damage(row["damage"]))
+        about = (row["name"], artifact, tuple(known), readable_damage(row["damage"]), self._store.name, row["job_id"])
+        return InstalledArtifact(row["id"], *about)
 
     def record_good(
         self,

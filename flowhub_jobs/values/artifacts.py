@@ -11,6 +11,7 @@ from typing import Any
 
 from flowhub_jobs.net.urls import without_secrets
 from flowhub_jobs.values.enums import Condition, HubFormat, RepoKind
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,7 @@ class InstalledModel:
     linked_from: str | None = None
     placed_in: tuple[str, ...] = ()
     pinned: bool = False  # `prune --to-fit` never removes it
+    store: str = DEFAULT_STORE
 
 
 def git_sha1(size: int) -> "hashlib._Hash":

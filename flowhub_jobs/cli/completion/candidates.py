@@ -130,7 +130,9 @@ def _imported(settings: Settings) -> list[Path]:
 
 
 def _installed(settings: Settings) -> list[str]:
-    return sorted(entry.name for entry in settings.store.iterdir() if not entry.name.startswith("."))
+    folders = [settings.store, *(one.path for one in settings.stores.values())]
+    names = {entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()}
+    return sorted(name for name in names if not name.startswith("."))
 
 
 def _catalogs(settings: Settings) -> list[str]:

@@ -62,8 +62,9 @@ def _facts(session: Session, overview: Overview) -> Iterator[tuple[str, str]]:
 
 
 def _installed(session: Session) -> str:
-    models = session.store.models()
-    where = session.store.root
+    stores = session.each_store()
+    models = [model for one in stores for model in one.store.models()]
+    where = session.store.root if len(stores) == 1 else f"{len(stores)} stores"
     if session.installed.presence is Presence.AWAY:
         return f"the store {where} is offline"
     size = format_bytes(sum(model.bytes for model in models))
@@ -73,7 +74,7 @@ def _installed(session: Session) -> str:
 def _print_json(session: Session) -> None:
     """Print the live jobs, the failed ones, the workers and the installed models as JSON."""
     overview = read_overview(session)
-    models = session.store.models()
+    models = [model for one in session.each_store() for model in one.store.models()]
     output.result_json(
         overview_json(
             overview.live,

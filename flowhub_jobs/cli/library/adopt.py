@@ -23,6 +23,7 @@ from flowhub_jobs.operations.schemas.library import adopt_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind
 from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 Outcomes = Mapping[int, "Adopted | FlowhubError"]
 
@@ -39,6 +40,9 @@ def adopt(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be adopted.")] = False,
     yes: Yes = False,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="NAME", help="Adopt into this store of config.toml's [stores].")
+    ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the models instead of linking them.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,7 +54,8 @@ def adopt(
     if not (yes or dry_run):
         demand_terminal("adopt", before=BEFORE, hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
-    with open_session() as session:
+    with open_session() as opened:
+        session = opened.in_store(store or DEFAULT_STORE)
         session.installed.require_store()
         session.open_store()
         finder = AdoptScanner(session.home, Identifier(session.loaded.catalog), os.environ, kinds)

@@ -6,15 +6,15 @@ from dataclasses import replace
 from flowhub_jobs.cli import output, text_width
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.match import can_be_enqueued
-from flowhub_jobs.operations.library.usage import StoreUsage
-from flowhub_jobs.store.library_check import Presence
+from flowhub_jobs.operations.library.usage import StoreState, StoreUsage
 from flowhub_jobs.units import format_bytes, format_duration
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 FEW = 8  # partials that are shown one by one
 TRIFLE = 16 << 10  # bytes
-_HEAD = ("NAME", "SOURCE", "FORMAT", "SIZE", "VERIFIED", "STATE")
+_HEAD = ("NAME", "SOURCE", "FORMAT", "SIZE", "VERIFIED", "STATE", "STORE")
 _LESS = ("FORMAT", "VERIFIED")
 _SUMS = {
     PartialState.LIVE: "{size} of queued jobs",
@@ -30,8 +30,9 @@ def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
     On a narrower screen the columns of `_LESS` give way first, one after the other.
     """
     rows = [_row(model) for model in models]
+    alone = ("STORE",) if all(model.store == DEFAULT_STORE for model in models) else ()
     for left_out in range(0 if verbose else len(_LESS) + 1):
-        columns = [number for number, name in enumerate(_HEAD) if name not in _LESS[:left_out]]
+        columns = [number for number, name in enumerate(_HEAD) if name not in (*_LESS[:left_out], *alone)]
         head, text_width = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
         if output.width_of(head, text_width) <= output.columns():
             first, *lines = output.table(head, text_width, right=(head.index("SIZE"),)).split("\n")
@@ -67,14 +68,14 @@ def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *,
 
 
 def _about(row: Sequence[str]) -> str:
-    _, ref, kind, _, verified, _ = row
+    _, ref, kind, _, verified, *_ = row
     return ", ".join([part for part in (ref, kind) if part != "-"] + [f"verified {verified}"] * (verified != "-"))
 
 
 def _row(model: InstalledModel) -> tuple[str, ...]:
     verified = model.verified_at.astimezone().strftime("%Y-%m-%d") if model.verified_at else "-"
     ref = f"{model.model}@{model.option}" if model.model else model.source or "-"
-    return model.name, ref, model.format or "-", format_bytes(model.bytes), verified, state_of(model)
+    return model.name, ref, model.format or "-", format_bytes(model.bytes), verified, state_of(model), model.store
 
 
 def state_of(model: InstalledModel) -> str:
@@ -85,7 +86,8 @@ def state_of(model: InstalledModel) -> str:
 
 
 def _facts(model: InstalledModel) -> list[str]:
-    facts = [("path", str(model.path)), ("sha256", model.sha256), ("source", model.source)]
+    store = "" if model.store == DEFAULT_STORE else model.store
+    facts = [("path", str(model.path)), ("store", store), ("sha256", model.sha256), ("source", model.source)]
     facts += [("shares", model.linked_from), ("placed in", ", ".join(model.placed_in))]
     if model.installed_at:
         facts.append(("installed", model.installed_at.astimezone().strftime("%Y-%m-%d %H:%M")))
@@ -135,7 +137,10 @@ def foot(stock: StoreUsage) -> list[str]:
     if stock.models:
         count = f"{len(stock.models)} model" + ("s" if len(stock.models) > 1 else "")
         free = f"; {format_bytes(stock.free)} free" if stock.free is not None else ""
-        lines.append(f"{count}, {format_bytes(sum(model.bytes for model in stock.models))}, in {stock.root}{free}")
+        size = format_bytes(sum(model.bytes for model in stock.models))
+        lines.append(f"{count}, {size}, in {stock.root}{free}" if len(stock.stores) < 2 else f"{count}, {size}")
+    if len(stock.stores) > 1:
+        lines += [_store_line(state, stock.models) for state in stock.stores if state.online]
     if placed := sum(bool(model.placed_in) for model in stock.models):
         programs = sorted({program for model in stock.models for program in model.placed_in})
         lines.append(f"Placed in {', '.join(programs)}: {placed} of them (`flowhub placements`).")
@@ -144,10 +149,16 @@ def foot(stock: StoreUsage) -> list[str]:
     return [*lines, *_problems(stock)]
 
 
+def _store_line(state: StoreState, models: Sequence[InstalledModel]) -> str:
+    size = format_bytes(sum(model.bytes for model in models if model.store == state.name))
+    return f"{state.name}: {size} in {state.path}; {format_bytes(state.free or 0)} free"
+
+
 def _problems(stock: StoreUsage) -> list[str]:
     lines = []
-    if stock.presence is Presence.AWAY:
-        lines.append(f"The store {stock.root} is offline: its disk is not mounted. The list shows what was on it.")
+    if away := [state for state in stock.stores if not state.online]:
+        text = "The store {} is offline: its disk is not mounted. The list shows what was on it."
+        lines += [text.format(state.path) for state in away]
     elif any(model.condition is Condition.OFFLINE for model in stock.models):
         lines.append(f"The offline models are in another store than the one at {stock.root} now.")
     if changed := [model.name for model in stock.models if model.condition is Condition.CHANGED]:

@@ -9,8 +9,8 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for
-from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen, find_removable, find_to_fit, remove_item
-from flowhub_jobs.operations.library.unused import bytes_missing
+from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen
+from flowhub_jobs.operations.library.cleanup_in_stores import find_in_stores, find_to_fit_in_stores, remove_from_store
 from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import pruned_json
 from flowhub_jobs.times import parse_span
@@ -49,11 +49,12 @@ def prune(
     if not (yes or dry_run):
         demand_terminal("prune")
     with open_session() as session:
-        found = find_removable(session.home, session.installed)
+        found = find_in_stores(session)
         items = chosen(found, _kinds(only_partials, only_old), age)
         if to_fit:
-            items += find_to_fit(session.home, items)
-            _tell_missing(bytes_missing(session.home) - sum(item.frees for item in items))
+            fitting = find_to_fit_in_stores(session, items)
+            items += fitting.items
+            _tell_missing(fitting.missing)
         if not output.chosen.json:
             _print_items(items, found)
         if items and not (yes or dry_run) and not agreed("prune", _question(items)):
@@ -61,7 +62,7 @@ def prune(
             return
         outcomes = each(
             range(len(items)),
-            lambda number: 0 if dry_run else remove_item(session.home, session.installed, items[number]),
+            lambda number: 0 if dry_run else remove_from_store(session, items[number]),
         )
     done = [items[number] for number, freed in outcomes.items() if isinstance(freed, int)]
     if output.chosen.json:

@@ -51,7 +51,7 @@ def verify(
 
 
 def _hint_unknown(session: Session, library_jobs: LibraryJobs, named: bool) -> None:
-    unknown = [] if named else sorted({one.name for one in session.store.models()} - set(library_jobs.records.names()))
+    unknown = [] if named else library_jobs.unknown()
     if unknown:
         output.hint(
             output.fold(
@@ -68,7 +68,7 @@ def _verified(
     results = []
     for model, job in zip(models, jobs, strict=True):
         error = why_not_done(job)
-        damaged = library_jobs.records.record(model.name) if error else None
+        damaged = library_jobs.record(model) if error else None
         if error and repair and damaged and damaged.damage:
             results.append(_repaired(session, library_jobs, damaged, error))
         else:

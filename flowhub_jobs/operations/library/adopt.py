@@ -64,7 +64,7 @@ class Adoption:
                     return self._write_down(offer)
                 if LinkKind.COPY in self._kinds:
                     room = self._home.room()
-                    check_room(room, offer.size, self._home.queries.bytes_still_needed(), self._home.store.root)
+                    check_room(room, offer.size, self._home.bytes_promised(), self._home.store.root)
                 return self._link(offer)
         except UnreadableFile as error:
             message = f"{offer.candidate.where} {error}; it was not taken."

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from flowhub_jobs.store.partials_dir import PartialsEntry, delete_trash, list_pa
 from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import Condition
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.partial_owners import PartialOwner
@@ -74,6 +75,7 @@ class Item:
     job: int | None = None
     leaving: PartialsEntry | None = None
     placement: PlacementRow | None = None
+    store: str = DEFAULT_STORE
 
 
 def partials(home: Home) -> list[Partial]:
@@ -120,7 +122,8 @@ def find_removable(home: Home, shelf: InstalledModels) -> list[Item]:
     """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
     shelf.require_store()
     found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
-    return [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, shelf), *_orphans(home)]
+    every = [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, shelf), *_orphans(home)]
+    return [replace(item, store=home.store.name) for item in every]
 
 
 def _of_partial(partial: Partial) -> Item | None:
@@ -178,7 +181,8 @@ def find_to_fit(home: Home, others: Sequence[Item]) -> list[Item]:
     names = {item.name for item in others}
     now = home.clock.now_us()
     models = [model for model in removable_models(home) if model.name not in names]
-    return [_unused(model, max(0, now - model.used_at) // 1_000_000) for model in chosen_to_fit(models, missing)]
+    found = [_unused(model, max(0, now - model.used_at) // 1_000_000) for model in chosen_to_fit(models, missing)]
+    return [replace(item, store=home.store.name) for item in found]
 
 
 def _unused(model: UnusedModel, age_s: int) -> Item:

@@ -23,6 +23,7 @@ from flowhub_jobs.store.library_check import (
 )
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ class InstalledModels:
         """`options` returns each model and option of the catalog; it is called where that matters."""
         self._home, self._options = home, options
 
+    def home_of(self, name: str) -> Home:
+        """Return the home with the store that has this model."""
+        return self._home
+
     # Presence -------------------------------------------------------------------------------------------------------
 
     @property
@@ -88,6 +93,8 @@ class InstalledModels:
         options, entries = self._options(), self._home.entries.entries()
         in_catalog = lambda model, option: (model, option) in options  # noqa: E731
         inventory = take_inventory(self._home.store, entries, in_catalog, self.presence_of)
+        if (store := self._home.store.name) != DEFAULT_STORE:
+            inventory = replace(inventory, models=[replace(one, store=store) for one in inventory.models])
         if not (pinned := self._home.entries.pinned()):
             return inventory
         kept = {entry.name for entry in entries if entry.claim in pinned}
@@ -98,6 +105,10 @@ class InstalledModels:
 
     def model(self, name: str) -> InstalledModel | None:
         """Return one installed model by its name; None if it is not there. Whether the catalog has it is not asked."""
+        model = self._model(name)
+        return None if model is None else replace(model, store=self._home.store.name)
+
+    def _model(self, name: str) -> InstalledModel | None:
         if not name or name.startswith(".") or "/" in name:  # the store itself, or not in it
             return None
         local = local_model(self._home.store.root / name)
@@ -138,7 +149,7 @@ class InstalledModels:
 
         Raises NotFound, with a different message for a model whose files were removed by hand.
         """
-        presence_of, entries = self.presence_of, self._matching(text)
+        presence_of, entries = self.presence_of, self.matching(text)
         if there := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence_of(entry))]:
             return list(dict.fromkeys(there))
         if self._lies_there(text):
@@ -150,7 +161,7 @@ class InstalledModels:
                 hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_enqueued(entries[0]) else "")
                 + f"`flowhub rm {entries[0].name}` forgets it.",
             )
-        raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, self._names()))
+        raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, self.names()))
 
     def find_one(self, text: str) -> InstalledModel:
         """Return the one model that is meant, of several versions the newest.
@@ -168,30 +179,32 @@ class InstalledModels:
 
     def named(self, name: str) -> str:
         """Return the name if a model is listed by it; a reference is none. Raises NotFound with the nearest names."""
-        if name in (names := self._names()):
+        if name in (names := self.names()):
             return name
         raise NotFound(f"{name!r} is not installed.", hint=_nearest_hint(name, names))
 
     def find_all(self, text: str) -> list[str]:
         """Return what `find` does, and the names that are in the library alone. Raises NotFound."""
-        return [entry.name for entry in self._matching(text)] or self.find(text)
+        return [entry.name for entry in self.matching(text)] or self.find(text)
 
     def are_versions(self, names: list[str]) -> bool:
         """Return whether these are all versions of one variant of a model."""
         return len({entry.claim for entry in self._home.entries.entries() if entry.name in names}) == 1
 
-    def _matching(self, text: str) -> list[LibraryEntry]:
+    def matching(self, text: str) -> list[LibraryEntry]:
+        """Return the entries that a reference or an installed name means, the newest first."""
         entries = self._home.entries.entries()
         found, presence_of = match_entries(text, entries, self._home.settings.hf_endpoint), self.presence_of
         newest_first = sorted(found, key=lambda entry: entry.installed_at, reverse=True)
-        # What another store has does not stand in the way of what can be used.
+        # Models that are away do not stand in the way of those that can be used.
         here = [entry for entry in newest_first if presence_of(entry) is not Presence.ANOTHER]
         return here or newest_first
 
     def _lies_there(self, name: str) -> bool:
         return name_problem(name) is None and local_model(self._home.store.root / name) is not None
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """Return the names of all models, also of those put there by hand."""
         listed = (model.name for model in self._home.store.models())
         return list(dict.fromkeys([*listed, *(entry.name for entry in self._home.entries.entries())]))
 
@@ -213,7 +226,7 @@ class InstalledModels:
 
     def _claims(self, text: str) -> dict[str, str]:
         names = set(self.find(text))
-        claims = {entry.name: entry.claim for entry in self._matching(text) if entry.name in names}
+        claims = {entry.name: entry.claim for entry in self.matching(text) if entry.name in names}
         if not claims:
             raise NotFound(f"{text} was put into the store by hand; `prune` never removes it.")
         return claims

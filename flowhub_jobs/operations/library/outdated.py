@@ -129,8 +129,9 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
 
     `latest` asks the Hub. A model that fails does not keep the others from their answer.
     """
-    check, presence = OutdatedCheck(), session.installed.presence
-    entries = {entry.name: entry for entry in session.home.library.entries_here()}
+    check = OutdatedCheck()
+    every = [entry for home in session.home.each_store() for entry in home.library.entries_here()]
+    entries = {entry.name: entry for entry in reversed(every)}
     old = old_versions(list(entries.values()))
     for name in names or ():
         if name not in entries:
@@ -138,10 +139,16 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
         elif name in old:
             check.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
     wanted = [entries[name] for name in names or entries if name in entries and name not in old]
-    wanted = [entry for entry in wanted if not is_gone(session.store, entry, presence)]
+    wanted = [entry for entry in wanted if not is_removed(session, entry)]
     _ask_catalog(session, [entry for entry in wanted if entry.model], check)
     _ask_hub(session, [entry for entry in wanted if not entry.model], check, latest or _latest())
     return check
+
+
+def is_removed(session: Session, entry: LibraryEntry) -> bool:
+    """Return whether the files of an entry were removed by hand from its store. On a disk that is away none are."""
+    one = session.in_store(session.installed.home_of(entry.name).store.name)
+    return is_gone(one.store, entry, one.installed.presence)
 
 
 def _latest() -> Latest:
@@ -156,7 +163,7 @@ def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: Outda
             check.unknown.append(Unknown(entry.name, entry.ref, "the catalog has it no longer"))
             continue
         version = max(model.versions, key=lambda one: one.released_at or "", default=None)
-        before = session.home.library.artifact(entry.name)
+        before = session.installed.home_of(entry.name).library.artifact(entry.name)
         newer = OutdatedModel(entry, _commit(before), artifact_of(model, option), version.version if version else None)
         _sort_in(newer, before, check, "the catalog has no digest of it")
 
@@ -164,7 +171,7 @@ def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: Outda
 def _ask_hub(session: Session, entries: Sequence[LibraryEntry], check: OutdatedCheck, latest: Latest) -> None:
     from_hub = []
     for entry in entries:
-        before = session.home.library.artifact(entry.name)
+        before = session.installed.home_of(entry.name).library.artifact(entry.name)
         if before is None or before.hub is None:
             check.unknown.append(Unknown(entry.name, entry.ref, "it came from an address that names no version"))
         else:
@@ -215,9 +222,10 @@ def refuse_changed_by_hand(session: Session, newer: OutdatedModel, *, force: boo
     """
     name, artifact = newer.entry.name, newer.artifact
     keys = {same_name_key(artifact.name), same_name_key(artifact.second_name())}
-    if same_name_key(name) not in keys or session.home.library.owner(name, changed_too=force) is not None:
+    library = session.installed.home_of(name).library
+    if same_name_key(name) not in keys or library.owner(name, changed_too=force) is not None:
         return
-    if session.home.library.owner(name, changed_too=True) is None:
+    if library.owner(name, changed_too=True) is None:
         why = f"{name} is not as flowhub installed it: there are other files in it, or it is gone."
         raise NameTaken(why, hint="Move what is yours out of it, then update again.")
     why = f"{name} was changed by hand since it was installed; it is not replaced."

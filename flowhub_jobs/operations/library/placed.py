@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def placement_rows(home: Home) -> "list[PlacementRow]":
     """Return the placements of the models in the store that is there."""
-    identity = home.entries.store_id
-    return [row for row in home.placement_rows.all() if row.store_id in (identity, "")]
+    ids = home.entries.ids_here
+    return [row for row in home.placement_rows.all() if row.store_id in ids]
 
 
 def orphans(home: Home) -> "list[PlacementRow]":
@@ -82,7 +82,7 @@ def place_installed(home: Home, wanted: "Sequence[tuple[Request, Enqueued]]") ->
     """Place models that are installed already; return sentences on those that could not be placed."""
     failed = []
     for request, answer in wanted:
-        name = Path(request.target).name
+        name, home = Path(request.target).name, home.in_store(request.store)
         for program in request.terms.place:
             try:
                 home.placements.place(name, program, job=answer.job)

@@ -32,7 +32,7 @@ def bytes_missing(home: Home) -> int:
 
     Without jobs, these are the bytes by which the store exceeds its maximum.
     """
-    return max(0, home.queries.bytes_still_needed() - home.room().usable)
+    return max(0, home.bytes_promised() - home.room().usable)
 
 
 def removable_models(home: Home) -> list[UnusedModel]:

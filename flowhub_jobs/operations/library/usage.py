@@ -13,6 +13,16 @@ from flowhub_jobs.values.artifacts import InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
+class StoreState:
+    """A store of the settings. `free` bytes has its disk, None while it is not there."""
+
+    name: str
+    path: Path
+    online: bool
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreUsage:
     """Content of `list`. `gone` were removed by hand, `old` are names of models with a newer version installed.
 
@@ -28,6 +38,7 @@ class StoreUsage:
     root: Path
     free: int | None
     waiting: tuple[str, ...] = ()
+    stores: tuple[StoreState, ...] = ()  # all of them, this one first
 
     @property
     def online(self) -> bool:
@@ -35,7 +46,21 @@ class StoreUsage:
 
 
 def list_store(session: Session) -> StoreUsage:
-    """Return what there is; nothing is written, and no job is kept from anything."""
+    """Return what there is in all stores; nothing is written, and no job is kept from anything."""
+    every = [_list_one(one) for one in session.each_store()]
+    first = every[0]
+    return replace(
+        first,
+        models=sorted((model for one in every for model in one.models), key=lambda model: model.name),
+        gone=[entry for one in every for entry in one.gone],
+        old=[name for one in every for name in one.old],
+        partials=[partial for one in every for partial in one.partials],
+        waiting=tuple(text for one in every for text in one.waiting),
+        stores=tuple(state for one in every for state in one.stores),
+    )
+
+
+def _list_one(session: Session) -> StoreUsage:
     inventory, shelf = session.installed.inventory(), session.installed
     presence = shelf.presence
     here = presence is not Presence.AWAY
@@ -44,7 +69,9 @@ def list_store(session: Session) -> StoreUsage:
     programs = programs_by_name(session.home)
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
     waiting = tuple(f"{row.name} in {row.app}" for row in waiting_placements(session.home))
-    return StoreUsage(models, inventory.gone, inventory.old, ways, presence, session.store.root, free, waiting)
+    state = StoreState(session.store.name, session.store.root, here, free)
+    about = (inventory.old, ways, presence, session.store.root, free)
+    return StoreUsage(models, inventory.gone, *about, waiting, (state,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +97,7 @@ class Usage:
     rests: Share
     free: int
     root: Path
+    stores: tuple[StoreState, ...] = ()  # those that are there, this one first
 
     @property
     def total(self) -> int:
@@ -91,8 +119,23 @@ class Usage:
 
 
 def measure_store(session: Session) -> Usage:
-    """Measure everything in the store; a file with several names counts once. Raises StoreOffline."""
+    """Measure everything in the stores that are there; a file with several names counts once. Raises StoreOffline."""
     session.installed.require_store()
+    every = [_measure_one(one) for one in session.each_store() if not one.home.store_is_away()]
+    if len(every) == 1:
+        return every[0]
+    partials, rests = _added([one.partials for one in every]), _added([one.rests for one in every])
+    models = [share for one in every for share in one.models]
+    states = tuple(state for one in every for state in one.stores)
+    return _with_parts(replace(every[0], models=models, partials=partials, rests=rests, stores=states))
+
+
+def _added(shares: list[Share]) -> Share:
+    whole = Size(*(sum(getattr(one.weight, part) for one in shares) for part in ("own", "shared", "linked")))
+    return Share(shares[0].name, whole.total, whole)
+
+
+def _measure_one(session: Session) -> Usage:
     scales, store = DiskUsage(), session.store
     links = placed_links(session.home)
     models = [
@@ -102,11 +145,17 @@ def measure_store(session: Session) -> Usage:
     lies = list_partials(store)
     under = {aside: [one.path for one in lies if (one.operation is not None) is aside] for aside in (False, True)}
     ways, rests = (_sum(name, scales, under[aside]) for name, aside in (("partials", False), ("rests", True)))
-    found = Usage(models, ways, rests, session.room().free, store.root)
+    free = session.room().free
+    state = StoreState(store.name, store.root, True, free)
+    return _with_parts(Usage(models, ways, rests, free, store.root, (state,)))
+
+
+def _with_parts(found: Usage) -> Usage:
+    """Return the same with the part of each share, and the largest model first."""
     total = found.total or 1
-    parts = [replace(share, part=share.on_disk / total) for share in models]
+    parts = [replace(share, part=share.on_disk / total) for share in found.models]
     largest = sorted(parts, key=lambda share: (-share.on_disk, share.name))
-    ways, rests = (replace(share, part=share.on_disk / total) for share in (ways, rests))
+    ways, rests = (replace(share, part=share.on_disk / total) for share in (found.partials, found.rests))
     return replace(found, models=largest, partials=ways, rests=rests)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.library.installed import Removal
     from flowhub_jobs.operations.library.on_nodes import ModelOnNode, ModelsOnNodes
     from flowhub_jobs.operations.library.outdated import OutdatedCheck, OutdatedModel
-    from flowhub_jobs.operations.library.usage import Share, StoreUsage, Usage
+    from flowhub_jobs.operations.library.usage import Share, StoreState, StoreUsage, Usage
     from flowhub_jobs.operations.library.verify_results import VerifyResult
     from flowhub_jobs.operations.placement import ShownPlacement
     from flowhub_jobs.values.artifacts import InstalledModel
@@ -38,6 +38,7 @@ _INSTALLED = [
     "linked_from",
     "placed_in",
     "pinned",
+    "store",
 ]  # the contract's order
 
 
@@ -49,7 +50,12 @@ def installed_json(usage: "StoreUsage") -> dict[str, Any]:
         "partials": [partial_json(partial) for partial in usage.partials],
         "removed_by_hand": [{"name": entry.name, "source": entry.ref} for entry in usage.gone],
         "store": {"path": str(usage.root), "online": usage.online, "free": usage.free},
+        "stores": [_store_json(one) for one in usage.stores],
     }
+
+
+def _store_json(state: "StoreState") -> dict[str, Any]:
+    return fields_json(state, ("name", "path", "online", "free"))
 
 
 def installed_on_nodes_json(found: "ModelsOnNodes") -> dict[str, Any]:
@@ -61,6 +67,7 @@ def installed_on_nodes_json(found: "ModelsOnNodes") -> dict[str, Any]:
         "partials": [],
         "removed_by_hand": [],
         "store": {"path": alone and alone.store, "online": None, "free": alone and alone.disk_free},
+        "stores": [],
     }
 
 
@@ -211,6 +218,7 @@ def du_json(usage: "Usage") -> dict[str, Any]:
         "bytes_shared": usage.shared,
         "bytes_elsewhere": usage.linked,
         "store": {"path": str(usage.root), "online": True, "free": usage.free},
+        "stores": [_store_json(one) for one in usage.stores],
     }
 
 

@@ -35,9 +35,11 @@ class Machine:
     def installed(self) -> "frozenset[OptionKey] | None":
         """The installed options, if they can be read without SQLAlchemy; else None."""
         from flowhub_jobs.store.installed_fast import installed_options
+        from flowhub_jobs.store.layout import stores_named
 
         settings = self._settings
-        return installed_options(settings.database_url, _node(settings), settings.store)
+        stores = stores_named(settings.store, {name: one.path for name, one in settings.stores.items()})
+        return installed_options(settings.database_url, _node(settings), stores)
 
     @cached_property
     def installed_surely(self) -> "frozenset[OptionKey]":
@@ -47,7 +49,8 @@ class Machine:
         from flowhub_jobs.home import opened
 
         with opened(self._settings) as home:
-            models = home.library.models(lambda model, option: True)
+            each = home.each_store()
+            models = [model for one in each for model in one.library.models(lambda model, option: True)]
         self.installed = frozenset((one.model, one.option) for one in models if one.model and one.option)
         return self.installed
 

@@ -8,10 +8,16 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
 from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
-from flowhub_jobs.operations.library.outdated import OutdatedModel, commit_of, differs, refuse_changed_by_hand
+from flowhub_jobs.operations.library.outdated import (
+    OutdatedModel,
+    commit_of,
+    differs,
+    is_removed,
+    refuse_changed_by_hand,
+)
 from flowhub_jobs.operations.session import EnqueueItem, Session
 from flowhub_jobs.operations.subscriptions.found import NewVersion
-from flowhub_jobs.store.library_check import LibraryEntry, is_gone
+from flowhub_jobs.store.library_check import LibraryEntry
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 
@@ -35,7 +41,7 @@ def newer_version(session: Session, artifact: Artifact, seen: str | None, terms:
         return None
     entry = _installed(session, artifact)
     if entry is not None:
-        before = session.home.library.artifact(entry.name)
+        before = session.installed.home_of(entry.name).library.artifact(entry.name)
         if differs(entry, before, artifact) is not True:
             return None
         commit = None if before is None or before.hub is None else before.hub.commit
@@ -47,9 +53,8 @@ def newer_version(session: Session, artifact: Artifact, seen: str | None, terms:
 
 def _installed(session: Session, artifact: Artifact) -> LibraryEntry | None:
     """Return the newest installed version."""
-    presence = session.installed.presence
-    entries = [entry for entry in session.home.entries.entries_here() if entry.claim == artifact.claim]
-    there = [entry for entry in entries if not is_gone(session.store, entry, presence)]
+    every = [entry for home in session.home.each_store() for entry in home.entries.entries_here()]
+    there = [entry for entry in every if entry.claim == artifact.claim and not is_removed(session, entry)]
     return max(there, key=lambda entry: entry.installed_at, default=None)
 
 

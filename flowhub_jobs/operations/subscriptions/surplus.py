@@ -33,6 +33,11 @@ def remove_surplus(session: Session, subscription: Subscription) -> None:
     A version that is placed in a program or pinned stays as well. One that cannot be removed now, as a job works on it,
     is removed after a later check.
     """
+    for one in session.each_store():
+        _remove_surplus_of_store(one, subscription)
+
+
+def _remove_surplus_of_store(session: Session, subscription: Subscription) -> None:
     keep, home = subscription.terms.keep, session.home
     if keep is None or session.installed.presence is Presence.AWAY:
         return

@@ -11,9 +11,16 @@ from support.app import App, app_of
 from support.models import gguf, one_file_model
 from support.origin import Origin
 
-from flowhub_jobs.errors import StoreUnusable
+from flowhub_jobs.errors import StoreOffline, StoreUnusable
+from flowhub_jobs.operations.library.cleanup import Removable
+from flowhub_jobs.operations.library.cleanup_in_stores import find_in_stores, remove_from_store
+from flowhub_jobs.operations.library.usage import list_store, measure_store
+from flowhub_jobs.operations.library_jobs import LibraryJobs
+from flowhub_jobs.operations.placement import place_model, placements
+from flowhub_jobs.operations.search.machine import Machine
+from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
-from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.enums import Condition, Reason, State
 
 A, B, C = gguf(5000, 1), gguf(6000, 2), gguf(7000, 3)
 MEMORY = Path("/dev/shm")
@@ -130,3 +137,88 @@ def test_what_one_disk_has_promised_counts_for_all_of_its_stores(app, fast):
     promised = {name: app.home.in_store(name).bytes_promised() for name in ("default", "fast")}
     both = len(A) + len(B)
     assert promised == ({"default": both, "fast": both} if one_disk else {"default": len(A), "fast": len(B)})
+
+
+def conditions(app: App) -> dict[str, tuple[str, Condition]]:
+    return {model.name: (model.store, model.condition) for model in app.session.installed.models()}
+
+
+def test_a_store_that_was_the_default_one_keeps_its_models(app, monkeypatch):
+    fetched(app, "a")
+    old = app.store
+    monkeypatch.setenv("FLOWHUB_STORE", str(app.path / "new"))
+    (app.path / "config.toml").write_text(f'[stores]\nold = "{old}"\n')
+    with app_of(app.path) as later:
+        assert conditions(later) == {"a.gguf": ("old", Condition.GOOD)}
+        assert later.session.installed.find_one("a").path == old / "a.gguf"
+
+
+def test_the_library_spans_the_stores(app, fast):
+    fetched(app, "a")
+    fetched(app, "b", store="fast")
+    (fast / "hand.gguf").write_bytes(C)
+    installed = app.session.installed
+    assert conditions(app) == {
+        "a.gguf": ("default", Condition.GOOD),
+        "b.gguf": ("fast", Condition.GOOD),
+        "hand.gguf": ("fast", Condition.BY_HAND),
+    }
+    assert installed.find_one("b").path == fast / "b.gguf"
+    assert [state.name for state in list_store(app.session).stores] == ["default", "fast"]
+    assert {share.name for share in measure_store(app.session).models} == {"a.gguf", "b.gguf", "hand.gguf"}
+    assert [model.store for model in LibraryJobs(app.session).installed([])] == ["default", "fast"]
+    assert Machine(app.settings).has("b", "q4")
+    assert installed.remove("b.gguf") == len(B)
+    assert not (fast / "b.gguf").exists()
+
+
+def test_verify_reads_the_model_of_its_store_and_repair_mends_it_there(app, fast):
+    fetched(app, "b", store="fast")
+    damaged = bytearray(B)
+    damaged[100] ^= 1
+    (fast / "b.gguf").write_bytes(damaged)
+    jobs = LibraryJobs(app.session)
+    [job] = jobs.verify(jobs.installed(["b"]))
+    app.work_here()
+    assert app.job(job).error["code"] == "digest_mismatch"
+    jobs.repair(jobs.installed(["b"])[0])
+    app.work_here()
+    assert (fast / "b.gguf").read_bytes() == B
+    assert not (app.store / "b.gguf").exists()
+
+
+def test_entries_of_a_store_that_is_away_stay(app, fast):
+    fetched(app, "a")
+    fetched(app, "b", store="fast")
+    away = unmount(fast)
+    assert conditions(app) == {"a.gguf": ("default", Condition.GOOD), "b.gguf": ("fast", Condition.OFFLINE)}
+    with pytest.raises(StoreOffline):
+        app.session.installed.remove("b.gguf")
+    for item in find_in_stores(app.session):
+        remove_from_store(app.session, item)
+    app.home.open_store()
+    mount(fast, away)
+    assert conditions(app)["b.gguf"] == ("fast", Condition.GOOD)
+    assert find_in_stores(app.session) == []
+
+
+def test_prune_cleans_up_each_store(app, fast):
+    fetched(app, "b", store="fast")
+    trash = fast / PARTIAL / "removed-0123"
+    trash.write_bytes(A)
+    (fast / "b.gguf").unlink()
+    found = find_in_stores(app.session)
+    assert [(item.kind, item.store) for item in found] == [(Removable.REST, "fast"), (Removable.GONE, "fast")]
+    for item in found:
+        remove_from_store(app.session, item)
+    assert not trash.exists()
+    assert conditions(app) == {}
+
+
+def test_a_model_of_another_store_is_placed_and_unplaced(app, fast, tmp_path):
+    fetched(app, "b", store="fast")
+    place_model(app.session, "b.gguf", f"dir:{tmp_path / 'apps'}")
+    assert (tmp_path / "apps" / "b.gguf").read_bytes() == B
+    assert [one.state for one in placements(app.session)] == [PlacementState.OK]
+    app.session.installed.remove("b.gguf")
+    assert not (tmp_path / "apps" / "b.gguf").exists()

@@ -1,0 +1,43 @@
+"""Cleanup of all stores of a node, each by itself (cleanup)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flowhub_jobs.operations.library.cleanup import Item, find_removable, find_to_fit, remove_item
+from flowhub_jobs.operations.library.unused import bytes_missing
+from flowhub_jobs.operations.session import Session
+
+
+@dataclass(slots=True)
+class ToFit:
+    """The models to remove so that the queue fits, and the bytes that are missing even then."""
+
+    items: list[Item] = field(default_factory=list)
+    missing: int = 0
+
+
+def find_in_stores(session: Session) -> list[Item]:
+    """Return all that can be removed from the stores that are there. Raises StoreOffline if none is."""
+    session.installed.require_store()
+    there = [one for one in session.each_store() if not one.home.store_is_away()]
+    return [item for one in there for item in find_removable(one.home, one.installed)]
+
+
+def find_to_fit_in_stores(session: Session, others: Sequence[Item]) -> ToFit:
+    """Return the models to remove so that the queue fits each store, besides the `others` that are removed anyway."""
+    found = ToFit()
+    for one in session.each_store():
+        if one.home.store_is_away():
+            continue
+        disk = one.home.stores_on_disk()
+        freed = [item for item in (*others, *found.items) if disk is None or item.store in disk]
+        items = find_to_fit(one.home, freed)
+        found.items += items
+        found.missing += max(0, bytes_missing(one.home) - sum(item.frees for item in (*freed, *items)))
+    return found
+
+
+def remove_from_store(session: Session, item: Item) -> int:
+    """Remove one item from its store; return the bytes that it frees. Raises Busy if it is no leftover any more."""
+    one = session.in_store(item.store)
+    return remove_item(one.home, one.installed, item)
