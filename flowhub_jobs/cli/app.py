@@ -97,6 +97,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "verify": Verb("library.verify", "verify", "Check installed models against their checksums."),
         "outdated": Verb("library.outdated", "outdated", "List models with a newer version."),
         "update": Verb("library.update", "update", "Queue newer versions of outdated models."),
+        "move": Verb("library.move", "move", "Move installed models to another store."),
         "rm": Verb("library.rm", "rm", "Remove installed models."),
         "prune": Verb("library.prune", "prune", "Remove partial downloads, old versions and leftovers."),
         "pin": Verb("library.pin", "pin", "Keep models from `prune --to-fit`."),

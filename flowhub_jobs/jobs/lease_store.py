@@ -165,9 +165,10 @@ class LeaseStore:
                 self._write(tx, lease, intent=intent)
         return requested
 
-    def claimed_by(self, name: str, *, but: int) -> str | None:
-        """Return the claim of another live job whose intent has this name, which it may have installed; else None."""
-        running = sa.and_(jobs.c.node == self._node, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
+    def claimed_by(self, name: str, *, but: int, store: str) -> str | None:
+        """Return the claim of another live job of the store whose intent has this name: it may have installed it."""
+        mine = sa.and_(jobs.c.node == self._node, jobs.c.store == store)
+        running = sa.and_(mine, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
         with reading(self._engine) as tx:
             rows = tx.execute(sa.select(jobs.c.id, jobs.c.intent, jobs.c.artifact).where(running)).mappings().all()
         claiming = [row for row in rows if (intent_of(row) or {}).get("name") == name]
@@ -276,6 +277,10 @@ class LeaseStore:
         """Carry out the requested action and return it. It may be another than the one that stopped the run."""
         event = Note(EventKind.HANDED_BACK, "The request was withdrawn; the job was handed back.")
         return self._release(lease, {}, EventKind.HANDED_BACK, event)
+
+    def check_owner(self, tx: sa.Connection, lease: Lease) -> None:
+        """Raise LeaseLost, and so undo the transaction, unless the lease is still the job's."""
+        self._write(tx, lease, lease_token=lease.token)  # changes nothing: only the fence
 
     def requested_action(self, lease: Lease) -> RequestedAction | None:
         """Return what the user requests of a job whose lease is held."""

@@ -223,11 +223,12 @@ class JobQueries:
             query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, ours
             return int(self._rows(snapshot, query, **values)[0]["needed"])
 
-    def working_on(self, targets: Iterable[str]) -> int | None:
-        """Return a running job that writes one of these paths, or None."""
-        query = f"SELECT id FROM jobs WHERE {_RUNNING} AND jobs.target IN :targets LIMIT 1"  # noqa: S608, ours
+    def working_on(self, targets: Iterable[str], moved: str | None = None) -> int | None:
+        """Return a running job that writes one of these paths, or moves the artifact with the key `moved`; or None."""
+        moves = "jobs.kind = 'move' AND jobs.artifact_key = :moved"
+        query = f"SELECT id FROM jobs WHERE {_RUNNING} AND (jobs.target IN :targets OR ({moves})) LIMIT 1"  # noqa: S608, ours
         with self._database.reading() as snapshot:
-            rows = self._rows(snapshot, query, targets=list(targets))
+            rows = self._rows(snapshot, query, targets=list(targets), moved=moved or "")
         return rows[0]["id"] if rows else None
 
     def live_targets(self) -> set[str]:

@@ -1,10 +1,10 @@
-"""Jobs on installed models: verify, repair, export, import. Queued as rows like any other."""
+"""Jobs on installed models: verify, repair, export, import, move. Queued as rows like any other."""
 
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowhub_jobs.errors import NotFound
+from flowhub_jobs.errors import Busy, NotFound
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
 from flowhub_jobs.operations.session import EnqueueItem, Session
@@ -60,6 +60,37 @@ class LibraryJobs:
     def export(self, models: Sequence[InstalledArtifact], folder: Path) -> list[int]:
         """Queue a job for each that copies it to `folder`, which is absolute."""
         return self._queue([self._request(model, JobTarget(JobKind.EXPORT, str(folder))) for model in models])
+
+    def move(self, models: Sequence[InstalledArtifact], store: str) -> list[int]:
+        """Queue a job for each that moves it to the store of this name; one that is there already needs none.
+
+        Raises StoreOffline for a name that is not in the settings, and Busy while another job works on a model.
+        """
+        root, live = self._home.in_store(store).store.root, self._home.queries.live_jobs()
+        to_move = [model for model in models if model.store != store]
+        for model in to_move:
+            if (job := live.get(model.artifact.key)) is not None:
+                self._refuse_other_job(model, job, store)
+        requests = [
+            Request(
+                model.artifact,
+                str(root / model.name),
+                EnqueueTerms(),
+                task=JobTarget(JobKind.MOVE, model.store),
+                size_seen=model.bytes,
+                store=store,
+            )
+            for model in to_move
+        ]
+        return self._queue(requests)
+
+    def _refuse_other_job(self, model: InstalledArtifact, number: int, store: str) -> None:
+        [job] = self._home.queries.jobs([number])
+        if job.kind is not JobKind.MOVE or job.store != store:
+            raise Busy(
+                f"{model.name} is being worked on by job {number}.",
+                hint=f"Wait for it, or `flowhub cancel {number}` first.",
+            )
 
     def import_models(self, folder: Path, names: Sequence[str]) -> list[int]:
         """Queue a job for each model of the export in `folder`; of those named, if any are.

@@ -121,6 +121,11 @@ class Placements:
             else:
                 self.context.rows.want(tx, values | {"job_id": job})
 
+    def follow(self, tx: sa.Connection, job: int, store_ids: Sequence[str], old: str, new: str) -> None:
+        """Have the placements of the model `old` of those stores follow to `new` in this store, by `settle`."""
+        version = {"store_id": self.context.library.store_id, "name": new, "job_id": job}
+        self.context.rows.follow(tx, store_ids, old, version)
+
     def settle(self, *, wait: bool) -> bool:
         """Finish or undo what killed processes have begun, and make the placements that completed jobs want.
 

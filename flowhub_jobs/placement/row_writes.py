@@ -86,6 +86,22 @@ class PlacementRows(PlacementReader):
             changes = {"state": RowState.WANTED, **NO_ERROR, **version} if follows else {"state": RowState.REMOVING}
             tx.execute(sa.update(placements).where(placements.c.id == row["id"]).values(**_stored(changes)))
 
+    def follow(self, tx: sa.Connection, store_ids: Sequence[str], name: str, version: dict[str, Any]) -> None:
+        """Have the placements of a model follow to another store: its `store_id`, `name`, `job_id` there.
+
+        A program in which the model is placed from there already keeps that placement.
+        """
+        mine = placements.c.node == self._node
+        columns = (placements.c.id, placements.c.app, placements.c.root)
+        there = sa.and_(mine, *(placements.c[one] == version[one] for one in ("store_id", "name")))
+        taken = {(row.app, row.root) for row in tx.execute(sa.select(*columns).where(there))}
+        waiting = placements.c.state.in_((RowState.PLACED, RowState.WANTED))
+        here = sa.and_(mine, placements.c.store_id.in_(store_ids), placements.c.name == name, waiting)
+        for row in tx.execute(sa.select(*columns).where(here)).all():
+            follows = (row.app, row.root) not in taken
+            changes = {"state": RowState.WANTED, **version} if follows else {"state": RowState.REMOVING}
+            tx.execute(sa.update(placements).where(placements.c.id == row.id).values(**_stored(changes)))
+
     def want(self, tx: sa.Connection, values: dict[str, Any]) -> None:
         """Have a model placed, unless it has a row for this program and folder already."""
         known = sa.and_(

@@ -37,8 +37,13 @@ class Library(LibraryReader):
         placed: "InstallResult",
         job: int | None,
         now: int,
+        *,
+        installed_at: int | None = None,
     ) -> None:
-        """Record an installed artifact, in the transaction that completes its job, if it has one."""
+        """Record an installed artifact, in the transaction that completes its job, if it has one.
+
+        `installed_at` is of a model that was moved here: it is no newer version by that.
+        """
         here = self._store.identity() or ""
         unknown = "" if self._store.name == DEFAULT_STORE else here
         same = artifacts.c.store_id.in_([here, unknown]), artifacts.c.name_key == same_name_key(placed.name)
@@ -58,7 +63,7 @@ class Library(LibraryReader):
             "job_id": job,
             "artifact": artifact.of_commits(placed.files).without_secrets().as_dict(),
             "linked_from": placed.linked_from,
-            "installed_at": now,
+            "installed_at": now if installed_at is None else installed_at,
             "verified_at": now,
         }
         number = tx.execute(artifacts.insert().values(values).returning(artifacts.c.id)).scalar_one()
@@ -80,6 +85,10 @@ class Library(LibraryReader):
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with writing(self._engine) as tx:
             tx.execute(sa.delete(artifacts).where(mine))
+
+    def remove_row(self, tx: sa.Connection, number: int) -> None:
+        """Remove the row of a model, in the transaction that completes its job."""
+        tx.execute(sa.delete(artifacts).where(artifacts.c.id == number, artifacts.c.node == self._node))
 
     def record_commit(self, name: str, commit: str) -> None:
         """Record the Hub's commit of all files of an installed artifact."""

@@ -46,6 +46,7 @@ class InstalledArtifact:
     damage: Damage | None
     store: str = DEFAULT_STORE
     job: int | None = None  # that installed it
+    installed_at: int = 0
 
     @property
     def bytes(self) -> int:
@@ -98,8 +99,8 @@ class VerificationRecords:
             known.append(
                 InstalledFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
             )
-        about = (row["name"], artifact, tuple(known), readable_damage(row["damage"]), self._store.name, row["job_id"])
-        return InstalledArtifact(row["id"], *about)
+        about = (row["name"], artifact, tuple(known), readable_damage(row["damage"]))
+        return InstalledArtifact(row["id"], *about, self._store.name, row["job_id"], row["installed_at"])
 
     def record_good(
         self,

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +38,7 @@ from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.export_job import export_installed
 from flowhub_jobs.worker.import_job import import_into_partial
 from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
+from flowhub_jobs.worker.move_job import complete_move, copy_from_store, required_source_of, verified_in_new_store
 from flowhub_jobs.worker.node_download_wait import wait_for_other_nodes
 from flowhub_jobs.worker.peer_copies import peer_copies
 from flowhub_jobs.worker.progress import ProgressWriter
@@ -93,6 +95,8 @@ def _attempt(context: WorkerContext, run: Run) -> None:
         verify_installed(context, run, progress)
     elif kind is JobKind.EXPORT:
         export_installed(context, run, progress)
+    elif kind is JobKind.MOVE:
+        _move_artifact(context, run, progress)
     else:
         _install_artifact(context, run, progress)
 
@@ -105,6 +109,23 @@ def _install_artifact(context: WorkerContext, run: Run, progress: ProgressWriter
         return
     with _own_partial(context, run):
         parts = _imported(context, run, progress) if run.claimed.task else _fetched(context, run, progress)
+        progress.stage(Stage.INSTALL)
+        _install_parts(context, run, parts)
+
+
+def _move_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
+    """Move the artifact to the job's store: complete what an earlier run did, else copy it there."""
+    placed = _installed_before_crash(context, run)
+    if placed is None:
+        source = required_source_of(run)
+        placed = verified_in_new_store(run, source)
+    if placed is not None:
+        _finish(context, run, placed)
+        return
+    with _own_partial(context, run):
+        assert run.partial is not None, "it was made a moment ago"
+        need = partial(_check_need, context, run)
+        parts = copy_from_store(run, source, run.partial, progress, need)
         progress.stage(Stage.INSTALL)
         _install_parts(context, run, parts)
 
@@ -205,7 +226,10 @@ def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
     if run.partial is not None:
         remove_partial(run.partial)
     run.home.discard_partials(run.claimed.artifact, run.lease.job)
-    _complete(context, run, placed)
+    if run.claimed.task is not None and run.claimed.task.kind is JobKind.MOVE:
+        complete_move(context, run, placed)
+    else:
+        _complete(context, run, placed)
 
 
 def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult | None:
@@ -250,7 +274,7 @@ def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
         entry = library.entry(name)
         lost = entry is not None and is_lost(entry, run.home.store.root / name)
         installed = library.owner(name, changed_too=run.claimed.forced or lost)
-        return installed or context.leases.claimed_by(name, but=run.lease.job)
+        return installed or context.leases.claimed_by(name, but=run.lease.job, store=run.claimed.store)
 
     return owner
 

@@ -31,8 +31,7 @@ def export(
 
 
 def _check_target(session: Session, folder: Any) -> None:
-    store = session.store.root
-    if folder == store or folder.is_relative_to(store):
+    if any(folder.is_relative_to(home.store.root) for home in session.home.each_store()):
         raise UsageInvalid(f"{folder} is inside the store.", hint="Export to a folder elsewhere.")
     if folder.exists() and not folder.is_dir():
         raise UsageInvalid(f"{folder} is not a folder.", hint="Name a folder; it is created if it does not exist.")

@@ -253,7 +253,8 @@ class InstalledModels:
         """
         self.require_store_of(name)
         path = self._home.store.path_of(name)
-        job = self._home.queries.working_on([str(path)])
+        entry = self._home.entries.entry(name)
+        job = self._home.queries.working_on([str(path)], entry.key if entry else None)
         if job is not None:
             raise Busy(
                 f"{name} is being worked on by job {job}.", hint=f"`flowhub cancel {job}` first, or wait for it."

@@ -122,7 +122,7 @@ QUICK: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
         rooms, lambda run: rooms.owner.wait(run.lease, 1, Reason.DISK, FULL, faults=1, cost=True)
     ),
     "complete": lambda rooms: running(rooms, rooms.complete),
-    "intended": lambda rooms: lambda: rooms.owner.claimed_by("x", but=1),
+    "intended": lambda rooms: lambda: rooms.owner.claimed_by("x", but=1, store="default"),
     "rescue": lambda rooms: running(rooms, lambda run: rooms.rescue("w-1")),
     "keep waits": lambda rooms: lambda: shift_waits(rooms.engine, rooms.node, rooms.time.clock),
     "still to do": lambda rooms: rooms.queries.still_to_do,

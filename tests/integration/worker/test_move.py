@@ -1,0 +1,158 @@
+"""`move`: a verified job that copies a model to another store, and then removes the old files."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.app import App, app_of
+from support.models import folder_model, gguf, mlx_folder, one_file_model
+from support.origin import Origin
+
+from flowhub_jobs.errors import Busy
+from flowhub_jobs.operations.library_jobs import LibraryJobs
+from flowhub_jobs.operations.placement import place_model, placements
+from flowhub_jobs.placement.entries import PlacementState
+from flowhub_jobs.store.layout import PARTIAL
+from flowhub_jobs.values.enums import Condition, EventKind, Reason, State
+from flowhub_jobs.worker import move_job
+
+A = gguf(5000, 1)
+FOLDER = mlx_folder()
+NAME = "c-mlx-4bit"
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a second store, on another file system where there is one."""
+    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else tmp_path))
+    yield folder / "cold"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def app(home: Path, cold: Path, origin: Origin) -> Iterator[App]:
+    files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in FOLDER.items()}
+    home.mkdir(exist_ok=True)
+    (home / "config.toml").write_text(f'look_again_s = 0.2\n[stores]\ncold = "{cold}"\n')
+    with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as app:
+        for ref in ("a", "c"):
+            app.enqueue(ref)
+            app.work_here()
+        yield app
+
+
+def queued(app: App, ref: str, store: str = "cold") -> int:
+    jobs = LibraryJobs(app.session)
+    [job] = jobs.move(jobs.installed([ref]), store)
+    return job
+
+
+def moved(app: App, ref: str, store: str = "cold") -> int:
+    job = queued(app, ref, store)
+    app.work_here()
+    return job
+
+
+def store_of(app: App, name: str) -> list[tuple[str, Condition]]:
+    return [(one.store, one.condition) for one in app.session.installed.models() if one.name == name]
+
+
+def test_a_file_and_a_folder_move_there_and_back(app, cold):
+    before = app.home.entries.entry("a.gguf")
+    for ref, name in (("a", "a.gguf"), ("c", NAME)):
+        job = app.job(moved(app, ref))
+        assert (job.state, job.store, job.target) == (State.COMPLETED, "cold", str(cold / name))
+        assert store_of(app, name) == [("cold", Condition.GOOD)]
+        assert not os.path.lexists(app.store / name)
+    assert (cold / "a.gguf").read_bytes() == A
+    assert {path: (cold / NAME / path).read_bytes() for path in FOLDER} == FOLDER
+    assert app.enqueue("a") == before.job, "it is installed, and by the same job"
+    moved(app, "a", "default")
+    assert (app.store / "a.gguf").read_bytes() == A
+    after = app.home.entries.entry("a.gguf")
+    assert (after.installed_at, after.job) == (before.installed_at, before.job), "a move makes no newer version"
+    assert not os.listdir(cold / PARTIAL)
+    assert not os.listdir(app.store / PARTIAL)
+
+
+def test_a_damaged_model_is_not_moved_and_stays(app, cold):
+    place = app.store / "a.gguf"
+    times = place.stat()
+    place.write_bytes(A[:-1] + b"\x00" if A[-1] else A[:-1] + b"\x01")
+    os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
+    job = app.job(moved(app, "a"))
+    assert (job.state, job.error["code"]) == (State.FAILED, "digest_mismatch")
+    assert place.exists()
+    assert not (cold / "a.gguf").exists()
+
+
+def test_the_old_files_stay_until_the_new_ones_are_recorded(app, cold, monkeypatch):
+    def dies(*_: object) -> None:
+        raise RuntimeError("before the row")
+
+    monkeypatch.setattr(move_job, "record_in_new_store", dies)
+    assert app.job(moved(app, "a")).state is State.FAILED
+    assert (app.store / "a.gguf").read_bytes() == A
+    assert store_of(app, "a.gguf")[0] == ("default", Condition.GOOD)
+
+
+def test_files_that_were_changed_since_they_were_copied_stay(app, cold, monkeypatch):
+    record = move_job.record_in_new_store
+
+    def writes_into_it(*arguments: object) -> None:
+        record(*arguments)
+        (app.store / "a.gguf").write_bytes(b"the user's own")
+
+    monkeypatch.setattr(move_job, "record_in_new_store", writes_into_it)
+    assert app.job(moved(app, "a")).state is State.COMPLETED
+    assert (app.store / "a.gguf").read_bytes() == b"the user's own"
+    assert sorted(store_of(app, "a.gguf")) == [("cold", Condition.GOOD), ("default", Condition.CHANGED)]
+
+
+def test_a_file_of_the_user_in_the_other_store_is_never_replaced(app, cold):
+    cold.mkdir()
+    (cold / "a.gguf").write_bytes(b"the user's own")
+    job = app.job(moved(app, "a"))
+    assert (job.state, job.error["code"]) == (State.FAILED, "name_taken")
+    assert (cold / "a.gguf").read_bytes() == b"the user's own"
+    assert (app.store / "a.gguf").read_bytes() == A
+
+
+def test_a_move_to_a_store_that_is_away_waits(app, cold):
+    app.home.in_store("cold").open_store()
+    away = cold.with_name("away")
+    cold.rename(away)
+    cold.mkdir()
+    job = moved(app, "a")
+    assert (app.job(job).state, app.job(job).reason) == (State.QUEUED, Reason.STORE_OFFLINE)
+    cold.rmdir()
+    away.rename(cold)
+    app.worker()
+    app.until(lambda: app.job(job).state is State.COMPLETED, "the move")
+    assert store_of(app, "a.gguf") == [("cold", Condition.GOOD)]
+
+
+def test_placements_follow(app, cold, tmp_path):
+    apps = tmp_path / "apps"
+    place_model(app.session, "a.gguf", f"dir:{apps}")
+    job = moved(app, "a")
+    assert (apps / "a.gguf").read_bytes() == A
+    assert [one.state for one in placements(app.session)] == [PlacementState.OK]
+    assert EventKind.PLACED in {event.kind for event in app.events(job)}
+
+
+def test_a_model_that_another_job_works_on_is_not_moved(app, cold):
+    app.enqueue("a", force=True)
+    with pytest.raises(Busy):
+        queued(app, "a")
+
+
+def test_a_move_needs_room_on_the_other_disk_alone(app, cold):
+    queued(app, "a")
+    assert app.home.in_store("cold").bytes_promised() == len(A)
+    if cold.parent.stat().st_dev != app.path.stat().st_dev:
+        assert app.home.bytes_promised() == 0
