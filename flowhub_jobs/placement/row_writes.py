@@ -36,7 +36,7 @@ class PlacementRows(PlacementReader):
 
     def advance(self, row: PlacementRow, **values: Any) -> bool:
         """Write the next step; return False, and write nothing, if a newer version took the row over since then."""
-        as_read = (placements.c[name] == getattr(row, name) for name in ("id", "name", "artifact_key"))
+        as_read = (placements.c[name] == getattr(row, name) for name in ("id", "store_id", "name", "artifact_key"))
         with writing(self._engine) as tx:
             still = placements.c.state != RowState.REMOVING
             step = sa.update(placements).where(*as_read, still).values(**_stored(values))
@@ -95,11 +95,11 @@ class PlacementRows(PlacementReader):
         columns = (placements.c.id, placements.c.app, placements.c.root)
         there = sa.and_(mine, *(placements.c[one] == version[one] for one in ("store_id", "name")))
         taken = {(row.app, row.root) for row in tx.execute(sa.select(*columns).where(there))}
-        waiting = placements.c.state.in_((RowState.PLACED, RowState.WANTED))
-        here = sa.and_(mine, placements.c.store_id.in_(store_ids), placements.c.name == name, waiting)
+        of_model = sa.and_(placements.c.store_id.in_(store_ids), placements.c.name == name)
+        here = sa.and_(mine, of_model, placements.c.state != RowState.REMOVING)
         for row in tx.execute(sa.select(*columns).where(here)).all():
             follows = (row.app, row.root) not in taken
-            changes = {"state": RowState.WANTED, **version} if follows else {"state": RowState.REMOVING}
+            changes = {"state": RowState.WANTED, **NO_ERROR, **version} if follows else {"state": RowState.REMOVING}
             tx.execute(sa.update(placements).where(placements.c.id == row.id).values(**_stored(changes)))
 
     def want(self, tx: sa.Connection, values: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from support.cli import cli_app, owner, process, work
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 KEYS = ["name", "model", "option", "format", "path", "bytes", "sha256", "installed_at", "verified_at", "in_catalog"]
-KEYS += ["condition", "source", "linked_from", "placed_in", "pinned"]
+KEYS += ["condition", "source", "linked_from", "placed_in", "pinned", "store"]
 A = gguf(4096, 1)
 
 
