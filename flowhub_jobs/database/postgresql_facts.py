@@ -1,4 +1,4 @@
-"""Facts about a PostgreSQL server: version, role, connections, clock, notifications."""
+"""Facts about a PostgreSQL server: version, role, connections, clock, locks, notifications."""
 
 import secrets
 from collections.abc import Callable
@@ -42,6 +42,32 @@ def server_health(engine: sa.Engine) -> ServerHealth:
     """Return the facts about the PostgreSQL server of an engine."""
     with reading(engine) as tx:
         return ServerHealth(**tx.exec_driver_sql(_QUERY).mappings().one())
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A session that holds a lock for which `waiting` others wait. `program` may be empty."""
+
+    pid: int
+    program: str
+    waiting: int
+
+
+_BLOCKERS = """
+SELECT holder.pid, coalesce(holder.application_name, '') AS program, count(*) AS waiting
+FROM pg_stat_activity waiter
+CROSS JOIN LATERAL unnest(pg_blocking_pids(waiter.pid)) AS blocking(pid)
+JOIN pg_stat_activity holder ON holder.pid = blocking.pid
+WHERE waiter.datname = current_database() AND waiter.query_start < clock_timestamp() - make_interval(secs => {seconds})
+GROUP BY 1, 2 ORDER BY 3 DESC, 1
+"""
+
+
+def blockers(engine: sa.Engine, waited_s: float) -> list[Blocker]:
+    """Return the sessions for which others of this database have waited so long, with the most waiting ones first."""
+    with reading(engine) as tx:
+        rows = tx.exec_driver_sql(_BLOCKERS.format(seconds=float(waited_s))).mappings()
+        return [Blocker(**row) for row in rows]
 
 
 def hears_notifications(engine: sa.Engine, connect: "Callable[[], psycopg.Connection[Any]]", timeout_s: float) -> bool:

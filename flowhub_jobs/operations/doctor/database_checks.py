@@ -4,18 +4,22 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
+from flowhub_jobs import __version__
 from flowhub_jobs.database import postgresql
 from flowhub_jobs.database.engine import check_current, check_whole, writing
 from flowhub_jobs.database.newest_migration import HEAD
-from flowhub_jobs.database.postgresql_facts import ServerHealth, hears_notifications, server_health
+from flowhub_jobs.database.postgresql_facts import Blocker, ServerHealth, blockers, hears_notifications, server_health
 from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.node_rows import NodeStatus
 from flowhub_jobs.operations.doctor.check import Check, fail, guarded, ok, skip, warn
+from flowhub_jobs.operations.nodes import read_nodes
 from flowhub_jobs.units import counted
 from flowhub_jobs.worker.wakeup_queue_choice import command_wakeups
 
 _BUSY_S = 1.0
 _SKEW_S = 5.0
 _NOTIFIED_S = 2.0
+_BLOCKED_S = 2.0  # a transaction of flowhub's takes milliseconds
 _CONNECTIONS_MIN = 6  # two worker processes
 
 
@@ -74,7 +78,14 @@ def _server_checks(home: Home, url: str) -> Iterator[Check]:
         yield role(server)
         yield connections(server)
         yield clock_skew(skew_us)
-    yield from guarded([("database.listen", lambda: _listen(home, url))], url)
+    yield from guarded(
+        [
+            ("database.locks", lambda: locks(blockers(home.engine, _BLOCKED_S))),
+            ("database.listen", lambda: _listen(home, url)),
+            ("database.nodes", lambda: versions(home.node, read_nodes(home))),
+        ],
+        url,
+    )
 
 
 def _server(home: Home, found: list[tuple[ServerHealth, int]]) -> Check:
@@ -127,6 +138,33 @@ def connections(server: ServerHealth) -> Check:
     if left < _CONNECTIONS_MIN:
         return warn(name, f"{text}; a worker needs three.", "Raise max_connections, or use a pooler.")
     return ok(name, text)
+
+
+def locks(found: list[Blocker]) -> Check:
+    """Check that no session keeps others waiting."""
+    name = "database.locks"
+    if not found:
+        return ok(name, "no session keeps others waiting")
+    shown = ", ".join(f"{one.pid} ({one.program or 'unknown'}) keeps {one.waiting}" for one in found[:3])
+    return warn(
+        name,
+        f"Sessions of the server hold locks for which others wait: {shown}.",
+        f"If it does not end by itself: SELECT pg_terminate_backend({found[0].pid}). Jobs continue afterwards.",
+    )
+
+
+def versions(here: str, nodes: list[NodeStatus]) -> Check:
+    """Check that the living nodes run this version of flowhub."""
+    name = "database.nodes"
+    living = [node for node in nodes if node.alive]
+    others = [f"{node.node} ({node.version})" for node in living if node.version != __version__]
+    if others:
+        return warn(
+            name,
+            f"Nodes run another flowhub than {here} ({__version__}): {', '.join(others)}.",
+            "Install the same version on all machines; the next migration ends the workers of older ones.",
+        )
+    return ok(name, f"{len(living)} nodes are alive, with flowhub {__version__}")
 
 
 def clock_skew(skew_us: int) -> Check:

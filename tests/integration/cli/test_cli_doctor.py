@@ -12,7 +12,9 @@ from support.models import gguf, one_file_model
 from support.origin import Origin
 from support.pooler import TransactionPooler
 
-from flowhub_jobs.database.postgresql_facts import ServerHealth
+from flowhub_jobs import __version__
+from flowhub_jobs.database.postgresql_facts import Blocker, ServerHealth
+from flowhub_jobs.jobs.node_rows import NodeStatus
 from flowhub_jobs.operations.doctor import database_checks, program_checks
 from flowhub_jobs.operations.doctor.check import Status
 
@@ -130,7 +132,7 @@ def test_a_postgresql_database_is_checked_with_its_server(cli, home, postgres, p
     result = cli("doctor", "--json")
     assert result.status == 0
     found = checks(result)
-    for name in ("version", "role", "connections", "clock", "listen"):
+    for name in ("version", "role", "connections", "clock", "locks", "listen", "nodes"):
         assert found[f"database.{name}"]["status"] == "ok", found[f"database.{name}"]
 
 
@@ -154,6 +156,11 @@ def test_a_read_only_server_fails(cli, home, postgres, postgres_url, monkeypatch
         postgres.sql(f'ALTER DATABASE "{database}" RESET default_transaction_read_only')
 
 
+def node(name: str, version: str, *, alive: bool = True) -> NodeStatus:
+    state = "alive" if alive else "gone"
+    return NodeStatus(name, "h", state, datetime(2026, 11, 30, tzinfo=UTC), 1, 3, "/s", None, None, (), None, version)
+
+
 SOUND = ServerHealth("16.4", 160004, False, False, 10, 100, 0)
 
 
@@ -167,6 +174,11 @@ SOUND = ServerHealth("16.4", 160004, False, False, 10, 100, 0)
         (database_checks.connections(ServerHealth("16.4", 160004, False, False, 97, 100, 0)), Status.WARN),
         (database_checks.clock_skew(4_000_000), Status.OK),
         (database_checks.clock_skew(-60_000_000), Status.WARN),
+        (database_checks.locks([]), Status.OK),
+        (database_checks.locks([Blocker(7, "psql", 2)]), Status.WARN),
+        (database_checks.versions("n-1", [node("n-1", __version__), node("n-2", __version__)]), Status.OK),
+        (database_checks.versions("n-1", [node("n-1", __version__), node("n-2", "99.0.0")]), Status.WARN),
+        (database_checks.versions("n-1", [node("n-2", "99.0.0", alive=False)]), Status.OK),
         (program_checks.clock(datetime(2002, 1, 1, tzinfo=UTC)), Status.WARN),
         (program_checks.clock(datetime(2027, 1, 1, tzinfo=UTC)), Status.OK),
         (program_checks.open_files(12), Status.WARN),

@@ -18,6 +18,7 @@ from support.postgres import Server
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, writing
 from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.postgresql import connection_settings, connector, is_outage, outage_text, shown_place
+from flowhub_jobs.database.postgresql_facts import Blocker, blockers
 from flowhub_jobs.database.tables import jobs, metadata, nodes
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable, ExtraMissing, SettingInvalid
 from flowhub_jobs.store.layout import Store
@@ -278,3 +279,23 @@ def test_behind_a_pooler_no_statement_is_prepared(postgres_url):
         for url, threshold in ((postgres_url, 5), (pooler.url, None)):
             with contextlib.closing(connector(url)()) as connection:
                 assert connection.prepare_threshold == threshold
+
+
+def test_a_session_that_keeps_another_waiting_is_found(postgres_url, tmp_path):
+    holder, waiter = (open_database(postgres_url, lock_folder=tmp_path, node="a") for _ in range(2))
+    watcher = open_database(postgres_url, lock_folder=tmp_path, node="b")
+
+    def write() -> None:
+        with writing(waiter):
+            pass
+
+    assert blockers(watcher, 0) == []
+    with ThreadPoolExecutor(1) as pool, writing(holder) as tx:
+        pid = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        waiting = pool.submit(write)
+        while not (found := blockers(watcher, 0)):
+            assert not waiting.done()
+        assert found == [Blocker(pid, "flowhub", 1)]
+    waiting.result()
+    for engine in (holder, waiter, watcher):
+        engine.dispose()
