@@ -73,7 +73,14 @@ def _of_plan(planned: Planned) -> Entry:
         text = planned.content.decode()
     except UnicodeDecodeError:
         raise InternalError(f"The plan's {planned.target} is not UTF-8 text.") from None
-    return Entry(EntryKind.TEXT, planned.target, text=text, size=len(planned.content), optional=planned.optional)
+    return Entry(
+        EntryKind.TEXT,
+        planned.target,
+        text=text,
+        size=len(planned.content),
+        optional=planned.optional,
+        staged_in=planned.staged_in,
+    )
 
 
 def _size(source: Path) -> int:

@@ -50,25 +50,27 @@ class Entry:
     replaces: Stamp | None = None
     how: LinkKind | None = None
     stamp: Stamp | None = None
+    staged_in: Path | None = None
 
     def as_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
-        source = str(self.source) if self.source else None
-        return values | {"kind": str(self.kind), "target": str(self.target), "source": source}
+        paths = {name: str(values[name]) if values[name] else None for name in ("target", "source", "staged_in")}
+        return values | {"kind": str(self.kind)} | paths
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Entry":
         """Return the entry that `as_dict` wrote. Raises KeyError, TypeError and ValueError where it is damaged."""
         known = {name: data[name] for name in cls.__slots__ if name in data}
-        kind, target, source, how = known["kind"], known["target"], known.get("source"), known.get("how")
-        values = {"kind": EntryKind(kind), "target": Path(target), "source": Path(source) if source else None}
+        kind, how = known["kind"], known.get("how")
+        values: dict[str, Any] = {"kind": EntryKind(kind), "target": Path(known["target"])}
+        values |= {name: Path(known[name]) if known.get(name) else None for name in ("source", "staged_in")}
         values |= {"how": LinkKind(how) if how else None}
         values |= {name: tuple(map(int, known[name])) if known.get(name) else None for name in ("stamp", "replaces")}
         return cls(**known | values)
 
     def temporary(self, token: str, number: int) -> Path:
-        """Return the name that it is made under, next to its target."""
-        return self.target.with_name(f".flowhub-{token}-{number}")
+        """Return the name that it is made under, next to its target unless the program reads every file there."""
+        return (self.staged_in or self.target.parent) / f".flowhub-{token}-{number}"
 
 
 def entries_of(stored: Any) -> tuple[Entry, ...]:

@@ -104,12 +104,14 @@ class PlannedText:
     """A small file that the layout needs, such as a reference or a manifest.
 
     An existing file of the same content serves as it is. `optional`: where the program has a file of another content,
-    that one stays and the rest of the plan is carried out.
+    that one stays and the rest of the plan is carried out. `staged_in` is the folder for its temporary name, where the
+    program reads every file next to the target.
     """
 
     target: Path
     content: bytes
     optional: bool = False
+    staged_in: Path | None = None
 
 
 Planned = PlannedLink | PlannedSymlink | PlannedText

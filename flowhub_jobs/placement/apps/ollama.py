@@ -87,7 +87,8 @@ def _entries(model: GgufFiles, name: str, root: Path) -> Iterator[Planned]:
         "config": _described(_CONFIG_MEDIA, _digest(config.content), len(config.content)),
         "layers": layers,
     }
-    yield PlannedText(root / "manifests" / name, _json(manifest))
+    # Ollama takes every file next to a tag for a manifest: one with another kind of name faults its list.
+    yield PlannedText(root / "manifests" / name, _json(manifest), staged_in=root / "manifests")
 
 
 def _config(model: GgufFiles, header: ModelMetadata, digests: list[Any]) -> dict[str, Any]:

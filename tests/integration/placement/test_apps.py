@@ -16,6 +16,7 @@ from support.hub import commit_of
 from support.models import folder_model, gguf, one_file_model
 
 from flowhub_jobs import system
+from flowhub_jobs.placement import staging
 from flowhub_jobs.placement.apps import app_named, lm_studio
 
 REPO, FILE, MMPROJ = "owner/Some-Model-GGUF", "Some-Model-Q4_K_M.gguf", "mmproj-Some-Model-F16.gguf"
@@ -185,6 +186,22 @@ def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, shop,
 
 
 # Ollama --------------------------------------------------------------------------------------------------------------
+
+
+def test_ollama_lists_nothing_that_is_half_made(cli, shop, tmp_path, monkeypatch):
+    """Its list takes every file next to a tag for a model."""
+    root, lists = tmp_path / "person" / FOLDERS["ollama"], []
+    real = staging.put_in_place
+
+    def put_in_place(*arguments, **options):
+        lists.append(app_readers.read_ollama(root))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(staging, "put_in_place", put_in_place)
+    assert cli("place", MODEL, "--in", "ollama").status == 0
+    assert cli("place", "a", "--in", "ollama").status == 0
+    assert [list(names) for names in lists] == [[], ["b:q4_k_m"]]
+    assert list(root.rglob(".flowhub-*")) == []
 
 
 def test_an_update_of_a_model_is_run_by_ollama_under_the_same_name(cli, shop, origin, tmp_path):
