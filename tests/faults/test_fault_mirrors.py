@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from support.fault_files import HALF, MIB, MODEL
 from support.faults import (
+    ChangeEtag,
     CloseBeforeHeaders,
+    CookieWall,
     EarlyClose,
     FlipByte,
     Gzip,
@@ -16,13 +18,16 @@ from support.faults import (
     IgnoreRange,
     LoginPage,
     LyingLength,
+    NoEtag,
     NoHeaders,
+    NoTotal,
     Redirect,
     Reset,
     Stall,
     StallAfterHeaders,
     Status,
     Trickle,
+    WeakEtag,
     WrongTotal,
 )
 from support.models import gguf_pattern
@@ -118,6 +123,43 @@ def test_an_nginx_cache_is_a_mirror_that_asks_the_origin_once_for_all(origin, tm
     assert origin.sent("m.gguf") == SIZE
 
 
+def test_an_nginx_cache_of_slices_is_a_mirror_too(origin, tmp_path):
+    """It requests ranges of its own from the origin, as one for files of many gigabytes should."""
+    artifact = everywhere(origin)
+    with nginx_cache(tmp_path / "nginx", origin.address, sliced=True) as cache:
+        for name in ("a", "b"):
+            got = run(artifact, tmp_path / name, options=through(origin, cache))
+            assert (got.content(), sources(got)) == (MODEL.read(), {cache: SIZE})
+    assert origin.sent("m.gguf") == SIZE
+    assert len(origin.requests("m.gguf")) == SIZE // MIB + 1
+
+
+PLAIN = {
+    "no ETag": [NoEtag()],
+    "a weak ETag": [WeakEtag()],
+    "an ETag of its own": [ChangeEtag()],
+    "another ETag each time": [ChangeEtag().once()],
+    "no size in its answers": [NoTotal()],
+}
+
+
+@pytest.mark.parametrize("faults", PLAIN.values(), ids=PLAIN)
+def test_a_mirror_continues_a_partial_whatever_it_says_of_the_version(origin, mirror, tmp_path, faults):
+    """The digest decides. Nothing is asked with HEAD, which caches may refuse."""
+    artifact = everywhere(mirror, origin, faults=faults)
+    partial = stopped_after(HALF, artifact, tmp_path / "kept", origin)
+    got = run(artifact, partial, options=through(origin, mirror))
+    assert (got.content(), sources(got)) == (MODEL.read(), {origin.address: HALF, mirror.address: SIZE - HALF})
+    assert {request.method for request in mirror.requests()} == {"GET"}
+
+
+def test_a_mirror_that_names_another_digest_is_passed_over_before_its_first_byte(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    mirror.serve("m.gguf", MODEL, headers={"X-Linked-ETag": f'"{"0" * 64}"', "X-Repo-Commit": "0" * 40})
+    got = run(artifact, tmp_path, options=through(origin, mirror))
+    assert (sources(got), codes(got)) == ({origin.address: SIZE}, ["mirror_unfit"])
+
+
 # Passed over ---------------------------------------------------------------------------------------------------------
 
 UNFIT = {
@@ -188,6 +230,14 @@ def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_p
     assert got.content() == MODEL.read()
     assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert (mirror.sent("m.gguf"), origin.sent("m.gguf")) == (HALF, SIZE - HALF)
+
+
+def test_no_byte_is_kept_of_a_mirror_whose_file_has_another_size_from_now_on(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), WrongTotal().from_byte(1)])
+    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1))
+    assert (got.content(), got.seen[-1].liars) == (MODEL.read(), set())
+    assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
+    assert codes(got) == ["mirror_unfit"]
 
 
 def test_a_connection_that_a_mirror_drops_is_replaced_by_one_to_the_same_mirror(origin, mirror, tmp_path):
@@ -454,6 +504,15 @@ def test_no_token_goes_to_a_mirror(origin, mirror, tmp_path):
     assert mirror.requests()
     assert not [asked for asked in mirror.requests() if "authorization" in asked.headers]
     assert [asked.headers["authorization"] for asked in origin.requests()] == [f"Bearer {TOKEN}"]
+
+
+def test_a_cookie_of_a_mirror_goes_back_to_it_alone(origin, mirror, tmp_path):
+    artifact = everywhere(mirror, origin)
+    mirror.break_with(Reset(after=HALF).nth(2), Status(404).from_byte(1), CookieWall(), path="/m.gguf")
+    assert run(artifact, tmp_path, options=through(origin, mirror)).content() == MODEL.read()
+    assert [asked.headers["cookie"] for asked in mirror.requests() if "cookie" in asked.headers]
+    assert origin.requests()
+    assert not [asked for asked in origin.requests() if "cookie" in asked.headers]
 
 
 def test_a_mirrors_own_credential_goes_to_that_mirror_alone(origin, mirror, tmp_path):

@@ -32,7 +32,8 @@ http {{
         listen 127.0.0.1:{port};
         location / {{
             proxy_cache models;
-            proxy_cache_valid 200 1h;
+            proxy_cache_valid 200 206 1h;
+            {slices}
             proxy_cache_lock on;
             proxy_pass {origin};
         }}
@@ -41,12 +42,17 @@ http {{
 """
 
 
+SLICES = """
+            slice 1m;
+            proxy_cache_key $uri$is_args$args$slice_range;
+            proxy_set_header Range $slice_range;
+"""
 PATIENCE_S = 30.0
 
 
 @contextmanager
-def nginx_cache(folder: Path, origin: str) -> Iterator[str]:
-    """Yield the address of an nginx that caches what `origin` serves."""
+def nginx_cache(folder: Path, origin: str, *, sliced: bool = False) -> Iterator[str]:
+    """Yield the address of an nginx that caches what `origin` serves; `sliced`: in pieces of 1 MiB."""
     if shutil.which("nginx") is None:
         pytest.skip("needs nginx")
     folder.mkdir()
@@ -55,7 +61,9 @@ def nginx_cache(folder: Path, origin: str) -> Iterator[str]:
     # As root, nginx would work as nobody, who may not write to a temporary folder.
     user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
     config, log = folder / "nginx.conf", folder / "error.log"
-    config.write_text(CONFIG.format(folder=folder, user=user, port=port, origin=origin))
+    config.write_text(
+        CONFIG.format(folder=folder, user=user, port=port, origin=origin, slices=SLICES if sliced else "")
+    )
     process = subprocess.Popen(["nginx", "-p", str(folder), "-e", str(log), "-c", str(config)])
     try:
         _wait_until_it_listens(process, port, log)
