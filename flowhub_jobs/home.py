@@ -228,14 +228,15 @@ class Home:
         from flowhub_jobs.jobs.rescue import rescue  # only where it is needed
         from flowhub_jobs.jobs.worker_rows import remove_dead
 
-        # Their locks are on another machine, so nothing is known of them here.
-        if self.database.is_shared and self.registry.is_elsewhere():
-            return []
-        taken = rescue(self.engine, self.node, self.clock, self.is_dead)
+        def may_judge() -> bool:
+            """Their locks may be on another machine: then nothing is known of them here."""
+            return not (self.database.is_shared and self.registry.is_elsewhere())
+
+        taken = rescue(self.engine, self.node, self.clock, self.is_dead, may_judge)
         for job, requested in taken.items():
             if requested is RequestedAction.PURGE:
                 self.purge(job)
-        for worker in remove_dead(self.engine, self.node, self.is_dead):
+        for worker in remove_dead(self.engine, self.node, self.is_dead, may_judge):
             (self.settings.locks / f"{worker}.lock").unlink(missing_ok=True)
         return list(taken)
 

@@ -170,6 +170,16 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
+def writing_own_rows(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield the same for rows that only this writer may change, by conditional UPDATEs that decide for themselves.
+
+    On PostgreSQL it does not wait for the node's other writers, and they not for it.
+    """
+    with engine.connect().execution_options(write=True, own_rows=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Yield a connection inside a transaction that sees one state of the database."""
     # On SQLite every transaction does; PostgreSQL's default sees what others commit between two queries.
@@ -190,6 +200,20 @@ def _naming_newer_schema(engine: sa.Engine) -> Iterator[None]:
     except (sa.exc.ProgrammingError, sa.exc.NotSupportedError):  # no such column; another type in a prepared plan
         _check_not_newer(engine)  # by a connection of the pool: the failed one is back in it
         raise
+
+
+@contextmanager
+def querying(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield a connection for one query, which sees one state of the database by itself.
+
+    PostgreSQL then needs one message for it, and not three.
+    """
+    if engine.dialect.name != "postgresql":
+        with reading(engine) as connection:
+            yield connection
+        return
+    with _naming_newer_schema(engine), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
 
 
 @contextmanager

@@ -97,6 +97,16 @@ class Database:
             with reading(self.engine) as tx:
                 yield snapshot_of(tx)
 
+    def query(self, sql: str, **values: Any) -> list[Row]:
+        """Return the rows of one query, as `Snapshot.rows` does. It costs PostgreSQL less than a snapshot."""
+        if self._engine is None and self._file is not None:
+            with self._reading_file(self._file) as snapshot:
+                return snapshot.rows(sql, **values)
+        from flowhub_jobs.database.engine import querying
+
+        with querying(self.engine) as tx:
+            return snapshot_of(tx).rows(sql, **values)
+
     @contextmanager
     def _reading_file(self, file: sqlite3.Connection) -> Iterator[Snapshot]:
         with self._lock:

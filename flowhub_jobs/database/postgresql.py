@@ -5,6 +5,8 @@ A URL is libpq's (`postgresql://user@host1,host2/name?target_session_attrs=read-
 """
 
 import hashlib
+import select
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,9 @@ POOL_TIMEOUT_S = 30
 LOCK_TIMEOUT_S = 30
 # A process that was stopped inside a transaction holds its node's lock: the server ends its session after this time.
 IDLE_TIMEOUT_S = 20
+# A connection that was not in use for so long is tried with a message before it is used.
+PING_AFTER_S = 5.0
+_USED_AT = "used_at"  # in the pool's record of a connection, on the monotonic clock
 # Of a URL that does not say it: a server that vanished without a word is noticed within half a minute.
 _DEFAULTS = {
     "connect_timeout": "10",
@@ -66,15 +71,17 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
     )
+    sa.event.listen(engine, "checkout", _check_connection)
     # The read of the revision locks its table, and so keeps a migration out until the transaction ends.
+    begin_own = f"{_TIMEOUTS} ({REVISION})"
     begin = f"{_TIMEOUTS} pg_advisory_xact_lock({lock_key(f'node {node}')}), ({REVISION})"
 
     def lock_node(connection: sa.Connection) -> None:
         options = connection.get_execution_options()
         if options.get("write", False) and not options.get("migrates", False):
-            revision = connection.exec_driver_sql(begin).one()[-1]
+            own = options.get("own_rows", False)
+            revision = connection.exec_driver_sql(begin_own if own else begin).one()[-1]
             if is_newer(revision):  # nothing is written to a schema that this version does not know
                 raise Newer(revision)
 
@@ -87,6 +94,34 @@ def _leave_read_only_server(context: sa.engine.ExceptionContext) -> None:
     """Close the pool's connections to a server that takes no writes: of several hosts, another may take them by now."""
     if sqlstate(context.original_exception) == _READ_ONLY:
         context.is_disconnect = True
+
+
+def _check_connection(connection: "psycopg.Connection[Any]", record: sa.pool.ConnectionPoolEntry, _: object) -> None:
+    """Have the pool replace a connection that the server has ended.
+
+    A server that ends one says so, which takes no message to see. One that vanished without a word is only noticed by
+    a message, and a connection that was in use just now is not worth one.
+    """
+    now = time.monotonic()
+    used_at = record.info.get(_USED_AT, now)
+    record.info[_USED_AT] = now
+    if now - used_at < PING_AFTER_S and not _has_news(connection):
+        return
+    try:
+        connection.autocommit = True  # no transaction for it
+        connection.execute("SELECT 1")
+        connection.autocommit = False
+    except Exception as error:  # psycopg's: it is imported only by those who connect
+        raise sa.exc.InvalidatePoolError from error
+
+
+def _has_news(connection: "psycopg.Connection[Any]") -> bool:
+    """Return whether the server has sent something since the last answer, or has closed the connection."""
+    if connection.closed:
+        return True
+    sockets = select.poll()
+    sockets.register(connection.fileno(), select.POLLIN)
+    return bool(sockets.poll(0))
 
 
 def connection_settings(url: str) -> dict[str, Any]:

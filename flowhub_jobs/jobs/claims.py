@@ -43,12 +43,11 @@ class ClaimableJobs:
         self._tx, self._node, self._now, self._order, self._any_room = tx, node, now, order, any_room
         self._hosts = held_hosts(snapshot_of(tx), node)
         self._to_probe = self._hosts.to_probe(now)
-        due = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
         allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now) else []
         if gates.cap_reached(now):
             allowed.append(jobs.c.kind != JobKind.FETCH)
         self._jobs_max = gates.jobs_max
-        self._may_start = sa.and_(jobs.c.state == State.QUEUED, due, ended_all_earlier, *allowed)
+        self._may_start = sa.and_(jobs.c.state == State.QUEUED, has_come(now), ended_all_earlier, *allowed)
         self._startable = sa.and_(jobs.c.node == node, self._may_start)
 
     def count(self, at_most: int | None) -> int:
@@ -175,6 +174,11 @@ class ClaimableJobs:
         self._tx.execute(attempts.insert().values(**attempt, started_at=self._now))
         if probed is None:  # the tries of a long outage would hide every other event
             note(self._tx, row["id"], self._now, EventKind.CLAIMED, f"Attempt {row['attempt']} {verb}.")
+
+
+def has_come(now: int) -> sa.ColumnElement[bool]:
+    """Return the condition on a row of `jobs` that its time has come; `now` is microseconds."""
+    return sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
 
 
 def _not_held(hosts: HeldHosts) -> tuple[sa.ColumnElement[bool], ...]:

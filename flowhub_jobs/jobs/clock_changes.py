@@ -16,20 +16,41 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import controls, host_waits, is_live, jobs
 from flowhub_jobs.system import Clock, boot_id
 from flowhub_jobs.values.enums import Reason
 
 NAME = "calendar"  # in `controls`: the distance of the system clock from the awake clock at the last check
 NOTICED_US = 1_000_000
+READ_EVERY_S = 10.0  # another worker may have seen the clock set, and written that down
 OWN_REASONS = (Reason.BACKOFF, Reason.HOST_WAIT, Reason.DISK, Reason.NETWORK, Reason.STORE_OFFLINE)
 OWN_CONTROLS = ("limit", "network")  # names in `controls` whose `until` is a length of time, not a time of day
 
 
+class ClockWatch:
+    """The clock of one worker, which calls every second. The last known distance is read again now and then."""
+
+    def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
+        self._engine, self._node, self._clock = engine, node, clock
+        self._last: dict[str, Any] | None = None
+        self._read_at = float("-inf")
+
+    def shift_waits(self) -> int:
+        """Do what the function `shift_waits` does, without a query where the clock was not set."""
+        now = self._clock.awake()
+        seen = {"boot": boot_id(), "apart_us": _distance(self._clock)}
+        if now - self._read_at < READ_EVERY_S and _is_unchanged(self._last, seen):
+            return 0
+        jump = shift_waits(self._engine, self._node, self._clock)
+        with querying(self._engine) as tx:
+            self._last, self._read_at = _known(tx, self._node), now
+        return jump
+
+
 def shift_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
     """Keep the length of the node's waits; return by how many microseconds the clock was set since the last check."""
-    with reading(engine) as tx:
+    with querying(engine) as tx:
         if _is_unchanged(_known(tx, node), {"boot": boot_id(), "apart_us": _distance(clock)}):
             return 0
     with writing(engine) as tx:

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import controls
 from flowhub_jobs.system import Clock
 
@@ -26,7 +26,7 @@ class SharedValue:
 
     def read(self) -> ValueVersion | None:
         """Return the value as it stands; None if it was never set."""
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             row = tx.execute(sa.select(controls.c.value, controls.c.set_at).where(self._mine())).first()
         return None if row is None else ValueVersion(row.value, row.set_at)
 

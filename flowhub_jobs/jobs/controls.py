@@ -1,10 +1,11 @@
 """The settings that a user changes while workers run: limit, schedule, cap. Workers read these rows every second."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
-from flowhub_jobs.database.lazy import Database, Snapshot
+from flowhub_jobs.database.lazy import Database, Row, Snapshot
 from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.jobs.cap import CAP, Cap, CapUse, use_of
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
@@ -14,6 +15,8 @@ from flowhub_jobs.system import Clock
 SCHEDULE = "schedule"  # Schedule.as_json
 JOBS_MAX = "jobs_max"  # {"jobs": how many may run at a time on the node}
 NETWORK = "network"  # {"text": why it is thought to be down}, until the next look
+_GATES = (SCHEDULE, NETWORK, CAP, JOBS_MAX)
+_InForce = dict[str, tuple[Any, int | None]]  # value and end, by name
 _IN_FORCE = (
     'SELECT name, value, "until" FROM controls '
     'WHERE node = :node AND name IN :names AND ("until" IS NULL OR "until" > :now)'
@@ -44,8 +47,7 @@ class Controls:
 
     def get(self, name: str) -> tuple[Any, int | None] | None:
         """Return a control that is in force, and until when; None if there is none, or its time is over."""
-        with self._database.reading() as snapshot:
-            return self._in_force(snapshot, name).get(name)
+        return _by_name(self._database.query(_IN_FORCE, **self._names(name))).get(name)
 
     def schedule(self) -> Schedule | None:
         in_force = self.get(SCHEDULE)
@@ -64,16 +66,23 @@ class Controls:
 
     def gates(self, zone: tzinfo | None = None) -> Gates:
         """Return what holds all jobs of the node now; `zone` is that of the schedule's times, None the machine's."""
+        in_force = _by_name(self._database.query(_IN_FORCE, **self._names(*_GATES)))
+        if CAP not in in_force:  # every worker asks every second: one query, and no transaction
+            return self._gates(in_force, None, zone)
         with self._database.reading() as snapshot:
             return self.gates_in(snapshot, zone)
 
     def gates_in(self, snapshot: Snapshot, zone: tzinfo | None = None) -> Gates:
         """Return the same, as one state of the database has it."""
-        now, in_force = self._clock.now_us(), self._in_force(snapshot, SCHEDULE, NETWORK, CAP, JOBS_MAX)
+        return self._gates(self._in_force(snapshot, *_GATES), snapshot, zone)
+
+    def _gates(self, in_force: _InForce, snapshot: Snapshot | None, zone: tzinfo | None) -> Gates:
+        """Return the gates of these controls; `snapshot` is needed where a cap is one of them."""
+        now = self._clock.now_us()
         why, down_until = in_force.get(NETWORK, ({}, None))
         most = in_force[JOBS_MAX][0]["jobs"] if JOBS_MAX in in_force else None
         gates = Gates(network_down_until_us=down_until, network_text=why.get("text"), jobs_max=most)
-        if CAP in in_force:
+        if CAP in in_force and snapshot is not None:
             gates = replace(gates, cap_until_us=self._use(snapshot, in_force[CAP], zone).holds_until)
         if SCHEDULE not in in_force:
             return gates
@@ -86,6 +95,13 @@ class Controls:
     def _use(self, snapshot: Snapshot, in_force: tuple[Any, int | None], zone: tzinfo | None) -> CapUse:
         return use_of(snapshot, self._node, Cap.from_json(in_force[0]), self._clock.now_us(), zone)
 
-    def _in_force(self, snapshot: Snapshot, *names: str) -> dict[str, tuple[Any, int | None]]:
-        rows = snapshot.rows(_IN_FORCE, node=self._node, names=list(names), now=self._clock.now_us())
-        return {row["name"]: (json_of(row["value"]), row["until"]) for row in rows}
+    def _in_force(self, snapshot: Snapshot, *names: str) -> _InForce:
+        return _by_name(snapshot.rows(_IN_FORCE, **self._names(*names)))
+
+    def _names(self, *names: str) -> dict[str, Any]:
+        """Return the values of `_IN_FORCE`."""
+        return {"node": self._node, "names": list(names), "now": self._clock.now_us()}
+
+
+def _by_name(rows: Sequence[Row]) -> _InForce:
+    return {row["name"]: (json_of(row["value"]), row["until"]) for row in rows}

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, reading, writing
 from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import host_waits, is_live, jobs
 from flowhub_jobs.errors import (
@@ -116,7 +116,7 @@ class HostWaits:
         its_jobs = (jobs.c.node == host_waits.c.node, jobs.c.source_origin == host_waits.c.origin, is_live)
         wanted = sa.select(sa.literal(1)).where(*its_jobs).correlate(host_waits).exists()
         gone = (host_waits.c.node == self._node, ~wanted)
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             if tx.execute(sa.select(host_waits.c.origin).where(*gone).limit(1)).first() is None:
                 return
         with writing(self._engine) as tx:

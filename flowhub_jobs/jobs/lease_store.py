@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from flowhub_jobs import __version__
 from flowhub_jobs.database.clock import shared_now_us
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, reading, writing, writing_own_rows
 from flowhub_jobs.database.tables import is_live, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.any_node import ROW_COLUMNS, give_to_any
-from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
+from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job, has_come
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.node_registry import NodeRegistry
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
@@ -29,7 +29,7 @@ from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, QueueOrder, Reason, RequestedAction, State
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import ANY_NODE, Note
 
 log = logging.getLogger("flowhub.job")
 
@@ -100,6 +100,10 @@ class LeaseStore:
         now = self._clock.now_us()
         if gates.holds(now, start_now=True) or at_most == 0:
             return 0
+        with querying(self._engine) as tx:  # most looks end here
+            queued = (jobs.c.node.in_((self._node, ANY_NODE)), is_live, jobs.c.state == State.QUEUED)
+            if tx.execute(sa.select(jobs.c.id).where(*queued, has_come(now)).limit(1)).first() is None:
+                return 0
         any_room = self._any_room()
         with reading(self._engine) as tx:
             return ClaimableJobs(tx, self._node, now, gates, self._order, any_room).count(at_most)
@@ -140,7 +144,7 @@ class LeaseStore:
     def requested_actions(self) -> dict[str, RequestedAction | None]:
         """Return the requested action of each job that this worker runs, by token; a lost lease's is left out."""
         mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             rows = tx.execute(sa.select(jobs.c.lease_token, jobs.c.requested).where(mine))
             return {row.lease_token: requested_of(row.requested) for row in rows}
 
@@ -148,7 +152,7 @@ class LeaseStore:
 
     def progress(self, lease: Lease, seen: Progress) -> None:
         """Write the progress, and that of the files in `seen.files`."""
-        with writing(self._engine) as tx:
+        with writing_own_rows(self._engine) as tx:
             lease.check()
             self._fence(lease, tx.execute(WRITE_JOB, job_values(lease, seen)).rowcount)
             if seen.files:

@@ -47,10 +47,10 @@ class NodeDownloadLimit:
 
         Raises LeaseLost.
         """
-        sharing = self._sharing(hostname)
-        if not sharing:
-            return None
         with reading(self._engine) as tx:  # without the locks, which hold up the node's other writes
+            sharing = self._sharing(tx, hostname)
+            if not sharing:
+                return None
             if (waits_for := self._waits_for(tx, sharing, sha256)) is not None:
                 return waits_for
         with writing(self._engine) as tx:
@@ -63,13 +63,12 @@ class NodeDownloadLimit:
                     raise LeaseLost(lease.job)
             return waits_for
 
-    def _sharing(self, hostname: str) -> list[str]:
+    def _sharing(self, tx: sa.Connection, hostname: str) -> list[str]:
         """Return the other nodes whose shares this one reaches."""
         shares = sa.select(nodes.c.node, nodes.c.share_url, nodes.c.hostname).where(
             nodes.c.share_url.is_not(None), nodes.c.node != self._node
         )
-        with reading(self._engine) as tx:
-            return [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
+        return [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
 
     def _waits_for(self, tx: sa.Connection, sharing: list[str], sha256: str) -> str | None:
         has = sa.select(artifacts.c.node).join(artifact_files).where(artifact_files.c.sha256 == sha256)

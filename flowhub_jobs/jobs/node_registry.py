@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.clock import shared_now_us
-from flowhub_jobs.database.engine import writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import nodes, workers
 from flowhub_jobs.errors import NodeTaken
 from flowhub_jobs.jobs.run_values import LEASE_S
@@ -77,9 +77,12 @@ class NodeRegistry:
 
     def is_elsewhere(self) -> bool:
         """Return whether a living worker of another machine or home works under this node's name."""
-        with self._engine.connect() as tx:
+        with querying(self._engine) as tx:
             owner = tx.execute(sa.select(nodes.c.owner).where(nodes.c.node == self._node)).scalar()
-            return owner not in (None, self.owner) and self._lives(tx)
+        if owner in (None, self.owner):
+            return False
+        with querying(self._engine) as tx:
+            return self._lives(tx)
 
     def _lives(self, tx: sa.Connection) -> bool:
         since = shared_now_us(tx, self._clock.now_us()) - _LEASE_US

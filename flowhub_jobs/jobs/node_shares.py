@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from flowhub_jobs.database.batches import in_groups
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, controls, nodes
 from flowhub_jobs.net.urls import host_of, is_loopback
 from flowhub_jobs.system import Clock
@@ -72,7 +72,7 @@ class NodeShares:
 
     def token(self) -> str:
         """Return the token that all nodes of this database share; it is made at first use. It is never shown."""
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             found = tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar()
         return found if isinstance(found, str) else self._new_token(replace=False)
 

@@ -219,9 +219,8 @@ class JobQueries:
 
     def _bytes_to_come(self, which: str, **values: Any) -> int:
         where = f"{LIVE_OF_NODE} AND {WRITES_TO_STORE} AND {_NEED} > 0 AND {which}"
-        with self._database.reading() as snapshot:
-            query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, ours
-            return int(self._rows(snapshot, query, **values)[0]["needed"])
+        query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, ours
+        return int(self._database.query(query, node=self._node, **values)[0]["needed"])
 
     def working_on(self, targets: Iterable[str], moved: str | None = None) -> int | None:
         """Return a running job that writes one of these paths, or moves the artifact with the key `moved`; or None."""

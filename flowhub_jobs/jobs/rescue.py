@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import WorkerLost
 from flowhub_jobs.jobs.row_decoding import requested_of
@@ -15,20 +15,29 @@ from flowhub_jobs.values.enums import EventKind, RequestedAction, State
 
 
 def rescue(
-    engine: sa.Engine, node: str, clock: Clock, is_dead: Callable[[str], bool | None]
+    engine: sa.Engine,
+    node: str,
+    clock: Clock,
+    is_dead: Callable[[str], bool | None],
+    may_judge: Callable[[], bool] = lambda: True,
 ) -> dict[int, RequestedAction | None]:
     """Take back every running job of the node whose worker is gone; return the requested action of each, by number.
 
     `is_dead(worker)` is True where the worker's lock is free. Else the lease decides: ended, or of another boot.
+    `may_judge`, called where a worker seems gone, is False if the node's workers are on another machine.
     """
     columns = (jobs.c.id, jobs.c.lease_token, jobs.c.lease_worker, jobs.c.lease_boot, jobs.c.lease_until)
     running = sa.select(*columns).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
-    with reading(engine) as tx:
+    with querying(engine) as tx:
         rows = tx.execute(running).all()
     taken: dict[int, RequestedAction | None] = {}
+    judged = False
     for job, token, worker, boot, until in rows:
         damaged = token is None or type(until) not in (float, int)  # no worker can hold such a lease
         if damaged or is_dead(worker) or boot != boot_id() or until < clock.awake():
+            if not judged and not may_judge():
+                return taken
+            judged = True
             taken |= _take_back(engine, clock, job, token, until)
     return taken
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, reading, writing
 from flowhub_jobs.database.lost_file_exceptions import Replaced
 from flowhub_jobs.database.tables import jobs, workers
 from flowhub_jobs.times import known_moment
@@ -39,7 +39,7 @@ def living_workers(engine: sa.Engine, node: str, is_dead: Callable[[str], bool |
 
 def check_registered(engine: sa.Engine, worker: str) -> None:
     """Raise DatabaseReplaced if a living worker has no row any more: a backup was copied over the database."""
-    with reading(engine) as tx:
+    with querying(engine) as tx:
         if tx.execute(sa.select(workers.c.worker).where(workers.c.worker == worker)).first() is None:
             raise Replaced(f"The database {engine.url.database} was replaced: it does not know this worker.")
 
@@ -49,12 +49,17 @@ def is_registered_in(file: sqlite3.Connection, worker: str) -> bool:
     return file.execute("SELECT 1 FROM workers WHERE worker = ?", (worker,)).fetchone() is not None
 
 
-def remove_dead(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[str]:
-    """Drop the rows of the node's workers that are gone and own no job any more; return their names."""
-    with reading(engine) as tx:
+def remove_dead(
+    engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None], may_judge: Callable[[], bool] = lambda: True
+) -> list[str]:
+    """Drop the rows of the node's workers that are gone and own no job any more; return their names.
+
+    `is_dead` and `may_judge` are as of `rescue`.
+    """
+    with querying(engine) as tx:
         names = tx.execute(sa.select(workers.c.worker).where(workers.c.node == node)).scalars().all()
     dead = [worker for worker in names if is_dead(worker) is not False]  # None: it took its lock with it, not its row
-    if not dead:
+    if not dead or not may_judge():
         return []
     owners = sa.select(jobs.c.lease_worker).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
     with writing(engine) as tx:

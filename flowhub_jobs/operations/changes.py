@@ -67,7 +67,7 @@ class Changes:
 
 def library_version(home: Home) -> int:
     """Return a fingerprint of the library, which another installation, removal or verification changes."""
-    return position_now(home).library
+    return _fingerprint(home.database.query(_LIBRARY, node=home.node))
 
 
 def position_now(home: Home) -> Position:

@@ -95,8 +95,7 @@ class PlacementReader:
             SELECT 1 FROM placements WHERE node = :node AND state <> 'placed'
             AND (next_at IS NULL OR next_at <= :now OR next_at > :latest) LIMIT 1
         """
-        with self._database.reading() as tx:
-            return bool(tx.rows(query, node=self._node, now=now, latest=now + MAX_US))
+        return bool(self._database.query(query, node=self._node, now=now, latest=now + MAX_US))
 
     def row(self, number: int) -> PlacementRow | None:
         rows = self._rows("node = :node AND id = :number", number=number)

@@ -154,8 +154,7 @@ class LibraryReader:
     def known_store(self) -> str | None:
         """Return the identity of this node's store when it was last used; None if it is another folder now."""
         query = "SELECT store_id FROM stores WHERE node = :node AND name = :name AND path = :path"
-        with self._database.reading() as tx:
-            rows = tx.rows(query, node=self._node, name=self._store.name, path=str(self._store.root))
+        rows = self._database.query(query, node=self._node, name=self._store.name, path=str(self._store.root))
         return rows[0]["store_id"] if rows else None
 
 

@@ -16,6 +16,7 @@ from flowhub_jobs.operations.models_to_share import (
 from flowhub_jobs.operations.session import Session
 
 LOOK_AGAIN_S = 10.0
+RECENT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class ShareIndex:
 
     def __init__(self) -> None:
         self._known: tuple[int, float, Shared] | None = None
+        self._compared_at = float("-inf")  # when the library was last as it is known
         self._lock = threading.Lock()
 
     def read(self, session: Session) -> Shared:
@@ -41,4 +43,16 @@ class ShareIndex:
                 models = shared_models(session)
                 by_digest = {file.sha256: file for model in models for file in model.files}
                 self._known = version, now, Shared(models, shared_repos(models), by_digest)
+            self._compared_at = now
             return self._known[2]
+
+    def file(self, session: Session, sha256: str) -> SharedFile | None:
+        """Return a file by its digest; None if it is not shared.
+
+        A file takes many requests: they read the library once a second. A digest that is not known is looked up in
+        the library as it is now.
+        """
+        with self._lock:
+            recent = self._known is not None and time.monotonic() - self._compared_at < RECENT_S
+            known = self._known[2].by_digest.get(sha256) if self._known is not None and recent else None
+        return known or self.read(session).by_digest.get(sha256)

@@ -9,7 +9,7 @@ from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.context import WorkerContext
 
-LOOK_S = 0.25  # a requested action is carried out within a second
+LOOK_S, LOOK_SHARED_S = 0.25, 0.5  # a requested action is carried out within a second
 RENEW_S = LEASE_S / 3
 
 
@@ -19,10 +19,11 @@ class Heartbeat(threading.Thread):
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._context, self._over = context, threading.Event()
+        self._look_s = LOOK_SHARED_S if context.home.database.is_shared else LOOK_S
         self._renewed_at = 0.0
 
     def run(self) -> None:
-        while not self._over.wait(LOOK_S):
+        while not self._over.wait(self._look_s):
             try:
                 self._beat()
             except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer, NodeTaken) as error:

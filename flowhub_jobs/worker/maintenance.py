@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
-from flowhub_jobs.jobs.clock_changes import shift_waits
+from flowhub_jobs.jobs.clock_changes import ClockWatch
 from flowhub_jobs.jobs.event_retention import prune
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Pulse
@@ -31,6 +31,7 @@ from flowhub_jobs.worker.wakeup_queue_choice import Wakeups
 log = logging.getLogger("flowhub.maintenance")
 
 PERIOD_S = 1.0
+SELDOM = 3  # periods between looks that may wait: a shared database answers all workers
 NAMED = 8  # jobs that a line of the log names
 
 
@@ -52,6 +53,8 @@ class Maintenance(threading.Thread):
         self.placements = PlacementUpkeep(context.home)
         self._notices, self._subscriptions, self._pulse = notices, subscriptions, pulse
         self._database = DatabaseWatch(context.home, context.worker)
+        self._clock_watch = ClockWatch(context.home.engine, context.home.node, context.home.clock)
+        self._rounds, self._seldom = 0, SELDOM if context.home.database.is_shared else 1
         self._node = NodeDescription(context.home, context.registry)
         self._may_exit, self._request_exit = may_exit, request_exit
 
@@ -75,6 +78,15 @@ class Maintenance(threading.Thread):
         if self._context.database_lost is not None:
             self._request_exit()
 
+    def run_first(self) -> None:
+        """Run the upkeep before the thread does. A server that goes away in it does not end the worker."""
+        try:
+            self.run_once()
+        except SQLAlchemyError as error:
+            if not is_outage(error):
+                raise
+            self._context.database_outage.failed(error)
+
     def run_once(self) -> None:
         context, home = self._context, self._context.home
         gates = context.gates.refresh()
@@ -84,19 +96,23 @@ class Maintenance(threading.Thread):
             context.network.probe_if_due()
         self._wakeups.reopen_if_damaged()
         self._notices.deliver_pending()
-        prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
-        if jump := shift_waits(home.engine, home.node, home.clock):
+        seldom, self._rounds = self._rounds % self._seldom == 0, self._rounds + 1
+        if seldom:
+            prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
+        if jump := self._clock_watch.shift_waits():
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.check()
         for job in home.take_back_orphans():
             log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
-        self.placements.settle_if_due()
+        if seldom:
+            self.placements.settle_if_due()
         if jobs := context.any_node.rescue_if_due():
             log.info("For any node again, since their nodes are gone: %s.", named_jobs(jobs, NAMED))
             self._wakeups.wake(len(jobs), node=ANY_NODE)
         self.disk_waits.release_if_due()
-        context.outages.check_hosts()
-        self._subscriptions.check_if_due(gates)
-        missing = context.leases.due(gates, at_most=context.idle) - self._wakeups.waiting()
-        if missing > 0:
+        if seldom:
+            context.outages.check_hosts()
+            self._subscriptions.check_if_due(gates)
+        due = context.leases.due(gates, at_most=context.idle)
+        if due and (missing := due - self._wakeups.waiting()) > 0:
             self._wakeups.wake(missing)

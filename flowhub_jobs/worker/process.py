@@ -85,7 +85,7 @@ def run_worker(
     maintenance = Maintenance(context, wakeups, notices, subscriptions, pulse, may_exit, consumer.stop_flag.set)
     try:
         context.register(os.getpid())
-        maintenance.run_once()  # rescues first, then works
+        maintenance.run_first()  # rescues first, then works
         heartbeat.start()
         maintenance.start()
         notifier.ready()

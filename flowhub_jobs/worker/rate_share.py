@@ -7,7 +7,7 @@ from flowhub_jobs.jobs.rate_limits import limits, running
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.worker.gate_cache import GateCache
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S, LOOK_SHARED_EVERY_S = 0.25, 1.0  # in a database of this machine; in one that machines share
 # Before a share grows, the other workers must have had time to see that theirs is smaller.
 SETTLED_S = 1.5
 
@@ -18,16 +18,17 @@ class RateShare:
     def __init__(self, home: Home, worker: str, bucket: TokenBucket, gates: GateCache) -> None:
         self._home, self._worker, self._bucket, self._gates = home, worker, bucket, gates
         self._lock = threading.Lock()
+        self._every_s = LOOK_SHARED_EVERY_S if home.database.is_shared else LOOK_EVERY_S
         self._looked_at = float("-inf")
         self._share = 1.0
         self._more_since: float | None = None
         self._rate = home.settings.limit_rate
 
     def update(self, *, at_once: bool = False) -> None:
-        """Bring the rate up to date, at most four times a second. `at_once`: a job of this worker's has just begun."""
+        """Bring the rate up to date, if it is time. `at_once`: a job of this worker's has just begun."""
         now = self._home.clock.awake()
         with self._lock:
-            if at_once or now - self._looked_at >= LOOK_EVERY_S:
+            if at_once or now - self._looked_at >= self._every_s:
                 self._looked_at = now
                 self._set(now, begun=at_once)
 

@@ -67,8 +67,7 @@ class SubscriptionQueries:
             return {row["job_id"] for row in snapshot.rows(_JOBS, id=subscription)}
 
     def _read(self, sql: str, **values: Any) -> list[Subscription]:
-        with self._database.reading() as snapshot:
-            return _rows(snapshot, sql, node=self._node, **values)
+        return [_subscription(row) for row in self._database.query(sql, node=self._node, **values)]
 
 
 def subscriptions_of(snapshot: Snapshot, node: str) -> list[Subscription]:

@@ -15,7 +15,7 @@ BUSY_S = 1  # when a node that finds no place may ask again
 
 def send_blob(call: Call) -> Response:
     sha256 = call.path("sha256")
-    file = call.context.shared.read(call.session).by_digest.get(sha256)
+    file = call.context.shared.file(call.session, sha256)
     gone = NotFound(f"No file with the sha256 {sha256[:64]!a} is shared here.")
     if file is None:
         raise gone

@@ -15,7 +15,7 @@ from support.models import gguf_pattern, one_file_model
 from support.pooler import TransactionPooler
 from support.postgres import Server
 
-from flowhub_jobs.database.engine import migrations_folder, open_database, reading, writing
+from flowhub_jobs.database.engine import migrations_folder, open_database, querying, reading, writing, writing_own_rows
 from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.postgresql import connection_settings, connector, is_outage, outage_text, shown_place
 from flowhub_jobs.database.postgresql_facts import Blocker, blockers
@@ -76,6 +76,41 @@ def test_without_the_driver_the_message_says_what_to_install(tmp_path, monkeypat
     with pytest.raises(ExtraMissing) as caught:
         open_database("postgresql://h/flow", lock_folder=tmp_path)
     assert "flowhub[postgres]" in (caught.value.hint or "")
+
+
+# Connections ---------------------------------------------------------------------------------------------------------
+
+
+def test_connections_that_the_server_has_ended_are_replaced_before_their_next_use(postgres, postgres_url, tmp_path):
+    engine = open_database(postgres_url, lock_folder=tmp_path)
+    for way in (querying, reading, writing, writing_own_rows):
+        with way(engine) as tx:
+            before = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        assert postgres.terminate_all(postgres_url.rpartition("/")[2]) > 0
+        with way(engine) as tx:
+            assert tx.exec_driver_sql("SELECT pg_backend_pid()").scalar() != before
+    engine.dispose()
+
+
+def test_one_query_is_one_message_and_no_transaction(postgres_url, tmp_path):
+    engine = open_database(postgres_url, lock_folder=tmp_path)
+    query = "SELECT now() = statement_timestamp(), pg_current_xact_id_if_assigned()"
+    with querying(engine) as tx:
+        tx.exec_driver_sql(query)
+        assert tx.exec_driver_sql(query).one() == (True, None)  # a transaction's `now()` is that of its first query
+    with reading(engine) as tx:
+        assert tx.exec_driver_sql("SHOW transaction_isolation").scalar() == "repeatable read"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("pooled_sessions", [False, True])
+def test_a_process_that_is_stopped_while_it_writes_loses_its_session(postgres_url, tmp_path, pooled_sessions):
+    engine = open_database(postgres_url, lock_folder=tmp_path, pooled_sessions=pooled_sessions)
+    for way in (writing, writing_own_rows):
+        with way(engine) as tx:
+            assert tx.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "20s"
+            assert tx.exec_driver_sql("SHOW lock_timeout").scalar() == "30s"
+    engine.dispose()
 
 
 # The schema ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from support.job_store import JobStore
 
 from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.jobs import clock_changes
-from flowhub_jobs.jobs.clock_changes import OWN_REASONS, shift_waits
+from flowhub_jobs.jobs.clock_changes import OWN_REASONS, ClockWatch, shift_waits
 from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.values.enums import Reason
 
@@ -32,6 +32,15 @@ def test_a_wait_lasts_as_long_as_it_was_meant_when_the_calendar_is_set(rooms, re
     job = waiting(rooms, reason)
     rooms.time.set_calendar(seconds)
     assert look(rooms) == seconds
+    assert rooms.row(job)["not_before"] == rooms.time.in_us(MINUTE)
+
+
+def test_a_worker_that_has_just_looked_sees_the_calendar_set(rooms):
+    watch = ClockWatch(rooms.engine, rooms.node, rooms.time.clock)
+    assert [watch.shift_waits() for _ in range(3)] == [0, 0, 0]
+    job = waiting(rooms, Reason.BACKOFF)
+    rooms.time.set_calendar(DAY)
+    assert [watch.shift_waits() / 1e6 for _ in range(3)] == [DAY, 0, 0]
     assert rooms.row(job)["not_before"] == rooms.time.in_us(MINUTE)
 
 

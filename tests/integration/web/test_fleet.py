@@ -273,6 +273,19 @@ def test_a_node_serves_a_file_as_soon_as_it_is_installed(first, second, tmp_path
             assert by_origin(fetch_a(third)) == {web.serving.share_url: len(A)}
 
 
+def test_a_file_is_served_although_the_library_was_read_before_it_was_installed(first, network, origin, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.web.share_index.RECENT_S", 3600.0)
+    other = gguf(5000, 2)
+    digest = hashlib.sha256(other).hexdigest()
+    client = network.client(headers=bearer(credential_of(first, digest=digest)))
+    assert network.client(headers=bearer(credential_of(first))).get(BLOB).content == A
+    assert client.get(f"/blobs/{digest}").status_code == 404
+    first.offer(one_file_model("b", origin.serve("b.gguf", other), other))
+    first.enqueue("b")
+    first.work_here()
+    assert client.get(f"/blobs/{digest}").content == other
+
+
 def test_the_share_is_published_and_withdrawn(first):
     def share_url():
         with opened(load_settings()) as home, home.database.reading() as snapshot:
