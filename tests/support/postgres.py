@@ -77,8 +77,8 @@ class Server:
         """Stop it as an administrator does who does not wait for clients; `immediate` is a crash."""
         self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", mode, "stop"))
 
-    def restart(self) -> None:
-        self.stop()
+    def restart(self, mode: str = "fast") -> None:
+        self.stop(mode)
         self.start()
 
     def close(self) -> None:
@@ -111,8 +111,8 @@ class Server:
         return [row[0] for row in self.sql(query, database)]
 
     def terminate_all(self, database: str) -> int:
-        """End every connection to a database, as an administrator may; return how many there were."""
-        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        """End every connection to a database, as an administrator may, and wait for it; return how many there were."""
+        query = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
         return len(self.sql(query, database))
 
 

@@ -1,22 +1,23 @@
 """Checks of the state at the end. Each yields one line per violation."""
 
 import json
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 from lib.chaos.snapshot import Attempt, Snapshot
-from lib.chaos.workers import rows
 
 LATE_S = 2.0  # in which a cancel may come too late for a job that was about to end
 NOTICES_S = 1.0  # in which a worker that lost its lease notices that
 STAYS = {"migrate.lock", "node", "catalog.json", "worker.log", "llms", "workers", "flowhub.db", "queue.db"}
-NAMED_AND_CANCELLED = "SELECT intent FROM jobs WHERE state = 'cancelled' AND json_type(intent) = 'object'"
+INTENTS_OF_CANCELLED = "SELECT intent FROM jobs WHERE state = 'cancelled' AND intent IS NOT NULL"
+LEASES_LEFT = (
+    "SELECT id, state FROM jobs WHERE state <> 'running' AND "
+    "(lease_token IS NOT NULL OR lease_worker IS NOT NULL OR lease_boot IS NOT NULL OR lease_until IS NOT NULL)"
+)
 ENDS = {"completed", "failed", "waits", "handed_back", "paused", "cancelled", "rescued"}
 
 
@@ -56,15 +57,21 @@ def files_are_right(snapshot: Snapshot) -> Iterator[str]:
 def store_is_known(snapshot: Snapshot) -> Iterator[str]:
     shop = snapshot.run.shop
     there = {path.name for path in shop.store.iterdir() if not path.name.startswith(".")}
-    known = {str(name) for (name,) in rows(snapshot.home, "SELECT name FROM artifacts")}
+    known = {str(name) for (name,) in snapshot.run.database.rows("SELECT name FROM artifacts")}
     wanted = {model.name for model in snapshot.run.models if snapshot.is_installed(model)}
     # Named by a worker that was killed before it could write that down; then its job was cancelled.
-    cut_short = {json.loads(str(intent))["name"] for (intent,) in rows(snapshot.home, NAMED_AND_CANCELLED)}
+    intents = [_decoded(intent) for (intent,) in snapshot.run.database.rows(INTENTS_OF_CANCELLED)]
+    cut_short = {intent["name"] for intent in intents if isinstance(intent, dict)}
     if known != wanted or not wanted <= there <= wanted | cut_short:
         yield f"the store has {sorted(there)}, the library {sorted(known)}, installed were {sorted(wanted)}"
     hidden = {path.name for path in shop.store.iterdir()} - there - {".partial", ".store-id"}
     if hidden:
         yield f"in the store are left {sorted(hidden)}"
+
+
+def _decoded(value: Any) -> Any:
+    """Return a JSON column's value: SQLite has its text."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def partials_wait_for_someone(snapshot: Snapshot) -> Iterator[str]:
@@ -86,7 +93,7 @@ def nothing_is_left_over(snapshot: Snapshot) -> Iterator[str]:
     locks = {path.name for path in (snapshot.home / "workers").iterdir()} - {"install"}
     if locks:
         yield f"lock files are left of {len(locks)} workers that are gone: {sorted(locks)[:3]}…"
-    if left := rows(snapshot.home, "SELECT worker FROM workers"):
+    if left := snapshot.run.database.rows("SELECT worker FROM workers"):
         yield f"rows are left of {len(left)} workers that are gone"
 
 
@@ -107,7 +114,7 @@ def attempts_do_not_overlap(snapshot: Snapshot) -> Iterator[str]:
 def events_tell_of_one_owner(snapshot: Snapshot) -> Iterator[str]:
     """In the order in which they were written, an attempt begins, then it ends, and one of all may complete."""
     told: dict[int, list[str]] = {}
-    for job, kind in rows(snapshot.home, "SELECT job_id, kind FROM events ORDER BY id"):
+    for job, kind in snapshot.run.database.rows("SELECT job_id, kind FROM events ORDER BY id"):
         told.setdefault(int(str(job)), []).append(str(kind))
     for job, kinds in told.items():
         owned = False
@@ -177,13 +184,13 @@ def _flowhub(*arguments: str) -> Any:
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def leases_are_clean(snapshot: Snapshot) -> Iterator[str]:
+    if left := snapshot.run.database.rows(LEASES_LEFT):
+        yield f"jobs that do not run have a lease: {left}"
+
+
 def databases_are_sound(snapshot: Snapshot) -> Iterator[str]:
-    for name in ("flowhub.db", "queue.db"):
-        with closing(sqlite3.connect(snapshot.home / name)) as database:
-            for query in ("PRAGMA integrity_check", "PRAGMA foreign_key_check"):
-                said = database.execute(query).fetchall()
-                if said not in ([], [("ok",)]):
-                    yield f"{name}: {query}: {said[:3]}"
+    yield from snapshot.run.database.faults()
 
 
 JUDGES: tuple[Callable[[Snapshot], Iterator[str]], ...] = (
@@ -197,5 +204,6 @@ JUDGES: tuple[Callable[[Snapshot], Iterator[str]], ...] = (
     only_owners_ask,
     bytes_are_within,
     status_is_consistent,
+    leases_are_clean,
     databases_are_sound,
 )

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from lib.chaos.checks import violations
 from lib.chaos.disk import working_folder
-from lib.chaos.faults import FAULTS
-from lib.chaos.run import Interrupted, Run, Wrong, started_run
+from lib.chaos.faults import faults_of
+from lib.chaos.run import WORKERS, Interrupted, Run, Wanted, Wrong, started_run
 from lib.chaos.snapshot import Snapshot
 from lib.chaos.table import table
 
@@ -22,14 +22,15 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(about: str | None) -> NoReturn:
     given = parse_arguments(about or "", sys.argv[1:])
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
-    again = f"scripts/chaos {given.rounds} --seed {seed}"
+    wanted = Wanted(seed, given.workers, given.database)
+    again = f"scripts/chaos {given.rounds} --workers {wanted.workers} --database {wanted.database} --seed {seed}"
     # Ignored until we listen for them: what we start inherits that, and Ctrl-C is for us alone.
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     print(f"{again}: {given.rounds} rounds", flush=True)
     with working_folder(keep=given.keep) as folder:
         try:
-            with started_run(folder, seed, keep=given.keep) as run:
+            with started_run(folder, wanted, keep=given.keep) as run:
                 listen(run)
                 print("\n".join(run_rounds(run, given.rounds)))
             status = 0
@@ -50,6 +51,9 @@ def parse_arguments(about: str, arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=about, formatter_class=form)
     parser.add_argument("rounds", type=int, metavar="N", help="how many rounds, of a second or two each")
     parser.add_argument("--seed", type=int, help="which harm, and in which order; else a new one, which is printed")
+    parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help=f"how many (default {WORKERS})")
+    databases = ("sqlite", "postgresql")
+    parser.add_argument("--database", choices=databases, default="sqlite", help="postgresql: a server of the run's own")
     parser.add_argument("--keep", action="store_true", help="leave the home and the worker's log behind")
     return parser.parse_args(arguments)
 
@@ -62,7 +66,7 @@ def listen(run: Run) -> None:
 def run_rounds(run: Run, rounds: int, *, quiet: bool = False) -> Iterator[str]:
     """Do all rounds, have calm, judge; yield the table's lines. Raises Wrong, Interrupted."""
     for number in range(1, rounds + 1):
-        said = run.inject_fault(number, FAULTS)
+        said = run.inject_fault(number, faults_of(run))
         if not quiet:
             print(said, flush=True)
     run.disk.free()

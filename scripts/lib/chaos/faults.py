@@ -7,7 +7,8 @@ from pathlib import Path
 from support.faults import Fault, Status
 
 from flowhub_jobs.values.enums import State
-from lib.chaos.run import SUSPENDED_S, Run
+from lib.chaos.database import PostgresqlServer
+from lib.chaos.run import Run
 
 Action = Callable[[Run], str | None]
 PASSING_S = (0.3, 1.2)  # how long an origin or a disk is in a bad way
@@ -36,7 +37,7 @@ def kill_all(run: Run) -> str | None:
 def suspend(run: Run) -> str | None:
     if not (awake := run.workers.awake):
         return None
-    worker, seconds = run.chance.choice(awake), run.chance.uniform(*SUSPENDED_S)
+    worker, seconds = run.chance.choice(awake), run.chance.uniform(*run.suspended_s)
     worker.suspend()
     run.later(seconds, worker.wake)
     return f"SIGSTOP {worker.token} for {seconds:.1f} s"
@@ -76,6 +77,18 @@ def spoil_queue(run: Run) -> str | None:
     else:
         os.truncate(path, 0 if way == "emptied" else path.stat().st_size // 2)
     return f"queue.db {way}"
+
+
+# The server --------------------------------------------------------------------------------------------------------
+
+
+def restart_server(run: Run) -> str | None:
+    run.workers.learn_names()
+    if not isinstance(run.database, PostgresqlServer) or not all(worker.name for worker in run.workers.living):
+        return None  # a worker that begins ends at once without a database
+    mode = run.chance.choice(["fast", "immediate"])
+    run.database.restart(mode)
+    return f"the server is restarted, -m {mode}"
 
 
 # A person -----------------------------------------------------------------------------------------------------------
@@ -145,6 +158,14 @@ def turn_byte(run: Run) -> str | None:
     at = run.chance.randrange(SAFE_FROM, size)
     run.network.turn(f"/{model.model}/{path}", at)
     return f"byte {at:,} of {model.model}/{path} will come wrong"
+
+
+def faults_of(run: Run) -> dict[str, tuple[int, Action]]:
+    """Return the faults that the run's database has: in PostgreSQL the queue is no file."""
+    if not isinstance(run.database, PostgresqlServer):
+        return FAULTS
+    others = {name: fault for name, fault in FAULTS.items() if fault[1] not in (lose_queue, spoil_queue)}
+    return others | {"restart server": (4, restart_server)}
 
 
 FAULTS: dict[str, tuple[int, Action]] = {

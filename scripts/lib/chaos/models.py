@@ -83,8 +83,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def all_kinds() -> list[ServedModel]:
-    """Return a large file, pinned and unpinned ones, folders with git's digests and with none, tiny and empty ones."""
+def all_kinds(more: int = 0) -> list[ServedModel]:
+    """Return a large file, pinned and unpinned ones, folders with git's digests and with none, tiny and empty ones.
+
+    `more` is how many further pinned files there are, for many workers.
+    """
     config, words = json.dumps({"model_type": "llama"}), json.dumps({"vocab": list(range(60_000))})
     pinned_folder = {
         "config.json": Item(Bytes(config.encode()), "gitSha1"),
@@ -104,4 +107,5 @@ def all_kinds() -> list[ServedModel]:
         ServedModel("loose", loose_folder, folder=True),
         ServedModel("tiny", {"tiny.gguf": Item(gguf_pattern(100, 6))}),
         ServedModel("empty", {"empty.txt": Item(Bytes(b""), None)}),
+        *(ServedModel(f"more{n}", {f"more{n}.gguf": Item(gguf_pattern(3 * MIB + n, 10 + n))}) for n in range(more)),
     ]

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from support.app import App, app_of
@@ -15,6 +16,7 @@ from flowhub_jobs.errors import Busy, WrongState
 from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
+from lib.chaos.database import RunDatabase, run_database
 from lib.chaos.disk import Disk, disk
 from lib.chaos.environment import environment
 from lib.chaos.models import ServedModel, all_kinds
@@ -22,12 +24,12 @@ from lib.chaos.network import Network
 from lib.chaos.workers import Workers
 
 RATE_BPS = 16_000_000
-LEASE_S = 2.0
-SUSPENDED_S = (LEASE_S + 0.3, LEASE_S + 1.0)
+LEASE_S, LEASE_OF_MANY_S = 2.0, 5.0  # many workers of one machine renew late
+BEYOND_S = (0.3, 1.0)  # how much longer than a lease a worker is suspended
 PAUSE_S = (0.1, 1.8)  # between two blows
-WORKERS = 2
-BUSY = 5  # jobs at least
-CALM_AT_MOST_S = 120.0
+WORKERS = 2  # unless said otherwise
+BUSY = 5  # jobs at least; and one for each worker
+CALM_AT_MOST_S, CALM_A_WORKER_S = 120.0, 10.0
 RETRIES_MAX = 3
 TICK_S = 0.05
 
@@ -53,14 +55,28 @@ class Interrupted(Exception):
     """The user stopped the run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to run: `database` is sqlite or postgresql."""
+
+    seed: int
+    workers: int = WORKERS
+    database: str = "sqlite"
+
+
 class Run:
-    def __init__(self, shop: App, network: Network, disk: Disk, nursery: ForkServer, seed: int) -> None:
-        self.shop, self.network, self.disk, self.seed = shop, network, disk, seed
-        self.workers = Workers(shop, nursery, disk, lease_s=LEASE_S, suspended_s=SUSPENDED_S[1])
+    def __init__(
+        self, shop: App, network: Network, disk: Disk, nursery: ForkServer, database: RunDatabase, wanted: Wanted
+    ) -> None:
+        self.shop, self.network, self.disk, self.database = shop, network, disk, database
+        self.seed, self.size = wanted.seed, wanted.workers
+        lease_s = LEASE_S if wanted.workers <= WORKERS else LEASE_OF_MANY_S
+        self.suspended_s = tuple(lease_s + more for more in BEYOND_S)
+        self.workers = Workers(shop, nursery, disk, database, lease_s=lease_s, suspended_s=self.suspended_s[-1])
         self.models: list[ServedModel] = []
         self.done: Counter[str] = Counter()  # blows, by name
         self.refused: dict[int, str] = {}  # jobs that are to stay cancelled, by which verb
-        self.chance = random.Random(seed)
+        self.chance = random.Random(self.seed)
         self.stop_asked = threading.Event()
         self.refused_at = 0.0  # seconds since 1970
         self.began = time.monotonic()
@@ -68,7 +84,7 @@ class Run:
 
     def open(self) -> None:
         """Have something to do, and workers for it."""
-        self.models = all_kinds()
+        self.models = all_kinds(more=self.size - WORKERS)
         self.shop.offer(*(model.offer(self.network) for model in self.models))
         for model in self.models:
             self.enqueue(model)
@@ -94,12 +110,12 @@ class Run:
         self.workers.learn_names()
         if self.disk.full:
             return
-        while len([worker for worker in self.workers.living if worker.told is None]) < WORKERS:
+        while len([worker for worker in self.workers.living if worker.told is None]) < self.size:
             self.workers.start_worker()
         live = self.live_jobs()
         busy = {job.model for job in live}
         idle = [model for model in self.models if model.model not in busy]
-        for model in self.chance.sample(idle, max(0, min(len(idle), BUSY - len(live)))):
+        for model in self.chance.sample(idle, max(0, min(len(idle), max(BUSY, self.size) - len(live)))):
             self.enqueue(model)
 
     def enqueue(self, model: ServedModel) -> int:
@@ -177,7 +193,7 @@ class Run:
         self.network.restore()
         self.disk.free()
         retries: Counter[int] = Counter()
-        end = time.monotonic() + CALM_AT_MOST_S
+        end = time.monotonic() + CALM_AT_MOST_S + CALM_A_WORKER_S * (self.size - WORKERS)
         while left := self._still_to_come(retries):
             if time.monotonic() > end:
                 raise Wrong(*left)
@@ -189,7 +205,7 @@ class Run:
             raise Wrong(*wrong)
 
     def keep_workers(self) -> None:
-        while len(self.workers.awake) < WORKERS:
+        while len(self.workers.awake) < self.size:
             self.workers.start_worker()
         self.workers.learn_names()
 
@@ -219,21 +235,23 @@ class Run:
 
 
 @contextmanager
-def started_run(folder: Path, seed: int, *, keep: bool = False) -> Iterator[Run]:
+def started_run(folder: Path, wanted: Wanted, *, keep: bool = False) -> Iterator[Run]:
     """Set all up in `folder`; at the end all that was started is stopped."""
     with ExitStack() as stack:
         floor = stack.enter_context(disk(folder, keep=keep))
         network = stack.enter_context(Network(RATE_BPS))
         home = floor.place / "home"
+        database = stack.enter_context(run_database(wanted.database, home, wanted.workers))
+        settings = SHORT | ({"FLOWHUB_DATABASE_URL": database.url} if database.url else {})
         stack.enter_context(
-            environment(**SHORT, FLOWHUB_HOME=str(home), FLOWHUB_LOOK_ELSEWHERE="off", HF_ENDPOINT=network.address)
+            environment(**settings, FLOWHUB_HOME=str(home), FLOWHUB_LOOK_ELSEWHERE="off", HF_ENDPOINT=network.address)
         )
         home.mkdir()
         (home / "worker.log").symlink_to(folder / "worker.log")  # the log must survive a full disk
         nursery = ForkServer()
         stack.callback(nursery.close)
         shop = stack.enter_context(app_of(home))
-        run = Run(shop, network, floor, nursery, seed)
+        run = Run(shop, network, floor, nursery, database, wanted)
         stack.callback(run.close)
         run.open()
         yield run

@@ -12,7 +12,6 @@ from flowhub_jobs.values.jobs import Job
 from lib.chaos.models import ServedModel
 from lib.chaos.network import who
 from lib.chaos.run import Run
-from lib.chaos.workers import rows
 
 WORTH_AT_MOST = 64 * MIB  # of a stroke: what is unsynced never exceeds it
 IN_FLIGHT = MIB  # sent by an origin and not kept when all connections of a worker are cut
@@ -75,15 +74,15 @@ class Snapshot:
         self.jobs: list[Job] = run.jobs()
         self.attempts = [
             Attempt(job, worker, token, began / 1e6, ended / 1e6 if ended else None, outcome)
-            for job, worker, token, began, ended, outcome in rows(
-                self.home, "SELECT job_id, worker, token, started_at, finished_at, outcome FROM attempts ORDER BY id"
+            for job, worker, token, began, ended, outcome in run.database.rows(
+                "SELECT job_id, worker, token, started_at, finished_at, outcome FROM attempts ORDER BY id"
             )
         ]
         self.refused_at = run.refused_at
         calendar = time.time() - time.monotonic()
         network = run.network
         self.asked = [Asked(who(one), one.path.split("/")[1], one.at + calendar) for one in network.requests()]
-        again = rows(self.home, "SELECT job_id FROM events WHERE kind IN ('cancelled', 'retried')")
+        again = run.database.rows("SELECT job_id FROM events WHERE kind IN ('cancelled', 'retried')")
         self.ever_cancelled = {job for (job,) in again} | {job.id for job in self.jobs if job.state is State.CANCELLED}
         self.let_go = {worker.token: [at + calendar for at in worker.let_go] for worker in run.workers.all}
         self.names = {worker.token: worker.name for worker in run.workers.all}

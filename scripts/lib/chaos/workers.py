@@ -3,17 +3,14 @@
 import contextlib
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from support.app import App
 from support.fork_server import Forked, ForkServer
 
+from lib.chaos.database import RunDatabase
 from lib.chaos.disk import Disk
 
 STOPS_WITHIN_S = 5.0  # flowhub's promise for a worker that gets SIGTERM
@@ -63,8 +60,10 @@ class WorkerProcess:
 class Workers:
     """All workers of a home, from first to last."""
 
-    def __init__(self, shop: App, nursery: ForkServer, disk: Disk, *, lease_s: float, suspended_s: float) -> None:
-        self._shop, self._nursery = shop, nursery
+    def __init__(
+        self, shop: App, nursery: ForkServer, disk: Disk, database: RunDatabase, *, lease_s: float, suspended_s: float
+    ) -> None:
+        self._shop, self._nursery, self._database = shop, nursery, database
         self._harm = f"lease={lease_s} {disk.harm}"
         # Another that is suspended in mid-write holds the database for as long.
         self._stops_within_s = STOPS_WITHIN_S + suspended_s
@@ -88,14 +87,14 @@ class Workers:
 
     def learn_names(self) -> None:
         """Ask the rows what the workers call themselves; one that stops well takes its name with it."""
-        names = dict(rows(self._shop.settings.home, "SELECT pid, worker FROM workers ORDER BY started_at"))
+        names = dict(self._database.rows("SELECT pid, worker FROM workers ORDER BY started_at"))
         for worker in self.all:
             if worker.name is None:
                 worker.name = names.get(worker.process.pid)
 
     def remembered(self) -> list[str]:
         """Return the dead that the rows still know: a living worker looks for them once a second."""
-        there = dict(rows(self._shop.settings.home, "SELECT pid, worker FROM workers"))
+        there = dict(self._database.rows("SELECT pid, worker FROM workers"))
         living = {worker.process.pid for worker in self.living}
         return [name for pid, name in there.items() if pid not in living]
 
@@ -132,9 +131,3 @@ class Workers:
         for worker in self.living:
             with contextlib.suppress(TimeoutError):
                 worker.process.wait(2 * self._stops_within_s)
-
-
-def rows(home: Path, query: str) -> list[Any]:
-    """Return what the database says, read from outside."""
-    with closing(sqlite3.connect(f"file:{home / 'flowhub.db'}?mode=ro", uri=True, timeout=30)) as database:
-        return database.execute(query).fetchall()

@@ -8,7 +8,7 @@ from typing import NoReturn
 from lib.bench.figures import MIB, markdown
 from lib.bench.machine import cpu_model
 from lib.chaos.environment import environment
-from lib.fleet.figures import table
+from lib.fleet.figures import table, verdicts
 from lib.fleet.run import RunFailed, Wanted, measured
 from lib.fleet.simulation import Network, Simulation
 
@@ -30,7 +30,7 @@ def main(about: str | None) -> NoReturn:
             runs = [measured(wanted, finished) for finished in asked.finished]
         except RunFailed as failed:
             sys.exit(f"fleet: a job failed: {failed}")
-    print(f"{describe(wanted)} {machine()}\n\n{table(runs)}")
+    print(f"{describe(wanted)} {machine()}\n\n{table(runs)}\n\n{verdicts(runs)}")
     sys.exit(0 if all(run.correct for run in runs) else 1)
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lib.fleet.figures import Figures, table
+from lib.fleet.figures import Figures, table, verdicts
 from lib.fleet.simulation import Network, Simulation
 from support.postgres import NEEDED, binary
 
@@ -42,10 +42,19 @@ def test_the_table_has_a_column_for_each_run():
     assert cells(text, "connections") == ["<= 6", "6 (8)", "6 (8)"]
 
 
-@pytest.mark.parametrize("wrong", [{"right": 7}, {"origin_ratio": 2.1}])
-def test_a_wrong_digest_and_too_many_bytes_of_the_origin_are_wrong_on_any_machine(wrong):
+@pytest.mark.parametrize("wrong", [{"right": 7}, {"origin_ratio": 2.1}, {"worker_connections": 7}])
+def test_what_no_slow_machine_excuses_is_wrong_on_any_machine(wrong):
     assert figures(cpu=0.9, claims_ms=(900.0,)).correct
     assert not figures(**wrong).correct
+
+
+def test_each_limit_of_each_run_has_a_verdict():
+    lines = verdicts([figures(), figures(cpu=0.05, claims_ms=())]).splitlines()
+    assert len(lines) == 10
+    assert [line for line in lines if "MISSED" in line] == [
+        "run 2: MISSED: milliseconds a claim",
+        "run 2: MISSED: CPU of the database",
+    ]
 
 
 @pytest.mark.skipif(binary("initdb") is None, reason=NEEDED)
@@ -57,6 +66,7 @@ def test_a_small_fleet_prints_its_table_and_leaves_nothing_behind(tmp_path):
     assert cells(done.stdout, "right digests") == ["all", "12 of 12"]
     assert cells(done.stdout, "finished jobs") == ["", "7"]
     assert 1 <= float(cells(done.stdout, "bytes of the origin")[1]) <= 2
+    assert "run 1: met: digests" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
