@@ -24,6 +24,8 @@ SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
 POOL_SIZE = 2
 POOL_TIMEOUT_S = 30
 LOCK_TIMEOUT_S = 30
+# A migration that waits makes every write wait behind it: it gives up long before leases end.
+MIGRATION_LOCK_TIMEOUT_S = 10
 # A process that was stopped inside a transaction holds its node's lock: the server ends its session after this time.
 IDLE_TIMEOUT_S = 20
 # A connection that was not in use for so long is tried with a message before it is used.
@@ -179,6 +181,7 @@ def lock_migrations(tx: sa.Connection) -> None:
     """Wait until no other process migrates or writes, and keep others from both to the end of the transaction."""
     tx.exec_driver_sql(f"{_TIMEOUTS} pg_advisory_xact_lock({lock_key('migrations')})")
     if sa.inspect(tx).has_table("alembic_version"):
+        tx.exec_driver_sql(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_TIMEOUT_S}s'")
         tx.exec_driver_sql("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
 
 
@@ -203,6 +206,10 @@ _HINT = (
 )
 _HINTS = {
     "42501": "Let the user in FLOWHUB_DATABASE_URL create tables in this database and own flowhub's.",
+    "55P03": (
+        "Another session holds a lock on flowhub's tables, such as a backup by pg_dump. Try again when it has ended. "
+        "Nothing is lost."
+    ),
     _FULL: "Free some space on the server's disk, then try again. Nothing is lost.",
     _READ_ONLY: (
         "It is a standby, or full. With several hosts in FLOWHUB_DATABASE_URL add target_session_attrs=read-write. "

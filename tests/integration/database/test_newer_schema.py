@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from flowhub_jobs.database.engine import _migrating, writing
+from flowhub_jobs.database.engine import _migrating, translated, writing
 from flowhub_jobs.database.newest_migration import HEAD
-from flowhub_jobs.errors import DatabaseNewer
+from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable
 from flowhub_jobs.values.enums import State
 
 RENAME = "ALTER TABLE jobs RENAME COLUMN {} TO {}"
@@ -64,3 +64,15 @@ def test_a_migration_waits_for_the_write_that_began_before_it(rooms):
     with pytest.raises(DatabaseNewer), writing(rooms.engine):
         pytest.fail("a write began in a newer schema")
     migrate(rooms, version=HEAD)
+
+
+def test_a_migration_that_a_backup_keeps_waiting_gives_up_and_says_so(job_store_on_postgresql, monkeypatch):
+    """Every write would wait behind it, and leases would end."""
+    monkeypatch.setattr("flowhub_jobs.database.postgresql.MIGRATION_LOCK_TIMEOUT_S", 1)
+    rooms = job_store_on_postgresql
+    with rooms.engine.connect() as backup:
+        backup.exec_driver_sql("LOCK TABLE alembic_version IN ACCESS SHARE MODE")
+        with pytest.raises(DatabaseUnusable, match="lock timeout") as waited, translated(rooms.url):
+            migrate(rooms)
+    assert "pg_dump" in (waited.value.hint or "")
+    rooms.enqueue("a")
