@@ -67,9 +67,11 @@ def plans(rooms: JobStore, action: Callable[[], Any]) -> list[str]:
 def claim_plans(rooms: JobStore, action: Callable[[], Any]) -> list[str]:
     """Return the same of the statement that takes the job.
 
-    Without the looks at the hosts that are waited for, a table of a few rows, and at the job's own attempts.
+    Without the looks at small tables, the schema's version and the hosts that are waited for, and at the job's own
+    attempts.
     """
-    return [plan for plan in plans(rooms, action) if "host_waits" not in plan and "ix_attempts_job" not in plan]
+    small = ("alembic_version", "host_waits", "ix_attempts_job")
+    return [plan for plan in plans(rooms, action) if not any(name in plan for name in small)]
 
 
 def reads_all(plan: str) -> bool:
@@ -168,7 +170,8 @@ def test_progress_of_a_run_is_two_statements_made_once(rooms):
     said: list[str] = []
     sa.event.listen(rooms.engine, "before_cursor_execute", lambda c, cursor, text, p, context, many: said.append(text))
     rooms.owner.progress(lease, seen(fetched=1, files=(FILE, FILE)))
-    assert [text.split()[0] for text in said] == ["BEGIN", "UPDATE", "UPDATE"]
+    own = [text.split()[0] for text in said if "alembic_version" not in text]  # which each write looks at first
+    assert own == ["BEGIN", "UPDATE", "UPDATE"]
 
 
 # The other database --------------------------------------------------------------------------------------------------
