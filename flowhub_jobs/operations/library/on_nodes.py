@@ -22,7 +22,7 @@ _COLUMNS = ", ".join(
 )
 # In the stores that the node has now: another one is another disk.
 _INSTALLED = (
-    f"SELECT {_COLUMNS}, stores.path AS store FROM artifacts "  # noqa: S608, ours
+    f"SELECT {_COLUMNS}, stores.name AS store, stores.path AS folder FROM artifacts "  # noqa: S608, ours
     "JOIN stores ON stores.node = artifacts.node AND stores.store_id = artifacts.store_id "
     "WHERE artifacts.node IN :nodes ORDER BY artifacts.name, artifacts.id"
 )
@@ -53,6 +53,7 @@ class ModelOnNode:
     damaged: bool
     placed_in: tuple[str, ...]
     pinned: bool
+    store: str  # its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def _model(row: Row, *, placed_in: tuple[str, ...], pinned: bool) -> ModelOnNode
     about = {name: row[name] for name in _NAMES} | {"format": known_format(row["format"])}
     return ModelOnNode(
         **about,
-        path=f"{row['store']}/{row['name']}",
+        path=f"{row['folder']}/{row['name']}",
+        store=row["store"],
         installed_at=known_moment(row["installed_at"]),
         verified_at=known_moment(row["verified_at"]),
         damaged=row["damage"] not in (None, "null"),
