@@ -279,6 +279,8 @@ def _answer(session: Session, job: Job, item: EnqueueItem, brief: bool) -> str:
         return line
     if job.reason is not None:
         line += f", {in_short(job, datetime.now(UTC))}"
+    if item.terms.place:
+        line += f", then placed in {', '.join(item.terms.place)}"
     if job.node != session.node:
         return line
     verdict = judge_one(session, item.artifact, ask_unknown=False).verdict

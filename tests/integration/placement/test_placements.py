@@ -250,14 +250,17 @@ def test_enqueue_places_on_completion_and_what_is_installed_at_once(cli, shop, o
     work(shop)
     assert files_in(theirs) == {"a.gguf": V2}
     assert [event.kind for event in shop.events(job["id"])][-2:] == ["completed", "placed"]
-    assert cli("enqueue", "c", "--place", f"dir:{theirs}").status == 0
+    said = cli("enqueue", "c", "--place", f"dir:{theirs}")
+    assert (said.status, "then placed" in said.out) == (0, False)
     assert files_in(theirs / "c-mlx-4bit") == FOLDER
 
 
 def test_a_second_enqueue_of_a_queued_job_adds_its_programs(cli, sqlite_shop, origin, theirs, tmp_path):
     sqlite_shop.offer(model(origin, 2), folder(origin))
     (tmp_path / "more").mkdir()
-    cli("enqueue", "a", "--place", f"dir:{theirs}")
+    assert f"queued, then placed in dir:{theirs}" in " ".join(
+        cli("enqueue", "a", "--place", f"dir:{theirs}").out.split()
+    )
     cli("enqueue", "a", "--place", f"dir:{tmp_path}/more")
     work(sqlite_shop)
     assert files_in(theirs) == files_in(tmp_path / "more") == {"a.gguf": V2}
