@@ -50,13 +50,15 @@ def forecast(home: Home, plans: Sequence[EnqueuePlan], begins: int) -> Forecast:
     """Return what these plans come to. None of them starts before `begins`."""
     to_fetch, queued = sum(plan.to_fetch or 0 for plan in plans), home.queries.bytes_still_needed()
     unknown = sum(plan.action == "fetch" and plan.to_fetch is None for plan in plans)
-    room, speed, done = home.room(), _usual_bps(home), None
+    stores = {plan.store for plan in plans if plan.action == "fetch"}
+    disk = home.in_store(stores.pop()) if len(stores) == 1 else home
+    room, speed, done = disk.room(), _usual_bps(home), None
     if speed and not unknown:
         left, start = to_fetch + queued, max(home.clock.now_us(), begins)
         schedule, cap = home.controls.schedule(), home.controls.cap()
         pace = _limited(home, speed) or speed
         done = done_at(start, left, pace, schedule, cap) if to_fetch else home.clock.now_us()
-    return Forecast(room, to_fetch, queued, unknown, speed, done)
+    return Forecast(room, to_fetch, disk.bytes_promised(), unknown, speed, done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def read_metrics(session: Session) -> Metrics:
         errors=errors,
         models=library["models"],
         installed=library["bytes"],
-        disk_promised=home.queries.bytes_still_needed(),
+        disk_promised=home.bytes_promised(),
         disk_free=_disk_free(session),
         workers=len(ages),
         heartbeat_age_s=max(0.0, *ages) if ages else None,

@@ -59,7 +59,8 @@ def _waiting_placements(home: Home) -> list[ActionNeeded]:
     """Return the placements that could not be made yet: a worker tries them again, but hardly without the user."""
     return [
         ActionNeeded(None, str(error.get("code")), not_placed(row, error), remedy_of_placement(row, error))
-        for row in waiting_placements(home)
+        for one in home.each_store()
+        for row in waiting_placements(one)
         if (error := row.error)
     ]
 
@@ -69,12 +70,17 @@ def _waits_for_room(jobs: Sequence[Job]) -> bool:
 
 
 def _room_needed(home: Home) -> RoomNeeded | None:
-    """Return the bytes that the queue needs on the store's disk; None where the disk is away."""
+    """Return the bytes that the queue needs on a store's disk, that where most are missing; None if all are away."""
+    found = [room for one in home.each_store() if (room := _room_needed_in(one)) is not None]
+    return max(found, key=lambda room: room.missing, default=None)
+
+
+def _room_needed_in(home: Home) -> RoomNeeded | None:
     try:
         room = home.room()
     except FlowhubError:
         return None
-    needed = home.queries.bytes_still_needed()
+    needed = home.bytes_promised()
     return RoomNeeded(str(home.store.root), needed, needed - room.usable)
 
 

@@ -20,6 +20,7 @@ from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import QueueOrder, State
 from flowhub_jobs.values.jobs import ANY_NODE, Job, JobTarget
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
@@ -59,6 +60,7 @@ class EnqueuePlan:
     kept: int
     to_fetch: int | None
     size: int | None = None
+    store: str = DEFAULT_STORE
 
 
 class Session:
@@ -277,7 +279,8 @@ class Session:
             )
         kept = self._kept(request) if request.node == self.home.node else 0
         size = request.size_seen if artifact.size is None else artifact.size
-        return EnqueuePlan(artifact, target, "fetch", None, kept, None if size is None else size - kept, size)
+        to_fetch = None if size is None else size - kept
+        return EnqueuePlan(artifact, target, "fetch", None, kept, to_fetch, size, request.store)
 
     def _kept(self, request: Request) -> int:
         from flowhub_jobs.transfer.partial.journal import load

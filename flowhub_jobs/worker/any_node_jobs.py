@@ -28,7 +28,7 @@ class AnyNodeJobs:
             room = room_at(home.store.root, home.settings.disk_reserve)
         except (OSError, FlowhubError):
             return None
-        return room.free - room.reserve - home.queries.bytes_still_needed()
+        return room.free - room.reserve - home.bytes_promised()
 
     def refuse(self, error: DiskFull | StoreOffline) -> None:
         """Take no such job for a while: one met a full disk, or none, whatever its free bytes say."""

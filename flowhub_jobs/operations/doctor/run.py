@@ -12,7 +12,7 @@ from flowhub_jobs.operations.doctor.home_checks import home_checks
 from flowhub_jobs.operations.doctor.network_checks import network_checks
 from flowhub_jobs.operations.doctor.program_checks import program_checks
 from flowhub_jobs.operations.doctor.settings_checks import settings_checks
-from flowhub_jobs.operations.doctor.store_checks import store_checks
+from flowhub_jobs.operations.doctor.store_checks import named_by_store, store_checks
 from flowhub_jobs.operations.doctor.worker_checks import worker_checks
 from flowhub_jobs.settings import load_settings
 
@@ -35,7 +35,8 @@ def run_checks(*, online: bool = False, environ: Mapping[str, str] | None = None
             yield ok("home.open", f"the node is {home.node}")
             yield from home_checks(settings)
             yield from database_checks(home)
-            yield from store_checks(home)
+            for one in home.each_store():
+                yield from named_by_store(one.store.name, store_checks(one))
             yield from worker_checks(home)
     except FlowhubError as error:
         yield failed_by("home.open", error)

@@ -5,6 +5,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from flowhub_jobs.file_systems import traits_of
@@ -16,6 +17,7 @@ from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import room_text
 from flowhub_jobs.system import reflink, rename_new, sync_path
 from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.stores import DEFAULT_STORE
 
 _INODES_MIN = 1000
 
@@ -42,6 +44,12 @@ def store_checks(home: Home) -> Iterator[Check]:
             ],
             url,
         )
+
+
+def named_by_store(store: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """Yield the checks of a store; of another than the default one, its name is in theirs: `store.space.fast`."""
+    for check in checks:
+        yield check if store == DEFAULT_STORE else replace(check, name=f"{check.name}.{store}")
 
 
 def _folder(home: Home) -> Check:
@@ -128,7 +136,7 @@ def _file_system(root: Path) -> Check:
 def _space(home: Home) -> Check:
     name = "store.space"
     room = home.room()
-    needed = home.queries.bytes_still_needed()
+    needed = home.bytes_promised()
     free = room_text(room, "The store's disk")
     if needed > room.usable:
         return warn(

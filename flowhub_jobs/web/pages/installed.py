@@ -19,6 +19,7 @@ from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition, JobKind, State
 from flowhub_jobs.values.jobs import Job
+from flowhub_jobs.values.stores import DEFAULT_STORE
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
@@ -236,8 +237,8 @@ def show_installed(call: Call) -> Response:
     disk = None
     if found.online and total is not None:
         waiting = [job for job in live if job.brings]
-        promised = session.home.queries.bytes_still_needed()
-        disk = disk_of(measure_store(session), total, promised, len(found.models), len(waiting))
+        promised, main = session.home.bytes_promised(), session.in_store(DEFAULT_STORE)
+        disk = disk_of(measure_store(main), total, promised, len(found.models), len(waiting))
     view = installed_view(found, disk, live, titles_or_none(session), sort)
     return render(
         call,

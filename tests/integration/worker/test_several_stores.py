@@ -12,12 +12,17 @@ from support.models import gguf, one_file_model
 from support.origin import Origin
 
 from flowhub_jobs.errors import StoreOffline, StoreUnusable
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
+from flowhub_jobs.operations.doctor.check import Status
+from flowhub_jobs.operations.doctor.run import run_checks
+from flowhub_jobs.operations.forecast import forecast
 from flowhub_jobs.operations.library.cleanup import Removable
 from flowhub_jobs.operations.library.cleanup_in_stores import find_in_stores, remove_from_store
 from flowhub_jobs.operations.library.usage import list_store, measure_store
 from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.placement import place_model, placements
 from flowhub_jobs.operations.search.machine import Machine
+from flowhub_jobs.operations.session import EnqueueItem
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
 from flowhub_jobs.values.enums import Condition, Reason, State
@@ -222,3 +227,12 @@ def test_a_model_of_another_store_is_placed_and_unplaced(app, fast, tmp_path):
     assert [one.state for one in placements(app.session)] == [PlacementState.OK]
     app.session.installed.remove("b.gguf")
     assert not (tmp_path / "apps" / "b.gguf").exists()
+
+
+def test_the_room_of_a_store_decides_on_what_goes_there(app, fast):
+    home = app.home.in_store("fast")
+    [plan] = app.session.plan([EnqueueItem(app.artifact("b"), EnqueueTerms(store="fast"))])
+    assert (plan.store, plan.target) == ("fast", fast / "b.gguf")
+    assert forecast(app.home, [plan], 0).room.reserve == home.room().reserve
+    checks = {check.name: check.status for check in run_checks(environ=dict(os.environ))}
+    assert checks["store.folder"] is checks["store.folder.fast"] is Status.OK
