@@ -284,3 +284,37 @@ def test_a_table_of_mirrors_that_cannot_be_used_says_why_and_no_secret(place, te
         load(place, text)
     assert "[mirrors]" in caught.value.message
     assert "s3cret" not in caught.value.message
+
+
+def test_stores_are_paths_or_tables_and_relative_to_the_file(place):
+    file = '[stores]\nfast = "/mnt/fast"\ncold = {path = "cold", reserve = "50G", max = "4T"}\n'
+    settings = load(place, file)
+    assert settings.stores["fast"].path == Path("/mnt/fast")
+    assert settings.stores["cold"].path == place / "cold"
+    assert settings.limits_of_store("default") == (1_000_000_000, None)
+    assert settings.limits_of_store("fast") == (1_000_000_000, None)
+    assert settings.limits_of_store("cold") == (50_000_000_000, 4_000_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('stores = "fast"', "not a table"),
+        ('[stores]\ndefault = "/a"', "FLOWHUB_STORE"),
+        ('[stores]\n"../a" = "/a"', "no name"),
+        ("[stores]\nfast = 5", "has no path"),
+        ('[stores]\nfast = {reserve = "5G"}', "has no path"),
+        ('[stores]\nfast = {path = "/a", size = "5G"}', "'size'"),
+        ('[stores]\nfast = {path = "/a", max = "much"}', "is not a size"),
+        ('[stores]\nfast = "/a"\ncold = "/a/b"', "the store cold is in the folder of the store fast"),
+        ('[stores]\nfast = "llms"', "in the folder of the store"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named_with_its_reason(place, table, said):
+    with pytest.raises(SettingInvalid) as caught:
+        load(place, table + "\n")
+    assert said in caught.value.message
+
+
+def test_stores_are_of_the_file_alone(place):
+    assert load(place, "", {"FLOWHUB_STORES": "fast"}).stores == {}

@@ -81,6 +81,7 @@ def test_options_are_those_of_the_verb(program, cli):
         {"refs": ["a"], "sha256": "0" * 64},
         {"refs": ["a"], "place": ["no-such-program"]},
         {"refs": ["a"], "place": ["dir:/tmp"]},
+        {"refs": ["a"], "store": "/tmp"},
         {"refs": ["a"], "place": [1]},
         {"refs": ["ftp://h.example/m.gguf"]},
         {"refs": ["a"], "target": "/etc/passwd"},

@@ -1,0 +1,44 @@
+"""Several stores on the command line: `enqueue --store`, `list`, `move`."""
+
+import pytest
+from support.cli import cli_app, work
+from support.models import gguf, one_file_model
+
+A, B = gguf(4096, 1), gguf(5000, 2)
+
+
+@pytest.fixture
+def shop(home, origin, tmp_path, monkeypatch):
+    home.mkdir(exist_ok=True)
+    (home / "config.toml").write_text(f'[stores]\nfast = "{tmp_path / "fast"}"\n')
+    models = [
+        one_file_model(name, origin.serve(f"/{name}.gguf", content), content) for name, content in (("a", A), ("b", B))
+    ]
+    with cli_app(home, monkeypatch, *models) as shop:
+        yield shop
+
+
+def test_a_model_is_downloaded_into_a_store_listed_and_moved(cli, shop, tmp_path):
+    [job] = cli("enqueue", "a", "--store", "fast", "--json").jobs
+    assert (job["store"], job["target"]) == ("fast", str(tmp_path / "fast" / "a.gguf"))
+    work(shop)
+    page = cli("list", "--json").page
+    assert [(model["name"], model["store"]) for model in page["models"]] == [("a.gguf", "fast")]
+    assert [store["name"] for store in page["stores"]] == ["default", "fast"]
+    assert "STORE" in cli("list").out
+    assert cli("path", "a").out.strip() == str(tmp_path / "fast" / "a.gguf")
+    [job] = cli("move", "a", "--to", "default", "--json").jobs
+    assert (job["kind"], job["state"], job["store"]) == ("move", "completed", "default")
+    assert (shop.store / "a.gguf").read_bytes() == A
+    assert cli("move", "a", "--to", "default").status == 0
+    assert "STORE" not in cli("list").out
+
+
+def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cli, shop):
+    for line in (("enqueue", "a", "--store", "nosuch"), ("enqueue", "a", "--store", "/tmp/x")):
+        refused = cli(*line)
+        assert refused.status == 2
+        assert "default, fast" in refused.err
+    assert cli("enqueue", "a", "--store", "fast").status == 0
+    work(shop)
+    assert cli("move", "a", "--to", "nosuch").status == 2
