@@ -1,17 +1,23 @@
 """ModelScope as a mirror of the Hub: the repository of the same name, and in it the file of the same sha256."""
 
+import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 import pytest
+from support.app import app_of
 from support.fault_files import HALF, MODEL, OTHER
 from support.faults import FlipByte, Redirect, Reset, Status
+from support.models import gguf, one_file_model
 from support.origin import Origin
 from support.run_fetch import pinned, quick, run
 
 from flowhub_jobs.net.urls import origin as origin_of
+from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.settings import load_settings
+from flowhub_jobs.values.enums import State
 from flowhub_jobs.worker.transfer_options import transfer_options
 
 LISTING, FILE = "/api/v1/models/owner/m-GGUF/repo/files", "/api/v1/models/owner/m-GGUF/repo"
@@ -142,8 +148,6 @@ def test_an_error_page_in_place_of_the_file_is_not_taken(fetch_model, origin, si
 
 
 def test_a_file_that_is_not_of_a_repository_has_no_address_there(tmp_path, origin, site):
-    from dataclasses import replace
-
     model = pinned(origin.serve("m.gguf", MODEL), MODEL)
     (tmp_path / "config.toml").write_text(
         f'modelscope_endpoint = "{site.address}"\n[mirrors]\n"{origin.address}" = ["modelscope"]\n'
@@ -151,3 +155,33 @@ def test_a_file_that_is_not_of_a_repository_has_no_address_there(tmp_path, origi
     options = transfer_options(load_settings({"FLOWHUB_HOME": str(tmp_path)}))
     got = run(model, tmp_path / "partial", options=replace(quick(), mirrors=options.mirrors))
     assert (sources(got), site.requests()) == ({origin.address: SIZE}, [])
+
+
+# Jobs ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_names_it_and_one_that_lied_is_not_asked_for_a_day(home, origin, site):
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'look_elsewhere = false\nmodelscope_endpoint = "{site.address}"\n'
+        f'[mirrors]\n"{origin.address}" = ["modelscope"]\n'
+    )
+    data = {name: gguf((1 << 20) + number, number) for number, name in enumerate(("a", "b", "c"))}
+    urls = {name: origin.serve(f"/owner/{name}/resolve/main/{name}.gguf", content) for name, content in data.items()}
+    for name, content in data.items():
+        files = [{"Path": f"{name}.gguf", "Sha256": hashlib.sha256(content).hexdigest()}]
+        listing = {"Code": 200, "Success": True, "Data": {"Files": files}}
+        site.serve(f"/api/v1/models/owner/{name}/repo/files", json.dumps(listing).encode())
+        site.serve(f"/api/v1/models/owner/{name}/repo", content)
+    site.break_with(FlipByte(at=500_000), path="/api/v1/models/owner/b/repo")
+    with app_of(home, *(one_file_model(name, urls[name], data[name]) for name in data)) as shop:
+        jobs = {}
+        for name in data:
+            number = shop.enqueue(name)
+            shop.work_here()
+            jobs[name] = shop.job(number)
+        assert {job.state for job in jobs.values()} == {State.COMPLETED}
+        sent = {name: {one["origin"] for one in job_json(job)["sources"]} for name, job in jobs.items()}
+        assert sent == {"a": {site.address}, "b": {site.address, origin.address}, "c": {origin.address}}
+        assert [event.code for event in shop.events(jobs["b"].id) if event.code] == ["mirror_mismatch"]
+        assert [file.url for file in shop.home.commands.artifact(jobs["a"].id).files] == [urls["a"]]
