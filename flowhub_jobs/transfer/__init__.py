@@ -11,7 +11,7 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
     receiver           reads a body and writes it ─► hash_queue ─► hasher
     committer          syncs what is written, then records it in the journal
     mirror_switching   which address of a file is requested, and which one sent wrong bytes ─► mirror_choice
-    mirror_speed       measures the addresses, and leaves one that is far slower than the next
+    mirror_speed       measures the addresses: leaves a far slower one, uses several at once where that gains
     fault_handler      what follows a fault ─► retry; form_fallback, range_forms: another form of the Range header
     concurrency        how many connections · connection_watch ─► slow_connection_rules: replaces slow ones
     host_limits        connections and cooldowns of each host · rate_limit: token buckets · wire_meter: bytes received;

@@ -117,7 +117,7 @@ class EventKind(StrEnum):
     AGAIN = "again"  # a source is asked again without a pause: in another form, or at a new address
     PIECE_AGAIN = "piece_again"  # bytes on the disk were not the received ones
     FILE_AGAIN = "file_again"  # a file's bytes did not match its digest or its header
-    MIRROR = "mirror"  # a mirror was passed over, or sent wrong bytes
+    MIRROR = "mirror"  # a mirror was passed over, is used in addition, or sent wrong bytes
     NO_RESUME = "no_resume"
     CONNECTION = "connection"  # a slow connection was replaced, or fewer are used
     LINKED = "linked"
