@@ -19,6 +19,7 @@ class FlowhubError(Exception):
     exit_status: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
     needs_user: ClassVar[bool] = False  # the user should hear of it at once, although it is tried again
+    from_host: ClassVar[bool] = True  # whether the fault came from the host that was asked, and not from before it
     default_hint: ClassVar[str | None] = None
 
     def __init__(self, text: str, *, hint: str | None = None, host: str | None = None, path: str | None = None) -> None:
@@ -42,7 +43,8 @@ class FlowhubError(Exception):
     @property
     def message_of_host(self) -> str:
         """The message without the file, for a fault that concerns all files of the host."""
-        return self.text if self.host is None or self._names_host else f"{self.text} It came from {self.host}."
+        named = self.host is None or self._names_host or not self.from_host
+        return self.text if named else f"{self.text} It came from {self.host}."
 
     def __str__(self) -> str:
         return self.message

@@ -56,6 +56,7 @@ class ProxyUnusable(SourceError):
     code = "proxy_unusable"
     retryable = False
     default_hint = "Correct the variable or unset it{for_the_worker_too}, then try again."
+    from_host = False
 
 
 class ProxySignIn(SourceError):
@@ -63,6 +64,7 @@ class ProxySignIn(SourceError):
 
     code = "proxy_sign_in"
     retryable = False
+    from_host = False
     default_hint = (
         "Write the user and password into the variable (http://USER:PASSWORD@HOST:PORT, percent-encoded)"
         "{for_the_worker_too}, then try again."
@@ -183,6 +185,7 @@ class TrustUnreadable(TlsUntrusted):
     """The certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be read, so no host can be trusted."""
 
     code = "trust_unreadable"
+    from_host = False
     default_hint = "Set it to a file of certificates (PEM), or unset it{for_the_worker_too}."
 
 

@@ -236,4 +236,12 @@ def proxy_refused(url: str, proxy: Proxy, answer: str) -> SourceError:
             text = f"The proxy {proxy} wants a user and a password, and {proxy.variable} has none (407)."
         return ProxySignIn(text)
     # Another refusal may pass: a gateway that does not reach the host (502 to 504), or rules that apply by day only.
-    return ProxyUnreachable(f"{host_of(url)} cannot be reached: the proxy {proxy} answers {answer}.", host=host_of(url))
+    forbidden = answer.startswith(("401", "403", "451"))
+    hint = (
+        "The proxy's rules refuse this host: ask its administrator, or name the host in NO_PROXY{for_the_worker_too}."
+    )
+    return ProxyUnreachable(
+        f"{host_of(url)} cannot be reached: the proxy {proxy} answers {answer}.",
+        hint=hint if forbidden else None,
+        host=host_of(url),
+    )

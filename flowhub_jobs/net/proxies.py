@@ -64,7 +64,7 @@ def _variable(name: str, variables: Mapping[str, str]) -> tuple[str, str] | None
     """Return a variable's name as it is set, and its value; None if it is not set, or to nothing."""
     for spelling in (name, name.upper()):
         if spelling in variables and not (spelling == "HTTP_PROXY" and "REQUEST_METHOD" in variables):
-            value = variables[spelling].strip()
+            value = variables[spelling].strip().strip("\"'").strip()  # `docker run --env-file` keeps quotes
             return (spelling, value) if value else None
     return None
 

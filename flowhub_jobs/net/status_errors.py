@@ -10,6 +10,7 @@ from flowhub_jobs.errors import (
     AddressExpired,
     FlowhubError,
     Gated,
+    ProxySignIn,
     ServerBusy,
     SourceError,
     SourceMissing,
@@ -30,18 +31,24 @@ HUGE = 300 * 10**9  # bytes; the Hub serves no plain download of a file above ab
 # standard: 419 and 440 an old session, 420 and 430 too many requests, 444, 449, 460, 463, 464, 499
 # an edge that lost the line, 494 to 498 an edge's own trouble with headers, certificates or tokens.
 _PASSING_4XX = {408, 419, 420, 421, 423, 425, 429, 430, 440, 444, 449, 460, 463, 464, *range(494, 500)}
-_NOT_READY = 202  # accepted, but there is no file yet: an archive is being made, a firewall is checking
+# 202: accepted, but there is no file yet: an archive is being made, a firewall is checking. 204: no content yet.
+_NOT_READY = {202, 204}
 # For these a request for the same file in another form changes nothing.
 _NEVER_ABOUT_RANGE = {401, 402, 404, 407, 410, 451} | _PASSING_4XX
 _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
 
+_SIGNED_HINT = "The address is signed and may have expired: copy it again where you found it, and enqueue that."
+_PROXY_HINT = (
+    "Name it with its user and password in HTTPS_PROXY or HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)"
+    "{for_the_worker_too}, then try again."
+)
 _RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 
 
 def is_passing(status: int) -> bool:
     """Return whether a status may go away without the user."""
-    return status >= 500 or status in _PASSING_4XX or status == _NOT_READY
+    return status >= 500 or status in _PASSING_4XX or status in _NOT_READY
 
 
 def status_error(
@@ -57,13 +64,17 @@ def status_error(
     token_of: str | None = None,
     size: int | None = None,
     page: str | None = None,
+    signed: bool = False,
 ) -> FlowhubError:
     """Return the error for a response.
 
     `fresh`: the URL was signed for this request; `home`: it is at the file's own origin, not a CDN's. `token_of`: an
     origin other than the Hub's, whose token does not come from HF_TOKEN. `size`: the file's, in bytes, if it is known.
+    `signed`: the URL is the user's own, and its query signs it.
     """
     error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
+    if signed and isinstance(error, SourceRefused | SourceMissing):
+        error.hint = _SIGNED_HINT
     if isinstance(error, SourceError):
         about_a_4xx = 400 <= status < 500 and status not in _NEVER_ABOUT_RANGE
         error.about_coding = status == 406
@@ -98,6 +109,8 @@ def _refusal(
     if status == 400 and size is not None and size >= HUGE and (fresh or home):
         return _too_large_for_the_hub(host, size)
     # If one Hub redirects to another, as a mirror to the original, the second counts as the file's own origin.
+    if status == 407:
+        return ProxySignIn(f"A proxy on the way to {host} wants a sign-in (status 407).", hint=_PROXY_HINT, host=host)
     if not home and "x-error-code" not in headers and 400 <= status < 500:
         return _at_the_edge(status, host, fresh=fresh, size=size)
     if status in (401, 403):

@@ -52,10 +52,13 @@ _SECRET_NAME = re.compile(
     r"|policy|jwt|hmac|session|ticket|key-pair-id)(?:$|[-_.])|(?:token|signature|password|secret|apikey)$",
     re.IGNORECASE,
 )
+_SIGNATURE_NAME = re.compile(r"(?:x-amz-|x-goog-)?(?:sig|sign|signature)", re.IGNORECASE)
 
 _HOST_HINT = "Write the host after the two slashes: https://host/path."
 _PORT_HINT = "Correct the port, or leave it out: https://host/path uses 443."
 _IPV6_HINT = "Write an IPv6 address whole, in brackets and without a zone: http://[2001:db8::1]:8080/path."
+_UNSEEN_HINT = "Take it out, or write it percent-encoded: a space is %20."
+_HOST_FORM_HINT = "Write the host as its name, or as four numbers: https://192.0.2.1/path."
 _USERINFO_HINT = "Take the user and password out of it; a token belongs into config.toml, under its origin."
 
 
@@ -220,6 +223,11 @@ def without_secrets(url: str) -> str:
     return beginning + mark + _QUERY_PAIR.sub(_forgotten, query) if mark else url
 
 
+def is_signed(url: str) -> bool:
+    """Return whether the query of a URL signs it: such an address expires (AWS, Google, CloudFront, Azure)."""
+    return any(_SIGNATURE_NAME.fullmatch(unquote(name)) for name, _ in _QUERY_PAIR.findall(url.partition("?")[2]))
+
+
 def _forgotten(pair: re.Match[str]) -> str:
     name, value = pair.groups()
     if _FORGOTTEN.fullmatch(value) or not (_SECRET_NAME.search(unquote(name)) or _HUB_TOKEN.search(value)):
@@ -253,7 +261,7 @@ def _scrubbed_url(match: re.Match[str]) -> str:
 def _parse(url: str) -> _Address:
     """Return the URL in parts: scheme, host, port, and no user. Raises AddressRefused."""
     if not _PLAIN.fullmatch(url) and any(c == "\\" or c.isspace() or is_unseen(c) for c in url):
-        raise _refused(url, "it contains a space, a backslash or an invisible character")
+        raise _refused(url, "it contains a space, a backslash or an invisible character", hint=_UNSEEN_HINT)
     parts = _URL.fullmatch(url)
     if parts is None:
         raise _refused(url, "it is not of the form https://host/path")
@@ -277,7 +285,7 @@ def _host_and_port(url: str, authority: str) -> tuple[str, int | None]:
         raise _refused(url, "its port is not a number from 1 to 65535", hint=_PORT_HINT)
     host = _plain_host(parts[1])
     if host is None:
-        raise _refused(url, "its host is written in a form that is not safe to compare")
+        raise _refused(url, "its host is written in a form that is not safe to compare", hint=_HOST_FORM_HINT)
     return host, int(parts[2]) if parts[2] else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.errors import AppFolderUnusable, Busy, DiskFull, FlowhubError, StoreOffline
+from flowhub_jobs.errors import AppFolderUnusable, Busy, DiskFull, FlowhubError, PlacementRefused, StoreOffline
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.placement import staging
 from flowhub_jobs.placement.app import DIRECTORY, App
@@ -44,8 +44,19 @@ class Placed:
 
 def plan_for(context: PlacementContext, entry: LibraryEntry, app: App, root: Path) -> Plan:
     """Return the plan of a placement. Nothing is written. Raises PlacementRefused."""
+    _check_outside_store(root, context.store.root)
     artifact = context.library.artifact(entry.name)
     return app.plan(installed_for_placement(entry, context.store.root / entry.name, artifact), root)
+
+
+def _check_outside_store(root: Path, store: Path) -> None:
+    """Raise PlacementRefused for the store itself, and for flowhub's own folders in it. Other folders in it may do."""
+    root, store = root.resolve(), store.resolve()
+    if root == store or (root.is_relative_to(store) and root.relative_to(store).parts[0].startswith(".")):
+        raise PlacementRefused(
+            f"{root} is the store, or flowhub's own folder in it.",
+            hint="The model is there already: name another folder.",
+        )
 
 
 def make_placement(

@@ -61,6 +61,9 @@ def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
             f"{folder} holds no {NAME}: nothing was exported to it.",
             hint=f"For models that others put there: `flowhub adopt {folder}`.",
         ) from None
+    except NotADirectoryError:
+        hint = "Name the folder that `flowhub export` wrote."
+        raise ManifestUnusable(f"{folder} is a file, not a folder of exported models.", hint=hint) from None
     except (OSError, ValueError, RecursionError) as error:
         raise ManifestUnusable(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not isinstance(page, dict) or page.get("schema") != SCHEMA or not isinstance(page.get("models"), list):

@@ -88,6 +88,7 @@ class SourceState:
     form_faults: int = 0  # faults in a row that were about ranges
     ignores_if_range: bool = False  # If-Range is not sent; the response's validator is compared instead
     size_from_close: bool = False  # only the end of a response has shown the size
+    cut_at: int = -1  # where a body without a length ended last, over TLS and without the end of TLS
     no_resume_reason: str = ""  # why an interrupted download starts over, for the user
     no_resume_noted: bool = False
     connections_replaced: int = 0  # for being slow

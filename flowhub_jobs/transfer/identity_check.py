@@ -6,7 +6,15 @@ that both have: the digest, else the Hub's commit and path, else a strong ETag, 
 
 import re
 
-from flowhub_jobs.errors import DigestMismatch, FlowhubError, MirrorUnfit, SizeMismatch, SourceChanged, WrongRange
+from flowhub_jobs.errors import (
+    DigestMismatch,
+    FlowhubError,
+    MirrorUnfit,
+    SizeMismatch,
+    SourceChanged,
+    WrongContent,
+    WrongRange,
+)
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
 from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask, SourceState
@@ -15,6 +23,9 @@ from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+# The digests of no bytes: sha256, and git's of an empty file.
+_EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+_EMPTY_GIT_SHA1 = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 RESTARTS_MAX = 2  # for another ETag, before ETags are no longer trusted
 
 
@@ -103,7 +114,7 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     if total is not None and total < kept:
         raise WrongRange(f"{host} says that it has {total} bytes, and {kept} came already.", host=host, path=path)
     if total == 0:  # before the hasher may verify it
-        check_first_bytes(path, b"", state.identity.proof)
+        check_may_be_empty(state, state.identity.proof)
     in_one_go = task.source.no_validator
     _adopt(task, answer, total, identity_of(state, answer, hub), location)
     if answer.whole and len(state.tasks) > 1:
@@ -123,6 +134,18 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
                 path=path,
             )
         raise SourceChanged("nothing tells its versions apart; it is asked for in one go.", path=path)
+
+
+def check_may_be_empty(state: FileState, proof: Proof) -> None:
+    """Raise WrongContent for an empty body of a file that is not empty, before the hasher may verify it.
+
+    An edge that has not fetched the file yet answers so for a moment: a wrong digest would end the job.
+    """
+    path, identity = state.file.path, state.identity
+    check_first_bytes(path, b"", proof)
+    sha256, git_sha1 = identity.expected_sha256, identity.expected_git_sha1
+    if sha256 not in (None, _EMPTY_SHA256) or git_sha1 not in (None, _EMPTY_GIT_SHA1):
+        raise WrongContent("expected a file of some bytes, but what came is an empty file.", path=path)
 
 
 def _total(answer: RangeAnswer, hub: HubMetadata | None) -> int | None:

@@ -21,11 +21,13 @@ from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, RangeTask
 from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.transfer.http.response import RangeResponse
+from flowhub_jobs.transfer.identity_check import check_may_be_empty
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.part_file import PAGE, DirectPart
 from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.response_acceptance import accept_end
+from flowhub_jobs.transfer.response_checks import check_cut_off
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.transfer.wire_meter import WireMeter
 from flowhub_jobs.values.enums import StopReason
@@ -105,9 +107,11 @@ class Receiver:
         transfer.hash_queue.recycle(self._buffer)
         path = task.state.file.path
         if task.at == 0 and task.end == WHOLE:  # an empty body without a length: before the hasher may verify it
-            check_first_bytes(path, b"", task.proof)
+            check_may_be_empty(task.state, task.proof)
         if self._at < task.claimed_to:
             raise ConnectionLost(f"{task.claimed_to} bytes came, and now it ended at {self._at}.", path=path)
+        if self._response.cut_off:
+            check_cut_off(task, self._at)
         accept_end(transfer, task)
         if task.at < task.end:
             raise ConnectionLost(f"the answer ended at byte {task.at} of {task.end}.", path=path)

@@ -3,7 +3,7 @@
 The transfer's lock is held throughout.
 """
 
-from flowhub_jobs.errors import SourceChanged, WrongRange
+from flowhub_jobs.errors import ConnectionLost, SourceChanged, WrongRange
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
@@ -53,6 +53,20 @@ def check_end(task: RangeTask) -> None:
         request_whole(task.source)
         host = source_host(task.source)
         raise WrongRange(f"{host} ends the file at byte {task.at}, which may be the end of a part of it.", host=host)
+
+
+def check_cut_off(task: RangeTask, at: int) -> None:
+    """Raise ConnectionLost for a body without a length, over TLS, whose connection ended without the end of TLS.
+
+    Whatever cuts the connection would cut the file (RFC 8446, section 6.1). Some servers never end TLS: a second end
+    at the same byte is accepted. A digest, or a size, shows by itself whether the file is complete.
+    """
+    state, source = task.state, task.source
+    if state.size is not None or state.pinned_by_digest or task.encoded or source.cut_at == at:
+        return
+    source.cut_at = at
+    host = source_host(source)
+    raise ConnectionLost(f"{host} dropped the connection after {at} bytes, without the end of TLS.", host=host)
 
 
 def check_decoded(task: RangeTask) -> None:

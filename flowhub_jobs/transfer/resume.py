@@ -75,15 +75,25 @@ def _resume_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
         # For a file of unknown size the first response decides the size of a piece.
         piece = 0 if file.size is None else piece_size(file.size)
         fresh = FileRecord(part_path(file.path, generation), size=file.size, piece=piece)
-        return _create_if_empty(FileState.of(number, file, fresh), folder)
+        # Bytes that cannot be continued still came once: those of the next attempt are not new ones.
+        if record is not None and (record.identity is None or _is_same_content(record, file)):
+            fresh.restarts, fresh.most_kept = record.restarts, record.most_kept
+        return _create_if_empty(_with_past(FileState.of(number, file, fresh)), folder)
     _fit_to_disk(record, part.size)
     part.close()  # until it is used
-    state = FileState.of(number, file, record, part)
+    state = _with_past(FileState.of(number, file, record, part))
     _restore_expected_digest(state)
-    state.disk.most_kept = state.disk.committed = record.kept.total
+    state.disk.committed = record.kept.total
     state.identity.head_checked = record.kept.reach(0) > 0
     _restore_digest(state, clean=old.clean)
     return _create_if_empty(state, folder)
+
+
+def _with_past(state: FileState) -> FileState:
+    """Set how often the file started over, and the most bytes that were kept, to what the journal says."""
+    state.restarts = state.record.restarts
+    state.disk.most_kept = max(state.record.kept.total, state.record.most_kept)
+    return state
 
 
 def _open_part(folder: Path, path: str, record: FileRecord | None) -> PartFile | None:

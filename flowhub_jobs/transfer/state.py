@@ -220,7 +220,7 @@ class TransferState:
             self.unsynced += count
             disk = state.disk
             if state.record.kept.total > disk.most_kept:
-                disk.most_kept = state.record.kept.total
+                disk.most_kept = state.record.most_kept = state.record.kept.total
                 self.faults, self.no_progress_s, self.progress_at = 0, 0.0, time.monotonic()
             disk.dirty = True
             if task.source.no_resume_reason:
@@ -253,7 +253,8 @@ class TransferState:
         if state.disk.part is not None:
             self.retired_parts.append(state.disk.part)
         part = part_path(state.file.path, generation_of(state.record.part) + 1)
-        state.record = FileRecord(part, size=state.file.size, dropped=state.record.dropped)
+        state.restarts += 1
+        state.record = FileRecord(part, size=state.file.size, dropped=state.record.dropped, restarts=state.restarts)
         state.disk.part, state.disk.committed = None, 0
         identity = state.identity
         identity.expected_sha256, identity.expected_git_sha1 = state.file.sha256, state.file.git_sha1
@@ -263,10 +264,10 @@ class TransferState:
         self.tasks = [task for task in self.tasks if task not in state.tasks]
         state.tasks.clear()
         self._restart_digest_locked(state)
-        state.restarts += 1
         # Each byte counts as progress again. Not for ever: a source may have another version for each try.
         if not state.source.no_validator and state.restarts <= RESTARTS_MAX:
             state.disk.most_kept = 0
+        state.record.most_kept = state.disk.most_kept
         state.disk.dirty = True
         self.file_changed_locked(state)
         self.wake_workers_locked()

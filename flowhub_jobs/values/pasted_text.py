@@ -17,6 +17,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# Spaces of word processors and web pages (category Zs), and how notes and lists of programs decorate a line.
+_OTHER_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_BULLET = re.compile(r"(?:[-*+\u2022]|[0-9]{1,4}[.)])\s+(?:\[[ xX]\]\s+)?(?=\S)")
+_LINK = re.compile(r"\[[^\[\]]*\]\(<?(\S+?)>?(?:\s+\"[^\"]*\")?\)")
 _QUOTES = ("''", '""', "\u201c\u201d", "\u2018\u2019", "``", "<>")
 
 
@@ -31,6 +35,18 @@ def decode_text(raw: bytes) -> str:
     if raw[1:2] == b"\0" and raw[:1] != b"\0":  # ASCII text in UTF-16 whose mark was lost on the way
         return raw.decode("utf-16-le")
     return raw.decode("utf-16-be" if raw[:1] == b"\0" and raw[1:2] not in (b"", b"\0") else "utf-8")
+
+
+def undecorated(line: str) -> str:
+    """Return a line of a list without what notes, Markdown and lists of programs put around it.
+
+    That is a bullet or a number before it, a comma after it, and a Markdown link around the address.
+    """
+    bare = _OTHER_SPACES.sub(" ", line).strip()
+    if bare.startswith("#"):
+        return bare
+    bare = _LINK.sub(r"\1", _BULLET.sub("", bare, count=1) if _BULLET.match(bare) else bare, count=1)
+    return bare.rstrip(",;").rstrip()
 
 
 def parse_token(text: str) -> str:

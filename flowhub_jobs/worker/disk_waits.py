@@ -69,6 +69,8 @@ class DiskWaitCheck:
             home.open_store()
         except StoreOffline as error:
             return _offline(waiting, error)
+        except DiskFull as error:  # there is no room for the store's own folder, or no inode
+            return dict.fromkeys(waiting, error.message)
         # A file at the job's target may be what it wants, put there by hand: that needs no room.
         full = [job for job in waiting if job.reason is Reason.DISK and not os.path.lexists(job.target)]
         return _without_room(home, full) if full else {}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.postgresql import is_outage
-from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced
+from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced, FlowhubError
 from flowhub_jobs.jobs.clock_changes import ClockWatch
 from flowhub_jobs.jobs.event_retention import prune
 from flowhub_jobs.net.urls import driver_words
@@ -73,6 +73,8 @@ class Maintenance(threading.Thread):
                 self._context.database_outage.failed(error)
                 if is_outage(error):  # the machine's own service manager cannot help
                     self._pulse.alive()
+            except FlowhubError as error:  # of the store, say: this thread must outlive it, or nothing ends a wait
+                log.warning("Maintenance was interrupted and will try again: %s", error.message)
             except (sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database and will try again: %s", driver_words(error))
         if self._context.database_lost is not None:

@@ -125,6 +125,29 @@ def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
             assert shop.until_ended(job).state is State.COMPLETED
 
 
+def test_a_disk_without_an_inode_for_the_store_itself_is_waited_for_too(
+    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of each second met the full disk, and its thread ended: then nothing ended the wait."""
+    with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "store"))
+        monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
+        with app_of(home, *models(origin)) as shop:
+            small = [disk.place / f"small-{number}" for number in range(100)]
+            with contextlib.suppress(OSError):
+                for path in small:
+                    path.touch()
+            job = shop.enqueue("a")
+            nursery.worker(shop, harm="brisk")
+            shop.until(lambda: shop.job(job).reason is Reason.DISK, "its wait")
+            before = shop.home.queries.jobs([job])[0].not_before
+            shop.until(lambda: shop.home.queries.jobs([job])[0].not_before != before, "the next check")
+            for path in small[:20]:
+                path.unlink(missing_ok=True)
+            assert shop.until_ended(job).state is State.COMPLETED
+            assert "Traceback" not in shop.log()
+
+
 @pytest.mark.parametrize("traits", ["COARSE", "UNKNOWN"])
 @pytest.mark.parametrize("change", [3600, -3600, "cut"])
 def test_times_that_the_disk_itself_changes_are_no_change_by_hand(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
-from support.faults import CloseBeforeHeaders, EarlyClose, Hold, NoEtag, NoLength, Reset, Stall, Status
+from support.faults import CloseBeforeHeaders, EarlyClose, Hold, IgnoreRange, NoEtag, NoLength, Reset, Stall, Status
 from support.models import gguf_pattern
 from support.origin import Origin
 from support.run_fetch import Running, pinned, quick, run
@@ -177,6 +177,18 @@ def test_a_certificate_of_another_name_may_pass(tmp_path, monkeypatch, fresh_tru
         with pytest.raises(TlsUntrusted, match=r"m\.gguf: 127\.0\.0\.1:\d+ shows a certificate .*mismatch"):
             run(sought(origin, True), tmp_path, options=quick(faults_max=2))
         assert origin.requests() == []
+
+
+def test_a_body_without_a_length_that_is_cut_off_under_tls_is_not_taken_for_the_whole_file(
+    tmp_path, monkeypatch, fresh_trust
+):
+    """The end of TLS tells a whole body from one that was cut; a server that never sends it ends twice alike."""
+    with Origin(tls=True) as origin:
+        monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
+        artifact = sought(origin, False, NoLength(chunked=False), IgnoreRange(), EarlyClose(after=HALF).once())
+        got = run(artifact, tmp_path)
+        assert got.content() == MODEL.read()
+        assert "without the end of TLS" in got.notes[0].text
 
 
 def test_a_ca_of_ones_own_is_trusted(way, monkeypatch, fresh_trust):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from lib.origin.content import Bytes
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
-from support.faults import CappedRange, EarlyClose, IgnoreRange, LoginPage, NoLength, Redirect
+from support.faults import CappedRange, EarlyClose, Empty, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import gguf_with_tensor, safetensors, safetensors_pattern
 from support.run_fetch import folder_of, kept_in, one_file, run, unpinned
 
@@ -234,3 +234,17 @@ def test_a_good_header_with_the_rest_of_a_page_is_still_refused_by_its_digest(or
     wrong = Bytes(MODEL.read(0, MIB) + bytes(MODEL.size - MIB))
     artifact = one_file(ArtifactFile("m.gguf", origin.serve("m.gguf", wrong), MODEL.size, MODEL.sha256()))
     way.fails(artifact, DigestMismatch, "m.gguf", MODEL.sha256(), wrong.sha256())
+
+
+# Empty answers -------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_answer_for_a_file_with_a_digest_is_tried_again(origin, way):
+    """An edge that has not fetched the file yet answers so for a moment; a digest that differs would end the job."""
+    url = origin.serve("m.bin", MODEL, faults=[Empty().first(4)])
+    way.arrives(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), MODEL)
+
+
+def test_an_answer_that_stays_empty_is_told(origin, way):
+    url = origin.serve("m.bin", MODEL, faults=[Empty()])
+    way.fails(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), WrongContent, "m.bin", "an empty file")

@@ -47,6 +47,15 @@ def test_where_a_redirect_led_is_forgotten_when_it_leads_nowhere_any_more(origin
         assert (old.sent("m.gguf"), origin.sent("new.gguf")) == (HALF, MODEL.size - HALF)
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_a_signed_address_at_the_same_host_is_renewed_when_it_has_expired(origin, way, status):
+    first = origin.serve("signed/1", MODEL, faults=[Reset(after=HALF).once(), Status(status).after_first()])
+    second = origin.serve("signed/2", MODEL)
+    faults = [Redirect(302, first).once(), Redirect(302, second).after_first()]
+    way.arrives(sought(origin, True, *faults), MODEL)
+    assert (origin.sent("signed/1"), origin.sent("signed/2")) == (HALF, MODEL.size - HALF)
+
+
 WRITTEN = {  # a Location as servers write it, and the address that is asked for then, without scheme and host
     "a space in the path": (b"/My Model v1.gguf", "/My%20Model%20v1.gguf"),
     "spaces in the query": (b'/m1.gguf?f=attachment; n="My M.gguf"', "/m1.gguf?f=attachment;%20n=%22My%20M.gguf%22"),

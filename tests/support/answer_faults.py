@@ -54,6 +54,14 @@ class LoginPage(Fault):
 
 
 @dataclass(frozen=True)
+class Empty(Fault):
+    """200 and no byte, as an edge answers that has not fetched the file yet."""
+
+    def change(self, answer: Answer) -> Answer:
+        return text_answer(200, "", "application/octet-stream")
+
+
+@dataclass(frozen=True)
 class NoLength(Fault):
     """No Content-Length: chunked, or (`chunked=False`) ended by closing the connection."""
 

@@ -42,6 +42,9 @@ class Fault:
     def first(self, count: int) -> Self:
         return replace(self, turn=lambda index: index <= count)
 
+    def after_first(self) -> Self:
+        return replace(self, turn=lambda index: index > 1)
+
     def covering(self, at: int) -> Self:
         return replace(self, where=lambda span: span[0] <= at < span[1])
 

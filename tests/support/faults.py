@@ -12,6 +12,7 @@ from support.answer_faults import (
     ChangeEtag,
     CookieWall,
     DislikesIfRange,
+    Empty,
     EndlessBody,
     Gzip,
     LoginPage,
@@ -70,6 +71,7 @@ __all__ = [
     "DropsRange",
     "EarlyClose",
     "Elsewhere",
+    "Empty",
     "EndlessBody",
     "EndlessHead",
     "Fault",
@@ -110,6 +112,7 @@ __all__ = [
 ALL_FAULTS: tuple[type[Fault], ...] = (
     Reset,
     EarlyClose,
+    Empty,
     CloseBeforeHeaders,
     NoHeaders,
     Stall,

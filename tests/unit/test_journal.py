@@ -102,3 +102,14 @@ def test_what_a_crash_left_of_a_rewriting_is_in_nobodys_way(tmp_path, left):
     (tmp_path / f"{journal.NAME}.new").write_bytes(left)
     Journal(tmp_path, load(tmp_path)).close()
     assert load(tmp_path) == record()
+
+
+def test_how_often_a_file_started_over_is_kept_with_the_most_bytes_of_the_old_ones(tmp_path):
+    known = record()
+    known.files["a"].restarts, known.files["a"].most_kept = 3, 90
+    log = Journal(tmp_path, record())
+    log.commit({"files": {"a": file_entry(known.files["a"], {})}})
+    log.close()
+    assert (load(tmp_path).files["a"].restarts, load(tmp_path).files["a"].most_kept) == (3, 90)
+    Journal(tmp_path, known).close()
+    assert load(tmp_path) == known

@@ -129,3 +129,47 @@ def test_a_list_has_bounds_and_each_is_told(tmp_path, monkeypatch):
         read_lines(written(tmp_path, b"x\n" + b"y" * 61))
     with pytest.raises(UsageInvalid, match="larger than"):
         read_lines("/dev/zero")
+
+
+DECORATED = [
+    "- https://h/m.gguf",
+    "* https://h/m.gguf",
+    "\u2022 https://h/m.gguf",
+    "12. https://h/m.gguf",
+    "3) https://h/m.gguf",
+    "- [ ] https://h/m.gguf",
+    "- [x] https://h/m.gguf",
+    "[the model](https://h/m.gguf)",
+    "- [the model](<https://h/m.gguf>)",
+    '1. [the model](https://h/m.gguf "A title")',
+    "https://h/m.gguf,",
+    "https://h/m.gguf;",
+    "https://h/m.gguf\u00a0",
+    "\u3000https://h/m.gguf",
+]
+
+
+@pytest.mark.parametrize("line", DECORATED)
+def test_a_line_of_notes_or_markdown_is_its_address(tmp_path, line):
+    assert read_lines(written(tmp_path, line.encode())) == [(1, "https://h/m.gguf")]
+
+
+def test_spaces_of_a_web_page_separate_words(tmp_path):
+    [(number, text)] = read_lines(written(tmp_path, "one@q4\u00a0--priority\u20035".encode()))
+    assert parse_line(number, text).options == {"priority": 5}
+
+
+@pytest.mark.parametrize(
+    "line", ["hf:a/b:Q4_K_M", "https://h/m-[1].gguf", "https://h/a,b.gguf", "3d-model", "--force one"]
+)
+def test_a_line_without_decoration_stays_as_it_is(tmp_path, line):
+    assert read_lines(written(tmp_path, line.encode())) == [(1, line)]
+
+
+def test_the_hint_for_an_unreadable_list_fits_its_cause(tmp_path):
+    with pytest.raises(UsageInvalid) as missing:
+        read_lines(str(tmp_path / "none"))
+    with pytest.raises(UsageInvalid) as latin:
+        read_lines(written(tmp_path, b"# mod\xe8les\n"))
+    assert "path" in missing.value.hint
+    assert "UTF-8" in latin.value.hint

@@ -2,7 +2,8 @@
 
 import pytest
 
-from flowhub_jobs.errors import ProxyUnusable
+from flowhub_jobs.errors import ProxySignIn, ProxyUnusable, TrustUnreadable
+from flowhub_jobs.net.httpx_errors import proxy_refused
 from flowhub_jobs.net.proxies import bypasses, parse_proxy, proxy_for
 
 # Which variable ------------------------------------------------------------------------------------------------------
@@ -15,6 +16,8 @@ VARIABLES = [
     ({"https_proxy": "", "HTTPS_PROXY": "http://q:2"}, "https", None),
     ({"ALL_PROXY": "socks5h://p"}, "http", ("socks5", "p", 1080, "ALL_PROXY")),
     ({"all_proxy": "http://p", "HTTP_PROXY": "q:3"}, "http", ("http", "q", 3, "HTTP_PROXY")),
+    ({"HTTPS_PROXY": '"http://p:1"'}, "https", ("http", "p", 1, "HTTPS_PROXY")),
+    ({"HTTPS_PROXY": " 'http://p:1' "}, "https", ("http", "p", 1, "HTTPS_PROXY")),
     ({"HTTP_PROXY": "p:1", "REQUEST_METHOD": "GET"}, "http", None),
     ({"http_proxy": "p:1", "REQUEST_METHOD": "GET"}, "http", ("http", "p", 1, "http_proxy")),
 ]
@@ -122,3 +125,14 @@ def test_no_proxy_exempts(no_proxy, host):
 @pytest.mark.parametrize(("no_proxy", "host"), NOT_EXEMPT)
 def test_no_proxy_does_not_exempt(no_proxy, host):
     assert not bypasses(no_proxy, "https", host, 443)
+
+
+@pytest.mark.parametrize("kind", [ProxyUnusable, ProxySignIn, TrustUnreadable])
+def test_a_fault_of_this_machine_or_its_proxy_is_not_said_to_come_from_the_host(kind):
+    assert kind("HTTPS_PROXY is wrong.").at(host="h.example", path="m").message == "m: HTTPS_PROXY is wrong."
+
+
+def test_a_proxy_that_forbids_the_host_is_not_said_to_be_down():
+    proxy = parse_proxy("HTTPS_PROXY", "http://p:1")
+    assert "rules" in proxy_refused("https://h.example/m", proxy, "403 Forbidden").hint
+    assert "runs" in proxy_refused("https://h.example/m", proxy, "503 Service Unavailable").hint

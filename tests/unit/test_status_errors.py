@@ -8,6 +8,7 @@ from httpx import Headers
 from flowhub_jobs.errors import (
     AddressExpired,
     Gated,
+    ProxySignIn,
     ServerBusy,
     SourceMissing,
     SourceRefused,
@@ -20,13 +21,15 @@ from flowhub_jobs.net.status_errors import status_error
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def refused(status, *, fresh=True, home=True, had_token=False, size=None, page=None, **named):
+def refused(status, *, fresh=True, home=True, had_token=False, size=None, page=None, signed=False, **named):
     headers = Headers({name.replace("_", "-"): text for name, text in named.items()})
     about = {"fresh": fresh, "home": home, "had_token": had_token, "now": NOW, "size": size, "page": page}
+    about["signed"] = signed
     return status_error(status, headers, host="hub.example", **about)
 
 
-BUSY = [408, 425, 429, *range(500, 531), 598, 599, 999, 202, 420, 421, 423, 430, 440, 444, 449, 460, *range(494, 500)]
+BUSY = [408, 425, 429, *range(500, 531), 598, 599, 999, 202, 204, 420, 421, 423, 430, 440, 444, 449, 460]
+BUSY += range(494, 500)
 
 
 @pytest.mark.parametrize("status", BUSY)
@@ -148,3 +151,20 @@ def test_what_a_host_says_is_cut_short():
 def test_a_gated_model_is_told_with_the_address_of_its_page():
     error = refused(403, x_error_code="GatedRepo", page="https://huggingface.co/o/r")
     assert "https://huggingface.co/o/r" in error.hint
+
+
+def test_a_407_of_a_host_names_the_variables_of_a_proxy():
+    """A proxy that the network puts in between answers in the place of the host."""
+    error = refused(407)
+    assert type(error) is ProxySignIn
+    assert "HTTPS_PROXY" in error.hint
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+def test_a_refused_signed_address_of_the_user_may_have_expired(status):
+    assert "copy it again" in refused(status, signed=True).hint
+    assert "copy it again" not in refused(status).hint
+
+
+def test_a_busy_host_says_nothing_of_a_signature():
+    assert "copy it again" not in refused(503, signed=True).hint

@@ -16,6 +16,7 @@ from flowhub_jobs.net.urls import (
     host_of,
     hub_page,
     is_loopback,
+    is_signed,
     origin,
     public_url,
     scrub,
@@ -140,6 +141,10 @@ def test_what_is_no_plain_address_is_refused_and_says_why(url, why):
         ("https://[::1]:99999/m.gguf", "its port is not a number", "Correct the port"),
         ("https://[::1]:http/m.gguf", "its port is not a number", "Correct the port"),
         ("https://::1/m.gguf", "it names no host", "after the two slashes"),
+        ("https://a..b/m.gguf", "not safe to compare", "four numbers"),
+        ("http://127.1/m.gguf", "not safe to compare", "four numbers"),
+        ("https://hub.example/my model.gguf", "contains a space", "%20"),
+        ("https://hub.example/m\u200b.gguf", "an invisible character", "percent-encoded"),
     ],
 )
 def test_the_hint_for_a_refused_host_or_port_says_what_to_write(url, why, hint):
@@ -389,3 +394,19 @@ def test_a_password_or_query_of_any_characters_never_survives_showing(secret):
 )
 def test_a_file_of_the_hub_is_known_for_its_repositorys_page(url, endpoint, page):
     assert hub_page(url, endpoint) == page
+
+
+@pytest.mark.parametrize(
+    ("query", "signed"),
+    [
+        ("X-Amz-Date=20200101T000000Z&X-Amz-Signature=ab", True),
+        ("X-Goog-Signature=ab", True),
+        ("Expires=1&Signature=ab&Key-Pair-Id=K", True),
+        ("sv=2024&sig=ab%3D", True),
+        ("download=true", False),
+        ("design=1&token=x", False),
+    ],
+)
+def test_an_address_with_a_signature_is_a_signed_one(query, signed):
+    assert is_signed(f"https://h.example/m.gguf?{query}") is signed
+    assert not is_signed(f"https://h.example/{query}")

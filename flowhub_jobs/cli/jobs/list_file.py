@@ -13,7 +13,7 @@ from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.operations.enqueue import same_kind
 from flowhub_jobs.units import format_bytes
-from flowhub_jobs.values.pasted_text import decode_text
+from flowhub_jobs.values.pasted_text import decode_text, undecorated
 
 # Options that a line may have: those of one job, not of the whole command.
 _OF_A_JOB = {"at", "tonight", "after", "priority", "group", "rate", "place", "store"} | {
@@ -52,10 +52,12 @@ def read_lines(source: str) -> list[tuple[int, str]]:
         text = decode_text(raw)
     except UnicodeDecodeError as error:
         number = raw.count(b"\n", 0, error.start) + 1
-        raise UsageInvalid(f"The list {name} is not UTF-8 text: see line {number}.", hint=_HINT) from error
+        hint = "Save it as UTF-8; in an editor: Save as, Encoding."
+        raise UsageInvalid(f"The list {name} is not UTF-8 text: see line {number}.", hint=hint) from error
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an unknown ~user
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageInvalid(f"The list {name} cannot be read: {why}.", hint=_HINT) from error
+        hint = "Check the path; `-f -` reads the list from stdin."
+        raise UsageInvalid(f"The list {name} cannot be read: {why}.", hint=hint) from error
     lines = [(number, line) for number, line in _lines(text) if line and not line.startswith("#")]
     _check_bounds(name, lines)
     return lines
@@ -79,7 +81,7 @@ def _check_bounds(name: str, lines: list[tuple[int, str]]) -> None:
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     # Not splitlines: it also parts at characters that no editor counts as the end of a line.
     whole = text.replace("\r\n", "\n").replace("\r", "\n")
-    return ((number, line.strip()) for number, line in enumerate(whole.split("\n"), start=1))
+    return ((number, undecorated(line)) for number, line in enumerate(whole.split("\n"), start=1))
 
 
 def parse_line(number: int, text: str, enqueue: Any) -> ListLine:

@@ -12,7 +12,16 @@ from flowhub_jobs.net.httpx_transport import EnvironmentTransport
 from flowhub_jobs.net.redirect_cookies import RedirectCookies
 from flowhub_jobs.net.status_errors import Headers, status_error
 from flowhub_jobs.net.token_choice import token_for, with_withheld_token
-from flowhub_jobs.net.urls import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
+from flowhub_jobs.net.urls import (
+    at_endpoint,
+    check_redirect,
+    host_of,
+    hub_page,
+    is_signed,
+    location_of,
+    origin,
+    redirect_target,
+)
 from flowhub_jobs.transfer.http.connections import HttpBackend
 from flowhub_jobs.transfer.http.decoding import ACCEPTED
 from flowhub_jobs.transfer.http.response import RangeResponse, drop_body
@@ -73,7 +82,8 @@ class RangeClient:
         response, headers, final_url, hub = self._follow(first, way)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
-                at_home = origin(final_url) == origin(start)
+                # The target of an earlier redirect may be a signed address that has expired, at the same host too.
+                at_home = redirected_to is None and origin(final_url) == origin(start)
                 size = hub.size if hub is not None and hub.size is not None else size
                 fresh = redirected_to is None
                 raise self._status_error(response.status_code, headers, final_url, fresh=fresh, home=at_home, size=size)
@@ -156,6 +166,7 @@ class RangeClient:
             token_of=None if origin(url) == origin(hub_endpoint) else origin(url),
             size=size,
             page=hub_page(url, hub_endpoint),
+            signed=home and is_signed(url),
         )
         return with_withheld_token(error, url, tokens)
 

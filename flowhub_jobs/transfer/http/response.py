@@ -35,6 +35,7 @@ class RangeResponse:
         self.status, self.headers, self.url, self.hub = response.status_code, headers, url, hub
         self._stall_s, self._rest = stall_s, memoryview(b"")
         self._decoder: Decoder | None = None
+        self._network_stream = response.extensions.get("network_stream")
         self._stream = _http_stream(response, headers)
         self._chunks = iter(()) if self._stream else response.iter_raw()
         response.request.extensions["timeout"]["read"] = stall_s  # the next read is of the body: another time-out
@@ -59,6 +60,11 @@ class RangeResponse:
         If the body is decoded, it also raises what `Decoder.fill` raises.
         """
         return self._fill(view) if self._decoder is None else self._decoder.fill(view, self._fill)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the connection ended without the end of its TLS: a body without a length may be incomplete."""
+        return bool(getattr(self._network_stream, "cut_off", False))
 
     def _fill(self, view: memoryview) -> int:
         """Put the next bytes of the body, not decoded, into `view`."""

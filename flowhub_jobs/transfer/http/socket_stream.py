@@ -64,6 +64,7 @@ class HttpStream(httpcore.NetworkStream):
         self._request_sent = self._keepable = self._limited = False
         self._framing = ResponseFraming()
         self.left = -1  # bytes of the body that are still to come; -1: httpcore reads
+        self.cut_off = False  # TLS was not closed before the connection was: the body may be incomplete
         self._set_socket(sock)
 
     def _set_socket(self, sock: socket.socket) -> None:
@@ -98,6 +99,9 @@ class HttpStream(httpcore.NetworkStream):
                 data = self._sock.recv(count)
                 self._owner.note_received(len(data))
                 return data
+            except ssl.SSLEOFError:
+                self.cut_off = True
+                return b""
             except _NOTHING_YET:
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError("no byte came in time") from None
@@ -113,7 +117,10 @@ class HttpStream(httpcore.NetworkStream):
             try:
                 # The handshake comes after `register`: so a stop can end it.
                 wrapped = ssl_context.wrap_socket(
-                    self._sock, server_hostname=server_hostname, do_handshake_on_connect=False
+                    self._sock,
+                    server_hostname=server_hostname,
+                    do_handshake_on_connect=False,
+                    suppress_ragged_eofs=False,
                 )
             except BaseException:
                 self._sock.close()
@@ -204,6 +211,8 @@ class HttpStream(httpcore.NetworkStream):
                 count = read(view)
                 self._owner.note_received(count)
                 return count
+            except ssl.SSLEOFError:
+                return 0
             except _NOTHING_YET:
                 if time.monotonic() - begin >= timeout:
                     raise TimeoutError("no byte came in time") from None

@@ -43,6 +43,9 @@ class FileRecord:
     # By mirror: the bytes that came from it, and whether its bytes were wrong, so that it is not asked again.
     given: dict[str, Ranges] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)
+    # How often the file started over, and the most bytes that were kept before: the next attempt goes on counting.
+    restarts: int = 0
+    most_kept: int = 0
 
     def begin(self) -> dict[str, Any]:
         return {"part": self.part, "size": self.size, "identity": self.identity, "piece": self.piece}
@@ -103,6 +106,7 @@ def _apply(record: Record, entry: dict[str, Any]) -> None:
         known.frontier, known.frontier_state = change["frontier"], change["state"]
         known.given = {mirror: Ranges(map(tuple, ranges)) for mirror, ranges in change.get("given", {}).items()}
         known.dropped = set(change.get("dropped", ()))
+        known.restarts, known.most_kept = change.get("restarts", 0), change.get("most_kept", 0)
 
 
 def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
@@ -117,6 +121,8 @@ def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
         entry["given"] = {mirror: list(ranges) for mirror, ranges in record.given.items()}
     if record.dropped:
         entry["dropped"] = sorted(record.dropped)
+    if record.restarts or record.identity is None:
+        entry |= {"restarts": record.restarts, "most_kept": record.most_kept}
     return entry
 
 

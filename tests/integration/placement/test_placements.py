@@ -373,3 +373,14 @@ def test_a_repaired_model_is_placed_again_with_its_good_bytes(cli, sqlite_shop, 
     assert cli("verify", "a", "--repair").status == 0
     assert files_in(theirs) == {"a.gguf": V1}
     assert placed(cli) == [("a.gguf", "hardlink", "ok")]
+
+
+@pytest.mark.parametrize("inside", ["", ".partial"])
+def test_the_store_and_its_own_folders_are_no_place_for_a_link(cli, sqlite_shop, inside):
+    folder = sqlite_shop.store / inside
+    before = files_in(sqlite_shop.store)
+    told = cli("place", "a", "--in", f"dir:{folder}", "--json")
+    assert told.error["code"] == "placement_refused"
+    assert "another folder" in told.error["hint"]
+    assert files_in(sqlite_shop.store) == before
+    assert placed(cli) == []

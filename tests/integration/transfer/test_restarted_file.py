@@ -185,3 +185,23 @@ def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_p
     assert (first.bound, second.bound) == (True, False)
     assert by_hand.transfer.files[0].restarts == 1
     by_hand.stop()
+
+
+def test_the_next_attempt_counts_no_byte_as_progress_that_came_before_the_file_started_over(half):
+    """Else a source with another version for each attempt would be downloaded without end."""
+    committer = Committer(half.transfer, half.log, "job", CancelToken())
+    half.state.disk.most_kept = half.state.record.most_kept = MODEL.size // 2
+    with half.transfer.changed:
+        half.state.source.no_validator = True
+        half.transfer.restart_locked(half.state)
+    committer.commit()
+    half.log.close()
+    again = TransferState(one_file(half.state.file), half.transfer.folder, HUB)
+    log = resume_partial(again, "job", 0)
+    try:
+        state = again.files[0]
+        assert (state.restarts, state.disk.most_kept) == (1, MODEL.size // 2)
+    finally:
+        again.end()
+        log.close()
+        again.close()

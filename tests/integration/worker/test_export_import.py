@@ -186,6 +186,11 @@ def test_a_manifest_that_is_none_is_named(cli, shop, stick, text):
     assert "flowhub-manifest.json" in cli("import", stick).complaint
 
 
+def test_a_file_in_the_place_of_a_folder_is_named_as_one(cli, shop, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "is a file, not a folder" in cli("import", tmp_path / "file").complaint
+
+
 def test_a_folder_without_a_manifest_points_to_adopt(cli, shop, stick):
     stick.mkdir()
     said = cli("import", stick)
