@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.clock import shared_now_us
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import reading, writing_own_rows
 from flowhub_jobs.database.postgresql import lock_key
 from flowhub_jobs.database.tables import artifact_files, artifacts, is_live, job_files, jobs, nodes, workers
 from flowhub_jobs.jobs.node_shares import is_reachable
@@ -53,7 +53,7 @@ class NodeDownloadLimit:
                 return None
             if (waits_for := self._waits_for(tx, sharing, sha256)) is not None:
                 return waits_for
-        with writing(self._engine) as tx:
+        with writing_own_rows(self._engine) as tx:  # while it waits, the node's other writes do not
             if tx.dialect.name == "postgresql":  # of two nodes, one decides first
                 tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('node download limit')})")
             waits_for = self._waits_for(tx, sharing, sha256)
