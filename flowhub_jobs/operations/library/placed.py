@@ -25,10 +25,10 @@ def orphans(home: Home) -> "list[PlacementRow]":
 
 
 def programs_by_name(home: Home) -> dict[str, list[str]]:
-    """Return the programs that each model is placed in, by its name."""
+    """Return the programs that each model is placed in, by its name; not those in which it could not be placed yet."""
     programs: dict[str, list[str]] = {}
     for row in placement_rows(home):
-        if row.app not in programs.setdefault(row.name, []):
+        if row.entries and row.app not in programs.setdefault(row.name, []):
             programs[row.name].append(row.app)
     return programs
 

@@ -101,6 +101,7 @@ def test_every_screen_says_why_it_is_missing_and_what_to_do(night, cli, tmp_path
     for text in (f"a.gguf is not in {place} yet", "mount its disk", f"flowhub place a.gguf --in {place}"):
         assert text in " ".join(said.err.split())
     assert f"Not placed yet: a.gguf in {place}. `flowhub placements` says why." in " ".join(cli("list").err.split())
+    assert [model["placed_in"] for model in cli("list", "--json").page["models"]] == [[]]
     assert "1 model is not placed yet: `flowhub placements` says why." in cli("status").out
     detail = " ".join(cli("status", str(job)).out.split())
     assert f"a.gguf is not placed in {place} yet" in detail
