@@ -17,7 +17,7 @@ from flowhub_jobs.values.jobs import Job
 # The keys of `flowhub/jobs/1`, in their order; `kind` came later.
 KEYS = (
     "id ref model option format node state stage reason priority group attempt bytes_total bytes_done bytes_fetched "
-    "rate_bps eta_s not_before sha256_state target files created_at started_at finished_at error kind wait "
+    "rate_bps eta_s not_before sha256_state target files created_at started_at finished_at error kind store wait "
     "limit_bps sources hint_template"
 )
 HOUR = 3600
