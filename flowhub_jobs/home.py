@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,6 +139,11 @@ class Home:
         """Return the home with each of its stores, the default one first."""
         homes = [self, *(replace(self, store=store) for store in self.store.others)]
         return sorted(homes, key=lambda home: home.store.name != DEFAULT_STORE)
+
+    def installed_names(self, keys: Collection[str]) -> dict[str, str]:
+        """Return the name of each of these artifacts that is installed, unchanged, in one of the stores."""
+        every = [home.entries.unchanged(keys) for home in reversed(self.each_store())]
+        return {key: found.name for here in every for key, found in here.items()}
 
     def room(self) -> Room:
         """Return the bytes that may still be written to the store."""

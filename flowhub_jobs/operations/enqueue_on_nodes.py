@@ -37,7 +37,7 @@ class Order(Protocol):
 
 def requests_elsewhere(home: Home, orders: Sequence[Order]) -> list[Request]:
     """Return the orders for other nodes as requests, in order."""
-    here = home.entries.unchanged([order.artifact.key for order in orders])
+    here = home.installed_names([order.artifact.key for order in orders])
     with home.database.reading() as snapshot:
         stores = {row["node"]: row["store"] for row in snapshot.rows("SELECT node, store FROM nodes")}
         installed = [

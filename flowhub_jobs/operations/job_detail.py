@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors import FlowhubError, StoreOffline
 from flowhub_jobs.jobs.history_queries import Attempt
 from flowhub_jobs.operations.report import read_history
 from flowhub_jobs.operations.session import Session
@@ -47,7 +47,11 @@ def read_job(session: Session, number: int) -> JobDetail:
 def _pieces(session: Session, job: Job, artifact: Artifact) -> tuple[FilePieces, ...]:
     from flowhub_jobs.transfer.partial.journal import load
 
-    record = load(session.home.store.partial_of(artifact, session.home.node))
+    try:
+        home = session.home.in_store(job.store)
+    except StoreOffline:  # it is in no setting any more
+        return ()
+    record = load(home.store.partial_of(artifact, home.node))
     sizes = {file.path: file.bytes for file in job.files}
     return tuple(
         FilePieces(path, size, tuple(file.kept), file.frontier)

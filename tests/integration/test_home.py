@@ -17,6 +17,7 @@ from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.store.installed_fast import installed_options
+from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.enums import State
 
 
@@ -202,4 +203,4 @@ def test_a_home_may_have_any_name(tmp_path, name):
         assert found.queries.all() == []
     assert {"flowhub.db", "node"} <= {path.name for path in home.iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert installed_options(load_settings({"FLOWHUB_HOME": str(home)}).database_url, "n", home) == frozenset()
+    assert installed_options(load_settings({"FLOWHUB_HOME": str(home)}).database_url, "n", [Store(home)]) == frozenset()

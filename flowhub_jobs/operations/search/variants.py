@@ -58,8 +58,7 @@ def _judge_all(
     session: "Session", variants: "VariantSet", machine: "Device | None", context: int | None, ask: bool
 ) -> list[Variant]:
     judge_of = _Judge(session, variants, machine, context, ask)
-    here = session.home.entries.unchanged([artifact.key for artifact in variants.artifacts])
-    names = {key: found.name for key, found in here.items()}
+    names = session.home.installed_names([artifact.key for artifact in variants.artifacts])
     return [
         judge_of.judge(artifact, names.get(artifact.key, _installed_name(artifact))) for artifact in variants.artifacts
     ]
@@ -77,7 +76,7 @@ class _Judge:
     looks: dict[HubFormat | None, HeaderReading] = field(default_factory=dict)
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
-        home = self.session.home
+        home = self.session.installed.home_of(installed) if installed else self.session.home
         header = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
         judged = Variant(artifact, self._verdict(artifact, header, installed), header.note)
         to_ask = header.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
@@ -108,8 +107,7 @@ class _Judge:
 
 def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> Variant:
     """Return one artifact with its verdict; if it is unknown and `ask_unknown`, the source's header is fetched."""
-    here = session.home.entries.unchanged([artifact.key]).get(artifact.key)
-    installed = here.name if here else None
+    installed = session.home.installed_names([artifact.key]).get(artifact.key)
     judge_of = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, ask=False)
     judged = judge_of.judge(artifact, installed)
     ask = ask_unknown and judged.verdict.fit is Fit.UNKNOWN

@@ -10,6 +10,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.home import opened
 from flowhub_jobs.store.installed_fast import installed_options
+from flowhub_jobs.store.layout import Store
 
 MODEL = ["id", "name", "publisher", "family", "parameters", "license", "context_length", "tags", "catalog",
          "released_at", "installed", "best", "variants"]  # fmt: skip
@@ -119,8 +120,10 @@ def test_the_marks_are_those_of_the_library(shop):
     work(shop)
     with opened(shop.settings) as home:
         known = {(model.model, model.option) for model in home.library.models(lambda model, option: True)}
-    assert installed_options(shop.settings.database_url, shop.home.node, shop.store) == known == {("llama", "q8")}
-    assert installed_options(shop.settings.database_url, "another-node", shop.store) == frozenset()
+    assert (
+        installed_options(shop.settings.database_url, shop.home.node, [Store(shop.store)]) == known == {("llama", "q8")}
+    )
+    assert installed_options(shop.settings.database_url, "another-node", [Store(shop.store)]) == frozenset()
 
 
 def test_a_library_that_cannot_be_read_is_unknown_not_empty(cli, home, tmp_path, monkeypatch):
