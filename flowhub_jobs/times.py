@@ -1,6 +1,8 @@
 """Parses and formats times for users. Pure: `now` is an argument."""
 
+import os
 import re
+import time as system_time
 from datetime import UTC, datetime, timedelta
 
 from flowhub_jobs.errors import UsageInvalid
@@ -136,3 +138,15 @@ def micros(time: datetime) -> int:
 def rfc3339(time: datetime) -> str:
     """Return a UTC time as the contract writes it: `2026-11-22T23:00:00.123456Z`."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def replace_refused_time_zone() -> str | None:
+    """Use UTC where TZ is 24 hours or more from it, such as UTC+26: Python converts no time there. Return that TZ."""
+    try:
+        datetime.now(UTC).astimezone()
+    except ValueError:
+        refused = os.environ.get("TZ", "")
+        os.environ["TZ"] = "UTC"
+        system_time.tzset()
+        return refused
+    return None

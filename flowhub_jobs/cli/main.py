@@ -12,6 +12,7 @@ from flowhub_jobs.cli.error_output import print_error
 from flowhub_jobs.cli.signals import InterruptedBySignal
 from flowhub_jobs.errors import FlowhubError, Interrupted, Terminated
 from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
+from flowhub_jobs.times import replace_refused_time_zone
 
 _OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a redirection to a full disk
 
@@ -102,6 +103,8 @@ def _run(arguments: list[str]) -> int:
     from flowhub_jobs.cli.usage_errors import USAGE_ERROR, usage_invalid
 
     output.prepare_streams()
+    if (refused := replace_refused_time_zone()) is not None:
+        output.hint(f"flowhub: TZ={refused} is not a time zone; times are in UTC.")
     _warn_of_unknown_variables()
     try:
         # Not `command().main`: it ends silently after Ctrl-C, and with 1 after a broken pipe.

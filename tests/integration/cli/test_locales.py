@@ -88,3 +88,14 @@ def test_an_argument_in_any_encoding_is_answered_with_a_sentence(shop, locale, a
     status, _, err = said([b"show", argument, b"--json"], LOCALES[locale])
     assert err.isascii()
     assert json.loads(err)["error"]["code"] in ("usage", "not_found", "address_refused")
+
+
+@pytest.mark.parametrize("zone", ["UTC+26", "XYZ-30", "<nowhere>99"])
+def test_a_time_zone_that_python_refuses_is_replaced_by_utc(shop, zone):
+    ended = subprocess.run(
+        [*PROGRAM, "status", "--all"], env=os.environ | {"TZ": zone}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (
+        0,
+        f"flowhub: TZ={zone} is not a time zone; times are in UTC.",
+    )
