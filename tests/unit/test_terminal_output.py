@@ -279,7 +279,7 @@ def test_the_verbs_are_those_of_this_version():
         "enqueue status wait cancel pause resume retry start priority follow unfollow "
         "worker schedule limit cap nodes report doctor db logs "
         "list path verify outdated update rm prune pin unpin du "
-        "place unplace placements adopt export import web mcp help completion"
+        "place unplace placements adopt export import web mcp move help completion"
     )
     assert set(command().commands) == set(verbs.split())
     assert [name for names in command().summaries.values() for name in names] == verbs.split()
