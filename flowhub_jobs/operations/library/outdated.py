@@ -130,8 +130,8 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
     `latest` asks the Hub. A model that fails does not keep the others from their answer.
     """
     check = OutdatedCheck()
-    every = [entry for home in session.home.each_store() for entry in home.library.entries_here()]
-    entries = {entry.name: entry for entry in reversed(every)}
+    homes = reversed(session.home.each_store())  # of two models with one name, that of the default store is meant
+    entries = {entry.name: entry for home in homes for entry in home.library.entries_here()}
     old = old_versions(list(entries.values()))
     for name in names or ():
         if name not in entries:
