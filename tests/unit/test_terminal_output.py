@@ -278,8 +278,8 @@ def test_the_verbs_are_those_of_this_version():
         "search show fits device catalog "
         "enqueue status wait cancel pause resume retry start priority follow unfollow "
         "worker schedule limit cap nodes report doctor db logs "
-        "list path verify outdated update rm prune pin unpin du "
-        "place unplace placements adopt export import web mcp move help completion"
+        "list path verify outdated update move rm prune pin unpin du "
+        "place unplace placements adopt export import web mcp help completion"
     )
     assert set(command().commands) == set(verbs.split())
     assert [name for names in command().summaries.values() for name in names] == verbs.split()
