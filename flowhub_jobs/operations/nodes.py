@@ -1,5 +1,6 @@
 """Nodes of a database: which there are, the one of a name, and its removal."""
 
+import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -62,8 +63,6 @@ def nodes_named(home: Home, name: str) -> list[str]:
 
 def unknown_node(name: str, known: Iterable[str]) -> NotFound:
     """Return the error for a node that is not registered, with the nearest names."""
-    import difflib  # for an error alone
-
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:5]
     return NotFound(

@@ -8,6 +8,7 @@ from flowhub_jobs.transfer.mirror_choice import Address, Finder, Mirrors
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import Patience
 from flowhub_jobs.values.mirror_settings import MODELSCOPE
+from flowhub_jobs.worker.modelscope_mirror import modelscope_finder
 
 
 def transfer_options(
@@ -42,6 +43,5 @@ def _finders(settings: Settings) -> dict[str, Finder]:
     """Return what finds the addresses at mirrors that are named, and not written as a prefix."""
     if not any(MODELSCOPE in places for places in settings.mirrors.values()):
         return {}
-    from flowhub_jobs.worker.modelscope_mirror import modelscope_finder  # few have it
 
     return {MODELSCOPE: modelscope_finder(settings)}

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from flowhub_jobs.catalogs.cached_copy_paths import checked_at
 from flowhub_jobs.catalogs.search_reader import IndexReader
 from flowhub_jobs.operations.catalogs.active import base_catalog, catalog_signature, imported_catalogs, is_at_url
+from flowhub_jobs.operations.search.model_needs import needs_of, parse_parameters
 from flowhub_jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,7 +87,6 @@ def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Sourc
     from flowhub_jobs.catalogs.import_record import BASE
     from flowhub_jobs.catalogs.imported_catalogs import with_imported_catalogs
     from flowhub_jobs.catalogs.search_index import Source
-    from flowhub_jobs.operations.search.model_needs import parse_parameters
 
     loaded = with_imported_catalogs(base, imported_catalogs(settings))
     return Source(
@@ -101,7 +102,6 @@ def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Sourc
 def needs_as_json(model: "HubModel", option: "DownloadOption") -> dict[str, Any]:
     """Return the needs of an option (device.need.ModelNeeds) as JSON values, without unknown ones."""
     from flowhub_jobs.catalogs.schema import artifact
-    from flowhub_jobs.operations.search.model_needs import needs_of
 
     needs = needs_of(artifact(model, option), model)
     known = {name: getattr(needs, name) for name in needs.__slots__}
@@ -115,8 +115,6 @@ def _signature(settings: Settings) -> str:
 def _is_to_be_asked(settings: Settings) -> bool:
     if not is_at_url(settings):
         return False
-    from flowhub_jobs.catalogs.cached_copy_paths import checked_at
-
     assert settings.catalog is not None, "it is a URL"
     checked = checked_at(settings.catalog, settings.home / "catalogs")
     return checked is None or not timedelta() <= datetime.now(UTC) - checked < ASK_AGAIN
