@@ -214,7 +214,7 @@ class Home:
     def store_is_away(self) -> bool:
         """Return whether the disk of the store that this node used last is not there."""
         own = self.store.root.is_relative_to(self.settings.home)
-        return self.store.is_away(self.library.known_store(), own=own)
+        return self.store.is_away(self.entries.known_store(), own=own)
 
     def is_dead(self, worker: str) -> bool | None:
         """Return whether a worker is gone: True, False, or None if nothing is known of it.

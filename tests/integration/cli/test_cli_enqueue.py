@@ -15,7 +15,7 @@ from support.models import folder_model, gguf, mlx_folder, one_file_model
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.values.enums import State
 
-KEYS = ["id", "ref", "model", "option", "format", "node", "state", "stage", "reason", "priority", "group", "attempt", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "eta_s", "not_before", "sha256_state", "target", "files", "created_at", "started_at", "finished_at", "error", "kind", "wait", "limit_bps", "sources"]  # fmt: skip  # noqa: E501
+KEYS = ["id", "ref", "model", "option", "format", "node", "state", "stage", "reason", "priority", "group", "attempt", "bytes_total", "bytes_done", "bytes_fetched", "rate_bps", "eta_s", "not_before", "sha256_state", "target", "files", "created_at", "started_at", "finished_at", "error", "kind", "wait", "limit_bps", "sources", "store"]  # fmt: skip  # noqa: E501
 FILE_KEYS = ["path", "bytes", "bytes_done", "sha256"]
 A, B = gguf(4096, 1), gguf(8192, 2)
 
