@@ -43,5 +43,4 @@ def _finders(settings: Settings) -> dict[str, Finder]:
     """Return what finds the addresses at mirrors that are named, and not written as a prefix."""
     if not any(MODELSCOPE in places for places in settings.mirrors.values()):
         return {}
-
     return {MODELSCOPE: modelscope_finder(settings)}
