@@ -1,4 +1,8 @@
-"""Removes a node: its row, stores, controls, host waits and subscriptions. Its jobs go to any other node, or end."""
+"""Removes a node: its row, controls, host waits and subscriptions. Its jobs go to any other node, or end.
+
+Its library and the identities of its stores stay: if it comes back, its models are listed again, and the mount point of
+a disk that is away is not taken for its store.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.database.tables import controls, host_waits, jobs, nodes, stores
+from flowhub_jobs.database.tables import controls, host_waits, jobs, nodes
 from flowhub_jobs.errors import Busy, UsageInvalid
 from flowhub_jobs.jobs.any_node import give_to_any, live_rows
 from flowhub_jobs.jobs.node_rows import NodeStatus
@@ -47,7 +51,7 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
         tx.execute(sa.select(nodes.c.node).where(nodes.c.node == node.node).with_for_update())
         rows = live_rows(tx, node.node)
         if rows and action is None:
-            live = counted(len(rows), "live job", "live jobs")
+            live = counted(len(rows), "unfinished job", "unfinished jobs")
             hint = f"`flowhub nodes remove {node.node} --requeue` gives them to other nodes, --cancel ends them."
             raise UsageInvalid(f"The node {node.node} has {live}.", hint=hint)
         for row in rows:
@@ -58,7 +62,7 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
             else:
                 _cancel(tx, row, now, node.node)
                 removed.cancelled.append(row["id"])
-        for table in (nodes, stores, controls, host_waits):
+        for table in (nodes, controls, host_waits):
             tx.execute(sa.delete(table).where(table.c.node == node.node))
         remove_of_node(tx, node.node)
     return removed

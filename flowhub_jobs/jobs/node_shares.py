@@ -43,6 +43,15 @@ class NodeShares:
                 row = {"node": self._node, "hostname": hostname, "store": store, "seen_at": self._clock.now_us()}
                 tx.execute(nodes.insert().values(**row, share_url=url))
 
+    def publish_again(self, url: str) -> None:
+        """Record the address where the node has none: it was removed and is back. A removed node gets no row."""
+        mine = nodes.c.node == self._node, nodes.c.share_url.is_(None)
+        with querying(self._engine) as tx:
+            if tx.execute(sa.select(nodes.c.node).where(*mine)).first() is None:
+                return
+        with writing(self._engine) as tx:
+            tx.execute(sa.update(nodes).where(*mine).values(share_url=url))
+
     def withdraw(self, url: str) -> None:
         """Record that this node no longer shares at that address; another server may have published its own since."""
         with writing(self._engine) as tx:

@@ -1,7 +1,9 @@
 """Tells the other nodes of the database where this one shares its store, and rotates the fleet's token."""
 
+import contextlib
 import logging
 import platform
+import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -10,6 +12,7 @@ from flowhub_jobs.jobs.node_shares import NodeShares
 from flowhub_jobs.net.urls import driver_words
 
 log = logging.getLogger("flowhub.web")
+AGAIN_S = 10.0
 
 
 def publish_share(home: Home, url: str) -> None:
@@ -18,6 +21,13 @@ def publish_share(home: Home, url: str) -> None:
         _shares(home).publish(url, platform.node(), str(home.store.root))
     except SQLAlchemyError as error:
         log.warning("The address of the share could not be published: %s", driver_words(error))
+
+
+def keep_published(home: Home, url: str, stopped: threading.Event) -> None:
+    """Record the address again where it is missing, until `stopped` is set: the node may be removed and come back."""
+    while not stopped.wait(AGAIN_S):
+        with contextlib.suppress(SQLAlchemyError):
+            _shares(home).publish_again(url)
 
 
 def withdraw_share(home: Home, url: str) -> None:

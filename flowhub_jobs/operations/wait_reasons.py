@@ -11,7 +11,7 @@ from flowhub_jobs.operations.library.unused import bytes_missing, chosen_to_fit,
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
-from flowhub_jobs.values.enums import EventKind, Reason, State
+from flowhub_jobs.values.enums import EventKind, Reason, Stage, State
 from flowhub_jobs.values.jobs import Job, Wait
 
 # Why a queued job does not start, and how the sentence continues with the time at which that ends.
@@ -209,9 +209,17 @@ def _cannot_resume(session: Session, job: Job) -> list[str]:
 
 def _why_running(session: Session, job: Job) -> list[str]:
     if not session.living_workers():
+        if session.home.nodes:
+            return [
+                f"Its worker is gone. The next one on {job.node} continues where it stopped; "
+                f"if the machine does not come back: `flowhub nodes remove {job.node} --requeue`."
+            ]
         return ["Its worker is gone. The next one continues where it stopped: `flowhub worker`."]
     if job.rate_bps:
         left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
         return [f"It moves: {format_rate(job.rate_bps)}{left}."]
     last = session.queries.events(job.id)[-1:]
+    if job.stage == Stage.RESOLVE:  # it may wait for another node's copy
+        last = [event for event in last if event.kind in (*_TROUBLE, EventKind.MIRROR)]
+        return [event.text for event in last] or ["It is at work."]
     return [event.text for event in last if event.kind in _TROUBLE] or ["It is at work."]

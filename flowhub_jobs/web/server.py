@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from flowhub_jobs.errors import PortUnusable, UsageInvalid
 from flowhub_jobs.net.urls import is_loopback
 from flowhub_jobs.operations.open_home import Home
-from flowhub_jobs.operations.share_address import publish_share, withdraw_share
+from flowhub_jobs.operations.share_address import keep_published, publish_share, withdraw_share
 from flowhub_jobs.web.app import create_app
 from flowhub_jobs.web.context import Manual, WebContext
 from flowhub_jobs.web.request_deadline import DeadlineProtocol
@@ -90,9 +90,13 @@ class Server:
     def run(self, started: Callable[[Serving], None] = lambda _serving: None) -> None:
         """Answer requests until `stop`, and in the main thread until SIGINT or SIGTERM."""
 
+        stopped, address = threading.Event(), (self._context.home, self.serving.share_url)
+        again = threading.Thread(target=keep_published, args=(*address, stopped), name="share address", daemon=True)
+
         def announce() -> None:
             if self._context.share:
                 publish_share(self._context.home, self.serving.share_url)
+                again.start()
             self.ready.set()
             started(self.serving)
 
@@ -100,6 +104,9 @@ class Server:
         try:
             self._server.run(sockets=[self._listener])
         finally:
+            stopped.set()
+            if again.ident is not None:
+                again.join()
             if self._context.share:
                 withdraw_share(self._context.home, self.serving.share_url)
 

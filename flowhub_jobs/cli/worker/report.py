@@ -32,4 +32,4 @@ def report(
         if output.chosen.json:
             output.result_json(report_json(morning, node or session.node))
         else:
-            output.result("\n".join(report_view.lines(morning)))
+            output.result("\n".join(report_view.lines(morning, nodes=len(session.home.nodes) > 1)))

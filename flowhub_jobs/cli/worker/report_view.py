@@ -11,7 +11,7 @@ from flowhub_jobs.jobs.report_values import CompletedJob, Report
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
 from flowhub_jobs.units import format_bytes, format_duration, format_rate, named_jobs
 from flowhub_jobs.values.enums import DigestState, Reason, State
-from flowhub_jobs.values.jobs import Job
+from flowhub_jobs.values.jobs import ANY_NODE, Job
 
 ROWS_MAX = 40  # of a section; `flowhub status` lists every one
 JOBS_NAMED = 2
@@ -28,9 +28,13 @@ _WAITS = {
 _BEGINS = {Reason.AT: "starts at", Reason.BACKOFF: "next try at", Reason.HOST_WAIT: "next try at"}
 
 
-def lines(morning: Report) -> list[str]:
-    """Return the screen: a headline, then the sections that are not empty, with blank lines if there is room."""
-    sections = [_came(morning), _healed(morning.recoveries), _going(morning), needs_lines(morning), _totals(morning)]
+def lines(morning: Report, *, nodes: bool = False) -> list[str]:
+    """Return the screen: a headline, then the sections that are not empty, with blank lines if there is room.
+
+    With `nodes` each job has its node.
+    """
+    came, going = _came(morning, nodes=nodes), _going(morning, nodes=nodes)
+    sections = [came, _healed(morning.recoveries), going, needs_lines(morning), _totals(morning)]
     parts = [[output.bold(_headline(morning))], *(section for section in sections if section)]
     airy = sum(map(len, parts)) + len(parts) - 1 < output.height()  # the prompt needs a line, too
     return [line for number, part in enumerate(parts) for line in ([""] if airy and number else []) + part]
@@ -48,16 +52,31 @@ def _headline(morning: Report) -> str:
     return f"Since {since}: {text or 'nothing happened'}."
 
 
-def _came(morning: Report) -> list[str]:
+def _came(morning: Report, *, nodes: bool) -> list[str]:
     rows = [
-        (str(came.job.id), came.job.ref, format_bytes(came.job.bytes_total or 0), _when(came, morning), *_how(came))
+        (*_named(came.job, came.job.ref, nodes=nodes), _size(came.job), _when(came, morning), *_how(came))
         for came in morning.came[:ROWS_MAX]
     ]
     if not rows:
         return []
-    head = ("JOB", "CAME", "SIZE", "AT", "SPEED", "DIGEST")
-    shown = output.table(head, rows, right=(0, 2, 4), give=1).split("\n")
+    head = (*_head("CAME", nodes=nodes), "SIZE", "AT", "SPEED", "DIGEST")
+    right = (0, len(head) - 4, len(head) - 2)
+    shown = output.table(head, rows, right=right, give=1).split("\n")
     return [output.bold(shown[0]), *map(output.dim, shown[1:]), *_more(morning.came, "flowhub status --all")]
+
+
+def _head(name: str, *, nodes: bool) -> tuple[str, ...]:
+    return ("JOB", name, "NODE") if nodes else ("JOB", name)
+
+
+def _named(job: Job, name: str, *, nodes: bool) -> tuple[str, ...]:
+    """Return the cells below `_head`. A job that no node has taken yet has none."""
+    node = "any" if job.node == ANY_NODE else job.node
+    return (str(job.id), name, node) if nodes else (str(job.id), name)
+
+
+def _size(job: Job) -> str:
+    return format_bytes(job.bytes_total or 0)
 
 
 def _when(came: CompletedJob, morning: Report) -> str:
@@ -85,12 +104,13 @@ def _healed(healed: Iterable[Recovered]) -> list[str]:
     return [output.bold("HEALED BY ITSELF"), *found] if found else []
 
 
-def _going(morning: Report) -> list[str]:
+def _going(morning: Report, *, nodes: bool) -> list[str]:
     first = sorted(morning.going, key=lambda job: (job.state is not State.RUNNING, job.id))
-    rows = [(str(job.id), job.title, _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
+    rows = [(*_named(job, job.title, nodes=nodes), _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
     if not rows:
         return []
-    shown = output.table(("JOB", "STILL TO COME", "DONE", ""), rows, right=(0, 2), give=1).split("\n")
+    head = (*_head("STILL TO COME", nodes=nodes), "DONE", "")
+    shown = output.table(head, rows, right=(0, len(head) - 2), give=1).split("\n")
     return [output.bold(shown[0]), *shown[1:], *_more(first, "flowhub status")]
 
 

@@ -15,7 +15,7 @@ from support.origin import Origin
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.database.engine import writing
-from flowhub_jobs.database.tables import nodes, workers
+from flowhub_jobs.database.tables import jobs, nodes, workers
 from flowhub_jobs.values.enums import State
 
 NODE_KEYS = [
@@ -121,6 +121,20 @@ def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
     assert seen == own | {"in_catalog": None, "node": "gpu-01"}
     assert (seen["pinned"], seen["placed_in"]) == (True, [f"dir:{tmp_path / 'links'}"])
     assert cli("list", "--node", "all", "--json").page["models"] == [seen]
+
+
+def test_a_node_that_was_removed_and_comes_back_has_its_library(fleet, cli):
+    fleet.use("gpu-01")
+    cli("enqueue", "m", "--json")
+    assert fleet.worker("gpu-01", "--drain").wait(60) == 0
+    before = cli("list", "--node", "gpu-01", "--json").page["models"]
+    fleet.gone("gpu-01")
+    assert cli("nodes", "remove", "gpu-01").status == 0
+    fleet.use("desk")
+    assert cli("list", "--node", "gpu-01").status == 3
+    assert cli("list", "--node", "all", "--json").page["models"] == []
+    assert fleet.worker("gpu-01", "--drain").wait(60) == 0  # it registers, and has nothing to do
+    assert cli("list", "--node", "gpu-01", "--json").page["models"] == before != []
 
 
 def test_a_machine_without_a_worker_is_no_node(fleet, cli):
@@ -358,6 +372,21 @@ def test_the_report_of_another_node_and_of_all(fleet, cli):
         report = cli("report", "--node", name, "--json").page
         assert report["node"] == name
         assert len(report["going"]) == 1
+    screen = [line.split() for line in cli("report", "--node", "all").out.splitlines()]
+    assert ["JOB", "STILL", "TO", "COME", "NODE", "DONE"] in screen
+    assert ["1", "m@q4", "b", "0", "%", "is", "next"] in screen
+    assert "NODE" not in cli("report", "--node", "b").out
+
+
+def test_the_job_of_a_dead_worker_elsewhere_names_the_node(fleet, cli):
+    fleet.registered("b")
+    fleet.use("b")
+    [job] = cli("enqueue", "m", "--json").jobs
+    with writing(fleet.homes["b"].home.engine) as tx:
+        tx.execute(sa.update(jobs).where(jobs.c.id == job["id"]).values(state="running", stage="download"))
+    fleet.gone("b")
+    fleet.use("a")
+    assert "flowhub nodes remove b --requeue" in cli("status", job["id"]).out
 
 
 # nodes remove --------------------------------------------------------------------------------------------------------

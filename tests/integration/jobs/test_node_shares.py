@@ -66,3 +66,16 @@ def test_the_token_is_made_once_for_all_nodes_and_replaced_by_a_rotation(rooms):
     assert node(rooms, "b").token() == token
     node(rooms, "b").rotate_token()
     assert node(rooms, "a").token() == node(rooms, "b").token() != token
+
+
+def test_a_node_that_comes_back_shares_again_and_one_that_stays_away_does_not(rooms):
+    shares = node(rooms, "a")
+    shares.publish_again("http://a.example:1")
+    with reading(rooms.engine) as tx:
+        assert tx.execute(sa.select(nodes.c.node)).all() == []
+    shares.publish("http://a.example:1", "h", "/store")
+    shares.publish_again("http://a.example:2")
+    assert share_url(rooms, "a") == "http://a.example:1"
+    shares.withdraw("http://a.example:1")
+    shares.publish_again("http://a.example:2")
+    assert share_url(rooms, "a") == "http://a.example:2"

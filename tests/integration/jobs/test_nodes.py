@@ -191,7 +191,7 @@ def test_a_node_with_jobs_is_not_removed_until_it_is_said_what_becomes_of_them(r
     registered_and_gone(rooms)
     rooms.enqueue("a", "b")
     grow_old(rooms)
-    with pytest.raises(UsageInvalid, match="2 live jobs"):
+    with pytest.raises(UsageInvalid, match="2 unfinished jobs"):
         remove_it(rooms, None)
     assert len(listed(rooms)) == 1
 

@@ -19,6 +19,7 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import nodes
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.node_shares import NodeShares
+from flowhub_jobs.operations import share_address
 from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
@@ -102,6 +103,14 @@ def test_a_node_takes_a_file_from_the_node_that_shares_it_and_the_origin_is_not_
         assert by_origin(job) == {web.serving.share_url: len(A)}
     assert origin.sent("a.gguf") == sent
     assert (second.store / "a.gguf").read_bytes() == A
+
+
+def test_a_share_of_a_node_that_was_removed_and_is_back_is_asked_again(first, second, monkeypatch):
+    monkeypatch.setattr(share_address, "AGAIN_S", 0.05)
+    with web_server(first.settings, share=True) as web:
+        shares_of(first).withdraw(web.serving.share_url)
+        first.until(lambda: shares_of(second).copies([DIGEST], platform.node()), "the share is published again")
+    assert shares_of(second).copies([DIGEST], platform.node()) == {}
 
 
 def test_a_share_that_has_ended_is_not_asked(first, second, origin):
