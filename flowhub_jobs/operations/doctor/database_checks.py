@@ -134,7 +134,7 @@ def role(server: ServerHealth) -> Check:
 def connections(server: ServerHealth) -> Check:
     """Check how many connections are left; a worker process needs three."""
     name, left = "database.connections", server.connections_max - server.connections
-    text = f"{server.connections} of {server.connections_max} connections are in use"
+    text = f"{server.connections} of {server.connections_max} connections in use"
     if left < _CONNECTIONS_MIN:
         return warn(name, f"{text}; a worker needs three.", "Raise max_connections, or use a pooler.")
     return ok(name, text)
@@ -164,7 +164,7 @@ def versions(here: str, nodes: list[NodeStatus]) -> Check:
             f"Nodes run another flowhub than {here} ({__version__}): {', '.join(others)}.",
             "Install the same version on all machines; the next migration ends the workers of older ones.",
         )
-    return ok(name, f"{len(living)} nodes are alive, with flowhub {__version__}")
+    return ok(name, f"{counted(len(living), 'node is', 'nodes are')} alive; this is flowhub {__version__}")
 
 
 def clock_skew(skew_us: int) -> Check:

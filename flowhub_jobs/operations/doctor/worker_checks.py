@@ -8,6 +8,7 @@ from flowhub_jobs.operations.catalogs.active import catalog_in_force
 from flowhub_jobs.operations.doctor.check import Check, guarded, ok, skip, warn
 from flowhub_jobs.operations.worker_status import living_workers, service_of
 from flowhub_jobs.store.library_check import has_its_files
+from flowhub_jobs.units import counted
 from flowhub_jobs.values.enums import State
 
 
@@ -26,11 +27,12 @@ def worker_checks(home: Home) -> Iterator[Check]:
 
 def _running(home: Home) -> Check:
     name, queued = "worker.running", len(home.queries.in_state([State.QUEUED]))
-    workers = living_workers(home)
+    workers, waiting = living_workers(home), counted(queued, "job is", "jobs are")
     if workers:
-        return ok(name, f"{len(workers)} with {sum(one.slots for one in workers)} slots; {queued} jobs are queued")
+        slots = counted(sum(one.slots for one in workers), "slot", "slots")
+        return ok(name, f"{counted(len(workers), 'worker', 'workers')} with {slots}; {waiting} queued")
     if queued:
-        return warn(name, f"{queued} jobs are queued, and no worker runs.", "`flowhub worker` runs them.")
+        return warn(name, f"{waiting} queued, and no worker runs.", "`flowhub worker` starts one.")
     return ok(name, "no worker runs, and nothing is queued")
 
 
@@ -50,9 +52,10 @@ def _service(home: Home) -> Check:
 
 
 def _library(home: Home) -> Check:
-    """Compare names, sizes and times, and no bytes: those are for `verify`."""
-    name, entries = "library.files", home.entries.entries_here()
-    changed = [entry.name for entry in entries if not has_its_files(entry, home.store.root / entry.name)]
+    """Compare names, sizes and times in each store, and no bytes: those are for `verify`."""
+    name = "library.files"
+    entries = [(one.store.root, entry) for one in home.each_store() for entry in one.entries.entries_here()]
+    changed = [entry.name for root, entry in entries if not has_its_files(entry, root / entry.name)]
     if changed:
         shown = ", ".join(changed[:3]) + (" …" if len(changed) > 3 else "")
         return warn(
@@ -60,11 +63,12 @@ def _library(home: Home) -> Check:
             f"{len(changed)} of {len(entries)} installed models are missing or incomplete: {shown}",
             "`flowhub verify` shows which files; `flowhub verify --repair` fetches them again.",
         )
-    return ok(name, f"{len(entries)} installed models have their files; `flowhub verify` checks the bytes")
+    models = counted(len(entries), "installed model has", "installed models have")
+    return ok(name, f"{models} their files; `flowhub verify` checks the bytes")
 
 
 def _catalog(home: Home) -> Check:
     loaded = catalog_in_force(home.settings)
     if loaded.warning:
         return warn("catalog.read", loaded.warning)
-    return ok("catalog.read", f"{len(loaded.catalog.models)} models")
+    return ok("catalog.read", counted(len(loaded.catalog.models), "model", "models"))
