@@ -287,7 +287,7 @@ def _check_stores(settings: Settings) -> None:
     paths = {name: one.path for name, one in settings.stores.items()}
     if paths and (both := overlapping({DEFAULT_STORE: settings.store, **paths})):
         raise SettingInvalid(
-            f"{settings.config_path}: the store {both[0]} is in the folder of the store {both[1]}.",
+            f"{settings.config_path}: the store {both[0]!r} is in the folder of the store {both[1]!r}.",
             hint="Give each store a folder of its own.",
         )
 

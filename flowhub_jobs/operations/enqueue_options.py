@@ -54,7 +54,7 @@ class OptionReader:
         if name is None or name in names:
             return name
         raise UsageInvalid(
-            f"No store is named {name!r}.", hint=f"Known are {', '.join(names)}; [stores] in config.toml names more."
+            f"No store is named {name!r}.", hint=f"Name one of: {', '.join(names)}. [stores] in config.toml adds more."
         )
 
     def _programs(self, typed: Sequence[str] | None) -> tuple[str, ...]:

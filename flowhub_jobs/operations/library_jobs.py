@@ -24,7 +24,10 @@ class LibraryJobs:
         self._session, self._home = session, session.home
 
     def installed(self, refs: Sequence[str]) -> list[InstalledArtifact]:
-        """Return the installed models that are meant, each once; all of them where none is named. Raises NotFound."""
+        """Return the installed models that are meant, each once; all of them where none is named.
+
+        Raises NotFound, and StoreOffline for one whose store is not there.
+        """
         installed = self._session.installed
         installed.require_store()
         if not refs:
@@ -35,6 +38,7 @@ class LibraryJobs:
             home = installed.home_of(name)
             model = _records(home).record(name)
             if model is None:
+                installed.require_store_of(name)
                 raise NotFound(
                     f"{name} was put there by hand: flowhub knows no digest to hold it against.",
                     hint=f"`flowhub adopt {home.store.root / name}` takes it in.",

@@ -72,7 +72,7 @@ class Store:
         identity, exists = self.identity(), self.root.exists()
         if self.is_away(known_id, own=own):
             raise StoreOffline(
-                f"The store {self.root} is not there: nothing of flowhub's is in it, and it was when it was last used. "
+                f"The store {self.root} is not there: nothing of flowhub's is in it, unlike when it was last used. "
                 f"If it was emptied on purpose, make the folder {PARTIAL} in it."
             )
         self.root.mkdir(0o775, parents=True, exist_ok=True)

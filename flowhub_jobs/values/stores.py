@@ -44,12 +44,18 @@ def _store(name: str, value: Any, place: Callable[[str], Path], size: Callable[[
         raise ValueError(f"{name} has no path")
     if unknown := [key for key in about if key not in _KEYS]:
         raise ValueError(f"{name} has {unknown[0]!r}; known are {', '.join(_KEYS)}")
-    return StoreSettings(place(about["path"]), size(about.get("reserve", "off")), size(about.get("max", "off")))
+    sizes = []
+    for key in ("reserve", "max"):
+        try:
+            sizes.append(size(about.get(key, "off")))
+        except ValueError as error:
+            raise ValueError(f"{key} of {name} {error}") from None
+    return StoreSettings(place(about["path"]), *sizes)
 
 
 def overlapping(paths: Mapping[str, Path]) -> tuple[str, str] | None:
-    """Return two stores of which one is the other's folder, or in it; None if there are none."""
-    plain = {name: Path(os.path.normpath(path)) for name, path in paths.items()}
+    """Return two stores of which one is the other's folder, or in it, also through links; None if there are none."""
+    plain = {name: Path(os.path.realpath(path)) for name, path in paths.items()}
     for name, path in plain.items():
         for other, above in plain.items():
             if name != other and path.is_relative_to(above):

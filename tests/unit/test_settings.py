@@ -305,8 +305,8 @@ def test_stores_are_paths_or_tables_and_relative_to_the_file(place):
         ("[stores]\nfast = 5", "has no path"),
         ('[stores]\nfast = {reserve = "5G"}', "has no path"),
         ('[stores]\nfast = {path = "/a", size = "5G"}', "'size'"),
-        ('[stores]\nfast = {path = "/a", max = "much"}', "is not a size"),
-        ('[stores]\nfast = "/a"\ncold = "/a/b"', "the store cold is in the folder of the store fast"),
+        ('[stores]\nfast = {path = "/a", max = "much"}', "max of fast is not a size"),
+        ('[stores]\nfast = "/a"\ncold = "/a/b"', "the store 'cold' is in the folder of the store 'fast'"),
         ('[stores]\nfast = "llms"', "in the folder of the store"),
     ],
 )
@@ -314,6 +314,13 @@ def test_a_store_that_cannot_be_used_is_named_with_its_reason(place, table, said
     with pytest.raises(SettingInvalid) as caught:
         load(place, table + "\n")
     assert said in caught.value.message
+
+
+def test_a_link_to_another_store_is_no_store_of_its_own(place, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(SettingInvalid, match="in the folder of the store"):
+        load(place, f'[stores]\na = "{tmp_path / "real"}"\nb = "{tmp_path / "link" / "b"}"\n')
 
 
 def test_stores_are_of_the_file_alone(place):

@@ -25,6 +25,9 @@ def du(as_json: AsJson = False) -> None:
         head = ("ON DISK", "", "", "WHAT")
         output.result(output.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))
     line = f"{format_bytes(used.total)} in {used.root}; {format_bytes(used.free)} free on its disk."
+    if len(used.stores) > 1:
+        free = ", ".join(f"{format_bytes(one.free or 0)} on that of {one.name}" for one in used.stores)
+        line = f"{format_bytes(used.total)} in {len(used.stores)} stores; free on their disks: {free}."
     if used.shared:
         line += f" {format_bytes(used.shared)} of it have other names elsewhere: removing them here frees nothing."
     if used.linked:

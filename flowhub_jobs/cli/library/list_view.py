@@ -150,7 +150,8 @@ def foot(stock: StoreUsage) -> list[str]:
 
 
 def _store_line(state: StoreState, models: Sequence[InstalledModel]) -> str:
-    size = format_bytes(sum(model.bytes for model in models if model.store == state.name))
+    here = (model for model in models if model.store == state.name and model.condition is not Condition.OFFLINE)
+    size = format_bytes(sum(model.bytes for model in here))
     return f"{state.name}: {size} in {state.path}; {format_bytes(state.free or 0)} free"
 
 
@@ -160,7 +161,10 @@ def _problems(stock: StoreUsage) -> list[str]:
         text = "The store {} is offline: its disk is not mounted. The list shows what was on it."
         lines += [text.format(state.path) for state in away]
     elif any(model.condition is Condition.OFFLINE for model in stock.models):
-        lines.append(f"The offline models are in another store than the one at {stock.root} now.")
+        if len(stock.stores) > 1:
+            lines.append("The offline models are in stores that are not mounted, or no longer in config.toml.")
+        else:
+            lines.append(f"The offline models are in another store than the one at {stock.root} now.")
     if changed := [model.name for model in stock.models if model.condition is Condition.CHANGED]:
         lines.append(f"Changed by hand: {_some(changed)}. `flowhub verify {changed[0]}` checks it.")
     if damaged := [model.name for model in stock.models if model.condition is Condition.DAMAGED]:

@@ -54,17 +54,18 @@ def _service(home: Home) -> Check:
 def _library(home: Home) -> Check:
     """Compare names, sizes and times in each store, and no bytes: those are for `verify`."""
     name = "library.files"
-    entries = [(one.store.root, entry) for one in home.each_store() for entry in one.entries.entries_here()]
+    there = [one for one in home.each_store() if not one.store_is_away()]  # store.folder fails for the others
+    entries = [(one.store.root, entry) for one in there for entry in one.entries.entries_here()]
     changed = [entry.name for root, entry in entries if not has_its_files(entry, root / entry.name)]
     if changed:
         shown = ", ".join(changed[:3]) + (" …" if len(changed) > 3 else "")
         return warn(
             name,
-            f"{len(changed)} of {len(entries)} installed models are missing or incomplete: {shown}",
+            f"Missing or incomplete, {len(changed)} of {len(entries)} installed: {shown}",
             "`flowhub verify` shows which files; `flowhub verify --repair` fetches them again.",
         )
-    models = counted(len(entries), "installed model has", "installed models have")
-    return ok(name, f"{models} their files; `flowhub verify` checks the bytes")
+    models = counted(len(entries), "installed model has its", "installed models have their")
+    return ok(name, f"{models} files; `flowhub verify` checks the bytes")
 
 
 def _catalog(home: Home) -> Check:

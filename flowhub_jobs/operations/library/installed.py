@@ -140,7 +140,9 @@ class InstalledModels:
         entry = self._entry(name)
         if entry and self.presence_of(entry) is Presence.ANOTHER and not self._lies_there(name):
             why = f"{name} is in another store than the one that is at {self._home.store.root} now."
-            raise StoreOffline(why, hint="Mount its disk, or set FLOWHUB_STORE to its folder; then try again.")
+            raise StoreOffline(
+                why, hint="Mount its disk, or name its folder in [stores] of config.toml; then try again."
+            )
 
     # Find ----------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ import pytest
 from support.cli import cli_app, work
 from support.models import gguf, one_file_model
 
+from flowhub_jobs.units import format_bytes
+
 A, B = gguf(4096, 1), gguf(5000, 2)
 
 
@@ -42,3 +44,34 @@ def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cl
     assert cli("enqueue", "a", "--store", "fast").status == 0
     work(shop)
     assert cli("move", "a", "--to", "nosuch").status == 2
+
+
+def test_the_models_of_a_store_that_left_the_settings_are_offline_and_no_strangers(cli, shop, home, tmp_path):
+    cli("enqueue", "a", "--store", "fast")
+    work(shop)
+    assert f"{format_bytes(len(A))} in 2 stores" in cli("du").err
+    (home / "config.toml").write_text(f'[stores]\nother = "{tmp_path / "other"}"\n')
+    listed = cli("list")
+    assert "no longer in config.toml" in listed.out + listed.err
+    assert "default: 0 B in" in listed.out + listed.err
+    refused = cli("move", "a", "--to", "other")
+    assert refused.status == 1
+    assert "is in another store" in refused.err
+    assert "[stores]" in refused.err
+
+
+def test_doctor_checks_the_files_of_each_store_that_is_there(cli, shop, tmp_path):
+    cli("enqueue", "a", "--store", "fast")
+    work(shop)
+
+    def files() -> tuple[str, str]:
+        [found] = [one for one in cli("doctor", "--json").page["checks"] if one["name"] == "library.files"]
+        return found["status"], found["message"]
+
+    assert files()[0] == "ok"
+    assert files()[1].startswith("1 installed model has its files")
+    (tmp_path / "fast" / "a.gguf").rename(tmp_path / "a.gguf")
+    assert files()[0] == "warn"
+    (tmp_path / "a.gguf").rename(tmp_path / "fast" / "a.gguf")
+    (tmp_path / "fast").rename(tmp_path / "away")
+    assert files()[0] == "ok"
