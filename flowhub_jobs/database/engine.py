@@ -173,7 +173,8 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 def writing_own_rows(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Yield the same for rows that only this writer may change, by conditional UPDATEs that decide for themselves.
 
-    On PostgreSQL it does not wait for the node's other writers, and they not for it.
+    On PostgreSQL it does not wait for the node's other writers, and they not for it. A crash of the server may undo the
+    last half a second of it: write so only what the worker writes again, or finds out again.
     """
     with engine.connect().execution_options(write=True, own_rows=True) as connection, connection.begin():
         yield connection
@@ -256,7 +257,9 @@ def _to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
 
 def _revision(engine: sa.Engine) -> str | None:
     try:
-        with engine.connect() as connection:
+        # On PostgreSQL without a transaction: psycopg forgets its prepared statements at each ROLLBACK.
+        options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
+        with engine.connect().execution_options(**options) as connection:
             return connection.exec_driver_sql(postgresql.REVISION).scalar()
     except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
         # Cheaper than to ask first whether the table is there: this is on the way of every command.

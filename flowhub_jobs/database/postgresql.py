@@ -30,6 +30,11 @@ MIGRATION_LOCK_TIMEOUT_S = 10
 IDLE_TIMEOUT_S = 20
 # A connection that was not in use for so long is tried with a message before it is used.
 PING_AFTER_S = 5.0
+# A worker runs the same few statements again and again. Each is planned twice on a connection: on its own, and then for
+# all values. By default it takes ten plans, which cost more than the statements. The indices of the live jobs serve
+# such a plan only where the query writes out the states that they are made for (is_live, is_queued, is_running).
+PREPARE_AFTER, PREPARED_MAX = 1, 200
+_GENERIC_PLANS = "set_config('plan_cache_mode', 'force_generic_plan', false)"
 _USED_AT = "used_at"  # in the pool's record of a connection, on the monotonic clock
 # Of a URL that does not say it: a server that vanished without a word is noticed within half a minute.
 _DEFAULTS = {
@@ -46,6 +51,8 @@ _TIMEOUTS = (
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_S}s', true), "
     f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_S}s', true), "
 )
+# Of rows that a crash of the server may set back by a moment: the commit does not wait for the server's disk.
+_NO_WAIT_FOR_DISK = "set_config('synchronous_commit', 'off', true)"
 
 
 def is_postgresql(url: str) -> bool:
@@ -73,10 +80,11 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
+        pool_use_lifo=True,  # most statements then meet the connection that has planned them
     )
     sa.event.listen(engine, "checkout", _check_connection)
     # The read of the revision locks its table, and so keeps a migration out until the transaction ends.
-    begin_own = f"{_TIMEOUTS} ({REVISION})"
+    begin_own = f"{_TIMEOUTS} {_NO_WAIT_FOR_DISK}, ({REVISION})"
     begin = f"{_TIMEOUTS} pg_advisory_xact_lock({lock_key(f'node {node}')}), ({REVISION})"
 
     def lock_node(connection: sa.Connection) -> None:
@@ -156,7 +164,8 @@ def connector(url: str, *, pooled_sessions: bool = False) -> "Callable[[], psyco
     def connect() -> "psycopg.Connection[Any]":
         import psycopg
 
-        connection = psycopg.connect(**settings, prepare_threshold=None if pooled_sessions else 5)
+        connection = psycopg.connect(**settings, prepare_threshold=None if pooled_sessions else PREPARE_AFTER)
+        connection.prepared_max = PREPARED_MAX
         if not pooled_sessions and is_pooled(connection):
             connection.prepare_threshold = None
         return connection
@@ -165,11 +174,15 @@ def connector(url: str, *, pooled_sessions: bool = False) -> "Callable[[], psyco
 
 
 def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
-    """Return whether a pooler is between: PgBouncer gives its clients a number of its own for the server's process."""
+    """Return whether a pooler is between: PgBouncer gives its clients a number of its own for the server's process.
+
+    A session that is the connection's own plans its statements once, from now on.
+    """
     connection.autocommit = True
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    own = f"pg_backend_pid() = {connection.info.backend_pid}"
+    row = connection.execute(f"SELECT {own}, CASE WHEN {own} THEN {_GENERIC_PLANS} END".encode()).fetchone()
     connection.autocommit = False
-    return row is not None and row[0] != connection.info.backend_pid
+    return row is not None and not row[0]
 
 
 def lock_key(name: str) -> int:

@@ -115,6 +115,9 @@ jobs = Table(
 is_live: ColumnElement[bool] = jobs.c.state.in_(
     [literal_column(f"'{state}'") for state in ("queued", "running", "paused")]
 )
+# Written out, too: a plan for all values (database/postgresql.py) cannot use their indexes for a state that is a value.
+is_queued: ColumnElement[bool] = jobs.c.state == literal_column("'queued'")
+is_running: ColumnElement[bool] = jobs.c.state == literal_column("'running'")
 
 Index(
     "uq_jobs_live",

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import reading
-from flowhub_jobs.database.tables import is_live, jobs
+from flowhub_jobs.database.tables import is_live, is_queued, is_running, jobs
 from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
 from flowhub_jobs.jobs.row_decoding import readable_artifacts
 from flowhub_jobs.jobs.shared_update_sql import writes_to_store
@@ -23,7 +23,7 @@ def needs_in_order(
     engine: sa.Engine, node: str, order: QueueOrder = QueueOrder.OLDEST_FIRST, stores: Stores = None
 ) -> tuple[int, dict[int, int]]:
     """Return the bytes that all running jobs have yet to put on the disk, and those of each queued one, in order."""
-    at_work, queued = jobs.c.state == State.RUNNING, jobs.c.state == State.QUEUED
+    at_work, queued = is_running, is_queued
     return _needs(engine, node, order, at_work, queued, *_of_stores(stores))
 
 
@@ -36,8 +36,8 @@ def room_needed_before(
     both would wait for room, at every check again.
     """
     first = goes_before(job, order)
-    at_work = sa.and_(jobs.c.state == State.RUNNING, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
-    ahead = sa.and_(jobs.c.state == State.QUEUED, first)
+    at_work = sa.and_(is_running, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
+    ahead = sa.and_(is_queued, first)
     running, queued = _needs(engine, node, order, at_work, ahead, jobs.c.id != job, *_of_stores(stores))
     return running, list(queued.values())
 

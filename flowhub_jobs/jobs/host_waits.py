@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import querying, reading, writing
 from flowhub_jobs.database.lazy import snapshot_of
-from flowhub_jobs.database.tables import host_waits, is_live, jobs
+from flowhub_jobs.database.tables import host_waits, is_live, is_queued, is_running, jobs
 from flowhub_jobs.errors import (
     ConnectionLost,
     FlowhubError,
@@ -25,7 +25,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.jobs.held_hosts import HeldHosts, HostWait, held_hosts
 from flowhub_jobs.system import Clock
-from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.enums import Reason
 
 # So many tries in a row, each by the job that failed least, have failed: it was the host, and not one of its files.
 OUTAGE_TRIES = 3
@@ -135,7 +135,7 @@ class HostWaits:
             tx.execute(host_waits.insert().values(node=self._node, origin=wait.origin, **values))
 
     def _others_receive(self, tx: sa.Connection, origin: str, token: str) -> bool:
-        running = (jobs.c.node == self._node, is_live, jobs.c.state == State.RUNNING, jobs.c.lease_token != token)
+        running = (jobs.c.node == self._node, is_live, is_running, jobs.c.lease_token != token)
         query = sa.select(jobs.c.id).where(*running, jobs.c.source_origin == origin, jobs.c.rate_bps > 0).limit(1)
         return tx.execute(query).first() is not None
 
@@ -147,4 +147,4 @@ class HostWaits:
         tx.execute(sa.update(jobs).where(*self._queued(origin), could_run).values(**changed))
 
     def _queued(self, origin: str) -> tuple[sa.ColumnElement[bool], ...]:
-        return jobs.c.node == self._node, is_live, jobs.c.state == State.QUEUED, jobs.c.source_origin == origin
+        return jobs.c.node == self._node, is_live, is_queued, jobs.c.source_origin == origin

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import querying, writing
-from flowhub_jobs.database.tables import jobs
+from flowhub_jobs.database.tables import is_live, is_running, jobs
 from flowhub_jobs.errors import WorkerLost
 from flowhub_jobs.jobs.row_decoding import requested_of
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
@@ -27,7 +27,7 @@ def rescue(
     `may_judge`, called where a worker seems gone, is False if the node's workers are on another machine.
     """
     columns = (jobs.c.id, jobs.c.lease_token, jobs.c.lease_worker, jobs.c.lease_boot, jobs.c.lease_until)
-    running = sa.select(*columns).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
+    running = sa.select(*columns).where(jobs.c.node == node, is_live, is_running)
     with querying(engine) as tx:
         rows = tx.execute(running).all()
     taken: dict[int, RequestedAction | None] = {}

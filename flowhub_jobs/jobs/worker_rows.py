@@ -9,9 +9,8 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import querying, reading, writing
 from flowhub_jobs.database.lost_file_exceptions import Replaced
-from flowhub_jobs.database.tables import jobs, workers
+from flowhub_jobs.database.tables import is_live, is_running, jobs, workers
 from flowhub_jobs.times import known_moment
-from flowhub_jobs.values.enums import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +60,14 @@ def remove_dead(
     dead = [worker for worker in names if is_dead(worker) is not False]  # None: it took its lock with it, not its row
     if not dead or not may_judge():
         return []
-    owners = sa.select(jobs.c.lease_worker).where(jobs.c.node == node, jobs.c.state == State.RUNNING)
+    owners = sa.select(jobs.c.lease_worker).where(jobs.c.node == node, is_live, is_running)
     with writing(engine) as tx:
         gone = sa.and_(workers.c.worker.in_(dead), workers.c.worker.not_in(owners))
         return list(tx.execute(sa.delete(workers).where(gone).returning(workers.c.worker)).scalars())
 
 
 def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int, int]]:
-    works = sa.and_(jobs.c.node == node, jobs.c.state == State.RUNNING, jobs.c.lease_worker == workers.c.worker)
+    works = sa.and_(jobs.c.node == node, is_live, is_running, jobs.c.lease_worker == workers.c.worker)
     return (
         sa.select(
             workers.c.worker,
