@@ -1,10 +1,12 @@
-"""Splits many values into groups for one query each: SQLite takes 32,766 bound parameters."""
+"""Splits many values into groups for one query each, and sends several statements to PostgreSQL as one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-AT_ONCE = 10_000
+import sqlalchemy as sa
+
+AT_ONCE = 10_000  # SQLite takes 32,766 bound parameters
 
 Value = TypeVar("Value")
 
@@ -14,3 +16,16 @@ def in_groups(values: Iterable[Value]) -> Iterator[list[Value]]:
     rest = iter(values)
     while some := list(islice(rest, AT_ONCE)):
         yield some
+
+
+def execute_together(tx: sa.Connection, statements: Sequence[sa.Insert | sa.Update]) -> None:
+    """Execute statements of which none depends on another, nor writes another's row.
+
+    PostgreSQL takes them in one message, as parts of a WITH query; SQLite's WITH takes none that writes.
+    """
+    if tx.dialect.name != "postgresql":
+        for statement in statements:
+            tx.execute(statement)
+        return
+    *others, last = statements
+    tx.execute(last.add_cte(*(other.cte(f"with_{number}") for number, other in enumerate(others))))

@@ -7,20 +7,21 @@ at a time tries the host.
 A job for any node is claimed by the first node that has a slot and room: the same UPDATE gives it that node.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from flowhub_jobs.database.batches import execute_together
 from flowhub_jobs.database.lazy import snapshot_of
-from flowhub_jobs.database.tables import attempts, is_live, jobs, nodes
+from flowhub_jobs.database.tables import attempts, is_live, is_queued, is_running, jobs, nodes
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
 from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, sources_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
-from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, note
+from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, new_event
 from flowhub_jobs.jobs.states import LIVE, Gates
 from flowhub_jobs.system import boot_id
 from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, State
@@ -47,7 +48,7 @@ class ClaimableJobs:
         if gates.cap_reached(now):
             allowed.append(jobs.c.kind != JobKind.FETCH)
         self._jobs_max = gates.jobs_max
-        self._may_start = sa.and_(jobs.c.state == State.QUEUED, has_come(now), ended_all_earlier, *allowed)
+        self._may_start = sa.and_(is_live, is_queued, has_come(now), ended_all_earlier, *allowed)
         self._startable = sa.and_(jobs.c.node == node, self._may_start)
 
     def count(self, at_most: int | None) -> int:
@@ -60,7 +61,7 @@ class ClaimableJobs:
         """Return how many more jobs may run on the node; None: as many as its workers have slots."""
         if self._jobs_max is None:
             return None
-        running = sa.select(sa.func.count()).where(jobs.c.node == self._node, is_live, jobs.c.state == State.RUNNING)
+        running = sa.select(sa.func.count()).where(jobs.c.node == self._node, is_live, is_running)
         return max(0, self._jobs_max - int(self._tx.execute(running).scalar_one()))
 
     def _count(self, at_most: int | None) -> int:
@@ -78,10 +79,12 @@ class ClaimableJobs:
         """Return whether a claim would find a job for any node."""
         return self._any_room is not None and self._tx.execute(self._for_any().limit(1)).first() is not None
 
-    def take(self, worker: str, token: str, until: float, only: int | None) -> sa.RowMapping | None:
+    def take(
+        self, worker: str, token: str, until: float, only: int | None, with_it: Sequence[sa.Update] = ()
+    ) -> sa.RowMapping | None:
         """Take the best job for a worker, or the one job `only`, under a lease; return its row, None if there is none.
 
-        `until` is when the lease ends, on the awake clock.
+        `until` is when the lease ends, on the awake clock. `with_it` is executed if a job is taken.
         """
         if self._slots_left() == 0:
             return None
@@ -103,7 +106,7 @@ class ClaimableJobs:
             if (row := self._tx.execute(taken).mappings().first()) is not None:
                 break
         if row is not None:
-            self._record(row, worker, token)
+            execute_together(self._tx, [*with_it, *self._records(row, worker, token)])
         return row
 
     def _for_any(self) -> "sa.Select[Any]":
@@ -162,18 +165,20 @@ class ClaimableJobs:
             yield least_failed.where(self._startable, jobs.c.source_origin.in_(self._to_probe))
         yield best.where(self._startable, *_not_held(self._hosts))
 
-    def _record(self, row: sa.RowMapping, worker: str, token: str) -> None:
+    def _records(self, row: sa.RowMapping, worker: str, token: str) -> "Iterator[sa.Insert | sa.Update]":
+        """Yield the statements that record the attempt."""
         probed = self.probed_by(row)
         if probed is not None:
             set_prober(self._tx, self._node, probed, token)
-        # After a graceful stop the next claim continues the same attempt.
-        same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
-        given_back = sa.select(attempts.c.id).where(*same, attempts.c.outcome == "handed_back").limit(1)
-        verb = "continued" if self._tx.execute(given_back).first() else "began"
         attempt = {"job_id": row["id"], "attempt": row["attempt"], "worker": worker, "token": token}
-        self._tx.execute(attempts.insert().values(**attempt, started_at=self._now))
+        yield attempts.insert().values(**attempt, started_at=self._now)
         if probed is None:  # the tries of a long outage would hide every other event
-            note(self._tx, row["id"], self._now, EventKind.CLAIMED, f"Attempt {row['attempt']} {verb}.")
+            # After a graceful stop the next claim continues the same attempt.
+            same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
+            given_back = sa.exists().where(*same, attempts.c.outcome == "handed_back")
+            claim = f"Attempt {row['attempt']}"
+            text = sa.case((given_back, f"{claim} continued."), else_=f"{claim} began.")
+            yield new_event(row["id"], self._now, EventKind.CLAIMED, text)
 
 
 def has_come(now: int) -> sa.ColumnElement[bool]:

@@ -13,9 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs import __version__
+from flowhub_jobs.database.batches import execute_together
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, reading, writing, writing_own_rows
-from flowhub_jobs.database.tables import is_live, job_files, jobs, workers
+from flowhub_jobs.database.tables import is_live, is_queued, is_running, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.any_node import ROW_COLUMNS, give_to_any
 from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job, has_come
@@ -24,7 +25,7 @@ from flowhub_jobs.jobs.node_registry import NodeRegistry
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, Lease, LeaseLost, Progress
-from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, ended_attempt, new_event, note
 from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
@@ -81,11 +82,11 @@ class LeaseStore:
         with writing(self._engine) as tx:
             now = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
             queue = ClaimableJobs(tx, self._node, now, gates, self._order, any_room)
-            row = queue.take(self._worker, token, until, only)
+            # Other machines know a lease's end by the time at which its worker was seen, and by no other.
+            with_it = (self._seen(tx),) if self._registry else ()
+            row = queue.take(self._worker, token, until, only, with_it)
             if row is None:
                 return None
-            if self._registry:
-                self._seen(tx)  # other machines know a lease's end by this time, and by no other
             lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
@@ -101,7 +102,7 @@ class LeaseStore:
         if gates.holds(now, start_now=True) or at_most == 0:
             return 0
         with querying(self._engine) as tx:  # most looks end here
-            queued = (jobs.c.node.in_((self._node, ANY_NODE)), is_live, jobs.c.state == State.QUEUED)
+            queued = (jobs.c.node.in_((self._node, ANY_NODE)), is_live, is_queued)
             if tx.execute(sa.select(jobs.c.id).where(*queued, has_come(now)).limit(1)).first() is None:
                 return 0
         any_room = self._any_room()
@@ -122,7 +123,7 @@ class LeaseStore:
         Raises NodeTaken, and renews none, if another machine works under this node's name by now.
         """
         until = self._clock.awake() + LEASE_S
-        mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
+        mine = sa.and_(jobs.c.node == self._node, is_live, is_running, jobs.c.lease_worker == self._worker)
         with writing(self._engine) as tx:
             rows = tx.execute(
                 sa.update(jobs)
@@ -131,19 +132,20 @@ class LeaseStore:
                 .returning(jobs.c.id)
             ).scalars()
             renewed = set(rows)
-            self._seen(tx)
+            tx.execute(self._seen(tx))
             if self._registry and self._registered:  # not a command that runs a job itself
                 self._registry.seen(tx)
         for job, lease in leases.items():
             lease.extend(until) if job in renewed else lease.revoke()
 
-    def _seen(self, tx: sa.Connection) -> None:
+    def _seen(self, tx: sa.Connection) -> sa.Update:
+        """Return the statement that writes that this worker works now."""
         now = shared_now_us(tx, self._clock.now_us())
-        tx.execute(sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=now))
+        return sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=now)
 
     def requested_actions(self) -> dict[str, RequestedAction | None]:
         """Return the requested action of each job that this worker runs, by token; a lost lease's is left out."""
-        mine = sa.and_(jobs.c.lease_worker == self._worker, jobs.c.state == State.RUNNING, jobs.c.node == self._node)
+        mine = sa.and_(jobs.c.node == self._node, is_live, is_running, jobs.c.lease_worker == self._worker)
         with querying(self._engine) as tx:
             rows = tx.execute(sa.select(jobs.c.lease_token, jobs.c.requested).where(mine))
             return {row.lease_token: requested_of(row.requested) for row in rows}
@@ -327,9 +329,10 @@ class LeaseStore:
         if changes["state"] is State.COMPLETED:
             changes |= {"intent": None}  # until the library's row exists, the intent alone knows of an installed file
         self._write(tx, lease, **(DIGEST_PENDING | changes | NO_LEASE | {"finished_at": now if final else None}))
-        end_attempt(tx, lease.job, lease.token, now, outcome)
+        written: list[sa.Insert | sa.Update] = [ended_attempt(lease.job, lease.token, now, outcome)]
         if event is not None:
-            note(tx, lease.job, now, event.kind, event.text, event.code)
+            written.append(new_event(lease.job, now, event.kind, event.text, event.code))
+        execute_together(tx, written)
 
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> None:
         lease.check()

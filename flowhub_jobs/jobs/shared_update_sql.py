@@ -26,11 +26,23 @@ DIGEST_PENDING: dict[str, Any] = {"sha256_state": DigestState.PENDING}
 
 
 def end_attempt(tx: sa.Connection, job: int, token: str, now: int, outcome: str) -> None:
-    """Write how an attempt ended. It is found by its job, since the token has no index."""
+    """Write how an attempt ended."""
+    tx.execute(ended_attempt(job, token, now, outcome))
+
+
+def ended_attempt(job: int, token: str, now: int, outcome: str) -> sa.Update:
+    """Return the statement of `end_attempt`. The attempt is found by its job, since the token has no index."""
     its = sa.and_(attempts.c.job_id == job, attempts.c.token == token)
-    tx.execute(sa.update(attempts).where(its).values(finished_at=now, outcome=outcome))
+    return sa.update(attempts).where(its).values(finished_at=now, outcome=outcome)
 
 
 def note(tx: sa.Connection, job: int | None, now: int, kind: EventKind, text: str, code: str | None = None) -> None:
     """Write an event. The text is for people, and holds no secret; `code` is that of the error behind it."""
-    tx.execute(events.insert().values(job_id=job, at=now, kind=kind, text=text, code=code))
+    tx.execute(new_event(job, now, kind, text, code))
+
+
+def new_event(
+    job: int | None, now: int, kind: EventKind, text: str | sa.ColumnElement[str], code: str | None = None
+) -> sa.Insert:
+    """Return the statement of `note`, whose text may be SQL."""
+    return events.insert().values(job_id=job, at=now, kind=kind, text=text, code=code)
