@@ -15,8 +15,8 @@ from flowhub_jobs.system import Clock
 SCHEDULE = "schedule"  # Schedule.as_json
 JOBS_MAX = "jobs_max"  # {"jobs": how many may run at a time on the node}
 NETWORK = "network"  # {"text": why it is thought to be down}, until the next look
-_GATES = (SCHEDULE, NETWORK, CAP, JOBS_MAX)
-_InForce = dict[str, tuple[Any, int | None]]  # value and end, by name
+GATES = (SCHEDULE, NETWORK, CAP, JOBS_MAX)
+InForce = dict[str, tuple[Any, int | None]]  # value and end, by name
 _IN_FORCE = (
     'SELECT name, value, "until" FROM controls '
     'WHERE node = :node AND name IN :names AND ("until" IS NULL OR "until" > :now)'
@@ -47,7 +47,7 @@ class Controls:
 
     def get(self, name: str) -> tuple[Any, int | None] | None:
         """Return a control that is in force, and until when; None if there is none, or its time is over."""
-        return _by_name(self._database.query(_IN_FORCE, **self._names(name))).get(name)
+        return self.in_force(name).get(name)
 
     def schedule(self) -> Schedule | None:
         in_force = self.get(SCHEDULE)
@@ -66,7 +66,14 @@ class Controls:
 
     def gates(self, zone: tzinfo | None = None) -> Gates:
         """Return what holds all jobs of the node now; `zone` is that of the schedule's times, None the machine's."""
-        in_force = _by_name(self._database.query(_IN_FORCE, **self._names(*_GATES)))
+        return self.gates_of(self.in_force(*GATES), zone)
+
+    def in_force(self, *names: str) -> InForce:
+        """Return the controls of these names that are in force."""
+        return _by_name(self._database.query(_IN_FORCE, **self._names(*names)))
+
+    def gates_of(self, in_force: InForce, zone: tzinfo | None = None) -> Gates:
+        """Return the gates of the controls that `in_force` has returned of GATES, and perhaps of others."""
         if CAP not in in_force:  # every worker asks every second: one query, and no transaction
             return self._gates(in_force, None, zone)
         with self._database.reading() as snapshot:
@@ -74,9 +81,9 @@ class Controls:
 
     def gates_in(self, snapshot: Snapshot, zone: tzinfo | None = None) -> Gates:
         """Return the same, as one state of the database has it."""
-        return self._gates(self._in_force(snapshot, *_GATES), snapshot, zone)
+        return self._gates(self._in_force(snapshot, *GATES), snapshot, zone)
 
-    def _gates(self, in_force: _InForce, snapshot: Snapshot | None, zone: tzinfo | None) -> Gates:
+    def _gates(self, in_force: InForce, snapshot: Snapshot | None, zone: tzinfo | None) -> Gates:
         """Return the gates of these controls; `snapshot` is needed where a cap is one of them."""
         now = self._clock.now_us()
         why, down_until = in_force.get(NETWORK, ({}, None))
@@ -95,7 +102,7 @@ class Controls:
     def _use(self, snapshot: Snapshot, in_force: tuple[Any, int | None], zone: tzinfo | None) -> CapUse:
         return use_of(snapshot, self._node, Cap.from_json(in_force[0]), self._clock.now_us(), zone)
 
-    def _in_force(self, snapshot: Snapshot, *names: str) -> _InForce:
+    def _in_force(self, snapshot: Snapshot, *names: str) -> InForce:
         return _by_name(snapshot.rows(_IN_FORCE, **self._names(*names)))
 
     def _names(self, *names: str) -> dict[str, Any]:
@@ -103,5 +110,5 @@ class Controls:
         return {"node": self._node, "names": list(names), "now": self._clock.now_us()}
 
 
-def _by_name(rows: Sequence[Row]) -> _InForce:
+def _by_name(rows: Sequence[Row]) -> InForce:
     return {row["name"]: (json_of(row["value"]), row["until"]) for row in rows}

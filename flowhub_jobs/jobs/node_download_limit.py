@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.clock import shared_now_us
-from flowhub_jobs.database.engine import reading, writing_own_rows
+from flowhub_jobs.database.engine import querying, writing_own_rows
 from flowhub_jobs.database.postgresql import lock_key
 from flowhub_jobs.database.tables import artifact_files, artifacts, is_live, job_files, jobs, nodes, workers
 from flowhub_jobs.jobs.node_shares import is_reachable
@@ -17,6 +17,7 @@ from flowhub_jobs.jobs.run_values import LEASE_S, Lease, LeaseLost
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import Stage, State
 
+SHARES_READ_EVERY_S = 10.0  # a run that waits asks again and again; a new copy counts at once, a new share by then
 _LEASE_US = round(LEASE_S * 1_000_000)
 # With the words written out, so that PostgreSQL uses the index of the live jobs.
 _DOWNLOADS = (
@@ -41,13 +42,17 @@ class NodeDownloadLimit:
 
     def __init__(self, engine: sa.Engine, node: str, clock: Clock, readers: int) -> None:
         self._engine, self._node, self._clock, self._readers = engine, node, clock, readers
+        self._shares: list[str] = []
+        self._shares_read_at = float("-inf")
 
     def begin(self, lease: Lease, sha256: str, hostname: str) -> str | None:
         """Begin the download of a run, and return None; else return a node for whose copy the run should wait.
 
         Raises LeaseLost.
         """
-        with reading(self._engine) as tx:  # without the locks, which hold up the node's other writes
+        # Without a lock, which would hold up the node's other writes, and without a transaction: who waits asks often,
+        # and what would end the wait is read again below.
+        with querying(self._engine) as tx:
             sharing = self._sharing(tx, hostname)
             if not sharing:
                 return None
@@ -64,11 +69,15 @@ class NodeDownloadLimit:
             return waits_for
 
     def _sharing(self, tx: sa.Connection, hostname: str) -> list[str]:
-        """Return the other nodes whose shares this one reaches."""
+        """Return the other nodes whose shares this one reaches, as they were a few seconds ago, or later."""
+        if (now := self._clock.awake()) - self._shares_read_at < SHARES_READ_EVERY_S and self._shares:
+            return self._shares
         shares = sa.select(nodes.c.node, nodes.c.share_url, nodes.c.hostname).where(
             nodes.c.share_url.is_not(None), nodes.c.node != self._node
         )
-        return [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
+        found = [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
+        self._shares, self._shares_read_at = found, now
+        return found
 
     def _waits_for(self, tx: sa.Connection, sharing: list[str], sha256: str) -> str | None:
         has = sa.select(artifacts.c.node).join(artifact_files).where(artifact_files.c.sha256 == sha256)

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from flowhub_jobs.database.lazy import Database
-from flowhub_jobs.jobs.controls import Controls
+from flowhub_jobs.jobs.controls import Controls, InForce
 from flowhub_jobs.jobs.shared_select_sql import IS_LIVE
 
 LIMIT = "limit"  # in `controls`: {"rate_bps": bytes a second}
@@ -40,7 +40,12 @@ class Limits:
 
 def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None) -> Limits:
     """Return what is in force now; `schedule_bps` is what the gates say."""
-    found, until = controls.get(LIMIT) or ({}, None)
+    return limits_of(controls.in_force(LIMIT), schedule_bps, setting_bps)
+
+
+def limits_of(in_force: InForce, schedule_bps: int | None, setting_bps: int | None) -> Limits:
+    """Return the same of the controls that `Controls.in_force` has returned of LIMIT, and perhaps of others."""
+    found, until = in_force.get(LIMIT, ({}, None))
     return Limits(found.get("rate_bps"), until, schedule_bps, setting_bps)
 
 

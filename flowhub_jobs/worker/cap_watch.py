@@ -8,6 +8,7 @@ from flowhub_jobs.transfer.wire_meter import WireMeter
 from flowhub_jobs.worker.gate_cache import GateCache
 
 WRITE_EVERY_S, WITHOUT_CAP_S = 0.5, 1.0
+LOOK_S = 0.5  # how old the worker's knowledge may be that there is no cap
 
 
 class CapWatch:
@@ -27,7 +28,8 @@ class CapWatch:
             if at_once or self._meter.exhausted or now - self._written_at >= self._every_s:
                 self._written_at = now
                 self._write()
-                use = self._home.controls.cap()
+                capped = self._every_s == WRITE_EVERY_S or self._gates.has_cap(LOOK_S)
+                use = self._home.controls.cap() if capped else None
                 self._meter.allow(None if use is None else use.left)
                 self._every_s = WITHOUT_CAP_S if use is None else WRITE_EVERY_S
 

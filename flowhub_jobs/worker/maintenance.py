@@ -91,7 +91,7 @@ class Maintenance(threading.Thread):
 
     def run_once(self) -> None:
         context, home = self._context, self._context.home
-        gates = context.gates.refresh()
+        gates = context.gates.current(PERIOD_S / 2)
         if gates.window_shut(home.clock.now_us()):
             context.hand_back(StopReason.WINDOW_CLOSED)
         if gates.network_down_until_us is not None:
@@ -104,9 +104,9 @@ class Maintenance(threading.Thread):
         if jump := self._clock_watch.shift_waits():
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.check()
-        for job in home.take_back_orphans():
-            log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
         if seldom:
+            for job in home.take_back_orphans():
+                log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
             self.placements.settle_if_due()
         if jobs := context.any_node.rescue_if_due():
             log.info("For any node again, since their nodes are gone: %s.", named_jobs(jobs, NAMED))

@@ -11,7 +11,7 @@ from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
 
 WAIT_MAX_S = 3600.0  # then the file is downloaded, whatever the other nodes do: one of them may be very slow
-POLL_MIN_S, POLL_MAX_S = 0.25, 5.0
+POLL_MIN_S, POLL_MAX_S = 1.0, 5.0
 
 
 def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -> None:

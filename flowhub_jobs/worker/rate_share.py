@@ -3,7 +3,7 @@
 import threading
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.rate_limits import limits, running
+from flowhub_jobs.jobs.rate_limits import running
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.worker.gate_cache import GateCache
 
@@ -33,7 +33,7 @@ class RateShare:
                 self._set(now, begun=at_once)
 
     def _set(self, now: float, *, begun: bool) -> None:
-        in_force = limits(self._home.controls, self._gates.current().rate_bps, None)
+        in_force = self._gates.limits(0.0 if begun else self._every_s / 2)
         rate = self._home.settings.limit_rate
         if in_force.rate_bps is not None:
             share = int(in_force.rate_bps * self._share_at(now, begun=begun))
