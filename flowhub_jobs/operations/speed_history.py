@@ -14,24 +14,21 @@ STEP_MINUTES = (1, 2, 5, 10, 15, 30, 60)
 
 @dataclass(frozen=True, slots=True)
 class SpeedHistory:
-    """`rates` are bytes a second in each step of `step_s` seconds, from `begin` on."""
+    """`rates` are bytes a second in each step of `step_s` seconds, from `begin` on.
+
+    `fastest` is the begin of the first minute with the highest rate, and that rate; None where nothing was received.
+    `busy_s` are the seconds of the minutes in which something was.
+    """
 
     begin: datetime
     step_s: int
     rates: tuple[float, ...]
+    fastest: tuple[datetime, float] | None
+    busy_s: int
 
     @property
     def span_s(self) -> int:
         return self.step_s * len(self.rates)
-
-    @property
-    def fastest(self) -> tuple[datetime, float] | None:
-        """The first step with the highest rate, by its begin; None where nothing was received."""
-        rate = max(self.rates, default=0.0)
-        if not rate:
-            return None
-        after = self.step_s * self.rates.index(rate)
-        return datetime.fromtimestamp(self.begin.timestamp() + after, UTC), rate
 
 
 def speed_history(session: Session, begin: datetime, end: datetime) -> SpeedHistory:
@@ -45,10 +42,18 @@ def in_steps(minutes: Mapping[int, int], first: int, end: int) -> SpeedHistory:
     count = max(1, end - first)
     step = next((step for step in STEP_MINUTES if count / step <= STEPS_MAX), -(-count // STEPS_MAX))
     sums = [0] * -(-count // step)
-    for minute, received in minutes.items():
-        if first <= minute < end:
-            sums[(minute - first) // step] += received
+    inside = {minute: received for minute, received in minutes.items() if first <= minute < end and received}
+    for minute, received in inside.items():
+        sums[(minute - first) // step] += received
     begin = datetime.fromtimestamp(first * 60, UTC)
     # The last step may not be over: it counts the minutes that it has.
     lengths = [step] * (len(sums) - 1) + [count - step * (len(sums) - 1)]
-    return SpeedHistory(begin, 60 * step, tuple(one / (60 * long) for one, long in zip(sums, lengths, strict=True)))
+    rates = tuple(one / (60 * long) for one, long in zip(sums, lengths, strict=True))
+    return SpeedHistory(begin, 60 * step, rates, _fastest(inside), 60 * len(inside))
+
+
+def _fastest(minutes: Mapping[int, int]) -> tuple[datetime, float] | None:
+    if not minutes:
+        return None
+    minute = min(minutes, key=lambda one: (-minutes[one], one))
+    return datetime.fromtimestamp(60 * minute, UTC), minutes[minute] / 60

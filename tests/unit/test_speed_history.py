@@ -29,3 +29,11 @@ def test_minutes_outside_do_not_count_and_nothing_received_has_no_fastest():
     history = in_steps({5: 60, 20: 60}, 10, 20)
     assert history.fastest is None
     assert set(history.rates) == {0.0}
+
+
+def test_the_fastest_minute_is_of_minutes_where_the_steps_are_longer():
+    history = in_steps({400: 60, 401: 600, 402: 600}, 0, 1200)
+    assert history.step_s == 300
+    at, rate = history.fastest
+    assert (at.timestamp(), rate) == (401 * 60, 10.0)
+    assert history.busy_s == 180

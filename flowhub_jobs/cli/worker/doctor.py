@@ -9,6 +9,7 @@ from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.operations.doctor.check import Check, Status
 from flowhub_jobs.operations.doctor.run import run_checks
 from flowhub_jobs.operations.schemas.doctor import doctor_json
+from flowhub_jobs.units import counted
 
 _COLOURS = {Status.WARN: "33", Status.FAIL: "1;31"}
 _NAME, _STATUS = 22, 6  # columns
@@ -51,7 +52,7 @@ def _print(check: Check) -> None:
 def _summary(checks: list[Check]) -> str:
     counts = {status: sum(check.status is status for check in checks) for status in Status}
     if counts[Status.FAIL]:
-        return f"{counts[Status.FAIL]} of {len(checks)} checks fail."
+        return f"{counted(counts[Status.FAIL], 'check fails', 'checks fail')}, of {len(checks)}."
     if counts[Status.WARN]:
-        return f"No check fails; {counts[Status.WARN]} of {len(checks)} warn."
+        return f"No check fails; {counted(counts[Status.WARN], 'warns', 'warn')}, of {len(checks)}."
     return f"All {len(checks) - counts[Status.SKIP]} checks are well."

@@ -130,11 +130,11 @@ def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
     if history.fastest is None:
         return None
     at, rate = history.fastest
-    busy = sum(one > 0 for one in history.rates) * history.step_s
+    busy = format_duration(history.busy_s)
     samples = [(history.span_s - n * history.step_s, one) for n, one in enumerate(history.rates)]
     data = {"begin": int(history.begin.timestamp()), "step": history.step_s, "rates": [*map(round, history.rates)]}
     return SpeedView(
-        sentence=f"Fastest {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {format_duration(busy)}.",
+        sentence=f"Fastest {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {busy}.",
         line=sparkline(samples, history.span_s, width=CHART_WIDTH, height=CHART_HEIGHT),
         data=json.dumps(data, separators=(",", ":")),
     )
