@@ -5,6 +5,7 @@ A URL is libpq's (`postgresql://user@host1,host2/name?target_session_attrs=read-
 """
 
 import hashlib
+import re
 import select
 import time
 from collections.abc import Callable
@@ -201,8 +202,10 @@ def lock_migrations(tx: sa.Connection) -> None:
 def shown_place(url: str) -> str:
     """Return where a database is, for a message: without user and password."""
     settings = connection_settings(url)
-    host, port = settings.get("host", "localhost"), settings.get("port")
-    return f"postgresql://{host}{f':{port}' if port else ''}/{settings.get('dbname', '')}"
+    hosts, ports = str(settings.get("host", "localhost")).split(","), str(settings.get("port") or "").split(",")
+    each = ports * len(hosts) if len(ports) == 1 else ports  # one port is that of all hosts
+    places = [f"{host}:{port}" if port else host for host, port in zip(hosts, each, strict=False)]
+    return f"postgresql://{','.join(places)}/{settings.get('dbname', '')}"
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
@@ -217,6 +220,12 @@ _HINT = (
     "Check that the server runs, and that FLOWHUB_DATABASE_URL names its host, a database that exists, and the user and"
     " password. Nothing is lost."
 )
+_NONE_WRITES = (
+    "No host in FLOWHUB_DATABASE_URL takes writes: start the primary again, or promote the standby. Nothing is lost."
+)
+_SESSION_READ_ONLY = "session is read-only"  # libpq, where target_session_attrs refuses a host
+_ATTEMPTS = "All failures were:"  # psycopg, of several hosts; what comes before repeats the last of them
+_ATTEMPT = re.compile(r"^- host: .*?, hostaddr: '[^']*': ")
 _HINTS = {
     "42501": "Let the user in FLOWHUB_DATABASE_URL create tables in this database and own flowhub's.",
     "55P03": (
@@ -259,13 +268,15 @@ def outage_text(error: BaseException) -> str:
 
 def hint_of(cause: BaseException) -> str:
     """Return what helps against an error of psycopg's."""
-    return _HINTS.get(sqlstate(cause) or "", _HINT)
+    return _HINTS.get(sqlstate(cause) or "", _NONE_WRITES if _SESSION_READ_ONLY in str(cause) else _HINT)
 
 
 def to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
     """Return psycopg's error as flowhub's, with what helps."""
+    _, several, attempts = str(cause).partition(_ATTEMPTS)
     # libpq adds a question on a line of its own, which the hint answers.
-    said = " ".join(line.strip() for line in str(cause).splitlines() if not line.startswith("\t"))
+    lines = [line.strip() for line in (attempts or str(cause)).splitlines() if not line.startswith("\t")]
+    said = "; ".join(_ATTEMPT.sub("", line) for line in lines if line) if several else " ".join(lines)
     return DatabaseUnusable(
         f"The database {where} does not answer: {said.rstrip('.')}.",
         hint=hint_of(cause),

@@ -134,7 +134,7 @@ def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
     samples = [(history.span_s - n * history.step_s, one) for n, one in enumerate(history.rates)]
     data = {"begin": int(history.begin.timestamp()), "step": history.step_s, "rates": [*map(round, history.rates)]}
     return SpeedView(
-        sentence=f"Fastest {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {busy}.",
+        sentence=f"Fastest minute {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {busy}.",
         line=sparkline(samples, history.span_s, width=CHART_WIDTH, height=CHART_HEIGHT),
         data=json.dumps(data, separators=(",", ":")),
     )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -24,6 +25,7 @@ from flowhub_jobs.database.postgresql import (
     is_outage,
     outage_text,
     shown_place,
+    to_flowhub_error,
 )
 from flowhub_jobs.database.postgresql_facts import Blocker, blockers
 from flowhub_jobs.database.tables import jobs, metadata, nodes
@@ -70,6 +72,28 @@ def test_libpq_reads_the_url_with_several_hosts_and_a_password_in_percent_signs(
 def test_no_password_is_kept_in_what_is_shown():
     url = "postgresql://me:s3cret@h.example:5433/flow"
     assert shown_place(url) == "postgresql://h.example:5433/flow"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:p@a.example:1,b.example:2/flow", "postgresql://a.example:1,b.example:2/flow"),
+        ("postgresql://a.example,b.example/flow?port=7", "postgresql://a.example:7,b.example:7/flow"),
+        ("postgresql://a.example,b.example/flow", "postgresql://a.example,b.example/flow"),
+    ],
+)
+def test_each_of_several_hosts_is_shown_with_its_port(url, shown):
+    assert shown_place(url) == shown
+
+
+def test_of_several_hosts_each_failure_is_named_once():
+    failures = ("Connection refused", "session is read-only")
+    ends = [f'connection to server at "127.0.0.1", port {n} failed: {why}' for n, why in enumerate(failures)]
+    lines = [f"- host: '127.0.0.1', port: '{n}', hostaddr: '127.0.0.1': {end}" for n, end in enumerate(ends)]
+    text = "\n".join([ends[-1], "Multiple connection attempts failed. All failures were:", *lines])
+    error = to_flowhub_error("postgresql://h/flow", psycopg.OperationalError(text))
+    assert error.message == f"The database postgresql://h/flow does not answer: {ends[0]}; {ends[1]}."
+    assert "promote the standby" in error.hint
 
 
 def test_a_malformed_url_is_named_as_the_setting_and_its_password_is_not_said(tmp_path):

@@ -69,7 +69,7 @@ def test_look_again_probes_the_machine_anew(plain_visitor):
 
 def test_the_speed_of_the_night_is_a_chart_with_the_same_in_words(visitor, received):
     page = visitor.open("/machine")
-    expect(page.locator("#readout")).to_contain_text(re.compile(r"Fastest \d+\.\d MB/s at "))
+    expect(page.locator("#readout")).to_contain_text(re.compile(r"Fastest minute \d+\.\d MB/s at "))
     canvas = page.locator("#plot canvas")
     expect(canvas).to_be_visible()
     expect(page.locator("#speed > svg")).to_be_hidden()
