@@ -225,7 +225,7 @@ def test_jobs_continue_while_every_connection_ends_again_and_again(home, origin,
         origin.limit(total_bps=None)
         assert [shop.until_ended(job).state for job in jobs] == [State.COMPLETED] * 4
         assert completed_once(shop, jobs)
-        assert all(origin.sent(f"/{number}.gguf") < 5 * MIB for number in range(4))
+        assert all(origin.sent(f"/{number}.gguf") < 5 * MIB for number in range(4)), shop.log()
 
 
 def test_jobs_continue_on_a_standby_that_takes_the_place_of_the_primary(home, origin, monkeypatch):

@@ -114,7 +114,7 @@ def test_a_token_has_its_place_elsewhere(agent, session):
 
 
 def test_on_macos_the_verbs_act_on_launchd(home, session, monkeypatch, cli):
-    monkeypatch.setattr("flowhub_jobs.system.MACOS", True)
+    monkeypatch.setattr("flowhub_jobs.operations.worker_status.MACOS", True)
     said = cli("worker", "install", "--print", "--json").page
     assert said["kind"] == "launchd"
     assert plistlib.loads(said["text"].encode())["StandardOutPath"] == str(Path(home) / "worker.log")

@@ -85,10 +85,9 @@ def test_the_device_is_what_the_verb_prints(program, cli):
 def test_what_is_installed_is_what_the_verb_prints(program, installed, cli):
     page = program.get(f"{API}/installed").json()
     assert [model["name"] for model in page["models"]] == ["a.gguf"]
-    free = page["store"].pop("free")
-    assert free > 0
     told = cli("list", "--json").page
-    told["store"].pop("free")
+    for store in (page["store"], *page["stores"], told["store"], *told["stores"]):
+        assert store.pop("free") > 0  # it changes between two looks at the disk
     assert page == told
 
 
