@@ -1,7 +1,7 @@
 """Resolves the references of `enqueue`, queues them, and prints the jobs."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -252,7 +252,8 @@ def print_jobs(session: Session, requested: EnqueueList, numbers: Sequence[int],
             if hint := hint_of_gone(session.home, nodes):
                 output.hint(output.fold(hint))
             return
-        _hints(session, State.QUEUED in session.queries.state_of(numbers).values())
+        stores = {job.store for job in by_number.values() if job.state is State.QUEUED}
+        _hints(session, stores, State.QUEUED in session.queries.state_of(numbers).values())
 
 
 def _known(job: Job, item: EnqueueItem) -> str:
@@ -300,9 +301,14 @@ def _hint_endpoint(session: Session, requested: EnqueueList) -> None:
         )
 
 
-def _hints(session: Session, waits: bool) -> None:
+def _hints(session: Session, stores: Collection[str], waits: bool) -> None:
+    """Print what keeps jobs from starting. `stores` are those of the queued jobs that are shown."""
     for home in session.home.each_store():
-        _hint_room(home)
+        if not home.store_is_away():
+            _hint_room(home)
+        elif home.store.name in stores:
+            where = f"The store {home.store.name} ({home.store.root}) is offline"
+            output.hint(output.fold(f"{where}: its jobs wait until its disk is mounted."))
     if waits:
         tell_no_worker(session)
 

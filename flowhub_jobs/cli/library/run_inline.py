@@ -9,6 +9,7 @@ from flowhub_jobs.cli.session import tell_no_worker
 from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.wait_reasons import reason_alone
 from flowhub_jobs.units import format_bytes, format_rate
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -80,9 +81,14 @@ def why_not_done(job: Job) -> FlowhubError | None:
         return error_of(job)
     kind = {Reason.DISK: DiskFull, Reason.STORE_OFFLINE: StoreOffline}.get(job.reason or Reason.SLOTS, NotDoneYet)
     return kind(
-        f"Job {job.id} ({job.title}) is {job.state}" + (f": {job.reason}." if job.reason else "."),
+        f"Job {job.id} ({job.title}) is {job.state}" + (f": {_why(job.reason)}." if job.reason else "."),
         hint=f"A worker continues it; `flowhub status {job.id}` says more, `flowhub cancel {job.id}` ends it.",
     )
+
+
+def _why(reason: Reason) -> str:
+    text = reason_alone(reason)
+    return text[0].lower() + text[1:]
 
 
 def raise_for_undone(jobs: Sequence[Job]) -> None:

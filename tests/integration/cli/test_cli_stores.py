@@ -75,3 +75,20 @@ def test_doctor_checks_the_files_of_each_store_that_is_there(cli, shop, tmp_path
     (tmp_path / "a.gguf").rename(tmp_path / "fast" / "a.gguf")
     (tmp_path / "fast").rename(tmp_path / "away")
     assert files()[0] == "ok"
+
+
+def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, shop, tmp_path):
+    cli("enqueue", "a", "--store", "fast")
+    work(shop)
+    (tmp_path / "fast").rename(tmp_path / "away")
+    assert "The store fast" in cli("enqueue", "b", "--store", "fast").err
+    assert "offline" in cli("enqueue", "b", "--store", "fast").err
+    assert cli("cancel", "--all").status == 0
+    assert "offline" not in cli("enqueue", "b", "--store", "default").err
+    cli("cancel", "--all")
+    moved = cli("enqueue", "b", "--store", "default")
+    work(shop)
+    refused = cli("move", "b", "--to", "fast")
+    assert refused.status == 1
+    assert "the store's disk is not mounted" in refused.err
+    assert moved.status == 0
