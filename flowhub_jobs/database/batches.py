@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import sqlalchemy as sa
+if TYPE_CHECKING:  # verbs that only read do not import it
+    import sqlalchemy as sa
 
 AT_ONCE = 10_000  # SQLite takes 32,766 bound parameters
 
@@ -18,7 +19,7 @@ def in_groups(values: Iterable[Value]) -> Iterator[list[Value]]:
         yield some
 
 
-def execute_together(tx: sa.Connection, statements: Sequence[sa.Insert | sa.Update]) -> None:
+def execute_together(tx: "sa.Connection", statements: "Sequence[sa.Insert | sa.Update]") -> None:
     """Execute statements of which none depends on another, nor writes another's row.
 
     PostgreSQL takes them in one message, as parts of a WITH query; SQLite's WITH takes none that writes.

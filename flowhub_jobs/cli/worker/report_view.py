@@ -139,7 +139,8 @@ def _totals(morning: Report) -> list[str]:
         return []
     speed = f", {format_rate(totals.rate_bps)} on average" if totals.rate_bps else ""
     line = f"Fetched {format_bytes(totals.fetched)} in {format_duration(max(1, totals.work_s))} of work{speed}"
-    return [f"{line}; {format_bytes(totals.twice)} of it twice." if totals.twice else f"{line}; nothing twice."]
+    again = f"{format_bytes(totals.twice)} of it twice" if totals.twice else "nothing twice"
+    return output.fold(f"{line}; {again}.").split("\n")
 
 
 def _more(rows: Sequence[Any], command: str) -> list[str]:
