@@ -24,6 +24,7 @@ def main(about: str | None) -> NoReturn:
         size=int(asked.size * MIB),
         rate_bps=asked.rate * 1e6 if asked.rate else None,
         share=not asked.no_share,
+        node_bps=asked.node_rate * 1e6 if asked.node_rate else None,
     )
     with environment():
         try:
@@ -41,6 +42,7 @@ def parse_arguments(about: str, arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=4, help="how many each node installs (default 4)")
     parser.add_argument("--size", type=float, default=64, metavar="MIB", help="of each file (default 64)")
     parser.add_argument("--rate", type=float, default=100, metavar="MB", help="of the origin, a second; 0: no limit")
+    parser.add_argument("--node-rate", type=float, metavar="MB", help="of each node, a second; default: no limit")
     parser.add_argument("--no-share", action="store_true", help="the nodes do not share their stores")
     parser.add_argument("--finished", type=int, nargs="+", default=[0], metavar="N", help="finished jobs before a run")
     parser.add_argument("--simulate", action="store_true", help="in virtual time: files of 40 GB, no process")
@@ -65,8 +67,9 @@ def simulated(network: Network) -> str:
 def describe(wanted: Wanted) -> str:
     rate = f" that sends {wanted.rate_bps / 1e6:g} MB/s" if wanted.rate_bps else ""
     shares = "each with a share" if wanted.share else "without shares"
+    each = f"; each node downloads {wanted.node_bps / 1e6:g} MB/s at most" if wanted.node_bps else ""
     return (
-        f"{wanted.nodes} nodes on one machine, {shares}; {wanted.files} files of {wanted.size / MIB:g} MiB; "
+        f"{wanted.nodes} nodes on one machine, {shares}{each}; {wanted.files} files of {wanted.size / MIB:g} MiB; "
         f"one origin{rate}; one PostgreSQL server."
     )
 

@@ -21,6 +21,7 @@ class FleetNode:
     home: Path
     database_url: str
     catalog: Path
+    rate_bps: float | None = None  # the most that it downloads
 
     def environ(self, application: str) -> dict[str, str]:
         """Return the environment of one of its processes; `application` names its connections."""
@@ -32,6 +33,7 @@ class FleetNode:
             "FLOWHUB_CHECK": "false",
             "FLOWHUB_LOOK_ELSEWHERE": "false",
             "PYTHONPATH": str(TOP),
+            **({"FLOWHUB_LIMIT_RATE": f"{self.rate_bps:.0f}"} if self.rate_bps else {}),
         }
 
     @property
@@ -55,10 +57,11 @@ class FleetNode:
             yield
 
 
-def make_nodes(folder: Path, count: int, database_url: str, catalog: Path) -> list[FleetNode]:
-    nodes = [
-        FleetNode(f"n{number:02}", folder / f"n{number:02}", database_url, catalog) for number in range(1, count + 1)
-    ]
+def make_nodes(
+    folder: Path, count: int, database_url: str, catalog: Path, rate_bps: float | None = None
+) -> list[FleetNode]:
+    names = [f"n{number:02}" for number in range(1, count + 1)]
+    nodes = [FleetNode(name, folder / name, database_url, catalog, rate_bps) for name in names]
     for node in nodes:
         node.home.mkdir(parents=True)
     return nodes

@@ -35,13 +35,17 @@ FINISHED = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to run. Sizes are bytes, `rate_bps` bytes a second of the whole origin; None is no limit."""
+    """What to run. Sizes are bytes; `rate_bps` is bytes a second of the whole origin, `node_bps` of each node.
+
+    None is no limit.
+    """
 
     nodes: int
     files: int
     size: int
     rate_bps: float | None
     share: bool
+    node_bps: float | None = None
 
 
 class RunFailed(Exception):
@@ -58,7 +62,7 @@ def measured(wanted: Wanted, finished: int) -> Figures:
         url = server.url(server.create())
         open_database(url, lock_folder=Path(folder)).dispose()
         catalog = write_catalog(Path(folder) / "catalog.json", *origin.models)
-        nodes = make_nodes(Path(folder), wanted.nodes, url, catalog)
+        nodes = make_nodes(Path(folder), wanted.nodes, url, catalog, wanted.node_bps)
         return _measured(wanted, finished, server, origin, nodes)
 
 
