@@ -15,7 +15,7 @@ from flowhub_jobs.times import micros, moment
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
 
-AWAY = (Reason.HOST_WAIT, Reason.NETWORK, Reason.STORE_OFFLINE)  # their end is not known
+AWAY = (Reason.HOST_WAIT, Reason.NETWORK, Reason.STORE_OFFLINE, Reason.DISK)  # their end is not known
 SPANS_MAX = 1000  # changes of rate and periods of a cap that are looked through: a year of nights
 _NEVER = 2**63 - 1
 _SECOND_US = 1_000_000

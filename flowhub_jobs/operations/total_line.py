@@ -14,6 +14,7 @@ _AWAY = {
     Reason.HOST_WAIT: "waiting for a host",
     Reason.NETWORK: "this machine is offline",
     Reason.STORE_OFFLINE: "the store is offline",
+    Reason.DISK: "no room on the disk",
     Reason.BACKOFF: "waiting for the next try",
 }
 

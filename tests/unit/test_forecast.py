@@ -1,6 +1,7 @@
 """When an order would be done, by the schedule's windows and their rates, and by the cap."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from support.fake_clock import micros_of
@@ -8,9 +9,9 @@ from support.time_zones import machine_in
 
 from flowhub_jobs.jobs.cap import Cap, CapUse, turns_at
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule
-from flowhub_jobs.operations.forecast import AWAY, Remaining, done_at
+from flowhub_jobs.operations.forecast import AWAY, Remaining, done_at, remaining
 from flowhub_jobs.operations.total_line import in_words
-from flowhub_jobs.values.enums import Period, Reason
+from flowhub_jobs.values.enums import Period, Reason, State
 
 SPEED = 1_000_000  # bytes a second
 NOON = "2026-11-23T12:00+01:00"  # a Monday
@@ -87,3 +88,10 @@ def test_while_a_host_is_away_no_end_is_told(reason):
     left = Remaining(5_000_000, 10_000_000, 0, 1_000_000, None, reason)
     told = in_words(left, datetime(2026, 11, 23, tzinfo=UTC))
     assert "left, at 1.0 MB/s; ETA unknown (" in told
+
+
+def test_a_job_without_room_has_no_end_until_there_is_room():
+    job = SimpleNamespace(
+        brings=True, state=State.QUEUED, reason=Reason.DISK, bytes_total=5, bytes_done=0, rate_bps=None
+    )
+    assert remaining(None, [job]).away is Reason.DISK
