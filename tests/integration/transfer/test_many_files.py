@@ -12,8 +12,12 @@ from support.models import folder_model, safetensors, write_catalog
 
 from flowhub_jobs import DownloadOption, download, find, resolve_option
 from flowhub_jobs.errors import SourceMissing, TooManyFiles
+from flowhub_jobs.home import opened
+from flowhub_jobs.settings import load_settings
 from flowhub_jobs.system import allow_open_files
+from flowhub_jobs.transfer.fetch import RetryLater
 from flowhub_jobs.values.enums import State
+from flowhub_jobs.worker.release_or_fail import to_flowhub_error
 
 MANY, MAY_BE_OPEN = 400, 250
 FILES = {f"model-{number:05}.safetensors": safetensors(300, number) for number in range(MANY)}
@@ -116,6 +120,14 @@ def test_more_jobs_than_a_worker_may_open_files_for_wait_for_each_other(home, or
     worker = subprocess.run([*few, "worker", "--drain", "--jobs", "8"])
     assert worker.returncode == 0
     assert len(list((home / "llms").glob("m*.bin"))) == JOBS
+
+
+@pytest.mark.parametrize("kind", [errno.EMFILE, errno.ENFILE])
+def test_a_job_that_finds_no_file_to_open_is_tried_again(home, kind):
+    with opened(load_settings()) as place:
+        later = to_flowhub_error(place, 1, OSError(kind, os.strerror(kind), "/m.gguf"))
+    assert isinstance(later, RetryLater)
+    assert isinstance(later.error, TooManyFiles)
 
 
 @pytest.mark.parametrize("limit", [10, 12, 30])
