@@ -170,9 +170,9 @@ def _adopt(task: RangeTask, answer: RangeAnswer, total: int | None, identity: st
 
 def _end_in(task: RangeTask, response_end: int) -> int:
     """Return where a task ends: with its response, or where kept bytes or another connection's range begin."""
-    if response_end <= task.end or len(task.state.tasks) > 1:
-        return min(task.end, response_end)
-    return next(task.state.record.kept.gaps(task.start, response_end), (0, task.end))[1]
+    least = min(task.end, response_end)
+    most = least if len(task.state.tasks) > 1 else response_end
+    return next(task.state.record.kept.gaps(task.start, most), (0, least))[1]
 
 
 def _take_whole(task: RangeTask, total: int | None) -> None:
@@ -186,8 +186,8 @@ def _take_whole(task: RangeTask, total: int | None) -> None:
 def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> str | None:
     """Return what identifies the response's content, the strongest first; None if nothing does."""
     known = state.record.identity
-    if answer.end == answer.start:
-        return known  # there is no body
+    if answer.end == answer.start and not answer.whole:
+        return known  # 416: there is no body. An empty 200 is a version of its own.
     if state.identity.expected_sha256 is not None:
         return f"sha256:{state.identity.expected_sha256}"
     if state.identity.expected_git_sha1 is not None:

@@ -77,7 +77,7 @@ def _next_bounds(transfer: TransferState, state: FileState, requested_from: Sour
     start = kept.reach(0)
     if size is None:
         in_one_go = source.no_ranges or source.no_validator or source.form is not RangeForm.BOUNDED
-        return start, WHOLE if in_one_go else start + FIRST_RANGE
+        return (start, WHOLE) if in_one_go else next(kept.gaps(start, start + FIRST_RANGE))
     if source.no_validator:
         return start, size
     if source.no_ranges or source.form is not RangeForm.BOUNDED:

@@ -297,3 +297,31 @@ class Fetching(RuleBasedStateMachine):
 
 TestPiecesInAnyOrder = Fetching.TestCase
 TestPiecesInAnyOrder.settings = settings(max_examples=50, stateful_step_count=40)
+
+
+def transfer_of(sizes: tuple[int, ...]) -> Fetching:
+    """A transfer over one connection, of a file that has a strong ETag and no size."""
+    fetching = Fetching()
+    fetching.connections, fetching.sources = 1, {"m.bin": Source("m.bin", Tells.ETAG, sizes, False)}
+    files = (fetching.sources["m.bin"].file(),)
+    fetching.artifact = Artifact("m@q", "m", "q", HubFormat.MLX, "m", False, files)
+    fetching._open()
+    return fetching
+
+
+def test_a_file_that_is_replaced_by_an_empty_one_ends_as_the_empty_one():
+    fetching = transfer_of((LONGEST, 0))
+    fetching.fetch_on(count=1, styles=[Style.TOTAL_UNSAID], which=0)
+    fetching.replace("m.bin")
+    fetching.teardown()  # every file comes to its end, and is one version
+
+
+def test_a_gap_in_a_file_of_unknown_size_is_fetched_without_the_kept_bytes_after_it():
+    fetching = transfer_of((LONGEST,))
+    fetching.fetch_on(count=2, styles=[Style.TOTAL_UNSAID], which=0)
+    [state] = fetching.run.transfer.files
+    state.record.kept.remove(0, 1)
+    fetching.run.drop(fetching.run.fetchers[0])
+    fetching.take()
+    assert [(task.at, task.end) for task in state.tasks] == [(0, 1)]
+    fetching.teardown()
