@@ -145,7 +145,8 @@ def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_continue(
         shop.until(lambda: (shop.home.controls.get("network_look") or looks)[0]["number"] >= 4, "four looks")
         after = len(lookups(offline))  # before the number of looks is read, which rises meanwhile
         number = (shop.home.controls.get("network_look") or looks)[0]["number"]
-        assert after - before <= number + 1, "one look-up a look, of five jobs and two workers"
+        # One more may be under way, and each worker may have been about to claim a job as the network was found down.
+        assert after - before <= number + 1 + 2, "one look-up a look, of five jobs and two workers"
         offline.unlink()
         assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
         assert {shop.job(job).attempt for job in jobs} == {1}
@@ -215,9 +216,10 @@ def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
         settled = fetched() + 4 * MIB  # what came before it was obeyed, and was not written down yet
         shop.until(lambda: fetched() >= settled, "the limit to settle")
         start, begin = fetched(), shop.home.clock.awake()
-        shop.until(lambda: fetched() >= start + 16 * MIB, "some more")
-        # Of what came before `start`, the rows may have told the last two seconds' later.
-        assert fetched() - start <= rate * (1.05 * (shop.home.clock.awake() - begin) + 2)
+        shop.until(lambda: fetched() >= start + 28 * MIB, "some more")
+        # Of what came before `start`, a busy worker may write the last five seconds' to the rows later. If each of the
+        # two workers had the limit for itself, it would be 28 MiB in seven seconds, for which this allows 25.
+        assert fetched() - start <= rate * (1.05 * (shop.home.clock.awake() - begin) + 5)
         shop.home.controls.set("limit", None)
         origin.limit(total_bps=None)
         assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}

@@ -353,7 +353,7 @@ def test_a_mirror_that_is_about_as_fast_as_the_origin_keeps_the_file(origin, mir
 
 # At once -------------------------------------------------------------------------------------------------------------
 
-LARGE = gguf_pattern(12 * MIB, seed=63)
+LARGE = gguf_pattern(24 * MIB, seed=63)  # slow enough for a busy machine to join the second mirror
 
 
 @pytest.fixture
