@@ -396,7 +396,7 @@ def test_after_a_crash_the_liar_of_two_mirrors_that_gave_one_file_at_once_is_fou
     """The journal knows which ranges came from which. No suspect is asked for the bytes of another."""
     artifact, hold = slow_everywhere(mirror, second, origin), Hold(after=3 * MIB)
     mirror.break_with(hold.once(), path="/m.gguf")  # so that the file does not become whole
-    second.break_with(*(FlipByte(at=number * MIB + 77) for number in range(12)), path="/m.gguf")
+    second.break_with(*(FlipByte(at=number * MIB + 77) for number in range(LARGE.size // MIB)), path="/m.gguf")
     partial, options = tmp_path / "partial", through(origin, mirror, second)
     with Running(artifact, partial, options=options) as running:
         origin.wait_for(lambda: min(given_in(partial).get(one.address, 0) for one in (mirror, second)) > 2 * MIB)
