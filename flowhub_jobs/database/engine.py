@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database import postgresql
 from flowhub_jobs.database.file_guard import FileGuard
 from flowhub_jobs.database.lost_file_exceptions import Damaged, Newer, Replaced
-from flowhub_jobs.database.newest_migration import HEAD, is_newer, is_revision
+from flowhub_jobs.database.newest_migration import HEAD, REVISION, is_newer, is_revision
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S, as_text
 from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
 from flowhub_jobs.fs.atomic_write import make_private, tighten
@@ -151,10 +151,11 @@ def _begin(connection: sa.Connection) -> None:
     # one wrote in between: SQLite cannot let it wait, since its snapshot is out of date. BEGIN IMMEDIATE takes the
     # write lock first, so that a writer waits for its turn, up to the timeout, and reads what is current.
     options = connection.get_execution_options()
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write", False) else "BEGIN")
-    if options.get("write", False) and not options.get("migrates", False):
+    writes = options.get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes and not options.get("migrates", False):
         # A newer flowhub may have migrated it: nothing is written to a schema that this one does not know.
-        revision = connection.exec_driver_sql(postgresql.REVISION).scalar()
+        revision = connection.exec_driver_sql(REVISION).scalar()
         if is_newer(revision):
             raise Newer(revision)
 
@@ -260,7 +261,7 @@ def _revision(engine: sa.Engine) -> str | None:
         # On PostgreSQL without a transaction: psycopg forgets its prepared statements at each ROLLBACK.
         options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
         with engine.connect().execution_options(**options) as connection:
-            return connection.exec_driver_sql(postgresql.REVISION).scalar()
+            return connection.exec_driver_sql(REVISION).scalar()
     except (sa.exc.OperationalError, sa.exc.ProgrammingError) as error:
         # Cheaper than to ask first whether the table is there: this is on the way of every command.
         if "no such table" in str(error.orig) or postgresql.is_missing_table(error.orig):
@@ -349,7 +350,7 @@ def _revision_in(connection: sa.Connection) -> str | None:
     """Return the revision inside a transaction, which an error of PostgreSQL's would end."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    return connection.exec_driver_sql(postgresql.REVISION).scalar()
+    return connection.exec_driver_sql(REVISION).scalar()
 
 
 def migrations_folder() -> Path:

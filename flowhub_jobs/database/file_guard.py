@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import sqlalchemy as sa
 
 from flowhub_jobs.database.lost_file_exceptions import Damaged, Newer, Replaced
-from flowhub_jobs.database.newest_migration import is_newer
+from flowhub_jobs.database.newest_migration import REVISION, is_newer
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -96,9 +96,9 @@ class FileGuard:
 
     def _newer(self) -> Newer | None:
         """Return the error of a schema that a newer flowhub has migrated; None for this version's."""
-        query, revision = "SELECT version_num FROM alembic_version", None
+        revision = None
         with suppress(sqlite3.Error):
-            revision = self._ask("mode=ro", lambda file: file.execute(query).fetchone()[0])
+            revision = self._ask("mode=ro", lambda file: file.execute(REVISION).fetchone()[0])
         return Newer(revision) if is_newer(revision) else None
 
     def _problem(self, opened: Files) -> str | None:

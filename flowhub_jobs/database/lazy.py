@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flowhub_jobs.database.newest_migration import HEAD
+from flowhub_jobs.database.newest_migration import HEAD, REVISION
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S, as_text
 from flowhub_jobs.values.sqlite_url import sqlite_file
 
@@ -207,7 +207,7 @@ def _current_file(url: str) -> sqlite3.Connection | None:
             uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         connection.text_factory = as_text
-        if connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD,)]:
+        if connection.execute(REVISION).fetchall() == [(HEAD,)]:
             return connection
     except sqlite3.Error:
         pass  # the engine meets the same, and has a sentence for it

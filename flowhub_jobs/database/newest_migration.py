@@ -3,6 +3,7 @@
 from typing import TypeGuard
 
 HEAD = "0013"
+REVISION = "SELECT version_num FROM alembic_version"  # of the schema, in any database
 
 
 def is_revision(text: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database.lost_file_exceptions import Newer
-from flowhub_jobs.database.newest_migration import is_newer
+from flowhub_jobs.database.newest_migration import REVISION, is_newer
 from flowhub_jobs.errors import DatabaseUnusable, ExtraMissing, FlowhubError, SettingInvalid
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ _DEFAULTS = {
     "application_name": "flowhub",
 }
 
-REVISION = "SELECT version_num FROM alembic_version"  # of the schema, in any database
 _TIMEOUTS = (
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_S}s', true), "
     f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_S}s', true), "
@@ -102,7 +101,7 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
 
 
 def _leave_read_only_server(context: sa.engine.ExceptionContext) -> None:
-    """Close the pool's connections to a server that takes no writes: of several hosts, another may take them by now."""
+    """Close the pool's connections to a server that takes no writes: another of several hosts may take them."""
     if sqlstate(context.original_exception) == _READ_ONLY:
         context.is_disconnect = True
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, writing_own_rows
 from flowhub_jobs.database.postgresql import lock_key
-from flowhub_jobs.database.tables import artifact_files, artifacts, is_live, job_files, jobs, nodes, workers
+from flowhub_jobs.database.tables import artifact_files, artifacts, is_live, is_running, job_files, jobs, nodes, workers
 from flowhub_jobs.jobs.node_shares import is_reachable
 from flowhub_jobs.jobs.run_values import LEASE_S, Lease, LeaseLost
 from flowhub_jobs.system import Clock
@@ -22,7 +22,7 @@ _LEASE_US = round(LEASE_S * 1_000_000)
 # With the words written out, so that PostgreSQL uses the index of the live jobs.
 _DOWNLOADS = (
     is_live,
-    jobs.c.state == sa.literal_column("'running'"),
+    is_running,
     jobs.c.stage.in_([sa.literal_column(f"'{stage}'") for stage in ("download", "verify", "install")]),
 )
 
@@ -50,8 +50,8 @@ class NodeDownloadLimit:
 
         Raises LeaseLost.
         """
-        # Without a lock, which would hold up the node's other writes, and without a transaction: who waits asks often,
-        # and what would end the wait is read again below.
+        # Without a lock, which would hold up the node's other writes, and without a transaction: a run that waits asks
+        # often, and what would end the wait is read again below.
         with querying(self._engine) as tx:
             sharing = self._sharing(tx, hostname)
             if not sharing:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowhub_jobs.database.backup import back_up, database_file
+from flowhub_jobs.database.newest_migration import REVISION
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseUnusable
 from flowhub_jobs.home import opened
@@ -47,7 +48,7 @@ def _read(path: Path, *, every_page: bool = False) -> DatabaseFile:
                 raise DatabaseDamaged(f"The database {path} is damaged: {result}.")
             if (row := file.execute("PRAGMA foreign_key_check").fetchone()) is not None:
                 raise DatabaseDamaged(f"The database {path} is damaged: a row of {row[0]} refers to one that is gone.")
-            schema = _one(file, "SELECT version_num FROM alembic_version")
+            schema = _one(file, REVISION)
             jobs = _one(file, "SELECT count(*) FROM jobs")
             installed = _one(file, "SELECT count(*) FROM artifacts")
     except sqlite3.DatabaseError as error:

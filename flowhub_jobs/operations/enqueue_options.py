@@ -43,12 +43,12 @@ class OptionReader:
             not_before=self._start(said.get("at"), tonight=bool(said.get("tonight"))),
             force=bool(said.get("force")),
             after=self._after(said.get("after") or ()),
-            store=self._store(said.get("store")),
+            store=self.store(said.get("store")),
             place=self._programs(said.get("place")),
             limit_bps=parse_rate(str(said["rate"])) if said.get("rate") else None,
         )
 
-    def _store(self, name: str | None) -> str | None:
+    def store(self, name: str | None) -> str | None:
         """Return the name of a store of the settings. Raises UsageInvalid."""
         names = [home.store.name for home in self._session.home.each_store()]
         if name is None or name in names:

@@ -15,6 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from flowhub_jobs.errors import Busy, FlowhubError
+from flowhub_jobs.jobs.shared_update_sql import note
 from flowhub_jobs.placement.app import App
 from flowhub_jobs.placement.apps import app_named
 from flowhub_jobs.placement.condition import condition_of_placement
@@ -117,7 +118,7 @@ class Placements:
                 values = self.context.new_values(name, artifact, app, self.context.root_of(app))
             except FlowhubError as error:  # config.toml was changed since, or the program's folder is unknown
                 log.warning("Job %d: %s", job, error.message, extra={"job": job})
-                self.context.rows.note_in(tx, job, self.context.clock.now_us(), *refusal(program, error))
+                note(tx, job, self.context.clock.now_us(), *refusal(program, error))
             else:
                 self.context.rows.want(tx, values | {"job_id": job})
 

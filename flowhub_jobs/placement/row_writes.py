@@ -83,8 +83,7 @@ class PlacementRows(PlacementReader):
             elsewhere = row["name"] != version["name"]
             follows = not elsewhere or (row["app"], row["root"]) not in taken
             taken.add((row["app"], row["root"]))
-            changes = {"state": RowState.WANTED, **NO_ERROR, **version} if follows else {"state": RowState.REMOVING}
-            tx.execute(sa.update(placements).where(placements.c.id == row["id"]).values(**_stored(changes)))
+            _follow_or_remove(tx, row["id"], version if follows else None)
 
     def follow(self, tx: sa.Connection, store_ids: Sequence[str], name: str, version: dict[str, Any]) -> None:
         """Have the placements of a model follow to another store: its `store_id`, `name`, `job_id` there.
@@ -98,9 +97,7 @@ class PlacementRows(PlacementReader):
         of_model = sa.and_(placements.c.store_id.in_(store_ids), placements.c.name == name)
         here = sa.and_(mine, of_model, placements.c.state != RowState.REMOVING)
         for row in tx.execute(sa.select(*columns).where(here)).all():
-            follows = (row.app, row.root) not in taken
-            changes = {"state": RowState.WANTED, **NO_ERROR, **version} if follows else {"state": RowState.REMOVING}
-            tx.execute(sa.update(placements).where(placements.c.id == row.id).values(**_stored(changes)))
+            _follow_or_remove(tx, row.id, None if (row.app, row.root) in taken else version)
 
     def want(self, tx: sa.Connection, values: dict[str, Any]) -> None:
         """Have a model placed, unless it has a row for this program and folder already."""
@@ -110,10 +107,6 @@ class PlacementRows(PlacementReader):
         )
         if tx.execute(sa.select(placements.c.id).where(known)).first() is None:
             tx.execute(placements.insert().values(node=self._node, state=RowState.WANTED, **values))
-
-    def note_in(self, tx: sa.Connection, job: int, now: int, kind: EventKind, text: str, code: str) -> None:
-        """Write an event into the history of a job."""
-        note(tx, job, now, kind, text, code)
 
     def programs_of(self, tx: sa.Connection, job: int) -> list[str]:
         """Return the programs that a job is to place its model in."""
@@ -131,6 +124,12 @@ def _heirs(row: PlacementRow, staying: Sequence[Path], rows: Sequence[PlacementR
                 heirs.setdefault(other.id, [*other.folders]).append(folder)
                 break
     return heirs
+
+
+def _follow_or_remove(tx: sa.Connection, number: int, version: dict[str, Any] | None) -> None:
+    """Have a placement made again for a `version` of its model; without one, removed."""
+    changes = {"state": RowState.REMOVING} if version is None else {"state": RowState.WANTED, **NO_ERROR, **version}
+    tx.execute(sa.update(placements).where(placements.c.id == number).values(**_stored(changes)))
 
 
 def _stored(values: dict[str, Any]) -> dict[str, Any]:

@@ -245,6 +245,6 @@ def test_an_empty_answer_for_a_file_with_a_digest_is_tried_again(origin, way):
     way.arrives(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), MODEL)
 
 
-def test_an_answer_that_stays_empty_is_told(origin, way):
+def test_an_answer_that_stays_empty_is_reported(origin, way):
     url = origin.serve("m.bin", MODEL, faults=[Empty()])
     way.fails(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), WrongContent, "m.bin", "an empty file")

@@ -18,6 +18,7 @@ from flowhub_jobs.operations.subscriptions.next_check_line import next_check_lin
 from flowhub_jobs.operations.total_line import counts, in_words
 from flowhub_jobs.store.library_check import Presence
 from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.artifacts import LocalLlm
 
 ROWS_MAX = 14
 _FAILED = "Failed:"
@@ -63,7 +64,7 @@ def _facts(session: Session, overview: Overview) -> Iterator[tuple[str, str]]:
 
 def _installed(session: Session) -> str:
     stores = session.each_store()
-    models = [model for one in stores for model in one.store.models()]
+    models = _models(session)
     where = session.store.root if len(stores) == 1 else f"{len(stores)} stores"
     if session.installed.presence is Presence.AWAY:
         return f"the store {where} is offline"
@@ -71,10 +72,14 @@ def _installed(session: Session) -> str:
     return f"{len(models)} model{'' if len(models) == 1 else 's'}, {size}, in {where}"
 
 
+def _models(session: Session) -> list[LocalLlm]:
+    return [model for one in session.each_store() for model in one.store.models()]
+
+
 def _print_json(session: Session) -> None:
     """Print the live jobs, the failed ones, the workers and the installed models as JSON."""
     overview = read_overview(session)
-    models = [model for one in session.each_store() for model in one.store.models()]
+    models = _models(session)
     output.result_json(
         overview_json(
             overview.live,

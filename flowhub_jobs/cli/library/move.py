@@ -24,7 +24,7 @@ def move(
     the next worker.
     """
     with open_session() as session:
-        OptionReader(session).terms({"store": to})  # raises for a name that is no store's
+        OptionReader(session).store(to)  # raises for a name that is not a store's
         library_jobs = LibraryJobs(session)
         models = library_jobs.installed(refs)
         for model in models:

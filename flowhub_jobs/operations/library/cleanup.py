@@ -118,11 +118,11 @@ def _state(home: Home, leaving: PartialsEntry, holder: "PartialOwner | None", no
 # What there is -------------------------------------------------------------------------------------------------------
 
 
-def find_removable(home: Home, shelf: InstalledModels) -> list[Item]:
+def find_removable(home: Home, installed: InstalledModels) -> list[Item]:
     """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
-    shelf.require_store()
+    installed.require_store()
     found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
-    every = [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, shelf), *_orphans(home)]
+    every = [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, installed), *_orphans(home)]
     return [replace(item, store=home.store.name) for item in every]
 
 
@@ -160,8 +160,8 @@ def _is_sound(home: Home, entry: LibraryEntry) -> bool:
     return condition_of(entry, home.store.root / entry.name) is Condition.GOOD
 
 
-def _gone(home: Home, shelf: InstalledModels) -> list[Item]:
-    presence = shelf.presence
+def _gone(home: Home, installed: InstalledModels) -> list[Item]:
+    presence = installed.presence
     entries = [entry for entry in home.entries.entries_here() if is_gone(home.store, entry, presence)]
     why = "removed by hand; its entry is forgotten"
     return [Item(Removable.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
@@ -194,17 +194,17 @@ def _unused(model: UnusedModel, age_s: int) -> Item:
 # Clear it away -------------------------------------------------------------------------------------------------------
 
 
-def remove_item(home: Home, shelf: InstalledModels, item: Item) -> int:
+def remove_item(home: Home, installed: InstalledModels, item: Item) -> int:
     """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
     if item.kind is Removable.UNUSED:
         if item.name not in {model.name for model in removable_models(home)}:
             raise _came_back(item)
-        shelf.remove(item.name)
+        installed.remove(item.name)
     elif item.kind in (Removable.OLD, Removable.GONE):
-        again = old_version_items(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, shelf)
+        again = old_version_items(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, installed)
         if item.name not in {other.name for other in again}:
             raise _came_back(item)
-        shelf.remove(item.name)
+        installed.remove(item.name)
     elif item.placement is not None:
         home.placements.remove([item.placement])
     else:

@@ -61,16 +61,16 @@ def list_store(session: Session) -> StoreUsage:
 
 
 def _list_one(session: Session) -> StoreUsage:
-    inventory, shelf = session.installed.inventory(), session.installed
-    presence = shelf.presence
+    inventory, installed = session.installed.inventory(), session.installed
+    presence = installed.presence
     here = presence is not Presence.AWAY
     free = session.room().free if here else None
-    ways = partials(session.home) if here else []
+    unfinished = partials(session.home) if here else []
     programs = programs_by_name(session.home)
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
     waiting = tuple(f"{row.name} in {row.app}" for row in waiting_placements(session.home))
     state = StoreState(session.store.name, session.store.root, here, free)
-    about = (inventory.old, ways, presence, session.store.root, free)
+    about = (inventory.old, unfinished, presence, session.store.root, free)
     return StoreUsage(models, inventory.gone, *about, waiting, (state,))
 
 
@@ -136,18 +136,18 @@ def _added(shares: list[Share]) -> Share:
 
 
 def _measure_one(session: Session) -> Usage:
-    scales, store = DiskUsage(), session.store
+    disk_usage, store = DiskUsage(), session.store
     links = placed_links(session.home)
     models = [
-        Share(model.name, model.bytes, scales.measure(model.path, links.get(model.name, ())))
+        Share(model.name, model.bytes, disk_usage.measure(model.path, links.get(model.name, ())))
         for model in store.models()
     ]
-    lies = list_partials(store)
-    under = {aside: [one.path for one in lies if (one.operation is not None) is aside] for aside in (False, True)}
-    ways, rests = (_sum(name, scales, under[aside]) for name, aside in (("partials", False), ("rests", True)))
+    listed = list_partials(store)
+    under = {aside: [one.path for one in listed if (one.operation is not None) is aside] for aside in (False, True)}
+    unfinished, rests = (_sum(name, disk_usage, under[aside]) for name, aside in (("partials", False), ("rests", True)))
     free = session.room().free
     state = StoreState(store.name, store.root, True, free)
-    return _with_parts(Usage(models, ways, rests, free, store.root, (state,)))
+    return _with_parts(Usage(models, unfinished, rests, free, store.root, (state,)))
 
 
 def _with_parts(found: Usage) -> Usage:
@@ -155,11 +155,11 @@ def _with_parts(found: Usage) -> Usage:
     total = found.total or 1
     parts = [replace(share, part=share.on_disk / total) for share in found.models]
     largest = sorted(parts, key=lambda share: (-share.on_disk, share.name))
-    ways, rests = (replace(share, part=share.on_disk / total) for share in (found.partials, found.rests))
-    return replace(found, models=largest, partials=ways, rests=rests)
+    unfinished, rests = (replace(share, part=share.on_disk / total) for share in (found.partials, found.rests))
+    return replace(found, models=largest, partials=unfinished, rests=rests)
 
 
-def _sum(name: str, scales: DiskUsage, paths: list[Path]) -> Share:
-    weights = [scales.measure(path) for path in paths]
+def _sum(name: str, disk_usage: DiskUsage, paths: list[Path]) -> Share:
+    weights = [disk_usage.measure(path) for path in paths]
     whole = Size(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
     return Share(name, whole.total, whole)

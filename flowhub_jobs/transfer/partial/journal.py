@@ -43,7 +43,7 @@ class FileRecord:
     # By mirror: the bytes that came from it, and whether its bytes were wrong, so that it is not asked again.
     given: dict[str, Ranges] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)
-    # How often the file started over, and the most bytes that were kept before: the next attempt goes on counting.
+    # How often the file started over, and the most bytes that were kept before: the next attempt continues the count.
     restarts: int = 0
     most_kept: int = 0
 

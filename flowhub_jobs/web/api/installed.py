@@ -38,15 +38,17 @@ def remove(call: Call) -> Response:
 
 def verify(call: Call) -> Response:
     """Queue a job that reads every byte of a model again."""
-    errands = LibraryJobs(call.session)
-    return _queued(call, lambda: errands.verify(errands.installed([call.session.installed.named(call.path("name"))])))
+    library_jobs = LibraryJobs(call.session)
+    return _queued(
+        call, lambda: library_jobs.verify(library_jobs.installed([call.session.installed.named(call.path("name"))]))
+    )
 
 
 def repair(call: Call) -> Response:
     """Queue a job that downloads what the last verification found damaged, and no more."""
-    errands = LibraryJobs(call.session)
-    [model] = errands.installed([call.session.installed.named(call.path("name"))])
-    return _queued(call, lambda: [errands.repair(model)])
+    library_jobs = LibraryJobs(call.session)
+    [model] = library_jobs.installed([call.session.installed.named(call.path("name"))])
+    return _queued(call, lambda: [library_jobs.repair(model)])
 
 
 def _queued(call: Call, queue: Callable[[], list[int]]) -> Response:

@@ -9,7 +9,7 @@ from flowhub_jobs.operations.nodes import live_jobs, read_nodes
 from flowhub_jobs.operations.result_types import NodeStatus, Subscription
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import moment
-from flowhub_jobs.units import format_duration
+from flowhub_jobs.units import counted, format_duration
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.web.pages.text import day_or_time
@@ -74,12 +74,8 @@ def node_rows(nodes: Sequence[NodeStatus], counts: Counts, own: str, now: dateti
 
 def sum_of(nodes: Sequence[NodeStatus], counts: Counts) -> str:
     free = sum(count for (node, _), count in counts.items() if node == ANY_NODE)
-    waiting = f", {named_count(free)} for any node" if free else ""
+    waiting = f", {counted(free, 'job', 'jobs')} for any node" if free else ""
     return f"{sum(node.alive for node in nodes)} of {len(nodes)} alive{waiting}"
-
-
-def named_count(jobs: int) -> str:
-    return f"{jobs} job{'' if jobs == 1 else 's'}"
 
 
 def followed_rows(subscriptions: Sequence[Subscription], now: datetime) -> list[FollowedRow]:

@@ -368,7 +368,7 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path, caplog
         assert delivery.deliver(NOTICE)  # on a busy machine it may have been ended before it forked
         delivery = Delivery(Notify(command=python(code)), command_s=delivery._command_s * 2)
     assert "it was ended after" in caplog.text
-    patience = time.monotonic() + 60  # who is killed is gone once it has its turn
+    patience = time.monotonic() + 60  # a killed process is gone once it has its turn
     while not all(is_gone(int(pid)) for pid in there.read_text().split()):
         assert time.monotonic() < patience
         time.sleep(0.01)
