@@ -7,11 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
-# No deadline for an example: on a busy machine it says nothing of the code.
-settings.register_profile("busy", deadline=None)
-settings.load_profile("busy")
 
 TESTS = Path(__file__).parent
 for folder in (TESTS, TESTS.parent / "scripts"):
@@ -19,11 +14,14 @@ for folder in (TESTS, TESTS.parent / "scripts"):
         sys.path.insert(0, str(folder))
 
 from support.ci_skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
+from support.examples import load_profile  # noqa: E402
 from support.hub import Hub  # noqa: E402
 from support.origin import Origin  # noqa: E402
 from support.postgres import Server, close_server, fresh_database, server  # noqa: E402
 
 from flowhub_jobs.net import httpx_errors  # noqa: E402
+
+load_profile()
 
 OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
 

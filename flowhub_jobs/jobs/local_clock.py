@@ -16,15 +16,28 @@ def local_day(now: int, zone: tzinfo | None = None) -> date:
 
 def day_begins(day: date, zone: tzinfo | None = None) -> int:
     """Return the first moment of a local day; where the clock skips midnight, the end of that gap."""
-    return moment_of(datetime.combine(day, time()), zone, last=False)
+    return first_moment(datetime.combine(day, time()), zone)
 
 
-def moment_of(wall: datetime, zone: tzinfo | None, *, last: bool) -> int:
-    """Return when the local clock shows `wall`: the first or the last time; where never, when it has skipped it."""
-    early, late = (int(wall.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
-    if early > late:  # only of a time that is skipped does the second reading come before the first (PEP 495)
-        return _end_of_gap(late, early, zone) * MICROS
-    return (late if last else early) * MICROS
+def first_moment(wall: datetime, zone: tzinfo | None) -> int:
+    """Return when the local clock first shows `wall`, or, where it skips that time, when it is set forward."""
+    first, last = _readings(wall, zone)
+    return (_end_of_gap(last, first, zone) if last < first else first) * MICROS
+
+
+def end_moment(wall: datetime, zone: tzinfo | None) -> int:
+    """Return the moment after which the local clock no longer shows a time before `wall`.
+
+    Where the clock goes from 03:00 back to 02:00, that is the first 02:00, and the second 02:30.
+    """
+    first, last = _readings(wall - timedelta(seconds=1), zone)
+    return (_end_of_gap(last, first, zone) if last < first else last + 1) * MICROS
+
+
+def _readings(wall: datetime, zone: tzinfo | None) -> tuple[int, int]:
+    """Return the first and the last second at which the clock shows `wall`. Reversed if it skips that (PEP 495)."""
+    first, last = (int(wall.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1))
+    return first, last
 
 
 def _end_of_gap(before: int, behind: int, zone: tzinfo | None) -> int:

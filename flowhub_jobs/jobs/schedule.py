@@ -1,8 +1,8 @@
 """The schedule: windows of the week in local time, correct across every change to or from summer time. Pure.
 
 A window belongs to the day on which it opens: 23:00-07:00 on mon-fri reaches into Saturday morning. Where the clock
-skips its opening, it opens at the end of the gap; where the clock shows a time twice, the first opens and the last
-closes.
+skips its opening, it opens at the end of the gap. Where the clock shows times twice, it opens at the first that is in
+the window and closes after the last.
 
 Each window has a rate for all jobs together, or none. Where windows overlap, the highest rate applies, and no rate is
 higher than any: a further window allows more, and never less.
@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.local_clock import local_day, moment_of
+from flowhub_jobs.jobs.local_clock import end_moment, first_moment, local_day
 from flowhub_jobs.units import parse_rate
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -213,8 +213,8 @@ class Schedule:
             day = today + timedelta(days=away)
             midnight = datetime.combine(day, time())
             for window, rate in self._windows_on(day.weekday()):
-                opens = moment_of(midnight + timedelta(minutes=window.opens), zone, last=False)
-                closes = moment_of(midnight + timedelta(minutes=window.closes), zone, last=True)
+                opens = first_moment(midnight + timedelta(minutes=window.opens), zone)
+                closes = end_moment(midnight + timedelta(minutes=window.closes), zone)
                 if opens < closes:
                     yield opens, closes, rate
 

@@ -4,8 +4,9 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.transfer.partial import journal
@@ -94,7 +95,7 @@ def read(text):
         return load(folder)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories())
 def test_what_was_said_is_told_through_any_rewriting_and_reopening(history):
     with some_folder() as folder:
@@ -103,7 +104,7 @@ def test_what_was_said_is_told_through_any_rewriting_and_reopening(history):
         assert record == believed(history[:number])
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories(), st.data())
 def test_a_journal_cut_at_any_byte_tells_a_prefix_of_what_was_said(history, data):
     with some_folder() as folder:
@@ -115,7 +116,7 @@ def test_a_journal_cut_at_any_byte_tells_a_prefix_of_what_was_said(history, data
     assert read(text[:cut]) == (told[len(told) - 1 - gone] if lines else Record())
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories(), st.data())
 def test_a_journal_with_one_wrong_byte_tells_no_more_than_a_prefix(history, data):
     with some_folder() as folder:
@@ -125,7 +126,7 @@ def test_a_journal_with_one_wrong_byte_tells_no_more_than_a_prefix(history, data
     assert read(bytes(text)) in told
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(histories(), st.binary(max_size=40), st.data())
 def test_junk_in_the_middle_ends_the_log_where_it_begins(history, junk, data):
     with some_folder() as folder:

@@ -6,9 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.examples import examples
 from support.replaced_source import LONGEST, Source, Style, Tells
 from support.stepped_transfer import ByHand, Fetcher
 
@@ -296,7 +296,7 @@ class Fetching(RuleBasedStateMachine):
 
 
 TestPiecesInAnyOrder = Fetching.TestCase
-TestPiecesInAnyOrder.settings = settings(max_examples=50, stateful_step_count=40)
+TestPiecesInAnyOrder.settings = examples(50, stateful_step_count=40)
 
 
 def transfer_of(sizes: tuple[int, ...]) -> Fetching:

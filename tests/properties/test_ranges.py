@@ -2,8 +2,9 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, PIECES_AIM, Ranges, piece_size
 from flowhub_jobs.transfer.range_scheduler import RANGE_MAX, RANGE_MIN, next_range
@@ -143,7 +144,7 @@ def test_asking_again_and_again_covers_what_is_missing_once_from_the_front(size,
 STEPS = st.lists(st.tuples(st.sampled_from(["take", "arrive", "drop"]), st.integers(0, 15), st.floats(0, 1)))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(SIZES, CONNECTIONS, RATES, STEPS)
 def test_whatever_arrives_and_whoever_drops_no_byte_is_taken_twice_and_none_is_forgotten(
     size, connections, rate, steps

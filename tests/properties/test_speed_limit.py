@@ -1,7 +1,8 @@
 """Whatever is taken and however the limit moves: in any ten seconds no more passes than it allows, and hardly less."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from flowhub_jobs.transfer.rate_limit import BURST_S, TokenBucket
 
@@ -78,7 +79,7 @@ def test_in_any_ten_seconds_no_more_passes_than_the_limits_of_that_time_allow(ra
             assert came <= 1.05 * allowed + burst + CHUNK
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(RATES, st.lists(PORTIONS, min_size=1, max_size=20))
 def test_who_takes_all_that_he_can_gets_the_limit_within_five_in_a_hundred(rate, portions):
     tap, turn = Tap(rate), 0

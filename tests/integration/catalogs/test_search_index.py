@@ -7,8 +7,9 @@ import sys
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.models import catalog
 
 from flowhub_jobs.catalogs.search_filters import Filters
@@ -157,14 +158,14 @@ def test_the_syntax_of_fts5_is_text(few, text):
     assert run_search(few, SearchRequest(("qwen",)), LAPTOP).total == 6
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(typed=st.lists(st.text(max_size=40) | st.sampled_from(SYNTAX), max_size=5), sort=st.sampled_from([None, *SORTS]))
 def test_no_text_ends_a_search(few, typed, sort):
     found = run_search(few, SearchRequest(tuple(typed), sort=sort), LAPTOP)
     assert len(found.models) == found.total <= 30
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=30), name=st.sampled_from(["license", "publisher"]))
 def test_no_text_of_a_filter_ends_a_search(few, text, name):
     from flowhub_jobs.errors import UsageInvalid

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.examples import examples
 from support.job_store import JobStore
 from support.owner_writes import WRITES
 from support.postgres import fresh_database
@@ -213,9 +213,7 @@ class QueueOnPostgresql(Queue):
         self.database.close()
 
 
-ORDERS = settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True, database=None)
-
 TestAnyOrder = Queue.TestCase
-TestAnyOrder.settings = ORDERS
+TestAnyOrder.settings = examples(40, stateful_step_count=40)
 TestAnyOrderOnPostgresql = QueueOnPostgresql.TestCase
-TestAnyOrderOnPostgresql.settings = settings(ORDERS, max_examples=6)
+TestAnyOrderOnPostgresql.settings = examples(6, stateful_step_count=40)
