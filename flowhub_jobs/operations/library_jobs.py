@@ -35,13 +35,13 @@ class LibraryJobs:
             return [model for its in records for name in its.names() if (model := its.record(name)) is not None]
         found = []
         for name in dict.fromkeys(name for ref in refs for name in installed.find(ref)):
-            home = installed.home_of(name)
-            model = _records(home).record(name)
+            home, own = installed.located(name)
+            model = _records(home).record(own)
             if model is None:
                 installed.require_store_of(name)
                 raise NotFound(
                     f"{name} was put there by hand: flowhub knows no digest to hold it against.",
-                    hint=f"`flowhub adopt {home.store.root / name}` takes it in.",
+                    hint=f"`flowhub adopt {home.store.root / own}` takes it in.",
                 )
             found.append(model)
         return found

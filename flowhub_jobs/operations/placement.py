@@ -50,8 +50,8 @@ def place_model(session: Session, name: str, program: str, *, copy: bool = False
     Raises NotFound, StoreOffline, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk.
     """
     session.installed.require_store_of(name)
-    home = session.installed.home_of(name)
-    placed = home.placements.place(name, program, copy=copy)
+    home, own = session.installed.located(name)
+    placed = home.placements.place(own, program, copy=copy)
     return PlaceResult(_shown(home, placed.row), placed.new, placed.notes)
 
 
@@ -73,12 +73,15 @@ def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[
     A model that was removed by hand is found by the name that it had.
     """
     [app] = program_names([program]) if program else [None]
-    every = [row for home in session.home.each_store() for row in placement_rows(home)]
-    rows = [row for row in every if app in (None, row.app)]
+    key = session.installed.key
+    every = [
+        (key(home.store.name, row.name), row) for home in session.home.each_store() for row in placement_rows(home)
+    ]
+    rows = [(name, row) for name, row in every if app in (None, row.app)]
     found: dict[int, PlacementRow] = {}
     for ref in refs:
-        names = {row.name for row in rows if row.name == ref} or set(session.installed.find_all(ref))
-        mine = [row for row in rows if row.name in names]
+        names = {name for name, _ in rows if name == ref} or set(session.installed.find_all(ref))
+        mine = [row for name, row in rows if name in names]
         if not mine:
             where = f"in {app}" if app else "in any program"
             raise NotFound(f"{ref} is not placed {where}.", hint="`flowhub placements` lists what is.")

@@ -40,9 +40,10 @@ def place(
     """
     with open_session() as session:
         session.installed.require_store()
+        models = [session.installed.find_one(ref) for ref in refs]
         wanted = {
             f"{name} in {program}": (name, program)
-            for name in dict.fromkeys(session.installed.find_one(ref).name for ref in refs)
+            for name in dict.fromkeys(session.installed.key(model.store, model.name) for model in models)
             for program in program_names(programs)
         }
         outcomes = each(list(wanted), lambda key: place_model(session, *wanted[key], copy=copy))

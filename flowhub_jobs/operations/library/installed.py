@@ -67,7 +67,15 @@ class InstalledModels:
         """`options` returns each model and option of the catalog; it is called where that matters."""
         self._home, self._options = home, options
 
-    def home_of(self, name: str) -> Home:
+    def located(self, name: str) -> tuple[Home, str]:
+        """Return the home with the store that a name means, and the model's name there."""
+        return self._home, name
+
+    def key(self, store: str, name: str) -> str:
+        """Return the name by which the other methods know the model of a store, which is not unique in all stores."""
+        return name
+
+    def home_of(self, entry: LibraryEntry) -> Home:
         """Return the home with the store that has this model."""
         return self._home
 
@@ -107,6 +115,10 @@ class InstalledModels:
         """Return one installed model by its name; None if it is not there. Whether the catalog has it is not asked."""
         model = self._model(name)
         return None if model is None else replace(model, store=self._home.store.name)
+
+    def has(self, name: str) -> bool:
+        """Return whether a model is listed, or recorded, by this name."""
+        return self._lies_there(name) or self._entry(name) is not None
 
     def _model(self, name: str) -> InstalledModel | None:
         if not name or name.startswith(".") or "/" in name:  # the store itself, or not in it

@@ -1,5 +1,9 @@
-"""Installed models of a node with several stores: each question goes to the stores, the default one first."""
+"""Installed models of a node with several stores: each question goes to the stores, the default one first.
 
+Two stores may have models of one name. STORE:NAME means the one of that store; no name that flowhub gives has a colon.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
@@ -31,10 +35,20 @@ class InstalledInStores(InstalledModels):
         return Inventory(models, gone, sorted(name for one in found for name in one.old))
 
     def model(self, name: str) -> InstalledModel | None:
-        return self._of(name).model(name)
+        number, own = self._split(name)
+        return self._each[number].model(own)
 
-    def home_of(self, name: str) -> Home:
-        return self._homes[self._number_of(name)]
+    def located(self, name: str) -> tuple[Home, str]:
+        number, own = self._split(name)
+        return self._homes[number], own
+
+    def home_of(self, entry: LibraryEntry) -> Home:
+        mine = (home for home in self._homes if entry.store_id and entry.store_id in home.entries.ids_used)
+        return next(mine, self._homes[self._number_of(entry.name)])
+
+    def key(self, store: str, name: str) -> str:
+        number = next((number for number, home in enumerate(self._homes) if home.store.name == store), 0)
+        return self._key(number, name)
 
     def require_store(self) -> None:
         """Raise StoreOffline while no store is there."""
@@ -42,37 +56,87 @@ class InstalledInStores(InstalledModels):
             self._each[0].require_store()
 
     def require_store_of(self, name: str) -> None:
-        self._of(name).require_store_of(name)
+        number, own = self._split(name)
+        self._each[number].require_store_of(own)
 
     def find(self, text: str) -> list[str]:
-        """Return the names of the models that are meant, those of stores that are there first. Raises NotFound."""
-        names: list[str] = []
-        for one in sorted(self._each, key=lambda one: one.presence is Presence.AWAY):
-            with suppress(NotFound):
-                names += one.find(text)
-        if not names:
-            known = next((one for one in self._each if one.matching(text)), None)
-            return known.find(text) if known else super().find(text)  # which raises
-        return list(dict.fromkeys(names))
+        """Return the names of the models that are meant, those of stores that are there first. Raises NotFound.
+
+        An installed name means one model: that of the first store that has it.
+        """
+        asked = self._asked(text)
+        recorded = [(number, own) for number, own in asked if self._each[number].matching(own)]
+        if names := self._keys(recorded, self._find_in) or self._keys(asked, self._find_in):
+            return names
+        return self._each[recorded[0][0] if recorded else 0].find(text)  # which raises
+
+    def find_all(self, text: str) -> list[str]:
+        return self._keys(self._asked(text), self._match_in) or self.find(text)
 
     def matching(self, text: str) -> list[LibraryEntry]:
-        return [entry for one in self._each for entry in one.matching(text)]
+        return [entry for number, own in self._asked(text) for entry in self._each[number].matching(own)]
 
     def names(self) -> list[str]:
-        return list(dict.fromkeys(name for one in self._each for name in one.names()))
+        every = [(number, name) for number, one in enumerate(self._each) for name in one.names()]
+        count = Counter(name for _, name in every)
+        return [name if count[name] == 1 else self._key(number, name) for number, name in every]
 
     def are_versions(self, names: list[str]) -> bool:
-        claims = {entry.claim for home in self._homes for entry in home.entries.entries() if entry.name in names}
-        return len(claims) == 1
+        found = map(self.located, names)
+        return len({entry.claim for home, own in found for entry in home.entries.entries() if entry.name == own}) == 1
 
     def plan_removal(self, name: str) -> Removal:
-        return self._of(name).plan_removal(name)
+        number, own = self._split(name)
+        return self._each[number].plan_removal(own)
 
     def remove(self, name: str) -> int:
-        return self._of(name).remove(name)
+        number, own = self._split(name)
+        return self._each[number].remove(own)
 
-    def _of(self, name: str) -> InstalledModels:
-        return self._each[self._number_of(name)]
+    def _claims(self, text: str) -> dict[str, str]:
+        claims: dict[str, str] = {}
+        for number, own in dict.fromkeys(map(self._split, self.find(text))):
+            with suppress(NotFound):
+                claims |= self._each[number]._claims(own)
+        return claims or super()._claims(text)  # which raises
+
+    # Stores and names --------------------------------------------------------------------------------------------
+
+    def _asked(self, text: str) -> list[tuple[int, str]]:
+        """Return the stores that a question goes to, those that are there first, each with the text to look for."""
+        if (named := self._with_store(text)) is not None:
+            return [named]
+        away = [one.presence is Presence.AWAY for one in self._each]
+        return [(number, text) for number in sorted(range(len(away)), key=away.__getitem__)]
+
+    def _keys(self, asked: Sequence[tuple[int, str]], look: Callable[[int, str], Sequence[str]]) -> list[str]:
+        found = [(number, own, name) for number, own in asked for name in look(number, own)]
+        by_name = [one for one in found if one[1] == one[2]]
+        return list(dict.fromkeys(self._key(number, name) for number, _, name in by_name[:1] or found))
+
+    def _find_in(self, number: int, text: str) -> list[str]:
+        with suppress(NotFound):
+            return self._each[number].find(text)
+        return []
+
+    def _match_in(self, number: int, text: str) -> list[str]:
+        return [entry.name for entry in self._each[number].matching(text)]
+
+    def _key(self, number: int, name: str) -> str:
+        """Return the name, with its store where the name alone means the model of another store."""
+        return name if self._number_of(name) == number else f"{self._homes[number].store.name}:{name}"
+
+    def _split(self, name: str) -> tuple[int, str]:
+        """Return the number of the store that a name means, and the model's name there."""
+        return self._with_store(name) or (self._number_of(name), name)
+
+    def _with_store(self, text: str) -> tuple[int, str] | None:
+        """Return the two parts of STORE:NAME; None for anything else, such as MODEL:OPTION."""
+        store, _, own = text.partition(":")
+        for number, home in enumerate(self._homes):
+            if own and home.store.name == store and self._each[number].has(own):
+                return number, own
+        return None
 
     def _number_of(self, name: str) -> int:
         """Return the number of the store that a name means: one that is there, else one whose disk is away."""

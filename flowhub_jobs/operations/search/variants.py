@@ -76,7 +76,7 @@ class _Judge:
     looks: dict[HubFormat | None, HeaderReading] = field(default_factory=dict)
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
-        home = self.session.installed.home_of(installed) if installed else self.session.home
+        home = self.session.installed.located(installed)[0] if installed else self.session.home
         header = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
         judged = Variant(artifact, self._verdict(artifact, header, installed), header.note)
         to_ask = header.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM

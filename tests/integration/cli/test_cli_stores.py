@@ -92,3 +92,51 @@ def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, shop, tmp_path)
     assert refused.status == 1
     assert "the store's disk is not mounted" in refused.err
     assert moved.status == 0
+
+
+@pytest.fixture
+def twins(cli, shop, origin, tmp_path):
+    """Two models of one file name, `one` in the default store and `two` in the store fast."""
+    contents = {"one": A, "two": B}
+    shop.offer(
+        *(
+            one_file_model(name, origin.serve(f"/{name}.gguf", content), content, filename="m.gguf")
+            for name, content in contents.items()
+        )
+    )
+    cli("enqueue", "one")
+    cli("enqueue", "two", "--store", "fast")
+    work(shop)
+    assert (shop.store / "m.gguf").read_bytes() == A
+    assert (tmp_path / "fast" / "m.gguf").read_bytes() == B
+    return shop.store / "m.gguf", tmp_path / "fast" / "m.gguf"
+
+
+def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cli, twins, tmp_path):
+    one, two = twins
+    assert cli("path", "two").out.strip() == str(two)
+    assert cli("path", "one").out.strip() == str(one)
+    assert cli("path", "m.gguf").out.strip() == str(one)
+    assert cli("path", "fast:m.gguf").out.strip() == str(two)
+    [job] = cli("export", "two", "--to", str(tmp_path / "stick"), "--json").jobs
+    assert job["ref"] == "two@q4"
+    assert (tmp_path / "stick" / "m.gguf").read_bytes() == B
+    placed = cli("place", "two", "--in", f"dir:{tmp_path / 'app'}", "--json").page["placements"]
+    assert [row["model"] for row in placed] == ["two"]
+    assert cli("unplace", "one").status == 3
+    assert cli("unplace", "two").status == 0
+    assert cli("pin", "two").status == 0
+    assert {row["model"]: row["pinned"] for row in cli("list", "--json").page["models"]} == {"one": False, "two": True}
+    assert cli("outdated").err.strip().endswith("2 models.")
+    assert cli("rm", "two", "-y").status == 0
+    assert one.read_bytes() == A
+    assert not two.exists()
+
+
+def test_rm_of_a_name_removes_one_model_and_with_its_store_the_other(cli, twins):
+    one, two = twins
+    assert cli("rm", "fast:m.gguf", "-y").status == 0
+    assert (one.exists(), two.exists()) == (True, False)
+    assert cli("rm", "fast:m.gguf", "-y").status == 3
+    assert cli("rm", "m.gguf", "-y").status == 0
+    assert not one.exists()
