@@ -48,14 +48,13 @@ class StoreUsage:
 def list_store(session: Session) -> StoreUsage:
     """Return what there is in all stores; nothing is written, and no job is kept from anything."""
     every = [_list_one(one) for one in session.each_store()]
-    first = every[0]
     return replace(
-        first,
+        every[0],
         models=sorted((model for one in every for model in one.models), key=lambda model: model.name),
         gone=[entry for one in every for entry in one.gone],
         old=[name for one in every for name in one.old],
         partials=[partial for one in every for partial in one.partials],
-        waiting=tuple(text for one in every for text in one.waiting),
+        waiting=tuple(f"{row.name} in {row.app}" for row in waiting_placements(session.home)),
         stores=tuple(state for one in every for state in one.stores),
     )
 
@@ -68,10 +67,9 @@ def _list_one(session: Session) -> StoreUsage:
     unfinished = partials(session.home) if here else []
     programs = programs_by_name(session.home)
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
-    waiting = tuple(f"{row.name} in {row.app}" for row in waiting_placements(session.home))
     state = StoreState(session.store.name, session.store.root, here, free)
     about = (inventory.old, unfinished, presence, session.store.root, free)
-    return StoreUsage(models, inventory.gone, *about, waiting, (state,))
+    return StoreUsage(models, inventory.gone, *about, stores=(state,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,13 @@ def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cl
     assert cli("move", "a", "--to", "nosuch").status == 2
 
 
+def test_the_list_names_a_placement_that_waits_once(cli, shop, tmp_path):
+    place = f"dir:{tmp_path}/usb/models"
+    cli("enqueue", "a", "--place", place)
+    work(shop)
+    assert f"Not placed yet: a.gguf in {place}. `flowhub placements`" in " ".join(cli("list").err.split())
+
+
 def test_the_models_of_a_store_that_left_the_settings_are_offline_and_no_strangers(cli, shop, home, tmp_path):
     cli("enqueue", "a", "--store", "fast")
     work(shop)
