@@ -26,7 +26,11 @@ _INSTALLED = (
     "JOIN stores ON stores.node = artifacts.node AND stores.store_id = artifacts.store_id "
     "WHERE artifacts.node IN :nodes ORDER BY artifacts.name, artifacts.id"
 )
-_PLACED = "SELECT DISTINCT node, name, app FROM placements WHERE node IN :nodes ORDER BY app"
+# Without entries nothing is in the program's folder: the placement waits.
+_PLACED = (
+    "SELECT DISTINCT node, name, app FROM placements WHERE node IN :nodes "
+    "AND entries IS NOT NULL AND CAST(entries AS TEXT) NOT IN ('null', '[]') ORDER BY app"
+)
 _PINNED = "SELECT node, claim FROM pins WHERE node IN :nodes"
 _COMING = (
     "SELECT node, ref, state, bytes_total, bytes_done FROM jobs WHERE node IN :nodes AND kind = 'fetch' "

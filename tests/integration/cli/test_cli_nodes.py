@@ -111,7 +111,7 @@ def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
 
 def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
     fleet.use("gpu-01")
-    cli("enqueue", "m", "--json")
+    cli("enqueue", "m", "--place", f"dir:{tmp_path / 'usb' / 'links'}", "--json")  # it waits, so it is not placed there
     assert fleet.worker("gpu-01", "--drain").wait(60) == 0
     assert cli("pin", "m").status == 0
     assert cli("place", "m", "--in", f"dir:{tmp_path / 'links'}").status == 0
