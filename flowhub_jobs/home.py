@@ -149,16 +149,19 @@ class Home:
         """Return the bytes that may still be written to the store."""
         return room_at(self.store.root, *self.settings.limits_of_store(self.store.name))
 
-    def rooms(self) -> list[tuple[Room, tuple[str, ...] | None]]:
+    def rooms(self, own: Room | None = None) -> list[tuple[Room, tuple[str, ...] | None]]:
         """Return the room of the store's disk, and that of the store itself if it has a maximum.
 
-        Each with the names of the stores whose jobs share it; None is all.
+        Each with the names of the stores whose jobs share it; None is all. `own` is what `room` has just returned:
+        a store with a maximum is measured for it.
         """
         reserve, most = self.settings.limits_of_store(self.store.name)
+        own = own or self.room()
         if not self.store.others:
-            return [(self.room(), None)]
-        rooms = [(room_at(self.store.root, reserve), self.stores_on_disk())]
-        return rooms if most is None else [*rooms, (self.room(), (self.store.name,))]
+            return [(own, None)]
+        if most is None:
+            return [(own, self.stores_on_disk())]
+        return [(room_at(self.store.root, reserve), self.stores_on_disk()), (own, (self.store.name,))]
 
     def stores_on_disk(self) -> tuple[str, ...] | None:
         """Return the names of the stores on this store's disk; None is all."""

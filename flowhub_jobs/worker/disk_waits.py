@@ -50,7 +50,7 @@ class DiskWaitCheck:
         except StoreOffline as error:
             return _offline(waiting, error), []
         room = home.room()  # once: a store with a maximum is measured for it
-        texts = self._still_waiting(home, waiting)
+        texts = self._still_waiting(home, waiting, room)
         full = [job for job in waiting if job.reason is Reason.DISK and job not in texts]
         return texts, self._worth_a_try(full, room)
 
@@ -64,7 +64,7 @@ class DiskWaitCheck:
         self._released.update({job.job: room.usable for job in roomier})
         return roomier
 
-    def _still_waiting(self, home: Home, waiting: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
+    def _still_waiting(self, home: Home, waiting: Sequence[DiskWaits], room: Room) -> dict[DiskWaits, str]:
         try:
             home.open_store()
         except StoreOffline as error:
@@ -73,16 +73,16 @@ class DiskWaitCheck:
             return dict.fromkeys(waiting, error.message)
         # A file at the job's target may be what it wants, put there by hand: that needs no room.
         full = [job for job in waiting if job.reason is Reason.DISK and not os.path.lexists(job.target)]
-        return _without_room(home, full) if full else {}
+        return _without_room(home, full, room) if full else {}
 
 
 def _offline(waiting: Sequence[DiskWaits], error: StoreOffline) -> dict[DiskWaits, str]:
     return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
 
 
-def _without_room(home: Home, full: Sequence[DiskWaits]) -> dict[DiskWaits, str]:
+def _without_room(home: Home, full: Sequence[DiskWaits], own: Room) -> dict[DiskWaits, str]:
     texts: dict[int, str] = {}
-    for room, stores in home.rooms():
+    for room, stores in home.rooms(own):
         running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order), stores)
         texts |= no_room(room, running, queued, home.store.root)
     return {job: texts[job.job] for job in full if job.job in texts}

@@ -24,8 +24,11 @@ from flowhub_jobs.operations.placement import place_model, placements
 from flowhub_jobs.operations.search.machine import Machine
 from flowhub_jobs.operations.session import EnqueueItem
 from flowhub_jobs.placement.entries import PlacementState
+from flowhub_jobs.store import space
+from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
 from flowhub_jobs.values.enums import Condition, Reason, State
+from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 
 A, B, C = gguf(5000, 1), gguf(6000, 2), gguf(7000, 3)
 MEMORY = Path("/dev/shm")
@@ -114,6 +117,19 @@ def test_a_store_that_is_away_holds_its_own_jobs_alone(app, fast):
     mount(fast, away)
     app.until(lambda: app.job(held).state is State.COMPLETED, "the job of the store that was away")
     assert (fast / "b.gguf").read_bytes() == B
+
+
+def test_a_check_of_the_jobs_that_wait_for_room_measures_their_store_once(app, fast, monkeypatch):
+    job = app.enqueue("b", store="fast")
+    (app.path / "config.toml").write_text(f'look_again_s = 600\n[stores]\nfast = {{path = "{fast}", max = "1KB"}}\n')
+    measured: list[Path] = []
+    monkeypatch.setattr(space, "measure", lambda path: measured.append(path) or measure(path))
+    with app_of(app.path) as limited:
+        limited.work_here()
+        assert limited.job(job).reason is Reason.DISK
+        measured.clear()
+        assert not DiskWaitCheck(limited.home).release()
+        assert measured == [fast]
 
 
 def test_a_job_whose_store_is_in_no_setting_waits(app, fast):
