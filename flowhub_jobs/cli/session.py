@@ -1,6 +1,6 @@
 """An open session for a verb, and the jobs that it applies to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from flowhub_jobs.cli import output
@@ -12,7 +12,6 @@ from flowhub_jobs.operations.nodes import home_of
 from flowhub_jobs.operations.outcomes import Outcome, Thing, error_of
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
-from flowhub_jobs.values.enums import State
 
 
 @contextmanager
@@ -46,17 +45,12 @@ def tell_no_worker(session: Session) -> None:
 
 
 def chosen_jobs(
-    session: Session, typed: Sequence[str] | None, every: bool, group: str | None, fit: Sequence[State]
+    typed: Sequence[str] | None, every: bool, group: str | None, query: Callable[[str | None], list[int]]
 ) -> list[int]:
-    """Return the jobs that a verb applies to: those typed, else all (of a group) in one of the states of `fit`.
-
-    Of ended jobs for the same files only one can be queued again (`JobQueries.retryable`).
-    """
+    """Return the jobs that a verb applies to: those typed, else those that `query` finds (of a group)."""
     if bool(typed) == (every or group is not None):
         raise UsageInvalid("Name jobs by number, --all or --group.", hint="`flowhub status` lists them.")
-    if typed:
-        return job_numbers(typed)
-    return (session.queries.retryable if State.FAILED in fit else session.queries.in_state)(fit, group)
+    return job_numbers(typed) if typed else query(group)
 
 
 def raise_for(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> None:

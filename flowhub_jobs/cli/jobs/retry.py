@@ -1,5 +1,6 @@
 """retry: queues failed and cancelled jobs again."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AsJson, Group, JobArguments
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.operations.session import Session
+from flowhub_jobs.values.enums import State
 
 AllFailed = Annotated[bool, typer.Option("--all", help="All failed jobs.")]
 
@@ -25,4 +28,9 @@ def retry(
     if cancelled and not (every or group is not None):
         raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
     states = ("failed", "cancelled") if cancelled else ("failed",)
-    steer("retry", jobs, every, group, states, lambda session, job: session.again(job, "retry"))
+    steer("retry", jobs, every, group, states, lambda session, job: session.again(job, "retry"), _retryable)
+
+
+def _retryable(session: Session, states: Sequence[State], group: str | None) -> list[int]:
+    """Of ended jobs for the same files only one can be queued again."""
+    return session.queries.retryable(states, group)

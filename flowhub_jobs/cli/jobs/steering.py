@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.session import chosen_jobs, open_session, raise_for, tell_no_worker
@@ -14,6 +15,11 @@ from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 
 Outcomes = Mapping[int, State | FlowhubError]
+JobQuery = Callable[[Session, Sequence[State], str | None], list[int]]
+
+
+def jobs_in_state(session: Session, states: Sequence[State], group: str | None) -> list[int]:
+    return session.queries.in_state(states, group)
 
 
 def steer(
@@ -23,11 +29,13 @@ def steer(
     group: str | None,
     states: Sequence[str],
     act: Callable[[Session, int], State],
+    query: JobQuery = jobs_in_state,
 ) -> None:
-    """Apply a verb to the typed jobs, else to all jobs (of a group) in one of `states`."""
+    """Apply a verb to the typed jobs, else to those (of a group) that `query` finds in `states`."""
     with open_session() as session:
         session.rescue_orphans()  # a job whose worker died changes at once
-        numbers = chosen_jobs(session, typed, every, group, [State(state) for state in states])
+        eligible = partial(query, session, [State(state) for state in states])
+        numbers = chosen_jobs(typed, every, group, eligible)
         outcomes = each(numbers, lambda job: act(session, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         if output.chosen.json and (done or not numbers):

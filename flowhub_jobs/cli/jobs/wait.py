@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -39,7 +40,7 @@ def wait(
     """
     limit = parse_span(timeout) if timeout else None
     with open_session() as session:
-        numbers = chosen_jobs(session, jobs, every, group, LIVE)
+        numbers = chosen_jobs(jobs, every, group, partial(session.queries.in_state, LIVE))
         session.queries.jobs(numbers)  # raises NotFound for an unknown number before it waits
         until_ended(session, numbers, limit_s=limit)
         status_view.print_some(session, numbers)
