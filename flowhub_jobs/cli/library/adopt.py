@@ -14,6 +14,7 @@ from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.enqueue_options import OptionReader
 from flowhub_jobs.operations.library.adopt import Adopted, Adoption
 from flowhub_jobs.operations.library.adopt_scan import AdoptScan, AdoptScanner, Offer
 from flowhub_jobs.operations.library.cleanup import PartialState, partials
@@ -55,7 +56,7 @@ def adopt(
         demand_terminal("adopt", before=BEFORE, hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
     with open_session() as opened:
-        session = opened.in_store(store or DEFAULT_STORE)
+        session = opened.in_store(OptionReader(opened).store(store) or DEFAULT_STORE)
         session.installed.require_store()
         session.open_store()
         finder = AdoptScanner(session.home, Identifier(session.loaded.catalog), os.environ, kinds)

@@ -37,13 +37,17 @@ def test_a_model_is_downloaded_into_a_store_listed_and_moved(cli, shop, tmp_path
 
 
 def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cli, shop):
-    for line in (("enqueue", "a", "--store", "nosuch"), ("enqueue", "a", "--store", "/tmp/x")):
-        refused = cli(*line)
-        assert refused.status == 2
-        assert "default, fast" in refused.err
     assert cli("enqueue", "a", "--store", "fast").status == 0
     work(shop)
-    assert cli("move", "a", "--to", "nosuch").status == 2
+    for line in (
+        ("enqueue", "a", "--store", "nosuch"),
+        ("enqueue", "a", "--store", "/tmp/x"),
+        ("adopt", "--dry-run", "--store", "nosuch"),
+        ("move", "a", "--to", "nosuch"),
+    ):
+        refused = cli(*line, "--json")
+        assert (refused.status, refused.error["code"]) == (2, "usage")
+        assert "default, fast" in refused.error["hint"]
 
 
 def test_the_list_names_a_placement_that_waits_once(cli, shop, tmp_path):
