@@ -33,7 +33,7 @@ from flowhub_jobs.values.artifacts import known_format
 from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
 from flowhub_jobs.values.jobs import ANY_NODE, Event, Job, JobFile, OriginBytes, Wait
 
-RECENT, RECENT_ERRANDS = 20, 5
+RECENT, RECENT_OTHERS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among
 # A worker that drains does not wait for these: they may hold for hours, and the user knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
@@ -82,10 +82,10 @@ class JobQueries:
         with self._database.reading() as snapshot:
             rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {OF_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, ours
             brought = [row["id"] for row in rows if row["kind"] in BRING][:RECENT]
-            errands = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_ERRANDS]
+            others = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_OTHERS]
             live = self._numbers(snapshot, LIVE_OF_NODE)
             needed = unanswered_failures(snapshot, self._node, self._clock.now_us())
-            return self._numbered(snapshot, sorted({*brought, *errands, *live, *needed}))
+            return self._numbered(snapshot, sorted({*brought, *others, *live, *needed}))
 
     def need_user(self) -> list[int]:
         """Return the failed jobs that no later job speaks for, newest first."""

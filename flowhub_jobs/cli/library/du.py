@@ -20,7 +20,7 @@ def du(as_json: AsJson = False) -> None:
     if output.chosen.json:
         output.result_json(du_json(used))
         return
-    shares = [*used.models, *(share for share in (used.partials, used.rests) if share.on_disk)]
+    shares = [*used.models, *(share for share in (used.partials, used.leftovers) if share.on_disk)]
     if shares:
         head = ("ON DISK", "", "", "WHAT")
         output.result(output.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))

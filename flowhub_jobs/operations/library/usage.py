@@ -92,7 +92,7 @@ class Usage:
 
     models: list[Share]
     partials: Share
-    rests: Share
+    leftovers: Share
     free: int
     root: Path
     stores: tuple[StoreState, ...] = ()  # those that are there, this one first
@@ -113,7 +113,7 @@ class Usage:
 
     @property
     def _all(self) -> list[Share]:
-        return [*self.models, self.partials, self.rests]
+        return [*self.models, self.partials, self.leftovers]
 
 
 def measure_store(session: Session) -> Usage:
@@ -122,10 +122,10 @@ def measure_store(session: Session) -> Usage:
     every = [_measure_one(one) for one in session.each_store() if not one.home.store_is_away()]
     if len(every) == 1:
         return every[0]
-    partials, rests = _added([one.partials for one in every]), _added([one.rests for one in every])
+    partials, leftovers = _added([one.partials for one in every]), _added([one.leftovers for one in every])
     models = [share for one in every for share in one.models]
     states = tuple(state for one in every for state in one.stores)
-    return _with_parts(replace(every[0], models=models, partials=partials, rests=rests, stores=states))
+    return _with_parts(replace(every[0], models=models, partials=partials, leftovers=leftovers, stores=states))
 
 
 def _added(shares: list[Share]) -> Share:
@@ -141,11 +141,11 @@ def _measure_one(session: Session) -> Usage:
         for model in store.models()
     ]
     listed = list_partials(store)
-    under = {aside: [one.path for one in listed if (one.operation is not None) is aside] for aside in (False, True)}
-    unfinished, rests = (_sum(name, disk_usage, under[aside]) for name, aside in (("partials", False), ("rests", True)))
+    unfinished = _sum("partials", disk_usage, [one.path for one in listed if one.operation is None])
+    leftovers = _sum("rests", disk_usage, [one.path for one in listed if one.operation is not None])
     free = session.room().free
     state = StoreState(store.name, store.root, True, free)
-    return _with_parts(Usage(models, unfinished, rests, free, store.root, (state,)))
+    return _with_parts(Usage(models, unfinished, leftovers, free, store.root, (state,)))
 
 
 def _with_parts(found: Usage) -> Usage:
@@ -153,8 +153,8 @@ def _with_parts(found: Usage) -> Usage:
     total = found.total or 1
     parts = [replace(share, part=share.on_disk / total) for share in found.models]
     largest = sorted(parts, key=lambda share: (-share.on_disk, share.name))
-    unfinished, rests = (replace(share, part=share.on_disk / total) for share in (found.partials, found.rests))
-    return replace(found, models=largest, partials=unfinished, rests=rests)
+    partials, leftovers = (replace(share, part=share.on_disk / total) for share in (found.partials, found.leftovers))
+    return replace(found, models=largest, partials=partials, leftovers=leftovers)
 
 
 def _sum(name: str, disk_usage: DiskUsage, paths: list[Path]) -> Share:

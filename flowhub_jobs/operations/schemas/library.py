@@ -213,7 +213,7 @@ def du_json(usage: "Usage") -> dict[str, Any]:
         "schema": "flowhub/du/1",
         "models": [_share_json(share) for share in usage.models],
         "partials": _share_json(usage.partials),
-        "rests": _share_json(usage.rests),
+        "rests": _share_json(usage.leftovers),
         "bytes_on_disk": usage.total,
         "bytes_shared": usage.shared,
         "bytes_elsewhere": usage.linked,

@@ -115,7 +115,7 @@ class InstalledView:
 def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int) -> Disk:
     """Return the picture of a disk of `total` bytes; `promised` are the bytes that queued jobs still need."""
     installed = sum(share.on_disk for share in used.models)
-    partial = used.partials.on_disk + used.rests.on_disk
+    partial = used.partials.on_disk + used.leftovers.on_disk
     other = max(0, total - used.free - installed - partial)
     spoken = min(promised, used.free)
     sizes = [

@@ -247,8 +247,8 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_called_whole(shop, mo
     with writing(shop.home.engine) as tx:
         tx.execute(artifact_pieces.delete())  # from front to back
     monkeypatch.setattr(os, "preadv", harm)
-    errands = LibraryJobs(shop.session)
-    [number] = errands.verify(errands.installed(["big"]))
+    library_jobs = LibraryJobs(shop.session)
+    [number] = library_jobs.verify(library_jobs.installed(["big"]))
     work(shop)
     assert harmed
     assert shop.job(number).error["code"] == "storage_failed"
