@@ -22,9 +22,9 @@ from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, sources_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, new_event
-from flowhub_jobs.jobs.states import LIVE, Gates
+from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.system import boot_id
-from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, State
+from flowhub_jobs.values.enums import LIVE_STATES, EventKind, JobKind, QueueOrder, Stage, State
 from flowhub_jobs.values.jobs import ANY_NODE
 
 
@@ -115,7 +115,7 @@ class ClaimableJobs:
         A live job of this node for the same artifact is enough for it.
         """
         own = jobs.alias()
-        mine = (own.c.node == self._node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE))
+        mine = (own.c.node == self._node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE_STATES))
         fits = sa.func.coalesce(jobs.c.bytes_total, 0) <= self._any_room
         waiting = (jobs.c.node == ANY_NODE, self._may_start, *_not_held(self._hosts))
         found = sa.select(jobs.c.id).where(*waiting, fits, ~sa.exists().where(*mine))

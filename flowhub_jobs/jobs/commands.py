@@ -32,10 +32,9 @@ from flowhub_jobs.jobs.host_waits import end_wait
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.shared_select_sql import live_jobs, no_such_job
 from flowhub_jobs.jobs.shared_update_sql import note
-from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, RequestedAction, State
+from flowhub_jobs.values.enums import LIVE_STATES, DigestState, EventKind, JobKind, Reason, RequestedAction, State
 from flowhub_jobs.values.jobs import ANY_NODE
 
 ENQUEUE_TRIES = 5  # commands of several machines may queue the same artifact for one node at once
@@ -212,7 +211,7 @@ class JobCommands:
             if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):
                 note(tx, job, self._clock.now_us(), EventKind.RETRIED, "Queued again by `retry`.")
                 self._try_its_host(tx, job, self._clock.now_us())
-            return self._checked_state(tx, job, {State.QUEUED, State.RUNNING, State.PAUSED}, "retried")
+            return self._checked_state(tx, job, set(LIVE_STATES), "retried")
 
     def set_priority(self, job: int, priority: int) -> State:
         """Set the priority of a live job, for the next claim; return its state.
@@ -220,10 +219,10 @@ class JobCommands:
         Raises WrongState for a job that has ended, NotFound for none.
         """
         with self._locked(job) as tx:
-            if not self._move(tx, job, LIVE, {"priority": priority}):
+            if not self._move(tx, job, LIVE_STATES, {"priority": priority}):
                 self._checked_state(tx, job, set(), "given another priority")
             note(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
-            return self._checked_state(tx, job, set(LIVE), "given another priority")
+            return self._checked_state(tx, job, set(LIVE_STATES), "given another priority")
 
     def _ask(
         self,

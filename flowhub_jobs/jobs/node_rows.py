@@ -8,7 +8,7 @@ from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.times import known_moment
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import LIVE_STATES, State
 
 # Compared on the database's clock, by which each worker says when it renewed its leases, and when it took one.
 LIVING = "workers.seen_at >= {now} - " + str(round(LEASE_S * 1_000_000))
@@ -19,7 +19,6 @@ _NODES = (
     "(SELECT coalesce(sum(slots), 0) FROM workers WHERE workers.node = nodes.node AND {living}) AS slots "
     "FROM nodes WHERE version IS NOT NULL ORDER BY node"
 )
-_LIVE_STATES = (State.RUNNING, State.QUEUED, State.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def node_names(snapshot: Snapshot) -> list[str]:
 def live_jobs_by_node(snapshot: Snapshot) -> dict[tuple[str, State], int]:
     """Return the number of live jobs by node and state; ANY_NODE stands for those that no node has taken yet."""
     query = "SELECT node, state, count(*) AS jobs FROM jobs WHERE state IN :live GROUP BY node, state"
-    return {(row["node"], State(row["state"])): row["jobs"] for row in snapshot.rows(query, live=[*_LIVE_STATES])}
+    return {(row["node"], State(row["state"])): row["jobs"] for row in snapshot.rows(query, live=[*LIVE_STATES])}
 
 
 def is_living(snapshot: Snapshot, worker: str, now: int) -> bool:

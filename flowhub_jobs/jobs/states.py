@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from flowhub_jobs.values.enums import Reason, RequestedAction, Stage, State
 
-LIVE = (State.QUEUED, State.RUNNING, State.PAUSED)
-
 # The mover: the owner (a run, by its lease's token), the user (a job without an owner), or a rescuer (any worker).
 MOVES: dict[tuple[State, State], str] = {
     (State.QUEUED, State.RUNNING): "owner",

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import LIVE_STATES, State
 
 # The states of jobs that a verb applies to, where no job is named.
 ELIGIBLE = {
     "pause": (State.QUEUED, State.RUNNING),
     "resume": (State.PAUSED,),
-    "cancel": (State.QUEUED, State.RUNNING, State.PAUSED),
+    "cancel": LIVE_STATES,
     "retry": (State.FAILED,),
     "start": (State.QUEUED, State.PAUSED),
     "top": (State.QUEUED,),

@@ -7,7 +7,7 @@ from flowhub_jobs.operations.forecast import Remaining, remaining
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
-from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.enums import LIVE_STATES, Reason
 from flowhub_jobs.values.jobs import ANY_NODE
 
 _AWAY = {
@@ -36,8 +36,7 @@ def total_of_nodes(overview: Overview) -> str:
 
 def counts(overview: Overview) -> str:
     """Return "2 running, 5 queued, 1 paused"; "empty" where no job is live."""
-    states = (State.RUNNING, State.QUEUED, State.PAUSED)
-    found = [(sum(job.state is state for job in overview.live), state) for state in states]
+    found = [(sum(job.state is state for job in overview.live), state) for state in LIVE_STATES]
     return ", ".join(f"{count} {state}" for count, state in found if count) or "empty"
 
 

@@ -31,6 +31,9 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+LIVE_STATES = (State.RUNNING, State.QUEUED, State.PAUSED)  # of a job that has not ended
+
+
 class Stage(StrEnum):
     RESOLVE = "resolve"
     DOWNLOAD = "download"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import DigestState, EventKind, HubFormat, JobKind, Reason, Stage, State
+from flowhub_jobs.values.enums import LIVE_STATES, DigestState, EventKind, HubFormat, JobKind, Reason, Stage, State
 from flowhub_jobs.values.stores import DEFAULT_STORE
 
 ANY_NODE = "*"  # the node of a job that none has taken yet; no node has this name
@@ -106,7 +106,7 @@ class Job:
 
     @property
     def live(self) -> bool:
-        return self.state in (State.QUEUED, State.RUNNING, State.PAUSED)
+        return self.state in LIVE_STATES
 
 
 @dataclass(frozen=True, slots=True)

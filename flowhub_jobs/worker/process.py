@@ -10,12 +10,11 @@ from flowhub_jobs.database.engine import check_whole
 from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseNewer
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.net.httpx_errors import warm_trust
 from flowhub_jobs.net.urls import driver_words
 from flowhub_jobs.service.sd_notify import Notifier, Pulse, status_line
 from flowhub_jobs.units import format_duration
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import LIVE_STATES, State
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.heartbeat import Heartbeat
 from flowhub_jobs.worker.huey_consumer import WorkerConsumer
@@ -115,7 +114,7 @@ def run_worker(
 def _exit_status(context: WorkerContext, started: int, *, drain: bool, patience_s: float) -> int:
     """Log what is left; return the exit status of a worker that has stopped."""
     queries = context.home.queries
-    left = len(queries.in_state(LIVE))
+    left = len(queries.in_state(LIVE_STATES))
     jobs = "1 job is" if left == 1 else f"{left} jobs are"
     given_up = context.outages.given_up(patience_s, started) if drain else []
     for origin in given_up:

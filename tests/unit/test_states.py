@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.jobs.states import (
-    LIVE,
     MOVES,
     RESCUES_MAX,
     Gates,
@@ -16,7 +15,7 @@ from flowhub_jobs.jobs.states import (
     own_hold,
     rescued_state,
 )
-from flowhub_jobs.values.enums import Reason, RequestedAction, State
+from flowhub_jobs.values.enums import LIVE_STATES, Reason, RequestedAction, State
 
 # Written out here once more, so that a slip in the code's own table shows.
 PROMISED = """
@@ -36,7 +35,7 @@ def test_a_completed_job_never_moves_again():
 
 
 def test_live_is_every_state_that_a_job_ends_in_no_other_way():
-    assert set(LIVE) == set(State) - {State.COMPLETED, State.FAILED, State.CANCELLED}
+    assert set(LIVE_STATES) == set(State) - {State.COMPLETED, State.FAILED, State.CANCELLED}
 
 
 def test_the_reasons_stand_in_the_order_in_which_they_are_shown():

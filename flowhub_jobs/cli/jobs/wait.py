@@ -13,11 +13,10 @@ from flowhub_jobs.cli.jobs.live_view import watch_jobs
 from flowhub_jobs.cli.options import AsJson, JobArguments
 from flowhub_jobs.cli.session import chosen_jobs, open_session, tell_no_worker
 from flowhub_jobs.errors import ERRORS, FlowhubError, JobCancelled, SomeFailed, TimedOut
-from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import parse_span
 from flowhub_jobs.units import named_jobs
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import LIVE_STATES, State
 from flowhub_jobs.values.jobs import Job
 
 LOOK_S = 0.2
@@ -40,7 +39,7 @@ def wait(
     """
     limit = parse_span(timeout) if timeout else None
     with open_session() as session:
-        numbers = chosen_jobs(jobs, every, group, partial(session.queries.in_state, LIVE))
+        numbers = chosen_jobs(jobs, every, group, partial(session.queries.in_state, LIVE_STATES))
         session.queries.jobs(numbers)  # raises NotFound for an unknown number before it waits
         until_ended(session, numbers, limit_s=limit)
         status_view.print_some(session, numbers)
@@ -50,7 +49,7 @@ def wait(
 def until_ended(session: Session, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None) -> None:
     """Wait until all these jobs have ended, and print a hint about it. Raises TimedOut after `limit_s`."""
     session.watch_database()
-    live = [job for job, state in session.queries.state_of(numbers).items() if state in LIVE]
+    live = [job for job, state in session.queries.state_of(numbers).items() if state in LIVE_STATES]
     if live:
         if not watch:
             output.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.")
@@ -59,7 +58,7 @@ def until_ended(session: Session, numbers: Sequence[int], *, watch: bool = False
         watch_jobs(session, lambda: session.queries.jobs(list(dict.fromkeys(numbers))), until_ended=True)
         return
     deadline = None if limit_s is None else time.monotonic() + limit_s
-    while live := [job for job, state in session.queries.state_of(numbers).items() if state in LIVE]:
+    while live := [job for job, state in session.queries.state_of(numbers).items() if state in LIVE_STATES]:
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(_not_in_time(live, len(set(numbers))))
         time.sleep(LOOK_S)

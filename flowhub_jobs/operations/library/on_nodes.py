@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from flowhub_jobs.database.conditions import LIVE
 from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.node_rows import NodeStatus
@@ -33,8 +34,8 @@ _PLACED = (
 )
 _PINNED = "SELECT node, claim FROM pins WHERE node IN :nodes"
 _COMING = (
-    "SELECT node, ref, state, bytes_total, bytes_done FROM jobs WHERE node IN :nodes AND kind = 'fetch' "
-    "AND state IN ('queued', 'running', 'paused') ORDER BY id"
+    "SELECT node, ref, state, bytes_total, bytes_done FROM jobs WHERE node IN :nodes AND kind = 'fetch' "  # noqa: S608, ours
+    f"AND {LIVE} ORDER BY id"
 )
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from flowhub_jobs import __version__
 from flowhub_jobs.errors.guide import guides
-from flowhub_jobs.jobs.states import LIVE
 from flowhub_jobs.operations.schemas.plain_json import fields_json
 from flowhub_jobs.operations.wait_reasons import REASONS
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import LIVE_STATES, State
 
 _EXIT_STATUSES = {
     "0": "done",
@@ -94,5 +93,5 @@ _GUIDE = ("code", "exit_status", "retryable", "meaning", "remedy")
 
 
 def _state_json(state: StateHelp) -> dict[str, Any]:
-    known: Mapping[str, Any] = {"state": str(state.state), "live": state.state in LIVE, "meaning": state.meaning}
+    known: Mapping[str, Any] = {"state": str(state.state), "live": state.state in LIVE_STATES, "meaning": state.meaning}
     return {**known, "next": [str(after) for after in state.next]}

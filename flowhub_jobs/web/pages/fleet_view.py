@@ -10,11 +10,10 @@ from flowhub_jobs.operations.result_types import NodeStatus, Subscription
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import moment
 from flowhub_jobs.units import counted, format_duration
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import LIVE_STATES, State
 from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.web.pages.text import day_or_time
 
-LIVE = (State.RUNNING, State.QUEUED, State.PAUSED)
 NEVER = "\N{EN DASH}"
 Counts = Mapping[tuple[str, State], int]
 
@@ -62,7 +61,7 @@ def node_rows(nodes: Sequence[NodeStatus], counts: Counts, own: str, now: dateti
             alive=node.alive,
             state=state_text(node, now),
             slots=str(node.slots) if node.alive else NEVER,
-            jobs=", ".join(f"{count} {state}" for state in LIVE if (count := counts.get((node.node, state)))) or NEVER,
+            jobs=_jobs_text(counts, node.node) or NEVER,
             free=size_text(node.disk_free),
             ram=size_text(node.ram),
             gpus=gpus_text(node.gpus),
@@ -70,6 +69,10 @@ def node_rows(nodes: Sequence[NodeStatus], counts: Counts, own: str, now: dateti
         )
         for node in nodes
     ]
+
+
+def _jobs_text(counts: Counts, node: str) -> str:
+    return ", ".join(f"{count} {state}" for state in LIVE_STATES if (count := counts.get((node, state))))
 
 
 def sum_of(nodes: Sequence[NodeStatus], counts: Counts) -> str:

@@ -13,8 +13,7 @@ from support.app import App, app_of
 from support.fork_server import ForkServer
 
 from flowhub_jobs.errors import Busy, WrongState
-from flowhub_jobs.jobs.states import LIVE
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import LIVE_STATES, State
 from flowhub_jobs.values.jobs import Job
 from lib.chaos.database import RunDatabase, run_database
 from lib.chaos.disk import Disk, disk
@@ -153,7 +152,7 @@ class Run:
         return self.shop.home.queries.all()
 
     def live_jobs(self, *states: State) -> list[Job]:
-        return [job for job in self.jobs() if job.state in (states or LIVE)]
+        return [job for job in self.jobs() if job.state in (states or LIVE_STATES)]
 
     def ask(self, verb: str, job: int) -> bool:
         """Ask for a job what a person may; return whether it could be asked."""

@@ -18,8 +18,8 @@ from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import job_after, jobs
 from flowhub_jobs.errors import Busy, WrongState
 from flowhub_jobs.jobs.run_values import Claimed, LeaseLost
-from flowhub_jobs.jobs.states import LIVE, may_move
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.jobs.states import may_move
+from flowhub_jobs.values.enums import LIVE_STATES, State
 
 PRIORITIES = st.integers(-1, 1)
 EACH_WRITE = st.sampled_from([name for name in WRITES if name != "record_event"])
@@ -108,7 +108,7 @@ class Queue(RuleBasedStateMachine):
         return (
             row["state"] == "queued"
             and (row["not_before"] or 0) <= rooms.time.calendar_us
-            and not any(state in LIVE for state in earlier)
+            and not any(state in LIVE_STATES for state in earlier)
             and (schedule is None or schedule.is_open(rooms.time.calendar_us))
         )
 
@@ -192,13 +192,13 @@ class Queue(RuleBasedStateMachine):
         for job, row in now.items():
             before = self.last.get(job)
             assert (row["state"] == "running") == (row["lease_token"] is not None)
-            assert (row["finished_at"] is None) == (row["state"] in LIVE)
+            assert (row["finished_at"] is None) == (row["state"] in LIVE_STATES)
             assert row["attempt"] >= 0
             if before is not None and before["state"] != row["state"]:
                 assert may_move(State(before["state"]), State(row["state"]))
-            if before is not None and before["state"] not in LIVE and before != row:
+            if before is not None and before["state"] not in LIVE_STATES and before != row:
                 assert self.retried == job
-        live = [row["artifact_key"] for row in now.values() if row["state"] in LIVE]
+        live = [row["artifact_key"] for row in now.values() if row["state"] in LIVE_STATES]
         assert len(live) == len(set(live))
         self.last, self.retried = now, None
 
