@@ -1,6 +1,5 @@
 """Errors on stderr: a few lines for a person, or one JSON object."""
 
-import contextlib
 import json
 import sys
 
@@ -15,9 +14,7 @@ def print_error(error: FlowhubError) -> int:
     else:
         text = _shown(f"flowhub: {_one_line(error.message)}")
         text += "\n" + _shown(f"  {_one_line(error.hint)}") if error.hint else ""
-    with contextlib.suppress(OSError):  # stderr is closed: the exit status remains
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+    output.write_note(text + "\n")
     return error.exit_status
 
 

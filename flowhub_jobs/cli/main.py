@@ -30,6 +30,7 @@ def main() -> NoReturn:
     try:
         status = run(sys.argv[1:])
         signals.keep_to(status)
+        _end_streams()
     except (KeyboardInterrupt, InterruptedBySignal) as second:
         signals.leave_at_once(second)
     gc.freeze()  # the process ends: a last collection would take a seventh of a command's time
@@ -77,7 +78,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, InterruptedBySignal) as interruption:
         return _ended_by(interruption, arguments[:2])
     except BrokenPipeError:
-        _discard_stdout()  # the reader of stdout has exited, as `head` does
+        output.discard(sys.stdout)  # the reader of stdout has exited, as `head` does
         return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _OUTPUT_FULL and not error.filename and not _can_flush():
@@ -114,7 +115,7 @@ def _run(arguments: list[str]) -> int:
         raise usage_invalid(error) from error
     except typer.Exit as error:  # --help, --version
         status = error.exit_code
-    _flush()
+    output.flush_result()
     return status if isinstance(status, int) else 0
 
 
@@ -129,31 +130,23 @@ def _warn_of_unknown_variables() -> None:
         output.hint(f"flowhub: {name} is not a setting and was ignored; {advice}")
 
 
-def _flush() -> None:
-    """Flush stdout, so that a full disk or a broken pipe is reported as an error of flowhub."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _discard_stdout()
-        raise FlowhubError(f"The result cannot be written: {error.strerror}.") from error
-
-
 def _can_flush() -> bool:
     """Return whether stdout takes the rest of the result; if not, it is discarded."""
     try:
         sys.stdout.flush()
     except OSError:
-        _discard_stdout()
+        output.discard(sys.stdout)
         return False
     return True
 
 
-def _discard_stdout() -> None:
-    # Python flushes again at exit, which would fail.
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _end_streams() -> None:
+    """Drop what a stream cannot take: Python's own flush at exit would replace the exit status by 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            output.discard(stream)
 
 
 def _ended_by(interruption: BaseException, verb: list[str]) -> int:

@@ -1,17 +1,22 @@
-"""Printing: the result on stdout; hints, warnings and progress on stderr."""
+"""Printing: the result on stdout; hints, warnings and progress on stderr.
+
+A result that cannot be written is an error. A stderr that is full or closed changes nothing but what is seen.
+"""
 
 import codecs
+import contextlib
 import json
 import os
 import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 from flowhub_jobs.cli import text_width
+from flowhub_jobs.errors import FlowhubError
 
 UNBOUNDED = 10_000  # columns of a pipe or a file: no line is cut
 READABLE = 100  # columns of prose at most
@@ -69,17 +74,51 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     return "".join("#" if one in _BLOCKS else _PLAIN.get(one, "?") for one in lost), error.end
 
 
+def discard(stream: TextIO) -> None:
+    """Drop what the stream still holds and all further text: Python flushes again at exit, which would fail."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextlib.contextmanager
+def writing_result() -> Iterator[None]:
+    """Report a disk that is full behind stdout as an error. Raises BrokenPipeError where the reader has exited."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard(sys.stdout)
+        raise FlowhubError(f"The result cannot be written: {error.strerror}.") from error
+
+
+def flush_result() -> None:
+    with writing_result():
+        sys.stdout.flush()
+
+
+def write_note(text: str) -> None:
+    """Write to stderr at once; nothing more, once it takes no text."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
+
+
 def result(text: str) -> None:
-    sys.stdout.write(_fitted(text, sys.stdout) + "\n")
+    with writing_result():
+        sys.stdout.write(_fitted(text, sys.stdout) + "\n")
 
 
 def exactly(text: str) -> None:
     """Print a line without folding it, with the bytes of a path as they are: for copying, and for other programs."""
-    if text.isascii() or not hasattr(sys.stdout, "buffer"):
-        sys.stdout.write(text + "\n")
-        return
-    sys.stdout.flush()  # text that was written before stands before it
-    sys.stdout.buffer.write(_bytes_of(text) + b"\n")
+    with writing_result():
+        if text.isascii() or not hasattr(sys.stdout, "buffer"):
+            sys.stdout.write(text + "\n")
+            return
+        sys.stdout.flush()  # text that was written before stands before it
+        sys.stdout.buffer.write(_bytes_of(text) + b"\n")
 
 
 def _bytes_of(text: str) -> bytes:
@@ -91,15 +130,16 @@ def _bytes_of(text: str) -> bytes:
 
 def result_json(page: dict[str, Any]) -> None:
     # Escaped, so that a name that is no valid Unicode, or a terminal without UTF-8, changes nothing.
-    json.dump(page, sys.stdout)
-    sys.stdout.write("\n")
+    with writing_result():
+        json.dump(page, sys.stdout)
+        sys.stdout.write("\n")
 
 
 def hint(text: str) -> None:
     """Print a note that is not part of the result, unless the command prints JSON or is quiet."""
     if chosen.hints:
-        sys.stdout.flush()  # on one terminal, the result stands first
-        sys.stderr.write(_fitted(text, sys.stderr) + "\n")
+        flush_result()  # on one terminal, the result stands first
+        write_note(_fitted(text, sys.stderr) + "\n")
 
 
 def _fitted(text: str, stream: TextIO) -> str:
@@ -124,8 +164,7 @@ def shows_progress() -> bool:
 
 def progress(line: str) -> None:
     """Overwrite the last line on stderr's terminal; an empty line clears it."""
-    sys.stderr.write(f"\r{shorten(line, columns() - 1)}\x1b[K")
-    sys.stderr.flush()
+    write_note(f"\r{shorten(line, columns() - 1)}\x1b[K")
 
 
 def columns() -> int:

@@ -12,13 +12,12 @@ HINT = "Pass -y to remove, or --dry-run to see what would be removed."
 def agreed(verb: str, question: str, *, before: str = BEFORE, hint: str = HINT) -> bool:
     """Ask on the terminal; no answer means no. Raises UsageInvalid without a terminal."""
     demand_terminal(verb, before=before, hint=hint)
-    sys.stdout.flush()  # the result above the question first
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
+    output.flush_result()  # above the question
+    output.write_note(f"{question} [y/N] ")
     try:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
+        output.write_note("\n")
         raise Interrupted("Nothing was done.", hint=hint) from None
 
 

@@ -96,7 +96,7 @@ def _also_running(settings: Settings, service: Service) -> list[str]:
 
 def _print_plan(service: Service, text: str, commands: Sequence[Sequence[str]], hints: list[str]) -> None:
     """Print the file on stdout, so that it can be redirected, and the commands on stderr."""
-    sys.stdout.write(text)
+    output.exactly(text.removesuffix("\n"))
     output.hint(f"\nNothing was done. It would be written to {service.path}, then be run:")
     for command in commands:
         output.hint(f"  {shlex.join(command)}")

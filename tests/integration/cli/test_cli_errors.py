@@ -328,12 +328,50 @@ def test_closed_streams_harm_nothing(queue, verb, closed):
     assert (queue.settings.home / "flowhub.db").read_bytes()[:15] == b"SQLite format 3"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
-def test_a_full_disk_behind_stdout_is_told(queue):
+with_full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+buffered_and_not = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+
+
+@with_full_device
+@buffered_and_not
+def test_a_full_disk_behind_stdout_is_an_error(queue, unbuffered):
     for arguments in ("status --json", "status 1 --json"):  # written at once, and in the end
-        done = shell(f"flowhub {arguments} > /dev/full")
+        done = shell(f"flowhub {arguments} > /dev/full", PYTHONUNBUFFERED=unbuffered)
         assert done.returncode == 1
-        assert "No space left" in json.loads(done.stderr)["error"]["message"]
+        message = json.loads(done.stderr)["error"]["message"]
+        assert message == "The result cannot be written: No space left on device."
+
+
+@with_full_device
+@buffered_and_not
+@pytest.mark.parametrize(
+    ("verb", "status"),
+    [("status", 0), ("list", 0), ("search qwen", 0), ("worker --drain", 0), ("path nosuch", 3), ("nosuchverb", 2)],
+)
+def test_a_full_disk_behind_stderr_leaves_the_result_and_the_status(shop, verb, status, unbuffered):
+    whole = shell(f"flowhub {verb}", PYTHONUNBUFFERED=unbuffered)
+    done = shell(f"flowhub {verb} 2> /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (whole.returncode, done.returncode) == (status, status)
+    assert done.stdout == whole.stdout
+    assert whole.stderr, "it has something to write there"
+
+
+@with_full_device
+@buffered_and_not
+def test_an_error_keeps_its_status_when_nothing_can_be_written(queue, unbuffered):
+    assert shell("flowhub path nosuch > /dev/full 2>&1", PYTHONUNBUFFERED=unbuffered).returncode == 3
+    assert shell("flowhub status > /dev/full 2>&1", PYTHONUNBUFFERED=unbuffered).returncode == 1
+
+
+@buffered_and_not
+def test_a_pipe_behind_stderr_without_a_reader_leaves_the_result_and_the_status(shop, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        line = [sys.executable, "-m", "flowhub_jobs.cli.main", "search", "qwen"]
+        environ = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(line, stdout=subprocess.PIPE, stderr=pipe, timeout=60, env=environ)
+    assert (done.returncode, done.stdout) == (0, shell("flowhub search qwen").stdout)
 
 
 OLD = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
