@@ -276,7 +276,7 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         f"Correct the variable or unset it. {CALL_AGAIN}",
     ),
     "proxy_sign_in": (
-        "The proxy wants a user and a password, or refuses those of the variable.",
+        "The proxy wants a user and a password, refuses those of the variable, or takes other sign-ins than Basic.",
         "Write them into the variable as http://USER:PASSWORD@HOST:PORT, restart the worker, then `flowhub retry JOB`.",
         f"Write them into the variable as http://USER:PASSWORD@HOST:PORT. {CALL_AGAIN}",
     ),

@@ -60,7 +60,7 @@ class ProxyUnusable(SourceError):
 
 
 class ProxySignIn(SourceError):
-    """The proxy wants a user and a password, or refuses those of the variable (407)."""
+    """The proxy wants a user and a password, refuses the given ones, or takes other sign-ins than Basic (407)."""
 
     code = "proxy_sign_in"
     retryable = False

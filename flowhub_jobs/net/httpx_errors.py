@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 
@@ -30,6 +30,7 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.fs.disk_errors import too_many_files
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.proxies import Proxy
+from flowhub_jobs.net.proxy_sign_in import UNSUPPORTED_HINT, unsupported_schemes
 from flowhub_jobs.net.urls import host_of, scrub
 
 log = logging.getLogger("flowhub.tls")
@@ -203,13 +204,16 @@ def untrusted(host: str, error: ssl.SSLCertVerificationError, *, subject: str = 
 
 
 @contextmanager
-def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
-    """Convert httpx's errors of a request through a proxy, up to the response's head; the new errors name the proxy."""
+def through_proxy(url: str, proxy: Proxy, challenges: Sequence[str] = ()) -> Iterator[None]:
+    """Convert httpx's errors of a request through a proxy, up to the response's head; the new errors name the proxy.
+
+    `challenges` gets the values of Proxy-Authenticate while the request runs.
+    """
     host = host_of(url)
     try:
         yield
     except httpx.ProxyError as error:
-        raise proxy_refused(url, proxy, _plain(error)) from error
+        raise proxy_refused(url, proxy, _plain(error), challenges) from error
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         if _tls_error(error) is not None:
             subject = f"{host}, or the proxy {proxy}," if proxy.scheme == "https" else host
@@ -227,9 +231,12 @@ def through_proxy(url: str, proxy: Proxy) -> Iterator[None]:
         raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({why}).", host=host) from error
 
 
-def proxy_refused(url: str, proxy: Proxy, answer: str) -> SourceError:
+def proxy_refused(url: str, proxy: Proxy, answer: str, challenges: Sequence[str] = ()) -> SourceError:
     """Return the error of a proxy's own refusal. `answer` begins with its status."""
     if answer.startswith("407"):
+        if schemes := unsupported_schemes(challenges):
+            text = f"The proxy {proxy} wants a sign-in by {schemes} (407); flowhub speaks Basic only."
+            return ProxySignIn(text, hint=UNSUPPORTED_HINT)
         if proxy.credentials:
             text = f"The proxy {proxy} refuses the user and password that {proxy.variable} gives (407)."
         else:

@@ -7,7 +7,7 @@ fails when a client is made, with errors of its own, even if the client's reques
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import httpcore
@@ -94,11 +94,12 @@ class EnvironmentTransport(httpx.BaseTransport):
         transport = self._transport(url.scheme, proxy)
         if proxy is None:
             return transport.handle_request(request)
-        with through_proxy(str(url), proxy):
+        challenges = _trace_challenges(request)
+        with through_proxy(str(url), proxy, challenges):
             response = transport.handle_request(request)
         if response.status_code == 407:  # for a forwarded request; for a tunnel, httpx raises
             response.close()
-            raise proxy_refused(str(url), proxy, "407")
+            raise proxy_refused(str(url), proxy, "407", challenges)
         return response
 
     def _proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
@@ -127,6 +128,22 @@ class EnvironmentTransport(httpx.BaseTransport):
     def close(self) -> None:
         for transport in self._transports.values():
             transport.close()
+
+
+def _trace_challenges(request: httpx.Request) -> list[str]:
+    """Return a list that gets the values of Proxy-Authenticate: httpx's error of a tunnel has no headers."""
+    challenges: list[str] = []
+    earlier = request.extensions.get("trace")
+
+    def trace(event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(".receive_response_headers.complete"):
+            _, _, _, headers = info["return_value"]
+            challenges[:] = httpx.Headers(headers).get_list("proxy-authenticate")
+        if earlier is not None:
+            earlier(event, info)
+
+    request.extensions = request.extensions | {"trace": trace}
+    return challenges
 
 
 def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:

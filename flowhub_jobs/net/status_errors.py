@@ -20,6 +20,7 @@ from flowhub_jobs.errors import (
     WrongRange,
 )
 from flowhub_jobs.net import content_range
+from flowhub_jobs.net.proxy_sign_in import UNSUPPORTED_HINT, unsupported_schemes
 from flowhub_jobs.net.urls import scrub
 from flowhub_jobs.units import format_bytes
 
@@ -110,7 +111,7 @@ def _refusal(
         return _too_large_for_the_hub(host, size)
     # If one Hub redirects to another, as a mirror to the original, the second counts as the file's own origin.
     if status == 407:
-        return ProxySignIn(f"A proxy on the way to {host} wants a sign-in (status 407).", hint=_PROXY_HINT, host=host)
+        return _proxy_sign_in(headers, host)
     if not home and "x-error-code" not in headers and 400 <= status < 500:
         return _at_the_edge(status, host, fresh=fresh, size=size)
     if status in (401, 403):
@@ -177,6 +178,14 @@ def _sign_in(
             host=host,
         )
     return SourceRefused(f"{host} answers {status}{_because(reason)}.", host=host)
+
+
+def _proxy_sign_in(headers: Headers, host: str) -> ProxySignIn:
+    schemes = unsupported_schemes([headers.get("proxy-authenticate", "")])
+    if schemes:
+        text = f"A proxy on the way to {host} wants a sign-in by {schemes} (status 407); flowhub speaks Basic only."
+        return ProxySignIn(text, hint=UNSUPPORTED_HINT, host=host)
+    return ProxySignIn(f"A proxy on the way to {host} wants a sign-in (status 407).", hint=_PROXY_HINT, host=host)
 
 
 def _because(reason: str) -> str:

@@ -117,6 +117,23 @@ def test_a_proxy_that_wants_another_password_is_named_without_it(source, way, th
         assert proxy.asked == []
 
 
+@pytest.mark.parametrize("login", ["me:secret@", ""], ids=["a password", "none"])
+def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source, way, through, login):
+    with LoopbackProxy(login=LOGIN, challenges=["Negotiate", "NTLM"]) as proxy:
+        through(f"http://{login}{proxy.place}")
+        offers = f"The proxy {proxy.place} (ALL_PROXY) wants a sign-in by Negotiate or NTLM"
+        error = way.fails(sought(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
+        assert not error["retryable"]
+        assert "px or cntlm" in error["hint"]
+
+
+def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, way, through):
+    with LoopbackProxy(login=LOGIN, challenges=["NTLM", 'Basic realm="the office"']) as proxy:
+        through(f"http://{proxy.place}")
+        error = way.fails(sought(source, True), ProxySignIn, "wants a user and a password", "ALL_PROXY has none")
+        assert "http://USER:PASSWORD@HOST:PORT" in error["hint"]
+
+
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "503 Service Unavailable"])
 def test_a_tunnel_that_a_proxy_refuses_is_its_word_and_may_pass(tmp_path, through, status):
     with LoopbackProxy(answer=status) as proxy, Origin(tls=True) as source:

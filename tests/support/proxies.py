@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -14,13 +14,20 @@ from urllib.parse import urlsplit
 class LoopbackProxy:
     """Forwards every request. `asked` has the targets in order, `connections` how many were made to it.
 
-    `login` is the user and password that it wants. `answer` is a status line that it gives to every request instead.
+    `login` is the user and password that it wants, `challenges` the sign-ins that it then offers. `answer` is a status
+    line that it gives to every request instead.
     """
 
     def __init__(
-        self, *, login: tuple[str, str] | None = None, answer: str | None = None, tls: ssl.SSLContext | None = None
+        self,
+        *,
+        login: tuple[str, str] | None = None,
+        challenges: Sequence[str] = (),
+        answer: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.login, self.answer, self._tls = login, answer, tls
+        self._challenges = "".join(f"Proxy-Authenticate: {challenge}\r\n" for challenge in challenges)
         self.asked: list[str] = []
         self.connections = 0
         self._open: list[socket.socket] = []
@@ -74,7 +81,8 @@ class LoopbackProxy:
                 sock.sendall(f"HTTP/1.1 {self.answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
                 return
             if not self._may(head):
-                sock.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                refusal = f"HTTP/1.1 407 Proxy Authentication Required\r\n{self._challenges}Content-Length: 0\r\n\r\n"
+                sock.sendall(refusal.encode())
                 continue
             self.asked.append(target)
             if method == "CONNECT":

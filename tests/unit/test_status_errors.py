@@ -157,7 +157,10 @@ def test_a_407_of_a_host_names_the_variables_of_a_proxy():
     """A proxy that the network puts in between answers in the place of the host."""
     error = refused(407)
     assert type(error) is ProxySignIn
-    assert "HTTPS_PROXY" in error.hint
+    assert "USER:PASSWORD" in error.hint
+    other = refused(407, proxy_authenticate="NTLM, Negotiate")
+    assert "by NTLM or Negotiate" in other.message
+    assert "px or cntlm" in other.hint
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])
