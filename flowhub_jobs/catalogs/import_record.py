@@ -7,7 +7,7 @@ from typing import Any
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs import names
-from flowhub_jobs.net import urls
+from flowhub_jobs.net import redaction
 
 BASE = "base"  # the catalog beneath them all
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -35,7 +35,7 @@ class ImportRecord:
     @property
     def shown(self) -> str:
         """Return the source as it may be shown: a URL without its query."""
-        return urls.public_url(self.source) if self.is_url else self.source
+        return redaction.public_url(self.source) if self.is_url else self.source
 
     @property
     def is_url(self) -> bool:

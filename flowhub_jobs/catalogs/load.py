@@ -6,7 +6,7 @@ from flowhub_jobs.catalogs.loaded import MAX_BYTES, Fetch, LoadedCatalog
 from flowhub_jobs.catalogs.resolve import is_other_scheme
 from flowhub_jobs.errors import AddressRefused, CatalogMalformed, CatalogUnreadable
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.net import urls
+from flowhub_jobs.net import redaction
 
 
 def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: Fetch | None = None) -> LoadedCatalog:
@@ -23,7 +23,7 @@ def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: F
         return load_remote(source, cache_dir, fetch)
     if is_other_scheme(source):
         raise AddressRefused(
-            f"The catalog {urls.public_url(source)!r} is of a scheme that flowhub does not read.",
+            f"The catalog {redaction.public_url(source)!r} is of a scheme that flowhub does not read.",
             hint="Set FLOWHUB_CATALOG to a path, or to an http or https URL.",
         )
     return _from_file(Path(source).expanduser(), f"catalog file {source}")

@@ -16,7 +16,7 @@ from flowhub_jobs.catalogs.schema import HubCatalog, parse_catalog
 from flowhub_jobs.errors import NETWORK_SETTINGS, CatalogSourceMalformed, CatalogUnreachable, FlowhubError
 from flowhub_jobs.fs.atomic_write import write_whole
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.net import get, urls
+from flowhub_jobs.net import get, redaction, urls
 
 CONNECT_S = 10.0
 CONNECT_WITH_COPY_S = 3.0
@@ -33,7 +33,7 @@ class _Copy(NamedTuple):
 def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> LoadedCatalog:
     """Return the catalog at `url`, or its last good copy with a warning; the errors as `load_catalog` says."""
     urls.check_address(url, pinned=True)  # pinned: FLOWHUB_CATALOG may be plain http, by the contract
-    where = f"catalog {urls.public_url(url)}"
+    where = f"catalog {redaction.public_url(url)}"
     body_path = copy_path(url, cache_dir)
     copy = _read_copy(body_path, where)
     try:
@@ -49,7 +49,7 @@ def load_remote(url: str, cache_dir: Path, fetch: Fetch | None) -> LoadedCatalog
 
 def cached_catalog(url: str, cache_dir: Path) -> HubCatalog | None:
     """Return the last good copy, without a request; None where there is none."""
-    copy = _read_copy(copy_path(url, cache_dir), f"catalog {urls.public_url(url)}")
+    copy = _read_copy(copy_path(url, cache_dir), f"catalog {redaction.public_url(url)}")
     return copy.catalog if copy else None
 
 

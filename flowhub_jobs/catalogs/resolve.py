@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.catalogs.suggest import nearest, with_all_words
 from flowhub_jobs.errors import AddressRefused, NotFound, UsageInvalid
 from flowhub_jobs.fs import names
-from flowhub_jobs.net import urls
+from flowhub_jobs.net import redaction, urls
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
 from flowhub_jobs.values.sha256_text import parse_sha256, sha256_in_fragment
@@ -49,7 +49,7 @@ def is_address(text: str) -> bool:
     text = text.strip()
     if _HUB_REFERENCE.match(text) and not _HUB_FILE.match(text):
         raise UsageInvalid(
-            f"{urls.public_url(text)!r} is a repository of the Hub, not a model of the catalog.",
+            f"{redaction.public_url(text)!r} is a repository of the Hub, not a model of the catalog.",
             hint="Give a model of the catalog, or the URL of one file (…/resolve/REVISION/FILE).",
         )
     scheme = _SCHEME.match(text)
@@ -57,7 +57,7 @@ def is_address(text: str) -> bool:
         return True
     if later := _LATER.match(text):
         raise _to_come(text, later["scheme"].lower())
-    shown = urls.public_url(text)
+    shown = redaction.public_url(text)
     if _ONE_SLASH.match(text):
         raise UsageInvalid(f"The address {shown!r} lacks a slash.", hint="Write https:// and the name of the host.")
     if is_other_scheme(text):
@@ -72,7 +72,7 @@ def _to_come(text: str, scheme: str) -> AddressRefused:
     source = _LATER_NAMES.get(scheme, "OCI registries")
     hint = "Until then, give the https address of the file, or the same model as hf:owner/repo."
     return AddressRefused(
-        f"References to {source} ({scheme}:) are to come; this version does not read {urls.public_url(text)!r}.",
+        f"References to {source} ({scheme}:) are to come; this version does not read {redaction.public_url(text)!r}.",
         hint=hint,
     )
 
@@ -91,14 +91,14 @@ def parse_reference(text: str) -> ModelRef:
     UsageInvalid if it is none of them, AddressRefused and UsageInvalid as `is_address` says.
     """
     if is_address(text):
-        raise UsageInvalid(f"{urls.public_url(text)!r} is an address, not a model of the catalog.")
+        raise UsageInvalid(f"{redaction.public_url(text)!r} is an address, not a model of the catalog.")
     parts = _MODEL.fullmatch(text.strip().lower())
     if parts is None:
         hint = "Write `model` or `model@option`, e.g. qwen3-8b@q4_k_m, hf:owner/repo, or the URL of a file."
         if _REPOSITORY.fullmatch(text.strip()):
             hint = f"A repository of the Hub is written hf:{text.strip()}."
         # What stands before an @ may be a name and a password of an address; in a plain word it is a model.
-        shown = urls.public_url(text) if set(text) & set(":/") else text
+        shown = redaction.public_url(text) if set(text) & set(":/") else text
         raise UsageInvalid(f"{shown!r} is not a reference.", hint=hint)
     return ModelRef(parts[1], parts[2])
 
@@ -162,7 +162,7 @@ def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, m
     pin = _agreed(_pin(sha256), _pin(sha256_in_fragment(fragment)))
     is_address(url)  # refuses a page of the Hub, and other schemes in words of their own
     urls.check_address(url, pinned=pin is not None)
-    shown = urls.public_url(url)
+    shown = redaction.public_url(url)
     name = _file_name(shown, names.filename_from_url(url), name, may_lack_name=may_lack_name)
     file = ArtifactFile(name, url, sha256=pin)
     return Artifact(shown, None, None, format_of(name), name, folder=False, files=(file,))

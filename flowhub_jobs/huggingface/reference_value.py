@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.net.urls import public_url
+from flowhub_jobs.net.redaction import public_url
 from flowhub_jobs.values.enums import RepoKind
 
 _SPECIAL = r"refs/(?:pr/[0-9]+|convert/[^/:@]+)"  # the only revisions of the Hub whose slashes are never escaped

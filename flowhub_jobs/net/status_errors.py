@@ -21,7 +21,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.net import content_range
 from flowhub_jobs.net.proxy_sign_in import UNSUPPORTED_HINT, unsupported_schemes
-from flowhub_jobs.net.urls import scrub
+from flowhub_jobs.net.redaction import scrub
 from flowhub_jobs.units import format_bytes
 
 Headers = Mapping[str, str]  # a mapping that folds case, as httpx's

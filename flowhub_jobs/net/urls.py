@@ -1,26 +1,25 @@
-"""Checks which URLs may be requested, and which part of them may be shown. Pure: no name is resolved.
+"""Checks which URLs may be requested, and compares their origins. Pure: no name is resolved.
 
 A URL is split as in RFC 3986, appendix B, which is how httpx splits it too: a check that splits it in another way than
 the client would check another host.
 """
 
 import functools
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, urljoin
 
 from flowhub_jobs.errors import AddressRefused, RedirectRefused
 from flowhub_jobs.fs.names import is_unseen
+from flowhub_jobs.net.redaction import short_url
 
 HUB = "https://huggingface.co"
 HUB_ORIGIN = f"{HUB}:443"
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _LOOPBACK = IPv4Network("127.0.0.0/8")
-_MAX_SHOWN = 200  # characters of an address in a message
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#]*)([^?#]*)(.*)", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(?::([0-9]{0,5}))?", re.IGNORECASE | re.ASCII)
@@ -31,28 +30,10 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 _HUB_FILE = re.compile(r"(/(?:datasets/)?[^/?#]+(?:/[^/?#]+)?)/resolve/")
 _PLAIN = re.compile(r"[!-\[\]-~]*")  # no space, no backslash, nothing invisible
-_ANY_TEXT = re.compile(r"((?:[a-z][a-z0-9+.-]*:)?[/\\]*)([^/\\?#]*)([^?#]*)", re.IGNORECASE | re.ASCII)
-_SHOWN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]{0,5})?", re.ASCII)
-_URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://[^\s\"<>]+", re.IGNORECASE | re.ASCII)
-_QUERY_IN_TEXT = re.compile(r"\?[^\s\"<>?]*=[^\s\"<>]*")  # of a URL that was printed without its host
-_CREDENTIALS_IN_TEXT = re.compile(r"(authorization(?:[\"']\s*,|[\"']?\s*[:=]))[^\r\n]*", re.IGNORECASE)
-_BEARER_IN_TEXT = re.compile(r"\b(bearer)\s+\S+", re.IGNORECASE)
-_HUB_TOKEN = re.compile(r"hf_[A-Za-z0-9]{16,}|(?<![A-Za-z0-9_-])hf_[\w-]+", re.ASCII)
 
 _BLANK = bytes(range(33))
 _AUTHORITY_OF = re.compile(rb"(?:[a-z][a-z0-9+.-]*:)?//[^/]*", re.IGNORECASE)
 _KEPT = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986: reserved and unreserved characters, and "%" of what is encoded already
-
-_QUERY_PAIR = re.compile(r"([^=&;#]+)=([^&;#]+)")
-_FORGOTTEN = re.compile(r"~[0-9a-f]{8}")
-# What signs an address or signs in: AWS, Google, CloudFront and Azure (X-Amz-Signature, X-Goog-Credential, Key-Pair-Id,
-# sig), and what sites call their tokens.
-_SECRET_NAME = re.compile(
-    r"(?:^|[-_.])(?:sig|sign|signature|token|key|apikey|secret|password|passwd|pwd|pass|auth|authorization|credentials?"
-    r"|policy|jwt|hmac|session|ticket|key-pair-id)(?:$|[-_.])|(?:token|signature|password|secret|apikey)$",
-    re.IGNORECASE,
-)
-_SIGNATURE_NAME = re.compile(r"(?:x-amz-|x-goog-)?(?:sig|sign|signature)", re.IGNORECASE)
 
 _HOST_HINT = "Write the host after the two slashes: https://host/path."
 _PORT_HINT = "Correct the port, or leave it out: https://host/path uses 443."
@@ -98,11 +79,11 @@ def check_redirect(source: str, target: str, *, pinned: bool) -> None:
         downgrade = _parse(source).scheme == "https" and _parse(target).scheme == "http"
     except AddressRefused as error:
         raise RedirectRefused(
-            f"{_shown(source)} redirects where flowhub does not follow. {error.text}", host=host_of(source)
+            f"{short_url(source)} redirects where flowhub does not follow. {error.text}", host=host_of(source)
         ) from error
     if downgrade and not pinned:
         raise RedirectRefused(
-            f"{_shown(source)} redirects to {_shown(target)} and is not followed: that leaves https, "
+            f"{short_url(source)} redirects to {short_url(target)} and is not followed: that leaves https, "
             "and no pinned sha256 guards the file.",
             host=host_of(source),
         )
@@ -168,7 +149,7 @@ def host_of(url: str) -> str:
     try:
         return _parse(url).netloc
     except AddressRefused:
-        return _shown(url)
+        return short_url(url)
 
 
 def shown_origin(url: str) -> str:
@@ -194,67 +175,6 @@ def hub_page(url: str, endpoint: str = HUB) -> str | None:
     base = endpoint.rstrip("/") if url.startswith(endpoint.rstrip("/") + "/") else HUB
     match = _HUB_FILE.match(url.removeprefix(base))
     return f"{HUB}{match[1]}" if match and url.startswith(f"{base}/") else None
-
-
-def public_url(url: str) -> str:
-    """Return the part of a URL that may be shown or logged: no user, query, fragment, token or invisible character.
-
-    It accepts any text and never raises.
-    """
-    parts = _ANY_TEXT.match(url)
-    if parts is None:  # it matches the empty text too
-        return ""
-    scheme, authority, path = parts.groups()
-    if "@" in authority:  # up to the last one, as a password may hold "@" and "/" itself
-        authority, slash, path = (authority + path).rpartition("@")[2].partition("/")
-        path = slash + path
-    if not _SHOWN_HOST.fullmatch(authority):
-        # The text after the colon is no port. It may be a password, cut short by its own "/", "?" or "#".
-        authority, path = f"{authority.partition(':')[0]}:…", ""
-    return _visible(_HUB_TOKEN.sub("hf_…", scheme + authority + path))
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL with a short digest in place of each value of its query that looks like a secret.
-
-    The result still identifies the file, and gives no access to it. A second call changes nothing.
-    """
-    beginning, mark, query = url.partition("?")
-    return beginning + mark + _QUERY_PAIR.sub(_forgotten, query) if mark else url
-
-
-def is_signed(url: str) -> bool:
-    """Return whether the query of a URL signs it: such an address expires (AWS, Google, CloudFront, Azure)."""
-    return any(_SIGNATURE_NAME.fullmatch(unquote(name)) for name, _ in _QUERY_PAIR.findall(url.partition("?")[2]))
-
-
-def _forgotten(pair: re.Match[str]) -> str:
-    name, value = pair.groups()
-    if _FORGOTTEN.fullmatch(value) or not (_SECRET_NAME.search(unquote(name)) or _HUB_TOKEN.search(value)):
-        return pair[0]
-    return f"{name}=~{hashlib.sha256(value.encode()).hexdigest()[:8]}"
-
-
-def scrub(text: str) -> str:
-    """Return a foreign text without secrets: user and query of every URL, credentials, tokens of the Hub."""
-    text = _CREDENTIALS_IN_TEXT.sub(r"\1 …", text)
-    text = _BEARER_IN_TEXT.sub(r"\1 …", text)
-    text = _URL_IN_TEXT.sub(_scrubbed_url, text)
-    text = _QUERY_IN_TEXT.sub("?…", text)
-    return _HUB_TOKEN.sub("hf_…", text)
-
-
-def driver_words(error: Exception) -> str:
-    """Return the message of a database's driver. SQLAlchemy adds the statement and a link to it."""
-    return scrub(str(getattr(error, "orig", None) or error))
-
-
-def _scrubbed_url(match: re.Match[str]) -> str:
-    url = match[0]
-    kept = public_url(url)
-    # Give back the quote or bracket that closes the address in the text.
-    tail = url[len(url.rstrip("'`)].,;")) :]
-    return f"{kept}?…{tail}" if "?" in url or "#" in url else kept
 
 
 @functools.lru_cache(maxsize=2048)  # a transfer uses the same few URLs all the time
@@ -324,17 +244,8 @@ def _ascii_form(host: str) -> str | None:
         return None
 
 
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\u{{{ord(c):04X}}}" for c in text)
-
-
-def _shown(url: str) -> str:
-    shown = public_url(url)
-    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
-
-
 def _refused(url: str, why: str, *, hint: str | None = None) -> AddressRefused:
-    return AddressRefused(f"The address {_shown(url) or '(empty)'} is refused: {why}.", hint=hint)
+    return AddressRefused(f"The address {short_url(url) or '(empty)'} is refused: {why}.", hint=hint)
 
 
 def request_origin(url: str, endpoint: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.node_shares import NodeShares
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 
 log = logging.getLogger("flowhub.web")
 AGAIN_S = 10.0

@@ -4,7 +4,7 @@ import errno
 
 from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, InternalError, UsageInvalid
 from flowhub_jobs.fs.disk_errors import too_many_files
-from flowhub_jobs.net.urls import driver_words, scrub
+from flowhub_jobs.net.redaction import driver_words, scrub
 
 
 def as_flowhub_error(error: Exception) -> FlowhubError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from flowhub_jobs.net.urls import without_secrets
+from flowhub_jobs.net.redaction import without_secrets
 from flowhub_jobs.values.enums import Condition, HubFormat, RepoKind
 from flowhub_jobs.values.stores import DEFAULT_STORE
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowhub_jobs.errors import AddressRefused
-from flowhub_jobs.net.urls import check_address, public_url  # few have mirrors
+from flowhub_jobs.net.redaction import public_url
+from flowhub_jobs.net.urls import check_address
 
 MIRRORS_HINT = '[mirrors]\n"https://huggingface.co" = ["https://mirror.example", "origin"]'
 ORIGIN = "origin"  # where the original address stands in the order

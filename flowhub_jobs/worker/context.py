@@ -14,7 +14,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.refused_mirrors import RefusedMirrors
 from flowhub_jobs.jobs.run_values import Claimed, Lease
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.system import allow_open_files, open_files_limit
 from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from flowhub_jobs.database.postgresql import outage_text
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.units import format_duration
 
 log = logging.getLogger("flowhub.worker")

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs.names import is_unseen
-from flowhub_jobs.net.urls import scrub
+from flowhub_jobs.net.redaction import scrub
 from flowhub_jobs.times import rfc3339
 
 PLAIN, JSON = "plain", "json"

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.compare_and_set import SharedValue, ValueVersion
 from flowhub_jobs.jobs.notices_due import Cursor, Notification, PendingNotifications
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.worker.notify_delivery import Delivery
 

@@ -21,7 +21,7 @@ from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.jobs.disk_demand import room_needed_before
 from flowhub_jobs.jobs.partial_owners import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
 from flowhub_jobs.store.space import check_room, reserved_bytes
 from flowhub_jobs.store.verify_existing import is_lost, verify_existing

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 
 log = logging.getLogger("flowhub.placement")
 

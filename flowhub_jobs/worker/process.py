@@ -11,7 +11,7 @@ from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseNewer
 from flowhub_jobs.home import Home
 from flowhub_jobs.net.httpx_errors import warm_trust
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.service.sd_notify import Notifier, Pulse, status_line
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import LIVE_STATES, State

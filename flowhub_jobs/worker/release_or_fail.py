@@ -21,7 +21,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.home import Home
-from flowhub_jobs.net.urls import driver_words, scrub
+from flowhub_jobs.net.redaction import driver_words, scrub
 from flowhub_jobs.transfer.fetch import RetryLater
 from flowhub_jobs.values.enums import EventKind, Reason, RequestedAction, StopReason
 from flowhub_jobs.values.jobs import Note

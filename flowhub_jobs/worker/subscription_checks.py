@@ -19,7 +19,7 @@ from flowhub_jobs.jobs.host_waits import HostWaits
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
-from flowhub_jobs.net.urls import driver_words
+from flowhub_jobs.net.redaction import driver_words
 
 log = logging.getLogger("flowhub.subscriptions")
 

@@ -3,8 +3,9 @@
 import pytest
 
 from flowhub_jobs.errors import SourceMissing, TokenMissing
+from flowhub_jobs.net.redaction import without_secrets
 from flowhub_jobs.net.token_choice import token_for, with_withheld_token
-from flowhub_jobs.net.urls import origin, without_secrets
+from flowhub_jobs.net.urls import origin
 
 TOKEN = "hf_secretsecretsecret"
 

@@ -11,7 +11,7 @@ from flowhub_jobs.catalogs.importers.import_result import Entry, Notes, NotTaken
 from flowhub_jobs.catalogs.validation_errors import shown
 from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.fs import names
-from flowhub_jobs.net import urls
+from flowhub_jobs.net import redaction, urls
 
 FORMATS = {"gguf": "gguf", "safetensors": "safetensors"}
 _HUB = re.compile(r"(?:huggingface://|hf://|(?:https://)?hf\.co/(?!.*/resolve/))([^/]+/[^/]+)/(.+)", re.IGNORECASE)
@@ -48,7 +48,8 @@ def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -
         urls.check_address(asked, pinned=pin is not None)
     except AddressRefused as refused:
         plain_http = asked.lower().startswith("http://") and pin is None
-        raise NotTaken(SkipReason.HTTP if plain_http else SkipReason.ADDRESS, urls.public_url(asked)[:200]) from refused
+        reason = SkipReason.HTTP if plain_http else SkipReason.ADDRESS
+        raise NotTaken(reason, redaction.public_url(asked)[:200]) from refused
     file = ForeignFile(path, confined(path), asked, field_values.size(size), pin)
     if pin is None:
         notes.remarks.append((Remark.MD5 if field_values.is_md5(digest) else Remark.NO_DIGEST, file.name))
@@ -78,7 +79,7 @@ def address(said: Any) -> str:
     if text.lower().startswith(("https://", "http://")):
         return text
     scheme = _SCHEME.match(text)
-    raise NotTaken(SkipReason.SCHEME if scheme else SkipReason.ADDRESS, urls.public_url(text)[:200])
+    raise NotTaken(SkipReason.SCHEME if scheme else SkipReason.ADDRESS, redaction.public_url(text)[:200])
 
 
 def _at(host: str, repository: str, file: str) -> str:

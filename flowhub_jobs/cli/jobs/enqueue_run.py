@@ -18,7 +18,8 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
-from flowhub_jobs.net.urls import HUB, public_url
+from flowhub_jobs.net.redaction import public_url
+from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.operations.caps import cap_reached_line
 from flowhub_jobs.operations.enqueue import (
     check_items,

@@ -18,7 +18,7 @@ from flowhub_jobs.errors import (
     FlowhubError,
 )
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.net import get, urls
+from flowhub_jobs.net import get, redaction
 from flowhub_jobs.settings import Settings
 
 TOTAL_S = 120.0
@@ -39,7 +39,7 @@ def source_of(text: str) -> str:
     if text.lower().startswith(("https://", "http://")):
         return text
     if is_other_scheme(text):
-        shown = urls.public_url(text)
+        shown = redaction.public_url(text)
         raise AddressRefused(
             f"The catalog {shown!r} is of a scheme that flowhub does not read.", hint="Give a path, or an https URL."
         )
@@ -57,7 +57,7 @@ def fetch(source: str, known: ImportRecord | None, settings: Settings) -> Source
 
 
 def _from_url(url: str, known: ImportRecord | None, settings: Settings) -> SourceBytes:
-    where = f"The catalog {urls.public_url(url)}"
+    where = f"The catalog {redaction.public_url(url)}"
     asked = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
     headers = {name: value for name, value in asked.items() if value}
     hint = f"Check the network and the address. {_NOTHING_DONE}"
@@ -103,7 +103,7 @@ def read(source: str, body: bytes, shape: str | None) -> "ImportResult":
     """Return what can be taken of the bytes; an error where that is nothing at all."""
     is_url = ImportRecord(source, "").is_url
     error: type[FlowhubError] = CatalogSourceMalformed if is_url else CatalogMalformed
-    where = f"The catalog {urls.public_url(source) if is_url else source}"
+    where = f"The catalog {redaction.public_url(source) if is_url else source}"
     try:
         intake = read_catalog(body, where=where, error=error, shape=shape)
     except error as fault:

@@ -10,7 +10,7 @@ from flowhub_jobs.catalogs.loaded import MAX_BYTES
 from flowhub_jobs.catalogs.parsing import NotJson, read_value
 from flowhub_jobs.errors import CatalogMalformed, CatalogSourceMalformed, FlowhubError
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.net import urls
+from flowhub_jobs.net import redaction
 from flowhub_jobs.operations.catalogs.active import (
     base_catalog,
     base_file,
@@ -44,7 +44,7 @@ def catalogs_json(settings: Settings) -> tuple[Page, str | None]:
 
 def _base_row(settings: Settings, loaded: "LoadedCatalog") -> Page:
     own = len(loaded.catalog.models) - len(loaded.imported)
-    source = urls.public_url(settings.catalog) if settings.catalog and is_at_url(settings) else settings.catalog
+    source = redaction.public_url(settings.catalog) if settings.catalog and is_at_url(settings) else settings.catalog
     return {
         "name": BASE,
         "format": "flowhub",

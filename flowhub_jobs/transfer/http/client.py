@@ -9,19 +9,11 @@ from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, FlowhubError, M
 from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.httpx_transport import EnvironmentTransport
+from flowhub_jobs.net.redaction import is_signed
 from flowhub_jobs.net.redirect_cookies import RedirectCookies
 from flowhub_jobs.net.status_errors import Headers, status_error
 from flowhub_jobs.net.token_choice import token_for, with_withheld_token
-from flowhub_jobs.net.urls import (
-    at_endpoint,
-    check_redirect,
-    host_of,
-    hub_page,
-    is_signed,
-    location_of,
-    origin,
-    redirect_target,
-)
+from flowhub_jobs.net.urls import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
 from flowhub_jobs.transfer.http.connections import HttpBackend
 from flowhub_jobs.transfer.http.decoding import ACCEPTED
 from flowhub_jobs.transfer.http.response import RangeResponse, drop_body
