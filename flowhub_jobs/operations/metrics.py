@@ -1,10 +1,11 @@
 """Figures of one node for monitoring: numbers by state and by error code, and no name of a model, file or host."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.store.space import device_of
 from flowhub_jobs.values.enums import State
 
 STALLS = ("stalled", "too_slow")  # error codes
@@ -22,9 +23,18 @@ _HEARTBEATS = "SELECT worker, seen_at FROM workers WHERE node = :node"
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
-    """Bytes and seconds. `errors` counts events by error code; `disk_free` is None while the store's disk is away.
+class DiskRoom:
+    """Bytes that live jobs have yet to put on a disk, and those that are free; None while it cannot be read."""
 
+    promised: int
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Bytes and seconds. `errors` counts events by error code.
+
+    `disks` has each disk with stores, that of the default store first.
     `heartbeat_age_s` is that of the living worker that was silent longest; None without one.
     """
 
@@ -34,8 +44,7 @@ class Metrics:
     errors: Mapping[str, int]
     models: int
     installed: int
-    disk_promised: int
-    disk_free: int | None
+    disks: Sequence[DiskRoom]
     workers: int
     heartbeat_age_s: float | None
 
@@ -60,15 +69,23 @@ def read_metrics(session: Session) -> Metrics:
         errors=errors,
         models=library["models"],
         installed=library["bytes"],
-        disk_promised=home.bytes_promised(),
-        disk_free=_disk_free(session),
+        disks=_disks(session),
         workers=len(ages),
         heartbeat_age_s=max(0.0, *ages) if ages else None,
     )
 
 
-def _disk_free(session: Session) -> int | None:
+def _disks(session: Session) -> list[DiskRoom]:
+    """Return the room of each disk that has stores, counted once however many stores it has."""
+    disks: dict[int, list[Session]] = {}
+    for one in session.each_store():
+        disks.setdefault(device_of(one.store.root), []).append(one)
+    free = {disk: [room for one in mine if (room := _free(one)) is not None] for disk, mine in disks.items()}
+    return [DiskRoom(mine[0].home.bytes_promised(), next(iter(free[disk]), None)) for disk, mine in disks.items()]
+
+
+def _free(session: Session) -> int | None:
     try:
-        return session.room().free
+        return None if session.home.store_is_away() else session.room().free
     except (FlowhubError, OSError):
         return None

@@ -52,6 +52,11 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def disk_size(path: Path) -> int:
+    """Return the size of the file system that holds `path`, or would hold it. Bytes."""
+    return shutil.disk_usage(_existing(path)).total
+
+
 def device_of(path: Path) -> int:
     """Return the number of the file system that holds `path`, or would hold it."""
     return _existing(path).stat().st_dev

@@ -1,6 +1,6 @@
 """`/healthz` and `/metrics`, for monitoring: numbers alone, so that they need no sign-in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -45,8 +45,6 @@ class _Figures(Collector):
             "flowhub_download_rate_bytes_per_second": ("Speed of all running jobs together.", found.rate_bps),
             "flowhub_installed_models": ("Installed models.", found.models),
             "flowhub_installed_bytes": ("Size of the installed models.", found.installed),
-            "flowhub_disk_promised_bytes": ("Disk space that the queue still needs.", found.disk_promised),
-            "flowhub_disk_free_bytes": ("Free space of the store's disk.", found.disk_free),
             "flowhub_workers": ("Workers that are alive.", found.workers),
             "flowhub_heartbeat_age_seconds": (
                 "Time since the last heartbeat of the worker that was silent longest.",
@@ -56,6 +54,18 @@ class _Figures(Collector):
         for name, (text, value) in gauges.items():
             if value is not None:
                 yield GaugeMetricFamily(name, text, value=value)
+        promised, free = ([getattr(disk, figure) for disk in found.disks] for figure in ("promised", "free"))
+        yield from _by_disk("flowhub_disk_promised_bytes", "Disk space that the queue still needs.", promised)
+        yield from _by_disk("flowhub_disk_free_bytes", "Free space of the store's disk.", free)
+
+
+def _by_disk(name: str, text: str, values: Sequence[int | None]) -> Iterator[Metric]:
+    """Yield a figure of each disk with stores; several disks are told apart by their number, from 1."""
+    if len(values) < 2:
+        yield from (GaugeMetricFamily(name, text, value=value) for value in values if value is not None)
+        return
+    family = GaugeMetricFamily(name, text, labels=["disk"])
+    yield _by_label(family, {str(number): value for number, value in enumerate(values, 1) if value is not None})
 
 
 def _by_label(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, int]) -> Metric:

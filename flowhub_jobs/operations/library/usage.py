@@ -9,6 +9,7 @@ from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.disk_usage import DiskUsage, Size
 from flowhub_jobs.store.library_check import LibraryEntry, Presence
 from flowhub_jobs.store.partials_dir import list_partials
+from flowhub_jobs.store.space import device_of, disk_size
 from flowhub_jobs.values.artifacts import InstalledModel
 
 
@@ -119,7 +120,37 @@ class Usage:
 def measure_store(session: Session) -> Usage:
     """Measure everything in the stores that are there; a file with several names counts once. Raises StoreOffline."""
     session.installed.require_store()
-    every = [_measure_one(one) for one in session.each_store() if not one.home.store_is_away()]
+    return _together([_measure_one(one) for one in session.each_store() if not one.home.store_is_away()])
+
+
+@dataclass(frozen=True, slots=True)
+class DiskState:
+    """A disk with the names of the stores on it. `promised` are the bytes that live jobs have yet to put there."""
+
+    stores: tuple[str, ...]
+    total: int
+    promised: int
+    used: Usage
+
+
+def measure_disks(session: Session) -> list[DiskState]:
+    """Measure the stores that are there, disk by disk, that of the default store first."""
+    disks: dict[int, list[Session]] = {}
+    for one in session.each_store():
+        if not one.home.store_is_away():
+            disks.setdefault(device_of(one.store.root), []).append(one)
+    return [
+        DiskState(
+            stores=tuple(one.store.name for one in mine),
+            total=disk_size(mine[0].store.root),
+            promised=mine[0].home.bytes_promised(),
+            used=_together([_measure_one(one) for one in mine]),
+        )
+        for mine in disks.values()
+    ]
+
+
+def _together(every: list[Usage]) -> Usage:
     if len(every) == 1:
         return every[0]
     partials, leftovers = _added([one.partials for one in every]), _added([one.leftovers for one in every])

@@ -1,5 +1,6 @@
 """The tab Installed: the disk as a picture, the models, and verify, repair and remove."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,14 @@ from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.installed import Removal, freed_note
-from flowhub_jobs.operations.library.usage import StoreUsage, Usage, list_store, measure_store
+from flowhub_jobs.operations.library.usage import StoreState, StoreUsage, Usage, list_store, measure_disks
 from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.queue_view import titles_or_none
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition, JobKind, State
 from flowhub_jobs.values.jobs import Job
-from flowhub_jobs.values.stores import DEFAULT_STORE
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
@@ -60,8 +61,9 @@ class DiskPart:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The picture of the store's disk: bands in percent, and the same in words."""
+    """The picture of a disk: bands in percent, and the same in words. `stores` are named if there are several."""
 
+    stores: str
     bands: tuple[Band, ...]
     parts: tuple[DiskPart, ...]
     words: str
@@ -99,8 +101,8 @@ class PartialRow:
 class InstalledView:
     summary: str
     root: str
-    online: bool
-    disk: Disk | None
+    away: tuple[str, ...]
+    disks: tuple[Disk, ...]
     rows: tuple[InstalledRow, ...]
     found: str
     sort: str
@@ -112,8 +114,11 @@ class InstalledView:
 # The disk -------------------------------------------------------------------------------------------------------------
 
 
-def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int) -> Disk:
-    """Return the picture of a disk of `total` bytes; `promised` are the bytes that queued jobs still need."""
+def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int, stores: Sequence[StoreState] = ()) -> Disk:
+    """Return the picture of a disk of `total` bytes; `promised` are the bytes that queued jobs still need.
+
+    `stores` are those to name.
+    """
     installed = sum(share.on_disk for share in used.models)
     partial = used.partials.on_disk + used.leftovers.on_disk
     other = max(0, total - used.free - installed - partial)
@@ -127,29 +132,55 @@ def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int) -> D
     ]
     shown = [one for one in sizes if one[2] or one[0] in ("models", "free")]
     words = ", ".join(f"{label.lower()} {format_bytes(size)}" for _, label, size, _ in shown)
+    named = ", ".join(f"{one.name} ({one.path})" for one in stores)
     return Disk(
+        stores=named,
         bands=tuple(bands([(kind, spoken if kind == "promised" else size) for kind, _, size, _ in sizes], total)),
         parts=tuple(DiskPart(kind, label, format_bytes(size), note) for kind, label, size, note in shown),
-        words=f"Disk of {format_bytes(total)}: {words}",
+        words=f"Disk of {format_bytes(total)}{f', {named}' if named else ''}: {words}",
     )
+
+
+def disks_of(session: Session, found: StoreUsage, live: Collection[Job]) -> tuple[Disk, ...]:
+    """Return the picture of each disk that has a store; those that are away have none."""
+    several = len(found.stores) > 1
+    disks = []
+    for disk in measure_disks(session):
+        models = [one for one in found.models if one.store in disk.stores and one.condition is not Condition.OFFLINE]
+        waiting = [job for job in live if job.brings and job.store in disk.stores]
+        named = disk.used.stores if several else ()
+        disks.append(disk_of(disk.used, disk.total, disk.promised, len(models), len(waiting), named))
+    return tuple(disks)
 
 
 # The models -----------------------------------------------------------------------------------------------------------
 
 
 def installed_view(
-    found: StoreUsage, disk: Disk | None, live: Collection[Job], titles: Mapping[str, str], sort: str
+    found: StoreUsage, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
 ) -> InstalledView:
     at_work = {Path(job.target).name: _AT_WORK[job.kind][job.state is State.RUNNING] for job in live}
     ordered = sorted(found.models, key=lambda model: _order(model, sort))
     total = sum(model.bytes for model in found.models)
-    count = len(found.models)
+    count, stores = len(found.models), len(found.stores)
+    in_several = {name for name, times in Counter(model.name for model in found.models).items() if times > 1}
     return InstalledView(
-        summary=f"{count} model{'' if count == 1 else 's'}, {format_bytes(total)} in",
-        root=str(found.root),
-        online=found.online,
-        disk=disk,
-        rows=tuple(installed_row(model, titles, at_work, found.old) for model in ordered[:SHOWN]),
+        summary=f"{count} model{'' if count == 1 else 's'}, {format_bytes(total)} in"
+        + (f" {stores} stores" if stores > 1 else ""),
+        root="" if stores > 1 else str(found.root),
+        away=tuple(str(one.path) for one in found.stores if not one.online),
+        disks=disks,
+        rows=tuple(
+            installed_row(
+                model,
+                titles,
+                at_work,
+                found.old,
+                key=f"{model.store}:{model.name}" if model.name in in_several else model.name,
+                store=model.store if stores > 1 else "",
+            )
+            for model in ordered[:SHOWN]
+        ),
         found=f"{min(count, SHOWN)} of {count}" if count > SHOWN else str(count),
         sort=sort,
         gone=tuple((entry.name, address_of(entry.name)) for entry in found.gone),
@@ -168,18 +199,29 @@ def _order(model: InstalledModel, sort: str) -> tuple[object, ...]:
 
 
 def installed_row(
-    model: InstalledModel, titles: Mapping[str, str], at_work: Mapping[str, str], old: Sequence[str]
+    model: InstalledModel,
+    titles: Mapping[str, str],
+    at_work: Mapping[str, str],
+    old: Sequence[str],
+    *,
+    key: str,
+    store: str = "",
 ) -> InstalledRow:
+    """Return the row of a model. `key` is what the actions name it by; `store` is named if there are several."""
     named = name_of(model.source or model.name, model.model, model.option, model.format, 1, titles)
     icon, state, css = _STATES[model.condition]
     if model.name in at_work:
         icon, state, css = "clock", at_work[model.name], "soft"
     return InstalledRow(
         name=named.name,
-        about=" · ".join(part for part in (named.about, "old version" if model.name in old else "") if part),
+        about=" · ".join(
+            part
+            for part in (named.about, f"store {store}" if store else "", "old version" if model.name in old else "")
+            if part
+        ),
         file="" if model.name == named.name else model.name,
         href=f"/models/{quote(model.model)}" if model.model and model.in_catalog else "",
-        path=address_of(model.name),
+        path=address_of(key),
         size=format_bytes(model.bytes),
         installed=date_of(model.installed_at),
         verified=date_of(model.verified_at),
@@ -193,8 +235,9 @@ def installed_row(
 
 
 def address_of(name: str) -> str:
-    """Return the address of an installed model; "" for a name put there by hand that flowhub itself would not give."""
-    return "" if name_problem(name) else f"/installed/{quote(name, safe='')}"
+    """Return the address of a model, NAME or STORE:NAME; "" for a name that flowhub itself would not give."""
+    own = name.rpartition(":")[2]
+    return "" if name_problem(own) else f"/installed/{quote(name, safe='')}"
 
 
 _PARTIAL_STATES = {
@@ -233,13 +276,7 @@ def show_installed(call: Call) -> Response:
     if sort not in SORTS:
         raise UsageInvalid(f"{sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
     found, live = list_store(session), session.home.queries.all(live=True)
-    total = session.device.disk_total_bytes
-    disk = None
-    if found.online and total is not None:
-        waiting = [job for job in live if job.brings]
-        promised, main = session.home.bytes_promised(), session.in_store(DEFAULT_STORE)
-        disk = disk_of(measure_store(main), total, promised, len(found.models), len(waiting))
-    view = installed_view(found, disk, live, titles_or_none(session), sort)
+    view = installed_view(found, disks_of(session, found, live), live, titles_or_none(session), sort)
     return render(
         call,
         "installed.html",
@@ -254,15 +291,16 @@ def show_installed(call: Call) -> Response:
 def ask_removal(call: Call) -> Response:
     """Ask, on a page of its own, whether a model is to be removed, and say what that frees."""
     session, name = call.session, call.path("name")
-    if name not in session.installed.find_all(name):
+    _, own = session.installed.located(name)
+    if own not in (session.installed.located(key)[1] for key in session.installed.find_all(name)):
         raise NotFound(f"{name[:200]!r} is not installed.")
     removal = session.installed.plan_removal(name)
     return render(
         call,
         "remove.html",
         tab="/installed",
-        heading=f"Remove {name}?",
-        name=name,
+        heading=f"Remove {own}?",
+        name=own,
         path=address_of(name),
         sentence=removal_sentence(removal),
         frees=format_bytes(removal.freed) if removal.freed else "",
@@ -277,7 +315,7 @@ def change_installed(call: Call) -> Response:
         session.installed.remove(name)
         return back(call, "/installed", "forgotten" if forgotten else "removed")
     jobs = LibraryJobs(session)
-    model = next((one for one in jobs.installed([name]) if one.name == name), None)
+    model = next((one for one in jobs.installed([name]) if name in (one.name, f"{one.store}:{one.name}")), None)
     if model is None or verb not in ("verify", "repair"):
         raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to {name[:200]!r}.")
     numbers = jobs.verify([model]) if verb == "verify" else [jobs.repair(model)]
