@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from flowhub_jobs.cli.help.manual import manual_json
 from flowhub_jobs.home import opened
@@ -70,3 +71,13 @@ def web_server(settings: Settings, **options: Any) -> Iterator[WebServer]:
 
 def token_of(home: Path) -> str:
     return (home / TOKEN_FILE).read_text().strip()
+
+
+def figures(web: WebServer) -> dict[tuple[str, ...], float]:
+    """Return each sample of /metrics by its name and labels."""
+    text = web.stranger.get("/metrics").text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }

@@ -2,13 +2,21 @@
 
 import hashlib
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from flowhub_jobs.device.device_values import Device
+from flowhub_jobs.jobs.history_queries import Attempt
 from flowhub_jobs.operations.actions import top_priority
+from flowhub_jobs.operations.library.usage import StoreState
 from flowhub_jobs.placement.apps import APPS
 from flowhub_jobs.values.enums import HubFormat
 from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
+from flowhub_jobs.web.pages.job import attempt_rows
+from flowhub_jobs.web.pages.machine import device_rows
 from flowhub_jobs.web.pages.naming import PROGRAMS, Name, name_of, programs_named
 from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
@@ -148,3 +156,31 @@ def test_nothing_in_a_page_is_from_afar_or_inline():
 def test_every_program_has_a_name_as_people_write_it():
     assert set(PROGRAMS) == set(APPS)
     assert programs_named(["lm-studio", "dir:/mnt/models"]) == "LM Studio, /mnt/models"
+
+
+def test_the_tries_of_a_host_that_is_away_are_one_row():
+    begin = datetime(2026, 11, 22, 23, tzinfo=UTC)
+    ends = ["rescued", "waits", "waits", "waits", None]
+    attempts = [
+        Attempt(1, max(1, number), "w", at, at + timedelta(seconds=2) if end else None, end, at + timedelta(seconds=2))
+        for number, (end, at) in enumerate((end, begin + timedelta(minutes=5 * n)) for n, end in enumerate(ends))
+    ]
+    attempts = [attempt if attempt.outcome == "rescued" else replace(attempt, number=2) for attempt in attempts]
+    rows = attempt_rows(attempts, begin)
+    assert [(row.number, row.outcome) for row in rows] == [
+        (2, "running"),
+        (2, "waits for its next try, 3 times"),
+        (1, "its worker died"),
+    ]
+    assert rows[1].took == "6 s"
+    assert (rows[0].end, rows[1].begin < rows[1].end) == ("now", True)
+
+
+def test_each_of_several_stores_is_a_fact_of_the_machine():
+    here = StoreState("default", Path("/llms"), True, 5 * 10**9)
+    away = StoreState("cold", Path("/mnt/cold"), False, None)
+    device = Device(disk_total_bytes=9 * 10**9, disk_free_bytes=5 * 10**9)
+    [one] = [row for row in device_rows(device, [here]) if row.what.startswith("Store")]
+    assert one.value == "/llms: 5.0 GB free of 9.0 GB"
+    stores = [(row.what, row.value) for row in device_rows(device, [here, away]) if row.what.startswith("Store")]
+    assert stores == [("Store default", "/llms: 5.0 GB free"), ("Store cold", "/mnt/cold: its disk is not mounted")]

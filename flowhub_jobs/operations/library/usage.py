@@ -23,6 +23,17 @@ class StoreState:
     free: int | None
 
 
+def store_states(session: Session) -> tuple[StoreState, ...]:
+    """Return each store of the settings, the default one first; no file in it is looked at."""
+    return tuple(_state_of(one) for one in session.each_store())
+
+
+def _state_of(session: Session) -> StoreState:
+    online = not session.home.store_is_away()
+    free = session.room().free if online else None
+    return StoreState(session.store.name, session.store.root, online, free)
+
+
 @dataclass(frozen=True, slots=True)
 class StoreUsage:
     """Content of `list`. `gone` were removed by hand, `old` are names of models with a newer version installed.
@@ -124,7 +135,7 @@ def measure_store(session: Session) -> Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class DiskState:
+class StoresDisk:
     """A disk with the names of the stores on it. `promised` are the bytes that live jobs have yet to put there."""
 
     stores: tuple[str, ...]
@@ -133,14 +144,14 @@ class DiskState:
     used: Usage
 
 
-def measure_disks(session: Session) -> list[DiskState]:
+def measure_disks(session: Session) -> list[StoresDisk]:
     """Measure the stores that are there, disk by disk, that of the default store first."""
     disks: dict[int, list[Session]] = {}
     for one in session.each_store():
         if not one.home.store_is_away():
             disks.setdefault(device_of(one.store.root), []).append(one)
     return [
-        DiskState(
+        StoresDisk(
             stores=tuple(one.store.name for one in mine),
             total=disk_size(mine[0].store.root),
             promised=mine[0].home.bytes_promised(),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -145,7 +146,7 @@ def job_view(detail: JobDetail, why: Sequence[str], titles: Mapping[str, str], n
         stage=str(job.stage).capitalize() if job.stage else "",
         facts=_facts(detail, named, now),
         strips=tuple(strip_of(one) for one in detail.pieces[:STRIPS_SHOWN]),
-        attempts=tuple(_attempt(one, now) for one in reversed(detail.attempts[-ATTEMPTS_SHOWN:])),
+        attempts=attempt_rows(detail.attempts, now)[:ATTEMPTS_SHOWN],
         events=tuple(
             EventLine(f"{event.at.astimezone():%d %b %H:%M:%S}", event.text)
             for event in reversed(detail.events[-EVENTS_SHOWN:])
@@ -181,28 +182,39 @@ def strip_of(pieces: FilePieces) -> Strip:
     return Strip(pieces.path, words, tuple(cells), round(width * 0.82, 3))
 
 
-def _attempt(one: Attempt, now: datetime) -> AttemptRow:
-    end = one.finished_at or one.worked_until
+def attempt_rows(attempts: Sequence[Attempt], now: datetime) -> tuple[AttemptRow, ...]:
+    """Return the attempts, the latest first. Those of one number that ended alike, one after the other, are one row.
+
+    A host that is away is tried every five minutes, at no cost: its tries would bury the other attempts.
+    """
+    grouped = groupby(reversed(attempts), lambda one: (one.number, one.outcome, one.finished_at is None))
+    return tuple(_attempt_row(list(group), now) for _, group in grouped)
+
+
+def _attempt_row(group: Sequence[Attempt], now: datetime) -> AttemptRow:
+    last, first = group[0], group[-1]
+    worked = sum(((one.finished_at or one.worked_until) - one.started_at).total_seconds() for one in group)
+    outcome = _OUTCOMES.get(last.outcome or "", last.outcome or "") if last.finished_at else "running"
     return AttemptRow(
-        number=one.number,
-        begin=day_or_time(one.started_at, now),
-        end=day_or_time(one.finished_at, now) if one.finished_at else "now",
-        took=format_duration((end - one.started_at).total_seconds()),
-        outcome=_OUTCOMES.get(one.outcome or "", one.outcome or "") if one.finished_at else "running",
+        number=last.number,
+        begin=day_or_time(first.started_at, now),
+        end=day_or_time(last.finished_at, now) if last.finished_at else "now",
+        took=format_duration(worked),
+        outcome=f"{outcome}, {len(group)} times" if len(group) > 1 else outcome,
     )
 
 
 def _facts(detail: JobDetail, named: Name, now: datetime) -> tuple[Fact, ...]:
     job = detail.job
     source, revision = source_of(detail.artifact) if detail.artifact else (None, None)
-    target = "Installed as" if job.state is State.COMPLETED else "Will be"
+    target = "Installed as" if job.state is State.COMPLETED else "Target"
     found = [
         Fact("Reference", job.ref if job.ref != named.name else "", mono=True),
         Fact("Speed", format_rate(job.rate_bps) if job.rate_bps else ""),
         Fact("Speed limit", format_rate(job.limit_bps) if job.limit_bps else ""),
         Fact("Time left", format_duration(job.eta_s) if job.eta_s else ""),
         Fact("Downloaded", format_bytes(job.bytes_fetched)),
-        Fact("Came from", _came_from(job)),
+        Fact("Sources", _came_from(job)),
         Fact("Digest", _DIGESTS[job.sha256_state]),
         Fact("Queued", day_or_time(job.created_at, now)),
         Fact("Started", day_or_time(job.started_at, now)),

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs import __version__
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.library.usage import StoreState, store_states
 from flowhub_jobs.operations.needs import folded, problem, remedy
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
@@ -111,7 +111,7 @@ def night_view(report: Report, titles: Mapping[str, str], history: SpeedHistory)
         Figure("Downloaded", format_bytes(totals.fetched)),
         Figure("Average", format_rate(totals.rate_bps) if totals.rate_bps else "\N{EN DASH}"),
         Figure("Downloaded twice", format_bytes(totals.twice)),
-        Figure("Still to come", str(len(report.going))),
+        Figure("Unfinished", str(len(report.going))),
         Figure("Need you", str(len(report.needs))),
     ]
     return NightView(
@@ -131,10 +131,12 @@ def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
         return None
     at, rate = history.fastest
     busy = format_duration(history.busy_s)
+    # The chart is lower than the fastest minute where one step is the average of several.
+    steps = f" Each step is the average of {format_duration(history.step_s)}." if history.step_s > 60 else ""
     samples = [(history.span_s - n * history.step_s, one) for n, one in enumerate(history.rates)]
     data = {"begin": int(history.begin.timestamp()), "step": history.step_s, "rates": [*map(round, history.rates)]}
     return SpeedView(
-        sentence=f"Fastest minute {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {busy}.",
+        sentence=f"Fastest minute {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {busy}.{steps}",
         line=sparkline(samples, history.span_s, width=CHART_WIDTH, height=CHART_HEIGHT),
         data=json.dumps(data, separators=(",", ":")),
     )
@@ -156,7 +158,7 @@ def _completed(one: CompletedJob, titles: Mapping[str, str], now: datetime) -> C
 # The machine ----------------------------------------------------------------------------------------------------------
 
 
-def device_rows(machine: Device, store: Path) -> list[DeviceRow]:
+def device_rows(machine: Device, stores: Sequence[StoreState]) -> list[DeviceRow]:
     found, total, free = machine.found, machine.disk_total_bytes, machine.disk_free_bytes
     limit = ", the container's limit" if machine.ram_source == "cgroup" else ""
     memory = f"{_gib(machine.ram_total_bytes)}{limit}, {_gib(machine.ram_available_bytes)} available"
@@ -171,7 +173,14 @@ def device_rows(machine: Device, store: Path) -> list[DeviceRow]:
         rows.append(DeviceRow("Metal", f"may use {_gib(machine.metal_bytes)} of it", found.get("metal_bytes", "")))
     elif not machine.gpus:
         rows.append(DeviceRow("GPU", "none found", ""))
-    return [*rows, DeviceRow("Store", f"{store}: {room}", found.get("disk_total_bytes", ""))]
+    how = found.get("disk_total_bytes", "")
+    if len(stores) == 1:
+        return [*rows, DeviceRow("Store", f"{stores[0].path}: {room}", how)]
+    return [*rows, *(DeviceRow(f"Store {one.name}", _room_of(one), how if one.online else "") for one in stores)]
+
+
+def _room_of(store: StoreState) -> str:
+    return f"{store.path}: " + (f"{format_bytes(store.free or 0)} free" if store.online else "its disk is not mounted")
 
 
 def _gpu(gpu: Gpu) -> str:
@@ -228,7 +237,7 @@ def show_machine(call: Call) -> Response:
         nodes=node_rows(nodes, counts, home.node, now),
         nodes_sum=sum_of(nodes, counts),
         followed=followed_rows(all_subscriptions(session), now),
-        device=device_rows(device, home.store.root),
+        device=device_rows(device, store_states(session)),
         device_notes=device.notes,
         workers=worker_rows(workers, service, now),
         service=service_lines(service),

@@ -12,9 +12,9 @@ from support.app import App, app_of
 from support.browser import Visitor
 from support.models import gguf, one_file_model
 from support.origin import Origin
+from support.web import figures
 
 from flowhub_jobs.store.space import device_of
-from integration.web.test_metrics import figures
 
 A, B = gguf(4096, 1), gguf(8192, 2)
 MEMORY = Path("/dev/shm")

@@ -2,21 +2,11 @@
 
 import shutil
 
-from prometheus_client.parser import text_string_to_metric_families
 from support.cli import fail, work
 from support.problems import assert_problem
+from support.web import figures
 
 from flowhub_jobs.errors import SourceMissing, Stalled
-
-
-def figures(web):
-    """Return each sample by its name and labels."""
-    text = web.stranger.get("/metrics").text
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 def test_health_is_told_without_a_sign_in(web):

@@ -40,7 +40,7 @@ def test_hours_and_days_are_painted_without_javascript(page, shop):
 def test_the_same_stands_there_as_a_sentence_and_as_a_command(plain_visitor, shop):
     set_schedule(shop.session, Schedule.parse("23:00-07:00", "mon-fri"))
     page = plain_visitor.open("/schedule")
-    expect(page.locator(".sentence")).to_contain_text("Jobs run from 23:00 to 07:00, on mon, tue, wed, thu, fri")
+    expect(page.locator(".sentence")).to_contain_text("Jobs run from 23:00 to 07:00, on mon-fri")
     expect(page.locator(".command code")).to_have_text('flowhub schedule set "23:00-07:00" --days mon,tue,wed,thu,fri')
 
 
