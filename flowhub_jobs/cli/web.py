@@ -22,9 +22,7 @@ if TYPE_CHECKING:  # the packages of the extra may be missing
 
 
 def web(
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Listen on this address (default 127.0.0.1).")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Listen on this address.")] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(

@@ -169,8 +169,8 @@ def rate_of(group: DayWindows) -> str:
 
 def _group(group: DayWindows) -> str:
     """Return "23:00 to 07:00 and 12:00 to 13:00, on mon, tue, at 2.0 MB/s"."""
-    told = group.as_json()
-    days = "every day" if len(group.days) == 7 else "on " + ", ".join(told["days"])
+    told, days = group.as_json(), days_of(group)
+    days = days if len(group.days) == 7 else f"on {days}"
     rate = f", at {format_rate(group.rate_bps)}" if group.rate_bps else ""
     return f"{' and '.join(window.replace('-', ' to ') for window in told['windows'])}, {days}{rate}"
 
@@ -179,10 +179,10 @@ def _now_line(known: Schedule, now: int) -> str:
     change = known.next_change(now)
     then = moment(change)
     if change is None or then is None:
-        return "It is open now and never closes."
+        return "The window is open now and never closes."
     when = at_clock(then, datetime.fromtimestamp(now / 1e6, UTC))
     what = "open now and closes" if known.is_open(now) else "closed now and opens"
-    return f"It is {what} {when}, in {format_duration((change - now) / 1e6)}."
+    return f"The window is {what} {when}, in {format_duration((change - now) / 1e6)}."
 
 
 def _rate_lines(known: Schedule, now: int) -> list[str]:

@@ -61,6 +61,7 @@ _CAUSES = {  # of an error's code, behind the name of the host
     "proxy_unreachable": "proxy unreachable",
 }
 SHARED_SHOWN = 3
+_UNKNOWN_STORE = "The disk is here now. A worker that started before config.toml named the store needs a restart."
 # The same in two or three words, for what would hold it besides.
 _BESIDES = {
     Reason.WINDOW: "the schedule's window",
@@ -76,13 +77,13 @@ _BESIDES = {
 _TROUBLE = (EventKind.FAULT, EventKind.AGAIN, EventKind.PIECE_AGAIN, EventKind.FILE_AGAIN)
 
 
-def in_short(job: Job, now: datetime) -> str:
+def in_short(job: Job, now: datetime, *, with_cause: bool = True) -> str:
     """Return in a few words why a queued job does not start, and when it does; "" for one that may."""
     if job.reason is None:
         return ""
     words = _IN_SHORT[job.reason]
     when = words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
-    told = cause(job.wait) if job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
+    told = cause(job.wait) if with_cause and job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
     return f"{when} ({told})" if told else when
 
 
@@ -133,6 +134,8 @@ def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
 def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
     holds = session.queries.holds(job.id)
     lines = _held(job.id, holds, now) if holds else []
+    if holds and holds[0].reason is Reason.STORE_OFFLINE and _store_is_there(session, job.store):
+        lines[-1] = _UNKNOWN_STORE
     if holds and holds[0].reason is Reason.DISK:
         lines += _what_would_free(session)
     if not session.living_workers():
@@ -140,6 +143,10 @@ def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
     elif not lines:
         lines.append("A worker is about to take it.")
     return lines
+
+
+def _store_is_there(session: Session, name: str) -> bool:
+    return any(home.store.name == name and not home.store_is_away() for home in session.home.each_store())
 
 
 def _what_would_free(session: Session) -> list[str]:
@@ -217,7 +224,7 @@ def _why_running(session: Session, job: Job) -> list[str]:
         return ["Its worker is gone. The next one continues where it stopped: `flowhub worker`."]
     if job.rate_bps:
         left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
-        return [f"It moves: {format_rate(job.rate_bps)}{left}."]
+        return [f"It downloads at {format_rate(job.rate_bps)}{left}."]
     last = session.queries.events(job.id)[-1:]
     if job.stage == Stage.RESOLVE:  # it may wait for another node's copy
         last = [event for event in last if event.kind in (*_TROUBLE, EventKind.MIRROR)]

@@ -127,8 +127,7 @@ class FaultHandler:
             self._hosts.cool_down(origin, decision.seconds)
         if recorded or (self._transfer.one_try and not self._transfer.fetched_now):
             return  # the host's wait records each try of a night; a note for each would bury all others
-        then = f" Trying again in {decision.seconds:.1f} s." if decision.seconds <= WAIT_INSIDE_S else ""
-        self._transfer.notes.append(Note(EventKind.FAULT, f"{error.message}{then}", error.code))
+        self._transfer.notes.append(Note(EventKind.FAULT, f"{error.message}{_again(decision.seconds)}", error.code))
 
     def _was_one_too_many(self, task: RangeTask, error: FlowhubError) -> bool:
         """Return whether the newest of several connections was refused while others work; then lower the host's cap.
@@ -161,3 +160,10 @@ def located(error: FlowhubError, task: RangeTask) -> FlowhubError:
     if not isinstance(error, _SOURCE_FAULTS):
         return error
     return error.at(host=source_host(task.source), path=task.state.file.path)
+
+
+def _again(seconds: float) -> str:
+    """Return the sentence about the next try; "" where the job waits for it in the queue."""
+    if seconds > WAIT_INSIDE_S:
+        return ""
+    return " Trying again at once." if seconds < 0.05 else f" Trying again in {seconds:.1f} s."

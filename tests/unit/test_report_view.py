@@ -278,9 +278,9 @@ def test_a_failed_job_that_came_twice_says_what_came_the_second_time():
 
 def test_the_headline_counts_and_the_sections_stand_apart_where_there_is_room():
     first, blank, *_ = report_view.lines(report(job(1)))
-    assert first.endswith(": 1 came.")
+    assert first.endswith(": 1 completed.")
     assert blank == ""
-    assert report_view.lines(night())[0].endswith(": 6 came, 2 still to come, 2 need you.")
+    assert report_view.lines(night())[0].endswith(": 6 completed, 2 unfinished, 2 need you.")
 
 
 def test_each_row_says_size_time_speed_and_whether_it_was_verified():

@@ -11,7 +11,7 @@ import pytest
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.app import VERBS, command
-from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress
+from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress, short_name, table_lines
 from flowhub_jobs.cli.jobs.live_view import bar, picture
 from flowhub_jobs.cli.prompts import agreed
 from flowhub_jobs.errors import Interrupted
@@ -301,6 +301,32 @@ def test_a_job_that_waits_says_why_in_words_and_until_when(reason):
     assert len(words) <= WORDS_LEAST
     if reason not in (Reason.AFTER, Reason.SLOTS):
         assert clock_time(NOW + timedelta(days=2), NOW) in words
+
+
+def test_a_long_cause_takes_no_room_from_the_names_of_other_jobs(screen):
+    screen(80)
+    away = replace(JOB, id=3, state=State.QUEUED, reason=Reason.HOST_WAIT, wait=AWAY, not_before=datetime.now(UTC))
+    lines = table_lines([replace(JOB, eta_s=439), away, *jobs(1, State.COMPLETED, 4)])
+    assert all(len(line) <= 80 for line in lines)
+    assert "qwen2-5-0-5b-ins" in lines[1]
+    assert lines[1].endswith("22.9 MB/s, 7 min left")
+    assert "h.example" not in lines[2]
+    screen(120)
+    assert "h.example" in table_lines([away])[1]
+
+
+def test_a_narrow_table_has_no_sizes_and_no_line_is_folded(screen):
+    screen(60)
+    lines = table_lines([JOB, *jobs(3, State.COMPLETED)])
+    assert "SIZE" not in lines[0]
+    assert all(len(line) <= 60 for line in lines)
+
+
+def test_a_reference_that_is_too_long_loses_its_owner_before_its_quantization():
+    assert short_name("hf:Qwen/Qwen3-8B-GGUF:Q4_K_M", 30) == "hf:Qwen/Qwen3-8B-GGUF:Q4_K_M"
+    assert short_name("hf:Qwen/Qwen3-8B-GGUF:Q4_K_M", 26) == "hf:…/Qwen3-8B-GGUF:Q4_K_M"
+    assert short_name("verify https://example.org/a/b/m.gguf", 24) == "verify https://…/m.gguf"
+    assert short_name("qwen3-8b-instruct@q4_k_m", 12) == "qwen3-8b-in…"
 
 
 def test_a_ctrl_c_at_a_question_is_a_no_and_says_so(monkeypatch):

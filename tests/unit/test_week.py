@@ -56,8 +56,7 @@ def test_the_sentence_names_every_group_of_days():
     schedule = schedule_of(paint(minutes_of(Schedule.parse("08:00-09:00", "mon-fri")), {(6, 10)}, UNLIMITED), None)
     first, _ = schedule_lines(schedule, at(0, 0))
     assert first == (
-        "Jobs run from 08:00 to 09:00, on mon, tue, wed, thu, fri, and from 10:00 to 11:00, on sun; "
-        "outside, nothing runs."
+        "Jobs run from 08:00 to 09:00, on mon-fri, and from 10:00 to 11:00, on sun; outside, nothing runs."
     )
 
 

@@ -296,10 +296,8 @@ def _hint_endpoint(session: Session, requested: EnqueueList) -> None:
     endpoint = session.settings.hf_endpoint
     at_the_hub = any(file.url.startswith(f"{HUB}/") for item in requested.items for file in item.artifact.files)
     if os.environ.get("HF_ENDPOINT") and endpoint != HUB and at_the_hub and output.is_terminal():
-        output.hint(
-            f"HF_ENDPOINT is {public_url(endpoint)} here. A worker uses it only if it has HF_ENDPOINT too;\n"
-            "  hf_endpoint in config.toml applies to every command and worker."
-        )
+        here = f"HF_ENDPOINT is {public_url(endpoint)} here, and applies to a worker only if it is set there too."
+        output.hint(output.fold(f"{here} hf_endpoint in config.toml applies to both.", after="  "))
 
 
 def _hints(session: Session, stores: Collection[str], waits: bool) -> None:

@@ -60,11 +60,11 @@ def _print_waiting_placements(session: Session, job: Job) -> None:
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:
-    total = format_bytes(job.bytes_total) if job.bytes_total is not None else "unknown"
+    total = f"{format_bytes(job.bytes_total)} ({progress(job)})" if job.bytes_total is not None else "an unknown size"
     facts = [
         (
             "bytes",
-            f"{format_bytes(job.bytes_done)} of {total} ({progress(job)}); {format_bytes(job.bytes_fetched)} fetched",
+            f"{format_bytes(job.bytes_done)} of {total}; {format_bytes(job.bytes_fetched)} fetched",
         ),
         *([("sources", _sources(job))] if job.sources else []),
         ("digest", str(job.sha256_state)),

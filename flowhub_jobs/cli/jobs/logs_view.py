@@ -27,7 +27,7 @@ def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, hea
 def _boundary(attempt: Attempt) -> str:
     took = format_duration((attempt.worked_until - attempt.started_at).total_seconds())
     ended = f"{attempt.outcome} after {took}" if attempt.outcome else f"at work for {took}"
-    return f"---- attempt {attempt.number}, worker {attempt.worker}: {ended} ----"
+    return f"{f'attempt {attempt.number}':<11}  {ended}, worker {attempt.worker}"
 
 
 def _local(moment: datetime) -> str:

@@ -102,14 +102,14 @@ def without_trifles(stock: StoreUsage) -> StoreUsage:
 def partials_text(partials: Sequence[Partial]) -> str:
     """Return the partial downloads, with their age and job."""
     rows = [
-        (partial.name, format_bytes(partial.leaving.bytes), format_duration(partial.age_s), owner_of(partial))
+        (partial.name, format_bytes(partial.leaving.bytes), f"{format_duration(partial.age_s)} ago", owner_of(partial))
         for partial in partials
     ]
-    if output.width_of(head := ("PARTIAL", "SIZE", "UNTOUCHED FOR", "WHOSE"), rows) <= output.columns():
+    if output.width_of(head := ("PARTIAL", "SIZE", "LAST WRITTEN", "FOR"), rows) <= output.columns():
         return output.table(head, rows, right=(1, 2))
     lines = ["Partials:"]
     for name, size, age, job in rows:
-        lines += [output.clean(name), output.fold(f"{size}, untouched for {age}, {job}", "  ")]
+        lines += [output.clean(name), output.fold(f"{size}, last written {age}, {job}", "  ")]
     return "\n".join(lines)
 
 

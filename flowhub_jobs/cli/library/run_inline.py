@@ -32,6 +32,8 @@ def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
                     output.progress(_line(verb, session.queries.jobs(unique)))
                 over.wait(LOOK_S) if not over.is_set() else _look_after(session)
     except KeyboardInterrupt:
+        if shows:
+            output.progress("")
         hint = "Unfinished jobs stay queued, for a worker or for the same command; `flowhub status` shows them."
         raise Interrupted("Interrupted.", hint=hint) from None
     if shows:

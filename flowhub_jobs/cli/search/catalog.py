@@ -159,7 +159,7 @@ def validate(
     shape: Format = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a catalog for faults, unknown fields and files without a digest.
+    """Check a catalog for faults and for files without a digest.
 
     Writes nothing. For a catalog of another program, shows what an import would take. See `flowhub help catalog`.
     """

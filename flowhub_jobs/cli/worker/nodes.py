@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 GPUS_MOST = 28  # columns
 NAMED = 8  # job numbers that a line names
-_HEAD = ("NODE", "STATE", "SLOTS", "FREE", "RAM", "GPUS", "HOST")
+_HEAD = ("NODE", "STATE", "SLOTS", "DISK FREE", "RAM", "GPUS", "HOST")
 
 
 @app.callback()

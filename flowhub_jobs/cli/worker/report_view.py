@@ -35,7 +35,8 @@ def lines(morning: Report, *, nodes: bool = False) -> list[str]:
     """
     came, going = _came(morning, nodes=nodes), _going(morning, nodes=nodes)
     sections = [came, _healed(morning.recoveries), going, needs_lines(morning), _totals(morning)]
-    parts = [[output.bold(_headline(morning))], *(section for section in sections if section)]
+    headline = output.fold(_headline(morning)).split("\n")
+    parts = [[output.bold(line) for line in headline], *(section for section in sections if section)]
     airy = sum(map(len, parts)) + len(parts) - 1 < output.height()  # the prompt needs a line, too
     return [line for number, part in enumerate(parts) for line in ([""] if airy and number else []) + part]
 
@@ -44,8 +45,8 @@ def _headline(morning: Report) -> str:
     since = morning.since.astimezone().strftime("%a %d %b, %H:%M")
     need = len(morning.needs)
     counts = (
-        (len(morning.came), "came"),
-        (len(morning.going), "still to come"),
+        (len(morning.came), "completed"),
+        (len(morning.going), "unfinished"),
         (need, "needs you" if need == 1 else "need you"),
     )
     text = ", ".join(f"{count} {name}" for count, name in counts if count)
@@ -59,7 +60,7 @@ def _came(morning: Report, *, nodes: bool) -> list[str]:
     ]
     if not rows:
         return []
-    head = (*_head("CAME", nodes=nodes), "SIZE", "AT", "SPEED", "DIGEST")
+    head = (*_head("COMPLETED", nodes=nodes), "SIZE", "AT", "SPEED", "DIGEST")
     right = (0, len(head) - 4, len(head) - 2)
     shown = output.table(head, rows, right=right, give=1).split("\n")
     return [output.bold(shown[0]), *map(output.dim, shown[1:]), *_more(morning.came, "flowhub status --all")]
@@ -109,7 +110,7 @@ def _going(morning: Report, *, nodes: bool) -> list[str]:
     rows = [(*_named(job, job.title, nodes=nodes), _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
     if not rows:
         return []
-    head = (*_head("STILL TO COME", nodes=nodes), "DONE", "")
+    head = (*_head("UNFINISHED", nodes=nodes), "DONE", "")
     shown = output.table(head, rows, right=(0, len(head) - 2), give=1).split("\n")
     return [output.bold(shown[0]), *shown[1:], *_more(first, "flowhub status")]
 

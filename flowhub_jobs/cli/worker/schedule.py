@@ -109,6 +109,6 @@ def _print_schedule(session: Session) -> None:
         output.result_json(schedule_json(known, now))
         return
     if rows := window_rows(known):
-        output.result(output.table(("", "windows", "days", "rate"), rows, right=(0,)))
+        output.result(output.table(("", "WINDOWS", "DAYS", "RATE"), rows, right=(0,)))
     for line in lines_below_rows(known, now) if known and rows else schedule_lines(known, now):
         output.result(output.fold(line))

@@ -373,7 +373,7 @@ def test_the_report_of_another_node_and_of_all(fleet, cli):
         assert report["node"] == name
         assert len(report["going"]) == 1
     screen = [line.split() for line in cli("report", "--node", "all").out.splitlines()]
-    assert ["JOB", "STILL", "TO", "COME", "NODE", "DONE"] in screen
+    assert ["JOB", "UNFINISHED", "NODE", "DONE"] in screen
     assert ["1", "m@q4", "b", "0", "%", "is", "next"] in screen
     assert "NODE" not in cli("report", "--node", "b").out
 

@@ -61,7 +61,7 @@ def test_the_report_as_a_screen(cli, shop):
     shop.work_here()
     said = cli("report")
     assert (said.status, said.err) == (0, "")
-    assert ": 1 came." in said.out.splitlines()[0]
+    assert ": 1 completed." in said.out.splitlines()[0]
     assert "bare@q4" in said.out
     assert "unpinned" in said.out
     assert "nothing twice" in said.out
@@ -188,10 +188,10 @@ def test_logs_tell_each_event_on_a_line_oldest_first_with_the_attempts(cli, shop
         datetime.strptime(time, "%Y-%m-%d %H:%M:%S").astimezone()
     assert texts == [
         "queued       Queued.",
-        "---- attempt 1, worker w-by-hand: waits after 0 s ----",
+        "attempt 1    waits after 0 s, worker w-by-hand",
         "fault        The line fell.",
         "waits        The line fell.",
-        "---- attempt 2, worker w-by-hand: failed after 0 s ----",
+        "attempt 2    failed after 0 s, worker w-by-hand",
         "failed       It is gone.",
         "retried      Queued again by `retry`.",
     ]
@@ -221,7 +221,7 @@ def test_logs_of_several_jobs_come_one_after_the_other(cli, shop):
 def test_logs_of_an_attempt_that_runs_say_so(cli, shop):
     job = shop.enqueue("m0")
     owner(shop).claim()
-    assert cli("logs", job).out.splitlines()[-1].endswith("worker w-by-hand: at work for 0 s ----")
+    assert cli("logs", job).out.splitlines()[-1].endswith("attempt 1    at work for 0 s, worker w-by-hand")
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["9"], 3), (["1-9"], 3), (["x"], 2), ([], 2)])
