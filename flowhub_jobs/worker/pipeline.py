@@ -18,32 +18,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DatabaseNewer, NameTaken
 from flowhub_jobs.fs.locks import held_lock
-from flowhub_jobs.jobs.disk_demand import room_needed_before
 from flowhub_jobs.jobs.partial_owners import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
-from flowhub_jobs.store.space import check_room, reserved_bytes
 from flowhub_jobs.store.verify_existing import is_lost, verify_existing
-from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, TransferProgress, fetch
 from flowhub_jobs.transfer.options import Cancelled
-from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.claim import claimed
 from flowhub_jobs.transfer.partial.ownership import duplicate_node_message
-from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
-from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, StopReason
+from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.export_job import export_installed
+from flowhub_jobs.worker.fetch_job import check_need, fetch_artifact
 from flowhub_jobs.worker.import_job import import_into_partial
-from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
 from flowhub_jobs.worker.move_job import complete_move, copy_from_store, required_source_of, verified_in_new_store
-from flowhub_jobs.worker.node_download_wait import wait_for_other_nodes
-from flowhub_jobs.worker.peer_copies import peer_copies
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.release_or_fail import fail_or_defer, stop_run, to_flowhub_error
-from flowhub_jobs.worker.transfer_options import transfer_options
 from flowhub_jobs.worker.verify_job import verify_installed
 
 log = logging.getLogger("flowhub.job")
@@ -90,7 +82,6 @@ def _attempt(context: WorkerContext, run: Run) -> None:
     run.home = context.home.in_store(run.claimed.store)
     run.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
-    # The other kinds are imported when there is such a job: the first byte of a fetch waits for these imports.
     if kind is JobKind.VERIFY:
         verify_installed(context, run, progress)
     elif kind is JobKind.EXPORT:
@@ -108,7 +99,7 @@ def _install_artifact(context: WorkerContext, run: Run, progress: ProgressWriter
         _finish(context, run, placed)
         return
     with _own_partial(context, run):
-        parts = _imported(context, run, progress) if run.claimed.task else _fetched(context, run, progress)
+        parts = _imported(context, run, progress) if run.claimed.task else fetch_artifact(context, run, progress)
         progress.stage(Stage.INSTALL)
         _install_parts(context, run, parts)
 
@@ -124,7 +115,7 @@ def _move_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -
         return
     with _own_partial(context, run):
         assert run.partial is not None, "it was made a moment ago"
-        need = partial(_check_need, context, run)
+        need = partial(check_need, context, run)
         parts = copy_from_store(run, source, run.partial, progress, need)
         progress.stage(Stage.INSTALL)
         _install_parts(context, run, parts)
@@ -172,46 +163,9 @@ def _install_parts(context: WorkerContext, run: Run, parts: ArtifactParts) -> No
             _finish(context, run, placed)
 
 
-def _fetched(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
-    """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
-    reused = find_local_copies(context, run, progress)
-    while True:
-        fetched = _fetch_missing(context, run, progress, reused)
-        # The owner of a linked file may have written into it during the download: then it is not what was verified.
-        if (sound := reused.still_valid()) is reused:
-            return reused.combined(fetched)
-        context.leases.record_event(run.lease, Note(EventKind.LINKED, changed_text(reused, sound)))
-        reused = sound
-
-
-def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused) -> Fetched | None:
-    home = run.home
-    if (missing := reused.missing) is None:
-        return None
-    _check_room(context, run, missing)
-    context.throttle.update(at_once=True)
-    context.cap.update()
-    faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
-    one_try = run.claimed.probes is not None
-    tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
-    prior = PriorAttempts(tag, fetched, faults, one_try=one_try, sources=sources)
-    wait_for_other_nodes(context, run, missing)
-    copies = peer_copies(home, missing)
-    refused = context.refused_mirrors.current() if home.settings.mirrors or copies else frozenset()
-    return fetch(
-        missing,
-        reused.partial,
-        options=replace(transfer_options(home.settings, refused, copies), rate_bps=run.claimed.limit_bps),
-        shared=context.shared,
-        cancel=run.control,
-        prior=prior,
-        on_progress=_watch(context, run, progress, reused),
-    )
-
-
 def _imported(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
     assert run.partial is not None, "a run that imports has its partial"
-    return import_into_partial(run, run.partial, progress, lambda need: _check_need(context, run, need))
+    return import_into_partial(run, run.partial, progress, lambda need: check_need(context, run, need))
 
 
 def _installed_before_crash(context: WorkerContext, run: Run) -> InstallResult | None:
@@ -277,47 +231,6 @@ def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
         return installed or context.leases.claimed_by(name, but=run.lease.job, store=run.claimed.store)
 
     return owner
-
-
-def _check_room(context: WorkerContext, run: Run, missing: Artifact) -> None:
-    """Raise DiskFull unless what is missing fits; a size that only an earlier attempt learned is in its journal."""
-    assert run.partial is not None, "a run that fetches has its partial"
-    known = journal.load(run.partial).files
-    nothing = journal.FileRecord("")
-    records = [(file.size, known.get(file.path, nothing)) for file in missing.files]
-    _check_need(context, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
-
-
-def _check_need(context: WorkerContext, run: Run, need: int) -> None:
-    home, order = run.home, QueueOrder(run.home.settings.queue_order)
-    for room, stores in home.rooms():
-        running, ahead = room_needed_before(home.engine, home.node, run.lease.job, order, stores)
-        check_room(room, need, reserved_bytes(room, running, ahead), home.store.root)
-
-
-def _watch(
-    context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused
-) -> Callable[[TransferProgress], None]:
-    """Return the callback of the transfer: it writes the progress, and checks the room once the sizes are known."""
-    unknown = run.claimed.artifact.size is None
-    probes = run.claimed.probes
-    liars: frozenset[str] = frozenset()
-
-    def watch(seen: TransferProgress) -> None:
-        nonlocal unknown, probes, liars
-        progress.show(reused.seen(seen))
-        if seen.liars != liars and context.refused_mirrors.refuse(seen.liars - liars):
-            liars = seen.liars
-        if probes is not None and seen.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
-            context.outages.reached(probes)
-            probes = None
-        if probes is not None and context.outages.note_if_reached(probes, run.began):
-            probes = None
-        if unknown and seen.total is not None:
-            unknown = False
-            _check_need(context, run, seen.total - seen.kept)
-
-    return watch
 
 
 def _install(context: WorkerContext, run: Run, parts: ArtifactParts) -> InstallResult:

@@ -51,7 +51,7 @@ def test_a_job_is_given_up_only_after_ten_rescues_in_a_row_without_progress(
         job = shop.enqueue("m")
         for _ in range(10):
             # Dies after the claim and before anything is fetched: a job that kills its worker.
-            assert nursery.drain(shop, harm="brisk die=flowhub_jobs.worker.pipeline:fetch:before") == -signal.SIGKILL
+            assert nursery.drain(shop, harm="brisk die=flowhub_jobs.worker.fetch_job:fetch:before") == -signal.SIGKILL
         assert nursery.drain(shop) == 10
         failed = shop.job(job)
         assert failed.state is State.FAILED

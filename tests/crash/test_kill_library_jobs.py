@@ -9,7 +9,7 @@ import pytest
 from support.app import App, app_of
 from support.disk_files import files_in, turn
 from support.fork_server import ForkServer
-from support.install_steps import INSTALL, INSTALLATION, LEASES, PIPELINE
+from support.install_steps import INSTALL, INSTALLATION, LEASES
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.origin import Origin
 
@@ -18,7 +18,9 @@ from flowhub_jobs.values.enums import JobKind, State
 A = gguf((2 << 20) + 5, 1)
 FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
-CHECKING, EXPORTING, IMPORTING = (f"flowhub_jobs.worker.{room}" for room in ("verify_job", "export_job", "import_job"))
+CHECKING, EXPORTING, IMPORTING, FETCHING = (
+    f"flowhub_jobs.worker.{module}" for module in ("verify_job", "export_job", "import_job", "fetch_job")
+)
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
 ERRANDS, SEED = "flowhub_jobs.operations.library_jobs", "flowhub_jobs.transfer.partial.seed"
 LEDGER, CLEANUP = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
@@ -36,8 +38,8 @@ REPAIR_STEPS = [
     f"{SEED}:seed_partial:after",
     f"{LEDGER}.enqueue:before",
     f"{LEDGER}.enqueue:after",
-    f"{PIPELINE}:fetch:before",
-    f"{PIPELINE}:fetch:after",
+    f"{FETCHING}:fetch:before",
+    f"{FETCHING}:fetch:after",
     f"{INSTALL}:rename_into_place:before",
     f"{INSTALL}:rename_into_place:after",
     f"{LEASES}.complete:after",

@@ -18,7 +18,7 @@ from flowhub_jobs.store import file_hash, install
 from flowhub_jobs.store.library_check import is_unchanged
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.enums import DigestState, State, StopReason
-from flowhub_jobs.worker import pipeline
+from flowhub_jobs.worker import fetch_job
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.pipeline import run_job
 from flowhub_jobs.worker.progress import ProgressWriter
@@ -145,7 +145,7 @@ def test_a_linked_file_that_is_written_to_while_the_rest_is_fetched_is_fetched_t
 ):
     theirs = hugging_face(person, "own/c", {"model.safetensors": MLX["model.safetensors"]})
     theirs = theirs / "blobs" / sha256(MLX["model.safetensors"])
-    after(monkeypatch, pipeline, "fetch", lambda: flip(theirs))
+    after(monkeypatch, fetch_job, "fetch", lambda: flip(theirs))
     job = run(shop, "c")
     total = sum(map(len, MLX.values()))
     assert (job.state, job.bytes_fetched, job.bytes_done) == (State.COMPLETED, total, total)
@@ -350,7 +350,7 @@ def test_a_wish_is_obeyed_while_somebody_else_s_file_is_read(shop, person, word,
 
 def test_a_linked_file_that_needs_no_room_is_installed_on_a_full_disk(shop, person, monkeypatch):
     lm_studio(person, "pub/repo/a.gguf", A)
-    monkeypatch.setattr("flowhub_jobs.worker.pipeline._check_need", lambda *_: pytest.fail("it asked for room"))
+    monkeypatch.setattr("flowhub_jobs.worker.fetch_job.check_need", lambda *_: pytest.fail("it asked for room"))
     assert run(shop, "a").state is State.COMPLETED
 
 

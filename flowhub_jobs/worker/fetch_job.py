@@ -1,0 +1,99 @@
+"""Fetches an artifact: links what is on this machine already, and downloads the rest, once there is room for it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flowhub_jobs.jobs.disk_demand import room_needed_before
+from flowhub_jobs.store.install import ArtifactParts
+from flowhub_jobs.store.space import check_room, reserved_bytes
+from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, TransferProgress, fetch
+from flowhub_jobs.transfer.partial import journal
+from flowhub_jobs.transfer.retry import PriorFaults
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import EventKind, QueueOrder
+from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.worker.context import Run, WorkerContext
+from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
+from flowhub_jobs.worker.node_download_wait import wait_for_other_nodes
+from flowhub_jobs.worker.peer_copies import peer_copies
+from flowhub_jobs.worker.progress import ProgressWriter
+from flowhub_jobs.worker.transfer_options import transfer_options
+
+
+def fetch_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
+    """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
+    reused = find_local_copies(context, run, progress)
+    while True:
+        fetched = _fetch_missing(context, run, progress, reused)
+        # The owner of a linked file may have written into it during the download: then it is not what was verified.
+        if (sound := reused.still_valid()) is reused:
+            return reused.combined(fetched)
+        context.leases.record_event(run.lease, Note(EventKind.LINKED, changed_text(reused, sound)))
+        reused = sound
+
+
+def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused) -> Fetched | None:
+    home = run.home
+    if (missing := reused.missing) is None:
+        return None
+    _check_room(context, run, missing)
+    context.throttle.update(at_once=True)
+    context.cap.update()
+    faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
+    one_try = run.claimed.probes is not None
+    tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
+    prior = PriorAttempts(tag, fetched, faults, one_try=one_try, sources=sources)
+    wait_for_other_nodes(context, run, missing)
+    copies = peer_copies(home, missing)
+    refused = context.refused_mirrors.current() if home.settings.mirrors or copies else frozenset()
+    return fetch(
+        missing,
+        reused.partial,
+        options=replace(transfer_options(home.settings, refused, copies), rate_bps=run.claimed.limit_bps),
+        shared=context.shared,
+        cancel=run.control,
+        prior=prior,
+        on_progress=_watch(context, run, progress, reused),
+    )
+
+
+def _check_room(context: WorkerContext, run: Run, missing: Artifact) -> None:
+    """Raise DiskFull unless what is missing fits; a size that only an earlier attempt learned is in its journal."""
+    assert run.partial is not None, "a run that fetches has its partial"
+    known = journal.load(run.partial).files
+    nothing = journal.FileRecord("")
+    records = [(file.size, known.get(file.path, nothing)) for file in missing.files]
+    check_need(context, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
+
+
+def check_need(context: WorkerContext, run: Run, need: int) -> None:
+    """Raise DiskFull unless this many bytes fit with those of the jobs that go first."""
+    home, order = run.home, QueueOrder(run.home.settings.queue_order)
+    for room, stores in home.rooms():
+        running, ahead = room_needed_before(home.engine, home.node, run.lease.job, order, stores)
+        check_room(room, need, reserved_bytes(room, running, ahead), home.store.root)
+
+
+def _watch(
+    context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused
+) -> Callable[[TransferProgress], None]:
+    """Return the callback of the transfer: it writes the progress, and checks the room once the sizes are known."""
+    unknown = run.claimed.artifact.size is None
+    probes = run.claimed.probes
+    liars: frozenset[str] = frozenset()
+
+    def watch(seen: TransferProgress) -> None:
+        nonlocal unknown, probes, liars
+        progress.show(reused.seen(seen))
+        if seen.liars != liars and context.refused_mirrors.refuse(seen.liars - liars):
+            liars = seen.liars
+        if probes is not None and seen.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
+            context.outages.reached(probes)
+            probes = None
+        if probes is not None and context.outages.note_if_reached(probes, run.began):
+            probes = None
+        if unknown and seen.total is not None:
+            unknown = False
+            check_need(context, run, seen.total - seen.kept)
+
+    return watch
