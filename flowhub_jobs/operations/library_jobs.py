@@ -7,7 +7,8 @@ from pathlib import Path
 from flowhub_jobs.errors import Busy, NotFound
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
-from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.export_manifest import ManifestEntry, read_manifest
 from flowhub_jobs.store.install import remove_partial
 from flowhub_jobs.store.layout import PARTIAL

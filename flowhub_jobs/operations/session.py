@@ -6,21 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flowhub_jobs.errors import DatabaseUnusable, WrongState
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms, LiveKey, Request, checked_priority
+from flowhub_jobs.jobs.enqueue_rows import Enqueued, Request, checked_priority
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem, EnqueuePlan, own_requests, plan_enqueue, requests_for
 from flowhub_jobs.operations.library.installed import InstalledModels
-from flowhub_jobs.operations.target_store import TargetStores
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import QueueOrder, State
-from flowhub_jobs.values.jobs import ANY_NODE, Job, JobTarget
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.jobs import ANY_NODE, Job
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
@@ -36,31 +34,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 WAKEUPS_MAX = 16  # a wake-up tells a thread to look; it works until nothing is due
-
-
-@dataclass(frozen=True, slots=True)
-class EnqueueItem:
-    """An artifact to queue, and its terms. Without a `task` it is fetched."""
-
-    artifact: Artifact
-    terms: EnqueueTerms = field(default_factory=EnqueueTerms)
-    task: JobTarget | None = None
-    size_seen: int | None = None  # bytes, as its source told when it was looked at
-    node: str = ""  # the node that is to have it, ANY_NODE for the first that can; '': this one
-
-
-@dataclass(frozen=True, slots=True)
-class EnqueuePlan:
-    """Plan for one reference: nothing to do (`installed`, `queued`), or bytes to fetch."""
-
-    artifact: Artifact
-    target: Path
-    action: str  # fetch, queued, installed
-    job: int | None
-    kept: int
-    to_fetch: int | None
-    size: int | None = None
-    store: str = DEFAULT_STORE
 
 
 class Session:
@@ -174,7 +147,7 @@ class Session:
         from flowhub_jobs.operations.preflight.probe import check
 
         live, wanted = self.home.queries.live_jobs(), {}
-        for number, request in enumerate(self._requests(orders)):
+        for number, request in enumerate(own_requests(self.home, orders)):
             pins = request.artifact.model is not None and all(
                 file.sha256 or file.git_sha1 for file in request.artifact.files
             )
@@ -203,35 +176,9 @@ class Session:
             True for _ in find_by_digest(app_folders_of(os.environ), wanted)
         )
 
-    def _requests(self, orders: Sequence[EnqueueItem]) -> list[Request]:
-        """Return the orders with where they go, and whether they are here already."""
-        stores = TargetStores(self.home, [order.artifact.key for order in orders])
-        requests = []
-        for order in orders:
-            artifact = order.artifact
-            found = stores.found(artifact, order.terms)
-            home = found.home if found else stores.home_for(artifact, order.terms)
-            name = found.installed.name if found else stores.name_for(artifact, home)
-            target = str(home.store.root / name)
-            by = found.installed.job if found else None
-            about = (found is not None, by, order.task, order.size_seen)
-            requests.append(Request(artifact, target, order.terms, *about, self.home.node, home.store.name))
-        return requests
-
-    def _requests_of_nodes(self, orders: Sequence[EnqueueItem]) -> list[Request]:
-        """Return the orders with where they go, also those for other nodes, in order."""
-        own = {number: order for number, order in enumerate(orders) if order.node in ("", self.home.node)}
-        requests = dict(zip(own, self._requests(list(own.values())), strict=True))
-        if len(own) < len(orders):
-            from flowhub_jobs.operations.enqueue_on_nodes import requests_elsewhere
-
-            others = {number: order for number, order in enumerate(orders) if number not in own}
-            requests |= dict(zip(others, requests_elsewhere(self.home, list(others.values())), strict=True))
-        return [requests[number] for number in range(len(orders))]
-
     def enqueue(self, orders: Sequence[EnqueueItem], alongside: "Alongside | None" = None) -> list[Enqueued]:
-        """Queue them all, or none; ring after the commit, never before. `alongside` writes in the same transaction."""
-        requests = self._requests_of_nodes(orders)
+        """Queue them all, or none; wake workers after the commit. `alongside` writes in the same transaction."""
+        requests = requests_for(self.home, orders)
         answers = self.home.commands.enqueue(requests, alongside)
         pairs = zip(requests, answers, strict=True)
         if fresh := Counter(request.node for request, answer in pairs if answer.new):
@@ -265,29 +212,7 @@ class Session:
 
     def plan(self, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
         """Return what `enqueue` would do, without doing it."""
-        requests = self._requests_of_nodes(orders)
-        live = self.home.queries.live_jobs_of([request.node for request in requests])
-        return [self._plan(request, live) for request in requests]
-
-    def _plan(self, request: Request, live: Mapping[LiveKey, int]) -> EnqueuePlan:
-        artifact, target = request.artifact, Path(request.target)
-        if (key := (request.node, artifact.key)) in live:
-            return EnqueuePlan(artifact, target, "queued", live[key], 0, 0, artifact.size)
-        if request.installed and not request.terms.force:
-            return EnqueuePlan(
-                artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size
-            )
-        kept = self._kept(request) if request.node == self.home.node else 0
-        size = request.size_seen if artifact.size is None else artifact.size
-        to_fetch = None if size is None else size - kept
-        return EnqueuePlan(artifact, target, "fetch", None, kept, to_fetch, size, request.store)
-
-    def _kept(self, request: Request) -> int:
-        from flowhub_jobs.transfer.partial.journal import load
-
-        store = self.home.in_store(request.store).store
-        record = load(store.partial_of(request.artifact, self.home.node))
-        return sum(file.kept.total for file in record.files.values())
+        return plan_enqueue(self.home, orders)
 
     def room(self) -> Room:
         return self.home.room()

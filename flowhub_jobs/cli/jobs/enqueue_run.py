@@ -30,11 +30,12 @@ from flowhub_jobs.operations.enqueue import (
     same_kind,
 )
 from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem
 from flowhub_jobs.operations.node_choice import chosen_nodes
 from flowhub_jobs.operations.nodes import hint_of_gone, place_of
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.search.variants import judge_one
-from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.store.space import room_text
 from flowhub_jobs.units import format_bytes

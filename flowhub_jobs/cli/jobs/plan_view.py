@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.enqueue_run import SHOWN, EnqueueList
+from flowhub_jobs.operations.enqueue_requests import EnqueuePlan
 from flowhub_jobs.operations.forecast import Forecast, forecast
 from flowhub_jobs.operations.schemas.jobs import plan_json
 from flowhub_jobs.operations.search.variants import judge_one
-from flowhub_jobs.operations.session import EnqueuePlan, Session
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.space import room_text
 from flowhub_jobs.times import at_clock, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate

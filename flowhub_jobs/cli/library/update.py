@@ -12,9 +12,10 @@ from flowhub_jobs.cli.options import AsJson, GroupName, Priority, StartAt, Tonig
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem
 from flowhub_jobs.operations.library.outdated import refuse_changed_by_hand
 from flowhub_jobs.operations.outcomes import each
-from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.session import Session
 
 
 def update(

@@ -12,11 +12,12 @@ from flowhub_jobs.catalogs.search_reader import ListedModel
 from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem
 from flowhub_jobs.operations.repositories import RepositoryDetails, repository_details
 from flowhub_jobs.operations.search.machine import read_needs
 from flowhub_jobs.operations.search.model_needs import Variant
 from flowhub_jobs.operations.search.variants import judge, judge_listed, judge_repository
-from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel
 from flowhub_jobs.values.enums import HubFormat, Offload
 

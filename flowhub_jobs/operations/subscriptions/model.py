@@ -8,6 +8,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
 from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem
 from flowhub_jobs.operations.library.outdated import (
     OutdatedModel,
     commit_of,
@@ -15,7 +16,7 @@ from flowhub_jobs.operations.library.outdated import (
     is_removed,
     refuse_changed_by_hand,
 )
-from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.found import NewVersion
 from flowhub_jobs.store.library_check import LibraryEntry
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile

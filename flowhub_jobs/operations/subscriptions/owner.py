@@ -9,7 +9,8 @@ from flowhub_jobs.huggingface.responses import OwnedModel, RepoFile
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.jobs.subscriptions.subscription_values import Terms
 from flowhub_jobs.operations.enqueue_options import OptionReader
-from flowhub_jobs.operations.session import EnqueueItem, Session
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.found import Look, NewVersion
 
 BEGUN = ""  # the item that says that the owner's models were listed once: what was there then is not new

@@ -15,6 +15,7 @@ from flowhub_jobs.errors import StoreOffline, StoreUnusable
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.operations.doctor.check import Status
 from flowhub_jobs.operations.doctor.run import run_checks
+from flowhub_jobs.operations.enqueue_requests import EnqueueItem
 from flowhub_jobs.operations.forecast import forecast
 from flowhub_jobs.operations.library.cleanup import Removable
 from flowhub_jobs.operations.library.cleanup_in_stores import find_in_stores, remove_from_store
@@ -22,7 +23,6 @@ from flowhub_jobs.operations.library.usage import list_store, measure_store
 from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.placement import place_model, placements
 from flowhub_jobs.operations.search.machine import Machine
-from flowhub_jobs.operations.session import EnqueueItem
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.store import space
 from flowhub_jobs.store.disk_usage import measure

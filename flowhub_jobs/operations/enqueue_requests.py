@@ -1,0 +1,92 @@
+"""Requests of new jobs: where each artifact goes, whether it is here already, and what queuing it would do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowhub_jobs.home import Home
+from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, LiveKey, Request
+from flowhub_jobs.operations.target_store import TargetStores
+from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.jobs import JobTarget
+from flowhub_jobs.values.stores import DEFAULT_STORE
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueItem:
+    """An artifact to queue, and its terms. Without a `task` it is fetched."""
+
+    artifact: Artifact
+    terms: EnqueueTerms = field(default_factory=EnqueueTerms)
+    task: JobTarget | None = None
+    size_seen: int | None = None  # bytes, as its source told when it was looked at
+    node: str = ""  # the node that is to have it, ANY_NODE for the first that can; '': this one
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueuePlan:
+    """Plan for one reference: nothing to do (`installed`, `queued`), or bytes to fetch."""
+
+    artifact: Artifact
+    target: Path
+    action: str  # fetch, queued, installed
+    job: int | None
+    kept: int
+    to_fetch: int | None
+    size: int | None = None
+    store: str = DEFAULT_STORE
+
+
+def requests_for(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
+    """Return the orders with where they go, also those for other nodes, in order."""
+    own = {number: order for number, order in enumerate(orders) if order.node in ("", home.node)}
+    requests = dict(zip(own, own_requests(home, list(own.values())), strict=True))
+    if len(own) < len(orders):
+        from flowhub_jobs.operations.enqueue_on_nodes import requests_elsewhere
+
+        others = {number: order for number, order in enumerate(orders) if number not in own}
+        requests |= dict(zip(others, requests_elsewhere(home, list(others.values())), strict=True))
+    return [requests[number] for number in range(len(orders))]
+
+
+def own_requests(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
+    """Return the orders with where they go, and whether they are here already."""
+    stores = TargetStores(home, [order.artifact.key for order in orders])
+    requests = []
+    for order in orders:
+        artifact = order.artifact
+        found = stores.found(artifact, order.terms)
+        in_store = found.home if found else stores.home_for(artifact, order.terms)
+        name = found.installed.name if found else stores.name_for(artifact, in_store)
+        target = str(in_store.store.root / name)
+        by = found.installed.job if found else None
+        about = (found is not None, by, order.task, order.size_seen)
+        requests.append(Request(artifact, target, order.terms, *about, home.node, in_store.store.name))
+    return requests
+
+
+def plan_enqueue(home: Home, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
+    """Return what `enqueue` would do, without doing it."""
+    requests = requests_for(home, orders)
+    live = home.queries.live_jobs_of([request.node for request in requests])
+    return [_plan(home, request, live) for request in requests]
+
+
+def _plan(home: Home, request: Request, live: Mapping[LiveKey, int]) -> EnqueuePlan:
+    artifact, target = request.artifact, Path(request.target)
+    if (key := (request.node, artifact.key)) in live:
+        return EnqueuePlan(artifact, target, "queued", live[key], 0, 0, artifact.size)
+    if request.installed and not request.terms.force:
+        return EnqueuePlan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size)
+    kept = _kept(home, request) if request.node == home.node else 0
+    size = request.size_seen if artifact.size is None else artifact.size
+    to_fetch = None if size is None else size - kept
+    return EnqueuePlan(artifact, target, "fetch", None, kept, to_fetch, size, request.store)
+
+
+def _kept(home: Home, request: Request) -> int:
+    from flowhub_jobs.transfer.partial.journal import load
+
+    store = home.in_store(request.store).store
+    record = load(store.partial_of(request.artifact, home.node))
+    return sum(file.kept.total for file in record.files.values())
