@@ -86,6 +86,6 @@ def _disks(session: Session) -> list[DiskRoom]:
 
 def _free(session: Session) -> int | None:
     try:
-        return None if session.home.store_is_away() else session.room().free
+        return None if session.home.store_is_away() else session.disk_free
     except (FlowhubError, OSError):
         return None

@@ -214,13 +214,19 @@ class Session:
         """Return what `enqueue` would do, without doing it."""
         return plan_enqueue(self.home, orders)
 
-    def room(self) -> Room:
-        return self.home.room()
+    @property
+    def disk_free(self) -> int:
+        """The free bytes of the store's disk. Unlike `Home.room`, it measures no store."""
+        return self._disk.free
 
     @property
     def disk_reserve(self) -> int:
-        """The bytes that stay free on the store's disk. Unlike `room`, it measures no store."""
-        return room_at(self.home.store.root, self.home.settings.disk_reserve).reserve
+        """The bytes that stay free on the store's disk. Unlike `Home.room`, it measures no store."""
+        return self._disk.reserve
+
+    @property
+    def _disk(self) -> Room:
+        return room_at(self.home.store.root, self.home.settings.disk_reserve)
 
     # Steer ---------------------------------------------------------------------------------------------------------
 

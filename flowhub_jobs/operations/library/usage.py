@@ -30,7 +30,7 @@ def store_states(session: Session) -> tuple[StoreState, ...]:
 
 def _state_of(session: Session) -> StoreState:
     online = not session.home.store_is_away()
-    free = session.room().free if online else None
+    free = session.disk_free if online else None
     return StoreState(session.store.name, session.store.root, online, free)
 
 
@@ -75,7 +75,7 @@ def _list_one(session: Session) -> StoreUsage:
     inventory, installed = session.installed.inventory(), session.installed
     presence = installed.presence
     here = presence is not Presence.AWAY
-    free = session.room().free if here else None
+    free = session.disk_free if here else None
     unfinished = partials(session.home) if here else []
     programs = programs_by_name(session.home)
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
@@ -185,7 +185,7 @@ def _measure_one(session: Session) -> Usage:
     listed = list_partials(store)
     unfinished = _sum("partials", disk_usage, [one.path for one in listed if one.operation is None])
     leftovers = _sum("rests", disk_usage, [one.path for one in listed if one.operation is not None])
-    free = session.room().free
+    free = session.disk_free
     state = StoreState(store.name, store.root, True, free)
     return _with_parts(Usage(models, unfinished, leftovers, free, store.root, (state,)))
 

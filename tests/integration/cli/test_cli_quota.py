@@ -7,6 +7,8 @@ from support.cli import cli_app
 from support.models import gguf, one_file_model
 from support.origin import Origin
 
+from flowhub_jobs.store import space
+
 SIZE = 100_000
 MODELS = {f"m{number}": gguf(SIZE, number) for number in range(4)}
 
@@ -49,6 +51,11 @@ def test_a_job_that_would_exceed_the_maximum_waits_and_says_what_would_free_it(c
     assert "store_max" in text
     assert "m1.gguf" in text
     assert names(shop) == ["m0.gguf", "m1.gguf", "m2.gguf"]
+
+
+def test_a_list_measures_no_store_for_its_free_bytes(cli, shop, three, monkeypatch):
+    monkeypatch.setattr(space, "measure", lambda path: pytest.fail(f"{path} was measured"))
+    assert cli("list", "--json").page["store"]["free"] > 0
 
 
 def test_prune_to_fit_removes_the_least_recently_opened_and_no_more_than_needed(cli, shop, three):
