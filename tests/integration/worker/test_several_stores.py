@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from flowhub_jobs.operations.library.usage import list_store, measure_store
 from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.placement import place_model, placements
 from flowhub_jobs.operations.search.machine import Machine
+from flowhub_jobs.operations.wait_reasons import why_not_moving
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.store import space
 from flowhub_jobs.store.disk_usage import measure
@@ -138,6 +140,18 @@ def test_a_job_whose_store_is_in_no_setting_waits(app, fast):
     with app_of(app.path) as later:
         later.work_here()
         assert later.job(job).reason is Reason.STORE_OFFLINE
+
+
+def test_a_job_whose_worker_does_not_know_its_store_says_that_a_restart_is_needed(app, fast):
+    number = app.enqueue("b", store="fast")
+    settings = (app.path / "config.toml").read_text()
+    (app.path / "config.toml").write_text("look_again_s = 600\n")
+    with app_of(app.path) as later:
+        later.work_here()
+        assert "Mount the disk" in why_not_moving(later.session, later.job(number), datetime.now(UTC))[2]
+    (app.path / "config.toml").write_text(settings)
+    with app_of(app.path) as now:
+        assert "needs a restart" in why_not_moving(now.session, now.job(number), datetime.now(UTC))[2]
 
 
 def test_a_copy_of_another_store_is_refused_until_its_identity_is_removed(app, fast):
