@@ -274,7 +274,7 @@ class UsageInvalid(FlowhubError):
 class AddressRefused(FlowhubError):
     code = "address_refused"
     exit_status = 2
-    default_hint = "Use https, or http to this machine; http elsewhere needs a pinned sha256."
+    default_hint = "Use https. For http to another machine, pin the digest: --sha256 HEX, or sha256 in the catalog."
 
 
 # Of the HTTP API alone; the command line raises none of them.

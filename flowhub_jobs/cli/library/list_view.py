@@ -52,6 +52,7 @@ def _painted(model: InstalledModel, line: str) -> str:
 
 def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *, verbose: bool) -> Iterator[str]:
     """Yield two lines a model, and one more for a name that is too long; `verbose` adds paths, digests and sources."""
+    several = any(model.store != DEFAULT_STORE for model in models)
     short = [(output.clean(row[0]), row[3], row[5]) for row in rows]
     fixed = output.width_of(("", "SIZE", "STATE"), [("", size, state) for _, size, state in short])
     room = max(len("NAME"), min(max(text_width.width(name) for name, _, _ in short), output.columns() - fixed))
@@ -62,14 +63,15 @@ def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *,
             yield name
             name = ""
         yield f"{text_width.left(name, room)}  {size:>{wide}}  {state}"
-        if about := _about(row):
+        if about := _about(row, with_store=several):
             yield output.fold(about, "  ")
         yield from _facts(model) if verbose else ()
 
 
-def _about(row: Sequence[str]) -> str:
-    _, ref, kind, _, verified, *_ = row
-    return ", ".join([part for part in (ref, kind) if part != "-"] + [f"verified {verified}"] * (verified != "-"))
+def _about(row: Sequence[str], *, with_store: bool) -> str:
+    _, ref, kind, _, verified, _, store = row
+    parts = [part for part in (ref, kind) if part != "-"] + [f"verified {verified}"] * (verified != "-")
+    return ", ".join([*parts, f"store {store}"] if with_store else parts)
 
 
 def _row(model: InstalledModel) -> tuple[str, ...]:

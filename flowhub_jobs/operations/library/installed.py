@@ -175,7 +175,15 @@ class InstalledModels:
                 hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_enqueued(entries[0]) else "")
                 + f"`flowhub rm {entries[0].name}` forgets it.",
             )
-        raise NotFound(f"{text!r} is not installed.", hint=_nearest_hint(text, self.names()))
+        raise NotFound(f"{text!r} is not installed.", hint=self._job_hint(text) or _nearest_hint(text, self.names()))
+
+    def _job_hint(self, text: str) -> str | None:
+        """Return which job downloads a model that is not installed yet."""
+        wanted = text.strip().lower().replace(":", "@")
+        for job in self._home.queries.all(live=True):
+            if job.brings and (job.ref == text.strip() or wanted in (job.model, f"{job.model}@{job.option}")):
+                return f"Job {job.id} downloads it; `flowhub status {job.id}` shows how far it is."
+        return None
 
     def find_one(self, text: str) -> InstalledModel:
         """Return the one model that is meant, of several versions the newest.

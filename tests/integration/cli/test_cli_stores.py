@@ -4,6 +4,9 @@ import pytest
 from support.cli import cli_app, work
 from support.models import gguf, one_file_model
 
+from flowhub_jobs.cli import output
+from flowhub_jobs.cli.library.list_view import models_text
+from flowhub_jobs.operations.library.usage import list_store
 from flowhub_jobs.units import format_bytes
 
 A, B = gguf(4096, 1), gguf(5000, 2)
@@ -34,6 +37,23 @@ def test_a_model_is_downloaded_into_a_store_listed_and_moved(cli, shop, tmp_path
     assert (shop.store / "a.gguf").read_bytes() == A
     assert cli("move", "a", "--to", "default").status == 0
     assert "STORE" not in cli("list").out
+
+
+def test_a_model_that_is_still_queued_is_not_installed_and_its_job_is_named(cli, shop):
+    cli("enqueue", "a")
+    for ref in ("a", "a@q4", "a:q4"):
+        refused = cli("path", ref)
+        assert refused.status == 3
+        assert "Job 1 downloads it" in refused.err
+    assert "Job 1" not in cli("path", "b").err
+
+
+def test_the_store_of_a_model_is_listed_on_a_narrow_screen_too(cli, shop, monkeypatch):
+    cli("enqueue", "a", "--store", "fast")
+    work(shop)
+    monkeypatch.setattr(output, "columns", lambda: 34)
+    assert "  a@q4, gguf, verified" in models_text(list_store(shop.session).models, verbose=False)
+    assert "store fast" in models_text(list_store(shop.session).models, verbose=False).split("verified")[1]
 
 
 def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cli, shop):

@@ -78,7 +78,7 @@ def test_a_store_that_is_offline_is_named(plain_visitor: Visitor, shop: App, fas
     away = fast.rename(fast.with_name(f"{fast.name}.away"))
     try:
         page = plain_visitor.open("/installed")
-        expect(page.locator(".hint.warn")).to_contain_text(f"The store {fast} is offline")
+        expect(page.locator(".hint")).to_contain_text(f"The store {fast} is offline")
         expect(row(page, "B")).to_contain_text("Its disk is away")
         assert page.get_by_role("img", name="Disk of").count() == 1
     finally:
