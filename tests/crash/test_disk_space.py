@@ -17,7 +17,7 @@ MIB = 1 << 20
 QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5", "FLOWHUB_DISK_RESERVE": str(MIB)}
 
 
-def test_a_job_waits_for_room_besides_those_that_go_first_and_starts_when_there_is_some(
+def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_is_some(
     home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 64 MiB: 30 for the first, 20 for the second; 25 are one too many, and 5 fit, though they come last."""

@@ -92,7 +92,7 @@ def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
 @pytest.mark.parametrize(
     "step", ["RENAME:after", f"{PIPELINE}:remove_partial:amid", f"{LEASES}.complete:before"], ids=_name
 )
-def test_what_a_dead_worker_has_named_is_known_for_ours_though_no_digest_was_published(
+def test_a_file_that_a_dead_worker_installed_is_recognized_without_a_published_digest(
     home: Path, origin: Origin, nursery: ForkServer, kind: str, step: str
 ) -> None:
     """The intent tells, and nothing else could: what is not ours is never replaced, nor taken for a model."""

@@ -246,7 +246,7 @@ def test_jobs_continue_on_a_standby_that_takes_the_place_of_the_primary(home, or
             assert completed_once(shop, [job])
 
 
-def test_a_worker_without_listen_hears_of_new_jobs(home, origin, monkeypatch, postgres, database):
+def test_a_worker_without_listen_finds_new_jobs(home, origin, monkeypatch, postgres, database):
     monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", "false")
     content = gguf_pattern(100_000, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:

@@ -59,7 +59,7 @@ def test_a_second_signal_ends_the_worker_at_once_and_loses_nothing(home: Path, o
 
 
 @pytest.mark.parametrize(("verb", "state"), [("cancel", State.CANCELLED), ("pause", State.PAUSED)])
-def test_a_wish_is_obeyed_by_the_running_worker_and_the_partial_stays(
+def test_the_running_worker_carries_out_a_request_and_keeps_the_partial(
     home: Path, origin: Origin, verb: str, state: State
 ) -> None:
     content = gguf_pattern(64 * MIB, 1)
@@ -107,7 +107,7 @@ def test_jobs_continue_when_the_queue_is_removed_under_the_worker(home: Path, or
         assert shop.until_ended(job).state is State.COMPLETED
 
 
-def test_a_job_whose_bell_was_lost_is_done_all_the_same(home: Path, origin: Origin) -> None:
+def test_a_job_whose_wake_up_was_lost_runs_all_the_same(home: Path, origin: Origin) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
     with app_of(home, one_file_model("m", url, content)) as shop:

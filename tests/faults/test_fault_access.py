@@ -77,7 +77,7 @@ def test_a_file_that_is_not_there_is_missing_and_no_matter_of_signing_in(hub, mo
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_hub_that_gives_no_reason_has_the_status_in_its_words(hub, model, way, status):
+def test_the_refusal_of_a_hub_without_a_reason_names_the_status(hub, model, way, status):
     hub.break_front(Status(status))
     ended = way.end(unpinned(URL), at(hub))
     assert ended.error["code"] in ("token_missing", "source_refused")
@@ -163,7 +163,7 @@ def test_a_signature_is_in_no_error_and_no_note(hub, model, tmp_path):
     assert TOKEN not in said
 
 
-def test_a_secret_in_a_redirect_that_is_refused_is_not_told(origin, tmp_path):
+def test_the_error_of_a_refused_redirect_shows_no_secret(origin, tmp_path):
     artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, "ftp://user:pw@x.example/m?sig=abc")]))
     with pytest.raises(Exception, match="redirects") as caught:
         run(artifact, tmp_path)

@@ -36,7 +36,7 @@ def test_a_byte_that_turns_on_the_wire_once_heals(origin, way, at):
     assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
 
 
-def test_what_healed_is_told(origin, tmp_path):
+def test_a_recovery_is_reported(origin, tmp_path):
     got = run(sought(origin, True, FlipByte(at=HALF).once()), tmp_path)
     assert got.note_kinds == ["file_again"]
     assert "It is fetched once more." in got.notes[0].text
@@ -72,7 +72,7 @@ PLACES = {"the first piece": 5, "the second piece": MIB + 5, "the begun piece": 
 
 
 @pytest.mark.parametrize("at", PLACES.values(), ids=PLACES)
-def test_a_byte_that_turned_on_the_disk_in_a_crash_costs_its_piece_and_no_other(origin, model, tmp_path, at):
+def test_a_byte_that_changed_on_the_disk_in_a_crash_costs_its_piece_and_no_other(origin, model, tmp_path, at):
     partial = crashed_after(HALF, model, tmp_path / "p", origin)
     flip(part_in(partial), at)
     since = Since(origin)
@@ -104,7 +104,7 @@ def test_an_unpinned_file_is_held_against_what_came_of_it(origin, tmp_path):
     assert since.bytes == MODEL.size - HALF + MIB
 
 
-def test_a_finished_file_that_turned_on_the_disk_before_it_had_its_name_is_healed(origin, tmp_path):
+def test_a_finished_file_that_changed_on_the_disk_before_its_installation_is_repaired(origin, tmp_path):
     """The catalog knows no digest; what came over the wire is what is wanted, and the states in the journal know it."""
     artifact = unpinned(origin.serve("m.gguf", MODEL))
     run(artifact, tmp_path)
@@ -188,7 +188,7 @@ def test_a_hub_whose_size_contradicts_the_catalog_ends_it_before_the_file_is_ask
 
 
 @pytest.mark.parametrize("by", [1, -1, 100 * MIB], ids=["one byte too many", "one too few", "far too many"])
-def test_a_size_that_is_wrong_is_said_with_both(origin, way, by):
+def test_the_error_of_a_wrong_size_names_both_sizes(origin, way, by):
     url = origin.serve("m.gguf", MODEL)
     artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size + by))
     way.fails(
@@ -202,7 +202,7 @@ def test_a_size_that_is_wrong_is_said_with_both(origin, way, by):
     [("q", "the catalog"), (None, "what was asked for")],
     ids=["a pin of the catalog", "a pin of an address"],
 )
-def test_it_is_said_whose_digest_it_is_that_does_not_match(origin, tmp_path, option, whose):
+def test_the_error_of_a_mismatch_names_the_source_of_the_expected_value(origin, tmp_path, option, whose):
     url = origin.serve("m.gguf", MODEL)
     artifact = replace(one_file(ArtifactFile("m.gguf", url, MODEL.size, "0" * 64)), option=option)
     with pytest.raises(DigestMismatch, match=f"disagrees with {whose}, which pins"):

@@ -208,7 +208,7 @@ def test_what_is_no_gguf_is_refused(origin, way, content):
 
 
 @pytest.mark.parametrize("faults", [[], [IgnoreRange(), NoLength(chunked=False)]], ids=["told", "not told"])
-def test_an_empty_file_is_no_gguf_however_its_size_is_told(origin, way, faults):
+def test_an_empty_file_is_no_gguf_with_each_form_of_its_size(origin, way, faults):
     url = origin.serve("m.gguf", b"", faults=faults)
     way.fails(unpinned(url), WrongContent, "m.gguf: expected gguf, but what came is an empty file", host_of(origin))
 

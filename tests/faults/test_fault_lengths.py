@@ -85,7 +85,7 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("faults", EMPTY.values(), ids=EMPTY)
-def test_an_empty_file_arrives_however_its_size_is_told(origin, tmp_path, faults):
+def test_an_empty_file_arrives_with_each_form_of_its_size(origin, tmp_path, faults):
     url = origin.serve("notes.txt", b"", faults=faults)
     got = run(unpinned(url, "notes.txt"), tmp_path)
     assert got.content() == b""

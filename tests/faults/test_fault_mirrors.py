@@ -451,7 +451,7 @@ def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path)
     assert sources(got) == {mirror.address: 3 * MIB, second.address: rest, origin.address: SIZE}
 
 
-def test_bytes_of_a_mirror_and_of_the_origin_are_told_apart_after_a_restart(origin, mirror, tmp_path):
+def test_bytes_of_a_mirror_and_of_the_origin_are_counted_apart_after_a_restart(origin, mirror, tmp_path):
     """The journal knows which bytes the mirror gave: they alone are fetched again."""
     artifact = everywhere(mirror, origin, faults=[FlipByte(at=1000)])
     options = through(origin, mirror)

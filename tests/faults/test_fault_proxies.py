@@ -77,7 +77,7 @@ def test_a_socks_proxy_gets_user_and_password(source, way, through):
         way.arrives_at_no_cost(sought(source, True), MODEL, source)
 
 
-def test_a_socks_proxy_that_wants_no_password_is_content_with_one(source, way, through):
+def test_a_socks_proxy_that_needs_no_password_accepts_one(source, way, through):
     with SocksProxy() as proxy:
         through(f"socks5://me:secret@{proxy.place}")
         way.arrives_at_no_cost(sought(source, True), MODEL, source)
@@ -135,7 +135,7 @@ def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, way, 
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "503 Service Unavailable"])
-def test_a_tunnel_that_a_proxy_refuses_is_its_word_and_may_pass(tmp_path, through, status):
+def test_a_tunnel_that_a_proxy_refuses_may_pass(tmp_path, through, status):
     with LoopbackProxy(answer=status) as proxy, Origin(tls=True) as source:
         through(f"http://{proxy.place}")
         with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) answers {status}"):
@@ -200,7 +200,7 @@ NO_PROXY = {
 
 @pytest.mark.parametrize("value", NOT_USED.values(), ids=NOT_USED)
 @pytest.mark.parametrize("no_proxy", NO_PROXY.values(), ids=NO_PROXY)
-def test_a_source_that_needs_no_proxy_is_had_whatever_the_variables_say(origin, way, through, value, no_proxy):
+def test_a_source_that_needs_no_proxy_is_reached_with_any_proxy_variables(origin, way, through, value, no_proxy):
     through(value, NO_PROXY=no_proxy.format(port=host_of(origin).rpartition(":")[2]))
     way.arrives_at_no_cost(sought(origin, True), MODEL, origin)
 

@@ -166,7 +166,7 @@ ONE_GO = {
 
 
 @pytest.mark.parametrize(("faults", "says"), ONE_GO.values(), ids=ONE_GO)
-def test_a_large_file_that_cannot_be_resumed_is_told_before_the_second_night(origin, tmp_path, faults, says):
+def test_a_large_file_that_cannot_be_resumed_has_a_note(origin, tmp_path, faults, says):
     got = run(unpinned(origin.serve("m.gguf", LARGE, faults=faults)), tmp_path)
     [text] = [note.text for note in got.notes if note.kind == "no_resume"]
     assert says in text
@@ -174,7 +174,7 @@ def test_a_large_file_that_cannot_be_resumed_is_told_before_the_second_night(ori
 
 
 @pytest.mark.parametrize("pin", [True, False])
-def test_a_large_file_that_can_be_resumed_is_not_told_of(origin, tmp_path, pin):
+def test_a_large_file_that_can_be_resumed_has_no_note(origin, tmp_path, pin):
     url = origin.serve("m.gguf", LARGE)
     assert "no_resume" not in run(pinned(url, LARGE) if pin else unpinned(url), tmp_path).note_kinds
 

@@ -103,7 +103,7 @@ def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_p
     way.arrives_at_no_cost(artifact, MODEL, origin)
 
 
-def test_what_is_kept_is_kept_while_a_host_wants_peace(origin, tmp_path):
+def test_kept_bytes_stay_while_a_host_asks_for_a_wait(origin, tmp_path):
     artifact = sought(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
     with pytest.raises(RetryLater):
         run(artifact, tmp_path)
@@ -112,7 +112,7 @@ def test_what_is_kept_is_kept_while_a_host_wants_peace(origin, tmp_path):
     assert origin.sent("m.gguf") == MODEL.size
 
 
-def test_a_host_that_asked_for_peace_has_it_from_every_job(origin, tmp_path):
+def test_a_host_that_asked_for_a_wait_gets_it_from_every_job(origin, tmp_path):
     shared = SharedLimits(HostLimits(), TokenBucket())
     with pytest.raises(RetryLater):
         run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
@@ -123,7 +123,7 @@ def test_a_host_that_asked_for_peace_has_it_from_every_job(origin, tmp_path):
     assert origin.requests("other.gguf") == []
 
 
-def test_a_job_that_runs_while_another_is_asked_for_peace_begins_no_new_request(origin, tmp_path):
+def test_a_running_job_sends_no_request_to_a_host_that_asked_another_for_a_wait(origin, tmp_path):
     shared = SharedLimits(HostLimits(), TokenBucket())
     with held_after(HALF, sought(origin, True), tmp_path / "one", origin, shared=shared) as running:
         busy = origin.serve("busy.gguf", OTHER, faults=[Status(429, {"Retry-After": "60"})])
@@ -137,7 +137,7 @@ def test_a_job_that_runs_while_another_is_asked_for_peace_begins_no_new_request(
     assert kept_in(tmp_path / "one") == HALF
 
 
-def test_peace_for_one_host_is_none_for_another(origin, tmp_path):
+def test_a_wait_for_one_host_holds_no_other_host(origin, tmp_path):
     shared = SharedLimits(HostLimits(), TokenBucket())
     with pytest.raises(RetryLater):
         run(sought(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
@@ -215,7 +215,7 @@ def test_a_file_of_a_folder_that_is_missing_is_the_one_that_is_named(origin, way
     assert error["message"].startswith("sub/b.json: ")
 
 
-def test_what_a_host_says_is_told_and_harmless(origin, way):
+def test_the_message_of_a_host_is_shown_without_control_characters(origin, way):
     said = {"X-Error-Message": "no \x1b[2Jmore than this, see https://x.example/a?token=abc"}
     error = way.fails(sought(origin, True, Status(451, said)), SourceRefused, "more than this")
     assert "abc" not in error["message"]

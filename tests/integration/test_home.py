@@ -70,7 +70,7 @@ def test_a_name_that_is_none_for_a_node_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"two words\n"])
-def test_a_node_file_that_was_damaged_is_said_with_its_path(tmp_path, content):
+def test_the_error_of_a_damaged_node_file_names_its_path(tmp_path, content):
     (tmp_path / "node").write_bytes(content)
     with pytest.raises((SettingInvalid, HomeUnusable), match=str(tmp_path / "node")), opened(settings_of(tmp_path)):
         pass
@@ -154,7 +154,7 @@ def test_a_store_elsewhere_that_was_unmounted_is_offline_until_it_is_back(tmp_pa
         home.open_store()
 
 
-def test_a_store_in_the_home_that_was_removed_is_made_anew(tmp_path):
+def test_a_store_in_the_home_that_was_removed_is_made_again(tmp_path):
     with opened(settings_of(tmp_path)) as home:
         home.open_store()
         shutil.rmtree(home.store.root)

@@ -34,7 +34,7 @@ entries = st.lists(st.one_of(values, st.dictionaries(st.sampled_from(FIELDS), va
 
 
 @given(entries, st.sampled_from(sorted(TITLES)))
-def test_any_entries_end_in_a_catalog_of_ours_or_in_one_error(found, shape):
+def test_any_entries_end_in_a_flowhub_catalog_or_in_one_error(found, shape):
     document = {"apiVersion": "v1", "models": found} if shape == "flowhub" else found
     try:
         intake = read_catalog(json.dumps(document).encode(), where="c", error=CatalogMalformed, shape=shape)

@@ -97,7 +97,7 @@ def read(text):
 
 @examples(40)
 @given(histories())
-def test_what_was_said_is_told_through_any_rewriting_and_reopening(history):
+def test_written_lines_survive_any_rewriting_and_reopening(history):
     with some_folder() as folder:
         told = say(folder, history)
     for number, record in enumerate(told):
@@ -106,7 +106,7 @@ def test_what_was_said_is_told_through_any_rewriting_and_reopening(history):
 
 @examples(40)
 @given(histories(), st.data())
-def test_a_journal_cut_at_any_byte_tells_a_prefix_of_what_was_said(history, data):
+def test_a_journal_cut_at_any_byte_has_a_prefix_of_what_was_written(history, data):
     with some_folder() as folder:
         told = say(folder, history)
         text = (folder / journal.NAME).read_bytes()

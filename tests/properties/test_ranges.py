@@ -102,7 +102,7 @@ def at_half_mib(spans):
 
 
 @given(SIZES, SPOTS, SPOTS, CONNECTIONS, RATES)
-def test_the_next_range_is_missing_and_nobody_else_has_it(size, kept, taken, connections, rate):
+def test_the_next_range_is_missing_and_no_other_fetcher_has_it(size, kept, taken, connections, rate):
     kept, taken = at_half_mib(kept), at_half_mib(taken)
     asked = next_range(kept, taken, size, connections=connections, rate=rate)
     busy = Ranges([*kept, *taken])
@@ -146,9 +146,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["take", "arrive", "drop"]), st.integ
 
 @examples(60)
 @given(SIZES, CONNECTIONS, RATES, STEPS)
-def test_whatever_arrives_and_whoever_drops_no_byte_is_taken_twice_and_none_is_forgotten(
-    size, connections, rate, steps
-):
+def test_no_byte_is_taken_twice_or_lost_whatever_arrives_and_drops(size, connections, rate, steps):
     kept, held = Ranges(), []
 
     def take():

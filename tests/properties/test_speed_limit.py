@@ -104,7 +104,7 @@ def test_who_waits_waits_by_the_new_limit_at_once(old, new, debt):
 
 
 @given(RATES, PORTIONS)
-def test_who_waits_goes_on_at_once_when_the_limit_is_lifted(rate, debt):
+def test_a_waiting_caller_continues_at_once_when_the_limit_is_lifted(rate, debt):
     tap = Tap(rate)
     tap.bucket.take(debt, lambda: True)
     tap.set_rate(None)

@@ -63,7 +63,7 @@ def test_once_settled_the_number_moves_only_for_a_short_try_after_a_rest(line, c
 
 @given(LINES, LINES, CAPS)
 @example(Link(21e6, 21e6), Link(1e5, 2e5), 2)
-def test_a_line_that_becomes_another_is_learned_anew(first, second, cap):
+def test_a_line_that_changes_is_measured_again(first, second, cap):
     assume(second.best(cap) > 0)
     change = 20.0
     moments = simulate(lambda at: first if at < change else second, cap, change + 60)

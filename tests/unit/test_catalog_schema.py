@@ -188,7 +188,7 @@ def test_a_number_too_large_for_a_float_is_refused() -> None:
     assert complaint(raw) == 'model "foo", field "hardware.minRamGb": must be a finite number'
 
 
-def test_the_count_of_further_faults_is_said() -> None:
+def test_the_error_counts_further_faults() -> None:
     assert complaint(b"{}") == 'field "apiVersion": is missing (and 1 more)'
 
 

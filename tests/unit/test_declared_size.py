@@ -114,7 +114,7 @@ def test_a_safetensors_ends_with_its_furthest_tensor_whatever_their_types(dtype)
     assert declared_size(raw + bytes(4096)) == len(raw)
 
 
-def test_of_a_safetensors_header_that_is_cut_its_own_length_is_told():
+def test_a_safetensors_header_that_is_cut_gives_its_own_length():
     raw = safetensors({f"t{number}": place(0, 8) for number in range(100)}, bytes(8))
     assert declared_size(raw[:60]) == len(raw) - 8
     assert declared_size(raw[:9]) == len(raw) - 8

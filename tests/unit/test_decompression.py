@@ -18,7 +18,7 @@ def test_what_is_plain_stays_as_it_is(encoding):
     assert unpacker(encoding, "h.example")(b"abc", 2) == b"ab"
 
 
-def test_what_ends_early_or_cannot_be_unpacked_is_told():
+def test_data_that_ends_early_or_cannot_be_unpacked_is_an_error():
     unpack = unpacker("gzip", "h.example")
     unpack(gzip.compress(b"abc" * 1000)[:20], 100)
     with pytest.raises(ConnectionLost):

@@ -19,7 +19,7 @@ def test_every_code_has_a_meaning_and_a_remedy_in_whole_sentences(code):
 
 
 @EACH
-def test_what_a_program_is_told_names_no_command_no_job_and_no_worker(code):
+def test_the_remedy_for_a_program_names_no_command_no_job_and_no_worker(code):
     error = ERRORS[code].__new__(ERRORS[code])
     error.hint = "Then {retry}."
     said = hint_in_call(error) or ""

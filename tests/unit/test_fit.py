@@ -146,7 +146,7 @@ def test_a_model_that_was_trained_for_less_is_counted_with_less():
     assert (fit(small, LAPTOP).context, fit(small, LAPTOP).context_bytes) == (2048, GIB // 4)
 
 
-def test_more_than_it_was_trained_for_is_counted_and_said():
+def test_a_context_beyond_the_trained_one_is_counted_and_reported():
     said = fit(gguf(GIB, shape(32, 8, trained=2048), 4096), LAPTOP)
     assert said.context_bytes == GIB // 2
     assert "(4,096 tokens, trained for 2,048)" in said.why
@@ -186,7 +186,7 @@ def test_the_rule_from_the_parameters_is_not_below_what_headers_say(billions, pe
     assert per_token <= ruled <= 5 * per_token
 
 
-def test_without_a_header_the_rule_is_used_and_said():
+def test_without_a_header_the_rule_is_used_and_named():
     said = fit(ModelNeeds(weights_bytes=4 * GIB, parameters=4 * 10**9), LAPTOP)
     assert (said.context_bytes, said.basis) == (4096 * 144 * 1024, "parameters")
     assert "0.56 GiB context (4,096 tokens, by its parameters)" in said.why
@@ -316,7 +316,7 @@ def test_a_platform_that_is_not_listed_is_wrong():
 
 
 @pytest.mark.parametrize("platforms", [None, ()])
-def test_platforms_that_are_not_said_exclude_none(platforms):
+def test_unknown_platforms_exclude_none(platforms):
     assert fit(replace(EIGHT, platforms=platforms), LAPTOP).fit is Fit.FITS
 
 
@@ -348,7 +348,7 @@ def test_all_files_count_on_the_disk_and_the_weights_in_memory():
     assert fit(asked, LAPTOP).weights_bytes == 4_920_739_232
 
 
-def test_two_figures_that_read_the_same_are_said_in_bytes():
+def test_two_figures_that_read_the_same_are_shown_in_bytes():
     said = fit(replace(EIGHT, disk_bytes=5_240_000_000), replace(LAPTOP, disk_free_bytes=5_210_000_000))
     assert said.why == "needs 5,240,000,000 bytes of disk, the store's disk has 5,210,000,000 free"
 

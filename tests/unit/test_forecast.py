@@ -78,13 +78,13 @@ def test_a_cap_that_is_used_up_is_waited_for_and_one_that_is_far_too_small_gives
         assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, None, used) is None
 
 
-def test_what_would_take_years_is_not_told_to_the_second():
+def test_a_forecast_of_years_is_not_given_to_the_second():
     with machine_in("Europe/Berlin"):
         assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, Schedule.parse("23:00-23:01")) is None
 
 
 @pytest.mark.parametrize("reason", [*AWAY, Reason.BACKOFF])
-def test_while_a_host_is_away_no_end_is_told(reason):
+def test_while_a_host_is_away_no_end_is_given(reason):
     left = Remaining(5_000_000, 10_000_000, 0, 1_000_000, None, reason)
     told = in_words(left, datetime(2026, 11, 23, tzinfo=UTC))
     assert "left, at 1.0 MB/s; ETA unknown (" in told

@@ -113,7 +113,7 @@ def test_an_encoder_has_no_cache(written):
     ("kind", "pattern", "windowed"),
     [("gemma3", None, 20), ("gemma2", None, 12), ("phi3", None, None), ("olmo2", 4, 18), ("x", [True, False] * 12, 12)],
 )
-def test_windowed_layers_are_told_by_the_file_or_known_of_its_architecture(written, kind, pattern, windowed):
+def test_windowed_layers_come_from_the_file_or_its_architecture(written, kind, pattern, windowed):
     file = written(kind).told(block_count=24, head_count_kv=4, sliding_window=1024)
     if isinstance(pattern, list):
         file.writer.add_array(f"{kind}.attention.sliding_window_pattern", pattern)
@@ -154,7 +154,7 @@ def test_arrays_of_arrays_are_stepped_over():
     assert told.architecture == "llama"
 
 
-def test_figures_of_a_wrong_kind_or_beyond_reason_are_not_told(written):
+def test_figures_of_a_wrong_kind_or_beyond_reason_are_unknown(written):
     file = written().told(block_count=None, head_count_kv=None)
     file.writer.add_string("llama.block_count", "many")
     file.writer.add_uint64("llama.attention.key_length", 2**63)

@@ -41,7 +41,7 @@ def test_a_host_that_refuses_its_only_connection_refuses_the_job():
     assert hosts.acquire(HUB), "nothing was lowered"
 
 
-def test_a_host_that_wants_peace_has_it_until_it_said():
+def test_a_host_that_asks_for_a_wait_gets_it_until_its_end():
     clock = Turned()
     hosts = HostLimits(clock=clock)
     assert hosts.cooldown_left(HUB) == 0

@@ -78,7 +78,7 @@ def taken(ref: str, *paths: str) -> list[str]:
         ("faq16x.gguf", None),
     ],
 )
-def test_a_quant_is_told_by_the_name_of_the_file_or_of_its_folder(path, label):
+def test_a_quant_is_recognized_by_the_name_of_the_file_or_of_its_folder(path, label):
     assert quant_of(path) == label
 
 
@@ -91,7 +91,7 @@ def test_a_single_gguf_is_one_file_under_its_bare_name():
     assert made.hub == HubSource("o/r", COMMIT, "main", "Q8_0")
 
 
-def test_where_no_quant_is_named_the_preferred_is_taken_and_said():
+def test_where_no_quant_is_named_the_preferred_is_taken_and_named():
     found = picked("hf:o/r", *GGUFS)
     assert found.artifact.ref == "hf:o/r:Q4_K_M"
     assert found.notes == ("No quant was named: Q4_K_M is taken. There are also Q8_0, BF16.",)
@@ -148,7 +148,7 @@ def test_latest_is_the_preferred_quant():
     assert artifact("hf:o/r:latest", *GGUFS).ref == "hf:o/r:Q4_K_M"
 
 
-def test_what_is_split_is_said_to_be_in_parts():
+def test_the_note_on_a_split_model_counts_its_parts():
     assert picked("hf:o/r:UD-Q4_K_XL", *SPLIT).notes == ("UD-Q4_K_XL is in 3 parts.",)
     with pytest.raises(NotFound) as caught:
         picked("hf:o/r:Q2_K", *SPLIT, *GGUFS)
@@ -173,7 +173,7 @@ def test_the_parts_of_a_split_model_lie_side_by_side_in_a_folder():
     assert [file.path for file in made.files] == [f"m-UD-Q4_K_XL-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
 
 
-def test_a_part_that_is_missing_is_said_and_such_a_model_is_not_preferred():
+def test_a_model_with_a_missing_part_is_reported_and_not_preferred():
     with pytest.raises(NotFound, match="only 2 of the 3 parts of UD-Q4_K_XL"):
         picked("hf:o/r:UD-Q4_K_XL", *SPLIT[:2])
     parts = ("m-Q4_K_M-00001-of-00002.gguf", "m-Q2_K.gguf")
@@ -226,7 +226,7 @@ def test_a_model_in_a_folder_is_its_settings_its_tokenizer_and_its_weights():
 @pytest.mark.parametrize(
     ("ref", "about"), [("hf:mlx-community/r", {}), ("hf:o/r", {"tags": ("mlx",)}), ("hf:o/r", {"library": "mlx"})]
 )
-def test_an_mlx_model_is_told_by_its_owner_its_tags_or_its_library(ref, about):
+def test_an_mlx_model_is_recognized_by_its_owner_its_tags_or_its_library(ref, about):
     assert artifact(ref, *MLX, **about).format is HubFormat.MLX
 
 
@@ -247,7 +247,7 @@ def test_a_repository_of_both_gives_its_folder_when_its_ggufs_are_excluded():
     assert artifact("hf:o/r,exclude=*.gguf", *GGUFS, *MLX).format is HubFormat.SAFETENSORS
 
 
-def test_a_glob_that_covers_nothing_is_said():
+def test_a_glob_that_covers_nothing_is_an_error():
     with pytest.raises(NotFound, match="matches --include 'x\\*'"):
         picked("hf:o/r,include=x*", *MLX)
     with pytest.raises(NotFound):
@@ -271,7 +271,7 @@ def test_a_data_set_is_a_folder_of_all_its_files_whatever_they_are():
 
 
 @pytest.mark.parametrize("paths", [(), (".gitattributes",)])
-def test_a_repository_without_files_is_said(paths):
+def test_a_repository_without_files_is_an_error(paths):
     with pytest.raises(NotFound, match=r"is empty|holds no files"):
         picked("hf:o/r", *paths)
 
@@ -325,7 +325,7 @@ def test_a_dangerous_name_among_parts_of_the_quant_is_refused():
     assert found.notes == ("Left out, as their names may not be used: 2 ('../m-Q4_K_M.gguf').",)
 
 
-def test_a_quant_that_is_there_under_an_unusable_name_alone_is_not_said_to_be_missing_without_a_word():
+def test_the_error_of_a_quant_under_an_unusable_name_names_the_file():
     with pytest.raises(NotFound) as caught:
         picked("hf:o/r:Q4_K_M", "what?-Q4_K_M.gguf")
     assert "Left out, as their names may not be used: 1 ('what?-Q4_K_M.gguf')." in (caught.value.hint or "")
@@ -354,7 +354,7 @@ def test_a_repository_with_the_name_of_a_device_is_called_otherwise():
 # What is said --------------------------------------------------------------------------------------------------------
 
 
-def test_a_gated_repository_is_said_to_be_one():
+def test_the_note_on_a_gated_repository_says_so():
     assert "accept its terms at https://huggingface.co/o/r" in picked("hf:o/r", *MLX, gated=True).notes[0]
 
 

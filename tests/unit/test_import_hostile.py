@@ -80,12 +80,12 @@ def test_deep_nesting_is_refused(loader, text):
         ("\t- a", "is not YAML"),
     ],
 )
-def test_what_is_no_yaml_is_said(loader, text, why):
+def test_a_file_that_is_no_yaml_is_refused_with_a_reason(loader, text, why):
     with pytest.raises(NotYaml, match=why):
         read_yaml(text.encode())
 
 
-def test_bytes_that_are_no_text_are_said(loader):
+def test_bytes_that_are_no_text_are_refused_with_a_reason(loader):
     with pytest.raises(NotYaml, match="is not YAML"):
         read_yaml(b"- \xff\xfe\xfa")
 
@@ -144,7 +144,7 @@ def test_what_is_no_catalog_is_one_error(raw, why):
     assert why in complaint(raw)
 
 
-def test_a_catalog_of_another_shape_than_was_said_is_one_error():
+def test_a_catalog_of_another_shape_than_the_named_one_is_one_error():
     assert "no list of models" in complaint(b'{"apiVersion": "v1", "models": []}', shape="gpt4all")
     assert "apiVersion" in complaint(b"[]", shape="flowhub")
 
@@ -252,7 +252,7 @@ def test_equal_names_get_ids_of_their_own():
     assert [model["id"] for model in found.models] == ["m", "m-2", "model", "con"]
 
 
-def test_entries_of_no_sense_are_counted_beside_those_of_sense():
+def test_malformed_entries_are_counted_next_to_good_ones():
     raw = json.dumps([gpt4all(), None, 5, [gpt4all()], "x", {"name": "empty"}]).encode()
     found = taken(raw)
     assert len(found.models) == 1
@@ -286,7 +286,7 @@ def test_an_entry_that_lacks_a_file_it_needs_is_refused_whole():
 
 
 @pytest.mark.parametrize("more", [[], [("mmproj-F16.gguf", "hf://o/r/mmproj-F16.gguf")]], ids=["of one", "of two"])
-def test_without_a_projector_a_model_is_taken_alone_and_it_is_told(more):
+def test_a_model_is_taken_alone_where_its_projector_is_left_out(more):
     found = localai(("m.Q8_0.gguf", "hf://o/r/m.gguf"), ("../mmproj.gguf", "hf://o/r/mmproj.gguf"), *more)
     assert [option["id"] for option in found.models[0]["downloads"]] == ["q8_0"]
     assert found.left_out == {"name would leave the store": ["../mmproj.gguf"]}
@@ -298,13 +298,13 @@ def test_what_an_importer_overlooks_the_schema_refuses():
     assert (found.models, list(found.refused)) == ([], ["against the catalog's rules"])
 
 
-def test_many_entries_of_one_name_are_told_apart():
+def test_many_entries_of_one_name_get_different_ids():
     entry = {"name": "x", "filename": "x.gguf", "url": "https://h.example/x.gguf", "md5sum": "ab" * 16}
     found = taken(json.dumps([entry] * 2000).encode(), shape="gpt4all")
     assert [model["id"] for model in found.models[:3]] == ["x", "x-2", "x-3"]
     assert len({model["id"] for model in found.models}) == 2000
 
 
-def test_many_entries_of_one_id_refuse_a_catalog_of_ours_whole():
+def test_many_entries_of_one_id_refuse_a_flowhub_catalog_whole():
     entry = {"id": "x", "name": "X", "downloads": [{"id": "q4", "format": "gguf", "url": "https://h.example/x.gguf"}]}
     assert "has 'x' twice" in complaint(json.dumps({"apiVersion": "v1", "models": [entry] * 20_000}).encode())

@@ -217,7 +217,7 @@ class Looked(str):
         return str(self)
 
 
-def test_many_of_one_name_are_numbered_without_counting_anew():
+def test_many_of_one_name_are_numbered_without_counting_again():
     ids = Ids(["x-3"])
     found = [name for name in (ids.free(Looked("x")) for _ in range(1000)) if ids.take(name) is None]
     assert found[:4] == ["x", "x-2", "x-4", "x-5"]

@@ -49,7 +49,7 @@ def test_opening_a_journal_is_no_longer_clean(tmp_path):
     assert not load(tmp_path).clean
 
 
-def test_a_late_writers_words_reach_nobody(tmp_path):
+def test_the_lines_of_a_late_writer_are_never_read(tmp_path):
     late = Journal(tmp_path, record())
     new = Journal(tmp_path, record())
     late.commit({"fetched": 999})
@@ -75,7 +75,7 @@ def test_no_journal_and_one_of_another_version_say_nothing(tmp_path):
     assert load(tmp_path) == Record()
 
 
-def test_an_intent_to_install_is_told_and_outlives_a_rewriting(tmp_path):
+def test_an_intent_to_install_is_read_back_and_outlives_a_rewriting(tmp_path):
     Journal(tmp_path, record()).close()
     journal.append(tmp_path, {"install": {"name": "m.gguf"}})
     assert load(tmp_path).install == {"name": "m.gguf"}
@@ -83,7 +83,7 @@ def test_an_intent_to_install_is_told_and_outlives_a_rewriting(tmp_path):
     assert load(tmp_path).install == {"name": "m.gguf"}
 
 
-def test_a_journal_that_has_grown_long_says_the_same_when_it_is_written_anew(tmp_path, monkeypatch):
+def test_a_long_journal_has_the_same_content_when_it_is_rewritten(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "COMPACT_BYTES", 1000)
     log = Journal(tmp_path, record())
     while not log.is_long:
@@ -97,7 +97,7 @@ def test_a_journal_that_has_grown_long_says_the_same_when_it_is_written_anew(tmp
 
 
 @pytest.mark.parametrize("left", [b"", b"half of something"])
-def test_what_a_crash_left_of_a_rewriting_is_in_nobodys_way(tmp_path, left):
+def test_the_leftover_of_a_rewriting_that_crashed_does_no_harm(tmp_path, left):
     Journal(tmp_path, record()).close()
     (tmp_path / f"{journal.NAME}.new").write_bytes(left)
     Journal(tmp_path, load(tmp_path)).close()

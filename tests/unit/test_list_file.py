@@ -117,7 +117,7 @@ def test_a_list_is_read_in_every_encoding_that_editors_write(tmp_path, encoding)
     assert read_lines(written(tmp_path, "one\r\n# gemütlich\r\ntwo\r\n".encode(encoding))) == [(1, "one"), (3, "two")]
 
 
-def test_a_list_has_bounds_and_each_is_told(tmp_path, monkeypatch):
+def test_a_list_has_bounds_and_each_error_names_its_bound(tmp_path, monkeypatch):
     monkeypatch.setattr(list_file, "BYTES_MAX", 1000)
     monkeypatch.setattr(list_file, "LINES_MAX", 20)
     monkeypatch.setattr(list_file, "LINE_MAX", 60)

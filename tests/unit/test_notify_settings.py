@@ -12,7 +12,7 @@ def load(tmp_path, text: str = "", environ: dict[str, str] | None = None, **flag
     return load_settings({"FLOWHUB_HOME": str(tmp_path), **(environ or {})}, **flags)
 
 
-def test_without_a_table_nobody_is_told(tmp_path):
+def test_without_a_table_no_notice_is_sent(tmp_path):
     assert not load(tmp_path).notify
     assert not load(tmp_path, "[notify]\nevery_s = 5").notify
     assert not load(tmp_path, '[notify]\ncommand = ["x"]\non = []').notify

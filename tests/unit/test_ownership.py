@@ -130,7 +130,7 @@ def test_the_disk_of_a_test_is_one_that_tells(tmp_path):
         ("EACCES", StorageFailed, "refused"),
     ],
 )
-def test_an_error_of_a_disk_is_said_for_what_it_is(tmp_path, code, kind, says):
+def test_an_error_of_a_disk_keeps_its_own_kind(tmp_path, code, kind, says):
     number = getattr(errno, code)
     error = disk_error(tmp_path / "m.gguf", OSError(number, os.strerror(number)))
     assert type(error) is kind

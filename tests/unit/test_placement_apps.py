@@ -184,7 +184,7 @@ def test_ollama_gets_the_projector_of_a_model_for_images(tmp_path, weights):
     ("family", "renderer", "parameters"),
     [("gemma4", "gemma4", {"stop": ["<turn|>"]}), ("nemotron_h", "nemotron-3-nano", {}), ("llama", None, {})],
 )
-def test_ollama_is_told_what_its_own_import_would_choose(tmp_path, family, renderer, parameters):
+def test_ollama_gets_the_parameters_that_its_own_import_would_choose(tmp_path, family, renderer, parameters):
     content = Written(tmp_path / "w.gguf", family).told(file_type=15).done().read_bytes()
     root, _ = place(tmp_path, "ollama", {"m-Q4_K_M.gguf": content}, model="m", option="q4")
     [model] = read_ollama(root).values()

@@ -61,7 +61,7 @@ def test_a_value_that_is_no_proxy_is_refused_with_its_variable_and_without_its_p
     assert "secret" not in caught.value.message + caught.value.hint
 
 
-def test_a_host_that_needs_no_proxy_is_in_nobodys_way():
+def test_a_malformed_variable_does_no_harm_to_a_host_that_needs_no_proxy():
     environ = {"ALL_PROXY": "ftp://p", "NO_PROXY": "h.example"}
     assert proxy_for("https", "h.example", 443, environ) is None
     assert proxy_for("https", "h.example", 443, {"HTTP_PROXY": "ftp://p"}) is None
@@ -128,11 +128,11 @@ def test_no_proxy_does_not_exempt(no_proxy, host):
 
 
 @pytest.mark.parametrize("kind", [ProxyUnusable, ProxySignIn, TrustUnreadable])
-def test_a_fault_of_this_machine_or_its_proxy_is_not_said_to_come_from_the_host(kind):
+def test_a_fault_of_this_machine_or_its_proxy_is_not_attributed_to_the_host(kind):
     assert kind("HTTPS_PROXY is wrong.").at(host="h.example", path="m").message == "m: HTTPS_PROXY is wrong."
 
 
-def test_a_proxy_that_forbids_the_host_is_not_said_to_be_down():
+def test_the_error_of_a_proxy_that_forbids_the_host_does_not_say_that_it_is_down():
     proxy = parse_proxy("HTTPS_PROXY", "http://p:1")
     assert "rules" in proxy_refused("https://h.example/m", proxy, "403 Forbidden").hint
     assert "runs" in proxy_refused("https://h.example/m", proxy, "503 Service Unavailable").hint

@@ -32,7 +32,7 @@ def test_over_many_takes_it_is_the_rate_within_two_in_a_hundred():
     assert passed == pytest.approx(100_000_000 * clock.now, rel=0.02)
 
 
-def test_time_that_nobody_used_is_not_saved_up():
+def test_unused_time_is_not_saved_up():
     clock = Ticking()
     bucket = TokenBucket(1_000_000, clock)
     clock.now += 3600
@@ -41,12 +41,12 @@ def test_time_that_nobody_used_is_not_saved_up():
     assert clock.now - start >= 0.01
 
 
-def test_without_a_limit_nobody_waits():
+def test_without_a_limit_no_caller_waits():
     stuck = TokenBucket(None, lambda: 0.0)
     stuck.take(10**12, never)
 
 
-def test_whoever_stops_does_not_wait():
+def test_a_caller_that_stops_does_not_wait():
     TokenBucket(1, lambda: 0.0).take(10**12, lambda: True)
 
 
@@ -64,7 +64,7 @@ def waiting(bucket, count):
     return thread
 
 
-def test_whoever_waits_goes_on_when_the_limit_is_lifted():
+def test_a_waiting_caller_continues_when_the_limit_is_lifted():
     bucket = TokenBucket(1, lambda: 0.0)
     thread = waiting(bucket, 10**12)
     bucket.set_rate(None)
@@ -72,7 +72,7 @@ def test_whoever_waits_goes_on_when_the_limit_is_lifted():
     assert not thread.is_alive()
 
 
-def test_whoever_waits_waits_by_the_new_rate():
+def test_a_waiting_caller_waits_by_the_new_rate():
     now = [0.0]
     bucket = TokenBucket(1, lambda: now[0])
     thread = waiting(bucket, 1_000_000)

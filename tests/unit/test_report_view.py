@@ -134,14 +134,14 @@ def test_without_a_worker_what_is_queued_needs_one():
     assert make_report([job(1, State.PAUSED)], {}, {}, workers=0, since=EVENING, until=NOW).needs == ()
 
 
-def test_a_failed_job_that_was_queued_anew_is_told_by_the_last_job_alone():
+def test_a_failed_job_that_was_queued_again_is_reported_by_the_last_job_alone():
     failed = replace(job(1, State.FAILED, error=GATED), ref="m@q4")
     assert [need.job.id for need in report(failed, replace(failed, id=2)).needs if need.job] == [2]
     assert report(failed, replace(job(2), ref="m@q4")).needs == ()
     assert len(report(replace(job(2), ref="m@q4"), replace(failed, id=3)).needs) == 1
 
 
-def test_what_a_failed_job_met_has_not_healed_nor_what_one_waits_for_now():
+def test_the_fault_of_a_failed_or_waiting_job_is_no_recovery():
     fault, park = Event(NOW, "fault", "It fell.", "stalled"), Event(NOW, "waits", "It has no room.", "disk_full")
     events = {number: [fault, park] for number in (1, 2, 3)}
     found = report(job(1), job(2, State.FAILED, error=GATED), job(3, State.QUEUED), events=events)
@@ -153,7 +153,7 @@ def test_a_job_that_looked_for_room_all_night_waited_once():
     assert report(job(1), events={1: [park] * 100}).recoveries == (Recovered("parked", 1, (1,)),)
 
 
-def test_a_network_that_came_back_healed_and_a_worker_that_stopped_is_none_of_it():
+def test_a_network_that_came_back_is_a_recovery_and_a_stopped_worker_is_none():
     gone = Event(NOW, "handed_back", "This machine is offline; the job was handed back.", "network")
     stopped = Event(NOW, "handed_back", "The worker stopped; the job was handed back.")
     found = report(job(1), job(2, State.QUEUED), events={1: [gone, stopped], 2: [gone]})
@@ -187,7 +187,7 @@ def test_what_trying_again_cannot_mend_is_never_answered_with_a_retry(code, ref,
     assert "`flowhub enqueue" in told
 
 
-def test_a_gated_repository_is_told_with_its_page():
+def test_a_gated_repository_is_reported_with_its_page():
     told = what_to_do(7, "hf:own.er/re-po@main:Q4", None, {"code": "gated", "hint": None})
     assert "https://huggingface.co/own.er/re-po " in told
 
@@ -228,7 +228,7 @@ def test_ten_models_fit_on_a_screen_of_80_by_24():
     assert [line for line in lines if len(line) > 80] == [f"{' ' * 5}{LONG}`."], "a reference is not broken"
 
 
-def test_what_says_the_same_of_several_jobs_is_said_once_for_all_of_them():
+def test_the_same_text_about_several_jobs_is_printed_once():
     lines = report_view.lines(report(*[job(number, State.FAILED, error=GATED) for number in (1, 2, 3, 9)]))
     told = " ".join(" ".join(lines).split())
     assert told.count("only to those who accepted its terms") == 1
@@ -261,7 +261,7 @@ def test_an_untrusted_certificate_needs_the_user_although_it_is_tried_again():
     assert [need.code for need in found.needs] == ["tls_untrusted"]
 
 
-def test_what_is_wrong_is_told_whole_at_eighty_columns():
+def test_a_fault_is_printed_whole_at_eighty_columns():
     long = {**GATED, "message": "word " * 60 + "end."}
     lines = report_view.lines(report(job(1, State.FAILED, error=long)))
     assert "…" not in " ".join(lines)
@@ -294,7 +294,7 @@ def test_each_row_says_size_time_speed_and_whether_it_was_verified():
     assert unpinned.split()[-3:] == ["was", "here", "unpinned"]
 
 
-def test_what_waits_says_until_when_and_what_is_paused_how_it_goes_on():
+def test_a_waiting_job_shows_its_time_and_a_paused_one_its_remedy():
     later = NOW + timedelta(hours=1)
     lines = report_view.lines(
         report(
@@ -319,7 +319,7 @@ def test_each_healing_is_a_sentence_that_fits_its_line(kind, count):
     assert ("(jobs 1001, 1002 and 4 more)" in line) == (count == 2)
 
 
-def test_nothing_is_said_plainly():
+def test_an_empty_report_says_so_plainly():
     [line] = report_view.lines(report())
     assert line.endswith(": nothing happened.")
 

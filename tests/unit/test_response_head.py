@@ -56,7 +56,7 @@ def test_a_line_is_corrected_or_dropped(line, left):
         (b"Content-Length: -1\r\nX: 1", b"X: 1"),
     ],
 )
-def test_the_end_of_a_body_is_told_in_one_way(lines, left):
+def test_the_end_of_a_body_is_given_in_one_way(lines, left):
     assert readable_head(OK + lines + b"\r\n\r\n") == OK + left + b"\r\n\r\n"
 
 

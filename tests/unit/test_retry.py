@@ -74,7 +74,7 @@ def test_what_will_not_change_ends_it_at_once(kind):
 
 
 @pytest.mark.parametrize("kind", [DiskFull, StoreOffline, StorageFailed])
-def test_a_disk_is_not_tried_again_but_left_to_whoever_parks_the_job(kind):
+def test_a_disk_error_is_not_tried_again_but_parks_the_job(kind):
     error = kind("x")
     assert decide(error, PriorFaults(1), 0.5, PROMISED) == GiveUp(error)
 

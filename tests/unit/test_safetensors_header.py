@@ -64,7 +64,7 @@ def test_the_parts_of_a_split_model_are_summed(tmp_path):
     assert (told.parameters, told.weights_bytes, told.parts, told.quantization) == (64, 128, 2, "BF16")
 
 
-def test_what_one_file_of_a_folder_does_not_tell_is_unknown_and_the_rest_is_told(tmp_path):
+def test_a_value_that_one_file_of_a_folder_lacks_is_unknown_and_the_others_are_known(tmp_path):
     (tmp_path / "config.json").write_bytes(b"\xef\xbb\xbf" + CONFIG)
     (tmp_path / "model-00001-of-00002.safetensors").write_bytes(HEAD)
     (tmp_path / "model-00002-of-00002.safetensors").write_bytes(struct.pack("<Q", 2**60))
@@ -89,7 +89,7 @@ def test_metadata_alone_tells_no_weights():
     assert read_safetensors(head({"__metadata__": {"format": "mlx"}})).quantization is None
 
 
-def test_of_packed_numbers_it_is_not_told_how_many_parameters_they_are():
+def test_the_number_of_parameters_in_packed_weights_is_unknown():
     packed = {"w": tensor("U32", (1024,), (0, 4096)), "scales": tensor("BF16", (64,), (4096, 4224))}
     told = read_safetensors(head(packed))
     assert (told.parameters, told.weights_bytes, told.quantization) == (None, 4224, "U32")
@@ -156,7 +156,7 @@ def test_a_model_that_sees_keeps_its_language_model_one_level_deeper():
         ({"sliding_window": None}, None, None),
     ],
 )
-def test_windows_are_told_or_known_or_left_out(values, window, windowed):
+def test_windows_come_from_the_file_or_the_architecture_or_are_left_out(values, window, windowed):
     told = config(**values)
     assert (told.sliding_window, told.windowed_layers) == (window, windowed)
 
@@ -176,7 +176,7 @@ def test_packed_weights_are_named_by_their_bits():
     assert config(quantization_config={"quant_method": "awq", "bits": 8}).quantization == "8bit"
 
 
-def test_figures_of_a_wrong_kind_are_not_told():
+def test_figures_of_a_wrong_kind_are_unknown():
     told = config(num_hidden_layers="24", hidden_size=-1, num_attention_heads=None, max_position_embeddings=1e9)
     assert told == ModelMetadata(architecture="llama")
     assert config(num_attention_heads=0).key_length is None

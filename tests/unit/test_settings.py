@@ -52,7 +52,7 @@ def test_a_flag_that_was_not_given_hides_nothing(place):
     assert load(place, "jobs = 4", jobs=None).jobs == 4
 
 
-def test_everything_lies_in_the_home_unless_said_otherwise(place):
+def test_everything_is_in_the_home_unless_set_otherwise(place):
     settings = load(place)
     assert settings.store == place / "llms"
     assert settings.database_url == f"sqlite:///{place}/flowhub.db"
@@ -60,7 +60,7 @@ def test_everything_lies_in_the_home_unless_said_otherwise(place):
     assert load_settings({}).home == Path("~/.flow-studio").expanduser()
 
 
-def test_a_relative_store_lies_beside_the_file_that_names_it(place, monkeypatch, tmp_path):
+def test_a_relative_store_starts_at_the_folder_of_the_file_that_names_it(place, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load(place, 'store = "models"').store == place / "models"
     assert load(place, 'store = "models"', {"FLOWHUB_STORE": "mine"}).store == tmp_path / "mine"
@@ -173,7 +173,7 @@ def test_a_token_is_taken_without_the_space_around_it(place, token):
 
 
 @pytest.mark.parametrize("token", ["hf_s3crét", "hf_s3 cret", "hf_\x00s3cret"])
-def test_what_cannot_be_a_token_is_refused_by_name_and_not_told(place, token):
+def test_the_error_of_an_unusable_token_names_its_setting_and_does_not_show_it(place, token):
     with pytest.raises(SettingInvalid, match="HF_TOKEN is not a token") as caught:
         load(place, "", {"HF_TOKEN": token})
     assert "s3" not in f"{caught.value.message}{caught.value.hint}"

@@ -86,7 +86,7 @@ def test_the_earlier_jobs_are_named_in_their_order_and_the_many_are_counted():
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
 @given(rescues=st.integers(0, 50), progressed=st.booleans())
-def test_a_wish_is_obeyed_on_rescue_whatever_else_holds(wish, state, rescues, progressed):
+def test_a_request_is_carried_out_on_rescue_whatever_else_holds(wish, state, rescues, progressed):
     assert rescued_state(RequestedAction(wish), rescues, progressed=progressed) == state
 
 

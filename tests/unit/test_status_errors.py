@@ -85,7 +85,7 @@ def test_what_is_missing_is_named(status, code, what):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 412])
-def test_an_edge_that_forgot_its_address_is_asked_anew(status):
+def test_a_refused_address_of_an_edge_has_expired(status):
     assert type(refused(status, home=False, fresh=False)) is AddressExpired
 
 
@@ -148,7 +148,7 @@ def test_what_a_host_says_is_cut_short():
     assert len(refused(503, x_error_message="x" * 5000).message) < 300
 
 
-def test_a_gated_model_is_told_with_the_address_of_its_page():
+def test_the_error_of_a_gated_model_names_its_page():
     error = refused(403, x_error_code="GatedRepo", page="https://huggingface.co/o/r")
     assert "https://huggingface.co/o/r" in error.hint
 

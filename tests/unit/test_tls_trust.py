@@ -18,7 +18,7 @@ def refused(code, message):
 
 
 @pytest.mark.parametrize(("code", "says"), [(9, "certificate is not yet valid"), (10, "certificate has expired")])
-def test_a_certificate_out_of_its_time_is_told_with_this_machines_date(code, says):
+def test_the_error_of_an_expired_certificate_names_this_machines_date(code, says):
     error = refused(code, says)
     assert says in error.message
     assert date.today().isoformat() in error.message
@@ -26,20 +26,20 @@ def test_a_certificate_out_of_its_time_is_told_with_this_machines_date(code, say
     assert "clock" in error.hint
 
 
-def test_a_certificate_of_another_host_is_told_with_the_sign_in_that_it_may_be():
+def test_the_error_of_another_hosts_certificate_names_the_possible_sign_in():
     error = refused(62, "Hostname mismatch, certificate is not valid for 'h.example'.")
     assert error.message.endswith("is not valid for 'h.example'.")
     assert error.hint is not None
     assert "sign-in" in error.hint
 
 
-def test_where_a_variable_names_what_is_trusted_an_unknown_ca_is_told_with_it(monkeypatch):
+def test_the_error_of_an_unknown_ca_names_the_variable_of_the_trusted_ones(monkeypatch):
     assert "SSL_CERT_FILE" in str(refused(19, "self-signed certificate in certificate chain").hint)
     monkeypatch.setenv("SSL_CERT_DIR", "/etc/own")
     assert "SSL_CERT_DIR (/etc/own)" in str(refused(20, "unable to get local issuer certificate").hint)
 
 
-def test_a_certificate_error_may_pass_and_is_told_to_the_user_at_once():
+def test_a_certificate_error_may_pass_and_needs_the_user_at_once():
     assert TlsUntrusted.retryable
     assert TlsUntrusted.needs_user
     assert issubclass(TrustUnreadable, NETWORK_SETTINGS)
@@ -72,7 +72,7 @@ def test_a_folder_of_certificates_that_is_not_there_is_named(broken, monkeypatch
         trust()
 
 
-def test_a_key_log_that_cannot_be_written_is_no_reason_to_trust_nobody(monkeypatch, tmp_path):
+def test_a_key_log_that_cannot_be_written_changes_no_trust(monkeypatch, tmp_path):
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
     assert trust().check_hostname
     trust.cache_clear()

@@ -30,5 +30,5 @@ def test_a_server_at_all_addresses_answers_for_those_of_this_machine():
         ("[2001:db8::1]:443", "[2001:db8::1]:443"),
     ],
 )
-def test_a_further_name_is_taken_with_its_port_or_with_ours(name, host):
+def test_a_further_name_is_accepted_with_its_port_or_the_servers(name, host):
     assert host in _hosts(Options("127.0.0.1", names=(name,)), 7811)

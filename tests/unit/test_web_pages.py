@@ -76,7 +76,7 @@ def test_a_job_is_named_by_the_catalog_the_repository_or_the_file():
     assert name_of("https://h.example/x/m.gguf?a", None, None, None, 1, {}) == Name("m.gguf", "h.example")
 
 
-def test_a_format_is_not_said_twice():
+def test_a_format_is_not_shown_twice():
     assert name_of("m@mlx", "m", "mlx", HubFormat.MLX, 1, {}).about == "mlx"
 
 

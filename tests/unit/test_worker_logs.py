@@ -176,7 +176,7 @@ def told_over(seconds: list[float], text: str = "The disk is full.", name: str =
     return shown
 
 
-def test_the_same_trouble_is_told_once_a_minute_with_how_often_it_was_met():
+def test_the_same_warning_is_logged_once_a_minute_with_its_count():
     assert told_over([0, 0.4, 1, 59, 60.5, 61, 200]) == [
         "The disk is full.",
         "The disk is full. (3 more since this was last logged)",
@@ -184,7 +184,7 @@ def test_the_same_trouble_is_told_once_a_minute_with_how_often_it_was_met():
     ]
 
 
-def test_another_trouble_and_what_is_no_trouble_are_told_each_time():
+def test_other_warnings_and_information_are_logged_each_time():
     stream = said()
     beat = logging.getLogger("flowhub.heartbeat")
     for number in (1, 2):
@@ -201,7 +201,7 @@ def test_another_trouble_and_what_is_no_trouble_are_told_each_time():
 
 
 @pytest.mark.parametrize("name", ["flowhub.job", "flowhub.network"])
-def test_what_happens_to_a_job_or_to_the_network_is_told_each_time(name):
+def test_events_of_a_job_or_of_the_network_are_logged_each_time(name):
     assert told_over([0, 1, 2], "Job 3 failed: it is gone.", name) == ["Job 3 failed: it is gone."] * 3
 
 
@@ -217,7 +217,7 @@ def test_arguments_that_do_not_fit_are_left_to_who_formats_them():
     assert RepeatFilter(words).filter(logging.LogRecord("huey", logging.WARNING, "", 0, "%d files", ("x",), None))
 
 
-def test_a_disk_that_a_library_met_is_told_in_a_line_a_fault_with_its_traceback():
+def test_a_disk_error_of_a_library_is_logged_in_a_line_and_a_fault_with_its_traceback():
     stream = said()
     consumer = logging.getLogger("huey.consumer.Worker")
     for error in (sqlite3.OperationalError("database or disk is full"), KeyError("a bug")):

@@ -71,7 +71,7 @@ def test_a_path_is_loaded(load: Loads, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["none.json", "none.json/under", ".", "a\0b"])
-def test_a_path_that_cannot_be_read_is_said(load: Loads, tmp_path: Path, name: str) -> None:
+def test_the_error_of_an_unreadable_catalog_names_its_path(load: Loads, tmp_path: Path, name: str) -> None:
     with pytest.raises(CatalogUnreadable) as caught:
         load(f"{tmp_path}/{name}")
     assert str(tmp_path) in caught.value.message
@@ -114,7 +114,7 @@ def test_the_date_of_a_catalog_is_sent_back_too(load: Loads, origin: Origin) -> 
     assert origin.requests("c.json")[1].headers["if-modified-since"] == date
 
 
-def test_the_last_good_copy_is_used_and_said_when_the_source_is_down(load: Loads, origin: Origin) -> None:
+def test_the_last_good_copy_is_used_with_a_warning_when_the_source_is_down(load: Loads, origin: Origin) -> None:
     url = origin.serve("c.json", catalog_bytes("one"))
     load(url)
     origin.close()

@@ -133,7 +133,7 @@ def test_the_variant_that_was_named_is_shown(few):
     ("typed", "shown", "family"),
     [("qwne", "qwen", "qwen"), ("Grantie 0.5b", "granite 0.5b", "granite"), ("mitsral no", "mistral no", "mistral")],
 )
-def test_typos_are_forgiven_and_told(many, typed, shown, family):
+def test_typos_are_corrected_and_the_correction_is_shown(many, typed, shown, family):
     found = run_search(many, SearchRequest((typed,), limit=5), LAPTOP)
     assert found.corrected == shown
     assert {model.row.family for model in found.models} == {family}
@@ -296,7 +296,7 @@ def built_from(settings):
     return index_update.index_path(settings).stat().st_ino
 
 
-def test_the_index_is_made_once_and_anew_when_the_catalog_changes(few, tmp_path):
+def test_the_index_is_made_once_and_again_when_the_catalog_changes(few, tmp_path):
     assert len(ids(few)) == 30
     first = built_from(few)
     assert len(ids(few)) == 30
@@ -321,7 +321,7 @@ def test_an_imported_catalog_is_found_as_long_as_it_is_there(few, tmp_path):
 
 
 @pytest.mark.parametrize("harm", [b"", b"not a database", b"SQLite format 3\0" + b"\0" * 4000, None], ids=range(4))
-def test_a_damaged_index_is_made_anew(few, harm):
+def test_a_damaged_index_is_made_again(few, harm):
     assert len(ids(few)) == 30
     path = index_update.index_path(few)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if harm is None else harm)
@@ -329,7 +329,7 @@ def test_a_damaged_index_is_made_anew(few, harm):
     assert len(ids(few, "qwen", sort="size")) == 6
 
 
-def test_pages_that_were_spoilt_inside_the_index_are_made_anew(few):
+def test_damaged_pages_inside_the_index_are_made_again(few):
     """Of this kind is damage that shows itself only when the words are looked for."""
     assert len(ids(few)) == 30
     path = index_update.index_path(few)
@@ -345,7 +345,7 @@ def test_pages_that_were_spoilt_inside_the_index_are_made_anew(few):
     assert built_from(few) != spoilt
 
 
-def test_an_index_of_another_version_is_made_anew(few):
+def test_an_index_of_another_version_is_made_again(few):
     ids(few)
     with sqlite3.connect(index_update.index_path(few)) as index:
         index.execute("UPDATE about SET value = '0' WHERE name = 'schema'")
@@ -357,7 +357,7 @@ def test_an_index_of_another_version_is_made_anew(few):
 
 
 @pytest.mark.parametrize("way", ["file-for-home", "folder-for-index"])
-def test_where_no_index_can_be_kept_it_is_in_memory_and_that_is_said(few, way):
+def test_an_index_that_cannot_be_kept_is_in_memory_with_a_warning(few, way):
     if way == "file-for-home":
         few.home.write_text("")
     else:

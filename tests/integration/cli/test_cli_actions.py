@@ -175,7 +175,7 @@ def test_a_failed_job_that_is_retried_has_no_error_any_more(cli, shop):
     assert (job["state"], job["error"], job["attempt"]) == ("queued", None, 1)
 
 
-def test_a_running_job_gets_a_wish_and_the_person_is_told_so(cli, shop):
+def test_a_running_job_gets_a_request_and_the_output_says_so(cli, shop):
     """The owner lives: its lock is this test's, which is what a worker of this machine would hold."""
     queued(shop, 1)
     lock = LockFile(shop.settings.locks / "w-by-hand.lock")

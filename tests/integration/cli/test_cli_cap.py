@@ -56,7 +56,7 @@ def test_the_screens_say_that_it_is_reached_and_what_to_do(cli, shop):
     assert "Cap:" in cli().out
 
 
-def test_a_new_order_is_told_of_a_cap_that_is_reached(cli, shop):
+def test_enqueue_prints_that_the_cap_is_reached(cli, shop):
     cli("cap", "1K", "--per", "day")
     assert "Cap:" not in cli("enqueue", "m0").err
     receive(shop, 1000)

@@ -222,7 +222,7 @@ def test_a_url_that_fails_is_5_and_changes_nothing(cli, shop, origin, fault, cod
     assert rows(cli)["gpt4all"]["models"] == 1
 
 
-def test_an_unchanged_url_is_not_sent_again_and_a_changed_one_is_told(cli, shop, origin):
+def test_an_unchanged_url_is_not_sent_again_and_a_changed_one_is_reported(cli, shop, origin):
     url = origin.serve(
         "/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf"), ("O", "https://h.example/o.gguf", "o.gguf"))
     )
@@ -278,7 +278,7 @@ def test_the_base_at_a_url_is_updated_too(cli, home, origin, monkeypatch):
     assert cli("catalog", "update", "base", "--json").error["code"] == "catalog_unreachable"
 
 
-def test_the_base_as_a_file_has_nobody_to_ask(cli, shop):
+def test_a_base_catalog_in_a_file_needs_no_request(cli, shop):
     assert cli("catalog", "update").status == 0
     assert cli("catalog", "update", "base", "--json").error["code"] == "usage"
 
@@ -393,7 +393,7 @@ def test_validate_says_what_an_import_would_take_and_writes_nothing(cli, shop):
     assert not (shop.path / "catalogs").exists()
 
 
-def test_validate_of_ours_names_the_entry_and_the_field(cli, shop, tmp_path):
+def test_validate_of_a_flowhub_catalog_names_the_entry_and_the_field(cli, shop, tmp_path):
     assert cli("catalog", "validate", shop.catalog, "--json").page["models"] == 1
     (tmp_path / "bad.json").write_text('{"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": []}]}')
     said = cli("catalog", "validate", tmp_path / "bad.json")
@@ -408,7 +408,7 @@ def test_validate_alone_is_about_what_is_in_force(cli, shop):
     assert cli("catalog", "validate").status == 1
 
 
-def test_two_models_of_one_id_are_one_fault_of_a_catalog_of_ours(cli, shop, tmp_path):
+def test_two_models_of_one_id_are_one_fault_of_a_flowhub_catalog(cli, shop, tmp_path):
     twice = json.loads(shop.catalog.read_text())
     twice["models"] *= 2
     (tmp_path / "twice.json").write_text(json.dumps(twice))

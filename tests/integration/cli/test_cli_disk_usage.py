@@ -85,7 +85,7 @@ def test_du_counts_hard_links_once_and_says_what_is_shared(cli, stocked, tmp_pat
     assert page["store"]["free"] > 0
 
 
-def test_du_says_what_lies_elsewhere(cli, stocked, tmp_path):
+def test_du_shows_the_bytes_that_are_elsewhere(cli, stocked, tmp_path):
     os.link(stocked.store / "a.gguf", tmp_path / "theirs.gguf")
     (tmp_path / "linked.gguf").write_bytes(b"GGUF" * 1000)
     (stocked.store / "linked.gguf").symlink_to(tmp_path / "linked.gguf")

@@ -114,7 +114,7 @@ def test_the_reference_that_is_shown_can_be_typed_again(cli, shop):
     assert cli("enqueue", job["ref"], "--json").jobs[0]["id"] == job["id"]
 
 
-def test_the_person_is_told_what_was_chosen_and_what_else_there_is(cli, shop):
+def test_the_chosen_file_and_the_alternatives_are_printed(cli, shop):
     said = cli("enqueue", f"hf:{GGUF}")
     assert "No quant was named: Q4_K_M is taken." in said.err
     assert "add --include" in said.err
@@ -204,7 +204,7 @@ def test_a_repository_has_a_card_of_all_its_variants(shop, hub):
 # What cannot be had --------------------------------------------------------------------------------------------------
 
 
-def test_a_private_repository_opens_to_the_token_which_nobody_else_sees(cli, shop, hub, monkeypatch):
+def test_a_private_repository_opens_to_the_token_which_no_other_host_sees(cli, shop, hub, monkeypatch):
     hub.access.token, hub.access.private = TOKEN, {GGUF}
     assert cli("enqueue", f"hf:{GGUF}", "--json").error["code"] == "token_missing"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -215,7 +215,7 @@ def test_a_private_repository_opens_to_the_token_which_nobody_else_sees(cli, sho
     assert_nowhere(TOKEN, shop)
 
 
-def test_a_token_that_is_refused_is_told_and_shown_to_nobody(cli, shop, hub, monkeypatch):
+def test_the_error_of_a_refused_token_does_not_show_it(cli, shop, hub, monkeypatch):
     hub.access.token = "hf_right"
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     said = cli("enqueue", f"hf:{GGUF}:Q8_0")
@@ -245,7 +245,7 @@ def test_the_token_is_read_from_the_file_that_the_hubs_own_tools_keep(cli, shop,
     assert cli("enqueue", f"hf:{GGUF}:Q8_0", "--json").status == 0
 
 
-def test_a_gated_repository_is_queued_and_said_to_be_one(cli, shop, hub):
+def test_a_gated_repository_is_queued_with_a_hint(cli, shop, hub):
     hub.access.gated.add(GGUF)
     said = cli("enqueue", f"hf:{GGUF}:Q8_0")
     assert "gated" in said.err
@@ -285,7 +285,7 @@ def test_what_cannot_be_had_is_a_clear_line_and_nothing_is_queued(cli, shop, hub
     assert cli("enqueue", ref, "--json").error
 
 
-def test_a_busy_hub_is_waited_for_and_one_that_is_busy_for_long_is_told(cli, shop, hub):
+def test_a_busy_hub_is_waited_for_and_a_long_wait_is_an_error(cli, shop, hub):
     hub.break_front(Status(429, {"RateLimit": '"api";r=0;t=0'}).first(2))
     assert cli("enqueue", f"hf:{GGUF}:Q8_0", "--json").status == 0
     hub.break_front(Status(429, {"RateLimit": '"api";r=0;t=299'}))

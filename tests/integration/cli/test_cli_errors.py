@@ -264,7 +264,7 @@ def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, h
 # Moments and streams -------------------------------------------------------------------------------------------------
 
 
-def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_path):
+def test_a_signal_is_an_interruption_and_no_error_of_a_line(cli, shop, monkeypatch, tmp_path):
     """`--keep-going` collects errors; SIGTERM is none of those."""
     from flowhub_jobs.cli.jobs import enqueue_run
 
@@ -280,7 +280,7 @@ def test_a_signal_is_told_and_is_no_error_of_a_line(cli, shop, monkeypatch, tmp_
 @pytest.mark.parametrize(
     "kind", [RuntimeError("boom"), sqlite3.OperationalError("disk I/O error"), OSError(24, "Too many open files")]
 )
-def test_a_fault_of_our_own_is_told_without_a_traceback(cli, shop, monkeypatch, kind):
+def test_an_internal_error_is_printed_without_a_traceback(cli, shop, monkeypatch, kind):
     from flowhub_jobs.cli.jobs import overview
 
     def fail():

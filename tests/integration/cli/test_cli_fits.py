@@ -97,7 +97,7 @@ def test_a_url_is_judged_by_its_own_header_and_the_size_that_its_source_says(cli
     assert variant["bytes"] == variant["weights_bytes"] == len(eight)
 
 
-def test_what_a_header_says_of_its_own_weights_is_not_said_of_another_variants(cli, shop, origin, profile):
+def test_the_weights_of_a_header_count_for_its_own_variant_alone(cli, shop, origin, profile):
     urls = [origin.serve(f"/{size}.safetensors", safetensors(size)) for size in (4096, 8192)]
     shop.offer(*(one_file_model("s", url, b"", option=f"o{place}", pin=False, format="safetensors")
                  for place, url in enumerate(urls)))  # fmt: skip
@@ -160,7 +160,7 @@ def test_a_header_that_tells_nothing_leaves_it_unknown(cli, shop, profile):
     assert one(cli, "blank", "--on", profile())["why"].startswith("the memory for its context is unknown")
 
 
-def test_offline_asks_nobody(cli, shop, origin, profile):
+def test_offline_sends_no_request(cli, shop, origin, profile):
     assert one(cli, "m@small", "--offline", "--on", profile())["fit"] == "unknown"
     assert origin.sent("/m.gguf") == 0
 
@@ -213,7 +213,7 @@ def known(shop, eight, origin):
     return shop
 
 
-def test_the_best_fit_is_queued_and_said_with_its_reason(cli, known):
+def test_the_best_fit_is_queued_and_printed_with_its_reason(cli, known):
     said = cli("enqueue", "m", "--best-fit")
     assert said.status == 0
     assert "m@large is the largest of 2 that fit: " in said.err
@@ -237,7 +237,7 @@ def test_what_does_not_fit_is_refused_and_nothing_queued(cli, known, refs):
     assert cli("status", "--all", "--json").jobs == []
 
 
-def test_what_nobody_knows_is_not_let_through_where_a_fit_is_required(cli, shop):
+def test_an_unknown_size_is_refused_where_a_fit_is_required(cli, shop):
     assert "blank@q4 may not fit (unknown)" in cli("enqueue", "blank", "--require-fit").complaint
 
 

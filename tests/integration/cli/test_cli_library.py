@@ -34,7 +34,7 @@ def stocked(shop):
     return shop
 
 
-def test_list_joins_what_lies_there_to_the_catalog(cli, stocked):
+def test_list_joins_the_files_of_the_store_to_the_catalog(cli, stocked):
     page = cli("list", "--json").page
     assert page["schema"] == "flowhub/installed/1"
     assert all(list(model) == KEYS for model in page["models"])

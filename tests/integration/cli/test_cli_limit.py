@@ -64,7 +64,7 @@ def test_what_is_no_limit_is_2_and_changes_nothing(cli, shop, arguments):
     assert cli("limit", "--json").page["limit_bps"] == 7_000_000
 
 
-def test_the_lowest_rules_and_the_others_are_told_too(cli, shop, monkeypatch):
+def test_the_lowest_limit_applies_and_the_others_are_shown_too(cli, shop, monkeypatch):
     never = Schedule.parse("00:00-00:01", "mon", "300K")
     shop.home.controls.set(SCHEDULE, never.as_json())
     monkeypatch.setenv("FLOWHUB_LIMIT_RATE", "2M")

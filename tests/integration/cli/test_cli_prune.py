@@ -90,7 +90,7 @@ def test_what_waits_for_retry_goes_only_where_an_age_is_named(cli, shop, ended):
     assert (shop.store / "a.gguf").read_bytes() == A
 
 
-def test_the_rest_of_a_removal_goes_and_what_is_not_ours_stays(cli, shop):
+def test_the_leftover_of_a_removal_goes_and_foreign_files_stay(cli, shop):
     folder = shop.store / ".partial"
     (folder / "removed-0123abcd").mkdir()
     (folder / "removed-0123abcd" / "w").write_bytes(b"1")

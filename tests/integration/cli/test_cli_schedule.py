@@ -264,7 +264,7 @@ def answer(cli: Cli, job: int) -> str:
     return cli("status", job).out.split("\n\n")[0]
 
 
-def test_a_shut_window_is_said_with_its_opening_and_what_can_be_done(cli, shop):
+def test_a_closed_window_is_shown_with_its_opening_and_a_remedy(cli, shop):
     shut(cli)
     cli("enqueue", "a")
     said = answer(cli, 1)
@@ -272,7 +272,7 @@ def test_a_shut_window_is_said_with_its_opening_and_what_can_be_done(cli, shop):
     assert "`flowhub start 1` starts it now" in said
 
 
-def test_a_job_for_later_is_said_with_its_time_and_what_would_hold_it_besides(cli, shop):
+def test_a_job_for_later_is_shown_with_its_time_and_its_other_holds(cli, shop):
     shut(cli)
     cli("enqueue", "a")
     cli("enqueue", "b", "--at", "2090-01-01T00:00:00Z", "--after", "1")
@@ -283,13 +283,13 @@ def test_a_job_for_later_is_said_with_its_time_and_what_would_hold_it_besides(cl
     assert "window" not in said, "it will be open by then"
 
 
-def test_what_outlasts_the_reason_is_said_besides(cli, shop):
+def test_holds_that_outlast_the_reason_are_shown_too(cli, shop):
     shut(cli)
     cli("enqueue", "a", "--at", "+5m")
     assert "Then it waits for the schedule's window (until " in answer(cli, 1)
 
 
-def test_a_network_that_is_down_is_said_in_the_words_of_whoever_saw_it(cli, shop):
+def test_a_network_that_is_down_is_shown_with_the_text_of_its_observer(cli, shop):
     cli("enqueue", "a")
     shop.home.controls.set(NETWORK, {"text": "No name can be resolved."}, until=shop.home.clock.now_us() + MINUTE_US)
     said = answer(cli, 1)
@@ -307,7 +307,7 @@ def test_a_network_that_is_down_is_said_in_the_words_of_whoever_saw_it(cli, shop
         (Reason.BACKOFF, "The last try failed; the next one is at "),
     ],
 )
-def test_what_a_run_left_is_said_with_its_time_and_its_words(cli, shop, reason, words):
+def test_the_wait_that_a_run_left_is_shown_with_its_time_and_its_text(cli, shop, reason, words):
     cli("enqueue", "a")
     pen = owner(shop)
     until = shop.home.clock.now_us() + MINUTE_US
@@ -319,7 +319,7 @@ def test_what_a_run_left_is_said_with_its_time_and_its_words(cli, shop, reason, 
     assert "The host says 503." in said
 
 
-def test_taken_slots_are_said_with_what_can_be_done(cli, shop):
+def test_taken_slots_are_shown_with_a_remedy(cli, shop):
     cli("enqueue", "a", "b")
     pen = owner(shop)
     pen.register(1, 1)
@@ -350,7 +350,7 @@ def test_enqueue_says_that_a_job_which_was_there_keeps_its_own_terms(cli, shop):
     assert shop.job(1).priority == 0
 
 
-def test_wait_says_for_what_and_that_nobody_is_at_work(cli, shop):
+def test_wait_names_the_jobs_and_says_that_no_worker_runs(cli, shop):
     cli("enqueue", "a", "b")
     said = cli("wait", "--all", "--timeout", "0.1")
     assert said.status == 124

@@ -61,13 +61,13 @@ def test_quiet_prints_references_that_enqueue_takes(cli, shop):
     assert everything.err == ""
 
 
-def test_a_program_is_told_what_was_looked_for_instead(cli, shop):
+def test_the_json_has_what_was_searched_for_instead(cli, shop):
     page = cli("search", "lama", "--json").page
     assert page["corrected"] == {"typed": "lama", "shown": "llama"}
     assert page["total"] == 1
 
 
-def test_a_person_is_told_it_too(cli, shop):
+def test_the_hint_names_what_was_searched_for_instead(cli, shop):
     said = cli("search", "lama")
     assert "Nothing has 'lama'; showing 'llama'." in said.err
     assert "llama" in said.out
@@ -179,7 +179,7 @@ def test_a_search_without_words_is_a_table_at_80_columns(shop):
     assert "q4_k_m-bartowski" in process("search", "--variants", COLUMNS="80").out, "which is read to be typed"
 
 
-def test_what_to_do_next_is_said_of_a_model_that_runs_here(cli, home):
+def test_a_model_that_runs_here_is_shown_with_the_next_command(cli, home):
     said = cli("search", "qwen2.5", "instruct", "72b")
     assert "enqueue qwen2-5-72b" in said.err  # it alone was asked for
     said = cli("search", "--sort", "size", "--limit", "0")

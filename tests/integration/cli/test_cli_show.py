@@ -150,12 +150,12 @@ def test_a_folder_of_the_hub_counts_its_files(cli, shop):
     assert "mlx, 3 files" in cli("show", f"hf:{MLX}").out
 
 
-def test_a_repository_that_is_not_there_is_told(cli, shop):
+def test_a_repository_that_is_not_there_is_not_found(cli, shop):
     assert cli("show", "hf:org/nothing").complaint
     assert cli("show", "hf:org/nothing", "--json").status in (3, 4, 5)
 
 
-def test_an_installed_name_shows_where_it_lies_and_its_card(cli, shop):
+def test_an_installed_name_shows_its_path_and_its_card(cli, shop):
     shop.enqueue("a@q4")
     work(shop)
     page = cli("show", "a.gguf", "--json").page
@@ -180,7 +180,7 @@ def test_what_was_put_there_by_hand_is_shown_as_far_as_it_is_known(cli, shop):
 
 
 @pytest.mark.parametrize("ref", ["nothing", "nothing.gguf", "../a.gguf", "a b", "a@q9"])
-def test_what_is_nowhere_is_told_as_before(cli, shop, ref):
+def test_an_unknown_name_is_not_found_as_before(cli, shop, ref):
     assert cli("show", ref).status in (2, 3)
     assert cli("show", ref).complaint
 
@@ -204,7 +204,7 @@ def test_the_store_itself_is_no_model(cli, shop, name):
     assert "llms" not in said.complaint
 
 
-def test_a_damaged_card_in_the_index_is_made_anew(cli, shop):
+def test_a_damaged_card_in_the_index_is_made_again(cli, shop):
     whole = cli("show", "a", "--json").page
     with sqlite3.connect(shop.path / "search.db") as index:
         index.execute("UPDATE cards SET artifacts = '[{}]'")

@@ -67,7 +67,7 @@ def test_each_state_says_what_it_knows(cli, shop):
     assert {job["stage"] for job in jobs if job["state"] != "running"} == {None}
 
 
-def test_one_job_is_told_with_what_happened_to_it(cli, shop):
+def test_the_status_of_one_job_shows_its_history(cli, shop):
     numbers = mixed(shop)
     [job] = cli("status", numbers[0], "--json").jobs
     assert job["events"][0]["kind"] == "queued"
@@ -225,7 +225,7 @@ def test_bare_flowhub_is_one_screen(cli, shop):
     assert (len(page["jobs"]), page["workers"], page["installed"]["models"]) == (40, 0, 0)
 
 
-def test_with_a_worker_nobody_says_that_there_is_none(cli, shop, home):
+def test_with_a_worker_no_hint_says_that_there_is_none(cli, shop, home):
     shop.worker()
     shop.until(shop.home.living_workers, "a worker")
     shop.enqueue("m1", not_before=32_503_680_000_000_000)

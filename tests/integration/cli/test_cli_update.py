@@ -128,7 +128,7 @@ def test_what_was_changed_by_hand_is_replaced_only_by_force(cli, shop, origin):
     assert (shop.store / "a.gguf").read_bytes() == V2
 
 
-def test_a_folder_that_somebody_put_a_file_into_is_not_replaced_even_by_force(cli, shop, origin):
+def test_a_folder_with_a_file_of_the_user_is_not_replaced_even_by_force(cli, shop, origin):
     (shop.store / "c-mlx-4bit" / "mine.txt").write_text("mine")
     shop.offer(model(origin, 1), folder(origin, 2))
     said = cli("update", "c", "--force", "--json")
@@ -136,7 +136,7 @@ def test_a_folder_that_somebody_put_a_file_into_is_not_replaced_even_by_force(cl
     assert (shop.store / "c-mlx-4bit" / "mine.txt").exists()
 
 
-def test_what_nobody_tells_is_unknown_and_no_error(cli, shop, origin):
+def test_a_model_without_a_known_version_is_unknown_and_no_error(cli, shop, origin):
     url = origin.serve("/plain.gguf", V1)
     cli("enqueue", url)
     work(shop)

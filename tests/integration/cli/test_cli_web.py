@@ -100,7 +100,7 @@ def test_other_verbs_do_not_import_the_web(home):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_an_address_of_the_network_is_told_with_the_token_that_reads_the_share(home):
+def test_an_address_of_the_network_is_printed_with_the_token_that_reads_the_share(home):
     with started("web", "--no-open", "--port", "0", "--host", "0.0.0.0", "--share") as web:
         assert web.stdout.readline().startswith("http://127.0.0.1:")
         assert "nothing is encrypted" in web.stderr.readline()

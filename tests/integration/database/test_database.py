@@ -149,7 +149,7 @@ def test_a_commit_survives_power_loss_and_readers_do_not_wait(tmp_path):
         assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
-def test_a_removed_home_is_told_also_when_no_connection_is_open(tmp_path):
+def test_a_removed_home_is_an_error_also_when_no_connection_is_open(tmp_path):
     """A pool that lost its connections opens new ones, which find no folder: that is no passing fault."""
     (tmp_path / "home").mkdir()
     with database(tmp_path / "home") as engine:
@@ -259,7 +259,7 @@ def test_a_url_that_names_no_database_is_named_as_the_setting_that_it_is(tmp_pat
 
 
 @pytest.mark.parametrize("fault", [sa.exc.OperationalError, sa.exc.DatabaseError])
-def test_the_password_of_a_database_is_never_said(fault):
+def test_the_password_of_a_database_is_never_shown(fault):
     with pytest.raises(DatabaseUnusable) as caught, translated("postgresql+psycopg://me:s3cret@h.example/flow"):
         raise fault("SELECT 1", {}, Exception("no answer"))
     assert "h.example" in caught.value.message

@@ -96,7 +96,7 @@ def test_of_several_hosts_each_failure_is_named_once():
     assert "promote the standby" in error.hint
 
 
-def test_a_malformed_url_is_named_as_the_setting_and_its_password_is_not_said(tmp_path):
+def test_a_malformed_url_is_refused_with_its_setting_and_without_its_password(tmp_path):
     with pytest.raises(SettingInvalid, match="FLOWHUB_DATABASE_URL") as caught:
         open_database("postgresql://me:s3cret%ZZ@h/flow", lock_folder=tmp_path)
     assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"

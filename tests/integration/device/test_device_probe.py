@@ -142,7 +142,7 @@ def test_memory_is_the_systems_where_the_limit_is_larger_than_any_memory(tmp_pat
         ("model name\t:\n", None),
     ],
 )
-def test_the_processors_name_is_said_where_the_system_knows_it(tmp_path, text, name):
+def test_the_processors_name_is_shown_where_the_system_knows_it(tmp_path, text, name):
     (tmp_path / "cpuinfo").write_text(text)
     assert read_cpu(tmp_path / "cpuinfo") == name
     assert read_cpu(tmp_path / "none") is None
@@ -166,7 +166,7 @@ def test_a_card_of_amds_is_read_from_the_kernels_files(tmp_path):
     assert read_amd(tmp_path) == ((Gpu("Radeon RX 7900 XTX", "amd", 24 * GIB, 23 * GIB, "sysfs"),), ())
 
 
-def test_memory_that_a_card_shares_with_the_machine_is_said_and_not_counted(tmp_path):
+def test_memory_that_a_card_shares_with_the_machine_is_shown_and_not_counted(tmp_path):
     amd_card(tmp_path, "card0", mem_info_vram_total=GIB // 2, mem_info_vram_used=0, mem_info_gtt_total=8 * GIB)
     [gpu], [note] = read_amd(tmp_path)
     assert gpu.vram_total_bytes == GIB // 2
@@ -182,7 +182,7 @@ def test_what_is_no_card_of_amds_is_passed_over(tmp_path):
     assert read_gpus(tmp_path) == ((), ())
 
 
-def test_a_card_whose_use_is_not_told_has_an_unknown_rest(tmp_path):
+def test_a_card_of_unknown_use_has_unknown_free_memory(tmp_path):
     amd_card(tmp_path, "card0", mem_info_vram_total=GIB)
     assert read_amd(tmp_path)[0][0].vram_free_bytes is None
 
@@ -229,14 +229,14 @@ def test_nvidias_cards_are_read_through_its_library(driver, library):
 
 
 @pytest.mark.parametrize("fault", ["raise ValueError('driver/library version mismatch')", "1 / 0"])
-def test_a_driver_that_does_not_answer_is_said_and_no_gpu(driver, library, fault):
+def test_a_driver_that_does_not_answer_is_reported_and_no_gpu(driver, library, fault):
     library(NVML.replace("def nvmlInit(): pass", f"def nvmlInit(): {fault}"))
     gpus, [note] = read_gpus(driver)
     assert gpus == ()
     assert note.startswith("NVIDIA's driver did not answer (")
 
 
-def test_a_missing_library_is_said_where_there_is_a_driver(driver, monkeypatch):
+def test_a_missing_library_is_reported_where_there_is_a_driver(driver, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert read_gpus(driver) == (
         (),
@@ -244,6 +244,6 @@ def test_a_missing_library_is_said_where_there_is_a_driver(driver, monkeypatch):
     )
 
 
-def test_without_a_driver_nothing_is_loaded_and_nothing_said(tmp_path, library):
+def test_without_a_driver_nothing_is_loaded_and_nothing_reported(tmp_path, library):
     library("raise RuntimeError('loaded')")
     assert read_nvidia(tmp_path) == ((), ())

@@ -97,7 +97,7 @@ def test_a_long_list_comes_page_by_page(hub, asked):
     assert files[0] == RepoFile(files[0].path, 2, None, hub.repositories.files["o/r", "main", paths[0]].oid)
 
 
-def test_what_was_said_once_is_not_asked_again(hub, asked):
+def test_an_answer_of_the_hub_is_not_requested_again(hub, asked):
     hub.add("o/r", "m.gguf", b"weights")
     one = asked()
     for _ in range(2):
@@ -238,7 +238,7 @@ def test_a_revision_that_is_not_there_is_not_found(hub, asked):
         asked().info("o/r", "v9")
 
 
-def test_a_token_that_is_not_accepted_is_told_and_not_repeated(hub, asked):
+def test_the_error_of_a_token_that_is_not_accepted_does_not_show_it(hub, asked):
     hub.access.token = "hf_right"
     hub.add("o/r", "m.gguf", b"weights")
     with pytest.raises(TokenRefused) as caught:
@@ -264,7 +264,7 @@ def test_a_gated_repository_is_listed_to_all_unless_its_list_is_closed_too(hub, 
     assert "retry" not in (caught.value.hint or "")
 
 
-def test_a_disabled_repository_is_told_as_such(hub, asked):
+def test_a_disabled_repository_has_an_error_of_its_own(hub, asked):
     hub.add("o/r", "m.gguf", b"weights")
     hub.facts.disabled.add("o/r")
     for token in (None, "hf_right"):
@@ -303,7 +303,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(hub, asked):
         ({"RateLimit": '"api";r=9;t=50'}, 0.5),
     ],
 )
-def test_a_hub_that_wants_to_be_left_alone_is_asked_again_when_it_says(hub, asked, slept, headers, seconds):
+def test_a_hub_that_names_a_wait_is_asked_again_after_it(hub, asked, slept, headers, seconds):
     hub.add("o/r", "m.gguf", b"weights")
     hub.break_front(Status(429, headers).once())
     one, told = asked(), []
@@ -313,7 +313,7 @@ def test_a_hub_that_wants_to_be_left_alone_is_asked_again_when_it_says(hub, aske
     assert len(told) == (seconds > 3)
 
 
-def test_a_hub_that_asks_for_too_long_a_wait_is_told_with_the_time(hub, asked, slept):
+def test_the_error_of_a_hub_that_asks_for_too_long_a_wait_names_the_time(hub, asked, slept):
     hub.break_front(Status(429, {"Retry-After": "1800"}))
     with pytest.raises(WaitTooLong, match="30 min"):
         asked().info("o/r")
@@ -329,7 +329,7 @@ def test_a_hub_that_fails_is_asked_again_a_few_times(hub, asked, slept, fault):
     assert slept == [0.5, 1.0]
 
 
-def test_a_hub_that_goes_on_failing_is_told(hub, asked, slept):
+def test_a_hub_that_keeps_failing_is_an_error(hub, asked, slept):
     hub.break_front(Status(500))
     with pytest.raises(ServerBusy, match="answers 500") as caught:
         asked().info("o/r")
@@ -337,7 +337,7 @@ def test_a_hub_that_goes_on_failing_is_told(hub, asked, slept):
     assert "Check the network" in (caught.value.hint or "")
 
 
-def test_a_hub_that_cannot_be_reached_is_told_at_once(hub, asked, slept):
+def test_a_hub_that_cannot_be_reached_is_an_error_at_once(hub, asked, slept):
     hub.front.refuse()
     with pytest.raises(NetworkDown) as caught:
         asked().info("o/r")

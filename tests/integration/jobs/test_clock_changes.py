@@ -158,7 +158,7 @@ def test_a_wait_for_a_host_keeps_its_length_across_a_boot_with_another_calendar(
     assert (wait.until, wait.since) == (rooms.time.in_us(MINUTE), rooms.time.in_us(0))
 
 
-def test_a_limit_for_a_time_keeps_its_length_whoever_sets_the_calendar_and_whenever(rooms, monkeypatch):
+def test_a_limit_for_a_time_keeps_its_length_when_the_calendar_is_set(rooms, monkeypatch):
     """Also where no worker has looked at the calendar before the limit was set."""
     rooms.controls.set("limit", {"rate_bps": 5}, until=rooms.time.in_us(MINUTE))
     rooms.time.set_calendar(DAY)

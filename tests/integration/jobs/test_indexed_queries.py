@@ -79,7 +79,7 @@ def reads_all(plan: str) -> bool:
     return re.search(rf"SCAN ({GROWS})\b|ix_jobs_({WHOLE}) \(node=\?\)", plan) is not None
 
 
-def test_a_plan_that_reads_every_job_is_told_from_one_that_does_not(rooms):
+def test_a_plan_that_reads_every_job_is_distinguished_from_one_that_does_not(rooms):
     """The test's own eye: without it, a change of SQLite's words would let everything pass."""
 
     def every_job() -> None:

@@ -56,7 +56,7 @@ def test_a_verb_moves_a_job_as_the_table_says_and_else_changes_nothing(rooms, st
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_job_that_is_not_there_is_said_to_be_none(rooms, verb):
+def test_an_unknown_job_is_not_found(rooms, verb):
     with pytest.raises(NotFound, match="no job 7") as caught:
         getattr(rooms.commands, verb)(7)
     assert "No job was queued yet" in (caught.value.hint or "")
@@ -392,7 +392,7 @@ def test_two_live_jobs_of_one_artifact_cannot_stand_in_the_table(rooms):
         rooms.set_row(old, artifact_key=rooms.row(job)["artifact_key"], state="paused")
 
 
-def test_every_move_is_told_in_the_jobs_history(rooms):
+def test_every_move_is_recorded_in_the_jobs_history(rooms):
     [job] = rooms.enqueue("tiny")
     for verb in ("pause", "resume", "cancel", "retry"):
         getattr(rooms.commands, verb)(job)

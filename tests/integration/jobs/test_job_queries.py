@@ -75,7 +75,7 @@ def test_a_running_job_shows_its_stage_its_rate_and_when_it_ends(rooms):
 
 
 @pytest.mark.parametrize(("total", "rate"), [(None, 10), (1000, None), (1000, 0)])
-def test_without_a_total_or_a_rate_nobody_knows_when_it_ends(rooms, total, rate):
+def test_without_a_total_or_a_rate_the_end_is_unknown(rooms, total, rate):
     [job] = rooms.enqueue("tiny")
     progress = Progress(Stage.DOWNLOAD, total, 1, 1, rate, DigestState.RUNNING)
     rooms.owner.progress(rooms.claim().lease, progress)
@@ -119,7 +119,7 @@ def test_jobs_are_returned_in_the_order_asked_and_the_first_missing_one_is_named
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.SLOTS])
-def test_a_wait_is_shown_with_its_time_and_its_words_until_the_time_has_come(rooms, reason):
+def test_a_wait_is_shown_with_its_time_and_its_text_until_the_time_has_come(rooms, reason):
     job = wait(rooms, reason)
     [seen] = rooms.queries.jobs([job])
     assert seen.reason is reason
@@ -141,7 +141,7 @@ def test_a_queued_job_waits_for_slots_when_every_slot_of_every_worker_is_taken(r
     assert [job.reason for job in rooms.queries.jobs([1, 2, 3, *at])] == [None, None, Reason.SLOTS, Reason.AT]
 
 
-def test_without_a_worker_nobody_waits_for_slots(rooms):
+def test_without_a_worker_no_job_waits_for_slots(rooms):
     rooms.enqueue("a", "b")
     rooms.claim()
     assert rooms.queries.jobs([2])[0].reason is None

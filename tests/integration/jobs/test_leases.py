@@ -99,7 +99,7 @@ def test_started_at_is_the_first_claim(rooms):
 
 
 @pytest.mark.parametrize("set_by", [-DAY, 0.0, DAY])
-def test_a_lease_ends_on_the_clock_that_nobody_sets(rooms, set_by):
+def test_a_lease_ends_on_the_clock_that_cannot_be_set(rooms, set_by):
     rooms.enqueue("a")
     rooms.time.set_calendar(set_by)
     lease = rooms.claim().lease
@@ -134,7 +134,7 @@ def test_a_renewal_carries_the_lease_on(rooms):
     assert rooms.rescue() == []
 
 
-def test_a_renewal_extends_only_what_is_still_ours(rooms):
+def test_a_renewal_extends_only_the_leases_that_the_worker_still_holds(rooms):
     lost, kept = rooms.enqueue("a", "b")
     leases = {claimed.lease.job: claimed.lease for claimed in (rooms.claim(), rooms.claim())}
     rooms.set_row(lost, lease_boot="before")
@@ -201,7 +201,7 @@ def test_a_run_whose_job_was_taken_and_not_yet_claimed_writes_nothing(rooms, wri
 
 
 @EACH_WRITE
-def test_a_run_past_its_deadline_writes_nothing_though_nobody_took_its_job(rooms, write):
+def test_a_run_past_its_deadline_writes_nothing_though_no_worker_took_its_job(rooms, write):
     rooms.enqueue("a")
     late = rooms.claim()
     rooms.time.turn(LEASE_S + 1)
@@ -262,7 +262,7 @@ def test_a_wait_that_costs_nothing_gives_the_attempt_back(rooms):
 
 @pytest.mark.parametrize(("end", "attempt"), [("hand_back", 0), ("obey", 1), ("wait", 1)])
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
-def test_a_wish_is_obeyed_however_the_worker_lets_go_of_the_job(rooms, wish, state, end, attempt):
+def test_a_request_is_carried_out_however_the_worker_releases_the_job(rooms, wish, state, end, attempt):
     """As it stands by then: the worker may have stopped for another word."""
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
@@ -294,7 +294,7 @@ def test_a_job_that_fails_when_it_was_to_pause_tells_why(rooms):
 
 
 @pytest.mark.parametrize("wish", [None, "pause", "cancel", "purge"])
-def test_nothing_is_about_to_be_named_of_a_job_of_which_something_else_is_wished(rooms, wish):
+def test_a_job_with_another_request_records_no_intent(rooms, wish):
     [job] = rooms.enqueue("a")
     claimed = rooms.claim()
     rooms.set_row(job, requested=wish)
@@ -311,7 +311,7 @@ def test_completing_writes_what_came_of_each_file(rooms):
     assert done.files[0].bytes_done == 1000
 
 
-def test_the_wishes_are_those_of_this_workers_running_jobs(rooms):
+def test_the_requests_are_those_of_this_workers_running_jobs(rooms):
     first, second = rooms.enqueue("a", "b")
     mine, theirs = rooms.claim(), rooms.worker("w-2").claim()
     assert theirs is not None
@@ -342,14 +342,14 @@ def test_a_worker_that_lives_keeps_its_jobs(rooms):
     assert everything(rooms) == before
 
 
-def test_a_lease_of_another_boot_is_nobodys(rooms):
+def test_a_lease_of_another_boot_has_no_owner(rooms):
     [job] = rooms.enqueue("a")
     rooms.claim()
     rooms.set_row(job, lease_boot="before", lease_until=rooms.time.awake_s + DAY)
     assert rooms.rescue() == [job]
 
 
-def test_a_lease_that_is_renewed_while_somebody_looks_stays(rooms):
+def test_a_lease_that_is_renewed_during_a_rescue_stays(rooms):
     """Else its owner, who knows of nothing, and the next one would write into one partial."""
     [job] = rooms.enqueue("a")
     lease = rooms.claim().lease
@@ -365,7 +365,7 @@ def test_a_lease_that_is_renewed_while_somebody_looks_stays(rooms):
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
-def test_nobody_rescues_a_job_that_does_not_run(rooms, state):
+def test_no_worker_rescues_a_job_that_does_not_run(rooms, state):
     rooms.job_in(state)
     rooms.time.turn(DAY)
     before = everything(rooms)
@@ -374,7 +374,7 @@ def test_nobody_rescues_a_job_that_does_not_run(rooms, state):
 
 
 @pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
-def test_a_wish_is_obeyed_on_rescue(rooms, wish, state):
+def test_a_request_is_carried_out_on_rescue(rooms, wish, state):
     [job] = rooms.enqueue("a")
     rooms.claim()
     rooms.set_row(job, requested=wish)
@@ -398,7 +398,7 @@ def test_ten_rescues_in_a_row_without_progress_fail_the_job(rooms):
 
 
 @pytest.mark.parametrize("progress", [seen(fetched=1), seen(Stage.VERIFY)], ids=["a byte", "a stage"])
-def test_progress_between_two_rescues_begins_the_count_anew(rooms, progress):
+def test_progress_between_two_rescues_resets_the_count(rooms, progress):
     [job] = rooms.enqueue("a")
     rooms.set_row(job, rescues=9)
     rooms.owner.progress(rooms.claim().lease, progress)

@@ -85,7 +85,7 @@ def test_a_gate_that_was_read_a_moment_ago_opens_on_time_all_the_same(rooms):
     assert rooms.owner.claim(gates).lease.job == job
 
 
-def test_what_runs_when_the_window_closes_is_handed_back_at_no_cost_and_goes_on_in_the_next(rooms):
+def test_a_job_that_runs_when_the_window_closes_is_handed_back_at_no_cost_and_continues_in_the_next(rooms):
     rooms.schedule("23:00-07:00")
     [job] = rooms.enqueue("a")
     rooms.time.turn_to(CLOSES)
@@ -166,14 +166,14 @@ def test_while_the_network_is_down_nothing_starts_and_the_reason_says_so(rooms):
     assert rooms.claim_obeying() == job
 
 
-def test_a_network_that_is_back_sooner_holds_nobody(rooms):
+def test_a_network_that_is_back_sooner_holds_no_job(rooms):
     [job] = rooms.enqueue("a")
     offline(rooms, 60)
     rooms.controls.set(NETWORK, None)
     assert rooms.claim_obeying() == job
 
 
-def test_a_shut_window_and_a_network_that_is_down_are_both_said(rooms):
+def test_a_closed_window_and_a_network_that_is_down_are_both_shown(rooms):
     rooms.schedule("23:00-07:00")
     [job] = rooms.enqueue("a")
     offline(rooms, 60)
@@ -242,7 +242,7 @@ def test_a_retry_of_the_earlier_job_makes_the_later_wait_again_if_it_has_not_sta
     assert rooms.owner.claim() is None
 
 
-def test_a_later_job_that_runs_already_goes_on_when_the_earlier_is_retried(rooms):
+def test_a_later_job_that_runs_already_continues_when_the_earlier_is_retried(rooms):
     [first] = rooms.enqueue("a")
     [then] = rooms.enqueue("b", after=(first,))
     rooms.commands.cancel(first)
@@ -266,7 +266,7 @@ def test_an_answer_that_was_queued_before_keeps_its_own_terms_so_that_nothing_wa
     assert rooms.claim_obeying() == first
 
 
-def test_what_is_installed_already_waits_for_nobody(rooms):
+def test_a_job_for_an_installed_model_waits_for_no_other(rooms):
     [first] = rooms.enqueue("a")
     request = Request(artifact("b"), "/store/b", EnqueueTerms(after=(first,)), installed=True)
     [answer] = rooms.commands.enqueue([request])

@@ -187,7 +187,7 @@ def test_a_node_that_is_alive_is_removed_only_by_force(rooms):
     assert listed(rooms) == []
 
 
-def test_a_node_with_jobs_is_not_removed_until_it_is_said_what_becomes_of_them(rooms):
+def test_a_node_with_jobs_is_removed_only_with_an_option_for_its_jobs(rooms):
     registered_and_gone(rooms)
     rooms.enqueue("a", "b")
     grow_old(rooms)
@@ -378,7 +378,7 @@ def test_a_worker_that_takes_none_for_any_node_claims_its_own_alone(nodes_of):
     assert worker.due() == 0
 
 
-def test_the_job_of_the_higher_priority_goes_first_whoever_it_is_for(nodes_of):
+def test_the_job_of_the_higher_priority_goes_first_on_any_node(nodes_of):
     [a] = nodes_of("a")
     [low] = queued_for_any(a, "low")
     [own] = a.enqueue("own", priority=1)

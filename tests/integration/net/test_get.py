@@ -45,7 +45,7 @@ def test_headers_are_sent_and_a_304_has_no_body(origin):
 # Bounds --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_document_that_is_too_large_is_left_alone(origin):
+def test_a_document_that_is_too_large_is_refused(origin):
     url = origin.serve("d.json", DATA)
     assert get.get(url, max_bytes=len(DATA)).body == DATA
     with pytest.raises(TooLarge, match=r"larger than 0\.2 MB"):
@@ -127,19 +127,19 @@ def test_a_trickle_ends_when_the_time_is_over(origin, fault):
 
 
 @pytest.mark.parametrize("fault", [EarlyClose(after=9), CloseBeforeHeaders()])
-def test_a_connection_that_is_dropped_is_told_as_such(origin, fault):
+def test_a_dropped_connection_has_an_error_of_its_own(origin, fault):
     with pytest.raises(ConnectionLost):
         get.get(origin.serve("d.json", DATA, faults=[fault]), max_bytes=MOST)
 
 
-def test_nobody_there_is_the_network():
+def test_a_host_that_does_not_listen_is_a_network_error():
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         with pytest.raises(NetworkDown):
             get.get(f"http://127.0.0.1:{nobody.getsockname()[1]}/d", max_bytes=MOST)
 
 
-def test_a_certificate_that_is_not_trusted_is_told_as_such(monkeypatch, home):
+def test_an_untrusted_certificate_has_an_error_of_its_own(monkeypatch, home):
     httpx_errors.trust.cache_clear()
     with Origin(tls=True) as origin:
         url = origin.serve("d.json", DATA)
@@ -200,7 +200,7 @@ def test_an_unsafe_address_is_not_asked(url):
         get.get(url, max_bytes=MOST)
 
 
-def test_plain_http_elsewhere_is_asked_only_where_that_was_said():
+def test_plain_http_elsewhere_is_requested_only_where_it_is_allowed():
     with pytest.raises(NetworkDown):
         get.get("http://nowhere.invalid/d", max_bytes=MOST, pinned=True)
     with pytest.raises(AddressRefused):

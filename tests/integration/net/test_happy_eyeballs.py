@@ -36,7 +36,7 @@ def test_the_families_take_turns_and_the_first_of_them_stays_first():
     assert interleaved([]) == []
 
 
-def test_the_error_that_says_most_is_told():
+def test_the_most_specific_error_is_raised():
     no_route, refused = OSError(errno.ENETUNREACH, "no route"), ConnectionRefusedError(errno.ECONNREFUSED, "refused")
     late = TimeoutError("late")
     assert most_specific([no_route, late, refused]) is refused

@@ -39,7 +39,7 @@ def found(page):
     return {model["name"]: model for model in page["models"]}
 
 
-def test_each_program_s_models_are_found_known_by_their_bytes_and_listed_like_ours(cli, shop, person):
+def test_each_program_s_models_are_found_recognized_by_their_bytes_and_listed(cli, shop, person):
     lm_studio(person, "pub/repo/renamed.gguf", A)
     ollama(person, "beta", "7b", B)
     llama_cpp(person, "ggml-org_gamma.gguf", C)
@@ -180,7 +180,7 @@ def test_what_ends_before_its_own_header_says_is_not_adopted(cli, shop, person, 
     assert all("is cut short: it has" in skipped["why"] for skipped in page["skipped"])
 
 
-def test_what_is_ours_already_is_said_and_skipped(cli, shop, person):
+def test_a_model_that_is_in_the_store_already_is_reported_and_skipped(cli, shop, person):
     lm_studio(person, "pub/repo/a.gguf", A)
     ollama(person, "a", "latest", A)
     first = cli("adopt", "-y", "--json").page
@@ -199,7 +199,7 @@ def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, shop, pe
     assert (listed(cli), shop.left_over()) == ({}, [])
 
 
-def test_without_a_terminal_and_without_y_nobody_is_asked(cli, shop, person):
+def test_without_a_terminal_and_without_y_no_question_is_asked(cli, shop, person):
     lm_studio(person, "pub/repo/a.gguf", A)
     assert cli("adopt", "--json").error["code"] == "usage"
     assert "this is not a terminal" in cli("adopt").complaint
@@ -270,7 +270,7 @@ def test_whatever_fails_after_the_link_takes_it_back(cli, shop, person, monkeypa
     assert (theirs.read_bytes(), shop.left_over()) == (A, [])
 
 
-def test_a_name_that_is_somebody_else_s_is_never_replaced(cli, shop, person):
+def test_a_foreign_file_of_that_name_is_never_replaced(cli, shop, person):
     """Not even when it comes to be there between the look and the link."""
     lm_studio(person, "pub/repo/a.gguf", A)
     (shop.store).mkdir(exist_ok=True)
@@ -336,7 +336,7 @@ def test_a_link_in_the_store_whose_database_was_lost_is_known_again_with_what_it
     assert len(entries) == 2
 
 
-def test_a_link_whose_target_went_away_does_no_harm_to_list_and_is_told(cli, shop, person):
+def test_a_link_without_a_target_is_listed_and_not_adopted(cli, shop, person):
     theirs = put(person / "b.gguf", B)
     shop.store.mkdir(exist_ok=True)
     (shop.store / "sym.gguf").symlink_to(theirs)
@@ -393,7 +393,7 @@ def test_hostile_content_does_no_harm(cli, shop, person, tmp_path):
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_what_has_a_name_that_is_no_utf8_is_told_and_the_rest_is_taken(cli, shop, person, as_json):
+def test_a_name_that_is_no_utf8_is_reported_and_the_other_models_are_taken(cli, shop, person, as_json):
     bad = os.fsdecode(b"caf\xe9")
     lm_studio(person, f"pub/{bad}/a.gguf", A)
     lm_studio(person, f"pub/repo/{bad}.gguf", C)
@@ -416,7 +416,7 @@ def test_what_has_a_name_that_is_no_utf8_is_told_and_the_rest_is_taken(cli, shop
         assert "has a name that is not UTF-8" in " ".join(said.err.split())
 
 
-def test_a_folder_that_may_not_be_read_is_told_and_the_rest_is_taken(cli, shop, person, monkeypatch):
+def test_an_unreadable_folder_is_reported_and_the_other_models_are_taken(cli, shop, person, monkeypatch):
     """Refused by hand: who runs the tests as root may read everything."""
     closed = lm_studio(person, "closed/repo/b.gguf", B).parent
     lm_studio(person, "open/repo/c.gguf", C)

@@ -35,7 +35,9 @@ def shop(home, monkeypatch):
         (410, {}, "source_missing", 5),
     ],
 )
-def test_a_refusal_that_lasts_is_told_before_anything_is_queued(cli, shop, origin, status, headers, code, exit_status):
+def test_a_permanent_refusal_is_an_error_before_anything_is_queued(
+    cli, shop, origin, status, headers, code, exit_status
+):
     url = origin.serve("m.gguf", DATA, faults=[Status(status, headers)])
     said = cli("enqueue", url, "--json")
     assert (said.status, said.error["code"]) == (exit_status, code)
@@ -98,7 +100,7 @@ def test_what_is_installed_or_queued_is_not_asked_for_again(cli, shop, origin):
     assert len(origin.requests("m.gguf")) == before == 1
 
 
-def test_every_bad_line_of_a_list_is_told_at_once(cli, shop, origin, tmp_path):
+def test_every_bad_line_of_a_list_is_reported_at_once(cli, shop, origin, tmp_path):
     good = origin.serve("m.gguf", DATA)
     (tmp_path / "list").write_text(f"{good}\nno such thing\n{origin.url('gone.gguf')}\nftp://h/x.gguf\n")
     said = cli("enqueue", "-f", tmp_path / "list", "--json")
@@ -193,7 +195,7 @@ def test_a_file_under_the_name_that_its_server_gave_it_is_fetched(cli, shop, ori
 # Repositories --------------------------------------------------------------------------------------------------------
 
 
-def test_a_gated_repository_is_told_with_the_address_of_its_page(cli, shop, hub, monkeypatch):
+def test_the_error_of_a_gated_repository_names_its_page(cli, shop, hub, monkeypatch):
     hub.add("o/r", "m-Q4_K_M.gguf", DATA)
     hub.access.gated.add("o/r")
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)

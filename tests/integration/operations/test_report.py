@@ -67,7 +67,7 @@ def test_the_report_as_a_screen(cli, shop):
     assert "nothing twice" in said.out
 
 
-def test_an_empty_night_is_told_and_0(cli, shop):
+def test_the_report_of_an_empty_night_says_so_and_exits_with_0(cli, shop):
     assert cli("report").out.endswith(": nothing happened.\n")
     page = cli("report", "--json").page
     assert (page["came"], page["totals"]["rate_bps"]) == ([], None)
@@ -116,7 +116,7 @@ def test_a_recovery_is_counted_by_the_code_of_its_error(home, monkeypatch, origi
     assert [(one.kind, one.count, one.jobs) for one in found.recoveries] == [(kind, 1, (job,))]
 
 
-def test_a_rescue_is_told_and_what_waits_for_room_needs_the_person(cli, shop):
+def test_a_rescue_is_reported_and_a_wait_for_room_needs_the_user(cli, shop):
     first, second = shop.enqueue("m0"), shop.enqueue("m1")
     pen = owner(shop)
     pen.claim()

@@ -61,7 +61,7 @@ def night(home, origin, monkeypatch, any_database):
         yield night
 
 
-def test_it_is_made_when_the_folder_is_there_and_its_job_hears_of_the_wait_once(night, tmp_path):
+def test_it_is_made_when_the_folder_is_there_and_its_job_records_the_wait_once(night, tmp_path):
     usb = tmp_path / "usb"
     job = night.install(f"dir:{usb}/models")
     assert (night.row.state, night.row.error["code"], night.row.tries) == ("wanted", "app_folder_unusable", 1)
@@ -174,7 +174,7 @@ def test_an_installed_model_that_is_queued_for_a_program_is_placed_when_that_is_
     assert (tmp_path / "usb" / "models" / "a.gguf").read_bytes() == V1
 
 
-def test_a_fault_that_does_not_pass_is_told_and_not_tried_again(night, tmp_path):
+def test_a_fault_that_does_not_pass_is_recorded_and_not_tried_again(night, tmp_path):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "a.gguf").write_bytes(b"theirs")
     job = night.install(f"dir:{tmp_path}/theirs")
@@ -185,7 +185,7 @@ def test_a_fault_that_does_not_pass_is_told_and_not_tried_again(night, tmp_path)
     assert list((tmp_path / "theirs").iterdir()) == []
 
 
-def test_a_program_whose_folder_is_unknown_is_told(night, tmp_path, monkeypatch):
+def test_a_program_whose_folder_is_unknown_is_an_error(night, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
     job = night.install("comfyui")

@@ -266,7 +266,7 @@ def test_a_second_enqueue_of_a_queued_job_adds_its_programs(cli, sqlite_shop, or
     assert files_in(theirs) == files_in(tmp_path / "more") == {"a.gguf": V2}
 
 
-def test_a_failed_placement_does_not_fail_the_job_and_is_told(cli, sqlite_shop, origin, theirs):
+def test_a_failed_placement_is_recorded_and_does_not_fail_the_job(cli, sqlite_shop, origin, theirs):
     sqlite_shop.offer(model(origin, 2), folder(origin))
     (theirs / "a.gguf").write_bytes(b"theirs")
     [job] = cli("enqueue", "a", "--place", f"dir:{theirs}", "--json").jobs

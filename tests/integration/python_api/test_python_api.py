@@ -145,7 +145,7 @@ def test_what_was_cut_short_is_gone_on_with(home, origin, offer, tmp_path, monke
     assert origin.sent("/a.gguf") - before < content.size
 
 
-def test_of_two_calls_for_the_same_one_fetches_and_the_other_is_told(home, origin, offer, tmp_path):
+def test_of_two_calls_for_the_same_file_one_fetches_and_the_other_fails(home, origin, offer, tmp_path):
     hold = Hold(after=1000)
     option = offer(one_file_model("a", origin.serve("/a.gguf", A, faults=[hold.once()]), A))
     with ThreadPoolExecutor(1) as pool:
@@ -170,14 +170,14 @@ def test_a_disk_that_refuses_is_no_other_process(home, origin, offer, tmp_path, 
         download(option, tmp_path)
 
 
-def test_what_lies_there_and_is_the_same_is_taken_as_it_is(home, origin, offer, tmp_path):
+def test_an_existing_file_with_the_same_bytes_is_taken_as_it_is(home, origin, offer, tmp_path):
     option = offer(one_file_model("a", origin.serve("/a.gguf", A), A))
     (tmp_path / "a.gguf").write_bytes(A)
     assert download(option, tmp_path) == tmp_path / "a.gguf"
     assert origin.sent("/a.gguf") == 0
 
 
-def test_what_lies_there_and_is_another_is_never_replaced(home, origin, offer, tmp_path):
+def test_an_existing_file_with_other_bytes_is_never_replaced(home, origin, offer, tmp_path):
     option = offer(one_file_model("a", origin.serve("/a.gguf", A), A))
     (tmp_path / "a.gguf").write_bytes(b"mine")
     with pytest.raises(NameTaken):

@@ -36,7 +36,7 @@ def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)
 
 
-def test_a_person_who_lacks_a_tool_is_told_and_goes_on(tmp_path):
+def test_a_missing_tool_skips_its_tests_with_a_message(tmp_path):
     result = run(tmp_path)
     assert result.returncode == 0, result.stdout
     assert "4 skipped, 1 xfailed" in result.stdout

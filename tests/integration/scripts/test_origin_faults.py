@@ -85,7 +85,7 @@ def test_a_stall_keeps_the_connection_open_and_sends_no_more(origin, fault, says
     assert (bool(head), body) == (bool(says), DATA[:after])
 
 
-def test_hold_waits_for_the_test_and_then_goes_on(origin):
+def test_hold_waits_for_the_test_and_then_continues(origin):
     event = threading.Event()
     url = origin.serve("m", DATA, faults=[Hold(event, after=500)])
     got: list[bytes] = []
@@ -196,7 +196,7 @@ def test_an_endless_body_goes_on_behind_the_file_and_does_not_say_how_far(origin
     assert (response.status, response.headers["Content-Length"], body) == (200, None, DATA + bytes(7))
 
 
-def test_gzip_compresses_what_nobody_wanted_compressed(origin):
+def test_gzip_compresses_an_answer_to_a_request_for_plain_bytes(origin):
     response, body = ask(origin.serve("m", DATA, faults=[Gzip()]))
     assert response.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(body) == DATA
@@ -226,7 +226,7 @@ def test_a_fault_of_the_etag_shows_in_get_and_head(origin, fault, etag):
         (Status(503).from_byte(50), [False, True, True, False]),
     ],
 )
-def test_a_fault_strikes_when_it_was_told_to(origin, fault: Fault, struck):
+def test_a_fault_occurs_at_its_request(origin, fault: Fault, struck):
     url = origin.serve("m", DATA, faults=[fault])
     ranges = ["bytes=0-49", "bytes=50-99", "bytes=100-149", "bytes=0-99"]
     assert [ask(url, Range=asked)[0].status == 503 for asked in ranges] == struck

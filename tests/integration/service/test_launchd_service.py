@@ -72,7 +72,7 @@ def test_without_a_log_in_at_the_screen_nothing_is_done(agent, session):
     assert session.changes() == []
 
 
-def test_somebody_elses_agent_is_let_be(agent, session):
+def test_a_foreign_agent_is_not_replaced(agent, session):
     agent.path.parent.mkdir(parents=True)
     agent.path.write_text("<plist/>")
     with pytest.raises(NameTaken):

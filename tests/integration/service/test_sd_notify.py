@@ -94,7 +94,7 @@ def test_a_socket_without_a_file_is_reached():
         ears.close()
 
 
-def test_the_same_status_is_said_once(listener):
+def test_the_same_status_is_sent_once(listener):
     notifier = Notifier(listener.environ())
     for text in ("Idle", "Idle", "1 job", "Idle"):
         notifier.status(text)
@@ -120,7 +120,7 @@ def test_a_listener_that_has_gone_is_no_fault(listener):
 
 
 @pytest.mark.parametrize("address", ["", "@", "vsock:2:1", "relative", "/no/such/socket", "/" + "x" * 300, "/a\0b"])
-def test_where_nobody_can_be_told_nothing_is_said_and_nothing_raised(address):
+def test_an_unreachable_notify_socket_gets_nothing_and_raises_nothing(address):
     notifier = Notifier({"NOTIFY_SOCKET": address})
     notifier.ready()
     notifier.stopping()
@@ -174,5 +174,5 @@ def test_a_status_that_cannot_be_read_does_not_cost_the_sign_of_life(listener):
     assert listener.heard() == ["WATCHDOG=1", "WATCHDOG=1"]
 
 
-def test_where_nobody_listens_nobody_is_asked_how_things_stand():
+def test_without_a_notify_socket_no_status_is_read():
     Pulse(Notifier({}), lambda: pytest.fail("asked"), FakeClock().clock.awake).beat()

@@ -118,7 +118,7 @@ def test_one_that_is_not_absolute_is_not(cli, session, unit, monkeypatch):
 
 
 @pytest.mark.parametrize("verb", ["install", "uninstall"])
-def test_somebody_elses_unit_is_let_be(cli, session, unit, verb):
+def test_a_foreign_unit_is_not_replaced(cli, session, unit, verb):
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/my/own flowhub\n")
     said = cli("worker", verb)
@@ -149,7 +149,7 @@ def test_without_a_session_of_systemds_nothing_is_done_and_the_ways_out_are_name
     assert session.changes() == []
 
 
-def test_without_systemd_at_all_it_is_said_that_there_is_none(cli, person, unit, tmp_path, monkeypatch):
+def test_without_systemd_the_error_says_that_there_is_none(cli, person, unit, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     said = cli("worker", "install")
     assert said.status == 1
@@ -168,7 +168,7 @@ def test_a_service_that_does_not_start_is_a_failure_with_the_way_to_its_log(cli,
     assert cli("worker", "install", "--json").error["code"] == "service_failed"
 
 
-def test_what_cannot_be_opened_is_said_before_anything_is_installed(cli, session, unit, home):
+def test_a_home_that_cannot_be_opened_is_an_error_before_anything_is_installed(cli, session, unit, home):
     home.write_text("I am a file")
     assert cli("worker", "install", "--json").error["code"] == "home_unusable"
     assert not unit.exists()
@@ -199,7 +199,7 @@ def test_a_file_of_secrets_that_others_can_read_is_named(cli, session, person):
 
 
 @pytest.mark.parametrize(("linger", "told"), [("Linger=no\n", True), ("Linger=yes\n", False), ("", False)])
-def test_that_it_stops_at_log_out_is_said_where_it_does(cli, session, linger, told):
+def test_a_hint_says_that_the_service_stops_at_log_out_where_it_does(cli, session, linger, told):
     session.answers("loginctl", "show-user", out=linger)
     assert ("loginctl enable-linger" in cli("worker", "install").err) == told
 

@@ -66,7 +66,7 @@ def test_what_is_as_it_was_installed_is_ok(cli, stocked):
 
 
 @pytest.mark.parametrize("how", ["time", "size", "a file of a folder", "a file more", "a link to nothing"])
-def test_what_was_changed_by_hand_is_told_at_once(cli, stocked, how):
+def test_a_file_that_was_changed_by_hand_is_reported_at_once(cli, stocked, how):
     file, folder = stocked.store / "a.gguf", stocked.store / "c-mlx-4bit"
     if how == "time":
         os.utime(file, (1, 1))
@@ -93,7 +93,7 @@ def test_what_a_desktop_puts_into_a_folder_changes_nothing(cli, stocked):
     assert conditions(cli)["c-mlx-4bit"] == "ok"
 
 
-def test_what_verify_found_damaged_is_told(cli, stocked):
+def test_damage_that_verify_found_is_reported(cli, stocked):
     with writing(stocked.home.engine) as tx:
         tx.execute(sa.update(artifacts).where(artifacts.c.name == "a.gguf").values(damage={"a.gguf": [[0, 9]]}))
     assert conditions(cli)["a.gguf"] == "damaged"
@@ -224,7 +224,7 @@ def test_no_screen_is_wider_than_80_columns_unless_a_name_is(stocked, arguments)
         assert len(line) <= 80 or line in names or str(stocked.store) in line
 
 
-def test_lists_at_once_while_a_job_ends_disturb_nobody(stocked, origin):
+def test_concurrent_lists_while_a_job_ends_disturb_no_job(stocked, origin):
     stocked.offer(one_file_model("b", origin.serve("/b.gguf", A), A))
     job = stocked.enqueue("b")
     said = []

@@ -21,7 +21,7 @@ def model(origin: Origin) -> dict[str, Any]:
     return one_file_model("m", origin.serve("/m.gguf", content), content)
 
 
-def test_a_file_that_a_person_put_in_the_place_of_ours_is_theirs(home: Path, model: dict[str, Any]) -> None:
+def test_a_file_that_replaced_an_installed_one_is_the_users(home: Path, model: dict[str, Any]) -> None:
     with app_of(home, model) as shop:
         shop.enqueue("m")
         shop.work_here()

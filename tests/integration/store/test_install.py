@@ -69,12 +69,12 @@ def test_a_free_name_is_chosen(store):
     assert choose(store, {}) == WANTED.name
 
 
-def test_a_name_that_was_ours_already_is_chosen_again(store):
+def test_a_name_that_the_artifact_had_already_is_chosen_again(store):
     (store.root / WANTED.name).write_text("old")
     assert choose(store, OURS) == WANTED.name
 
 
-def test_where_another_artifact_of_ours_has_the_name_the_second_is_chosen(store):
+def test_where_another_installed_artifact_has_the_name_the_second_is_chosen(store):
     (store.root / WANTED.name).write_text("other")
     assert choose(store, OTHERS) == f"tiny-q4-{WANTED.name}"
     (store.root / f"tiny-q4-{WANTED.name}").write_text("old")
@@ -89,7 +89,7 @@ def test_where_both_names_are_others_none_is_chosen(store):
 
 
 @pytest.mark.parametrize("taken_by", ["file", "folder", "dangling link"])
-def test_a_name_of_what_is_not_ours_is_never_chosen(store, taken_by):
+def test_the_name_of_a_foreign_file_is_never_chosen(store, taken_by):
     there = store.root / WANTED.name
     {"file": there.touch, "folder": there.mkdir, "dangling link": lambda: there.symlink_to("nowhere")}[taken_by]()
     with pytest.raises(NameTaken, match="never replaced") as caught:
@@ -97,7 +97,7 @@ def test_a_name_of_what_is_not_ours_is_never_chosen(store, taken_by):
     assert caught.value.hint
 
 
-def test_a_second_name_of_what_is_not_ours_is_never_chosen(store):
+def test_a_second_name_of_a_foreign_file_is_never_chosen(store):
     (store.root / WANTED.name).write_text("other")
     (store.root / WANTED.second_name()).write_text("by hand")
     with pytest.raises(NameTaken, match="never replaced"):
@@ -184,7 +184,7 @@ def test_what_came_to_be_there_since_the_name_was_chosen_is_not_replaced(store, 
 @BOTH_WAYS
 @pytest.mark.parametrize("old", ["file", "folder"])
 @pytest.mark.parametrize("make", [staged_file, staged_folder])
-def test_an_older_version_of_ours_gives_way(store, flags, old, make):
+def test_an_older_installed_version_is_replaced(store, flags, old, make):
     target = store.root / "m"
     if old == "folder":
         target.mkdir()
@@ -241,7 +241,7 @@ def test_what_a_crashed_run_had_placed_is_known_by_its_inode(store, folder):
     assert (found.name, found.path, found.files) == ("m", store.root / "m", digests(wanted))
 
 
-def test_another_file_under_that_name_is_not_taken_for_ours(store):
+def test_another_file_under_that_name_is_not_taken_for_the_installed_one(store):
     staged = staged_file(store)
     intent = new_intent("m", staged, digests(WANTED))
     (store.root / "m").write_text("new")
@@ -256,7 +256,7 @@ def test_a_link_to_what_was_staged_is_not_taken_for_it(store):
     assert find_installed(intent, store) is None
 
 
-def test_a_part_that_somebody_replaced_is_not_installed(store):
+def test_a_part_that_was_replaced_is_not_installed(store):
     """What was verified is what gets the name, not what lies there by then."""
     part = staged_file(store)
     verified = (part.lstat().st_ino,)

@@ -36,7 +36,7 @@ def test_a_name_that_is_more_or_less_than_one_is_refused_and_nothing_is_touched(
 
 
 @pytest.mark.parametrize("name", ["m.gguf", "mödel 日本.gguf", "x" * 200, "a~b", "con-model"])
-def test_an_ordinary_name_lies_in_the_store(store, name):
+def test_an_ordinary_name_is_in_the_store(store, name):
     assert store.path_of(name) == store.root / name
 
 
@@ -127,7 +127,7 @@ def test_a_folder_of_two_formats_is_of_none(store):
 # Removal -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_model_is_removed_whole_and_its_bytes_are_said(store):
+def test_a_model_is_removed_whole_and_its_bytes_are_returned(store):
     (store.root / "keep.gguf").write_text("k")
     (store.root / "file.gguf").write_bytes(b"123")
     (store.root / "folder" / "sub").mkdir(parents=True)

@@ -113,7 +113,7 @@ def test_an_entry_outlives_its_job(rooms, store, library):
 
 
 @pytest.mark.parametrize("wanted", [artifact("tiny"), FOLDER], ids=["file", "folder"])
-def test_what_lies_there_as_it_was_installed_is_unchanged(rooms, store, library, wanted):
+def test_a_file_that_is_as_it_was_installed_is_unchanged(rooms, store, library, wanted):
     job = install(rooms, store, wanted)
     assert library.unchanged([wanted.key, "0" * 16]) == {wanted.key: Installed(wanted.name, job)}
     assert library.unchanged(["0" * 16]) == {}
@@ -164,7 +164,7 @@ def test_the_owner_of_a_name_is_found_whatever_its_case(rooms, store, library):
     assert library.owners() == {"tiny.gguf": "tiny@q4"}
 
 
-def test_what_was_forgotten_is_nobodys(rooms, store, library):
+def test_the_name_of_a_removed_entry_has_no_owner(rooms, store, library):
     install(rooms, store, artifact("tiny"), "Tiny.GGUF")
     library.forget("tiny.gguf")
     assert library.owner("Tiny.GGUF") is None

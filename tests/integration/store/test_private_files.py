@@ -39,7 +39,7 @@ def url(origin: Origin) -> str:
 
 
 @pytest.mark.parametrize("umask", [0, 0o022])
-def test_the_home_is_its_owners_alone_and_the_store_is_nobody_elses_to_write(
+def test_only_the_owner_reads_the_home_and_writes_to_the_store(
     home: Path, url: str, monkeypatch: pytest.MonkeyPatch, umask: int
 ) -> None:
     catalog = write_catalog(home.parent / "catalog.json", one_file_model("m", url, CONTENT))

@@ -26,7 +26,7 @@ def test_a_small_disk_keeps_a_twentieth_back_and_no_more(tmp_path):
 @pytest.mark.parametrize(
     ("free", "reserve", "need", "others"), [(100, 0, 100, 0), (100, 10, 50, 40), (0, 10, 0, 0), (5, 10, 0, 999)]
 )
-def test_what_fits_beside_the_others_is_let_through(free, reserve, need, others):
+def test_a_job_that_fits_with_the_others_may_start(free, reserve, need, others):
     check_room(Room(free, reserve), need, others, WHERE)
 
 

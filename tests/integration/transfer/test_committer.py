@@ -61,7 +61,7 @@ def replaced(task: RangeTask) -> None:
     task.part.path.write_bytes(b"theirs")
 
 
-def test_a_part_is_closed_once_it_is_verified_and_synced_and_nobody_is_at_it(tmp_path: Path) -> None:
+def test_a_part_is_closed_once_it_is_verified_and_synced_and_no_thread_uses_it(tmp_path: Path) -> None:
     transfer, committer, log = opened(tmp_path)
     task = begun(transfer)
     committer.commit()
@@ -79,7 +79,7 @@ def test_a_part_is_closed_once_it_is_verified_and_synced_and_nobody_is_at_it(tmp
     log.close()
 
 
-def test_a_file_that_is_begun_anew_after_all_stays_open(tmp_path: Path) -> None:
+def test_a_file_that_is_started_over_after_all_stays_open(tmp_path: Path) -> None:
     transfer, committer, log = opened(tmp_path)
     task = begun(transfer)
     verified(transfer, task)

@@ -95,7 +95,7 @@ def test_a_host_that_caps_its_answers_is_asked_again_for_the_rest(origin, tmp_pa
 
 @pytest.mark.parametrize("chunked", [True, False])
 @pytest.mark.parametrize("pin", [True, False])
-def test_a_file_whose_length_nobody_tells_arrives(origin, tmp_path, pin, chunked):
+def test_a_file_of_unknown_length_arrives(origin, tmp_path, pin, chunked):
     url = origin.serve("m.gguf", MODEL, faults=[NoLength(chunked=chunked)])
     got = run(pinned(url, MODEL) if pin else unpinned(url), tmp_path)
     assert got.content() == MODEL.read()
@@ -137,7 +137,7 @@ def test_an_empty_file_of_unknown_size_arrives(origin, tmp_path):
     assert got.notes == []
 
 
-def test_an_empty_file_beside_others_holds_nothing_up(origin, tmp_path):
+def test_an_empty_file_among_others_delays_nothing(origin, tmp_path):
     files = {"a.txt": b"", "b.gguf": gguf(5000), "c.txt": b""}
     got = run(folder_of({path: origin.serve(path, content) for path, content in files.items()}), tmp_path)
     assert [got.content(number) for number in range(3)] == list(files.values())
@@ -204,7 +204,7 @@ def test_a_large_file_of_the_hub_is_held_against_what_the_hub_says(hub, tmp_path
     assert hub.sent("org/model", "m.gguf") == MODEL.size
 
 
-def test_an_unpinned_file_of_the_hub_goes_on_at_the_cdn_without_asking_the_hub_again(hub, tmp_path):
+def test_an_unpinned_file_of_the_hub_continues_at_the_cdn_without_asking_the_hub_again(hub, tmp_path):
     """What the Hub said of the file at first holds for what the CDN gives later."""
     hub.add("org/model", "m.gguf", MODEL)
     hub.break_cdn(CappedRange(most=500_000))

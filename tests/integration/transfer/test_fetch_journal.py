@@ -27,7 +27,7 @@ def model(origin):
     return pinned(origin.serve("m.gguf", MODEL), MODEL)
 
 
-def test_a_journal_that_was_written_anew_in_mid_run_says_the_same(origin, model, tmp_path, monkeypatch):
+def test_a_journal_that_was_rewritten_in_mid_run_has_the_same_content(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "COMPACT_BYTES", 1000)
     origin.limit(total_bps=20e6)
     partial = crashed_after(HALF, model, tmp_path / "p", origin)

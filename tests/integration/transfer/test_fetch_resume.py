@@ -76,7 +76,7 @@ def test_after_a_stop_nothing_is_fetched_or_read_again(origin, model, tmp_path, 
     assert read.bytes == 0
 
 
-def test_a_stop_is_told_from_a_crash(origin, model, tmp_path):
+def test_a_stop_is_distinguished_from_a_crash(origin, model, tmp_path):
     assert not journal.load(crashed_after(HALF, model, tmp_path / "a", origin)).clean
     assert journal.load(stopped_after(HALF, model, tmp_path / "b", origin)).clean
 

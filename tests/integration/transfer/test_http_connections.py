@@ -74,7 +74,7 @@ def test_a_body_that_was_left_leaves_none(own_origin, client):
     assert own_origin.made_connections == 2
 
 
-def test_a_kept_connection_that_its_server_has_closed_is_made_anew_without_a_fault(own_origin, client):
+def test_a_kept_connection_that_its_server_has_closed_is_made_again_without_a_fault(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
     body(client, url, 0, 1000)
     own_origin.drop_connections()
@@ -83,7 +83,7 @@ def test_a_kept_connection_that_its_server_has_closed_is_made_anew_without_a_fau
     assert own_origin.made_connections == 2
 
 
-def test_an_answer_whose_length_nobody_tells_is_read_to_its_end(own_origin, client):
+def test_an_answer_of_unknown_length_is_read_to_its_end(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL, faults=[NoLength(chunked=True)])
     assert body(client, url, 0, MODEL.size) == MODEL.read()
 

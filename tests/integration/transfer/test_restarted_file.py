@@ -55,7 +55,7 @@ def half(tmp_path):
     made.close()
 
 
-def test_a_file_that_is_begun_anew_while_it_is_read_is_simply_another_one(half, monkeypatch):
+def test_a_file_that_is_started_over_while_it_is_read_is_another_one(half, monkeypatch):
     """Another connection's answer may say so at any moment: the digest has to do with what it was handed."""
     real, begun_anew = hasher._read_full, threading.Event()
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_begun_anew_while_it_is_read_is_simply_another_one(half, 
     assert half.state.record.frontier == 0
 
 
-def test_the_room_of_what_was_begun_anew_is_free_at_once_though_somebody_is_still_at_it(half):
+def test_the_room_of_a_file_that_was_started_over_is_free_at_once_though_a_thread_still_uses_it(half):
     part = half.task.part
     committer = Committer(half.transfer, half.log, "job", CancelToken())
     committer.commit()
@@ -118,7 +118,7 @@ def test_after_a_mismatch_each_new_byte_makes_the_budget_fresh_again(origin, tmp
     assert got.note_kinds[:4] == ["file_again", "fault", "fault", "fault"]
 
 
-def test_an_empty_file_that_should_be_another_one_is_told_at_once(origin, tmp_path):
+def test_an_empty_file_in_the_place_of_another_is_an_error_at_once(origin, tmp_path):
     folder = folder_of({"config.json": origin.serve("config.json", MODEL)})
     empty = ArtifactFile("empty.txt", "http://127.0.0.1/empty.txt", 0, "a" * 64)
     artifact = Artifact(**{**vars_of(folder), "files": (*folder.files, empty)})
@@ -144,7 +144,7 @@ def test_a_linked_folder_of_a_partial_is_refused_and_nothing_behind_it_is_tidied
     assert theirs.read_bytes() == b"theirs"
 
 
-def test_a_partial_that_cannot_be_read_now_is_not_fetched_anew(origin, tmp_path, monkeypatch):
+def test_a_partial_that_cannot_be_read_now_is_not_fetched_again(origin, tmp_path, monkeypatch):
     artifact = pinned(origin.serve("m.gguf", MODEL, faults=[Reset(after=MODEL.size // 2).once()]), MODEL)
     with pytest.raises(Exception, match="dropped"):
         run(artifact, tmp_path, options=quick(faults_max=1, connections_per_host=1))

@@ -65,7 +65,7 @@ def test_a_head_that_no_browser_sends_is_refused(address, web, head, statuses):
     assert web.program.get(JOBS).status_code == 200
 
 
-def test_two_hundred_silent_connections_keep_nobody_out(address, web):
+def test_two_hundred_silent_connections_keep_no_client_out(address, web):
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(socket.create_connection(address, timeout=PATIENCE_S))
@@ -88,7 +88,7 @@ def test_a_body_that_does_not_come_is_refused(address, web, monkeypatch):
         assert status_of(connection.recv(65536)) == 422
 
 
-def test_a_reader_that_does_not_read_keeps_nobody_out(web, shop):
+def test_a_reader_that_does_not_read_keeps_no_client_out(web, shop):
     with web.program.stream("GET", "/api/v1/events"):
         for _ in range(20):
             shop.home.controls.set("limit", {"rate_bps": 5_000_000})

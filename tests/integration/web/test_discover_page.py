@@ -49,7 +49,7 @@ def test_words_and_filters_narrow_the_list_without_javascript(plain_visitor, cat
     assert names(page) == ["Alpha Chat"]
 
 
-def test_the_number_beside_a_filter_is_what_it_leaves(plain_visitor, catalog):
+def test_the_number_next_to_a_filter_counts_its_matches(plain_visitor, catalog):
     page = plain_visitor.open("/discover?tag=chat")
     for chip in ("GGUF", "up to 3B", "MIT"):
         page.goto(f"{plain_visitor.web.serving.base}/discover?tag=chat")

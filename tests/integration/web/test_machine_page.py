@@ -61,7 +61,7 @@ def test_last_night_says_what_needs_the_user(plain_visitor, shop, origin):
     expect(page.locator(".lines code").first).to_contain_text("flowhub")
 
 
-def test_look_again_probes_the_machine_anew(plain_visitor):
+def test_look_again_probes_the_machine_again(plain_visitor):
     page = plain_visitor.open("/machine")
     page.get_by_role("button", name="Look again").click()
     expect(page.locator(".notice")).to_have_text("This machine was looked at again.")

@@ -9,7 +9,7 @@ from support.web import figures
 from flowhub_jobs.errors import SourceMissing, Stalled
 
 
-def test_health_is_told_without_a_sign_in(web):
+def test_health_needs_no_sign_in(web):
     response = web.stranger.get("/healthz")
     assert response.status_code == 200
     assert response.json()["status"] == "ok"

@@ -105,7 +105,7 @@ def test_what_is_damaged_here_is_not_carried_away(cli, shop, stick):
     assert not (stick / "a.gguf").exists()
 
 
-def test_what_lies_there_and_was_not_exported_is_never_replaced(cli, shop, stick):
+def test_a_file_that_was_not_exported_is_never_replaced(cli, shop, stick):
     stick.mkdir()
     (stick / "a.gguf").write_text("mine")
     assert cli("export", "a", "--to", stick).status == 1
@@ -224,7 +224,7 @@ def test_a_link_in_its_place_is_no_copy(cli, shop, stick, ours):
     assert (said.status == 0, (stick / "a.gguf").is_symlink()) == (ours, not ours)
 
 
-def test_what_lies_there_whole_is_only_written_into_the_manifest(cli, shop, stick):
+def test_a_model_that_is_there_whole_is_only_written_into_the_manifest(cli, shop, stick):
     stick.mkdir()
     (stick / "a.gguf").write_bytes(A)
     before = stamp_of(stick / "a.gguf")  # not all of its stat: it is read, and that changes one of its times
@@ -294,7 +294,7 @@ def test_a_manifest_that_is_a_pipe_is_refused(cli, shop, stick):
 
 
 @pytest.mark.parametrize("lies", ["a link", "a pipe", "what a killed export left"])
-def test_nothing_is_written_through_what_lies_where_the_manifest_is_made(cli, shop, stick, tmp_path, lies):
+def test_nothing_is_written_through_a_link_in_the_place_of_the_manifest(cli, shop, stick, tmp_path, lies):
     outside, made = tmp_path / "outside", stick / ".flowhub-partial" / "flowhub-manifest.json"
     outside.write_text("theirs")
     made.parent.mkdir(parents=True)
@@ -311,7 +311,7 @@ def test_nothing_is_written_through_what_lies_where_the_manifest_is_made(cli, sh
 
 
 @pytest.mark.parametrize("full", ["rename_new", "write_manifest"])
-def test_a_folder_that_is_full_at_the_last_is_told_as_that(cli, shop, stick, monkeypatch, full):
+def test_a_folder_that_becomes_full_is_an_error_of_its_own(cli, shop, stick, monkeypatch, full):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

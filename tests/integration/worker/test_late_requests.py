@@ -36,7 +36,7 @@ def run_without_heartbeat(shop):
 
 
 @pytest.mark.parametrize("word", LATE)
-def test_a_wish_between_the_last_byte_and_the_name_is_obeyed(shop, origin, monkeypatch, word):
+def test_a_request_between_the_last_byte_and_the_installation_is_carried_out(shop, origin, monkeypatch, word):
     job = shop.enqueue("a")
     real = install.stage
 
@@ -57,7 +57,7 @@ def test_a_wish_between_the_last_byte_and_the_name_is_obeyed(shop, origin, monke
     assert origin.sent("/a.gguf") - sent == (len(CONTENT) if word == "purge" else 0)
 
 
-def test_a_wish_after_the_name_finds_the_model_installed(shop, monkeypatch):
+def test_a_request_after_the_installation_finds_the_model_installed(shop, monkeypatch):
     job = shop.enqueue("a")
     real = install.rename_into_place
 

@@ -198,7 +198,7 @@ def test_a_path_that_is_no_utf8_is_passed_over_and_the_rest_is_used(shop, person
 
 
 @pytest.mark.parametrize("ref", ["a", "c"])
-def test_a_dead_link_of_ours_gives_way_to_a_fetch(shop, person, monkeypatch, ref):
+def test_a_dead_link_of_flowhub_is_replaced_by_a_fetch(shop, person, monkeypatch, ref):
     monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
     monkeypatch.setattr("flowhub_jobs.store.links._make_hardlink", lambda source, target: False)
     if ref == "a":
@@ -216,7 +216,7 @@ def test_a_dead_link_of_ours_gives_way_to_a_fetch(shop, person, monkeypatch, ref
     assert found == ({"a.gguf": A} if ref == "a" else MLX)
 
 
-def test_a_dead_link_that_is_somebody_s_own_is_never_replaced(shop, person):
+def test_a_dead_link_of_the_user_is_never_replaced(shop, person):
     shop.store.mkdir(exist_ok=True)
     (shop.store / "a.gguf").symlink_to(person / "gone")
     job = run(shop, "a")
@@ -292,7 +292,7 @@ def test_the_setting_turns_it_off(home, person, origin, monkeypatch):
         assert run(shop, "a").bytes_fetched == SIZE
 
 
-def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, origin):
+def test_a_linked_file_is_never_written_to_when_the_transfer_continues(shop, person, origin):
     """The mixed case is cut short, their files go away, and the next attempt fetches all."""
     theirs = hugging_face(person, "own/c", {"model.safetensors": MLX["model.safetensors"]})
     blob = theirs / "blobs" / sha256(MLX["model.safetensors"])
@@ -328,7 +328,7 @@ def test_their_file_is_never_written_to_when_the_transfer_goes_on(shop, person, 
 
 
 @pytest.mark.parametrize("word", ["pause", "cancel"])
-def test_a_wish_is_obeyed_while_somebody_else_s_file_is_read(shop, person, word, monkeypatch):
+def test_a_request_is_carried_out_while_another_programs_file_is_read(shop, person, word, monkeypatch):
     lm_studio(person, "pub/repo/a.gguf", A)
     job = shop.enqueue("a")
     context = WorkerContext(shop.home, 1)

@@ -91,7 +91,7 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
 # What is told --------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_job_is_told_with_why_and_what_to_do(rooms, session, office):
+def test_the_notice_of_a_failed_job_has_the_cause_and_the_remedy(rooms, session, office):
     rooms.enqueue("waits", priority=-1)
     job = fail(rooms, "tiny")
     [event] = session.look()
@@ -105,7 +105,7 @@ def test_a_failed_job_is_told_with_why_and_what_to_do(rooms, session, office):
     assert office.headers[0]["content-type"] == "application/json"
 
 
-def test_what_is_told_is_not_told_again(rooms, session):
+def test_each_event_is_notified_once(rooms, session):
     fail(rooms, "tiny")
     assert kinds(session.look()) == ["failed", "queue_empty"]
     rooms.time.turn(HOUR)
@@ -122,7 +122,7 @@ def test_a_licence_needs_the_person(rooms, session):
     assert "`flowhub enqueue tiny@q4`" in event["hint"]
 
 
-def test_a_job_that_was_given_up_after_its_rescues_is_told(rooms, session):
+def test_a_job_that_was_given_up_after_its_rescues_is_notified(rooms, session):
     rooms.enqueue("tiny")
     for _ in range(RESCUES_MAX):
         rooms.claim()
@@ -132,14 +132,14 @@ def test_a_job_that_was_given_up_after_its_rescues_is_told(rooms, session):
     assert empty["message"] == "The queue is empty: 1 failed."
 
 
-def test_a_failure_that_was_retried_at_once_is_told_all_the_same(rooms, session):
+def test_a_failure_that_was_retried_at_once_is_notified(rooms, session):
     job = fail(rooms, "tiny")
     rooms.commands.retry(job)
     [event] = session.look()
     assert (event["kind"], event["message"], event["hint"]) == ("failed", "It is gone.", None)
 
 
-def test_the_empty_queue_is_told_once_after_the_last_job_ended(rooms, session):
+def test_the_empty_queue_is_notified_once_after_the_last_job_ended(rooms, session):
     rooms.enqueue("one", "two")
     rooms.complete(rooms.claim())
     assert session.look() == []
@@ -177,7 +177,7 @@ def test_a_job_that_is_parked_for_an_hour_needs_the_person_once(rooms, session, 
     assert (event["kind"], event["job"], event["message"]) == ("needs_you", job, "No room.")
 
 
-def test_a_job_that_got_some_further_is_parked_anew(rooms, session):
+def test_a_job_that_made_progress_is_parked_again(rooms, session):
     [job] = rooms.enqueue("tiny")
     told = []
     for done in (0, 500):
@@ -200,7 +200,7 @@ def test_a_job_that_got_some_further_is_parked_anew(rooms, session):
         (("queue_empty",), ["queue_empty"]),
     ],
 )
-def test_only_what_was_asked_for_is_told(rooms, tmp_path, office, on, told):
+def test_only_the_chosen_events_are_notified(rooms, tmp_path, office, on, told):
     session = Desk(rooms, tmp_path, office, on)
     session.look()
     fail(rooms, "one")
@@ -243,7 +243,7 @@ def test_while_a_job_runs_that_may_add_to_it_a_notice_waits_for_a_minute(rooms, 
     assert [event["job"] for event in session.look()] == [job]
 
 
-def test_a_calendar_that_was_set_back_silences_nobody(rooms, session):
+def test_a_calendar_that_was_set_back_suppresses_no_notice(rooms, session):
     rooms.enqueue("waits", priority=-1)
     fail(rooms, "one")
     session.look()
@@ -266,7 +266,7 @@ def test_very_many_failures_come_in_several_notices(rooms, session, monkeypatch)
 # Workers that come and go --------------------------------------------------------------------------------------------
 
 
-def test_what_happened_while_no_worker_ran_is_told_by_the_next(rooms, session, tmp_path, office):
+def test_the_next_worker_notifies_what_happened_while_none_ran(rooms, session, tmp_path, office):
     fail(rooms, "tiny")
     assert kinds(Desk(rooms, tmp_path, office).look()) == ["failed", "queue_empty"]
 
@@ -300,7 +300,7 @@ def test_two_workers_that_look_at_once_tell_once(rooms, session, tmp_path, offic
     assert len(office.posts) == 1
 
 
-def test_a_notice_that_a_killed_worker_was_telling_is_told_by_another(rooms, session, tmp_path, office, monkeypatch):
+def test_another_worker_delivers_the_notice_of_a_killed_one(rooms, session, tmp_path, office, monkeypatch):
     fail(rooms, "tiny")
     monkeypatch.setattr(session.notices, "_deliver", lambda *_: None)  # killed before it told, its turn not given back
     session.notices.deliver_pending()
@@ -345,12 +345,12 @@ def test_the_command_reads_the_notice_from_its_stdin_and_knows_no_token(tmp_path
     assert caplog.records == []
 
 
-def test_a_command_that_reads_nothing_or_fails_is_told_of_once(caplog):
+def test_a_command_that_reads_nothing_or_fails_is_logged_once(caplog):
     assert Delivery(Notify(command=python("raise SystemExit(3)"))).deliver(NOTICE * 100_000)
     assert caplog.messages == ["The command of [notify] could not be notified: its exit status is 3."]
 
 
-def test_a_command_that_is_not_there_is_told_of(caplog):
+def test_a_missing_command_is_logged(caplog):
     assert Delivery(Notify(command=("/no/such/program",))).deliver(NOTICE)
     assert "cannot be started (No such file or directory)" in caplog.text
 
@@ -391,7 +391,7 @@ def test_a_webhook_that_fails_is_tried_three_times_then_told_of_once(office, cap
     assert "secret-path" not in caplog.text
 
 
-def test_a_webhook_that_recovers_is_not_told_of(office, caplog):
+def test_a_webhook_that_recovers_is_not_logged(office, caplog):
     office.answers = [500]
     assert Delivery(Notify(webhook=office.url()), pauses_s=(0, 0)).deliver(NOTICE)
     assert len(office.posts) == 2
@@ -405,7 +405,7 @@ def test_a_webhooks_redirect_is_not_followed(office, caplog):
     assert "it answers 307" in caplog.text
 
 
-def test_a_webhook_that_is_not_there_does_not_keep_the_command_from_being_told(tmp_path, office, caplog):
+def test_a_missing_webhook_does_not_keep_the_command_from_its_notice(tmp_path, office, caplog):
     url = office.url()
     office.close()
     there = tmp_path / "told"
@@ -436,7 +436,7 @@ def test_a_worker_with_nothing_to_tell_is_not_kept(rooms, session):
     assert session.notices.settled()
 
 
-def test_a_worker_that_drains_stays_until_what_happened_last_is_told(rooms, session, office):
+def test_a_worker_that_drains_stays_until_the_last_notice_is_delivered(rooms, session, office):
     fail(rooms, "tiny")
     assert not session.notices.settled()
     session.finish()
@@ -465,7 +465,7 @@ def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, session):
     assert not [step for plan in plans for step in plan if "events USING INDEX ix_events_job" in step]
 
 
-def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, session):
+def test_a_wait_that_hardly_passes_without_the_user_is_notified_at_once(rooms, session):
     """A captive portal shows its own certificate to every job: the host is tried again, and the user can sign in."""
     [job] = rooms.enqueue("tiny")
     lease = rooms.claim().lease
@@ -477,7 +477,7 @@ def test_a_wait_that_hardly_passes_without_the_user_is_told_at_once(rooms, sessi
     assert f"`flowhub status {job}`" in event["hint"]
 
 
-def test_a_model_that_could_not_be_placed_is_told(rooms, session):
+def test_a_model_that_could_not_be_placed_is_notified(rooms, session):
     [job] = rooms.enqueue("tiny")
     note = Note(EventKind.PLACEMENT_FAILED, "Not placed in hf-cache: a.gguf is there already.", "name_taken")
     lease = rooms.claim().lease

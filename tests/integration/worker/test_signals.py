@@ -51,7 +51,7 @@ def test_a_signal_that_comes_after_the_work_does_not_pass_for_a_crash(home, sign
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_while_the_first_is_told_ends_it_at_once(home, first, second):
+def test_a_second_signal_while_the_first_is_reported_ends_it_at_once(home, first, second):
     said = _run(TWICE.format(first=int(first), second=int(second)))
     assert (said.returncode, said.stdout, said.stderr) == (128 + second, "", "")
 

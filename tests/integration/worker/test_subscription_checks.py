@@ -114,7 +114,7 @@ def asked(hub) -> int:
 # Each change once ----------------------------------------------------------------------------------------------------
 
 
-def test_over_a_month_each_change_is_queued_once_and_told(on_any_database, hub, origin, tmp_path):
+def test_over_a_month_each_change_is_queued_once_and_notified(on_any_database, hub, origin, tmp_path):
     """A model of the catalog, a quant of the Hub, an owner and a list, some of which change on some days."""
     night, lines = on_any_database, tmp_path / "models.txt"
     hub.add("org/Listed-GGUF", "Listed-Q8_0.gguf", gguf(4096, 1))

@@ -158,7 +158,7 @@ def test_of_several_the_damaged_one_is_named_and_the_exit_status_says_some(cli, 
     assert "big.gguf: ok" in said.out
 
 
-def test_what_was_put_by_hand_is_no_models_of_ours(cli, shop):
+def test_verify_refuses_files_put_there_by_hand(cli, shop):
     (shop.store / "hand.gguf").write_bytes(SMALL)
     assert "hand.gguf" in cli("verify").err
     said = cli("verify", "hand.gguf")
@@ -177,7 +177,7 @@ def test_a_worker_does_it_later_if_asked(cli, shop):
 
 
 @pytest.mark.parametrize("how", [[], ["--later"]], ids=["here", "later"])
-def test_where_nothing_is_installed_that_is_all_that_is_said(cli, shop, how):
+def test_verify_of_an_empty_store_prints_one_line(cli, shop, how):
     for model in ("big", "small", "c"):
         cli("rm", model, "-y")
     said = cli("verify", *how)

@@ -52,7 +52,7 @@ def hear(wakeups: WakeupQueue) -> int:
 # What a bell is ------------------------------------------------------------------------------------------------------
 
 
-def test_a_bell_is_json_without_a_word_of_pickle(wakeups, path):
+def test_a_wake_up_is_json_and_no_pickle(wakeups, path):
     wakeups.wake()
     [message] = messages(path)
     assert set(json.loads(message)) == {"id", "task"}
@@ -60,7 +60,7 @@ def test_a_bell_is_json_without_a_word_of_pickle(wakeups, path):
         list(pickletools.genops(message))
 
 
-def test_each_ring_is_heard_once_by_any_process(wakeups, path):
+def test_each_wake_up_is_received_once_by_any_process(wakeups, path):
     wakeups.wake(3)
     other = WakeupQueue(path)
     assert (wakeups.waiting(), other.waiting()) == (3, 3)
@@ -72,7 +72,7 @@ def test_each_ring_is_heard_once_by_any_process(wakeups, path):
 GARBAGE = [b"", b"{", b"\x80\x04K\x01.", b"null", b"[]", b'{"id": 1}', b'{"id": "1", "task": "no.such"}', b"\xff" * 99]
 
 
-def test_garbage_is_thrown_away_and_the_bell_behind_it_is_heard(wakeups, path):
+def test_garbage_is_discarded_and_the_wake_up_behind_it_is_received(wakeups, path):
     wakeups.wake()
     throw_in(path, *GARBAGE)
     assert wakeups.waiting() == len(GARBAGE) + 1
@@ -109,7 +109,7 @@ def test_a_whole_queue_needs_no_mending(wakeups):
     assert wakeups.waiting() == 1
 
 
-def test_a_queue_that_nobody_has_written_to_is_not_read_again(wakeups, path):
+def test_a_queue_without_new_writes_is_not_read_again(wakeups, path):
     wakeups.wake()
     assert not wakeups.reopen_if_damaged()
     there = path.stat()
@@ -150,7 +150,7 @@ EACH_FATE = pytest.mark.parametrize(
 
 
 @EACH_FATE
-def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_processes(wakeups, path, fate):
+def test_a_lost_queue_is_repaired_once_and_wake_ups_reach_other_processes(wakeups, path, fate):
     wakeups.wake()
     fate(path)
     assert wakeups.reopen_if_damaged()
@@ -163,7 +163,7 @@ def test_after_its_file_was_lost_the_queue_is_mended_once_and_rings_reach_other_
 
 
 @EACH_FATE
-def test_a_ring_into_a_lost_file_is_no_error(wakeups, path, fate):
+def test_a_wake_up_into_a_lost_file_is_no_error(wakeups, path, fate):
     fate(path)
     wakeups.wake()
     wakeups.reopen_if_damaged()
@@ -192,7 +192,7 @@ def test_a_queue_that_is_a_folder_is_named_and_the_hint_is_to_remove_it(path):
 
 
 @pytest.mark.parametrize("how", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE"])
-def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeypatch, how):
+def test_a_locked_queue_is_not_taken_for_damaged(path, monkeypatch, how):
     monkeypatch.setattr("flowhub_jobs.worker.wakeup_queue.BUSY_TIMEOUT_S", 0)
     wakeups = WakeupQueue(path)
     wakeups.wake()
@@ -207,7 +207,7 @@ def test_a_queue_that_somebody_has_locked_is_not_taken_for_damaged(path, monkeyp
     wakeups.close()
 
 
-def test_a_consumer_hears_bells_in_the_mended_queue(path):
+def test_a_consumer_receives_wake_ups_in_the_repaired_queue(path):
     heard = threading.Event()
     wakeups = WakeupQueue(path, heard.set)
     consumer = WorkerConsumer(wakeups.huey, 2, lambda: None)

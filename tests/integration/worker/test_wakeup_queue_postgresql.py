@@ -149,7 +149,7 @@ def test_a_signal_keeps_no_more_than_there_are_slots():
     assert signal._pending == 0
 
 
-def test_nobody_waits_any_more_once_the_worker_stops():
+def test_no_thread_waits_any_more_once_the_worker_stops():
     signal = WakeupSignal(1)
     waiter = threading.Thread(target=signal.wait, args=(600,))
     waiter.start()
