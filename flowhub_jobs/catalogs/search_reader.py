@@ -27,9 +27,13 @@ WEIGHTS = {
     "description": 1.0,
 }
 _RANK = f"bm25(words_fts, {', '.join(map(str, WEIGHTS.values()))})"
+# Of models that match alike, the ids that begin with the words, the newest first: BM25's second decimal tells how long
+# a description is, and nothing that a reader could follow.
+_ALIKE = "substr(m.id_key, 1, length(:key)) = :key DESC, m.released_at IS NULL, m.released_at DESC, m.number"
 ORDERS = {
     # `7b` is also the end of `1.7b`: the models that have so many parameters come first.
-    "best": f"m.id_key = :key DESC, m.name_key = :key DESC, m.parameter_count BETWEEN :from AND :to DESC, {_RANK}, 1",
+    "best": "m.id_key = :key DESC, m.name_key = :key DESC, m.parameter_count BETWEEN :from AND :to DESC, "
+    f"round({_RANK}, 1), {_ALIKE}",
     "catalog": "m.number",
     "name": "m.name_key, m.id",
     "recent": "m.released_at IS NULL, m.released_at DESC, m.number",

@@ -120,6 +120,16 @@ def test_seven_billion_comes_before_one_point_seven(few):
     assert set(sizes) == {"7B", "1.7B"}
 
 
+def test_of_models_that_match_about_alike_the_newest_comes_first(tmp_path):
+    alike = [made(number) | {"name": f"Orca {number}", "id": f"orca-{number}"} for number in (6, 9, 4)]
+    alike[2] |= {"description": "A model for long walks by the sea."}
+    distilled = made(11) | {"name": "Distilled Orca", "id": "distilled-orca"}
+    undated = made(5) | {"name": "Orca 5", "id": "orca-5", "versions": []}
+    others = [made(number) for number in range(20, 60)]
+    found = of_catalog(tmp_path, undated, distilled, *alike, *others)
+    assert ids(found, "orca") == ["orca-4", "orca-9", "orca-6", "orca-5", "distilled-orca"]
+
+
 def test_the_variant_that_was_named_is_shown(few):
     assert {model.best.option for model in run_search(few, SearchRequest(("phi", "q4_k_m")), LAPTOP).models} == {
         "q4_k_m"
