@@ -31,10 +31,10 @@ MIGRATION_LOCK_TIMEOUT_S = 10
 IDLE_TIMEOUT_S = 20
 # A connection that was not in use for so long is tried with a message before it is used.
 PING_AFTER_S = 5.0
-# A worker runs the same few statements again and again. Each is planned twice on a connection: on its own, and then for
-# all values. By default it takes ten plans, which cost more than the statements. The indices of the live jobs serve
-# such a plan only where the query writes out the states that they are made for (is_live, is_queued, is_running).
-PREPARE_AFTER, PREPARED_MAX = 1, 200
+# A worker runs the same few statements again and again. Each is planned once on a connection, for all values: the
+# default is ten plans, which cost more than the statements. The indices of the live jobs serve such a plan only where
+# the query writes out the states that they are made for (is_live, is_queued, is_running).
+PREPARE_AFTER, PREPARED_MAX = 0, 200
 _GENERIC_PLANS = "set_config('plan_cache_mode', 'force_generic_plan', false)"
 _USED_AT = "used_at"  # in the pool's record of a connection, on the monotonic clock
 # Of a URL that does not say it: a server that vanished without a word is noticed within half a minute.
@@ -164,10 +164,10 @@ def connector(url: str, *, pooled_sessions: bool = False) -> "Callable[[], psyco
     def connect() -> "psycopg.Connection[Any]":
         import psycopg
 
-        connection = psycopg.connect(**settings, prepare_threshold=None if pooled_sessions else PREPARE_AFTER)
+        connection = psycopg.connect(**settings, prepare_threshold=None)
         connection.prepared_max = PREPARED_MAX
-        if not pooled_sessions and is_pooled(connection):
-            connection.prepare_threshold = None
+        if not pooled_sessions and not is_pooled(connection):
+            connection.prepare_threshold = PREPARE_AFTER
         return connection
 
     return connect
