@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from flowhub_jobs.database.clock import shared_now_us
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import is_live, job_files, jobs, nodes, workers
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
@@ -73,7 +73,7 @@ def take_from_gone_nodes(engine: sa.Engine, node: str, clock: Clock) -> list[int
     worker says so with each claim and renewal, so each lease of it has ended by then, on its own clock too: it writes
     nothing any more.
     """
-    with reading(engine) as tx:
+    with querying(engine) as tx:
         since = shared_now_us(tx, clock.now_us()) - _LEASE_US
         working = sa.select(workers.c.worker).where(workers.c.node == jobs.c.node, workers.c.seen_at >= since)
         seen = sa.select(nodes.c.node).where(nodes.c.node == jobs.c.node, nodes.c.seen_at >= since)

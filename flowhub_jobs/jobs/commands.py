@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import snapshot_of
+from flowhub_jobs.database.notifications import notify_changed
 from flowhub_jobs.database.tables import events, is_live, job_after, job_files, jobs, nodes
 from flowhub_jobs.errors import Busy, JobUnreadable, NotFound, WrongState
 from flowhub_jobs.jobs.enqueue_rows import (
@@ -240,7 +241,9 @@ class JobCommands:
             running = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING)
             if action is RequestedAction.PAUSE:  # it does not take back a cancel
                 running = sa.and_(running, jobs.c.requested.is_(None))
-            tx.execute(sa.update(jobs).where(running).values(requested=action))
+            request = sa.update(jobs).where(running).values(requested=action).returning(jobs.c.node)
+            if (node := tx.execute(request).scalar()) is not None:
+                notify_changed(tx, node)
             return self._checked_state(tx, job, {already, State.RUNNING}, verb)
 
     @contextmanager

@@ -34,6 +34,7 @@ class Controls:
         import sqlalchemy as sa  # not at the top: a command that only reads needs no SQLAlchemy
 
         from flowhub_jobs.database.engine import writing
+        from flowhub_jobs.database.notifications import notify_changed
         from flowhub_jobs.database.tables import controls
         from flowhub_jobs.jobs.clock_changes import shift_waits_in
 
@@ -44,6 +45,7 @@ class Controls:
             if value is not None:
                 row = {"node": self._node, "name": name, "value": value, "until": until}
                 tx.execute(controls.insert().values(**row, set_at=self._clock.now_us()))
+            notify_changed(tx, self._node)
 
     def get(self, name: str) -> tuple[Any, int | None] | None:
         """Return a control that is in force, and until when; None if there is none, or its time is over."""

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading
+from flowhub_jobs.database.engine import querying, reading
 from flowhub_jobs.database.tables import is_live, is_queued, is_running, jobs
 from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
 from flowhub_jobs.jobs.row_decoding import readable_artifacts
@@ -56,10 +56,11 @@ def _needs(
 ) -> tuple[int, dict[int, int]]:
     """Return the bytes that those at work need together, and those that each queued job needs, by job, in order."""
     live = (jobs.c.node == node, is_live, writes_to_store, _NEED > 0, *others)
-    with reading(engine) as tx:
-        runs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(_NEED), 0)).where(*live, at_work)).scalar_one()
-        rows = tx.execute(sa.select(jobs.c.id, _NEED).where(*live, queued).order_by(*sort_columns(order)))
-        return int(runs), {row[0]: int(row[1]) for row in rows}
+    wanted = sa.select(jobs.c.id, _NEED, jobs.c.state).where(*live, sa.or_(at_work, queued))
+    with querying(engine) as tx:
+        rows = tx.execute(wanted.order_by(*sort_columns(order))).all()
+    runs = sum(int(need) for _, need, state in rows if state == State.RUNNING)
+    return runs, {job: int(need) for job, need, state in rows if state == State.QUEUED}
 
 
 def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import is_live, is_queued, jobs
 from flowhub_jobs.values.enums import Reason, State
 
@@ -26,7 +26,7 @@ def disk_waits(engine: sa.Engine, node: str) -> list[DiskWaits]:
     columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target, jobs.c.store)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
     mine = (jobs.c.node == node, is_live, is_queued, waits, jobs.c.not_before.is_not(None))
-    with reading(engine) as tx:
+    with querying(engine) as tx:
         return [DiskWaits(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*mine))]
 
 

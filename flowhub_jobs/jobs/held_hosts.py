@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowhub_jobs.database.lazy import Snapshot
-from flowhub_jobs.jobs.shared_select_sql import IS_LIVE
+from flowhub_jobs.jobs.shared_select_sql import LIVE_OF_NODE
 from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.values.enums import Reason
 
-_WAITS = 'SELECT origin, since, "until", wait_us, tries, code, host, "text", prober FROM host_waits WHERE node = :node'
-_PROBERS_AT_WORK = (
-    f"SELECT lease_token FROM jobs WHERE node = :node AND {IS_LIVE} AND state = 'running' AND lease_token IN :tokens"  # noqa: S608, ours
+_PROBER_AT_WORK = (
+    "SELECT 1 FROM jobs "  # noqa: S608, ours
+    f"WHERE {LIVE_OF_NODE} AND jobs.state = 'running' AND jobs.lease_token = host_waits.prober"
+)
+_WAITS = (
+    f'SELECT origin, since, "until", wait_us, tries, code, host, "text", prober, EXISTS ({_PROBER_AT_WORK}) AS probed '  # noqa: S608, ours
+    "FROM host_waits WHERE node = :node"
 )
 
 
@@ -52,9 +56,10 @@ class HeldHosts:
 
 def held_hosts(snapshot: Snapshot, node: str) -> HeldHosts:
     """Return the held hosts of the node."""
-    waits = {row["origin"]: HostWait(**row) for row in snapshot.rows(_WAITS, node=node)}
-    probers = {wait.prober: name for name, wait in waits.items() if wait.prober is not None}
-    if not probers:
-        return HeldHosts(waits, frozenset())
-    at_work = snapshot.rows(_PROBERS_AT_WORK, node=node, tokens=list(probers))
-    return HeldHosts(waits, frozenset(probers[row["lease_token"]] for row in at_work))
+    waits, probed = {}, set()
+    for row in snapshot.rows(_WAITS, node=node):
+        values = dict(row)
+        if values.pop("probed"):
+            probed.add(row["origin"])
+        waits[row["origin"]] = HostWait(**values)
+    return HeldHosts(waits, frozenset(probed))

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import querying, reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import host_waits, is_live, is_queued, is_running, jobs
 from flowhub_jobs.errors import (
@@ -60,7 +60,7 @@ class HostWaits:
 
     def held(self) -> HeldHosts:
         """Return the hosts that are waited for."""
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             return held_hosts(snapshot_of(tx), self._node)
 
     def hold(
@@ -124,7 +124,7 @@ class HostWaits:
 
     def waiting(self, origin: str) -> int:
         """Return how many queued jobs a host holds."""
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             query = sa.select(sa.func.count()).select_from(jobs).where(*self._queued(origin))
             return int(tx.execute(query).scalar_one())
 

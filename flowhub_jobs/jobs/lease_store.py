@@ -8,7 +8,7 @@ import logging
 import platform
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -16,10 +16,10 @@ from flowhub_jobs import __version__
 from flowhub_jobs.database.batches import execute_together
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, reading, writing, writing_own_rows
-from flowhub_jobs.database.tables import is_live, is_queued, is_running, job_files, jobs, workers
+from flowhub_jobs.database.tables import is_live, is_running, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.any_node import ROW_COLUMNS, give_to_any
-from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job, has_come
+from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.node_registry import NodeRegistry
 from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
@@ -30,7 +30,7 @@ from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, QueueOrder, Reason, RequestedAction, State
-from flowhub_jobs.values.jobs import ANY_NODE, Note
+from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.job")
 
@@ -101,10 +101,6 @@ class LeaseStore:
         now = self._clock.now_us()
         if gates.holds(now, start_now=True) or at_most == 0:
             return 0
-        with querying(self._engine) as tx:  # most looks end here
-            queued = (jobs.c.node.in_((self._node, ANY_NODE)), is_live, is_queued)
-            if tx.execute(sa.select(jobs.c.id).where(*queued, has_come(now)).limit(1)).first() is None:
-                return 0
         any_room = self._any_room()
         with reading(self._engine) as tx:
             return ClaimableJobs(tx, self._node, now, gates, self._order, any_room).count(at_most)
@@ -165,17 +161,15 @@ class LeaseStore:
 
         If the user has requested an action by now, nothing is written, and the action is returned.
         """
+        kept = sa.case((jobs.c.requested.is_(None), sa.literal(intent, jobs.c.intent.type)), else_=jobs.c.intent)
         with writing(self._engine) as tx:
-            requested = self._requested(tx, lease)
-            if requested is None:
-                self._write(tx, lease, intent=intent)
-        return requested
+            return requested_of(self._write(tx, lease, intent=kept))
 
     def claimed_by(self, name: str, *, but: int, store: str) -> str | None:
         """Return the claim of another live job of the store whose intent has this name: it may have installed it."""
         mine = sa.and_(jobs.c.node == self._node, jobs.c.store == store)
         running = sa.and_(mine, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             rows = tx.execute(sa.select(jobs.c.id, jobs.c.intent, jobs.c.artifact).where(running)).mappings().all()
         claiming = [row for row in rows if (intent_of(row) or {}).get("name") == name]
         return artifact_of(claiming[0]["id"], claiming[0]["artifact"]).claim if claiming else None
@@ -294,8 +288,7 @@ class LeaseStore:
             return self._requested(tx, lease)
 
     def _requested(self, tx: sa.Connection, lease: Lease) -> RequestedAction | None:
-        self._write(tx, lease, lease_token=lease.token)  # changes nothing: only the fence
-        return requested_of(tx.execute(sa.select(jobs.c.requested).where(jobs.c.id == lease.job)).scalar())
+        return requested_of(self._write(tx, lease, lease_token=lease.token))  # changes nothing: only the fence
 
     def _release(
         self, lease: Lease, changes: Mapping[str, Any], outcome: EventKind, event: Note | None
@@ -334,10 +327,13 @@ class LeaseStore:
             written.append(new_event(lease.job, now, event.kind, event.text, event.code))
         execute_together(tx, written)
 
-    def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> None:
+    def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> str | None:
+        """Write the job's row, and return what it has as the requested action. Raises LeaseLost."""
         lease.check()
         mine = sa.and_(jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
-        self._fence(lease, tx.execute(sa.update(jobs).where(mine).values(**values)).rowcount)
+        requested = tx.execute(sa.update(jobs).where(mine).values(**values).returning(jobs.c.requested)).scalars().all()
+        self._fence(lease, len(requested))
+        return cast("str | None", requested[0])
 
     def _fence(self, lease: Lease, written: int) -> None:
         """Raise LeaseLost if no row was written: the row has another token by now."""

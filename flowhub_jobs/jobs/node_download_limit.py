@@ -4,7 +4,7 @@ While no node that shares has the file, one node downloads it from its origin. T
 and each of these is a copy afterwards. A node that shares nothing is no reason for others to wait.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -80,15 +80,25 @@ class NodeDownloadLimit:
         return found
 
     def _waits_for(self, tx: sa.Connection, sharing: list[str], sha256: str) -> str | None:
+        """Return a node for whose copy to wait, or None, by one query: a run that waits asks again and again."""
         has = sa.select(artifacts.c.node).join(artifact_files).where(artifact_files.c.sha256 == sha256)
-        holders = list(tx.execute(has.where(artifacts.c.node.in_(sharing)).distinct()).scalars())
-        if not holders:
-            same = (job_files.c.sha256 == sha256, jobs.c.node.in_(sharing))
-            return tx.execute(self._downloading(tx).where(*same).limit(1)).scalars().first()
-        held = sa.select(artifact_files.c.sha256).join(artifacts).where(artifacts.c.node.in_(holders))
-        reads = self._downloading(tx).where(job_files.c.sha256.in_(held)).with_only_columns(jobs.c.id).distinct()
-        count = tx.execute(sa.select(sa.func.count()).select_from(reads.subquery())).scalar_one()
-        return None if has_room(count, len(holders), self._readers) else holders[0]
+        holders = has.where(artifacts.c.node.in_(sharing)).distinct().cte("holders")
+        copies = sa.select(sa.func.count()).select_from(holders).scalar_subquery()
+        downloads = self._downloading(tx)
+        same = downloads.where(job_files.c.sha256 == sha256, jobs.c.node.in_(sharing))
+        held = sa.select(artifact_files.c.sha256).join(artifacts).where(artifacts.c.node.in_(sa.select(holders.c.node)))
+        reads = downloads.where(job_files.c.sha256.in_(held), copies > 0).with_only_columns(jobs.c.id).distinct()
+        found = tx.execute(
+            sa.select(
+                copies.label("copies"),
+                sa.select(sa.func.min(holders.c.node)).scalar_subquery().label("holder"),
+                same.where(copies == 0).limit(1).scalar_subquery().label("downloader"),
+                sa.select(sa.func.count()).select_from(reads.subquery()).scalar_subquery().label("reads"),
+            )
+        ).one()
+        if not found.copies:
+            return cast("str | None", found.downloader)
+        return None if has_room(found.reads, found.copies, self._readers) else str(found.holder)
 
     def _downloading(self, tx: sa.Connection) -> "sa.Select[Any]":
         """Return the query for the nodes of the downloads that are under way; their workers are alive."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from flowhub_jobs.database.batches import in_groups
-from flowhub_jobs.database.engine import querying, reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, controls, nodes
 from flowhub_jobs.net.urls import host_of, is_loopback
 from flowhub_jobs.system import Clock
@@ -64,17 +64,15 @@ class NodeShares:
         Each node has an order of its own among the others, so that they do not all ask the same one.
         """
         found: defaultdict[str, list[Copy]] = defaultdict(list)
-        shares = sa.select(nodes.c.node, nodes.c.share_url, nodes.c.hostname).where(
-            nodes.c.share_url.is_not(None), nodes.c.node != self._node
-        )
-        with reading(self._engine) as tx:
-            known = {row.node: row for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)}
-            for group in in_groups(sorted(digests)) if known else ():
-                has = artifact_files.c.sha256.in_(group), artifacts.c.node.in_(list(known))
-                files = sa.select(artifact_files.c.sha256, artifacts.c.node).join(artifacts).where(*has).distinct()
-                for sha256, node in tx.execute(files):
-                    row = known[node]
-                    found[sha256].append(Copy(node, row.share_url, row.hostname == hostname))
+        columns = artifact_files.c.sha256, nodes.c.node, nodes.c.share_url, nodes.c.hostname
+        joined = artifact_files.join(artifacts).join(nodes, nodes.c.node == artifacts.c.node)
+        shared = nodes.c.share_url.is_not(None), nodes.c.node != self._node
+        for group in in_groups(sorted(digests)):
+            files = sa.select(*columns).select_from(joined).where(artifact_files.c.sha256.in_(group), *shared)
+            with querying(self._engine) as tx:
+                for sha256, node, share_url, host in tx.execute(files.distinct()):
+                    if is_reachable(share_url, host, hostname):
+                        found[sha256].append(Copy(node, share_url, host == hostname))
         return {sha256: in_order(self._node, copies, sha256) for sha256, copies in found.items()}
 
     # The fleet's token ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, reading, writing
 from flowhub_jobs.database.tables import attempts, is_live, jobs
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.row_decoding import artifact_of
@@ -62,7 +62,7 @@ def _artifact_key(tx: sa.Connection, job: int) -> str:
 
 def run_tokens(engine: sa.Engine, job: int) -> set[str]:
     """Return the tokens of all runs of a job, by which their partials are known (transfer/partial/ownership.py)."""
-    with reading(engine) as tx:
+    with querying(engine) as tx:
         return set(tx.execute(sa.select(attempts.c.token).where(attempts.c.job_id == job)).scalars())
 
 

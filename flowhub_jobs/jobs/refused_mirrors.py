@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.database.tables import refused_mirrors
 from flowhub_jobs.system import Clock
@@ -24,7 +24,7 @@ class RefusedMirrors:
         now = self._clock.now_us()
         # A later end than a day from now was written before the clock was set back.
         mine = refused_mirrors.c.node == self._node, refused_mirrors.c.until.between(now + 1, now + REFUSED_US)
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             return frozenset(tx.execute(sa.select(refused_mirrors.c.mirror).where(*mine)).scalars())
 
     def refuse(self, mirrors: Iterable[str]) -> bool:

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.clock import shared_now_us
-from flowhub_jobs.database.engine import reading, writing
+from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.lazy import Database
 from flowhub_jobs.database.tables import artifact_files, artifact_pieces, artifacts, nodes, pins, stores
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library_check import added_files, has_its_files, is_unchanged
+from flowhub_jobs.store.library_check import added_files, has_its_files, is_lost, is_unchanged
 from flowhub_jobs.store.library_fast import LibraryReader, readable_artifact
 from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
 from flowhub_jobs.values.stores import DEFAULT_STORE
@@ -125,17 +125,19 @@ class Library(LibraryReader):
 
     # Read ----------------------------------------------------------------------------------------------------------
 
-    def owner(self, name: str, *, changed_too: bool = False) -> str | None:
+    def owner(self, name: str, *, changed_too: bool = False, lost_too: bool = False) -> str | None:
         """Return the claim of the artifact that flowhub installed under this name; None if it installed none.
 
         A model that was changed by hand does not count, unless `changed_too`; one with an added file never counts.
+        `lost_too`: links made by flowhub whose targets are gone count.
         """
         entry = self.named(name)
         if entry is None:
             return None
         path = self._store.root / entry.name
         added = added_files(entry, path) if path.is_dir() else set()
-        if added or not (changed_too or has_its_files(entry, path)):
+        lost = lost_too and entry.name == name and is_lost(entry, path)
+        if added or not (changed_too or lost or has_its_files(entry, path)):
             return None
         return entry.claim
 
@@ -144,9 +146,10 @@ class Library(LibraryReader):
         joined = artifact_files.join(artifacts, artifacts.c.id == artifact_files.c.artifact_id)
         query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
         mine = query.where(self._here()).order_by(artifacts.c.id)
-        groups = in_groups(dict.fromkeys(digests))
-        with reading(self._engine) as tx:
-            rows = [row for some in groups for row in tx.execute(mine.where(artifact_files.c.sha256.in_(some)))]
+        rows = list[Any]()
+        for some in in_groups(dict.fromkeys(digests)):
+            with querying(self._engine) as tx:
+                rows += tx.execute(mine.where(artifact_files.c.sha256.in_(some))).all()
         tops = [(row, self._store.root / row.name) for row in rows]
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 
@@ -154,11 +157,10 @@ class Library(LibraryReader):
         """Return an artifact that is installed unchanged, as `index` took it; None if it is not."""
         from flowhub_jobs.store.install import InstallResult
 
-        entries = (entry for entry in self.entries_here() if entry.key == artifact.key)
-        entry = next(entries, None)
+        entry = next(iter(self.with_key(artifact.key)), None)
         if entry is None or not has_its_files(entry, self._store.root / entry.name):
             return None
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             pieces = read_pieces(tx, entry.id)
         files = []
         for file in artifact.files:
@@ -172,7 +174,7 @@ class Library(LibraryReader):
     def artifact(self, name: str) -> Artifact | None:
         """Return the artifact installed under this name, with its addresses; None if they are unknown."""
         mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
-        with reading(self._engine) as tx:
+        with querying(self._engine) as tx:
             stored = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
         return readable_artifact(stored)
 
@@ -189,6 +191,11 @@ class Library(LibraryReader):
         values: dict[str, Any] = {"hostname": hostname, "store": str(default.root)}
         used = {"path": str(self._store.root), "store_id": identity}
         its = sa.and_(stores.c.node == self._node, stores.c.name == self._store.name)
+        with querying(self._engine) as tx:  # every run asks: most write nothing
+            columns = stores.c.path, stores.c.store_id, nodes.c.hostname, nodes.c.store
+            known = tx.execute(sa.select(*columns).join(nodes, nodes.c.node == stores.c.node).where(its)).first()
+        if known is not None and tuple(known) == (*used.values(), *values.values()):
+            return None
         with writing(self._engine) as tx:
             if not tx.execute(sa.update(stores).where(its).values(**used)).rowcount:
                 tx.execute(stores.insert().values(node=self._node, name=self._store.name, **used))

@@ -168,6 +168,19 @@ def is_as_installed(path: Path, size: int, mtime_ns: int) -> bool:
     return same_time(mtime_ns, status.st_mtime_ns, traits_of(path))
 
 
+def is_lost(entry: LibraryEntry, top: Path) -> bool:
+    """Return whether all that an entry lacks are dead links, and every other file is as installed."""
+    paths = {top / path if top.is_dir() else top: file for path, file in entry.files.items()}
+    intact = {path: file for path, file in paths.items() if not _is_dead_link(path)}
+    return len(intact) < len(paths) and all(
+        is_as_installed(path, file.bytes, file.mtime_ns) for path, file in intact.items()
+    )
+
+
+def _is_dead_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
 def added_files(entry: LibraryEntry, folder: Path) -> set[str]:
     """Return the paths of the files in an installed folder that were not installed with it."""
     return {str(file.relative_to(folder)) for file in files_in(folder)} - entry.files.keys()

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.lazy import Database, Row
 from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.fs.names import same_name_key
@@ -26,7 +27,12 @@ _SAME = (
     *("id", "store_id", "name", "ref", "model", "option", "bytes"),
     *("sha256", "linked_from", "installed_at", "verified_at"),
 )
-_COLUMNS = ", ".join(f'"{name}"' for name in (*_SAME, "artifact_key", "format", "damage", "job_id"))
+_OF_ENTRY = (*_SAME, "artifact_key", "format", "damage", "job_id")
+_OF_FILE = ("path", "bytes", "mtime_ns", "sha256")
+_COLUMNS = ", ".join(
+    [*(f'entry."{name}"' for name in _OF_ENTRY), *(f'file."{name}" AS "file_{name}"' for name in _OF_FILE)]
+)
+_JOINED = "artifacts AS entry LEFT JOIN artifact_files AS file ON file.artifact_id = entry.id"
 _OF_NODE = "node = :node"
 _HERE = "node = :node AND store_id IN :ids"
 _NAMED = f"{_HERE} AND name_key = :name_key"
@@ -108,27 +114,30 @@ class LibraryReader:
 
     def unchanged(self, keys: Collection[str]) -> dict[str, Installed]:
         """Return those of the artifacts that are installed unchanged: every file of the same size and mtime."""
-        wanted = set(keys)
-        candidates = [entry for entry in self.entries_here() if entry.key in wanted]
+        here = f"{_HERE} AND artifact_key IN :keys"
+        groups = in_groups(sorted(set(keys)))
+        candidates = [entry for some in groups for entry in self._entries(here, ids=self.ids_here, keys=some)]
         present = [entry for entry in candidates if has_its_files(entry, self._store.root / entry.name)]
         present.sort(key=lambda entry: entry.id)  # of two names for one artifact, the later one counts
         return {entry.key: Installed(entry.name, entry.job) for entry in present}
 
     def _entries(self, where: str, **values: Any) -> list[LibraryEntry]:
-        values |= {"node": self._node}
-        with self._database.reading() as tx:
-            rows = tx.rows(f"SELECT {_COLUMNS} FROM artifacts WHERE {where} ORDER BY name", **values)  # noqa: S608, fixed text
-            files: dict[int, dict[str, EntryFile]] = {row["id"]: {} for row in rows}
-            theirs = f"artifact_id IN (SELECT id FROM artifacts WHERE {where})"  # noqa: S608
-            columns = "artifact_id, path, bytes, mtime_ns, sha256"
-            for file in tx.rows(f"SELECT {columns} FROM artifact_files WHERE {theirs}", **values):  # noqa: S608
-                number, path, *about = file.values()
-                files[number][path] = EntryFile(*about)
-        return [_entry(row, files[row["id"]]) for row in rows]
+        query = f"SELECT {_COLUMNS} FROM {_JOINED} WHERE {where} ORDER BY entry.name, entry.id"  # noqa: S608, fixed text
+        rows, files = dict[int, Row](), dict[int, dict[str, EntryFile]]()
+        for row in self._database.query(query, node=self._node, **values):  # one for each file
+            rows[row["id"]] = row
+            its = files.setdefault(row["id"], {})
+            if (path := row["file_path"]) is not None:
+                its[path] = EntryFile(row["file_bytes"], row["file_mtime_ns"], row["file_sha256"])
+        return [_entry(row, files[number]) for number, row in rows.items()]
 
     def models(self, in_catalog: InCatalog) -> list[InstalledModel]:
         """Return the store's models by name, joined to the library."""
         return take_inventory(self._store, self.entries_here(), in_catalog, lambda entry: Presence.HERE).models
+
+    def with_key(self, key: str) -> list[LibraryEntry]:
+        """Return the entries of an artifact in the store that is there, by name."""
+        return self._entries(f"{_HERE} AND artifact_key = :key", ids=self.ids_here, key=key)
 
     # The store's identity ------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from flowhub_jobs.store.file_hash import UnreadableFile, hash_file
 from flowhub_jobs.store.install import InstallResult
 from flowhub_jobs.store.layout import files_in
-from flowhub_jobs.store.library_check import LibraryEntry, is_as_installed
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 
@@ -41,16 +40,3 @@ def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> Fi
     if not same:
         return None
     return FileDigest(file.path, hashed.stamp.size, hashed.sha256, pinned=True, mtime_ns=hashed.stamp.mtime_ns)
-
-
-def is_lost(entry: LibraryEntry, top: Path) -> bool:
-    """Return whether all that an entry lacks are dead links, and every other file is as installed."""
-    paths = {top / path if top.is_dir() else top: file for path, file in entry.files.items()}
-    intact = {path: file for path, file in paths.items() if not _is_dead_link(path)}
-    return len(intact) < len(paths) and all(
-        is_as_installed(path, file.bytes, file.mtime_ns) for path, file in intact.items()
-    )
-
-
-def _is_dead_link(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()

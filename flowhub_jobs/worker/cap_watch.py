@@ -7,8 +7,8 @@ from flowhub_jobs.jobs.wire_bytes import add_received
 from flowhub_jobs.transfer.wire_meter import WireMeter
 from flowhub_jobs.worker.gate_cache import GateCache
 
-WRITE_EVERY_S, WITHOUT_CAP_S = 0.5, 1.0
-LOOK_S = 0.5  # how old the worker's knowledge may be that there is no cap
+WRITE_EVERY_S = 0.5
+WITHOUT_CAP_S, WITHOUT_CAP_SHARED_S = 1.0, 5.0  # in a database of this machine; in one that machines share
 
 
 class CapWatch:
@@ -19,19 +19,20 @@ class CapWatch:
 
     def __init__(self, home: Home, meter: WireMeter, gates: GateCache) -> None:
         self._home, self._meter, self._gates = home, meter, gates
-        self._lock, self._written_at, self._every_s = threading.Lock(), float("-inf"), WRITE_EVERY_S
+        self._lock, self._written_at = threading.Lock(), float("-inf")
+        self._without_cap_s = WITHOUT_CAP_SHARED_S if home.database.is_shared else WITHOUT_CAP_S
 
     def update(self, *, at_once: bool = False) -> None:
-        """Write the count and read what the cap leaves, at most twice a second (once, without a cap), or `at_once`."""
+        """Write the count and read what the cap leaves, at most twice a second (more seldom without), or `at_once`."""
         now = self._home.clock.awake()
         with self._lock:
-            if at_once or self._meter.exhausted or now - self._written_at >= self._every_s:
+            capped = self._gates.has_cap()
+            every_s = WRITE_EVERY_S if capped else self._without_cap_s
+            if at_once or self._meter.exhausted or now - self._written_at >= every_s:
                 self._written_at = now
                 self._write()
-                capped = self._every_s == WRITE_EVERY_S or self._gates.has_cap(LOOK_S)
                 use = self._home.controls.cap() if capped else None
                 self._meter.allow(None if use is None else use.left)
-                self._every_s = WITHOUT_CAP_S if use is None else WRITE_EVERY_S
 
     def reached(self) -> None:
         """Write the count, and have the gates say at once that the cap is reached, before a job is claimed again."""

@@ -12,6 +12,7 @@ from flowhub_jobs.errors import DatabaseNewer, FlowhubError, TooManyFiles
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease_store import LeaseStore
+from flowhub_jobs.jobs.node_download_limit import NodeDownloadLimit
 from flowhub_jobs.jobs.refused_mirrors import RefusedMirrors
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.net.redaction import driver_words
@@ -74,10 +75,11 @@ class WorkerContext:
         self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
         self.outages = HostOutages(home, self.shared.hosts, transfer_options(home.settings).patience)
         self.network = Network(home)
+        self.download_limit = NodeDownloadLimit(home.engine, home.node, home.clock, home.settings.share_readers)
         self.refused_mirrors = RefusedMirrors(home.engine, home.node, home.clock)
         self.wait_log = WaitLog(home.clock)
         self.database_outage = DatabaseOutage(home.clock.awake)
-        self.stopping = threading.Event()
+        self.stopping, self.changed = threading.Event(), threading.Event()
         self.database_lost: FlowhubError | None = None
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
@@ -110,6 +112,11 @@ class WorkerContext:
     @property
     def idle(self) -> int:
         return self.slots - len(self.runs())
+
+    def note_change(self) -> None:
+        """Have the threads read the controls and the requested actions again: the database has notified of one."""
+        self.gates.expire()
+        self.changed.set()
 
     def stop(self) -> None:
         """Start no further job, and make every run hand its job back."""

@@ -16,6 +16,8 @@ from flowhub_jobs.jobs.worker_rows import check_registered, is_registered_in
 log = logging.getLogger("flowhub.worker")
 
 EVERY_S = 5.0
+# No file is copied over the server's; a row that cannot be decoded fails when it is claimed, too.
+UNREADABLE_SHARED_EVERY_S = 60.0
 
 
 class DatabaseWatch:
@@ -23,7 +25,8 @@ class DatabaseWatch:
 
     def __init__(self, home: Home, worker: str) -> None:
         self._home, self._worker = home, worker
-        self._looked_at = float("-inf")
+        self._looked_at = self._decoded_at = float("-inf")
+        self._decode_every_s = UNREADABLE_SHARED_EVERY_S if home.database.is_shared else EVERY_S
 
     def check(self) -> None:
         """Look at the file, and every few seconds into it; to be called every second."""
@@ -36,8 +39,10 @@ class DatabaseWatch:
         self._looked_at = now
         check_current(home.engine)
         check_registered(home.engine, self._worker)
-        for job, error in fail_unreadable(home.engine, home.node, home.clock).items():
-            log.warning("%s", error.message, extra={"job": job})
+        if now - self._decoded_at >= self._decode_every_s:
+            self._decoded_at = now
+            for job, error in fail_unreadable(home.engine, home.node, home.clock).items():
+                log.warning("%s", error.message, extra={"job": job})
         checkpoint(home.engine)
         if guard is not None:
             guard.checkpointed(self._is_known)

@@ -22,12 +22,13 @@ class DiskWaitCheck:
         self._checked_at = float("-inf")
         self._released: dict[int, int] = {}  # jobs, with the usable bytes when they were released
 
-    def release_if_due(self) -> None:
-        """Check, a few times within one wait."""
+    def release_if_due(self) -> bool:
+        """Check, a few times within one wait; return whether a job can run now."""
         now = self._home.clock.awake()
-        if now - self._checked_at >= self._home.settings.look_again_s / CHECKS:
-            self._checked_at = now
-            self.release()
+        if now - self._checked_at < self._home.settings.look_again_s / CHECKS:
+            return False
+        self._checked_at = now
+        return self.release()
 
     def release(self) -> bool:
         """Start the jobs that can run now, and extend the wait of every other; return whether there was one."""

@@ -30,16 +30,21 @@ class GateCache:
         """Return the gates as they are now."""
         return self.current(0.0)
 
+    def expire(self) -> None:
+        """Have the next thread that asks read them again."""
+        with self._lock:
+            self._read_at = float("-inf")
+
     def limits(self, max_age_s: float) -> Limits:
         """Return the speed limits, without the setting's, as they were so many seconds ago, or later."""
         with self._lock:
             self._read_if_older(max_age_s)
             return limits_of(self._in_force, self._gates.rate_bps, None)
 
-    def has_cap(self, max_age_s: float) -> bool:
-        """Return whether a cap was in force so many seconds ago, or later."""
+    def has_cap(self) -> bool:
+        """Return whether a cap was in force about a second ago, or later."""
         with self._lock:
-            self._read_if_older(max_age_s)
+            self._read_if_older(self._every_s)
             return CAP in self._in_force
 
     def _read_if_older(self, max_age_s: float) -> None:

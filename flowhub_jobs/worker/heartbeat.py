@@ -1,29 +1,37 @@
 """Keeps the leases of this worker, and stops the runs whose jobs the user paused or cancelled."""
 
 import threading
+from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced, NodeTaken
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.values.enums import StopReason
-from flowhub_jobs.worker.context import WorkerContext
+from flowhub_jobs.worker.context import Run, WorkerContext
 
 LOOK_S, LOOK_SHARED_S = 0.25, 0.5  # a requested action is carried out within a second
+LOOK_NOTIFIED_S = 2.0  # where the database notifies of one, in case that is lost
 RENEW_S = LEASE_S / 3
 
 
 class Heartbeat(threading.Thread):
     """One thread for all runs. During a graceful stop it continues until every job was handed back."""
 
-    def __init__(self, context: WorkerContext) -> None:
+    def __init__(self, context: WorkerContext, is_notified: Callable[[], bool] = lambda: False) -> None:
+        """`is_notified`: whether a new requested action sets `context.changed` now."""
         super().__init__(name="heartbeat", daemon=True)
-        self._context, self._over = context, threading.Event()
+        self._context, self._is_notified, self._over = context, is_notified, threading.Event()
         self._look_s = LOOK_SHARED_S if context.home.database.is_shared else LOOK_S
-        self._renewed_at = 0.0
+        self._renewed_at = self._looked_at = 0.0
 
     def run(self) -> None:
-        while not self._over.wait(self._look_s):
+        while True:
+            if self._context.changed.wait(self._look_s):
+                self._context.changed.clear()
+                self._looked_at = 0.0
+            if self._over.is_set():
+                return
             try:
                 self._beat()
             except (DatabaseReplaced, DatabaseDamaged, DatabaseNewer, NodeTaken) as error:
@@ -46,6 +54,13 @@ class Heartbeat(threading.Thread):
         if not runs:
             return
         context.throttle.update()
+        if now - self._looked_at >= (LOOK_NOTIFIED_S if self._is_notified() else 0.0):
+            self._obey(runs)
+            self._looked_at = now
+
+    def _obey(self, runs: Mapping[str, Run]) -> None:
+        """Stop the runs whose jobs the user paused or cancelled, and those that have lost their lease."""
+        context = self._context
         requested = context.leases.requested_actions()
         for token, run in runs.items():
             if token in requested:
@@ -57,5 +72,6 @@ class Heartbeat(threading.Thread):
 
     def stop(self) -> None:
         self._over.set()
+        self._context.changed.set()
         if self.is_alive():
             self.join()

@@ -14,6 +14,8 @@ from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced, FlowhubError
 from flowhub_jobs.jobs.clock_changes import ClockWatch
 from flowhub_jobs.jobs.event_retention import prune
+from flowhub_jobs.jobs.pending_upkeep import pending_upkeep
+from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.service.sd_notify import Pulse
 from flowhub_jobs.units import named_jobs
@@ -32,6 +34,7 @@ log = logging.getLogger("flowhub.maintenance")
 
 PERIOD_S = 1.0
 SELDOM = 3  # periods between looks that may wait: a shared database answers all workers
+RETENTION_EVERY_S = 60.0
 NAMED = 8  # jobs that a line of the log names
 
 
@@ -55,6 +58,7 @@ class Maintenance(threading.Thread):
         self._database = DatabaseWatch(context.home, context.worker)
         self._clock_watch = ClockWatch(context.home.engine, context.home.node, context.home.clock)
         self._rounds, self._seldom = 0, SELDOM if context.home.database.is_shared else 1
+        self._pruned_at = float("-inf")
         self._node = NodeDescription(context.home, context.registry)
         self._may_exit, self._request_exit = may_exit, request_exit
 
@@ -98,23 +102,44 @@ class Maintenance(threading.Thread):
             context.network.probe_if_due()
         self._wakeups.reopen_if_damaged()
         self._notices.deliver_pending()
-        seldom, self._rounds = self._rounds % self._seldom == 0, self._rounds + 1
-        if seldom:
-            prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
+        self._prune_if_due()
         if jump := self._clock_watch.shift_waits():
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.check()
-        if seldom:
+        self._do_pending(gates)
+
+    def _prune_if_due(self) -> None:
+        home, now = self._context.home, self._context.home.clock.awake()
+        if now - self._pruned_at >= RETENTION_EVERY_S:
+            self._pruned_at = now
+            prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
+
+    def _do_pending(self, gates: Gates) -> None:
+        """Do what there is to do, kind by kind, and wake the queue for the jobs that may start."""
+        context, home = self._context, self._context.home
+        pending = pending_upkeep(home.database, home.node, context.worker, home.clock)
+        seldom, self._rounds = self._rounds % self._seldom == 0, self._rounds + 1
+        freed = False  # jobs that were not due when `pending` was read
+        if seldom and pending.other_workers:
             for job in home.take_back_orphans():
+                freed = True
                 log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
+        if seldom and pending.placements:
             self.placements.settle_if_due()
         if jobs := context.any_node.rescue_if_due():
+            freed = True
             log.info("For any node again, since their nodes are gone: %s.", named_jobs(jobs, NAMED))
             self._wakeups.wake(len(jobs), node=ANY_NODE)
-        self.disk_waits.release_if_due()
-        if seldom:
+        if pending.disk_waits:
+            freed |= self.disk_waits.release_if_due()
+        if seldom and pending.host_waits:
             context.outages.check_hosts()
-            self._subscriptions.check_if_due(gates)
-        due = context.leases.due(gates, at_most=context.idle)
+        if seldom:
+            self._subscriptions.check_if_due(gates, any_due=pending.subscriptions)
+        if pending.due_jobs or freed:
+            self._wake_for(context.leases.due(gates, at_most=context.idle))
+
+    def _wake_for(self, due: int) -> None:
+        """Wake the queue for so many jobs, those for which it has a message already among them."""
         if due and (missing := due - self._wakeups.waiting()) > 0:
             self._wakeups.wake(missing)

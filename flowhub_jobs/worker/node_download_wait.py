@@ -4,7 +4,6 @@ import platform
 import threading
 import time
 
-from flowhub_jobs.jobs.node_download_limit import NodeDownloadLimit
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Note
@@ -19,15 +18,14 @@ def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -
 
     The largest file with a known digest decides; without one, no other node's copy can be used.
     """
-    home, pinned = context.home, [file for file in artifact.files if file.sha256 is not None]
+    pinned = [file for file in artifact.files if file.sha256 is not None]
     if not pinned:
         return
     sha256 = max(pinned, key=lambda file: file.size or 0).sha256
     assert sha256 is not None, "it is pinned"
-    limit = NodeDownloadLimit(home.engine, home.node, home.clock, home.settings.share_readers)
     stopped, began, told = threading.Event(), time.monotonic(), False
     run.control.on_stop(stopped.set)
-    while (node := limit.begin(run.lease, sha256, platform.node())) is not None:
+    while (node := context.download_limit.begin(run.lease, sha256, platform.node())) is not None:
         waited = time.monotonic() - began
         if waited > WAIT_MAX_S:
             return

@@ -22,7 +22,7 @@ from flowhub_jobs.jobs.partial_owners import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
-from flowhub_jobs.store.verify_existing import is_lost, verify_existing
+from flowhub_jobs.store.verify_existing import verify_existing
 from flowhub_jobs.transfer.options import Cancelled
 from flowhub_jobs.transfer.partial.claim import claimed
 from flowhub_jobs.transfer.partial.ownership import duplicate_node_message
@@ -225,9 +225,7 @@ def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
     library = run.home.library
 
     def owner(name: str) -> str | None:
-        entry = library.entry(name)
-        lost = entry is not None and is_lost(entry, run.home.store.root / name)
-        installed = library.owner(name, changed_too=run.claimed.forced or lost)
+        installed = library.owner(name, changed_too=run.claimed.forced, lost_too=True)
         return installed or context.leases.claimed_by(name, but=run.lease.job, store=run.claimed.store)
 
     return owner

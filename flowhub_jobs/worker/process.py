@@ -52,7 +52,7 @@ def run_worker(
     # No daemon: the process crashes (SIGSEGV) if it ends while a thread is in OpenSSL.
     threading.Thread(target=warm_trust, name="trust").start()
     context = WorkerContext(home, slots)
-    wakeups = worker_wakeups(home, lambda: run_claimable_jobs(context), slots)
+    wakeups = worker_wakeups(home, lambda: run_claimable_jobs(context), slots, context.note_change)
 
     def stop() -> None:
         context.stop()
@@ -79,7 +79,7 @@ def run_worker(
             return False
         return not maintenance.disk_waits.release()  # room that was promised to a job may be free now
 
-    heartbeat = Heartbeat(context)
+    heartbeat = Heartbeat(context, wakeups.hears_changes)
     pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
     maintenance = Maintenance(context, wakeups, notices, subscriptions, pulse, may_exit, consumer.stop_flag.set)
     try:

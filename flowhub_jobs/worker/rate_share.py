@@ -33,7 +33,7 @@ class RateShare:
                 self._set(now, begun=at_once)
 
     def _set(self, now: float, *, begun: bool) -> None:
-        in_force = self._gates.limits(0.0 if begun else self._every_s / 2)
+        in_force = self._gates.limits(0.0 if begun else self._every_s)
         rate = self._home.settings.limit_rate
         if in_force.rate_bps is not None:
             share = int(in_force.rate_bps * self._share_at(now, begun=begun))

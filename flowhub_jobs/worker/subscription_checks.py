@@ -64,13 +64,16 @@ class SubscriptionChecks:
         """Return whether no check is under way, and none is due that may begin: a worker that drains waits for that."""
         return not self.busy and not self._ready(gates, with_spacing=False)
 
-    def check_if_due(self, gates: Gates) -> None:
-        """Begin a round in another thread if a check is due and this worker gets the turn. Returns at once."""
+    def check_if_due(self, gates: Gates, *, any_due: bool = True) -> None:
+        """Begin a round in another thread if a check is due and this worker gets the turn. Returns at once.
+
+        Without `any_due` there is none: the caller has asked the database.
+        """
         if self.busy:
             self._renew()
             return
         self._give_turn_back()
-        ready = self._ready(gates)
+        ready = self._ready(gates) if any_due else []
         if ready and self._take_turn():
             self._round = threading.Thread(target=self._check_all, args=(ready,), name="subscriptions", daemon=True)
             self._round.start()

@@ -88,6 +88,10 @@ class WakeupQueue:
             for _ in range(times):
                 self._task()
 
+    def hears_changes(self) -> bool:
+        """Return whether SQLite notifies of changes: it does not."""
+        return False
+
     def waiting(self) -> int:
         """Return how many wake-ups no worker has taken yet."""
         return int(self.huey.storage.queue_size())

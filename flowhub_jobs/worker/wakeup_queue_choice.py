@@ -15,16 +15,22 @@ class Wakeups(Protocol):
     def wake(self, times: int = 1, *, node: str | None = None) -> None: ...
     def waiting(self) -> int: ...
     def reopen_if_damaged(self) -> bool: ...
+    def hears_changes(self) -> bool: ...
     def stop_waiting(self) -> None: ...
     def close(self) -> None: ...
 
 
-def worker_wakeups(home: Home, on_wakeup: Callable[[], None], slots: int) -> Wakeups:
-    """Return the queue as a worker reads it: `on_wakeup` is called in the consumer for each message."""
+def worker_wakeups(
+    home: Home, on_wakeup: Callable[[], None], slots: int, on_change: Callable[[], None] = lambda: None
+) -> Wakeups:
+    """Return the queue as a worker reads it: `on_wakeup` is called in the consumer for each message.
+
+    `on_change` is called where the database notifies of a new control or requested action.
+    """
     settings = home.settings
     listens = is_postgresql(settings.database_url) and settings.database_listen
     listen_with = connector(settings.database_url) if listens else None
-    return _open_queue(home, on_wakeup, listen_with, slots)
+    return _open_queue(home, on_wakeup, listen_with, slots, on_change)
 
 
 def command_wakeups(home: Home) -> Wakeups:

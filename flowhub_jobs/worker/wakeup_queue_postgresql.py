@@ -4,7 +4,6 @@ Huey's own storage holds a connection for itself and one for each thread that li
 from the pool, and one listener wakes the threads of its process: three connections in all.
 """
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -16,14 +15,15 @@ import sqlalchemy as sa
 from huey import PostgresHuey
 from huey.storage import PostgresStorage
 
+from flowhub_jobs.database.notifications import CHANGED, channel_of
 from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.worker.wakeup_queue import JsonSerializer
 
 log = logging.getLogger("flowhub.queue")
 
 TABLE_PREFIX = "wakeup"  # migrations/versions/0004
-# A slot looks at the queue at least so often: LISTEN hears nothing behind a pooler, and nothing while it reconnects.
-POLL_S = 5.0
+# A slot looks at the queue at least so often: LISTEN hears nothing behind a pooler that was not recognized.
+POLL_S = 20.0
 RETRY_S = 1.0
 LOOK_S = 0.5  # how long the listener takes to see that it is to end
 
@@ -54,13 +54,8 @@ class WakeupSignal:
             self._changed.notify_all()
 
 
-def channel_of(queue: str) -> str:
-    """Return the channel on which a queue's messages are notified: PostgreSQL takes 63 bytes at most."""
-    return f"{TABLE_PREFIX}_{hashlib.sha256(queue.encode()).hexdigest()[:32]}"
-
-
 class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
-    """Huey's storage in PostgreSQL. Every statement is one transaction on a connection of the pool.
+    """Huey's storage in PostgreSQL. Every statement is a transaction of its own, on a connection of the pool.
 
     Errors are SQLAlchemy's. A message of the queue of any node is taken like one of the own queue.
     """
@@ -72,17 +67,14 @@ class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
 
     @contextmanager
     def db(self, commit: bool = False, close: bool = False) -> Iterator[Any]:
-        """Yield a cursor. Huey says `commit` where it writes several rows; here all is committed."""
+        """Yield a cursor that commits each statement: BEGIN and COMMIT would be two more messages."""
         try:
-            pooled = self._engine.raw_connection()
-            try:
-                yield pooled.cursor()
-                pooled.commit()
-            except (psycopg.OperationalError, psycopg.InternalError):  # lost, full, or read-only
-                pooled.invalidate()
-                raise
-            finally:
-                pooled.close()  # rolls back what was not committed
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                try:
+                    yield connection.connection.cursor()
+                except (psycopg.OperationalError, psycopg.InternalError):  # lost, full, or read-only
+                    connection.invalidate()
+                    raise
         except psycopg.Error as error:
             raise sa.exc.OperationalError("the queue of wake-ups", None, error) from error
 
@@ -94,9 +86,12 @@ class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
 
     def enqueue_in(self, queue: str, data: bytes) -> None:
         """Write a message, and notify the workers that hear this queue."""
-        with self.db(commit=True) as cursor:
-            cursor.execute(f"INSERT INTO {self.table_task} (queue, data) VALUES (%s, %s)", (queue, data))  # noqa: S608
-            cursor.execute("SELECT pg_notify(%s, '')", (channel_of(queue),))
+        query = (
+            f"WITH message AS (INSERT INTO {self.table_task} (queue, data) VALUES (%s, %s)) "  # noqa: S608
+            "SELECT pg_notify(%s, '')"
+        )
+        with self.db() as cursor:
+            cursor.execute(query, (queue, data, channel_of(queue)))
 
     def _dequeue(self) -> bytes | None:
         first = (
@@ -124,34 +119,49 @@ class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
 
 
 class PooledHuey(PostgresHuey):  # type: ignore[misc]  # huey has no types
+    """Huey without what a wake-up never is: revoked. It would ask the database for that before and after each."""
+
     storage_class = PooledStorage
+
+    def is_revoked(self, *_args: Any, **_options: Any) -> bool:
+        return False
+
+    def delete(self, key: str) -> bool:
+        return False
 
 
 class Listener(threading.Thread):
-    """Hears the notifications of some queues on a connection of its own, and finds it again when it is lost."""
+    """Hears the notifications of some nodes on a connection of its own, and finds it again when it is lost."""
 
     def __init__(
-        self, connect: "Callable[[], psycopg.Connection[Any]]", queues: tuple[str, ...], signal: WakeupSignal
+        self,
+        connect: "Callable[[], psycopg.Connection[Any]]",
+        nodes: tuple[str, ...],
+        signal: WakeupSignal,
+        on_change: Callable[[], None],
     ) -> None:
         super().__init__(name="listener", daemon=True)
-        self._connect, self._queues, self._signal = connect, queues, signal
-        self._over = threading.Event()
+        self._connect, self._nodes, self._signal, self._on_change = connect, nodes, signal, on_change
+        self._over, self.hears = threading.Event(), False
 
     def run(self) -> None:
         while not self._over.is_set():
             with suppress(psycopg.Error):  # the maintenance thread meets the same, and says it
                 self._listen()
+            self.hears = False
             self._over.wait(RETRY_S)
 
     def _listen(self) -> None:
         with self._connect() as connection:
             connection.autocommit = True
-            for queue in self._queues:
-                connection.execute(f'LISTEN "{channel_of(queue)}"'.encode())
+            for node in self._nodes:
+                connection.execute(f'LISTEN "{channel_of(node)}"'.encode())
+            self.hears = connection.prepare_threshold is not None  # else a pooler keeps the notifications
             self._signal.notify()  # what came before is not notified again
+            self._on_change()
             while not self._over.is_set():
-                for _ in connection.notifies(timeout=LOOK_S, stop_after=1):
-                    self._signal.notify()
+                for heard in connection.notifies(timeout=LOOK_S, stop_after=1):
+                    self._on_change() if heard.payload == CHANGED else self._signal.notify()
 
     def stop(self) -> None:
         self._over.set()
@@ -169,10 +179,12 @@ class PostgresWakeupQueue:
         on_wakeup: Callable[[], None] = lambda: None,
         listen_with: "Callable[[], psycopg.Connection[Any]] | None" = None,
         slots: int = 1,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_wakeup` is called in the consumer for each message. `listen_with` opens the listener's connection.
 
-        Without it there is no listener: a consumer polls.
+        Without it there is no listener: a consumer polls. `on_change` is called in the listener for each new control
+        or requested action, and when it may have missed one.
         """
         self._signal = WakeupSignal(slots) if listen_with else None
         self.huey = PooledHuey(node, results=False, serializer=JsonSerializer(), engine=engine, signal=self._signal)
@@ -183,7 +195,7 @@ class PostgresWakeupQueue:
         self._task = self.huey.task(name="bell")(bell)
         self._listener: Listener | None = None
         if listen_with and self._signal:
-            self._listener = Listener(listen_with, (node, ANY_NODE), self._signal)
+            self._listener = Listener(listen_with, (node, ANY_NODE), self._signal, on_change)
             self._listener.start()
 
     def wake(self, times: int = 1, *, node: str | None = None) -> None:
@@ -199,6 +211,10 @@ class PostgresWakeupQueue:
     def waiting(self) -> int:
         """Return how many messages of the node's own queue no worker has taken yet."""
         return int(self.huey.storage.queue_size())
+
+    def hears_changes(self) -> bool:
+        """Return whether `on_change` is called now for each change."""
+        return self._listener is not None and self._listener.hears
 
     def reopen_if_damaged(self) -> bool:
         return False

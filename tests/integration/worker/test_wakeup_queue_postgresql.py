@@ -9,9 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from support.pooler import TransactionPooler
 
 from flowhub_jobs.database.engine import open_database
 from flowhub_jobs.database.postgresql import connector
+from flowhub_jobs.jobs.rate_limits import LIMIT
+from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.worker.huey_consumer import WorkerConsumer
 from flowhub_jobs.worker.wakeup_queue_postgresql import PostgresWakeupQueue, WakeupSignal
@@ -92,6 +95,51 @@ def test_the_listener_wakes_a_slot_for_its_node_and_for_any(engine, postgres_url
         assert heard.wait_for(1)
         PostgresWakeupQueue(engine, "a").wake(2)
         assert heard.wait_for(3)
+
+
+def changes_of(node: str, url: str, engine: sa.Engine) -> tuple[Counter, PostgresWakeupQueue]:
+    """Return a queue that listens already, and the count of the changes that it heard."""
+    heard = Counter()
+    queue = PostgresWakeupQueue(engine, node, listen_with=connector(url), on_change=heard)
+    assert heard.wait_for(1)  # it may have missed one before
+    return heard, queue
+
+
+def test_a_new_control_and_a_requested_action_are_heard_by_their_node_alone(
+    engine, postgres_url, job_store_on_postgresql
+):
+    rooms = job_store_on_postgresql
+    own, queue = changes_of(rooms.node, postgres_url, engine)
+    other, others = changes_of("n-other", postgres_url, engine)
+    assert queue.hears_changes()
+    job = rooms.job_in(State.RUNNING)
+    rooms.controls.set(LIMIT, {"rate_bps": 1000})
+    assert own.wait_for(2)
+    rooms.commands.pause(job)
+    assert own.wait_for(3)
+    rooms.controls.set(LIMIT, None)
+    assert own.wait_for(4)
+    assert other.count == 1
+    queue.close()
+    others.close()
+
+
+def test_a_queue_whose_connection_was_lost_hears_nothing_until_it_listens_again(
+    engine, postgres_url, postgres, database
+):
+    heard, queue = changes_of("a", postgres_url, engine)
+    while queue.hears_changes():
+        postgres.terminate_all(database)
+    assert heard.wait_for(2)
+    assert queue.hears_changes()
+    queue.close()
+
+
+def test_through_a_pooler_no_change_is_heard(engine, postgres_url):
+    with TransactionPooler(postgres_url) as pooler:
+        _, queue = changes_of("a", pooler.url, engine)
+        assert not queue.hears_changes()
+        queue.close()
 
 
 def test_without_a_listener_the_consumer_polls(engine):

@@ -1,0 +1,59 @@
+"""The heartbeat stops a run whose job the user paused: at a look, or at once where the database notifies of it."""
+
+import threading
+
+import pytest
+from support.app import app_of
+from support.models import gguf, one_file_model
+
+from flowhub_jobs.jobs.rate_limits import LIMIT
+from flowhub_jobs.transfer.options import Cancelled
+from flowhub_jobs.values.enums import StopReason
+from flowhub_jobs.worker import heartbeat
+from flowhub_jobs.worker.context import WorkerContext
+from flowhub_jobs.worker.heartbeat import Heartbeat
+from flowhub_jobs.worker.wakeup_queue_choice import worker_wakeups
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def shop(home, monkeypatch, any_database):
+    if any_database is not None:
+        monkeypatch.setenv("FLOWHUB_DATABASE_URL", any_database)
+    with app_of(home, one_file_model("a", "http://127.0.0.1:9/a.gguf", gguf(1000, 1))) as shop:
+        yield shop
+
+
+@pytest.mark.parametrize("notified", [True, False])
+def test_a_pause_stops_the_run(shop, monkeypatch, notified):
+    # A heartbeat that is notified would otherwise look for itself only in a quarter of an hour.
+    monkeypatch.setattr(heartbeat, "LOOK_NOTIFIED_S", 900.0)
+    job, context = shop.enqueue("a"), WorkerContext(shop.home, 1)
+    wakeups = worker_wakeups(shop.home, lambda: None, 1, context.note_change)
+    run = context.begin(context.leases.claim())
+    is_notified = wakeups.hears_changes if notified else lambda: False
+    beating = Heartbeat(context, is_notified)
+    beating.start()
+    stopped = threading.Event()
+    run.control.on_stop(stopped.set)
+    try:
+        shop.home.commands.pause(job)
+        assert stopped.wait(PATIENCE_S)
+        with pytest.raises(Cancelled, match=StopReason.REQUESTED):
+            run.control.check()
+    finally:
+        beating.stop()
+        wakeups.close()
+        context.end(run)
+        context.close()
+
+
+def test_a_new_control_is_read_at_once_when_the_database_notifies_of_it(shop):
+    context = WorkerContext(shop.home, 1)
+    assert context.gates.limits(0.0).rate_bps is None
+    shop.home.controls.set(LIMIT, {"rate_bps": 1000})
+    assert context.gates.limits(900.0).rate_bps is None
+    context.note_change()
+    assert context.gates.limits(900.0).rate_bps == 1000
+    context.close()
