@@ -24,7 +24,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import RangeTask
-from flowhub_jobs.transfer.form_fallback import try_once_without_range
+from flowhub_jobs.transfer.form_fallback import continue_by_range, try_once_without_range
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, source_host
 from flowhub_jobs.transfer.mirror_switching import pass_over
@@ -88,6 +88,7 @@ class FaultHandler:
         source = task.source
         if task.kept == 0 and source.location == task.location:
             source.location = None  # the target of the last redirect may be the cause
+        continue_by_range(task)
         if self._was_one_too_many(task, error):
             return
         if _has_other_address(task, error):

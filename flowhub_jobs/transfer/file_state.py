@@ -86,7 +86,9 @@ class SourceState:
     form: RangeForm = RangeForm.BOUNDED  # the form of the next Range header
     codings: int = 0  # which of decoding.ACCEPTED the next request sends
     form_faults: int = 0  # faults in a row that were about ranges
+    pages: int = 0  # error pages in a row, in the place of the file
     ignores_if_range: bool = False  # If-Range is not sent; the response's validator is compared instead
+    mistrusted: bool = False  # its parts made a file of the wrong digest: as few responses as possible make the next
     size_from_close: bool = False  # only the end of a response has shown the size
     cut_at: int = -1  # where a body without a length ended last, over TLS and without the end of TLS
     no_resume_reason: str = ""  # why an interrupted download starts over, for the user
@@ -110,7 +112,8 @@ class SourceState:
     @property
     def one_connection(self) -> bool:
         """Whether only one connection at a time may fetch the file from here."""
-        return self.no_ranges or self.no_validator or self.form is not RangeForm.BOUNDED
+        whole = self.no_ranges or self.no_validator or self.mistrusted
+        return whole or self.form is not RangeForm.BOUNDED
 
 
 @dataclass(slots=True)

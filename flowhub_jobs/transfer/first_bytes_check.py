@@ -68,6 +68,12 @@ def _is_wrong(suffix: str, head: bytes, proof: Proof) -> bool:
     return proof is Proof.NOTHING and suffix in _NEVER_TEXT and _is_json_or_markup(head)
 
 
+def is_never_text(path: str) -> bool:
+    """Return whether the suffix of `path` is that of a format which is no text: no server sends such a file as HTML."""
+    suffix = PurePosixPath(path).suffix.lower().removeprefix(".")
+    return suffix in _NEVER_TEXT or (suffix in _JUDGES and suffix != "json")
+
+
 def check_not_cut_short(path: str, part: Path, size: int, host: str) -> None:
     """Raise CutShort if a model file that `host` sent, `size` bytes in `part`, is longer by its own header."""
     if PurePosixPath(path).suffix.lower() not in (".gguf", ".safetensors"):

@@ -107,3 +107,22 @@ def as_passing(task: RangeTask, error: FlowhubError) -> FlowhubError:
 def request_whole(source: SourceState) -> None:
     """Request the whole file next: a response did not show which part of the file it was."""
     source.form = RangeForm.NONE
+
+
+def mistrust_parts(source: SourceState, size: int) -> None:
+    """Request the file in one response next: parts of it, from several responses, made a file of the wrong digest.
+
+    A cache may have parts of two versions, or send another part than it says. A long file is requested by a range, so
+    that an interruption costs nothing.
+    """
+    source.mistrusted = True
+    source.form = RangeForm.NONE if source.no_ranges or size <= REPEATED_MAX else RangeForm.OPEN
+
+
+def continue_by_range(task: RangeTask) -> None:
+    """Request the rest of a file by one range, where the whole was requested for its wrong parts and did not all come.
+
+    A line that drops every large body would never bring the whole of it.
+    """
+    if task.source.mistrusted and task.form is RangeForm.NONE and not task.source.no_ranges:
+        task.source.form = RangeForm.OPEN

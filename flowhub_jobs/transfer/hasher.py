@@ -18,7 +18,7 @@ from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.pieces.resumable_sha256 import PieceDigest, Sha256, pieces_of
 from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.first_bytes_check import check_not_cut_short
-from flowhub_jobs.transfer.form_fallback import request_whole
+from flowhub_jobs.transfer.form_fallback import mistrust_parts
 from flowhub_jobs.transfer.identity_check import contradiction, source_host
 from flowhub_jobs.transfer.mirror_switching import distrust, name_liar
 from flowhub_jobs.transfer.open_parts import wait_to_open
@@ -219,10 +219,9 @@ class Hasher(threading.Thread):
         source = state.source
         short_at_source = isinstance(wrong, CutShort) and not source.size_from_close
         final = state.digest.mismatches > 1 or state.size == 0 or short_at_source
-        whole_responses = source.no_ranges
+        size = state.size or 0
         self._transfer.restart_locked(state)
-        if whole_responses:
-            request_whole(source)  # a response that claimed to be the whole may have been a part
+        mistrust_parts(source, size)
         if final:
             self._transfer.end(wrong)
         else:

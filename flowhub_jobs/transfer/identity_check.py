@@ -157,11 +157,12 @@ def _adopt(task: RangeTask, answer: RangeAnswer, total: int | None, identity: st
     state, record, source = task.state, task.state.record, task.source
     if total is not None and record.size is None:
         record.size = total
-        if not answer.whole:
+        if not answer.whole and not source.mistrusted:
             source.form = RangeForm.BOUNDED  # from now on no range ends after the file
     record.piece = record.piece or piece_size(record.size)
     record.identity = identity
-    source.no_ranges = source.no_ranges or answer.whole
+    # The whole that was requested for wrong parts says nothing of ranges.
+    source.no_ranges = source.no_ranges or (answer.whole and not source.mistrusted)
     source.no_validator = identity is None
     state.identity.identified, state.disk.dirty = True, True
     if location is not None:

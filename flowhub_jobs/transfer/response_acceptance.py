@@ -16,6 +16,7 @@ from flowhub_jobs.transfer.response_checks import (
     check_decoded,
     check_end,
     check_inside,
+    check_not_a_page,
     check_not_a_part,
     no_resume_reason,
 )
@@ -47,6 +48,7 @@ def accept_response(
             check_hub_metadata(task, hub)
         if task.source.mirror:
             check_mirror_answer(task, answer)
+        check_not_a_page(task, answer, hub)
         check_not_a_part(task, answer)
         check_size(task, answer.total)
         check_condition(task, answer, hub)
@@ -55,7 +57,7 @@ def accept_response(
             raise SourceChanged("the file behind the address is another one now.", path=state.file.path)
         check_inside(task, answer)
         accept(task, answer, hub, location)
-        task.source.standing = after_answer(task.source.standing)
+        task.source.standing, task.source.pages = after_answer(task.source.standing), 0
         task.accepted, task.total_stated, task.encoded = True, answer.total is not None, answer.coding is not None
         task.source.no_resume_reason = no_resume_reason(task, answer)
         if task.source.no_resume_reason:

@@ -3,12 +3,39 @@
 The transfer's lock is held throughout.
 """
 
-from flowhub_jobs.errors import ConnectionLost, SourceChanged, WrongRange
+from flowhub_jobs.errors import ConnectionLost, SourceChanged, WrongContent, WrongRange
 from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.first_bytes_check import is_never_text
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.identity_check import check_size, identity_of, source_host
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
+
+PAGE_MAX = 1 << 20  # bytes; an error page is smaller
+PAGES_MAX = 3  # in a row, before they may be the answer to ranges
+
+
+def check_not_a_page(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None) -> None:
+    """Raise WrongContent for a page with status 200 that stands in the place of a longer file.
+
+    A rate limit, a portal or a proxy sends one, also in the middle of a download, and the next answer is the file
+    again. It says nothing of the file's size, and costs no kept byte. A page is recognised by its type, or because it
+    is shorter than what came already; a version of the file that is so short names itself, by another validator.
+    """
+    state, source, total = task.state, task.source, answer.total
+    if not answer.whole or not total or total == state.size or total > PAGE_MAX:
+        return
+    kept = state.record.kept.total
+    is_shorter = total < kept and identity_of(state, answer, hub) in (None, state.record.identity)
+    if not is_shorter and not (answer.page and total < (state.size or 0) and is_never_text(state.file.path)):
+        return
+    host = source_host(source)
+    why = f"{kept} came already" if is_shorter else f"the file has {state.size}"
+    text = f"{host} sends {total} bytes as the whole file, and {why}: it is an error page."
+    error = WrongContent(text, host=host, path=state.file.path)
+    source.pages += 1
+    error.about_range = source.pages > PAGES_MAX and task.form is not RangeForm.NONE
+    raise error
 
 
 def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from lib.origin.content import Bytes
 from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, sought
-from support.faults import FlipByte
+from support.faults import CappedRange, FlipByte, Reset
 from support.hub import commit_of
 from support.origin import Since
 from support.run_fetch import crashed_after, one_file, part_in, pinned, quick, run, unpinned
@@ -34,6 +34,22 @@ TURNED = {"the first byte after the header": 200, "a byte in the middle": HALF, 
 def test_a_byte_that_turns_on_the_wire_once_heals(origin, way, at):
     way.arrives(sought(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
     assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
+
+
+def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, way):
+    """A cache has parts of two versions; the whole it has from one."""
+    way.arrives(sought(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
+    assert [request.range for request in origin.requests()][-1] is None
+    assert origin.sent("m.gguf") == 2 * MODEL.size
+
+
+def test_a_long_file_of_wrong_parts_is_asked_for_by_one_range_that_can_be_resumed(origin, tmp_path, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.transfer.form_fallback.REPEATED_MAX", MIB)
+    faults = [CappedRange(most=MIB).once(), FlipByte(at=HALF).nth(2), Reset(after=MIB).nth(3)]
+    got = run(sought(origin, True, *faults), tmp_path)
+    assert got.content() == MODEL.read()
+    assert [request.range for request in origin.requests()][2:] == ["bytes=0-", f"bytes={MIB}-"]
+    assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
 def test_a_recovery_is_reported(origin, tmp_path):

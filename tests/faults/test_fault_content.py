@@ -1,5 +1,6 @@
 """Content: a log-in page where a model should be, a safetensors header that is no header, a page for a JSON file."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from lib.origin.content import Bytes
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import CappedRange, EarlyClose, Empty, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import gguf_with_tensor, safetensors, safetensors_pattern
-from support.run_fetch import folder_of, kept_in, one_file, run, unpinned
+from support.run_fetch import folder_of, kept_in, one_file, run, stopped_after, unpinned
 
 from flowhub_jobs.errors import CutShort, DigestMismatch, SizeMismatch, WrongContent
 from flowhub_jobs.values.artifacts import ArtifactFile
@@ -30,8 +31,19 @@ def test_nothing_of_a_log_in_page_is_kept(origin, tmp_path):
 
 
 def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, way):
-    way.fails(sought(origin, True, LoginPage()), SizeMismatch, "m.gguf", host_of(origin), MODEL.size)
-    assert len(origin.requests()) == 2, "once without a range, to be sure"
+    way.fails(sought(origin, True, LoginPage()), WrongContent, "m.gguf", host_of(origin), MODEL.size, "an error page")
+    assert len(origin.requests()) == 10
+
+
+def test_a_log_in_page_that_goes_away_says_nothing_of_the_size(origin, way, pin):
+    """A captive portal in the evening: the catalog knows the size, and is not out of date."""
+    way.arrives(sought(origin, pin, LoginPage().first(3)), MODEL)
+
+
+def test_a_small_answer_that_is_no_page_contradicts_the_size(origin, way):
+    origin.serve("other", Bytes(b"GGUF" + bytes(500)))
+    artifact = one_file(ArtifactFile("m.gguf", origin.url("other"), MODEL.size, MODEL.sha256()))
+    way.fails(artifact, SizeMismatch, "m.gguf", MODEL.size, 504)
 
 
 def test_a_log_in_page_without_a_length_is_refused_too(origin, way, pin):
@@ -44,15 +56,28 @@ def test_a_log_in_page_behind_a_redirect_is_refused(origin, way):
     way.fails(sought(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf")
 
 
-def test_a_log_in_page_in_mid_file_is_no_part_of_it(origin, tmp_path):
-    """A session that expires: the page is another version of an unpinned file, and refused by its first bytes."""
-    with pytest.raises(WrongContent, match=r"m\.gguf: expected gguf"):
-        run(sought(origin, False, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30))), tmp_path)
+MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30))]
 
 
-def test_a_log_in_page_in_mid_file_of_a_pinned_one_says_both_sizes(origin, way):
-    artifact = sought(origin, True, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30)))
-    way.fails(artifact, SizeMismatch, "m.gguf", host_of(origin), MODEL.size)
+def test_a_log_in_page_in_mid_file_is_no_part_of_it_and_costs_nothing_that_came(origin, tmp_path, pin):
+    """A session that expires, a rate limit that is answered with status 200."""
+    with pytest.raises(WrongContent, match=rf"m\.gguf: {re.escape(host_of(origin))} sends 52 bytes .* {HALF} came"):
+        run(sought(origin, pin, *MID), tmp_path)
+    assert kept_in(tmp_path) == HALF
+
+
+def test_a_log_in_page_in_mid_file_that_goes_away_costs_no_byte(origin, way, pin):
+    way.arrives(sought(origin, pin, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in (2, 3))), MODEL)
+    assert [request.range for request in origin.requests()][-1] == f"bytes={HALF}-{MODEL.size - 1}"
+    assert origin.sent("m.gguf") < MODEL.size + 1000
+
+
+def test_a_small_file_that_took_the_place_of_another_is_a_version_of_its_own(origin, tmp_path):
+    artifact = unpinned(origin.serve("m.gguf", MODEL))
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    small = Bytes(b"GGUF" + bytes(500))
+    origin.serve("m.gguf", small)
+    assert run(artifact, partial).content() == small.read()
 
 
 def test_an_endless_page_is_refused_with_none_of_it_written(origin, tmp_path, pin):

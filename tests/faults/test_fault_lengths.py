@@ -19,7 +19,7 @@ from support.faults import (
 from support.range_faults import is_ranged
 from support.run_fetch import one_file, pinned, run, unpinned
 
-from flowhub_jobs.errors import AnswerMalformed, SizeMismatch, WrongRange
+from flowhub_jobs.errors import AnswerMalformed, SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.values.artifacts import ArtifactFile
 
 LENGTHLESS = {
@@ -123,7 +123,9 @@ def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origi
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage(turn=lambda index: index > 1)]
     url = origin.serve("m.gguf", MODEL, faults=faults)
     artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
-    way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it has ", f" bytes, and {MIB} came already")
+    way.fails(
+        artifact, WrongContent, f"m.gguf: {host_of(origin)} sends ", f" as the whole file, and {MIB} came already"
+    )
 
 
 def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, way):

@@ -28,7 +28,7 @@ from support.faults import (
 )
 from support.models import gguf_pattern
 from support.origin import Since
-from support.range_faults import begins_in_the_middle, ends_behind, has_end, is_ranged
+from support.range_faults import begins_in_the_middle, ends_behind, has_end, is_long, is_ranged
 from support.run_fetch import Running, kept_in, pinned, run, stopped_after, unpinned
 
 from flowhub_jobs.errors import SizeMismatch, WrongRange
@@ -137,6 +137,17 @@ def test_a_resume_is_asked_in_another_form_too(origin, tmp_path, pin, faults):
     assert run(artifact, partial).content() == MODEL.read()
 
 
+LONG_REFUSED = {status: [Refuses(status, is_long)] for status in (400, 403, 413, 416)}
+
+
+@pytest.mark.parametrize("faults", LONG_REFUSED.values(), ids=LONG_REFUSED)
+def test_a_host_that_refuses_a_long_range_is_asked_for_short_ones(origin, way, pin, faults):
+    """aria2 #1627. No byte comes twice, and what came of it is kept."""
+    way.arrives(sought(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
+    assert all(request.range is not None for request in origin.requests())
+    assert origin.sent("m.gguf") == MODEL.size
+
+
 LARGE = gguf_pattern(17 * MIB)
 CUT_FIRST = {
     "with status 200 and no Content-Range": [PartAs200(named=False)],
@@ -190,8 +201,8 @@ def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_
     says = "was asked for bytes "
     way.fails(sought(origin, True, Elsewhere()), WrongRange, f"m.gguf: {host_of(origin)} ", says)
     bounded = f"bytes=0-{MODEL.size - 1}"
-    forms = [bounded, bounded, "bytes=0-", None]
-    assert [request.range for request in origin.requests()] == [*forms, *forms, bounded, bounded]
+    forms = [bounded, bounded, "bytes=0-", "bytes=0-1048575", None]
+    assert [request.range for request in origin.requests()] == [*forms, *forms]
 
 
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)

@@ -147,6 +147,12 @@ def ends_behind(header: str, size: int) -> bool:
     return has_end(header, size) and int(header.rpartition("-")[2]) >= size
 
 
+def is_long(header: str, size: int) -> bool:
+    """Return whether a range is longer than a MiB, or has no end."""
+    first, _, last = header.removeprefix("bytes=").partition("-")
+    return not last or int(last) - int(first) >= 1 << 20
+
+
 def begins_in_the_middle(header: str, size: int) -> bool:
     return not header.startswith("bytes=0-")
 

@@ -23,7 +23,8 @@ class RangeAnswer:
 
     `end` is `start` if a 416 says that the file ends before the requested range: there is no body. `modified` is
     Last-Modified if that is a strong validator, followed by a weak ETag, which may tell more. `coding`: the body must
-    be decoded; the number of decoded bytes is not known.
+    be decoded; the number of decoded bytes is not known. `page`: its media type, if that is
+    one of web pages and error texts.
     """
 
     start: int
@@ -33,6 +34,7 @@ class RangeAnswer:
     etag: str | None  # strong only
     modified: str | None = None
     coding: str | None = None
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def read_answer(
     length, part = body_length(headers), _part(headers, host)
     if _is_whole(status, part, length, ranged=ranged):
         length = _number(headers.get("content-length"))
-        return RangeAnswer(0, length, length, whole=True, **tags)
+        return RangeAnswer(0, length, length, whole=True, page=_page_type(headers), **tags)
     if part is None:
         value = _shown(headers.get("content-range"))
         raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {value}).", host=host)
@@ -135,6 +137,11 @@ def _is_whole(status: int, part: ContentRange | None, length: int | None, *, ran
     if status == 206 or part.start == 0:
         return False  # a body that begins at the first byte is used as far as Content-Range says
     return length is not None and length == part.total
+
+
+def _page_type(headers: Headers) -> str | None:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind if kind == "text/html" or kind.endswith(("/xml", "+xml", "/json", "+json")) else None
 
 
 def _end_of(part: ContentRange, length: int | None, host: str) -> int:
