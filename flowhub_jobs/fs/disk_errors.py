@@ -30,6 +30,10 @@ _GONE = frozenset(
 )
 
 
+# Another program or the disk's server holds the file for a moment: a virus scanner, a share with locks.
+_BUSY = frozenset({errno.EBUSY, errno.EAGAIN, errno.EINTR, errno.ETXTBSY, errno.EDEADLK})
+
+
 def disk_error(path: Path, error: OSError) -> FlowhubError:
     """Return an error of the disk that holds `path` as one of flowhub's."""
     code, why = error.errno, error.strerror or error
@@ -40,12 +44,20 @@ def disk_error(path: Path, error: OSError) -> FlowhubError:
         return DiskFull(f"Your quota on the disk that holds {path} is used up.", hint=hint)
     if code in _GONE:
         return StoreOffline(f"{path} is gone: it was removed, or its disk is not there ({error.strerror}).")
+    if code in _BUSY:
+        hint = "Look which program holds it: a virus scanner, a backup, a share's other users. {Continues}."
+        return StoreOffline(f"{path} is busy: another program or its disk's server holds it ({why}).", hint=hint)
     if code in (errno.EMFILE, errno.ENFILE):
         return too_many_files(f"{path} cannot be opened")
     if code == errno.ENOMEM:
         return OutOfMemory(f"This machine has no memory left to read or write {path}.")
     if code == errno.EROFS:
         return StoreOffline(f"The disk that holds {path} is read-only now.")
+    return _refused(path, code, str(why))
+
+
+def _refused(path: Path, code: int | None, why: str) -> StorageFailed:
+    """Return the error of a disk that works and does not take a file."""
     if code == errno.EFBIG and (most := resource.getrlimit(resource.RLIMIT_FSIZE)[0]) != resource.RLIM_INFINITY:
         hint = "Raise that limit (`ulimit -f unlimited`; LimitFSIZE= of a service)."
         return StorageFailed(f"This process may write no file larger than {format_bytes(most)}: {path}.", hint=hint)

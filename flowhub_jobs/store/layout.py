@@ -31,6 +31,13 @@ DIRECT_DOWNLOAD = "download"  # in place of a node's name in the partials of `do
 STORE_ID = ".store-id"
 TAKEN_OVER = "taken-"
 IDENTITY_BYTES = 1000
+# Another folder is needed. Any other error comes from the disk: it is full, away, busy or broken.
+_NO_FOLDER = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+        *(errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTSUP, errno.EMLINK, errno.EXDEV),
+    }
+)
 _IDENTITY = re.compile(r"[\w.-]{1,32}", re.ASCII)
 
 
@@ -57,7 +64,7 @@ class Store:
         except OSError as error:
             if error.errno == errno.EROFS:
                 raise StoreOffline(f"The disk that holds the store {self.root} is read-only now.") from error
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+            if error.errno not in _NO_FOLDER:
                 raise disk_error(self.root, error) from error
             is_file = error.errno in (errno.EEXIST, errno.ENOTDIR) and self.root.is_file()
             why = "it is a file, not a folder" if is_file else error.strerror or error

@@ -122,6 +122,8 @@ def test_the_disk_of_a_test_is_one_that_tells(tmp_path):
         ("ENOTCONN", StoreOffline, "is gone"),
         ("EHOSTDOWN", StoreOffline, "is gone"),
         ("EROFS", StoreOffline, "read-only"),
+        ("EBUSY", StoreOffline, "is busy"),
+        ("ETXTBSY", StoreOffline, "is busy"),
         ("EMFILE", TooManyFiles, "too many files"),
         ("ENOMEM", OutOfMemory, "no memory left"),
         ("EFBIG", StorageFailed, "no file that large"),

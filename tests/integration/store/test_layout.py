@@ -1,12 +1,13 @@
 """The store's folder: names stay inside, what lies there is listed, what is asked for is removed and nothing else."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 from support.job_store import artifact
 
-from flowhub_jobs.errors import NotFound, StoreOffline, StoreUnusable, UsageInvalid
+from flowhub_jobs.errors import NotFound, StorageFailed, StoreOffline, StoreUnusable, UsageInvalid
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID, Store, format_of
 from flowhub_jobs.values.enums import HubFormat
 
@@ -222,6 +223,29 @@ def test_a_store_that_is_a_file_or_below_one_is_unusable(tmp_path, own):
         with pytest.raises(StoreUnusable, match=str(root)):
             Store(root).open(None, own=own)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+AWAY = [errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.ENODEV, errno.EROFS, errno.EBUSY]
+
+
+@pytest.mark.parametrize("code", AWAY, ids=lambda code: errno.errorcode[code])
+@pytest.mark.parametrize("call", ["mkdir", "exists"])
+def test_a_store_whose_disk_is_away_for_a_moment_is_offline(tmp_path, monkeypatch, code, call):
+    """A share whose server restarts, a FUSE program that has ended: the job waits, and needs no person."""
+
+    def refuse(*_args, **_settings):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, call, refuse)
+    with pytest.raises(StoreOffline, match=str(tmp_path)):
+        Store(tmp_path / "llms").open(None, own=False)
+
+
+def test_a_store_on_a_broken_disk_is_said_to_be_that(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", lambda *args, **settings: os.close(-1) if args else None)
+    with pytest.raises(StorageFailed, match="Bad file descriptor") as caught:
+        Store(tmp_path / "llms").open(None, own=False)
+    assert "Look at the disk" in str(caught.value.hint)
 
 
 def test_what_every_disk_has_at_its_top_is_no_model(store):
