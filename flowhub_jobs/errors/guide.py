@@ -115,6 +115,11 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "Raise the limit (`ulimit -n 1024`; LimitNOFILE= of a service), or run fewer jobs (`flowhub worker --jobs 1`).",
         f"Raise the limit of open files (`ulimit -n`). {CALL_AGAIN}",
     ),
+    "too_many_threads": (
+        "The system starts no more threads for this process. A running job is tried again after ten seconds.",
+        "Raise the limit of processes (`ulimit -u`; TasksMax= of a service; pids.max of a container) or of memory.",
+        f"Raise the limit of processes (`ulimit -u`). {CALL_AGAIN}",
+    ),
     "out_of_memory": (
         "This machine has no memory left for the job. It is tried again after a minute.",
         "Close other programs, or run fewer jobs at once (`flowhub worker --jobs 1`).",

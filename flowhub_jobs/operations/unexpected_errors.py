@@ -2,7 +2,7 @@
 
 import errno
 
-from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, InternalError, UsageInvalid
+from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, InternalError, TooManyThreads, UsageInvalid
 from flowhub_jobs.fs.disk_errors import too_many_files
 from flowhub_jobs.net.redaction import driver_words, scrub
 
@@ -19,6 +19,8 @@ def as_flowhub_error(error: Exception) -> FlowhubError:
         return too_many_files(f"{scrub(str(error.filename or 'A file'))} cannot be opened")
     if isinstance(error, OSError):
         return FlowhubError(f"{scrub(str(error.filename or 'The system'))}: {error.strerror or error}.")
+    if (no_thread := TooManyThreads.of(error)) is not None:
+        return no_thread
     hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."
     return InternalError(f"A fault of flowhub's own: {type(error).__name__}: {scrub(str(error))[:300]}", hint=hint)
 

@@ -186,9 +186,9 @@ class _Transfer:
     def run(self) -> Fetched:
         transfer = self._transfer
         self._cancel.on_stop(lambda: transfer.end())
-        self._committer.start()
-        self._hasher.start()
         try:
+            self._committer.start()
+            self._hasher.start()
             while not transfer.done and not transfer.ended:
                 self._pool.resize(self._plan.count)
                 self._tick()
@@ -268,8 +268,9 @@ class _Transfer:
         self._client.abort()
         transfer.fetcher_hung = not self._pool.join()
         self._writer.close(wait=not transfer.fetcher_hung)
-        self._hasher.join()
-        self._committer.join()
+        for thread in (self._hasher, self._committer):
+            if thread.ident is not None:  # else the system had no thread left for it
+                thread.join()
         self._client.close()
         if isinstance(transfer.error, StorageFailed):
             return

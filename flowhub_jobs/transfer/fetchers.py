@@ -6,7 +6,7 @@ After a fault the range goes back to the transfer; `fault_handler` decides what 
 import threading
 import time
 
-from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, WrongContent, WrongRange
+from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, TooManyThreads, WrongContent, WrongRange
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
 from flowhub_jobs.transfer.file_state import RangeTask
@@ -80,8 +80,13 @@ class FetcherPool:
                 self.transfer.pool_resized.notify_all()
         while len(self._fetchers) < size:
             fetcher = Fetcher(self, len(self._fetchers))
+            try:
+                fetcher.start()
+            except RuntimeError as error:
+                if self._fetchers and TooManyThreads.of(error) is not None:
+                    return  # those that run do the work; the next call tries again
+                raise
             self._fetchers.append(fetcher)
-            fetcher.start()
 
     def note_answers_locked(self) -> None:
         """Record that the hosts of the ranges in flight send bytes."""

@@ -27,6 +27,7 @@ _BY_CODE = {
     "store_offline": 503,
     "partial_removed": 503,
     "too_many_files": 503,
+    "too_many_threads": 503,
     "out_of_memory": 503,
     "timeout": 504,
 }

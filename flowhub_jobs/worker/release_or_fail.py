@@ -18,6 +18,7 @@ from flowhub_jobs.errors import (
     SourceError,
     StoreOffline,
     TooManyFiles,
+    TooManyThreads,
 )
 from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.home import Home
@@ -31,7 +32,7 @@ log = logging.getLogger("flowhub.job")
 
 DATABASE_BUSY_S = 10.0
 MEMORY_TIGHT_S = 60.0
-FILES_TIGHT_S = 10.0  # other jobs close theirs
+FILES_TIGHT_S = 10.0  # other jobs close theirs, and end their threads
 
 
 _HANDED_BACK = {
@@ -150,7 +151,8 @@ def to_flowhub_error(home: Home, job: int, error: Exception) -> FlowhubError | R
         error = OutOfMemory("This machine has no memory left for the job.")
     if isinstance(error, OutOfMemory):
         return RetryLater(MEMORY_TIGHT_S, error)
-    if isinstance(error, TooManyFiles):
+    error = TooManyThreads.of(error) or error
+    if isinstance(error, TooManyFiles | TooManyThreads):
         return RetryLater(FILES_TIGHT_S, error)
     if isinstance(error, StoreOffline) and _is_partial_alone(home, error):
         error = PartialRemoved("The unfinished download was removed from the store by another program.")
