@@ -10,14 +10,17 @@ import pytest
 
 from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.jobs.history_queries import Attempt
+from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.actions import top_priority
 from flowhub_jobs.operations.library.usage import StoreState
 from flowhub_jobs.placement.apps import APPS
+from flowhub_jobs.units import parse_rate
 from flowhub_jobs.values.enums import HubFormat
 from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
 from flowhub_jobs.web.pages.job import attempt_rows
 from flowhub_jobs.web.pages.machine import device_rows
 from flowhub_jobs.web.pages.naming import PROGRAMS, Name, name_of, programs_named
+from flowhub_jobs.web.pages.schedule_view import command_for
 from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
 from flowhub_jobs.web.speed_samples import SPAN_S, RateHistory
@@ -184,3 +187,13 @@ def test_each_of_several_stores_is_a_fact_of_the_machine():
     assert one.value == "/llms: 5.0 GB free of 9.0 GB"
     stores = [(row.what, row.value) for row in device_rows(device, [here, away]) if row.what.startswith("Store")]
     assert stores == [("Store default", "/llms: 5.0 GB free"), ("Store cold", "/mnt/cold: its disk is not mounted")]
+
+
+@pytest.mark.parametrize(
+    ("bps", "typed"),
+    [(2_000_000, "2M"), (2_500_000, "2.5M"), (2_050_000, "2050K"), (500_000, "500K"), (1_234_567, "1234567")],
+)
+def test_the_command_of_a_schedule_is_as_one_types_it_and_sets_the_same(bps, typed):
+    schedule = Schedule.parse("23:00-07:00", "mon-fri", rate=typed)
+    assert command_for(schedule) == f'flowhub schedule set "23:00-07:00" --days mon-fri --rate {typed}'
+    assert schedule.groups[0].rate_bps == parse_rate(typed) == bps

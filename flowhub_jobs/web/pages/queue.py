@@ -11,6 +11,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.operations.actions import ELIGIBLE, steer, steer_all
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.forecast import remaining
+from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.queue_moves import in_turn, move_before, takes_turns
 from flowhub_jobs.operations.queue_view import needing, read_overview, titles_or_none
 from flowhub_jobs.operations.result_types import NO_WORKER, Overview, hub_page_of, need_of
@@ -103,7 +104,8 @@ class EndedRow:
 @dataclass(frozen=True, slots=True)
 class QueueView:
     summary: str
-    notes: tuple[str, ...]
+    warning: str
+    limit: str
     shared: tuple[str, ...]
     running: tuple[RunningRow, ...]
     needs: tuple[NeedRow, ...]
@@ -123,7 +125,8 @@ class QueueView:
 def queue_view(
     overview: Overview,
     summary: str,
-    notes: Sequence[str],
+    warning: str,
+    limit: str,
     titles: Titles,
     samples: Samples,
     now: datetime,
@@ -136,7 +139,8 @@ def queue_view(
     waits = [*turns, *(job for job in waits if not takes_turns(job))]
     return QueueView(
         summary=summary,
-        notes=tuple(notes),
+        warning=warning,
+        limit=limit,
         shared=tuple(shared_waits(waits, now)),
         running=tuple(running_row(job, titles, samples.get(job.id, ())) for job in overview.running),
         needs=tuple(need_row(job, titles) for job in (*overview.failed, *parked)[:NEEDS_SHOWN]),
@@ -274,9 +278,10 @@ def show_queue(call: Call) -> Response:
     rates.record({job.id: job.rate_bps or 0 for job in overview.running if job.stage is Stage.DOWNLOAD}, clock_s)
     samples = {job.id: rates.samples(job.id, clock_s) for job in overview.running}
     summary = capital(in_words(remaining(session.home, overview.live), now)) if overview.live else ""
-    notes = [NO_WORKER] if overview.live and not session.home.living_workers() else []
+    warning = NO_WORKER if overview.live and not session.home.living_workers() else ""
+    limit = limit_line(session) if overview.live else None
     order = QueueOrder(session.settings.queue_order)
-    view = queue_view(overview, summary, notes, titles_or_none(session), samples, now, order)
+    view = queue_view(overview, summary, warning, limit or "", titles_or_none(session), samples, now, order)
     return render(
         call,
         "queue.html",

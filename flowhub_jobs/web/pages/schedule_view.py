@@ -134,13 +134,20 @@ def command_for(schedule: Schedule | None) -> str:
     first, *more = schedule.groups
     if len(more) >= COMMANDS_MAX:
         return ""
-    outside = f" --outside {schedule.outside_bps}" if schedule.outside_bps else ""
+    outside = f" --outside {_typed(schedule.outside_bps)}" if schedule.outside_bps else ""
     commands = [f"flowhub schedule set {_options(first)}{outside}"]
     return " && ".join([*commands, *(f"flowhub schedule add {_options(group)}" for group in more)])
 
 
 def _options(group: DayWindows) -> str:
     told = group.as_json()
-    days = f" --days {','.join(told['days'])}" if len(group.days) < 7 else ""
-    rate = f" --rate {group.rate_bps}" if group.rate_bps else ""
+    days = f" --days {days_of(group).replace(' ', '')}" if len(group.days) < 7 else ""
+    rate = f" --rate {_typed(group.rate_bps)}" if group.rate_bps else ""
     return f'"{",".join(told["windows"])}"{days}{rate}'
+
+
+def _typed(bps: int) -> str:
+    """Return a rate as one types it, exactly: "2M", "500K", "1234567"."""
+    fits = ((size, unit) for size, unit in ((_MEGA, "M"), (1000, "K")) if bps >= size and bps % (size // 10) == 0)
+    size, unit = next(fits, (1, ""))
+    return f"{bps / size:g}{unit}" if unit else str(bps)

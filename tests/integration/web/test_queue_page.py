@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from support.problems import assert_problem
 
 from flowhub_jobs.jobs.lease_store import LeaseStore
+from flowhub_jobs.operations.limits import set_limit
 from flowhub_jobs.operations.queue_moves import in_turn, move_before
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import QueueOrder, State
@@ -95,6 +96,14 @@ def test_a_failed_job_says_what_is_wrong_and_what_to_do(window, shop, origin):
     press(page, f"#job-{job}", "Retry")
     expect(page.get_by_role("status").first).to_contain_text("A is queued again")
     assert shop.job(job).state is State.QUEUED
+
+
+def test_a_missing_worker_and_a_limit_are_said_above_the_jobs(window, shop):
+    shop.enqueue("a")
+    set_limit(shop.session, "5M")
+    page = window.open("/queue")
+    expect(page.locator(".hint").first).to_contain_text("No worker is running")
+    expect(page.locator(".hint").nth(1)).to_contain_text("All jobs together are limited to 5.0 MB/s")
 
 
 def test_a_completed_job_is_in_the_record(window, shop):

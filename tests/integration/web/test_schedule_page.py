@@ -41,7 +41,7 @@ def test_the_same_stands_there_as_a_sentence_and_as_a_command(plain_visitor, sho
     set_schedule(shop.session, Schedule.parse("23:00-07:00", "mon-fri"))
     page = plain_visitor.open("/schedule")
     expect(page.locator(".sentence")).to_contain_text("Jobs run from 23:00 to 07:00, on mon-fri")
-    expect(page.locator(".command code")).to_have_text('flowhub schedule set "23:00-07:00" --days mon,tue,wed,thu,fri')
+    expect(page.locator(".command code")).to_have_text('flowhub schedule set "23:00-07:00" --days mon-fri')
 
 
 def test_outside_of_the_hours_jobs_may_run_slowly(plain_visitor, shop):
@@ -78,10 +78,7 @@ def test_windows_are_added_changed_and_removed(page, shop):
     night, evening = DayWindows.parse("23:00-07:00"), DayWindows.parse("18:00-23:00", "mon-fri", "2M")
     assert shop.home.controls.schedule() == Schedule((night, evening))
     expect(page.locator(".windows tbody tr")).to_have_count(2)
-    commands = (
-        'flowhub schedule set "23:00-07:00" && '
-        'flowhub schedule add "18:00-23:00" --days mon,tue,wed,thu,fri --rate 2000000'
-    )
+    commands = 'flowhub schedule set "23:00-07:00" && flowhub schedule add "18:00-23:00" --days mon-fri --rate 2M'
     expect(page.locator(".command code")).to_have_text(commands)
     page.get_by_label("Megabytes a second in window 2").fill("0.5")
     page.get_by_role("button", name="Save the speed of window 2").click()
