@@ -1,6 +1,6 @@
 """rm: removes installed models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -30,36 +30,36 @@ def rm(
         session.installed.require_store()
         names = list(dict.fromkeys(name for ref in refs for name in session.installed.find_all(ref)))
         plans = {name: session.installed.plan_removal(name) for name in names}
-        if not (yes or dry_run or _agreed(list(plans.values()))):
+        if not (yes or dry_run or _agreed(plans)):
             output.hint("Nothing was removed.")
             return
         followed = followed_refs(session, names)
         outcomes = each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
-        removed = [plans[name] for name, size in outcomes.items() if isinstance(size, int)]
+        removed = {name: plans[name] for name, size in outcomes.items() if isinstance(size, int)}
         if removed and output.chosen.json:
-            output.result_json(removed_json(removed, dry_run=dry_run))
+            output.result_json(removed_json(list(removed.values()), dry_run=dry_run))
         elif removed:
-            for one in removed:
-                output.result(output.fold(_sentence(one, dry_run), after="  "))
+            for name, one in removed.items():
+                output.result(output.fold(_sentence(name, one, dry_run), after="  "))
             for ref in followed:
                 note = f"{ref} is followed: its next version will be downloaded. `flowhub unfollow {ref}` ends that."
                 output.hint(output.fold(note, after="  "))
         raise_for(outcomes)
 
 
-def _agreed(plans: Sequence[Removal]) -> bool:
-    names, size = ", ".join(one.name for one in plans), sum(one.bytes for one in plans)
-    freed = sum(one.freed for one in plans)
+def _agreed(plans: Mapping[str, Removal]) -> bool:
+    names, size = ", ".join(plans), sum(one.bytes for one in plans.values())
+    freed = sum(one.freed for one in plans.values())
     frees = "" if freed == size else f", frees {format_bytes(freed)}" if freed else ", frees nothing"
     return agreed("rm", f"Remove {output.clean(names)} ({format_bytes(size)}{frees})?")
 
 
-def _sentence(one: Removal, dry_run: bool) -> str:
-    """Return a sentence about a removal and the space that it frees."""
+def _sentence(name: str, one: Removal, dry_run: bool) -> str:
+    """Return a sentence about a removal and the space that it frees. `name` is NAME, or STORE:NAME."""
     if one.forgotten:
         would = "Would forget" if dry_run else "Forgot"
-        return f"{would} {one.name}: it was removed by hand."
+        return f"{would} {name}: it was removed by hand."
     would = "Would remove" if dry_run else "Removed"
     link = "the link " if one.leads_to else ""
     placed = f", and from {' and '.join(one.placed_in)}" if one.placed_in else ""
-    return f"{would} {link}{one.name}{placed}: {format_bytes(one.bytes)}{freed_note(one)}."
+    return f"{would} {link}{name}{placed}: {format_bytes(one.bytes)}{freed_note(one)}."

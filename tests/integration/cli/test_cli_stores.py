@@ -166,6 +166,7 @@ def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cl
 
 def test_rm_of_a_name_removes_one_model_and_with_its_store_the_other(cli, twins):
     one, two = twins
+    assert cli("rm", "two", "-y", "--dry-run").out.startswith("Would remove fast:m.gguf: ")
     assert cli("rm", "fast:m.gguf", "-y").status == 0
     assert (one.exists(), two.exists()) == (True, False)
     assert cli("rm", "fast:m.gguf", "-y").status == 3
