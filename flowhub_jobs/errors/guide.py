@@ -175,7 +175,7 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "The hint lists the nearest names.",
     ),
     "token_missing": (
-        "The source wants a sign-in, and no token is set.",
+        "The source requires a sign-in, and no token is set.",
         "Set HF_TOKEN to a token that may read the model, restart the worker, then `flowhub retry JOB`.",
         "Set HF_TOKEN to a token that may read the model, then call download() again.",
     ),
@@ -185,7 +185,7 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "Create a new token at the Hub, set HF_TOKEN, then call download() again.",
     ),
     "gated": (
-        "The model is gated: its publisher wants you to accept terms first.",
+        "The model is gated: its publisher requires you to accept terms first.",
         "Accept the terms on the model's page, set HF_TOKEN and restart the worker, then `flowhub retry JOB`.",
         "Accept the terms on the model's page, set HF_TOKEN, then call download() again.",
     ),
@@ -281,7 +281,7 @@ _TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         f"Correct the variable or unset it. {CALL_AGAIN}",
     ),
     "proxy_sign_in": (
-        "The proxy wants a user and a password, refuses those of the variable, or takes other sign-ins than Basic.",
+        "The proxy requires a user and a password, refuses those of the variable, or takes other sign-ins than Basic.",
         "Write them into the variable as http://USER:PASSWORD@HOST:PORT, restart the worker, then `flowhub retry JOB`.",
         f"Write them into the variable as http://USER:PASSWORD@HOST:PORT. {CALL_AGAIN}",
     ),

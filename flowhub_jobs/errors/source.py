@@ -19,7 +19,7 @@ class SourceError(FlowhubError):
     about_coding = False
     # Whether it can go away without the user: then a job gives up on it only after `give_up_after`, not ten tries.
     passing: ClassVar[bool] = True
-    default_hint = "It is tried again by itself; `flowhub status` shows when."
+    default_hint = "A worker tries again by itself; `flowhub status` shows when."
 
 
 class CatalogUnreachable(SourceError):
@@ -60,7 +60,7 @@ class ProxyUnusable(SourceError):
 
 
 class ProxySignIn(SourceError):
-    """The proxy wants a user and a password, refuses the given ones, or takes other sign-ins than Basic (407)."""
+    """The proxy requires a user and a password, refuses the given ones, or takes other sign-ins than Basic (407)."""
 
     code = "proxy_sign_in"
     retryable = False
@@ -176,7 +176,7 @@ class TlsUntrusted(SourceError):
     code = "tls_untrusted"
     needs_user = True
     default_hint = (
-        "If your network has a CA of its own, set SSL_CERT_FILE to its certificate (PEM); if it wants a sign-in, "
+        "If your network has a CA of its own, set SSL_CERT_FILE to its certificate (PEM); if it requires a sign-in, "
         "open any page in a browser."
     )
 

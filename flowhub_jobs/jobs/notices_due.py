@@ -175,7 +175,7 @@ def _last_event(tx: sa.Connection) -> int:
 
 def _failure(event: sa.RowMapping, job: sa.RowMapping) -> dict[str, Any]:
     if event["kind"] == EventKind.NEEDS_YOU:  # it is tried again, but hardly passes without the user
-        advice = f"`flowhub status {job['id']}` says what to do; it is tried again by itself."
+        advice = f"`flowhub status {job['id']}` says what to do; a worker tries again by itself."
         return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], None, event["text"], advice)
     if event["kind"] == EventKind.PLACEMENT_FAILED:
         return _item(NEEDS_YOU, event["at"], job["id"], job["ref"], event["code"], event["text"], PLACEMENT_REMEDY)

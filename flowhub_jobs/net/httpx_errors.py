@@ -190,9 +190,7 @@ def untrusted(host: str, error: ssl.SSLCertVerificationError, *, subject: str = 
         text = f"{text} This machine's date is {date.today().isoformat()}."
         return TlsUntrusted(text, hint=hint, host=host)
     if error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
-        hint = (
-            "If this network wants a sign-in, as in a hotel, open any page in a browser. It is tried again by itself."
-        )
+        hint = "If this network requires a sign-in, as in a hotel: open any page in a browser. A worker then continues."
         return TlsUntrusted(text, hint=hint, host=host)
     variable = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
     if variable is not None:
@@ -236,12 +234,12 @@ def proxy_refused(url: str, proxy: Proxy, answer: str, challenges: Sequence[str]
     """Return the error of a proxy's own refusal. `answer` begins with its status."""
     if answer.startswith("407"):
         if schemes := unsupported_schemes(challenges):
-            text = f"The proxy {proxy} wants a sign-in by {schemes} (407); flowhub speaks Basic only."
+            text = f"The proxy {proxy} requires a sign-in by {schemes} (407); flowhub speaks Basic only."
             return ProxySignIn(text, hint=UNSUPPORTED_HINT)
         if proxy.credentials:
             text = f"The proxy {proxy} refuses the user and password that {proxy.variable} gives (407)."
         else:
-            text = f"The proxy {proxy} wants a user and a password, and {proxy.variable} has none (407)."
+            text = f"The proxy {proxy} requires a user and a password, and {proxy.variable} has none (407)."
         return ProxySignIn(text)
     # Another refusal may pass: a gateway that does not reach the host (502 to 504), or rules that apply by day only.
     forbidden = answer.startswith(("401", "403", "451"))

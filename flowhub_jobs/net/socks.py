@@ -84,7 +84,7 @@ class _Handshake:
         if version != 5:
             raise ProxyUnreachable(f"The proxy {self._proxy} does not speak SOCKS5.")
         if method == 0xFF:
-            how = "refuses every way to sign in" if self._proxy.credentials else "wants a user and a password"
+            how = "refuses every way to sign in" if self._proxy.credentials else "requires a user and a password"
             raise ProxySignIn(f"The proxy {self._proxy} {how}.")
         if method == 2 and self._proxy.credentials:
             user, password = self._proxy.credentials
@@ -92,7 +92,7 @@ class _Handshake:
             if self._take(2)[1]:
                 raise ProxySignIn(f"The proxy {self._proxy} refuses the user and password of {self._proxy.variable}.")
         elif method:
-            raise ProxyUnreachable(f"The proxy {self._proxy} wants a way to sign in that was not offered.")
+            raise ProxyUnreachable(f"The proxy {self._proxy} requires a way to sign in that was not offered.")
 
     def _take(self, count: int) -> bytes:
         """Return exactly `count` bytes: a message may come in any number of parts."""

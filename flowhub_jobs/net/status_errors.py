@@ -173,7 +173,7 @@ def _sign_in(
     if status == 401 or code:
         # Without a token the Hub answers 401 for a repository that does not exist, too.
         return TokenMissing(
-            f"{host} wants a sign-in, or the model is private or gone (status {status}){_because(reason)}.",
+            f"{host} requires a sign-in, or the model is private or gone (status {status}){_because(reason)}.",
             hint=hint_of_origin,
             host=host,
         )
@@ -183,9 +183,9 @@ def _sign_in(
 def _proxy_sign_in(headers: Headers, host: str) -> ProxySignIn:
     schemes = unsupported_schemes([headers.get("proxy-authenticate", "")])
     if schemes:
-        text = f"A proxy on the way to {host} wants a sign-in by {schemes} (status 407); flowhub speaks Basic only."
+        text = f"A proxy on the way to {host} requires a sign-in by {schemes} (status 407); flowhub speaks Basic only."
         return ProxySignIn(text, hint=UNSUPPORTED_HINT, host=host)
-    return ProxySignIn(f"A proxy on the way to {host} wants a sign-in (status 407).", hint=_PROXY_HINT, host=host)
+    return ProxySignIn(f"A proxy on the way to {host} requires a sign-in (status 407).", hint=_PROXY_HINT, host=host)
 
 
 def _because(reason: str) -> str:

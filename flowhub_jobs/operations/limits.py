@@ -105,7 +105,7 @@ def limit_line(session: "Session") -> str | None:
 def limit_lines(found: Limits, now: int) -> list[str]:
     """Return the limit in force as a sentence, and one more for each other limit that is set."""
     others = [
-        f"Besides, {_said(found, name, rate, now)}."
+        f"Also, {_said(found, name, rate, now)}."
         for name in ("limit", "schedule", "setting")
         if (rate := getattr(found, name)) is not None and name != found.rules
     ]

@@ -33,7 +33,7 @@ AT_ONCE_MAX = 3  # addresses that give bytes of one file at once
 JOIN_SHARE = 1 / 4  # of the bytes a second of all: an address that promises less is not used in addition
 JOIN_GAIN = 1.15  # with an additional address the total must be so many times as much
 
-# Faults of the whole host. Others concern one file: it is missing, has another size, wants a sign-in.
+# Faults of the whole host. Others concern one file: it is missing, has another size, requires a sign-in.
 HOST_FAULTS = (NetworkDown, TlsUntrusted, HeadersTimeout, ServerBusy, ConnectionLost, Stalled, TooSlow, AnswerMalformed)
 FOR_GOOD = float("inf")
 

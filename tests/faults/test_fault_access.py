@@ -56,7 +56,7 @@ def test_a_private_model_without_a_token_wants_one(hub, model, way):
 
 def test_a_sign_in_at_another_host_is_no_matter_of_the_hubs_token(origin, way):
     url = origin.serve("m.gguf", MODEL, faults=[Status(401)])
-    hint = way.fails(pinned(url, MODEL), TokenMissing, "wants a sign-in")["hint"]
+    hint = way.fails(pinned(url, MODEL), TokenMissing, "requires a sign-in")["hint"]
     assert f'"{origin_of(url)}" = "…" under [tokens] in config.toml' in hint
     assert "HF_TOKEN" not in hint
 

@@ -281,7 +281,7 @@ def test_a_mirror_that_redirects_within_itself_is_followed(origin, mirror, tmp_p
 
 ORIGINS = {
     "gone": [Status(404)],
-    "wants a sign-in": [Status(401)],
+    "requires a sign-in": [Status(401)],
     "down": [CloseBeforeHeaders()],
     "busy": [Status(503)],
 }

@@ -121,7 +121,7 @@ def test_a_proxy_that_wants_another_password_is_named_without_it(source, way, th
 def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source, way, through, login):
     with LoopbackProxy(login=LOGIN, challenges=["Negotiate", "NTLM"]) as proxy:
         through(f"http://{login}{proxy.place}")
-        offers = f"The proxy {proxy.place} (ALL_PROXY) wants a sign-in by Negotiate or NTLM"
+        offers = f"The proxy {proxy.place} (ALL_PROXY) requires a sign-in by Negotiate or NTLM"
         error = way.fails(sought(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
         assert not error["retryable"]
         assert "px or cntlm" in error["hint"]
@@ -130,7 +130,7 @@ def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source
 def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, way, through):
     with LoopbackProxy(login=LOGIN, challenges=["NTLM", 'Basic realm="the office"']) as proxy:
         through(f"http://{proxy.place}")
-        error = way.fails(sought(source, True), ProxySignIn, "wants a user and a password", "ALL_PROXY has none")
+        error = way.fails(sought(source, True), ProxySignIn, "requires a user and a password", "ALL_PROXY has none")
         assert "http://USER:PASSWORD@HOST:PORT" in error["hint"]
 
 

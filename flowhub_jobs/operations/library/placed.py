@@ -74,7 +74,7 @@ def not_placed(row: "PlacementRow", error: Mapping[str, Any]) -> str:
 def remedy_of_placement(row: "PlacementRow", error: Mapping[str, Any]) -> str:
     """Return what to do for a placement that could not be made yet."""
     command = "unplace" if row.state == "removing" else "place"
-    again = f"It is tried again by itself; `flowhub {command} {row.name} --in {row.app}` tries it now."
+    again = f"A worker tries again by itself; `flowhub {command} {row.name} --in {row.app}` tries it now."
     return f"{error['hint']} {again}" if error.get("hint") else again
 
 

@@ -103,7 +103,7 @@ def test_an_expired_redirect_is_asked_for_again(fetch_model, site, cdn):
 
 ABSENT = {
     "no such repository (404)": ({}, [Status(404)]),
-    "wants a sign-in (403)": ({}, [Status(403)]),
+    "requires a sign-in (403)": ({}, [Status(403)]),
     "no such repository, with status 200": ({"Success": False, "Code": 10010101, "Data": None}, []),
     "no files": ({"Data": {"Files": None}}, []),
     "no list of files": ({"Data": [1]}, []),
