@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.search_reader import ListedModel
     from flowhub_jobs.device.device_values import Device
     from flowhub_jobs.formats.metadata import ModelMetadata
+    from flowhub_jobs.home import Home
     from flowhub_jobs.operations.repositories import RepositoryDetails
     from flowhub_jobs.operations.session import Session
 
@@ -76,11 +77,18 @@ class _Judge:
     looks: dict[HubFormat | None, HeaderReading] = field(default_factory=dict)
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
-        home = self.session.installed.located(installed)[0] if installed else self.session.home
+        home = self._home_with(artifact, installed) if installed else self.session.home
         header = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
         judged = Variant(artifact, self._verdict(artifact, header, installed), header.note)
         to_ask = header.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
         return self.judge_there(artifact, installed) if to_ask else judged
+
+    def _home_with(self, artifact: Artifact, installed: str) -> "Home":
+        """Return the home with the store that has the artifact; another store may have a model of its name."""
+        if len(homes := self.session.home.each_store()) == 1:
+            return homes[0]
+        has = (home for home in homes if artifact.key in home.entries.unchanged([artifact.key]))
+        return next(has, self.session.installed.located(installed)[0])
 
     def judge_there(self, artifact: Artifact, installed: str | None) -> Variant:
         """Return the variant as the header at its source tells."""

@@ -159,7 +159,7 @@ def disks_of(session: Session, found: StoreUsage, live: Collection[Job]) -> tupl
 def installed_view(
     found: StoreUsage, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
 ) -> InstalledView:
-    at_work = {Path(job.target).name: _AT_WORK[job.kind][job.state is State.RUNNING] for job in live}
+    at_work = {(_store_of(job), Path(job.target).name): _AT_WORK[job.kind][job.state is State.RUNNING] for job in live}
     ordered = sorted(found.models, key=lambda model: _order(model, sort))
     total = sum(model.bytes for model in found.models)
     count, stores = len(found.models), len(found.stores)
@@ -174,7 +174,7 @@ def installed_view(
             installed_row(
                 model,
                 titles,
-                at_work,
+                at_work.get((model.store, model.name)) or at_work.get((None, model.name)),
                 found.old,
                 key=f"{model.store}:{model.name}" if model.name in in_several else model.name,
                 store=model.store if stores > 1 else "",
@@ -189,6 +189,11 @@ def installed_view(
     )
 
 
+def _store_of(job: Job) -> str | None:
+    """Return the store of the model that a job works on; None for a move, whose store is the one that it goes to."""
+    return None if job.kind is JobKind.MOVE else job.store
+
+
 def _order(model: InstalledModel, sort: str) -> tuple[object, ...]:
     name = model.name.casefold()
     if sort == "name":
@@ -201,17 +206,20 @@ def _order(model: InstalledModel, sort: str) -> tuple[object, ...]:
 def installed_row(
     model: InstalledModel,
     titles: Mapping[str, str],
-    at_work: Mapping[str, str],
+    at_work: str | None,
     old: Sequence[str],
     *,
     key: str,
     store: str = "",
 ) -> InstalledRow:
-    """Return the row of a model. `key` is what the actions name it by; `store` is named if there are several."""
+    """Return the row of a model.
+
+    `at_work` says what a job does with it. `key` is what the actions name it by; `store` is named if there are several.
+    """
     named = name_of(model.source or model.name, model.model, model.option, model.format, 1, titles)
     icon, state, css = _STATES[model.condition]
-    if model.name in at_work:
-        icon, state, css = "clock", at_work[model.name], "soft"
+    if at_work is not None:
+        icon, state, css = "clock", at_work, "soft"
     return InstalledRow(
         name=named.name,
         about=" · ".join(
@@ -230,7 +238,7 @@ def installed_row(
         state=state,
         css=css,
         note=f"shares {model.linked_from}" if model.linked_from else "",
-        button=None if model.name in at_work else _BUTTONS.get(model.condition),
+        button=None if at_work is not None else _BUTTONS.get(model.condition),
     )
 
 

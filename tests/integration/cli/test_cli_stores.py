@@ -7,6 +7,7 @@ from support.models import gguf, one_file_model
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.library.list_view import models_text
 from flowhub_jobs.operations.library.usage import list_store
+from flowhub_jobs.operations.search import headers
 from flowhub_jobs.units import format_bytes
 
 A, B = gguf(4096, 1), gguf(5000, 2)
@@ -162,6 +163,14 @@ def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cl
     assert cli("rm", "two", "-y").status == 0
     assert one.read_bytes() == A
     assert not two.exists()
+
+
+def test_whether_a_model_fits_is_read_from_its_own_header(cli, twins, monkeypatch):
+    read = []
+    monkeypatch.setattr(headers, "read_anatomy", read.append)
+    for model, path in zip(("one", "two"), twins, strict=True):
+        assert cli("fits", model).status == 0
+        assert read.pop() == path
 
 
 def test_rm_of_a_name_removes_one_model_and_with_its_store_the_other(cli, twins):

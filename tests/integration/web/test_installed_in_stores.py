@@ -65,6 +65,8 @@ def test_the_actions_of_a_row_are_for_the_model_of_its_store(plain_visitor: Visi
     expect(row(page, "B")).to_contain_text("store fast")
     row(page, "B").get_by_role("button", name="Verify").click()
     expect(page.locator(".notice")).to_contain_text("B will be verified")
+    expect(row(page, "B")).to_contain_text("Verify is queued")
+    expect(row(page, "A").get_by_role("button", name="Verify")).to_be_visible()
     shop.work_here()
     page.goto(page.url)
     row(page, "B").get_by_role("link", name="Remove").click()
