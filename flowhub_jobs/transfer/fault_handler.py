@@ -19,8 +19,10 @@ from flowhub_jobs.errors import (
     SizeMismatch,
     SourceChanged,
     SourceError,
+    Stalled,
     TokenMissing,
     TokenRefused,
+    TooSlow,
 )
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import RangeTask
@@ -89,6 +91,7 @@ class FaultHandler:
         if task.kept == 0 and source.location == task.location:
             source.location = None  # the target of the last redirect may be the cause
         continue_by_range(task)
+        self._suspect_length(task, error)
         if self._was_one_too_many(task, error):
             return
         if _has_other_address(task, error):
@@ -104,7 +107,9 @@ class FaultHandler:
         prior = self._count(first)
         if not self._transfer.one_try:
             try_once_without_range(task, error, prior.faults)
-        decision = decide(error, prior, random.random(), self._options.patience, free=free)  # noqa: S311
+        resumes = not source.no_resume_reason
+        jitter = random.random()  # noqa: S311
+        decision = decide(error, prior, jitter, self._options.patience, free=free, resumes=resumes)
         if isinstance(decision, GiveUp):
             self._transfer.end(decision.error)
         elif isinstance(decision, RetryWait):
@@ -112,6 +117,18 @@ class FaultHandler:
             self._wait(source.origin, error, decision, recorded=recorded)
         else:
             self._transfer.notes.append(Note(EventKind.AGAIN, error.message, error.code))
+
+    def _suspect_length(self, task: RangeTask, error: FlowhubError) -> None:
+        """Have the hasher check the digest where a response that cannot be resumed broke off.
+
+        A size that the catalog has is right: then the end of the response is not the end of the file.
+        """
+        state = task.state
+        whole = task.source.no_ranges and task in state.tasks and task.at == state.record.kept.reach(0)
+        if whole and task.at and state.file.size is None and isinstance(error, ConnectionLost | Stalled | TooSlow):
+            state.digest.may_end_at = task.at
+            self._transfer.hash_queue.mark_ready(state)
+            self._transfer.hash_ready.notify_all()
 
     def _count(self, first: bool) -> PriorFaults:
         """Count a fault; sixteen connections that fail at the same moment are one fault."""

@@ -137,6 +137,7 @@ class FileDigestState:
     new_states: dict[int, str] = field(default_factory=dict)  # those that the journal does not have yet
     epoch: int = 0  # how often hashing started over
     mismatches: int = 0
+    may_end_at: int = -1  # where a response broke off that cannot be resumed: its length may be wrong
     verified: FileDigest | None = None
 
 

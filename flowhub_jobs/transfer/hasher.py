@@ -75,6 +75,10 @@ class Hasher(threading.Thread):
                 return partial(self._advance, state)
             if state.disk.part is not None and self._is_to_finish(state):
                 return partial(self._finish, state)
+            if state.digest.may_end_at == state.record.frontier:
+                if not state.tasks:  # nothing is written after the end
+                    return partial(self._check_end, state)
+                continue
             if state.disk.part is None or not state.digest.checks:
                 self._transfer.hash_queue.mark_idle(state)  # until something is written
             elif check is None and not self._transfer.ended:
@@ -190,6 +194,31 @@ class Hasher(threading.Thread):
                     name_liar(self._transfer, state)
             else:
                 self._mismatch_locked(state, wrong)
+
+    def _check_end(self, state: FileState) -> None:
+        """Take a file for complete whose digest is right although its source announced more bytes.
+
+        Some servers count the bytes of a text before they change its line ends, or a proxy takes bytes out (curl's
+        "transfer closed with 1 bytes remaining"). Each try would bring the same bytes, and none would be the last.
+        """
+        transfer = self._transfer
+        with transfer.changed:
+            digest, state.digest.may_end_at = state.digest.running, -1
+            if (
+                state.disk.part is None
+                or state.complete
+                or state.tasks
+                or digest.hexdigest() != state.identity.expected_sha256
+            ):
+                return
+            announced, state.record.size = state.size, state.record.frontier
+            state.disk.dirty = True
+            text = (
+                f"{source_host(state.source)} announced {announced} bytes and sent {state.size}: the digest is right."
+            )
+            transfer.notes.append(Note(EventKind.AGAIN, f"{state.file.path}: {text}"))
+            transfer.file_changed_locked(state)
+            transfer.wake_workers_locked()
 
     def _refetch_lost_end(self, state: FileState, part: PartFile) -> None:
         """Fetch the end of a file again that another program has truncated, and hash all of it again."""

@@ -53,14 +53,20 @@ Decision = Again | RetryWait | GiveUp
 
 
 def decide(
-    error: FlowhubError, prior: PriorFaults, jitter: float, patience: Patience, *, free: bool = True
+    error: FlowhubError,
+    prior: PriorFaults,
+    jitter: float,
+    patience: Patience,
+    *,
+    free: bool = True,
+    resumes: bool = True,
 ) -> Decision:
     """Return what follows a fault. `prior` includes the fault itself; `jitter` is in [0, 1).
 
     A fault that can pass without the user (`error.passing`) ends the job only after `give_up_after_s` and
     `faults_max` tries; any other retryable fault after `faults_max` tries.
     `free`: whether AddressExpired and SourceChanged may still be retried at no cost. A source that keeps changing
-    eventually counts.
+    eventually counts. `resumes`: whether the source can continue where a response broke off.
     """
     if free and isinstance(error, AddressExpired | SourceChanged):
         return Again()
@@ -78,7 +84,8 @@ def decide(
     if _is_hopeless(error, prior, patience):
         given = error.hint_template
         own = f"{given} " if given and given != SourceError.default_hint else ""
-        error.hint = f"{own}It was tried {_format_tries(prior)}. {{New_try}} continues with what was kept."
+        then = "continues with what was kept" if resumes else "starts at the first byte"
+        error.hint = f"{own}It was tried {_format_tries(prior)}. {{New_try}} {then}."
         return GiveUp(error)
     delay = retry_delay(prior.faults, jitter, patience)
     if server_wait_s is None:

@@ -1,5 +1,7 @@
 """Lengths: chunked, no length at all, a length that lies both ways."""
 
+from dataclasses import replace
+
 import pytest
 from support.fault_files import HALF, MIB, MODEL, host_of, sought
 from support.faults import (
@@ -17,9 +19,9 @@ from support.faults import (
     WrittenChunks,
 )
 from support.range_faults import is_ranged
-from support.run_fetch import one_file, pinned, run, unpinned
+from support.run_fetch import one_file, pinned, quick, run, unpinned
 
-from flowhub_jobs.errors import AnswerMalformed, SizeMismatch, WrongContent, WrongRange
+from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.values.artifacts import ArtifactFile
 
 LENGTHLESS = {
@@ -132,6 +134,24 @@ def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, w
     whole = [IgnoreRange(), NoLength(chunked=False)]
     url = origin.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), EarlyClose(after=MIB).nth(2), *whole])
     way.arrives(unpinned(url), MODEL)
+
+
+def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, way):
+    """Curl: "transfer closed with 17 bytes remaining to read", for ever."""
+    url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), LyingLength(by=17)])
+    slow = quick()  # in the wait before the next try the hasher looks at what came
+    slow = replace(slow, patience=replace(slow.patience, base_s=0.2, cap_s=0.2))
+    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, slow)
+
+
+def test_an_answer_that_breaks_off_early_is_not_whole(origin, way):
+    url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), EarlyClose(after=HALF).first(2)])
+    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+
+
+def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_retry_begins(origin, way, pin):
+    error = way.fails(sought(origin, pin, IgnoreRange(), EarlyClose(after=HALF)), ConnectionLost, host_of(origin))
+    assert error["hint"].endswith(" starts at the first byte.")
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
