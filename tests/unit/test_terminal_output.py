@@ -11,6 +11,7 @@ import pytest
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.app import VERBS, command
+from flowhub_jobs.cli.jobs.follow import list_text
 from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress, short_name, table_lines
 from flowhub_jobs.cli.jobs.live_view import bar, picture
 from flowhub_jobs.cli.prompts import agreed
@@ -313,6 +314,16 @@ def test_a_long_cause_takes_no_room_from_the_names_of_other_jobs(screen):
     assert "h.example" not in lines[2]
     screen(120)
     assert "h.example" in table_lines([away])[1]
+
+
+def test_a_narrow_list_of_subscriptions_has_two_lines_each_and_cuts_no_reference(screen):
+    rows = [("hf:Qwen/Qwen3-8B-GGUF:Q4_K_M", "7 d", "18:50", "-", "-", "2026-12-08 02:30")]
+    screen(60)
+    assert list_text(rows).split("\n") == [rows[0][0], "  every 7 d, checked 18:50, next 2026-12-08 02:30"]
+    screen(80)
+    assert (
+        list_text(rows).split("\n")[1] == "hf:Qwen/Qwen3-8B-GGUF:Q4_K_M  7 d    18:50    -        -    2026-12-08 02:30"
+    )
 
 
 def test_a_narrow_table_has_no_sizes_and_no_line_is_folded(screen):

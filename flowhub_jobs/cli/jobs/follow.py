@@ -146,12 +146,24 @@ def _print_list(session: Session) -> None:
         output.hint("Nothing is followed. `flowhub follow MODEL` keeps a model up to date.")
         return
     now = known_moment(session.now_us())
-    head = ("REFERENCE", "EVERY", "CHECKED", "CHANGED", "JOB", "NEXT")
-    output.result(output.folded_table(head, [_row(one, now) for one in known]))
+    output.result(list_text([_row(one, now) for one in known]))
     for one in known:
         if one.error is not None:
             output.hint(output.fold(_problem(one), after="  "))
     tell_no_worker(session)
+
+
+def list_text(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return the subscriptions: one a line where the screen is wide enough, else two. No reference is cut."""
+    head = ("REFERENCE", "EVERY", "CHECKED", "CHANGED", "JOB", "NEXT")
+    if output.width_of(head, rows) <= output.columns():
+        return output.table(head, rows)
+    return "\n".join(f"{output.clean(ref)}\n{output.fold(_in_words(*rest), '  ')}" for ref, *rest in rows)
+
+
+def _in_words(every: str, checked: str, changed: str, job: str, then: str) -> str:
+    known = [f"{name} {value}" for name, value in (("changed", changed), ("job", job)) if value != "-"]
+    return ", ".join([f"every {every}", f"checked {checked}", *known, f"next {then}"])
 
 
 def _row(one: Subscription, now: datetime) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """list: lists installed models and partial downloads."""
 
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -34,8 +35,10 @@ def list_models(
         output.result_json(installed_json(usage))
         return
     if quiet:
+        count = Counter(model.name for model in usage.models)
         for model in usage.models:
-            output.exactly(output.clean(model.name))
+            name = output.clean(model.name)
+            output.exactly(name if count[model.name] == 1 else f"{model.store}:{name}")
         return
     if usage.models:
         output.result(list_view.models_text(usage.models, verbose=verbose))

@@ -140,6 +140,9 @@ class InstalledInStores(InstalledModels):
 
     def _number_of(self, name: str) -> int:
         """Return the number of the store that a name means: one that is there, else one whose disk is away."""
+        with_file = [number for number, one in enumerate(self._each) if one.lies_there(name)]
+        if len(with_file) == 1:  # no library needs to be read, as for most names
+            return with_file[0]
         known = {number: model for number, one in enumerate(self._each) if (model := one.model(name)) is not None}
         there = [number for number, model in known.items() if model.condition is not Condition.OFFLINE]
         entries = (number for number, home in enumerate(self._homes) if home.entries.entry(name) is not None)

@@ -175,6 +175,8 @@ def test_whether_a_model_fits_is_read_from_its_own_header(cli, twins, monkeypatc
 
 def test_rm_of_a_name_removes_one_model_and_with_its_store_the_other(cli, twins):
     one, two = twins
+    assert cli("list", "-q").out.split() == ["default:m.gguf", "fast:m.gguf"]
+    assert cli("path", "default:m.gguf").out.strip() == str(one)
     assert cli("rm", "two", "-y", "--dry-run").out.startswith("Would remove fast:m.gguf: ")
     assert cli("rm", "fast:m.gguf", "-y").status == 0
     assert (one.exists(), two.exists()) == (True, False)
