@@ -192,7 +192,7 @@ class FileState:
     def if_range_at(self, source: SourceState) -> str | None:
         """The strong validator of the kept bytes, if nothing better identifies them (RFC 9110, section 13.1.5)."""
         kind, _, validator = (self.record.identity or "").partition(":")
-        usable = kind == "etag" or (kind == "modified" and " ETag " not in validator)
+        usable = (kind == "etag" and validator.startswith('"')) or (kind == "modified" and " ETag " not in validator)
         return validator if usable and self.record.kept.total and not source.ignores_if_range else None
 
 

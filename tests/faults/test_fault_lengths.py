@@ -136,17 +136,19 @@ def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, w
     way.arrives(unpinned(url), MODEL)
 
 
+# In the wait before the next try the hasher looks at what came.
+PATIENT = replace(quick(), patience=replace(quick().patience, base_s=0.2, cap_s=0.2))
+
+
 def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, way):
     """Curl: "transfer closed with 17 bytes remaining to read", for ever."""
     url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), LyingLength(by=17)])
-    slow = quick()  # in the wait before the next try the hasher looks at what came
-    slow = replace(slow, patience=replace(slow.patience, base_s=0.2, cap_s=0.2))
-    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, slow)
+    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
 
 def test_an_answer_that_breaks_off_early_is_not_whole(origin, way):
-    url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), EarlyClose(after=HALF).first(2)])
-    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+    url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), EarlyClose(after=HALF).first(3)])
+    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
 
 def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_retry_begins(origin, way, pin):

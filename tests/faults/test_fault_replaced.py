@@ -11,6 +11,7 @@ from support.faults import (
     NoEtag,
     NoLength,
     Reset,
+    UnquotedEtag,
     WeakEtag,
 )
 from support.models import gguf_pattern
@@ -113,6 +114,26 @@ def test_a_last_modified_binds_the_nights_of_a_file_without_a_strong_etag_togeth
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
     assert origin.requests()[-1].headers.get("if-range") == (LONG_AGO if isinstance(fault, NoEtag) else None)
+
+
+def test_a_weak_etag_that_two_versions_share_does_not_mix_them(origin, tmp_path):
+    """Its versions are equal in meaning, not byte by byte (RFC 9110, section 8.8.1)."""
+    same = {"ETag": 'W/"same"'}
+    artifact = unpinned(origin.serve("m.gguf", MODEL, headers=same))
+    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    origin.serve("m.gguf", OTHER, headers=same)
+    assert run(artifact, partial).content() == OTHER.read()
+
+
+@pytest.mark.parametrize("end", [stopped_after, crashed_after])
+def test_an_etag_without_its_quotes_binds_the_nights_together_and_is_not_sent_back(origin, tmp_path, end):
+    artifact = unpinned(origin.serve("m.gguf", MODEL, faults=[UnquotedEtag()]))
+    partial = end(HALF, artifact, tmp_path / "p", origin, faults=[UnquotedEtag()])
+    origin.break_with(UnquotedEtag(), path="/m.gguf")
+    since = Since(origin)
+    assert run(artifact, partial).content() == MODEL.read()
+    assert since.bytes == MODEL.size - HALF
+    assert origin.requests()[-1].headers.get("if-range") is None
 
 
 @pytest.mark.parametrize("new", NEW.values(), ids=NEW)

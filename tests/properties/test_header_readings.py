@@ -123,7 +123,7 @@ def test_a_416_tells_an_end_only_as_a_number(said):
 def test_no_tag_that_is_weak_or_cannot_be_sent_back_counts_as_strong(said):
     tag = strong_etag(said)
     if tag is not None:
-        assert tag[0] == tag[-1] == '"'
+        assert tag[0] == tag[-1] == '"' or not {'"', "/", ","} & set(tag)
         assert 2 < len(tag) < 1024
         assert all(" " <= letter <= "~" for letter in tag)
         assert tag in said["etag"]

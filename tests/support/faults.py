@@ -23,6 +23,7 @@ from support.answer_faults import (
     Redirect,
     Status,
     UnlessAccepted,
+    UnquotedEtag,
     WeakEtag,
     WrittenChunks,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "Status",
     "Trickle",
     "UnlessAccepted",
+    "UnquotedEtag",
     "WeakEtag",
     "WrittenChunks",
     "WrittenHead",
@@ -151,6 +153,7 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     SlowEdges,
     Crowd,
     FlipByte,
+    UnquotedEtag,
     WeakEtag,
     NoEtag,
     ChangeEtag,

@@ -164,7 +164,11 @@ def test_a_416_tells_the_size():
 
 
 @pytest.mark.parametrize(
-    ("tag", "strong"), [('"v1"', '"v1"'), ('W/"v1"', None), ("v1", None), ('""', None), ("", None), (' "v1" ', '"v1"')]
+    ("tag", "strong"),
+    [
+        *[('"v1"', '"v1"'), ('W/"v1"', None), ("v1", None), ('""', None), ("", None), (' "v1" ', '"v1"')],
+        *[("0x8DCFA3E5B1C2D40", "0x8DCFA3E5B1C2D40"), ("W/0x8DCFA3E5B1C2D40", None), ('0x8DCFA3E"', None)],
+    ],
 )
 def test_only_a_strong_etag_counts(tag, strong):
     assert strong_etag(headers(etag=tag)) == strong

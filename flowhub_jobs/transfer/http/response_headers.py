@@ -12,6 +12,7 @@ from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.transfer.http.decoding import DECODED
 
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
+_UNQUOTED = re.compile(r"[\w.:+=~-]{6,}", re.ASCII)  # of an entity tag
 _HEX64, _HEX40 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 
 DATE_STRONG_S = 1.0  # RFC 9110, section 8.8.2.2; it was 60 s in RFC 7232
@@ -182,10 +183,14 @@ def tells_end(status: int, headers: Headers) -> bool:
 
 
 def strong_etag(headers: Headers) -> str | None:
-    """Return the strong entity tag with its quotes; a weak one never goes into If-Range (RFC 9110, section 13.1.5)."""
+    """Return the strong entity tag with its quotes; a weak one never goes into If-Range (RFC 9110, section 13.1.5).
+
+    Some stores leave out the quotes (Azure Blob without x-ms-version): that names a version, too, and no more.
+    """
     tag = headers.get("etag", "").strip()
     sound = tag.isascii() and tag.isprintable() and 2 < len(tag) < 1024  # it goes back in If-Range
-    return tag if sound and tag[0] == '"' and tag[-1] == '"' else None
+    is_strong = sound and ((tag[0] == '"' and tag[-1] == '"') or _UNQUOTED.fullmatch(tag))
+    return tag if is_strong else None
 
 
 def strong_date(headers: Headers, now: datetime | None = None) -> str | None:
