@@ -93,11 +93,11 @@ class HostOutages:
             if is_long:
                 self._logged.add(key)
         waiting = counted(self._table.waiting(wait.origin) + 1, "job waits", "jobs wait")
-        if not is_long:  # a try every second, then every two, …: the time of the next one is over as it is read
-            log.warning("%s Its %s until it answers; it is tried less and less often.", wait.text, waiting)
+        if not is_long:  # a try every second, then every two, …: the next one is over as its time is read
+            log.warning("%s %s until it answers; the worker tries it at growing intervals.", wait.text, waiting)
             return
         at = clock_time(known_moment(wait.until), known_moment(self._home.clock.now_us()))
-        log.warning("%s Its %s; the next try is at %s.", wait.text, waiting, at)
+        log.warning("%s %s; the next try is at %s.", wait.text, waiting, at)
 
 
 PROBE_EVERY_S = 3.0

@@ -32,7 +32,7 @@ class WaitLog:
         with self._lock:
             tries_again = job in self._logged
         if not tries_again:
-            log.info("Job %d begins: %s", job, ref, extra={"job": job})
+            log.info("Job %d starts: %s", job, ref, extra={"job": job})
 
     def waits(self, job: int, reason: Reason, text: str, seconds: float) -> None:
         """Log why a job waits and when it is tried next: the first time, and when a wait is longer than a minute."""

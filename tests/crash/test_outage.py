@@ -120,7 +120,7 @@ def test_an_outage_costs_no_job_and_few_requests(
         assert outage.tries() <= 2 * RUNNING + seconds / 60 + 15
         assert len(origin.requests()) <= 2 * RUNNING * TRIES_INSIDE + seconds / 60 + 15
         log = shop.log()
-        assert log.count(" begins: ") <= 4 * RUNNING
+        assert log.count(" starts: ") <= 4 * RUNNING
         assert log.count("until it answers") == 1
         assert log.count("the next try is at") <= 4, "of four workers, each says once that it lasts"
 
