@@ -16,6 +16,8 @@ from typing import Any
 
 DELAY_S = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 TICK_S = 0.1  # how often `ended` is called
+UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104
+BLOCKED = "as a DNS filter (Pi-hole, AdGuard, a router's) or the hosts file answers for a blocked host"
 NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as of socket.getaddrinfo
@@ -30,7 +32,7 @@ def open_connection(
     Raises OSError: that of the look-up, TimeoutError, or the most specific error of all attempts.
     """
     until = time.monotonic() + timeout_s if timeout_s is not None else None
-    infos = interleaved(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+    infos = interleaved(reachable(host, socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)))
     attempts = _Attempts(infos)
     try:
         connected = attempts.run(until, ended)
@@ -39,6 +41,18 @@ def open_connection(
     connected.setblocking(True)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connected
+
+
+def reachable(host: str, infos: Sequence[Any]) -> list[AddressInfo]:
+    """Return the addresses of a name without 0.0.0.0 and ::, which DNS filters and hosts files give to blocked names.
+
+    A connection to them leads to this machine, whose answers say nothing of the host. Raises ConnectionRefusedError
+    if no other address is left.
+    """
+    left = [info for info in infos if info[4][0] not in UNSPECIFIED or host.strip("[]") in UNSPECIFIED]
+    if infos and not left:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, f"its name leads to {infos[0][4][0]}, {BLOCKED}")
+    return left
 
 
 def interleaved(infos: Sequence[Any]) -> list[AddressInfo]:

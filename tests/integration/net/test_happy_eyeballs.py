@@ -12,6 +12,7 @@ from support.proxies import LoopbackProxy, nowhere
 from support.run_fetch import pinned, quick, run
 from support.silent_address import black_hole, infos
 
+from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.net import get
 from flowhub_jobs.net.happy_eyeballs import interleaved, most_specific, open_connection
 from flowhub_jobs.net.reachability import answers
@@ -42,6 +43,24 @@ def test_the_most_specific_error_is_raised():
     assert most_specific([no_route, late, refused]) is refused
     assert most_specific([no_route, late]) is late
     assert most_specific([no_route]) is no_route
+
+
+def test_a_blocked_name_does_not_lead_to_this_machine(resolves):
+    """A DNS filter answers 0.0.0.0, which the system connects to this machine's own servers."""
+    with socket.create_server(("0.0.0.0", 0)) as own:
+        port = own.getsockname()[1]
+        resolves(("0.0.0.0", port))
+        with pytest.raises(ConnectionRefusedError, match=r"leads to 0\.0\.0\.0, as a DNS filter"):
+            open_connection("h.example", port, None)
+        open_connection("0.0.0.0", port, None).close()
+        resolves(("0.0.0.0", 1), ("127.0.0.1", port))
+        open_connection("h.example", port, None).close()
+
+
+def test_the_error_of_a_blocked_name_says_that_it_is_blocked(resolves, tmp_path):
+    resolves(("0.0.0.0", 1))
+    with pytest.raises(NetworkDown, match=r"h\.example cannot be reached: its name leads to .* blocked host"):
+        run(pinned("https://h.example/m.gguf", MODEL), tmp_path, options=quick(faults_max=1))
 
 
 def test_an_address_that_is_silent_does_not_hold_up_the_next(resolves):
