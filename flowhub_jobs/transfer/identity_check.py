@@ -17,15 +17,13 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
+from flowhub_jobs.transfer.empty_digest import EMPTY_GIT_SHA1, EMPTY_SHA256, check_digest_of_nothing
 from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask, SourceState
 from flowhub_jobs.transfer.first_bytes_check import Proof, check_first_bytes
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# The digests of no bytes: sha256, and git's of an empty file.
-_EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-_EMPTY_GIT_SHA1 = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 RESTARTS_MAX = 2  # for another ETag, before ETags are no longer trusted
 
 
@@ -108,6 +106,7 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
             host=host,
             path=path,
         )
+    check_digest_of_nothing(state.file, total, host)
     if answer.end == answer.start and total != answer.start:
         raise WrongRange(f"{host} says that it ends at byte {total}, not {answer.start}.", host=host, path=path)
     kept = task.start if answer.whole else state.record.kept.end
@@ -144,7 +143,7 @@ def check_may_be_empty(state: FileState, proof: Proof) -> None:
     path, identity = state.file.path, state.identity
     check_first_bytes(path, b"", proof)
     sha256, git_sha1 = identity.expected_sha256, identity.expected_git_sha1
-    if sha256 not in (None, _EMPTY_SHA256) or git_sha1 not in (None, _EMPTY_GIT_SHA1):
+    if sha256 not in (None, EMPTY_SHA256) or git_sha1 not in (None, EMPTY_GIT_SHA1):
         raise WrongContent("expected a file of some bytes, but what came is an empty file.", path=path)
 
 

@@ -36,6 +36,13 @@ def test_a_byte_that_turns_on_the_wire_once_heals(origin, way, at):
     assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
 
 
+def test_the_digest_of_nothing_ends_the_download_of_a_file_of_some_bytes_before_it_begins(origin, way):
+    artifact = one_file(ArtifactFile("m.gguf", origin.serve("m.gguf", MODEL), None, Bytes(b"").sha256()))
+    error = way.fails(artifact, DigestMismatch, "m.gguf", "an empty file", MODEL.size)
+    assert "read nothing" in error["hint"]
+    assert len(origin.requests()) == 1
+
+
 def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, way):
     """A cache has parts of two versions; the whole it has from one."""
     way.arrives(sought(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)

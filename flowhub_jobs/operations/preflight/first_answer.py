@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from flowhub_jobs.catalogs.resolve import PLACEHOLDER, format_of
-from flowhub_jobs.errors import FlowhubError, SizeMismatch, UsageInvalid, WrongContent
+from flowhub_jobs.errors import DigestMismatch, FlowhubError, SizeMismatch, UsageInvalid, WrongContent
 from flowhub_jobs.fs.names import filename_from_url, name_problem
 from flowhub_jobs.net.content_disposition import suggested_name
 from flowhub_jobs.net.content_range import coding_of
 from flowhub_jobs.net.get import Document
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.store.folder_scan import safe_name
+from flowhub_jobs.transfer.empty_digest import check_digest_of_nothing
 from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
@@ -84,9 +85,13 @@ def judged_answer(file: ArtifactFile, answer: Document) -> FirstAnswer:
     size, name = total_size(answer), _suggestion(answer)
     head = answer.body[:HEAD_BYTES]
     # An answer of exactly the asked length may be a part that claims to be the whole: the worker asks in another way.
-    if file.size is not None and size not in (None, file.size, ASKED_BYTES):
+    if file.size is not None and size not in (None, file.size, ASKED_BYTES) and not _is_page(answer):
         message = f"{file.path} should have {file.size} bytes, but {host_of(answer.url)} says that it has {size}."
         return FirstAnswer(error=SizeMismatch(message))
+    try:
+        check_digest_of_nothing(file, size, host_of(answer.url))
+    except DigestMismatch as error:
+        return FirstAnswer(error=error)
     if len(head) < HEAD_BYTES and size != len(head):
         return FirstAnswer(size, name)  # the body was cut short: nothing to judge
     try:

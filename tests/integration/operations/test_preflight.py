@@ -44,6 +44,15 @@ def test_a_permanent_refusal_is_an_error_before_anything_is_queued(
     assert shop.home.queries.in_state(list(State)) == []
 
 
+def test_the_digest_of_nothing_is_refused_for_a_file_of_some_bytes(cli, shop, origin):
+    """`curl … | sha256sum` prints it after a failed download."""
+    said = cli("enqueue", origin.serve("m.gguf", DATA), "--sha256", hashlib.sha256(b"").hexdigest(), "--json")
+    assert (said.status, said.error["code"]) == (8, "digest_mismatch")
+    assert str(len(DATA)) in said.error["message"]
+    assert "read nothing" in said.error["hint"]
+    assert shop.home.queries.in_state(list(State)) == []
+
+
 @pytest.mark.parametrize("status", [403, 406, 408, 416, 429, 500, 503, 520])
 def test_what_may_pass_or_may_be_asked_otherwise_is_left_to_the_worker(cli, shop, origin, status):
     url = origin.serve("m.gguf", DATA, faults=[Status(status)])
