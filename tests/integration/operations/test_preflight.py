@@ -213,6 +213,16 @@ def test_the_error_of_a_gated_repository_names_its_page(cli, shop, hub, monkeypa
     assert "https://huggingface.co/o/r" in error["hint"]
 
 
+def test_a_page_says_nothing_of_the_size_that_a_catalog_has(cli, shop, origin):
+    """A captive portal: the catalog is not out of date."""
+    option = {"id": "q", "format": "gguf", "filename": "m.gguf", "sizeBytes": len(DATA)}
+    option |= {"url": origin.serve("m.gguf", DATA, faults=[LoginPage()]), "sha256": hashlib.sha256(DATA).hexdigest()}
+    shop.offer({"id": "m", "name": "M", "downloads": [option]})
+    error = cli("enqueue", "m@q", "--check", "--json").error
+    assert error["code"] == "wrong_content"
+    assert "a web page" in error["message"]
+
+
 def test_the_hint_for_a_contradicted_size_names_the_catalog_only_where_that_states_it(
     cli, shop, origin, hub, monkeypatch
 ):
