@@ -166,8 +166,12 @@ def connector(url: str, *, pooled_sessions: bool = False) -> "Callable[[], psyco
 
         connection = psycopg.connect(**settings, prepare_threshold=None)
         connection.prepared_max = PREPARED_MAX
-        if not pooled_sessions and not is_pooled(connection):
-            connection.prepare_threshold = PREPARE_AFTER
+        try:
+            if not pooled_sessions and not is_pooled(connection):
+                connection.prepare_threshold = PREPARE_AFTER
+        except BaseException:  # the server may end it at once
+            connection.close()
+            raise
         return connection
 
     return connect

@@ -112,5 +112,10 @@ class Controls:
         return {"node": self._node, "names": list(names), "now": self._clock.now_us()}
 
 
+def still_in_force(in_force: InForce, now: int) -> InForce:
+    """Return those whose time is not over at that microsecond."""
+    return {name: (value, until) for name, (value, until) in in_force.items() if until is None or until > now}
+
+
 def _by_name(rows: Sequence[Row]) -> InForce:
     return {row["name"]: (json_of(row["value"]), row["until"]) for row in rows}

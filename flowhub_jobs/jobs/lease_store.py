@@ -16,13 +16,21 @@ from flowhub_jobs import __version__
 from flowhub_jobs.database.batches import execute_together
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, reading, writing, writing_own_rows
-from flowhub_jobs.database.tables import is_live, is_running, job_files, jobs, workers
+from flowhub_jobs.database.tables import is_live, is_queued, is_running, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.any_node import ROW_COLUMNS, give_to_any
-from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
+from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job, has_come
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.node_registry import NodeRegistry
-from flowhub_jobs.jobs.progress import WRITE_FILE, WRITE_JOB, file_values, job_values
+from flowhub_jobs.jobs.progress import (
+    WRITE_BOTH_AT_ONCE,
+    WRITE_FILE,
+    WRITE_JOB,
+    WRITE_JOB_AT_ONCE,
+    file_values,
+    job_values,
+    values_at_once,
+)
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, Lease, LeaseLost, Progress
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, ended_attempt, new_event, note
@@ -30,7 +38,7 @@ from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, QueueOrder, Reason, RequestedAction, State
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import ANY_NODE, Note
 
 log = logging.getLogger("flowhub.job")
 
@@ -67,11 +75,19 @@ class LeaseStore:
         `gates` is what `Controls.gates` says: while one of them is shut, nothing may start. `only` names the one job
         that is wanted. A row that cannot be decoded fails, and the next one is taken.
         """
-        while not gates.holds(self._clock.now_us(), start_now=True):
+        while not gates.holds(self._clock.now_us(), start_now=True) and self._may_find():
             claimed = self._claim(gates, only)
             if not isinstance(claimed, JobUnreadable):
                 return claimed
         return None
+
+    def _may_find(self) -> bool:
+        """Return whether a claim is worth its transaction, which takes six messages and the node's lock."""
+        if self._engine.dialect.name != "postgresql":
+            return True
+        with querying(self._engine) as tx:
+            queued = (jobs.c.node.in_((self._node, ANY_NODE)), is_live, is_queued, has_come(self._clock.now_us()))
+            return tx.execute(sa.select(jobs.c.id).where(*queued).limit(1)).first() is not None
 
     def _claim(self, gates: Gates, only: int | None) -> Claimed | JobUnreadable | None:
         token = secrets.token_hex(8)
@@ -150,11 +166,20 @@ class LeaseStore:
 
     def progress(self, lease: Lease, seen: Progress) -> None:
         """Write the progress, and that of the files in `seen.files`."""
+        if self._engine.dialect.name == "postgresql" and len(seen.files) <= 1 and self._wrote_at_once(lease, seen):
+            return
         with writing_own_rows(self._engine) as tx:
             lease.check()
             self._fence(lease, tx.execute(WRITE_JOB, job_values(lease, seen)).rowcount)
             if seen.files:
                 tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in seen.files])
+
+    def _wrote_at_once(self, lease: Lease, seen: Progress) -> bool:
+        """Write the progress by one message; return False if it changed no row, which a transaction explains."""
+        statement = WRITE_BOTH_AT_ONCE if seen.files else WRITE_JOB_AT_ONCE
+        lease.check()
+        with querying(self._engine) as tx:
+            return bool(tx.execute(statement, values_at_once(lease, seen)).scalar())
 
     def record_intent(self, lease: Lease, intent: dict[str, Any]) -> RequestedAction | None:
         """Write ahead what the run is about to install. After a crash it tells whether the rename happened.

@@ -84,15 +84,17 @@ class NodeDownloadLimit:
         has = sa.select(artifacts.c.node).join(artifact_files).where(artifact_files.c.sha256 == sha256)
         holders = has.where(artifacts.c.node.in_(sharing)).distinct().cte("holders")
         copies = sa.select(sa.func.count()).select_from(holders).scalar_subquery()
-        downloads = self._downloading(tx)
-        same = downloads.where(job_files.c.sha256 == sha256, jobs.c.node.in_(sharing))
+        # Used twice, so that PostgreSQL reads these few jobs first, and not the files of all jobs that have ended.
+        downloads = self._downloading(tx).cte("downloads")
+        files = sa.select(downloads).join(job_files, job_files.c.job_id == downloads.c.id)
+        same = files.where(job_files.c.sha256 == sha256, downloads.c.node.in_(sharing), copies == 0)
         held = sa.select(artifact_files.c.sha256).join(artifacts).where(artifacts.c.node.in_(sa.select(holders.c.node)))
-        reads = downloads.where(job_files.c.sha256.in_(held), copies > 0).with_only_columns(jobs.c.id).distinct()
+        reads = files.where(job_files.c.sha256.in_(held), copies > 0).with_only_columns(downloads.c.id).distinct()
         found = tx.execute(
             sa.select(
                 copies.label("copies"),
                 sa.select(sa.func.min(holders.c.node)).scalar_subquery().label("holder"),
-                same.where(copies == 0).limit(1).scalar_subquery().label("downloader"),
+                same.with_only_columns(downloads.c.node).limit(1).scalar_subquery().label("downloader"),
                 sa.select(sa.func.count()).select_from(reads.subquery()).scalar_subquery().label("reads"),
             )
         ).one()
@@ -101,9 +103,7 @@ class NodeDownloadLimit:
         return None if has_room(found.reads, found.copies, self._readers) else str(found.holder)
 
     def _downloading(self, tx: sa.Connection) -> "sa.Select[Any]":
-        """Return the query for the nodes of the downloads that are under way; their workers are alive."""
+        """Return the query for the downloads that are under way, with their nodes; their workers are alive."""
         alive = workers.c.seen_at > shared_now_us(tx, self._clock.now_us()) - _LEASE_US
-        joined = jobs.join(job_files, job_files.c.job_id == jobs.c.id).join(
-            workers, workers.c.worker == jobs.c.lease_worker
-        )
-        return sa.select(jobs.c.node).select_from(joined).where(*_DOWNLOADS, alive)
+        joined = jobs.join(workers, workers.c.worker == jobs.c.lease_worker)
+        return sa.select(jobs.c.id, jobs.c.node).select_from(joined).where(*_DOWNLOADS, alive)

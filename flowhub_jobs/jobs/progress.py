@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.database.tables import job_files, jobs
 from flowhub_jobs.jobs.run_values import FileCounts, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
@@ -43,6 +44,30 @@ WRITE_FILE = (
     .where(job_files.c.job_id == sa.bindparam("of_job"), job_files.c.number == sa.bindparam("of_number"))
     .values({name: sa.bindparam(name) for name in _seen})
 )
+
+# For PostgreSQL: the same for a job with at most one file, as one message that is a transaction of its own. The file is
+# written only with the job's row. It writes nothing to the schema of another version, and does not wait for the disk.
+_settings = sa.select(sa.func.set_config("synchronous_commit", "off", True)).cte("settings")
+_this_version = sa.select(sa.literal_column("version_num")).select_from(sa.text("alembic_version")).scalar_subquery()
+_counted = sa.select(sa.func.count()).select_from(_settings).scalar_subquery()
+_job = WRITE_JOB.where(_this_version == HEAD, _counted == 1).returning(jobs.c.id).cte("job")
+_file = (
+    sa.update(job_files)
+    .where(job_files.c.job_id == _job.c.id, job_files.c.number == sa.bindparam("of_number"))
+    .values({name: sa.bindparam(f"file_{name}") for name in _seen})
+    .cte("file")
+)
+WRITE_JOB_AT_ONCE = sa.select(sa.func.count()).select_from(_job)
+WRITE_BOTH_AT_ONCE = WRITE_JOB_AT_ONCE.add_cte(_file)
+
+
+def values_at_once(lease: Lease, seen: Progress) -> dict[str, Any]:
+    """Return the parameters of WRITE_JOB_AT_ONCE, and, with a file, of WRITE_BOTH_AT_ONCE."""
+    values = job_values(lease, seen)
+    for file in seen.files:
+        own = file_values(lease.job, file)
+        values |= {"of_number": own["of_number"]} | {f"file_{name}": own[name] for name in _seen}
+    return values
 
 
 def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +71,9 @@ class WorkerContext:
         self.shared = SharedLimits(
             HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate)
         )
-        self.gates = GateCache(home)
+        # Whether the database notifies of new controls and requested actions now (note_change).
+        self.is_notified: Callable[[], bool] = lambda: False
+        self.gates = GateCache(home, lambda: self.is_notified())
         self.cap = CapWatch(home, self.shared.meter, self.gates)
         self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
         self.outages = HostOutages(home, self.shared.hosts, transfer_options(home.settings).patience)

@@ -1,7 +1,7 @@
 """Keeps the leases of this worker, and stops the runs whose jobs the user paused or cancelled."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,10 +18,9 @@ RENEW_S = LEASE_S / 3
 class Heartbeat(threading.Thread):
     """One thread for all runs. During a graceful stop it continues until every job was handed back."""
 
-    def __init__(self, context: WorkerContext, is_notified: Callable[[], bool] = lambda: False) -> None:
-        """`is_notified`: whether a new requested action sets `context.changed` now."""
+    def __init__(self, context: WorkerContext) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._context, self._is_notified, self._over = context, is_notified, threading.Event()
+        self._context, self._over = context, threading.Event()
         self._look_s = LOOK_SHARED_S if context.home.database.is_shared else LOOK_S
         self._renewed_at = self._looked_at = 0.0
 
@@ -54,7 +53,7 @@ class Heartbeat(threading.Thread):
         if not runs:
             return
         context.throttle.update()
-        if now - self._looked_at >= (LOOK_NOTIFIED_S if self._is_notified() else 0.0):
+        if now - self._looked_at >= (LOOK_NOTIFIED_S if context.is_notified() else 0.0):
             self._obey(runs)
             self._looked_at = now
 

@@ -33,7 +33,9 @@ from flowhub_jobs.worker.wakeup_queue_choice import Wakeups
 log = logging.getLogger("flowhub.maintenance")
 
 PERIOD_S = 1.0
-SELDOM = 3  # periods between looks that may wait: a shared database answers all workers
+# Periods between the looks for upkeep, and looks between those of the kinds that may wait. A shared database answers
+# all workers; it notifies them of jobs that are queued.
+LOOK, SELDOM = 2, 2
 RETENTION_EVERY_S = 60.0
 NAMED = 8  # jobs that a line of the log names
 
@@ -57,7 +59,9 @@ class Maintenance(threading.Thread):
         self._notices, self._subscriptions, self._pulse = notices, subscriptions, pulse
         self._database = DatabaseWatch(context.home, context.worker)
         self._clock_watch = ClockWatch(context.home.engine, context.home.node, context.home.clock)
-        self._rounds, self._seldom = 0, SELDOM if context.home.database.is_shared else 1
+        self._rounds, self._look, self._seldom = 0, 1, 1
+        if context.home.database.is_shared:
+            self._look, self._seldom = LOOK, LOOK * SELDOM
         self._pruned_at = float("-inf")
         self._node = NodeDescription(context.home, context.registry)
         self._may_exit, self._request_exit = may_exit, request_exit
@@ -106,7 +110,9 @@ class Maintenance(threading.Thread):
         if jump := self._clock_watch.shift_waits():
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.check()
-        self._do_pending(gates)
+        if self._rounds % self._look == 0:
+            self._do_pending(gates, seldom=self._rounds % self._seldom == 0)
+        self._rounds += 1
 
     def _prune_if_due(self) -> None:
         home, now = self._context.home, self._context.home.clock.awake()
@@ -114,11 +120,13 @@ class Maintenance(threading.Thread):
             self._pruned_at = now
             prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
 
-    def _do_pending(self, gates: Gates) -> None:
-        """Do what there is to do, kind by kind, and wake the queue for the jobs that may start."""
+    def _do_pending(self, gates: Gates, *, seldom: bool) -> None:
+        """Do what there is to do, kind by kind, and wake the queue for the jobs that may start.
+
+        `seldom`: those kinds, too, that may wait.
+        """
         context, home = self._context, self._context.home
         pending = pending_upkeep(home.database, home.node, context.worker, home.clock)
-        seldom, self._rounds = self._rounds % self._seldom == 0, self._rounds + 1
         freed = False  # jobs that were not due when `pending` was read
         if seldom and pending.other_workers:
             for job in home.take_back_orphans():

@@ -10,7 +10,7 @@ from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
 
 WAIT_MAX_S = 3600.0  # then the file is downloaded, whatever the other nodes do: one of them may be very slow
-POLL_MIN_S, POLL_MAX_S = 1.0, 5.0
+POLL_MIN_S, POLL_MAX_S = 1.5, 5.0
 
 
 def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -> None:
@@ -33,5 +33,5 @@ def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -
             told = True
             text = f"Waits to copy the file from node {node}, so that fewer nodes download it from its origin."
             context.leases.record_event(run.lease, Note(EventKind.MIRROR, text))
-        stopped.wait(min(POLL_MAX_S, POLL_MIN_S + waited / 4))
+        stopped.wait(min(POLL_MAX_S, POLL_MIN_S + waited / 2))
         run.control.check()

@@ -53,6 +53,7 @@ def run_worker(
     threading.Thread(target=warm_trust, name="trust").start()
     context = WorkerContext(home, slots)
     wakeups = worker_wakeups(home, lambda: run_claimable_jobs(context), slots, context.note_change)
+    context.is_notified = wakeups.hears_changes
 
     def stop() -> None:
         context.stop()
@@ -79,7 +80,7 @@ def run_worker(
             return False
         return not maintenance.disk_waits.release()  # room that was promised to a job may be free now
 
-    heartbeat = Heartbeat(context, wakeups.hears_changes)
+    heartbeat = Heartbeat(context)
     pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
     maintenance = Maintenance(context, wakeups, notices, subscriptions, pulse, may_exit, consumer.stop_flag.set)
     try:

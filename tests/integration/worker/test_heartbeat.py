@@ -32,8 +32,9 @@ def test_a_pause_stops_the_run(shop, monkeypatch, notified):
     job, context = shop.enqueue("a"), WorkerContext(shop.home, 1)
     wakeups = worker_wakeups(shop.home, lambda: None, 1, context.note_change)
     run = context.begin(context.leases.claim())
-    is_notified = wakeups.hears_changes if notified else lambda: False
-    beating = Heartbeat(context, is_notified)
+    if notified:
+        context.is_notified = wakeups.hears_changes
+    beating = Heartbeat(context)
     beating.start()
     stopped = threading.Event()
     run.control.on_stop(stopped.set)
