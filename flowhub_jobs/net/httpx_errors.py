@@ -38,7 +38,7 @@ log = logging.getLogger("flowhub.tls")
 
 # h11's messages for a connection that ended before the response did; its other messages are about malformed responses.
 _ENDED = re.compile(r"Server disconnected|peer closed connection|can't handle event type ConnectionClosed")
-_QUOTED_BYTES = re.compile(r"""(?:bytearray\()?b(?P<quote>["'])(?P<text>.*)(?P=quote)\)?$""", re.DOTALL)
+_QUOTED_BYTES = re.compile(r"""(?:bytearray\()?b(?P<quote>["'])(?P<text>.*?)((?P=quote)\)?)?$""", re.DOTALL)
 _COMPLAINT_MAX = 120  # characters
 _OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
 # The numbers of OpenSSL's verification errors (x509_vfy.h); Python names none of them.

@@ -53,6 +53,7 @@ NOT_HTTP = {
     "a status of no number": WrittenHead(status=b"HTTP/1.1 OK"),
     "a status of four digits": WrittenHead(status=b"HTTP/1.1 2000 OK"),
     "binary": WrittenHead(status=b"\x16\x03\x01\x02" + b"\xff" * 5000),
+    "a body without a head, in which an address seems to end": WrittenHead(status=b"GGUF" + b"\xfe/a?b=" * 40),
     "two lengths": WrittenHead(lines=[b"Content-Length: 3"]),
 }
 
