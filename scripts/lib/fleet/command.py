@@ -42,7 +42,9 @@ def parse_arguments(about: str, arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=4, help="how many each node installs (default 4)")
     parser.add_argument("--size", type=float, default=64, metavar="MIB", help="of each file (default 64)")
     parser.add_argument("--rate", type=float, default=100, metavar="MB", help="of the origin, a second; 0: no limit")
-    parser.add_argument("--node-rate", type=float, metavar="MB", help="of each node, a second; default: no limit")
+    parser.add_argument(
+        "--node-rate", type=float, default=16, metavar="MB", help="of each node, a second (default 16); 0: no limit"
+    )
     parser.add_argument("--no-share", action="store_true", help="the nodes do not share their stores")
     parser.add_argument("--finished", type=int, nargs="+", default=[0], metavar="N", help="finished jobs before a run")
     parser.add_argument("--simulate", action="store_true", help="in virtual time: files of 40 GB, no process")
