@@ -35,7 +35,12 @@ PING_AFTER_S = 5.0
 # default is ten plans, which cost more than the statements. The indices of the live jobs serve such a plan only where
 # the query writes out the states that they are made for (is_live, is_queued, is_running).
 PREPARE_AFTER, PREPARED_MAX = 0, 200
-_GENERIC_PLANS = "set_config('plan_cache_mode', 'force_generic_plan', false)"
+# Such a plan holds for as long as the connection: one that was made while a table was small must not read all of it.
+# Where it has no other way, the planner takes the query for an expensive one, and would compile it.
+_PLANNER = " || ".join(
+    f"set_config('{name}', '{value}', false)"
+    for name, value in (("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off"))
+)
 _USED_AT = "used_at"  # in the pool's record of a connection, on the monotonic clock
 # Of a URL that does not say it: a server that vanished without a word is noticed within half a minute.
 _DEFAULTS = {
@@ -184,7 +189,7 @@ def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
     """
     connection.autocommit = True
     own = f"pg_backend_pid() = {connection.info.backend_pid}"
-    row = connection.execute(f"SELECT {own}, CASE WHEN {own} THEN {_GENERIC_PLANS} END".encode()).fetchone()
+    row = connection.execute(f"SELECT {own}, CASE WHEN {own} THEN {_PLANNER} END".encode()).fetchone()
     connection.autocommit = False
     return row is not None and not row[0]
 

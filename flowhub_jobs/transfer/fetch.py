@@ -92,6 +92,7 @@ class TransferProgress:
     faults: PriorFaults = NO_FAULTS
     sources: tuple[tuple[str, int], ...] = ()  # `fetched` by origin
     liars: frozenset[str] = frozenset()  # mirrors that sent wrong bytes
+    last: bool = False  # the transfer has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ class _Transfer:
             collapsed = self._watch.sample(now, self._plan) if not last else False
             if not last:
                 self._speed.sample(now)
-            progress = _progress_locked(transfer)
+            progress = replace(_progress_locked(transfer), last=last)
             transfer.notes.clear()
         if collapsed:
             self._client.drop_idle()

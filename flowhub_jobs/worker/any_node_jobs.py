@@ -9,7 +9,7 @@ from flowhub_jobs.store.space import room_at
 
 log = logging.getLogger("flowhub.worker")
 
-EVERY_S = 5.0
+EVERY_S = 10.0  # a node is gone when it was not seen for as long as a lease lasts
 
 
 class AnyNodeJobs:

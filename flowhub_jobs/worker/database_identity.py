@@ -17,7 +17,7 @@ log = logging.getLogger("flowhub.worker")
 
 EVERY_S = 5.0
 # No file is copied over the server's; a row that cannot be decoded fails when it is claimed, too.
-UNREADABLE_SHARED_EVERY_S = 60.0
+SHARED_EVERY_S, UNREADABLE_SHARED_EVERY_S = 15.0, 60.0
 
 
 class DatabaseWatch:
@@ -26,6 +26,7 @@ class DatabaseWatch:
     def __init__(self, home: Home, worker: str) -> None:
         self._home, self._worker = home, worker
         self._looked_at = self._decoded_at = float("-inf")
+        self._every_s = SHARED_EVERY_S if home.database.is_shared else EVERY_S
         self._decode_every_s = UNREADABLE_SHARED_EVERY_S if home.database.is_shared else EVERY_S
 
     def check(self) -> None:
@@ -34,7 +35,7 @@ class DatabaseWatch:
         guard = guard_of(home.engine)
         if guard is not None:
             guard.check_disk(self._is_known)
-        if now - self._looked_at < EVERY_S:
+        if now - self._looked_at < self._every_s:
             return
         self._looked_at = now
         check_current(home.engine)

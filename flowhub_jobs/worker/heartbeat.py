@@ -11,7 +11,7 @@ from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.context import Run, WorkerContext
 
 LOOK_S, LOOK_SHARED_S = 0.25, 0.5  # a requested action is carried out within a second
-LOOK_NOTIFIED_S = 2.0  # where the database notifies of one, in case that is lost
+LOOK_NOTIFIED_S = 5.0  # where the database notifies of one, in case that is lost
 RENEW_S = LEASE_S / 3
 
 
@@ -22,13 +22,13 @@ class Heartbeat(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self._context, self._over = context, threading.Event()
         self._look_s = LOOK_SHARED_S if context.home.database.is_shared else LOOK_S
-        self._renewed_at = self._looked_at = 0.0
+        self._renewed_at, self._looked_at = 0.0, float("-inf")
 
     def run(self) -> None:
         while True:
             if self._context.changed.wait(self._look_s):
                 self._context.changed.clear()
-                self._looked_at = 0.0
+                self._looked_at = float("-inf")
             if self._over.is_set():
                 return
             try:

@@ -34,7 +34,7 @@ from flowhub_jobs.worker.export_job import export_installed
 from flowhub_jobs.worker.fetch_job import check_need, fetch_artifact
 from flowhub_jobs.worker.import_job import import_into_partial
 from flowhub_jobs.worker.move_job import complete_move, copy_from_store, required_source_of, verified_in_new_store
-from flowhub_jobs.worker.progress import ProgressWriter
+from flowhub_jobs.worker.progress import SHARED_EVERY_S, ProgressWriter
 from flowhub_jobs.worker.release_or_fail import fail_or_defer, stop_run, to_flowhub_error
 from flowhub_jobs.worker.verify_job import verify_installed
 
@@ -78,7 +78,7 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
 
 
 def _attempt(context: WorkerContext, run: Run) -> None:
-    progress = ProgressWriter(context.leases, run.claimed)
+    progress = ProgressWriter(context.leases, run.claimed, SHARED_EVERY_S if context.home.database.is_shared else 0.0)
     run.home = context.home.in_store(run.claimed.store)
     run.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH

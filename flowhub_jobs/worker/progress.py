@@ -15,12 +15,16 @@ from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.worker")
 
+SHARED_EVERY_S = 0.9  # in a database that machines share: of two calls, half a second apart, one writes
+
 
 class ProgressWriter:
     """The row of one running job. The transfer already paces its calls."""
 
-    def __init__(self, leases: LeaseStore, claimed: Claimed) -> None:
-        self._leases, self._lease = leases, claimed.lease
+    def __init__(self, leases: LeaseStore, claimed: Claimed, every_s: float = 0.0) -> None:
+        """Between two writes of one stage there are `every_s` seconds, unless there is an event, or it is the last."""
+        self._leases, self._lease, self._every_s = leases, claimed.lease, every_s
+        self._written: tuple[Stage | None, float] = (None, float("-inf"))
         sources = tuple(claimed.sources.items())
         self._last = Progress(Stage.RESOLVE, None, 0, claimed.fetched, None, DigestState.PENDING, sources=sources)
         self._files: dict[int, FileCounts] = {}
@@ -29,6 +33,9 @@ class ProgressWriter:
 
     def show(self, seen: TransferProgress) -> None:
         """Write the progress of the transfer and its notes. Raises LeaseLost."""
+        stage, at = self._written
+        if seen.stage is stage and not (seen.notes or seen.last) and time.monotonic() - at < self._every_s:
+            return
         files = {
             file.number: FileCounts(file.number, file.size, file.kept, file.expected, file.identity, file.state)
             for file in seen.files
@@ -65,6 +72,7 @@ class ProgressWriter:
                 raise
             self._lease.check()
             return False
+        self._written = (self._last.stage, time.monotonic())
         return True
 
     def _write_notes(self) -> None:

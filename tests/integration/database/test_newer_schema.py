@@ -9,7 +9,8 @@ import pytest
 from flowhub_jobs.database.engine import _migrating, translated, writing
 from flowhub_jobs.database.newest_migration import HEAD
 from flowhub_jobs.errors import DatabaseNewer, DatabaseUnusable
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.jobs.run_values import FileCounts, Progress
+from flowhub_jobs.values.enums import DigestState, Stage, State
 
 RENAME = "ALTER TABLE jobs RENAME COLUMN {} TO {}"
 
@@ -37,6 +38,19 @@ def test_no_write_reaches_a_newer_schema(rooms):
         with pytest.raises(DatabaseNewer):
             rooms.claim()
     assert rooms.state(job) is State.QUEUED
+
+
+@pytest.mark.parametrize(
+    "files", [(), (FileCounts(0, 1000, 400, "d", None, DigestState.RUNNING),)], ids=["job", "file"]
+)
+def test_no_progress_reaches_a_newer_schema_whose_tables_are_the_same(rooms, files):
+    [job] = rooms.enqueue("a")
+    lease = rooms.claim().lease
+    migrate(rooms)
+    with pytest.raises(DatabaseNewer, match=rf"9999.*{HEAD}"):
+        rooms.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 400, 7, DigestState.RUNNING, files))
+    migrate(rooms, version=HEAD)
+    assert (rooms.row(job)["bytes_done"], rooms.queries.jobs([job])[0].files[0].bytes_done) == (0, 0)
 
 
 def test_a_read_that_a_newer_schema_does_not_answer_says_so(rooms):
