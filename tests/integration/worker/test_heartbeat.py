@@ -14,7 +14,7 @@ from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.heartbeat import Heartbeat
 from flowhub_jobs.worker.wakeup_queue_choice import worker_wakeups
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -32,13 +32,16 @@ def test_a_pause_stops_the_run(shop, monkeypatch, notified):
     job, context = shop.enqueue("a"), WorkerContext(shop.home, 1)
     wakeups = worker_wakeups(shop.home, lambda: None, 1, context.note_change)
     run = context.begin(context.leases.claim())
-    if notified:
+    if notified and shop.home.database.is_shared:
         context.is_notified = wakeups.hears_changes
+        assert context.changed.wait(PATIENCE_S)  # it listens
+    looked, stopped, look = threading.Event(), threading.Event(), context.leases.requested_actions
+    monkeypatch.setattr(context.leases, "requested_actions", lambda: (look(), looked.set())[0])
+    run.control.on_stop(stopped.set)
     beating = Heartbeat(context)
     beating.start()
-    stopped = threading.Event()
-    run.control.on_stop(stopped.set)
     try:
+        assert looked.wait(PATIENCE_S)  # from now on it looks for itself no more
         shop.home.commands.pause(job)
         assert stopped.wait(PATIENCE_S)
         with pytest.raises(Cancelled, match=StopReason.REQUESTED):
