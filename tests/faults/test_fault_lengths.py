@@ -130,6 +130,16 @@ def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origi
     )
 
 
+def test_a_long_answer_that_is_shorter_than_what_came_is_no_end(origin, way):
+    """Too long for an error page: another file, or another version without a validator."""
+    long_page = LoginPage(size=2 * MIB, turn=lambda index: index > 1)
+    faults = [CappedRange(most=3 * MIB).once(), NoTotal().once(), long_page]
+    url = origin.serve("m.gguf", MODEL, faults=faults)
+    artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
+    numbers = f"{2 * MIB} bytes, and {3 * MIB} came already"
+    way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it has ", numbers)
+
+
 def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, way):
     whole = [IgnoreRange(), NoLength(chunked=False)]
     url = origin.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), EarlyClose(after=MIB).nth(2), *whole])

@@ -47,10 +47,13 @@ class CookieWall(Fault):
 
 @dataclass(frozen=True)
 class LoginPage(Fault):
-    """200 and a page for people, as a captive portal or an expired session gives."""
+    """200 and a page for people, as a captive portal or an expired session gives; of `size` bytes, if that is more."""
+
+    size: int = 0
 
     def change(self, answer: Answer) -> Answer:
-        return text_answer(200, "<!DOCTYPE html>\n<html><title>Sign in</title></html>\n", "text/html; charset=utf-8")
+        page = "<!DOCTYPE html>\n<html><title>Sign in</title></html>\n"
+        return text_answer(200, page.ljust(self.size), "text/html; charset=utf-8")
 
 
 @dataclass(frozen=True)
