@@ -1,7 +1,7 @@
 """Finds by one query which upkeep of a node has anything to do.
 
-Idle workers ask this every second, and those of many nodes ask one server: a query for each kind of upkeep would keep
-it busy. What is found here is read again, with its rows, by the module that does it.
+Idle workers ask this again and again, and those of many nodes ask one server: a query for each kind of upkeep would
+keep it busy. What is found here is read again, with its rows, by the module that does it.
 """
 
 from dataclasses import dataclass

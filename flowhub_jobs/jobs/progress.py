@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.newest_migration import HEAD
+from flowhub_jobs.database.newest_migration import HEAD, REVISION
 from flowhub_jobs.database.tables import job_files, jobs
 from flowhub_jobs.jobs.run_values import FileCounts, Lease, Progress
 from flowhub_jobs.jobs.states import STAGE_NUMBER
@@ -48,7 +48,7 @@ WRITE_FILE = (
 # For PostgreSQL: the same for a job with at most one file, as one message that is a transaction of its own. The file is
 # written only with the job's row. It writes nothing to the schema of another version, and does not wait for the disk.
 _settings = sa.select(sa.func.set_config("synchronous_commit", "off", True)).cte("settings")
-_this_version = sa.select(sa.literal_column("version_num")).select_from(sa.text("alembic_version")).scalar_subquery()
+_this_version = sa.literal_column(f"({REVISION})", sa.String)
 _counted = sa.select(sa.func.count()).select_from(_settings).scalar_subquery()
 _job = WRITE_JOB.where(_this_version == HEAD, _counted == 1).returning(jobs.c.id).cte("job")
 _file = (

@@ -8,7 +8,7 @@ UNSUPPORTED_HINT = (
     "HTTP_PROXY (http://127.0.0.1:PORT){for_the_worker_too}, then try again."
 )
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-# A scheme stands alone, or before a space and what is not "=": that would make it a parameter.
+# A scheme alone, or followed by a space and its parameters. Followed by "=", the word is itself a parameter.
 _SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,30})(?:\s+(?![\s=]).*)?", re.DOTALL)
 _SHOWN_MAX = 4
 

@@ -60,7 +60,7 @@ class _Figures(Collector):
 
 
 def _by_disk(name: str, text: str, values: Sequence[int | None]) -> Iterator[Metric]:
-    """Yield a figure of each disk with stores; several disks are told apart by their number, from 1."""
+    """Yield a figure for each disk that holds stores. If there are several, the label `disk` numbers them from 1."""
     if len(values) < 2:
         yield from (GaugeMetricFamily(name, text, value=value) for value in values if value is not None)
         return
