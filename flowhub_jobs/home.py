@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.node_registry import NodeRegistry
     from flowhub_jobs.jobs.queries import JobQueries
-    from flowhub_jobs.placement.placements import Placements
+    from flowhub_jobs.placement.place_and_unplace import Placements
     from flowhub_jobs.placement.rows import PlacementReader
     from flowhub_jobs.store.library import Library
     from flowhub_jobs.transfer.partial.ownership import Owner
@@ -98,7 +98,7 @@ class Home:
     def placements(self) -> "Placements":
         """The models in the folders of other programs."""
         from flowhub_jobs.placement.context import PlacementContext
-        from flowhub_jobs.placement.placements import Placements
+        from flowhub_jobs.placement.place_and_unplace import Placements
         from flowhub_jobs.placement.row_writes import PlacementRows
 
         return Placements(
@@ -272,7 +272,7 @@ class Home:
 
     def discard_partials(self, artifact: Artifact, job: int) -> None:
         """Remove this node's partials of an artifact, except one that another home with this node's name works in."""
-        from flowhub_jobs.jobs.partial_owners import run_tokens
+        from flowhub_jobs.jobs.find_partial_owner import run_tokens
         from flowhub_jobs.transfer.partial.claim import discard
 
         store = self.store

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, cast
 import typer
 
 from flowhub_jobs import __version__
-from flowhub_jobs.cli.help_groups import HelpGroups, LazyCommands
+from flowhub_jobs.cli.lazy_command_group import HelpGroups, LazyCommands
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -5,7 +5,7 @@ import sys
 
 from flowhub_jobs.errors import ExtraMissing
 from flowhub_jobs.settings import load_settings
-from flowhub_jobs.worker.logs import set_up
+from flowhub_jobs.worker.log_format import set_up
 
 
 def mcp() -> None:

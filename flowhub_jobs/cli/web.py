@@ -15,7 +15,7 @@ from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import ExtraMissing
 from flowhub_jobs.net.urls import check_address
 from flowhub_jobs.operations.schemas.web_address import web_json
-from flowhub_jobs.worker.logs import set_up
+from flowhub_jobs.worker.log_format import set_up
 
 if TYPE_CHECKING:  # the packages of the extra may be missing
     from flowhub_jobs.web.server import Serving

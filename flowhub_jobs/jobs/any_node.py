@@ -1,4 +1,4 @@
-"""Gives jobs to any node: those of `--on any` whose node is gone or has no room, and those of a removed node.
+"""Jobs for any node: a node takes the best of them, and gives back those whose node is gone, removed or has no room.
 
 A job that no node has taken has ANY_NODE in place of its node, and at most one such live job has an artifact.
 """
@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import is_live, job_files, jobs, nodes, workers
+from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock
-from flowhub_jobs.values.enums import EventKind, Reason, State
+from flowhub_jobs.values.enums import LIVE_STATES, EventKind, QueueOrder, Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE, Note
 from flowhub_jobs.values.stores import DEFAULT_STORE
 
@@ -25,6 +26,48 @@ ROW_COLUMNS = (
     *(jobs.c.id, jobs.c.node, jobs.c.state, jobs.c.target, jobs.c.wait_reason, jobs.c.attempt),
     *(jobs.c.lease_token, jobs.c.lease_until),
 )
+
+
+def any_node_jobs(node: str, may_start: sa.ColumnElement[bool], room: int, order: QueueOrder) -> "sa.Select[Any]":
+    """Return the query for the jobs for any node that this one may take, the best first; each needs at most `room`.
+
+    A live job of this node for the same artifact is enough for it.
+    """
+    own = jobs.alias()
+    mine = (own.c.node == node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE_STATES))
+    fits = sa.func.coalesce(jobs.c.bytes_total, 0) <= room
+    found = sa.select(jobs.c.id).where(jobs.c.node == ANY_NODE, may_start, fits, ~sa.exists().where(*mine))
+    return found.order_by(*sort_columns(order))
+
+
+def take_any_node_job(
+    tx: sa.Connection,
+    node: str,
+    waiting: "sa.Select[Any]",
+    own: sa.ColumnElement[bool],
+    order: QueueOrder,
+    claimed: Mapping[str, Any],
+) -> sa.RowMapping | None:
+    """Take the best of the `waiting` jobs, unless one of the node's `own` goes first; return its row.
+
+    `claimed` are the values of a claimed row. The row is locked while its rank is compared, so that of several nodes
+    one claims it, and the others look at the next one.
+    """
+    locked = waiting.limit(1).with_for_update(of=jobs, skip_locked=True)
+    if (best := tx.execute(locked).first()) is None:
+        return None
+    if tx.execute(sa.select(jobs.c.id).where(own, goes_before(best.id, order)).limit(1)).first() is not None:
+        return None
+    # Until now its target was a name: no node's store was known.
+    folder = sa.select(nodes.c.store + "/").where(nodes.c.node == node).scalar_subquery()
+    placed = {"node": node, "target": sa.func.coalesce(folder, "") + jobs.c.target}
+    still = (jobs.c.id == best.id, jobs.c.node == ANY_NODE, jobs.c.state == State.QUEUED)
+    try:
+        with tx.begin_nested():
+            taken = sa.update(jobs).where(*still).values(**claimed, **placed).returning(jobs)
+            return tx.execute(taken).mappings().first()
+    except IntegrityError:  # a command has queued the same artifact for this node a moment ago
+        return None
 
 
 def without_node(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,21 +11,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from flowhub_jobs.database.batches import execute_together
 from flowhub_jobs.database.lazy import snapshot_of
-from flowhub_jobs.database.tables import attempts, is_live, is_queued, is_running, jobs, nodes
+from flowhub_jobs.database.tables import attempts, is_live, is_queued, is_running, jobs
+from flowhub_jobs.jobs.any_node import any_node_jobs, take_any_node_job
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
-from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
+from flowhub_jobs.jobs.queue_order import sort_columns
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, sources_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, new_event
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.system import boot_id
-from flowhub_jobs.values.enums import LIVE_STATES, EventKind, JobKind, QueueOrder, Stage, State
-from flowhub_jobs.values.jobs import ANY_NODE
+from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, State
 
 
 class ClaimableJobs:
@@ -110,40 +109,13 @@ class ClaimableJobs:
         return row
 
     def _for_any(self) -> "sa.Select[Any]":
-        """Return the query for the jobs for any node that this one may take, the best first.
-
-        A live job of this node for the same artifact is enough for it.
-        """
-        own = jobs.alias()
-        mine = (own.c.node == self._node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE_STATES))
-        fits = sa.func.coalesce(jobs.c.bytes_total, 0) <= self._any_room
-        waiting = (jobs.c.node == ANY_NODE, self._may_start, *_not_held(self._hosts))
-        found = sa.select(jobs.c.id).where(*waiting, fits, ~sa.exists().where(*mine))
-        return found.order_by(*sort_columns(self._order))
+        assert self._any_room is not None
+        waiting = sa.and_(self._may_start, *_not_held(self._hosts))
+        return any_node_jobs(self._node, waiting, self._any_room, self._order)
 
     def _take_any(self, claimed: dict[str, Any]) -> sa.RowMapping | None:
-        """Take the best job for any node, unless a job of this node goes first; return its row.
-
-        The row is locked while its rank is compared, so that of several nodes one claims it, and the others look at
-        the next one.
-        """
-        locked = self._for_any().limit(1).with_for_update(of=jobs, skip_locked=True)
-        if (best := self._tx.execute(locked).first()) is None:
-            return None
-        first = goes_before(best.id, self._order)
-        own = sa.select(jobs.c.id).where(self._startable, *_not_held(self._hosts), first).limit(1)
-        if self._tx.execute(own).first() is not None:
-            return None
-        # Until now its target was a name: no node's store was known.
-        folder = sa.select(nodes.c.store + "/").where(nodes.c.node == self._node).scalar_subquery()
-        placed = {"node": self._node, "target": sa.func.coalesce(folder, "") + jobs.c.target}
-        still = (jobs.c.id == best.id, jobs.c.node == ANY_NODE, jobs.c.state == State.QUEUED)
-        try:
-            with self._tx.begin_nested():
-                taken = sa.update(jobs).where(*still).values(**claimed, **placed).returning(jobs)
-                return self._tx.execute(taken).mappings().first()
-        except IntegrityError:  # a command has queued the same artifact for this node a moment ago
-            return None
+        own = sa.and_(self._startable, *_not_held(self._hosts))
+        return take_any_node_job(self._tx, self._node, self._for_any(), own, self._order, claimed)
 
     def probed_by(self, row: sa.RowMapping) -> str | None:
         """Return the origin of the host that a taken job tries for all others, or None."""

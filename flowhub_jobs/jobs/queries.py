@@ -1,43 +1,38 @@
 """Reads jobs as values, for every screen and program. No worker is needed."""
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.lazy import Database, Row, Snapshot
-from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.controls import Controls
-from flowhub_jobs.jobs.held_hosts import held_hosts
+from flowhub_jobs.jobs.current_holds import CurrentHolds
+from flowhub_jobs.jobs.eta import held_sources
 from flowhub_jobs.jobs.history_queries import History
-from flowhub_jobs.jobs.node_rows import slots_taken_everywhere
+from flowhub_jobs.jobs.job_from_row import job_from_row
 from flowhub_jobs.jobs.open_failures import unanswered_failures
-from flowhub_jobs.jobs.row_decoding import check_row, error_of, shown_as_failed, shown_rows, sources_of
+from flowhub_jobs.jobs.row_decoding import shown_rows
 from flowhub_jobs.jobs.shared_select_sql import (
     BRING,
-    EARLIER,
     FILES,
     IS_LIVE,
     LIVE_OF_NODE,
     OF_NODE,
+    RUNNING_OF_NODE,
     STILL_TO_START,
     WRITES_TO_STORE,
     live_jobs,
     no_such_job,
 )
-from flowhub_jobs.jobs.states import Hold, after_hold, in_order, own_hold
+from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.system import Clock
-from flowhub_jobs.times import moment
-from flowhub_jobs.values.artifacts import known_format
-from flowhub_jobs.values.enums import DigestState, JobKind, Reason, Stage, State
-from flowhub_jobs.values.jobs import ANY_NODE, Event, Job, JobFile, OriginBytes, Wait
+from flowhub_jobs.values.enums import Reason, State
+from flowhub_jobs.values.jobs import ANY_NODE, Event, Job, JobFile
 
 RECENT, RECENT_OTHERS = 20, 5
 LOOKED_THROUGH = 500  # of the last that ended, to find them among
 # A worker that drains does not wait for these: they may hold for hours, and the user knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
-_RUNNING = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 _NEED = "(jobs.bytes_total - jobs.bytes_done)"
 
 
@@ -58,6 +53,7 @@ class JobQueries:
         """`is_dead(worker)` is True where a worker is known to be gone: then its jobs have no speed."""
         self._database, self._node, self._clock, self._is_dead = database, node, clock, is_dead
         self._controls = Controls(database, node, clock)
+        self._holds = CurrentHolds(database, clock)
 
     def jobs(self, numbers: Sequence[int]) -> list[Job]:
         """Return these jobs in this order. Raises NotFound, naming the first that is not there."""
@@ -173,7 +169,7 @@ class JobQueries:
         """Return all that keeps a queued job from starting now, first what is shown as its reason."""
         with self._database.reading() as snapshot:
             rows = shown_rows(snapshot, "jobs.id = :job AND jobs.state = 'queued'", job=job)
-            return self._waits_of_nodes(snapshot, rows)(rows[0]) if rows else []
+            return self._holds.of_rows(snapshot, rows)(rows[0]) if rows else []
 
     def still_to_do(self, given_up: Collection[str] = ()) -> bool:
         """Return whether a worker that drains has to stay: something runs, or is queued and not held for long.
@@ -193,7 +189,7 @@ class JobQueries:
                 queued += " AND jobs.start_now"
             if gates.cap_reached(now):
                 queued += " AND jobs.kind <> 'fetch'"
-            if self._any(snapshot, _RUNNING):
+            if self._any(snapshot, RUNNING_OF_NODE):
                 return True
             return not gates.holds(now, start_now=True) and self._any(snapshot, queued, now=now, **values)
 
@@ -225,7 +221,7 @@ class JobQueries:
     def working_on(self, targets: Iterable[str], moved: str | None = None) -> int | None:
         """Return a running job that writes one of these paths, or moves the artifact with the key `moved`; or None."""
         moves = "jobs.kind = 'move' AND jobs.artifact_key = :moved"
-        query = f"SELECT id FROM jobs WHERE {_RUNNING} AND (jobs.target IN :targets OR ({moves})) LIMIT 1"  # noqa: S608, ours
+        query = f"SELECT id FROM jobs WHERE {RUNNING_OF_NODE} AND (jobs.target IN :targets OR ({moves})) LIMIT 1"  # noqa: S608, ours
         with self._database.reading() as snapshot:
             rows = self._rows(snapshot, query, targets=list(targets), moved=moved or "")
         return rows[0]["id"] if rows else None
@@ -263,120 +259,14 @@ class JobQueries:
             for file in snapshot.rows(FILES, jobs=some):
                 job, *about = file.values()
                 files[job].append(JobFile(*about))
-        waits, away = self._waits_of_nodes(snapshot, rows), self._held_of_nodes(snapshot, rows)
-        found = [self._readable_job(row, tuple(files[row["id"]]), waits) for row in rows]
-        # A job that tries a host again has the speed of its last try: no time left follows from that.
+        holds, held = self._holds.of_rows(snapshot, rows), held_sources(snapshot, rows)
         return [
-            replace(job, eta_s=None) if (row["node"], row["source_origin"]) in away else job
-            for row, job in zip(rows, found, strict=True)
+            job_from_row(
+                row,
+                tuple(files[row["id"]]),
+                holds,
+                moving=row["state"] == State.RUNNING and self._is_dead(row["lease_worker"]) is not True,
+                held=(row["node"], row["source_origin"]) in held,
+            )
+            for row in rows
         ]
-
-    def _held_of_nodes(self, snapshot: Snapshot, rows: Sequence[Row]) -> set[tuple[str, str]]:
-        """Return the hosts that the nodes of the jobs that move wait for, each with its node."""
-        moving = {row["node"] for row in rows if row["state"] == State.RUNNING and row["rate_bps"]}
-        return {(node, origin) for node in moving for origin in held_hosts(snapshot, node).waits}
-
-    def _waits_of_nodes(self, snapshot: Snapshot, rows: Sequence[Row]) -> Callable[[Row], list[Hold]]:
-        """Return what says of any of these rows what holds it; each is held by the gates and hosts of its own node."""
-        queued: defaultdict[str, list[int]] = defaultdict(list)
-        for row in rows:
-            if row["state"] == State.QUEUED:
-                queued[row["node"]].append(row["id"])
-        of_node = {node: self._of_node(node)._waits(snapshot, numbers) for node, numbers in queued.items()}
-        return lambda row: of_node[row["node"]](row)
-
-    def _of_node(self, node: str) -> "JobQueries":
-        return self if node == self._node else JobQueries(self._database, node, self._clock, self._is_dead)
-
-    def _waits(self, snapshot: Snapshot, queued: Sequence[int]) -> Callable[[Row], list[Hold]]:
-        """Return what says of the row of any of these queued jobs what holds it, in the order in which it is shown."""
-        if not queued:
-            return lambda row: []
-        now, still = self._clock.now_us(), self._still_to_end(snapshot, queued)
-        hosts = held_hosts(snapshot, self._node).waits
-        gates = self._controls.gates_in(snapshot)
-        slots = [Hold(Reason.SLOTS)] if self._slots_taken(snapshot, gates.jobs_max) else []
-        if self._node == ANY_NODE:
-            slots = [Hold(Reason.SLOTS)] if slots_taken_everywhere(snapshot, now) else []
-
-        def waits(row: Row) -> list[Hold]:
-            own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
-            shared = gates.holds(now, start_now=row["start_now"], fetches=row["kind"] == JobKind.FETCH)
-            host = hosts.get(row["source_origin"])
-            held = [host.hold(now)] if host else []
-            return in_order([*own, *held, *shared, *after_hold(still[row["id"]]), *slots])
-
-        return waits
-
-    def _still_to_end(self, snapshot: Snapshot, queued: Sequence[int]) -> "defaultdict[int, list[tuple[int, State]]]":
-        """Return the live jobs that each of these waits for, with their states."""
-        earlier: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
-        for some in in_groups(queued):
-            for row in snapshot.rows(EARLIER, jobs=some):
-                earlier[row["job_id"]].append((row["id"], State(row["state"])))
-        return earlier
-
-    def _slots_taken(self, snapshot: Snapshot, jobs_max: int | None) -> bool:
-        [row] = self._rows(snapshot, "SELECT sum(slots) AS slots FROM workers WHERE node = :node")
-        [running] = self._rows(snapshot, f"SELECT count(*) AS jobs FROM jobs WHERE {_RUNNING}")  # noqa: S608, ours
-        most = [slots for slots in (row["slots"], jobs_max) if slots is not None]
-        return bool(most) and running["jobs"] >= min(most)
-
-    def _readable_job(self, row: Row, files: tuple[JobFile, ...], waits: Callable[[Row], list[Hold]]) -> Job:
-        """Return the job of a row; one that cannot be decoded is shown as failed and does not hide the others."""
-        try:
-            check_row(row)
-            return self._job(row, files, waits)
-        except JobUnreadable as error:
-            return shown_as_failed(row, error)
-
-    def _job(self, row: Row, files: tuple[JobFile, ...], waits: Callable[[Row], list[Hold]]) -> Job:
-        state = State(row["state"])
-        first = next(iter(waits(row)), None) if state is State.QUEUED else None
-        not_before = (first.until if first else None) if state is State.QUEUED else row["not_before"]
-        at_work = state is State.RUNNING and self._is_dead(row["lease_worker"]) is not True
-        rate = row["rate_bps"] if at_work else None
-        return Job(
-            id=row["id"],
-            ref=row["ref"],
-            model=row["model"],
-            option=row["option"],
-            format=known_format(row["format"]),
-            node=row["node"],
-            state=state,
-            stage=Stage(row["stage"]) if row["stage"] else None,
-            reason=first.reason if first else None,
-            priority=row["priority"],
-            group=row["group"],
-            attempt=row["attempt"],
-            bytes_total=row["bytes_total"],
-            bytes_done=row["bytes_done"],
-            bytes_fetched=row["bytes_fetched"],
-            rate_bps=rate,
-            eta_s=_eta(row["bytes_total"], row["bytes_done"], rate),
-            not_before=moment(not_before),
-            sha256_state=DigestState(row["sha256_state"]),
-            target=row["target"],
-            files=files,
-            created_at=_time(row["created_at"]),
-            started_at=moment(row["started_at"]),
-            finished_at=moment(row["finished_at"]),
-            error=error_of(row),
-            kind=JobKind(row["kind"]),
-            store=row["store"],
-            wait=Wait(first.text, first.code, first.host) if first else None,
-            limit_bps=row["limit_bps"],
-            hint_template=row["error"]["hint"] if row["error"] else None,
-            sources=tuple(OriginBytes(*pair) for pair in sorted(sources_of(row).items())),
-        )
-
-
-def _eta(total: int | None, done: int, rate: int | None) -> int | None:
-    """Return the whole seconds that the rest takes at this rate, rounded up."""
-    return -(-(total - done) // rate) if total is not None and rate else None
-
-
-def _time(micros: int) -> Any:
-    time = moment(micros)
-    assert time is not None
-    return time

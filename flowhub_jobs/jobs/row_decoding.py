@@ -5,17 +5,15 @@ SQLite stores any value in any column, and another version may write values that
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.database.plain_sql_values import Unreadable, boolean_of, json_of
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.errors.hint_placeholders import for_jobs
-from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, JobKind, Reason, RequestedAction, Stage, State
-from flowhub_jobs.values.jobs import Job, JobTarget
+from flowhub_jobs.values.jobs import JobTarget
 
 Value = TypeVar("Value")
 AnyRow = Mapping[Any, Any]  # also one of SQLAlchemy's, whose keys may be columns
@@ -179,48 +177,6 @@ def _decoded(job: int, column: str, stored: Any, decode: Callable[[Any], Value])
         return decode(stored)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise JobUnreadable(f"Job {job} cannot be read: its {column} is damaged ({error}).") from error
-
-
-def shown_as_failed(row: Row, error: JobUnreadable) -> Job:
-    """Return a row that cannot be decoded as the screens show it: failed, with the reason."""
-
-    def text(name: str) -> str | None:
-        return row[name] if isinstance(row[name], str) else None
-
-    def whole(name: str) -> int | None:
-        return row[name] if type(row[name]) is int else None
-
-    def time(name: str) -> datetime | None:
-        stored = whole(name)
-        return moment(stored) if stored is not None and 0 <= stored <= LAST_US else None
-
-    return Job(
-        id=row["id"],
-        ref=text("ref") or "?",
-        model=text("model"),
-        option=text("option"),
-        format=None,
-        node=text("node") or "?",
-        state=State.FAILED,
-        stage=None,
-        reason=None,
-        priority=whole("priority") or 0,
-        group=text("group"),
-        attempt=whole("attempt") or 0,
-        bytes_total=whole("bytes_total"),
-        bytes_done=whole("bytes_done") or 0,
-        bytes_fetched=whole("bytes_fetched") or 0,
-        rate_bps=None,
-        eta_s=None,
-        not_before=None,
-        sha256_state=DigestState.PENDING,
-        target=text("target") or "?",
-        files=(),
-        created_at=time("created_at") or datetime.fromtimestamp(0, UTC),
-        started_at=time("started_at"),
-        finished_at=time("finished_at"),
-        error=error.as_dict(),
-    )
 
 
 def _short(value: Any) -> str:

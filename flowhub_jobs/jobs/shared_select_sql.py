@@ -16,6 +16,7 @@ WRITE = (*BRING, JobKind.MOVE)  # they write a model into a store
 IS_LIVE = f"jobs.{LIVE}"
 OF_NODE = "jobs.node = :node"
 LIVE_OF_NODE = f"{OF_NODE} AND {IS_LIVE}"
+RUNNING_OF_NODE = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 # Jobs of the other kinds need no room in the store.
 WRITES_TO_STORE = "jobs.kind IN ('fetch', 'import', 'move')"
 # Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.

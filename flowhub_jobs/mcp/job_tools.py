@@ -6,7 +6,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.mcp.tool import Act, AgentTool, Arguments, ToolResult
 from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
-from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
+from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
 from flowhub_jobs.operations.json_arguments import NUMBER, NUMBERS, SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.nodes import hint_of_gone, home_of
 from flowhub_jobs.operations.outcomes import each, error_of
@@ -37,7 +37,7 @@ def enqueue(session: Session, arguments: Arguments) -> ToolResult:
 
 
 def list_jobs(session: Session, arguments: Arguments) -> ToolResult:
-    choice = JobChoice(
+    choice = JobListFilter(
         every=arguments.get("all", False),
         state=state_named(arguments.get("state")),
         since_us=since_of(arguments.get("since")),
@@ -52,7 +52,7 @@ def _of_node(session: Session, arguments: Arguments) -> Session:
 
 
 def job_status(session: Session, arguments: Arguments) -> ToolResult:
-    choice = JobChoice([arguments["job"]])
+    choice = JobListFilter([arguments["job"]])
     [job] = choice.read(session)
     return ToolResult(choice.page(session), tuple(why_not_moving(session, job, datetime.now(UTC))))
 

@@ -30,7 +30,7 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.fs.disk_errors import too_many_files
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.proxies import Proxy
-from flowhub_jobs.net.proxy_sign_in import UNSUPPORTED_HINT, unsupported_schemes
+from flowhub_jobs.net.proxy_auth_schemes import UNSUPPORTED_HINT, unsupported_schemes
 from flowhub_jobs.net.redaction import scrub
 from flowhub_jobs.net.urls import host_of
 

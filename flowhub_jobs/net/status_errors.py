@@ -20,7 +20,7 @@ from flowhub_jobs.errors import (
     WrongRange,
 )
 from flowhub_jobs.net import content_range
-from flowhub_jobs.net.proxy_sign_in import UNSUPPORTED_HINT, unsupported_schemes
+from flowhub_jobs.net.proxy_auth_schemes import UNSUPPORTED_HINT, unsupported_schemes
 from flowhub_jobs.net.redaction import scrub
 from flowhub_jobs.units import format_bytes
 

@@ -3,10 +3,10 @@
 open_home        opens a home for a user interface; result_types the types of results
 session          one opened home: queue, steer, list, remove
 references       resolves a reference: the catalogs, the Hub, or a URL
-enqueue          references to jobs; enqueue_options parses the options
+enqueue          references to jobs; enqueue_option_parser parses the options
 json_arguments   named JSON values that programs send, and their JSON Schema
 actions          pause, resume, cancel, retry
-job_choice       jobs by state, time, group or number; job_numbers parses ranges
+job_list_filter  jobs by state, time, group or number; job_numbers parses ranges
 queue_moves      moves a waiting job to another place
 queue_view       the queue as the screens show it; total_line sums it up
 wait_reasons     why a job does not move, and the remedies

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.jobs.commands import Alongside
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
-    from flowhub_jobs.operations.preflight.first_answer import Checked
+    from flowhub_jobs.operations.preflight.first_response_checks import Checked
     from flowhub_jobs.operations.references import References
     from flowhub_jobs.settings import Settings
     from flowhub_jobs.store.layout import Store

@@ -1,6 +1,6 @@
 """Links to installed models in the folders of other programs.
 
-placements    place, remove, settle: what the other packages call
+place_and_unplace  place, remove, settle: what the other packages call
 apps          the layouts; each makes a plan of links and small files (values)
 installed_for_placement  an installed model as layouts need it
 conflicts     compares a plan with the files that are there

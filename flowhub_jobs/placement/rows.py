@@ -5,8 +5,8 @@
                  names       recorded
 
 A row that is not `placed` belongs to the process that holds the lock `placement`; without one, its process was killed,
-and the next holder finishes or undoes what it began (placement/placements.py). One that a completed job wants, and that
-could not be made for a passing reason, keeps its error and is tried again at `next_at`.
+and the next holder finishes or undoes what it began (placement/place_and_unplace.py). One that a completed job wants,
+and that could not be made for a passing reason, keeps its error and is tried again at `next_at`.
 """
 
 from dataclasses import dataclass

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Scope
 from flowhub_jobs.errors import FlowhubError, InternalError, MethodNotAllowed, NotFound, SignInRequired, UsageInvalid
 from flowhub_jobs.web import api, metrics, pages, share
 from flowhub_jobs.web.call import Call, endpoint
-from flowhub_jobs.web.context import WebContext
 from flowhub_jobs.web.guard import Guard
 from flowhub_jobs.web.problems import problem_response
+from flowhub_jobs.web.server_state import WebContext
 from flowhub_jobs.web.sign_in import COOKIE_S
 
 THREADS = 16  # of handlers at once; SQLite's pool has 32 connections

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from flowhub_jobs.errors import DatabaseReplaced, UsageInvalid
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.web.context import WebContext
+from flowhub_jobs.web.server_state import WebContext
 from flowhub_jobs.web.sign_in import BrowserSession
 
 CONTEXT, SESSION = "flowhub.context", "flowhub.session"  # keys of the ASGI scope

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowhub_jobs.errors import BodyTooLarge, FlowhubError, Misdirected, RequestForbidden, SignInRequired, UsageInvalid
 from flowhub_jobs.web.call import CONTEXT, SESSION, form_fields
-from flowhub_jobs.web.context import WebContext
+from flowhub_jobs.web.server_state import WebContext
 from flowhub_jobs.web.sign_in import BrowserSession, is_same_token
 
 BODY_MAX = 1 << 20  # bytes; a list of ten thousand references fits

@@ -17,10 +17,10 @@ from starlette.types import ASGIApp
 from flowhub_jobs.errors import PortUnusable, UsageInvalid
 from flowhub_jobs.net.urls import is_loopback
 from flowhub_jobs.operations.open_home import Home
-from flowhub_jobs.operations.share_address import keep_published, publish_share, withdraw_share
+from flowhub_jobs.operations.publish_share import keep_published, publish_share, withdraw_share
 from flowhub_jobs.web.app import create_app
-from flowhub_jobs.web.context import Manual, WebContext
 from flowhub_jobs.web.request_deadline import DeadlineProtocol
+from flowhub_jobs.web.server_state import Manual, WebContext
 from flowhub_jobs.web.sign_in import SHARE_TOKEN_FILE, TOKEN_FILE, open_sign_in
 
 HOST, PORT = "127.0.0.1", 7811

@@ -24,5 +24,5 @@ network             detects that the machine is offline, and that it is back
 host_outages        holds the jobs of a host that does not answer
 database_identity, database_outage_log  notice a replaced, damaged or unreachable database
 notifications, notify_delivery          notify the user by a command or a webhook
-logs, wait_log      format the log; log each cause of a wait once
+log_format, wait_log  format the log; log each cause of a wait once
 """

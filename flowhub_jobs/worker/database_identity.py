@@ -10,7 +10,7 @@ import sqlite3
 from flowhub_jobs.database.engine import check_current, checkpoint
 from flowhub_jobs.database.file_guard import guard_of
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.unreadable_rows import fail_unreadable
+from flowhub_jobs.jobs.fail_unreadable_jobs import fail_unreadable
 from flowhub_jobs.jobs.worker_rows import check_registered, is_registered_in
 
 log = logging.getLogger("flowhub.worker")

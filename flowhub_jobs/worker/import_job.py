@@ -10,7 +10,7 @@ from flowhub_jobs.errors import NotFound
 from flowhub_jobs.store.export_manifest import read_manifest
 from flowhub_jobs.store.install import ArtifactParts
 from flowhub_jobs.worker.context import Run
-from flowhub_jobs.worker.copied_parts import FileToCopy, copy_into_partial
+from flowhub_jobs.worker.copy_into_partial import FileToCopy, copy_into_partial
 from flowhub_jobs.worker.progress import ProgressWriter
 
 AGAIN = "Export it to that folder again."

@@ -22,7 +22,7 @@ from flowhub_jobs.store.verify_existing import verify_existing
 from flowhub_jobs.system import sync_path
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.worker.context import Run, WorkerContext
-from flowhub_jobs.worker.copied_parts import FileToCopy, copy_into_partial
+from flowhub_jobs.worker.copy_into_partial import FileToCopy, copy_into_partial
 from flowhub_jobs.worker.progress import ProgressWriter
 
 

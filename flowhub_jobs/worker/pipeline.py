@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import DatabaseNewer, NameTaken
 from flowhub_jobs.fs.locks import held_lock
-from flowhub_jobs.jobs.partial_owners import run_tokens
+from flowhub_jobs.jobs.find_partial_owner import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial

@@ -9,7 +9,7 @@ import pytest
 from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.device.gpu import Gpu
 from flowhub_jobs.device.probe import probe
-from flowhub_jobs.device.profile_file import MAX_BYTES, read_profile
+from flowhub_jobs.device.profile_reader import MAX_BYTES, read_profile
 from flowhub_jobs.errors import UsageInvalid
 
 SERVER = Device(

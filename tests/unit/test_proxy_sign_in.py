@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowhub_jobs.net.proxy_sign_in import unsupported_schemes
+from flowhub_jobs.net.proxy_auth_schemes import unsupported_schemes
 
 OFFERS = {
     "nothing": ([], ""),

@@ -17,7 +17,7 @@ import pytest
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs.safe_read import read_regular
-from flowhub_jobs.worker.logs import HANDLER, KNOWN_MAX, RepeatFilter, set_up, words
+from flowhub_jobs.worker.log_format import HANDLER, KNOWN_MAX, RepeatFilter, set_up, words
 
 log = logging.getLogger("flowhub.test")
 

@@ -29,7 +29,7 @@ from flowhub_jobs.operations.enqueue import (
     refuse_digest_of_model,
     same_kind,
 )
-from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.enqueue_requests import EnqueueItem
 from flowhub_jobs.operations.node_choice import chosen_nodes
 from flowhub_jobs.operations.nodes import hint_of_gone, place_of

@@ -9,7 +9,7 @@ from flowhub_jobs.cli.jobs.job_view import print_job
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.jobs.status_order import Overview, fitted
 from flowhub_jobs.operations.caps import cap_line
-from flowhub_jobs.operations.job_choice import JobChoice
+from flowhub_jobs.operations.job_list_filter import JobListFilter
 from flowhub_jobs.operations.library.placed import count_waiting
 from flowhub_jobs.operations.limits import limit_line
 from flowhub_jobs.operations.schemas.jobs import jobs_json
@@ -24,17 +24,17 @@ LINES_LEAST = 12  # a terminal with fewer lines gets the whole table
 _ALL_OF = ("--state running", "--state failed", "--state queued", "--all")
 
 
-def print_json(session: Session, choice: JobChoice) -> None:
+def print_json(session: Session, choice: JobListFilter) -> None:
     output.result_json(choice.page(session))
 
 
-def print_numbers(session: Session, choice: JobChoice) -> None:
+def print_numbers(session: Session, choice: JobListFilter) -> None:
     """Print the numbers alone, one a line."""
     for job in choice.read(session):
         output.exactly(str(job.id))
 
 
-def print_plain(session: Session, choice: JobChoice) -> None:
+def print_plain(session: Session, choice: JobListFilter) -> None:
     if choice.is_overview:
         print_overview(session, choice.arranged(session))
         return

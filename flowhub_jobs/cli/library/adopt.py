@@ -14,7 +14,7 @@ from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.library.adopt import Adopted, Adoption
 from flowhub_jobs.operations.library.adopt_scan import AdoptScan, AdoptScanner, Offer
 from flowhub_jobs.operations.library.cleanup import PartialState, partials

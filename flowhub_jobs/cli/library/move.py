@@ -8,7 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.library.run_inline import run_or_leave
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.library_jobs import LibraryJobs
 
 

@@ -9,7 +9,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.search import fits_view
 from flowhub_jobs.cli.session import open_session, warn_of_catalog
-from flowhub_jobs.device.profile_file import read_profile
+from flowhub_jobs.device.profile_reader import read_profile
 from flowhub_jobs.operations.schemas.search import fits_json
 from flowhub_jobs.operations.search import variants
 

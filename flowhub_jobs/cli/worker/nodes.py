@@ -14,8 +14,8 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.node_rows import NodeStatus
 from flowhub_jobs.operations.node_texts import gpus_text, size_text, state_text
 from flowhub_jobs.operations.nodes import read_nodes, remove_node
+from flowhub_jobs.operations.publish_share import rotate_fleet_token
 from flowhub_jobs.operations.schemas.nodes import node_removed_json, nodes_json, token_rotated_json
-from flowhub_jobs.operations.share_address import rotate_fleet_token
 from flowhub_jobs.units import named_jobs
 
 app = typer.Typer(

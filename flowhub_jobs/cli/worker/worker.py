@@ -21,7 +21,7 @@ from flowhub_jobs.service.unit_files import EX_CONFIG
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.times import micros, parse_span, parse_time
 from flowhub_jobs.units import parse_rate
-from flowhub_jobs.worker.logs import set_up
+from flowhub_jobs.worker.log_format import set_up
 from flowhub_jobs.worker.process import PATIENCE_S
 from flowhub_jobs.worker.restart_on_new_database import run_on_current_database
 

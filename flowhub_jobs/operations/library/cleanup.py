@@ -25,7 +25,7 @@ from flowhub_jobs.values.enums import Condition
 from flowhub_jobs.values.stores import DEFAULT_STORE
 
 if TYPE_CHECKING:
-    from flowhub_jobs.jobs.partial_owners import PartialOwner
+    from flowhub_jobs.jobs.find_partial_owner import PartialOwner
 
 
 class PartialState(StrEnum):
@@ -90,7 +90,7 @@ def partials(home: Home) -> list[Partial]:
 def _held(home: Home, keys: Collection[str]) -> "dict[str, PartialOwner]":
     if not keys:
         return {}
-    from flowhub_jobs.jobs.partial_owners import partial_owners
+    from flowhub_jobs.jobs.find_partial_owner import partial_owners
 
     return partial_owners(home.engine, home.node, keys)
 
@@ -237,7 +237,7 @@ def _if_still(home: Home, item: Item, leaving: PartialsEntry, away: Callable[[],
     if leaving.key is None:
         away()
         return True
-    from flowhub_jobs.jobs.partial_owners import unless_owned
+    from flowhub_jobs.jobs.find_partial_owner import unless_owned
 
     return unless_owned(home.engine, home.node, leaving.key, away, but=item.job)
 

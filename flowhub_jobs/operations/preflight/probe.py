@@ -21,7 +21,7 @@ from flowhub_jobs.net.get import Document, Range
 from flowhub_jobs.net.status_errors import status_error
 from flowhub_jobs.net.token_choice import token_for
 from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
-from flowhub_jobs.operations.preflight.first_answer import (
+from flowhub_jobs.operations.preflight.first_response_checks import (
     ASKED_BYTES,
     Checked,
     FirstAnswer,

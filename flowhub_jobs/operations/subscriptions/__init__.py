@@ -5,7 +5,7 @@ checker        checks one: asks its source, queues what is new, writes the resul
 model          a model: is there a newer version than the installed one?
 owner          an owner at the Hub: new repositories and quants
 list_file      a list file: each of its references
-found          the values that these return
+check_result   the values that these return
 next_check_line  one line for the screens
-surplus        removes old versions beyond `--keep N`
+remove_old_versions  removes old versions beyond `--keep N`
 """

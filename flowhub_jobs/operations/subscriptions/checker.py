@@ -26,13 +26,13 @@ from flowhub_jobs.jobs.subscriptions.subscription_values import (
 )
 from flowhub_jobs.net.urls import HUB, origin
 from flowhub_jobs.operations.catalogs.active import is_at_url
-from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.found import Look
+from flowhub_jobs.operations.subscriptions.check_result import Look
 from flowhub_jobs.operations.subscriptions.list_file import LookStopped, ReadList, look_at_list
 from flowhub_jobs.operations.subscriptions.model import followed_artifact, newer_version, version_of
 from flowhub_jobs.operations.subscriptions.owner import look_at_owner
-from flowhub_jobs.operations.subscriptions.surplus import remove_surplus
+from flowhub_jobs.operations.subscriptions.remove_old_versions import remove_surplus
 
 PAUSE_S = 2.0  # between two references of a list
 PATIENCE_S = 10.0  # with a host that asks to wait: a longer wait is the subscription's own

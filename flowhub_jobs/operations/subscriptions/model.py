@@ -17,7 +17,7 @@ from flowhub_jobs.operations.library.outdated import (
     refuse_changed_by_hand,
 )
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.found import NewVersion
+from flowhub_jobs.operations.subscriptions.check_result import NewVersion
 from flowhub_jobs.store.library_check import LibraryEntry
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 

@@ -8,10 +8,10 @@ from flowhub_jobs.huggingface.quants import gguf_models, labels
 from flowhub_jobs.huggingface.responses import OwnedModel, RepoFile
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.jobs.subscriptions.subscription_values import Terms
-from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.enqueue_requests import EnqueueItem
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.found import Look, NewVersion
+from flowhub_jobs.operations.subscriptions.check_result import Look, NewVersion
 
 BEGUN = ""  # the item that says that the owner's models were listed once: what was there then is not new
 SEEN = "seen"

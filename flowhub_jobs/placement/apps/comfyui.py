@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from flowhub_jobs.errors import PlacementRefused
 from flowhub_jobs.formats.metadata import HeaderUnreadable
-from flowhub_jobs.formats.safetensors_tensor_names import tensor_names
+from flowhub_jobs.formats.read_safetensors_tensor_names import tensor_names
 from flowhub_jobs.placement.app import App
 from flowhub_jobs.placement.gguf_files import file_name
 from flowhub_jobs.placement.values import InstalledForPlacement, PlacementFile, Plan, PlannedLink

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
-from flowhub_jobs.operations.job_choice import JobChoice, since_of, state_named
+from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
 from flowhub_jobs.operations.json_arguments import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, TEXTS, Field
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
@@ -23,7 +23,7 @@ JOBS = "flowhub/jobs/1"
 
 
 def list_jobs(call: Call) -> Response:
-    choice = JobChoice(
+    choice = JobListFilter(
         every=call.switch("all"),
         state=state_named(call.query("state")),
         since_us=since_of(call.query("since")),
@@ -33,7 +33,7 @@ def list_jobs(call: Call) -> Response:
 
 
 def show_job(call: Call) -> Response:
-    return JSONResponse(JobChoice([_number(call)]).page(call.session))
+    return JSONResponse(JobListFilter([_number(call)]).page(call.session))
 
 
 _ENQUEUE = (

@@ -11,8 +11,8 @@ from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.node_download_limit import has_room
 from flowhub_jobs.jobs.node_shares import Copy, in_order
 from flowhub_jobs.transfer.mirror_choice import UNTRIED, Standing, after_fault, choose
-from flowhub_jobs.web.fleet import Readers
 from flowhub_jobs.web.share.blobs import BUSY_S
+from flowhub_jobs.web.share_admission import Readers
 
 ORIGIN, SLOTS, READERS = "origin", 3, 2
 DUST = 1.0  # bytes: less is the rounding of floats

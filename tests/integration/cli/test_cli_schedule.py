@@ -15,7 +15,7 @@ from support.time_zones import machine_in
 
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.controls import NETWORK
-from flowhub_jobs.operations.enqueue_options import OptionReader
+from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import Reason
 

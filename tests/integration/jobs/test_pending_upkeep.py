@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import host_waits, placements, subscriptions, workers
-from flowhub_jobs.jobs.pending_upkeep import pending_upkeep
+from flowhub_jobs.jobs.pending_upkeep_query import pending_upkeep
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE
 

@@ -220,7 +220,7 @@ def test_a_version_that_is_installed_while_the_older_one_is_placed_is_placed_in_
         monkeypatch.setattr(module, step, real)
         night.offer(2)
         night.app.enqueue("a", force=True)
-        monkeypatch.setattr("flowhub_jobs.placement.placements.PATIENCE_S", 0.0)
+        monkeypatch.setattr("flowhub_jobs.placement.place_and_unplace.PATIENCE_S", 0.0)
         work(night.app)
         return real(*arguments)
 

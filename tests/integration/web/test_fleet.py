@@ -19,12 +19,12 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import nodes
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.node_shares import NodeShares
-from flowhub_jobs.operations import share_address
+from flowhub_jobs.operations import publish_share
 from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.fleet_credential import make_credential
-from flowhub_jobs.web.fleet import READING_S, Readers
+from flowhub_jobs.web.share_admission import READING_S, Readers
 
 A = gguf((2 << 20) + 77, 1)
 DIGEST = hashlib.sha256(A).hexdigest()
@@ -106,7 +106,7 @@ def test_a_node_takes_a_file_from_the_node_that_shares_it_and_the_origin_is_not_
 
 
 def test_a_share_of_a_node_that_was_removed_and_is_back_is_asked_again(first, second, monkeypatch):
-    monkeypatch.setattr(share_address, "AGAIN_S", 0.05)
+    monkeypatch.setattr(publish_share, "AGAIN_S", 0.05)
     with web_server(first.settings, share=True) as web:
         shares_of(first).withdraw(web.serving.share_url)
         first.until(lambda: shares_of(second).copies([DIGEST], platform.node()), "the share is published again")
@@ -180,7 +180,7 @@ def test_without_a_credential_or_with_an_old_or_false_one_nothing_is_read(first,
 
 
 def test_a_rotated_token_ends_the_credentials_of_the_old_one(first, network, monkeypatch):
-    monkeypatch.setattr("flowhub_jobs.web.fleet.KNOWN_S", 0.0)
+    monkeypatch.setattr("flowhub_jobs.web.share_admission.KNOWN_S", 0.0)
     old = credential_of(first)
     shares_of(first).rotate_token()
     assert network.client(headers=bearer(old)).get(BLOB).status_code == 401
@@ -218,7 +218,7 @@ def test_a_rotation_says_so_and_does_not_show_the_token(first, cli):
 @pytest.fixture
 def long_places(monkeypatch):
     """A node keeps its place for a minute after its last answer."""
-    monkeypatch.setattr("flowhub_jobs.web.fleet.READING_S", 60.0)
+    monkeypatch.setattr("flowhub_jobs.web.share_admission.READING_S", 60.0)
 
 
 def test_a_share_gives_to_two_nodes_at_a_time_and_tells_a_third_when_to_ask_again(first, network, long_places):
@@ -242,7 +242,7 @@ def test_a_place_is_free_again_when_a_node_asks_for_nothing_more():
 
 
 def test_an_answer_that_ends_gives_its_place_back(first, network, monkeypatch):
-    monkeypatch.setattr("flowhub_jobs.web.fleet.READING_S", 0.0)
+    monkeypatch.setattr("flowhub_jobs.web.share_admission.READING_S", 0.0)
     given = {node: network.client(headers=bearer(credential_of(first, node))) for node in ("b", "c", "d")}
     for _ in range(2):
         assert [client.get(BLOB).content == A for client in given.values()] == [True, True, True]

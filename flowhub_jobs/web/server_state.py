@@ -11,8 +11,8 @@ from flowhub_jobs.errors import HomeUnusable
 from flowhub_jobs.operations.nodes import home_of
 from flowhub_jobs.operations.open_home import Home, look_at_machine, opened
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.web.fleet import Fleet, Readers
 from flowhub_jobs.web.live import Live
+from flowhub_jobs.web.share_admission import Fleet, Readers
 from flowhub_jobs.web.share_index import ShareIndex
 from flowhub_jobs.web.sign_in import SignIn
 from flowhub_jobs.web.speed_samples import RateHistory

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class JobChoice:
+class JobListFilter:
     """Without any condition it is the overview; `every` is every state and age. `since_us` is microseconds."""
 
     numbers: list[int] | None = None
