@@ -23,7 +23,7 @@ from flowhub_jobs.store.space import Room, device_of, room_at
 from flowhub_jobs.system import Clock, rename_new, sync_path
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import JobKind, RequestedAction
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

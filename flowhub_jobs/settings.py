@@ -15,7 +15,7 @@ from flowhub_jobs.values.enums import QueueOrder
 from flowhub_jobs.values.mirror_settings import MIRRORS_HINT, mirrors_from
 from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
 from flowhub_jobs.values.pasted_text import decode_text, parse_token, unquoted
-from flowhub_jobs.values.stores import DEFAULT_STORE, STORES_HINT, StoreSettings, overlapping, stores_from
+from flowhub_jobs.values.store_settings import DEFAULT_STORE, STORES_HINT, StoreSettings, overlapping, stores_from
 
 LOG_FORMATS = ("plain", "json")
 _WORDS = {"log_format": LOG_FORMATS, "queue_order": tuple(str(order) for order in QueueOrder)}

@@ -19,7 +19,7 @@ from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RU
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import LIVE_STATES, EventKind, QueueOrder, Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE, Note
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 _LEASE_US = round(LEASE_S * 1_000_000)
 ROW_COLUMNS = (

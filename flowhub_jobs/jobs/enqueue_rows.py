@@ -9,7 +9,7 @@ from flowhub_jobs.net.urls import origin
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, EventKind, JobKind, Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 PRIORITY_MAX = 1_000_000
 LiveKey = tuple[str, str]  # a node and an artifact's key, which at most one live job has

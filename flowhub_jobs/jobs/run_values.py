@@ -9,7 +9,7 @@ from flowhub_jobs.errors import InternalError
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import DigestState, Stage
 from flowhub_jobs.values.jobs import JobTarget
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 REVOKED = float("-inf")
 LEASE_S = 30.0

@@ -9,7 +9,7 @@ from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, LiveKey, Request
 from flowhub_jobs.operations.target_store import TargetStores
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.jobs import JobTarget
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.store.library_fast import Installed
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)

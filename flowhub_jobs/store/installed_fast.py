@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.sqlite_url import sqlite_file
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 OptionKey = tuple[str, str]  # model and option
 

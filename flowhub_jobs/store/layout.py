@@ -24,7 +24,7 @@ from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.system import rename_new
 from flowhub_jobs.values.artifacts import Artifact, LocalLlm
 from flowhub_jobs.values.enums import HubFormat
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 PARTIAL = ".partial"
 DIRECT_DOWNLOAD = "download"  # in place of a node's name in the partials of `download()`, which uses no queue

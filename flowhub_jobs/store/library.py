@@ -17,7 +17,7 @@ from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_check import added_files, has_its_files, is_lost, is_unchanged
 from flowhub_jobs.store.library_fast import LibraryReader, readable_artifact
 from flowhub_jobs.values.artifacts import Artifact, FileDigest, Pieces
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from flowhub_jobs.store.install import InstallResult

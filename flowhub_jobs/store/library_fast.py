@@ -21,7 +21,7 @@ from flowhub_jobs.store.library_check import (
     take_inventory,
 )
 from flowhub_jobs.values.artifacts import Artifact, InstalledModel, known_format
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 _SAME = (
     *("id", "store_id", "name", "ref", "model", "option", "bytes"),

@@ -15,7 +15,7 @@ from flowhub_jobs.store.library import here, read_pieces, write_pieces
 from flowhub_jobs.store.library_check import Damage, is_as_installed
 from flowhub_jobs.store.library_fast import readable_artifact, readable_damage
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_format
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)

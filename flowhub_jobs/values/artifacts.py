@@ -11,7 +11,7 @@ from typing import Any
 
 from flowhub_jobs.net.redaction import without_secrets
 from flowhub_jobs.values.enums import Condition, HubFormat, RepoKind
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)

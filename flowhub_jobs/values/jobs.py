@@ -8,7 +8,7 @@ from typing import Any
 
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import LIVE_STATES, DigestState, EventKind, HubFormat, JobKind, Reason, Stage, State
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 ANY_NODE = "*"  # the node of a job that none has taken yet; no node has this name
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.values.sqlite_url import sqlite_file
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 LIMIT_S = 1.0
 AT_MOST = 500

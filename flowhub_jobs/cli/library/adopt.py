@@ -24,7 +24,7 @@ from flowhub_jobs.operations.schemas.library import adopt_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind
 from flowhub_jobs.units import format_bytes
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 Outcomes = Mapping[int, "Adopted | FlowhubError"]
 

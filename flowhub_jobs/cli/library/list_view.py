@@ -10,7 +10,7 @@ from flowhub_jobs.operations.library.usage import StoreState, StoreUsage
 from flowhub_jobs.units import format_bytes, format_duration
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 FEW = 8  # partials that are shown one by one
 TRIFLE = 16 << 10  # bytes

@@ -17,7 +17,7 @@ from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import room_text
 from flowhub_jobs.system import reflink, rename_new, sync_path
 from flowhub_jobs.units import format_bytes
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 _INODES_MIN = 1000
 

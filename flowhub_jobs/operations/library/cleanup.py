@@ -22,7 +22,7 @@ from flowhub_jobs.store.partials_dir import PartialsEntry, delete_trash, list_pa
 from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import Condition
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.find_partial_owner import PartialOwner

@@ -23,7 +23,7 @@ from flowhub_jobs.store.library_check import (
 )
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
-from flowhub_jobs.values.stores import DEFAULT_STORE
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
