@@ -226,7 +226,8 @@ class Session:
 
     @property
     def _disk(self) -> Room:
-        return room_at(self.home.store.root, self.home.settings.disk_reserve)
+        reserve, _ = self.settings.limits_of_store(self.store.name)
+        return room_at(self.store.root, reserve)
 
     # Steer ---------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from flowhub_jobs.operations.result_types import (
     ServiceState,
     WorkerStatus,
 )
+from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.speed_history import SpeedHistory, speed_history
 from flowhub_jobs.operations.subscriptions.follow import all_subscriptions
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
@@ -241,7 +242,7 @@ def show_machine(call: Call) -> Response:
         device_notes=device.notes,
         workers=worker_rows(workers, service, now),
         service=service_lines(service),
-        reserve=reserve_figures(device, _disk_reserve(call)),
+        reserve=reserve_figures(device, _disk_reserves(session)),
         version=__version__,
         notice=notice_of(call),
     )
@@ -254,18 +255,27 @@ def _service(call: Call) -> ServiceState | None:
         return None
 
 
-def reserve_figures(device: Device, disk: int) -> list[Figure]:
-    """Return what is kept back for other programs; badges and disk checks count without it."""
+def reserve_figures(device: Device, disks: Mapping[str, int]) -> list[Figure]:
+    """Return what is kept back for other programs; badges and disk checks count without it.
+
+    `disks` has the bytes of each store's disk by the store's name.
+    """
     system = CONTAINER_RESERVE if device.ram_source == "cgroup" else SYSTEM_RESERVE
     gpu = [Figure("GPU memory", f"{_gib(GPU_RESERVE)} of each")] if device.gpus else []
-    return [Figure("Disk", format_bytes(disk)), Figure("Memory", _gib(system)), *gpu]
+    labels = {name: "Disk" if len(disks) == 1 else f"Disk of the store {name}" for name in disks}
+    kept = [Figure(labels[name], format_bytes(count)) for name, count in disks.items()]
+    return [*kept, Figure("Memory", _gib(system)), *gpu]
 
 
-def _disk_reserve(call: Call) -> int:
+def _disk_reserves(session: Session) -> dict[str, int]:
+    return {one.store.name: _disk_reserve(one) for one in session.each_store()}
+
+
+def _disk_reserve(session: Session) -> int:
     try:
-        return call.session.disk_reserve
+        return session.disk_reserve
     except OSError:  # the disk is away
-        return call.session.home.settings.disk_reserve
+        return session.settings.limits_of_store(session.store.name)[0]
 
 
 def look_again(call: Call) -> Response:

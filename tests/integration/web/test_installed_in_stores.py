@@ -34,7 +34,9 @@ def fast(tmp_path: Path) -> Iterator[Path]:
 def shop(home: Path, origin: Origin, fast: Path) -> Iterator[App]:
     """Two models of one file name: `a` in the default store, `b` in the store fast."""
     home.mkdir(exist_ok=True)
-    (home / "config.toml").write_text(f'[stores]\nfast = "{fast}"\nnear = "{home / "near"}"\n')
+    (home / "config.toml").write_text(
+        f'[stores]\nfast = {{path = "{fast}", reserve = "5KB"}}\nnear = "{home / "near"}"\n'
+    )
     models = [
         one_file_model(name, origin.serve(f"/{name}.gguf", content), content, filename="m.gguf")
         for name, content in (("a", A), ("b", B))
@@ -85,6 +87,12 @@ def test_a_store_that_is_offline_is_named(plain_visitor: Visitor, shop: App, fas
         assert page.get_by_role("img", name="Disk of").count() == 1
     finally:
         away.rename(fast)
+
+
+def test_the_reserve_of_each_store_is_shown(plain_visitor: Visitor, shop: App, fast: Path):
+    kept = plain_visitor.open("/machine").get_by_role("region", name="Reserve")
+    expect(kept).to_contain_text("Disk of the store default1.0 GB")
+    expect(kept).to_contain_text("Disk of the store fast5.0 KB")
 
 
 def test_metrics_count_each_disk_by_a_number_and_the_models_of_all_stores(web, shop: App, fast: Path):

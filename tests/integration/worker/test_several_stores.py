@@ -266,3 +266,12 @@ def test_the_room_of_a_store_decides_on_what_goes_there(app, fast):
     assert forecast(app.home, [plan], 0).room.reserve == home.room().reserve
     checks = {check.name: check.status for check in run_checks(environ=dict(os.environ))}
     assert checks["store.folder"] is checks["store.folder.fast"] is Status.OK
+
+
+def test_a_store_keeps_its_own_reserve_free(app, fast):
+    (app.path / "config.toml").write_text(
+        f'disk_reserve = 9000\n[stores]\nfast = {{path = "{fast}", reserve = "5KB"}}\n'
+    )
+    with app_of(app.path) as kept:
+        reserves = {one.store.name: one.disk_reserve for one in kept.session.each_store()}
+    assert reserves == {"default": 9000, "fast": 5000}
