@@ -129,6 +129,13 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     )
 
 
+def reread_stores(settings: Settings) -> Settings:
+    """Return the settings with `[stores]` as config.toml has it now. Raises SettingInvalid."""
+    found = replace(settings, stores=_from_file(settings.config_path).get("stores", {}))
+    _check_stores(found)
+    return found
+
+
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
     """Return the FLOWHUB_ variables that are ignored, each with the variable whose name is nearest, if one is near."""
     names = {setting.name for setting in fields(Settings)} - (_NOT_FROM_FILE - {"home"}) - _FROM_FILE_ALONE

@@ -61,7 +61,7 @@ _CAUSES = {  # of an error's code, behind the name of the host
     "proxy_unreachable": "proxy unreachable",
 }
 SHARED_SHOWN = 3
-_UNKNOWN_STORE = "The disk is here now. A worker that started before config.toml named the store needs a restart."
+_STORE_IS_BACK = "The disk is here now: the worker's next check starts the job."
 # The same in two or three words, for what would hold it besides.
 _BESIDES = {
     Reason.WINDOW: "the schedule's window",
@@ -135,7 +135,7 @@ def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
     holds = session.queries.holds(job.id)
     lines = _held(job.id, holds, now) if holds else []
     if holds and holds[0].reason is Reason.STORE_OFFLINE and _store_is_there(session, job.store):
-        lines[-1] = _UNKNOWN_STORE
+        lines[-1] = _STORE_IS_BACK
     if holds and holds[0].reason is Reason.DISK:
         lines += _what_would_free(session)
     if not session.living_workers():

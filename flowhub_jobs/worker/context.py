@@ -30,6 +30,7 @@ from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
 from flowhub_jobs.worker.network import Network
 from flowhub_jobs.worker.rate_share import RateShare
+from flowhub_jobs.worker.reread_stores import CurrentStores
 from flowhub_jobs.worker.transfer_options import transfer_options
 from flowhub_jobs.worker.wait_log import WaitLog
 
@@ -44,7 +45,7 @@ class Run:
 
     claimed: Claimed
     began: float  # on the clock of transfer.hosts.Hosts
-    home: Home  # with the job's store
+    home: Home  # with the stores of the attempt's start; then with the job's store
     control: CancelToken = field(init=False)
     partial: Path | None = None  # while this run alone owns it (transfer/partial/ownership.py)
 
@@ -63,6 +64,7 @@ class WorkerContext:
             raise TooManyFiles(f"This process may open only {limit} files; a worker needs {OPEN_FILES_MIN}.")
         self.home, self.slots = home, slots
         self.worker = f"{home.node}-{secrets.token_hex(4)}"
+        self.stores = CurrentStores(home)
         self.registry, self.any_node = home.registry, AnyNodeJobs(home)
         order = QueueOrder(home.settings.queue_order)
         self.leases = LeaseStore(
@@ -96,7 +98,7 @@ class WorkerContext:
             self.home.warn_of_host(before)
 
     def begin(self, claimed: Claimed) -> Run:
-        run = Run(claimed, self.shared.hosts.now(), self.home)
+        run = Run(claimed, self.shared.hosts.now(), self.stores.home())
         with self._lock:
             self._runs[claimed.lease.token] = run
         if self.stopping.is_set():

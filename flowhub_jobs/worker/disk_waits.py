@@ -1,7 +1,7 @@
 """Checks again whether jobs that wait for the disk can run. A check is no attempt and records no event."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from flowhub_jobs.errors import DiskFull, StoreOffline
@@ -17,22 +17,24 @@ CHECKS = 5  # within one wait: a job that can run does not wait for all of it
 class DiskWaitCheck:
     """Starts jobs that wait for room, or for the store's disk, at the first check that finds it. One per worker."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Callable[[], Home]) -> None:
+        """`home` returns the home with the stores that are named now."""
         self._home = home
         self._checked_at = float("-inf")
         self._released: dict[int, int] = {}  # jobs, with the usable bytes when they were released
 
     def release_if_due(self) -> bool:
         """Check, a few times within one wait; return whether a job can run now."""
-        now = self._home.clock.awake()
-        if now - self._checked_at < self._home.settings.look_again_s / CHECKS:
+        home = self._home()
+        now = home.clock.awake()
+        if now - self._checked_at < home.settings.look_again_s / CHECKS:
             return False
         self._checked_at = now
         return self.release()
 
     def release(self) -> bool:
         """Start the jobs that can run now, and extend the wait of every other; return whether there was one."""
-        home = self._home
+        home = self._home()
         waiting = disk_waits(home.engine, home.node)
         texts: dict[DiskWaits, str] = {}
         free: list[DiskWaits] = []
@@ -47,7 +49,7 @@ class DiskWaitCheck:
     def _checked(self, store: str, waiting: Sequence[DiskWaits]) -> tuple[dict[DiskWaits, str], list[DiskWaits]]:
         """Return the jobs of one store that still wait, each with the reason, and those that may start."""
         try:
-            home = self._home.in_store(store)
+            home = self._home().in_store(store)
         except StoreOffline as error:
             return _offline(waiting, error), []
         room = home.room()  # once: a store with a maximum is measured for it

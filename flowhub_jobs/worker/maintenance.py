@@ -54,8 +54,8 @@ class Maintenance(threading.Thread):
         request_exit: Callable[[], None],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._context, self._wakeups, self.disk_waits = context, wakeups, DiskWaitCheck(context.home)
-        self.placements = PlacementUpkeep(context.home)
+        self._context, self._wakeups, self.disk_waits = context, wakeups, DiskWaitCheck(context.stores.home)
+        self.placements = PlacementUpkeep(context.stores.home)
         self._notices, self._subscriptions, self._pulse = notices, subscriptions, pulse
         self._database = DatabaseWatch(context.home, context.worker)
         self._clock_watch = ClockWatch(context.home.engine, context.home.node, context.home.clock)
@@ -129,7 +129,7 @@ class Maintenance(threading.Thread):
         pending = pending_upkeep(home.database, home.node, context.worker, home.clock)
         freed = False  # jobs that were not due when `pending` was read
         if seldom and pending.other_workers:
-            for job in home.take_back_orphans():
+            for job in context.stores.home().take_back_orphans():
                 freed = True
                 log.info("Job %d is queued again: its worker is gone.", job, extra={"job": job})
         if seldom and pending.placements:

@@ -79,7 +79,7 @@ def _run_to_its_end(context: WorkerContext, run: Run) -> None:
 
 def _attempt(context: WorkerContext, run: Run) -> None:
     progress = ProgressWriter(context.leases, run.claimed, SHARED_EVERY_S if context.home.database.is_shared else 0.0)
-    run.home = context.home.in_store(run.claimed.store)
+    run.home = run.home.in_store(run.claimed.store)
     run.home.open_store()
     kind = run.claimed.task.kind if run.claimed.task else JobKind.FETCH
     if kind is JobKind.VERIFY:

@@ -5,6 +5,7 @@ A thread of its own does it: a copy may take minutes.
 
 import logging
 import threading
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,15 +21,17 @@ RETRY_S = 60.0  # between two tries of a placement that cannot be finished
 class PlacementUpkeep:
     """One per worker; called by the maintenance thread."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Callable[[], Home]) -> None:
+        """`home` returns the home with the stores that are named now."""
         self._home = home
         self._next_try = float("-inf")
         self._thread: threading.Thread | None = None
 
     def settle_if_due(self) -> None:
         """Begin to finish what is unfinished, if there is any."""
-        now = self._home.clock.awake()
-        if self.busy or now < self._next_try or not self._home.placement_rows.any_due(self._home.clock.now_us()):
+        home = self._home()
+        now = home.clock.awake()
+        if self.busy or now < self._next_try or not home.placement_rows.any_due(home.clock.now_us()):
             return
         self._next_try = now + RETRY_S
         self._thread = threading.Thread(target=self._settle, name="placements", daemon=True)
@@ -41,7 +44,7 @@ class PlacementUpkeep:
 
     def _settle(self) -> None:
         try:
-            if [home.placements.settle(wait=False) for home in self._home.each_store()][-1]:
+            if [home.placements.settle(wait=False) for home in self._home().each_store()][-1]:
                 self._next_try = float("-inf")
         except (SQLAlchemyError, FlowhubError, OSError) as error:
             log.warning("Placements could not be finished; they are tried again: %s", driver_words(error))

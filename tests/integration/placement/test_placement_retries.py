@@ -22,7 +22,7 @@ class Night:
 
     def __init__(self, app, clock, origin):
         self.app, self.clock, self.origin = app, clock, origin
-        self.upkeep = PlacementUpkeep(app.home)
+        self.upkeep = PlacementUpkeep(lambda: app.home)
 
     def install(self, *programs):
         number = self.app.enqueue("a", place=programs)

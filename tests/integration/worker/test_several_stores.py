@@ -30,6 +30,7 @@ from flowhub_jobs.store import space
 from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
 from flowhub_jobs.values.enums import Condition, Reason, State
+from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 
 A, B, C = gguf(5000, 1), gguf(6000, 2), gguf(7000, 3)
@@ -130,7 +131,7 @@ def test_a_check_of_the_jobs_that_wait_for_room_measures_their_store_once(app, f
         limited.work_here()
         assert limited.job(job).reason is Reason.DISK
         measured.clear()
-        assert not DiskWaitCheck(limited.home).release()
+        assert not DiskWaitCheck(lambda: limited.home).release()
         assert measured == [fast]
 
 
@@ -142,16 +143,28 @@ def test_a_job_whose_store_is_in_no_setting_waits(app, fast):
         assert later.job(job).reason is Reason.STORE_OFFLINE
 
 
-def test_a_job_whose_worker_does_not_know_its_store_says_that_a_restart_is_needed(app, fast):
-    number = app.enqueue("b", store="fast")
+def test_a_running_worker_uses_a_store_that_config_toml_gains(app, fast):
     settings = (app.path / "config.toml").read_text()
-    (app.path / "config.toml").write_text("look_again_s = 600\n")
-    with app_of(app.path) as later:
-        later.work_here()
-        assert "Mount the disk" in why_not_moving(later.session, later.job(number), datetime.now(UTC))[2]
+    (app.path / "config.toml").write_text("look_again_s = 0.2\n")
+    app.worker()
+    app.until(app.session.living_workers, "the worker")
+    held = app.enqueue("b", store="fast")
+    app.until(lambda: app.job(held).reason is Reason.STORE_OFFLINE, "the wait for the store")
+    with app_of(app.path) as without:
+        assert "Mount the disk" in why_not_moving(without.session, without.job(held), datetime.now(UTC))[2]
     (app.path / "config.toml").write_text(settings)
-    with app_of(app.path) as now:
-        assert "needs a restart" in why_not_moving(now.session, now.job(number), datetime.now(UTC))[2]
+    app.until_state(held, State.COMPLETED)
+    assert (fast / "b.gguf").read_bytes() == B
+
+
+def test_a_worker_uses_the_folder_that_a_store_has_now(app, fast):
+    context, moved = WorkerContext(app.home, 1), fast.with_name("moved")
+    try:
+        for line, folder in ((f'fast = "{fast}"', fast), (f'fast = "{moved}"', moved), ("fast = 5  # an error", moved)):
+            (app.path / "config.toml").write_text(f"[stores]\n{line}\n")
+            assert context.stores.home().in_store("fast").store.root == folder
+    finally:
+        context.close()
 
 
 def test_a_copy_of_another_store_is_refused_until_its_identity_is_removed(app, fast):
