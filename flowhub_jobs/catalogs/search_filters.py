@@ -84,8 +84,11 @@ def conditions(filters: Filters) -> Conditions:
     for number, tag in enumerate(filters.tags):
         wanted[f"m.tag_keys LIKE :tag{number}"] = (f"tag{number}", f"%|{tag}|%")
     _put(found.model, found.values, wanted)
-    ours = {"o.format = :format": ("format", filters.format), "o.bytes <= :max_bytes": ("max_bytes", filters.max_bytes)}
-    _put(found.option, found.values, ours)
+    of_options = {
+        "o.format = :format": ("format", filters.format),
+        "o.bytes <= :max_bytes": ("max_bytes", filters.max_bytes),
+    }
+    _put(found.option, found.values, of_options)
     return found
 
 

@@ -63,6 +63,6 @@ def _jobs_before(snapshot: Snapshot, queued: Sequence[int]) -> "defaultdict[int,
 
 def _slots_taken(snapshot: Snapshot, node: str, jobs_max: int | None) -> bool:
     [row] = snapshot.rows("SELECT sum(slots) AS slots FROM workers WHERE node = :node", node=node)
-    [running] = snapshot.rows(f"SELECT count(*) AS jobs FROM jobs WHERE {RUNNING_OF_NODE}", node=node)  # noqa: S608, ours
+    [running] = snapshot.rows(f"SELECT count(*) AS jobs FROM jobs WHERE {RUNNING_OF_NODE}", node=node)  # noqa: S608, fixed text
     most = [slots for slots in (row["slots"], jobs_max) if slots is not None]
     return bool(most) and running["jobs"] >= min(most)

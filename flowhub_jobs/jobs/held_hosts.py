@@ -9,11 +9,11 @@ from flowhub_jobs.jobs.states import Hold
 from flowhub_jobs.values.enums import Reason
 
 _PROBER_AT_WORK = (
-    "SELECT 1 FROM jobs "  # noqa: S608, ours
+    "SELECT 1 FROM jobs "  # noqa: S608, fixed text
     f"WHERE {LIVE_OF_NODE} AND jobs.state = 'running' AND jobs.lease_token = host_waits.prober"
 )
 _WAITS = (
-    f'SELECT origin, since, "until", wait_us, tries, code, host, "text", prober, EXISTS ({_PROBER_AT_WORK}) AS probed '  # noqa: S608, ours
+    f'SELECT origin, since, "until", wait_us, tries, code, host, "text", prober, EXISTS ({_PROBER_AT_WORK}) AS probed '  # noqa: S608, fixed text
     "FROM host_waits WHERE node = :node"
 )
 

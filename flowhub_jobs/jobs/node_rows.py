@@ -70,7 +70,7 @@ def live_jobs_by_node(snapshot: Snapshot) -> dict[tuple[str, State], int]:
 
 def is_living(snapshot: Snapshot, worker: str, now: int) -> bool:
     """Return whether a worker, of any machine, has renewed its leases within the length of a lease."""
-    query = f"SELECT 1 FROM workers WHERE worker = :worker AND {LIVING.format(now=snapshot.now_sql)}"  # noqa: S608, ours
+    query = f"SELECT 1 FROM workers WHERE worker = :worker AND {LIVING.format(now=snapshot.now_sql)}"  # noqa: S608, fixed text
     return bool(snapshot.rows(query, worker=worker, now=now))
 
 
@@ -78,7 +78,7 @@ def slots_taken_everywhere(snapshot: Snapshot, now: int) -> bool:
     """Return whether workers live, and each of their slots runs a job."""
     living = LIVING.format(now=snapshot.now_sql)
     running = "(SELECT count(*) FROM jobs WHERE state = 'running' AND lease_worker = workers.worker)"
-    query = f"SELECT coalesce(sum(slots), 0) AS slots, sum({running}) AS running FROM workers WHERE {living}"  # noqa: S608, ours
+    query = f"SELECT coalesce(sum(slots), 0) AS slots, sum({running}) AS running FROM workers WHERE {living}"  # noqa: S608, fixed text
     [row] = snapshot.rows(query, now=now)
     return bool(row["slots"]) and row["running"] >= row["slots"]
 

@@ -27,7 +27,7 @@ _QUERY = f"""
       EXISTS (SELECT 1 FROM placements WHERE node = :node AND state <> 'placed') AS placements,
       EXISTS (SELECT 1 FROM subscriptions WHERE node = :node AND (next_at <= :now OR checked_at > :now))
         AS subscriptions
-"""  # noqa: S608, ours
+"""  # noqa: S608, fixed text
 _FAR_S = 1e6  # no lease lasts so long
 
 

@@ -76,7 +76,7 @@ class JobQueries:
         """
         lately = "finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT :most"
         with self._database.reading() as snapshot:
-            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {OF_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, ours
+            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {OF_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, fixed text
             brought = [row["id"] for row in rows if row["kind"] in BRING][:RECENT]
             others = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_OTHERS]
             live = self._numbers(snapshot, LIVE_OF_NODE)
@@ -120,7 +120,7 @@ class JobQueries:
         Of several for the same files it is the newest, and none where another job for them is live.
         """
         where, values = _in_state(states, group)
-        query = f"SELECT id, artifact_key FROM jobs WHERE {where} ORDER BY id"  # noqa: S608, ours
+        query = f"SELECT id, artifact_key FROM jobs WHERE {where} ORDER BY id"  # noqa: S608, fixed text
         with self._database.reading() as snapshot:
             newest = {row["artifact_key"]: row["id"] for row in self._rows(snapshot, query, **values)}
             live = {key for _, key in live_jobs(snapshot, [self._node])}
@@ -215,20 +215,20 @@ class JobQueries:
 
     def _bytes_to_come(self, which: str, **values: Any) -> int:
         where = f"{LIVE_OF_NODE} AND {WRITES_TO_STORE} AND {_NEED} > 0 AND {which}"
-        query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, ours
+        query = f"SELECT coalesce(sum({_NEED}), 0) AS needed FROM jobs WHERE {where}"  # noqa: S608, fixed text
         return int(self._database.query(query, node=self._node, **values)[0]["needed"])
 
     def working_on(self, targets: Iterable[str], moved: str | None = None) -> int | None:
         """Return a running job that writes one of these paths, or moves the artifact with the key `moved`; or None."""
         moves = "jobs.kind = 'move' AND jobs.artifact_key = :moved"
-        query = f"SELECT id FROM jobs WHERE {RUNNING_OF_NODE} AND (jobs.target IN :targets OR ({moves})) LIMIT 1"  # noqa: S608, ours
+        query = f"SELECT id FROM jobs WHERE {RUNNING_OF_NODE} AND (jobs.target IN :targets OR ({moves})) LIMIT 1"  # noqa: S608, fixed text
         with self._database.reading() as snapshot:
             rows = self._rows(snapshot, query, targets=list(targets), moved=moved or "")
         return rows[0]["id"] if rows else None
 
     def live_targets(self) -> set[str]:
         """Return the paths that live jobs write, or read."""
-        query = f"SELECT target FROM jobs WHERE {LIVE_OF_NODE}"  # noqa: S608, ours
+        query = f"SELECT target FROM jobs WHERE {LIVE_OF_NODE}"  # noqa: S608, fixed text
         with self._database.reading() as snapshot:
             return {row["target"] for row in self._rows(snapshot, query)}
 
@@ -240,11 +240,11 @@ class JobQueries:
         return snapshot.rows(query, node=self._node, **values)
 
     def _numbers(self, snapshot: Snapshot, where: str, **values: Any) -> list[int]:
-        rows = self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} ORDER BY id", **values)  # noqa: S608, ours
+        rows = self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} ORDER BY id", **values)  # noqa: S608, fixed text
         return [row["id"] for row in rows]
 
     def _any(self, snapshot: Snapshot, where: str, **values: Any) -> bool:
-        return bool(self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} LIMIT 1", **values))  # noqa: S608, ours
+        return bool(self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} LIMIT 1", **values))  # noqa: S608, fixed text
 
     # From rows to values -------------------------------------------------------------------------------------------
 

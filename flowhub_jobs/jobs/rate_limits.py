@@ -9,7 +9,7 @@ from flowhub_jobs.jobs.shared_select_sql import IS_LIVE
 
 LIMIT = "limit"  # in `controls`: {"rate_bps": bytes a second}
 _RUNNING = (
-    "SELECT lease_worker, count(*) AS running FROM jobs "  # noqa: S608, ours
+    "SELECT lease_worker, count(*) AS running FROM jobs "  # noqa: S608, fixed text
     f"WHERE node = :node AND {IS_LIVE} AND state = 'running' GROUP BY lease_worker"
 )
 

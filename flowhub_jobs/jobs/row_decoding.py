@@ -80,7 +80,7 @@ LAST_US = 253_402_300_799_999_999  # the last microsecond of the year 9999
 
 def shown_rows(snapshot: Snapshot, where: str, **values: Any) -> list[Row]:
     """Return the columns that the screens show of these jobs, by number."""
-    rows = snapshot.rows(f"SELECT {_SHOWN} FROM jobs WHERE {where} ORDER BY jobs.id", **values)  # noqa: S608, ours
+    rows = snapshot.rows(f"SELECT {_SHOWN} FROM jobs WHERE {where} ORDER BY jobs.id", **values)  # noqa: S608, fixed text
     return [_with_types(row) for row in rows]
 
 

@@ -21,7 +21,7 @@ RUNNING_OF_NODE = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 WRITES_TO_STORE = "jobs.kind IN ('fetch', 'import', 'move')"
 # Which live jobs a row of `jobs` waits for, by the query that this becomes a part of.
 STILL_TO_END = (
-    "SELECT 1 FROM job_after JOIN jobs AS earlier ON earlier.id = job_after.after_id "  # noqa: S608, ours
+    "SELECT 1 FROM job_after JOIN jobs AS earlier ON earlier.id = job_after.after_id "  # noqa: S608, fixed text
     f"WHERE job_after.job_id = jobs.id AND earlier.{LIVE}"
 )
 ENDED_ALL_EARLIER = f"NOT EXISTS ({STILL_TO_END})"
@@ -36,7 +36,7 @@ STILL_TO_START = (
 # Of jobs with these numbers: their files, and the live jobs that they wait for.
 FILES = "SELECT job_id, path, bytes, bytes_done, sha256 FROM job_files WHERE job_id IN :jobs ORDER BY job_id, number"
 EARLIER = (
-    "SELECT job_after.job_id, earlier.id, earlier.state FROM job_after "  # noqa: S608, ours
+    "SELECT job_after.job_id, earlier.id, earlier.state FROM job_after "  # noqa: S608, fixed text
     f"JOIN jobs AS earlier ON earlier.id = job_after.after_id WHERE job_after.job_id IN :jobs AND earlier.{LIVE}"
 )
 
@@ -46,11 +46,11 @@ def live_jobs(snapshot: Snapshot, nodes: Collection[str]) -> dict[tuple[str, str
     if not nodes:
         return {}
     if ANY_NODE in nodes:  # one that waits for any node first: it is the very same request
-        query = f"SELECT node, artifact_key, id FROM jobs WHERE {IS_LIVE} ORDER BY node = '{ANY_NODE}', id DESC"  # noqa: S608, ours
+        query = f"SELECT node, artifact_key, id FROM jobs WHERE {IS_LIVE} ORDER BY node = '{ANY_NODE}', id DESC"  # noqa: S608, fixed text
         rows = snapshot.rows(query)
         known = {(ANY_NODE, row["artifact_key"]): row["id"] for row in rows}
         return known | {(row["node"], row["artifact_key"]): row["id"] for row in rows}
-    query = f"SELECT node, artifact_key, id FROM jobs WHERE node IN :nodes AND {IS_LIVE}"  # noqa: S608, ours
+    query = f"SELECT node, artifact_key, id FROM jobs WHERE node IN :nodes AND {IS_LIVE}"  # noqa: S608, fixed text
     rows = snapshot.rows(query, nodes=sorted(set(nodes)))
     return {(row["node"], row["artifact_key"]): row["id"] for row in rows}
 

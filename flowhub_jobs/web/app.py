@@ -88,14 +88,14 @@ async def _flowhub_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Answer what Starlette itself refuses: a path without a route, a method that a route does not take."""
     assert isinstance(error, HTTPException)
-    ours: FlowhubError
+    shown: FlowhubError
     if error.status_code == 404:
-        ours = NotFound(f"There is nothing at {request.url.path[:200]}.")
+        shown = NotFound(f"There is nothing at {request.url.path[:200]}.")
     elif error.status_code == 405:
-        ours = MethodNotAllowed(f"{request.url.path[:200]} does not take {request.method}.")
+        shown = MethodNotAllowed(f"{request.url.path[:200]} does not take {request.method}.")
     else:
-        ours = UsageInvalid(error.detail)
-    response = refuse(request.scope, ours)
+        shown = UsageInvalid(error.detail)
+    response = refuse(request.scope, shown)
     response.headers.update(error.headers or {})
     return response
 

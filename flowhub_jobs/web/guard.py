@@ -52,7 +52,7 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`hosts` are the values of Host that are ours, with their ports, in lower case.
+    """`hosts` are the values of Host that name this server, with their ports, in lower case.
 
     `refuse` makes the answer to a request that is not admitted. `share_is_open`: what is shared needs no token.
     """
@@ -134,7 +134,7 @@ class Guard:
 
 
 def _one_host(headers: Headers, hosts: Iterable[str]) -> str:
-    """Return the request's Host, if it is one of ours. Raises Misdirected (RFC 9110 §15.5.20)."""
+    """Return the request's Host, if it names this server. Raises Misdirected (RFC 9110 §15.5.20)."""
     given = headers.getlist("host")
     if len(given) == 1 and given[0].lower() in hosts:
         return given[0].lower()

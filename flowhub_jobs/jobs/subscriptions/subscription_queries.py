@@ -11,10 +11,10 @@ _COLUMNS = (
     'id, kind, ref, include, every_us, at_minute, "keep", place, created_at, next_at, checked_at, changed_at, job_id, '
     "error, failures, failing_since, version"
 )
-_ALL = f"SELECT {_COLUMNS} FROM subscriptions WHERE node = :node ORDER BY id"  # noqa: S608, ours
+_ALL = f"SELECT {_COLUMNS} FROM subscriptions WHERE node = :node ORDER BY id"  # noqa: S608, fixed text
 # A check that lies ahead of the clock: it was set back since.
 _DUE = (
-    f"SELECT {_COLUMNS} FROM subscriptions WHERE node = :node AND (next_at <= :now OR checked_at > :now) "  # noqa: S608, ours
+    f"SELECT {_COLUMNS} FROM subscriptions WHERE node = :node AND (next_at <= :now OR checked_at > :now) "  # noqa: S608, fixed text
     "ORDER BY next_at, id LIMIT :most"
 )
 _SUMMARY = (

@@ -23,7 +23,7 @@ _COLUMNS = ", ".join(
 )
 # In the stores that the node has now: another one is another disk.
 _INSTALLED = (
-    f"SELECT {_COLUMNS}, stores.name AS store, stores.path AS folder FROM artifacts "  # noqa: S608, ours
+    f"SELECT {_COLUMNS}, stores.name AS store, stores.path AS folder FROM artifacts "  # noqa: S608, fixed text
     "JOIN stores ON stores.node = artifacts.node AND stores.store_id = artifacts.store_id "
     "WHERE artifacts.node IN :nodes ORDER BY artifacts.name, artifacts.id"
 )
@@ -34,7 +34,7 @@ _PLACED = (
 )
 _PINNED = "SELECT node, claim FROM pins WHERE node IN :nodes"
 _COMING = (
-    "SELECT node, ref, state, bytes_total, bytes_done FROM jobs WHERE node IN :nodes AND kind = 'fetch' "  # noqa: S608, ours
+    "SELECT node, ref, state, bytes_total, bytes_done FROM jobs WHERE node IN :nodes AND kind = 'fetch' "  # noqa: S608, fixed text
     f"AND {LIVE} ORDER BY id"
 )
 

@@ -142,8 +142,8 @@ def local_path(path: str, default: str = "/queue") -> str:
     """Return the path, if it leads to a page of this server; another site's address is not followed."""
     parts = urlsplit(path)
     known = any(parts.path == tab for tab, _ in TABS) or parts.path.startswith(("/jobs/", "/models/", "/installed/"))
-    ours = known and not parts.scheme and not parts.netloc and path.startswith("/") and "\\" not in path
-    return path if ours and path.isprintable() else default
+    is_local = known and not parts.scheme and not parts.netloc and path.startswith("/") and "\\" not in path
+    return path if is_local and path.isprintable() else default
 
 
 def path_of(address: str) -> str:

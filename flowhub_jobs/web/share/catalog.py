@@ -11,7 +11,7 @@ from flowhub_jobs.web.call import Call, JSONResponse, endpoint
 
 
 def show_catalog(call: Call) -> Response:
-    """The addresses have the host that the client has asked: it is one of ours."""
+    """The addresses have the host that the client has asked: it names this server."""
     base = f"{call.request.url.scheme}://{call.request.headers['host']}"
     models = call.context.shared.read(call.session).models
     addresses = {place: address for model in models for place, address in _addresses(base, model).items()}
