@@ -1,4 +1,4 @@
-"""Paths of the cached copy of a catalog at a URL, and the time of its last check. Light: a search imports it."""
+"""Paths of the cached copy of a catalog at a URL, and the time of its last check. Does not import pydantic."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The kinds of values a catalog is made of, each with its own check and its own plain words."""
+"""Types of a catalog's fields, each with its check and the message of a failed one."""
 
 import re
 from typing import Annotated

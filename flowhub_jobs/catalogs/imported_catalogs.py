@@ -1,4 +1,4 @@
-"""Imported catalogs: each a file of flowhub's own shape with a record of its source.
+"""Imported catalogs: each is a file in flowhub's format with a record of its source.
 
 `NAME.json` is read with every catalog in force; `NAME.facts.json` to list and update it. The facts may hold an
 address with a token in its query: they are the owner's alone (mode 0600), and are shown by `Facts.shown` only.

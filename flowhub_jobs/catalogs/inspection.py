@@ -1,7 +1,7 @@
-"""Inspects a catalog of our own shape: every fault, every suspicious field, every unpinned file, all at once.
+"""Inspects a catalog in flowhub's format: lists every fault, every suspicious field and every file without a digest.
 
-Loading a catalog stops at its first fault. This looks on: what is checked here on plain values is what the schema only
-checks on an entry whose fields are all valid (`rules`).
+Loading a catalog stops at its first fault; an inspection continues. The schema checks the rules that span several
+fields only on an entry whose fields are all valid; an inspection checks them on plain values (`validation_rules`).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The catalog's wire shape, read strictly: absent is unknown, nothing is guessed, a fault refuses the whole catalog."""
+"""The catalog as pydantic models, read strictly: absent is unknown, and a fault refuses the whole catalog."""
 
 from functools import cached_property
 from typing import Annotated, Any, Self

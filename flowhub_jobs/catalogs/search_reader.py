@@ -1,4 +1,4 @@
-"""Reading the index: which models have the words, and pass the filters, in order. SQLite alone: an answer is quick."""
+"""Searches the index for models that contain the words and pass the filters, in order. Uses SQLite alone: fast."""
 
 import json
 import re

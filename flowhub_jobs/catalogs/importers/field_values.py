@@ -1,4 +1,4 @@
-"""Parsers of single values in foreign catalogs: names, texts, sizes, digests, labels. Pure; unknown is None."""
+"""Parsers of single values in catalogs of other formats: names, sizes, digests, labels. Pure; unknown is None."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""Files of a foreign entry: an allowed address, a name that stays in the store, a digest."""
+"""Files of an entry in another format: an allowed address, a name that stays in the store, a digest."""
 
 import re
 from collections.abc import Sequence

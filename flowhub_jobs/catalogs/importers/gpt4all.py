@@ -1,4 +1,4 @@
-"""GPT4All's models3.json (and its older lists): one file a model, all values texts, descriptions in HTML.
+"""Importer of GPT4All's models3.json (and older lists): one file a model, all values are texts, descriptions in HTML.
 
 Most entries have an md5 alone. They are taken over https without a digest: a download is then `unpinned`, and says so.
 """

@@ -1,4 +1,4 @@
-"""Result of an import: the models taken, and the entries that were not, counted by reason."""
+"""Result of an import: the converted models, and the skipped entries, counted by reason."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""LM Studio's model-catalog: a list of models, each with its files under `files.all`.
+"""Importer of LM Studio's model-catalog: a list of models, each with its files under `files.all`.
 
 Shape: the `schema.json` of that repository (descriptor version 0.0.1). It knows no licence and no context length.
 """

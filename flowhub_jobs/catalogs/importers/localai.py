@@ -1,4 +1,4 @@
-"""LocalAI's gallery index: a YAML list of configurations; `files` says what they fetch, `overrides` which is the model.
+"""Importer of LocalAI's gallery index, a YAML list: `files` lists the downloads, `overrides` names the model.
 
 An entry becomes one model. Its options: the model's file alone, or as a folder where it is split or has other parts;
 with a vision projector (mmproj), the model alone and, as `<quant>-mmproj`, a folder of both. `overrides.context_size`

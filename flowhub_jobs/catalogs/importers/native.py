@@ -1,6 +1,6 @@
-"""Imports a catalog of flowhub's own shape entry by entry: one bad entry does not keep the others out.
+"""Imports a catalog in flowhub's own format entry by entry: one faulty entry does not keep the others out.
 
-Two of one id do: a reference must mean one model.
+Two entries with one id refuse the whole catalog: a reference must mean one model.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""YAML read from its events, as text, lists and objects: nothing is constructed, and nothing can grow on the way.
+"""Parses YAML from its events into text, lists and objects: no Python object is constructed, and sizes are limited.
 
 A value is a str, None, a list or a dict. Numbers, dates and tags stay text, because only the reader of a field knows
 its type; but for the fields that the caller names as numbers.
