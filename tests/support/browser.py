@@ -62,6 +62,17 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
+def large_letters(browser: Browser) -> Iterator[Browser]:
+    """Start another browser of the same kind, whose user has set letters twice as large as usual."""
+    arguments = [*ARGUMENTS, "--blink-settings=defaultFontSize=32"]
+    another = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments)
+    try:
+        yield another
+    finally:
+        another.close()
+
+
+@contextlib.contextmanager
 def visiting(browser: Browser, web: WebServer, **options: Any) -> Iterator[Visitor]:
     """Open a window that has the cookie of `web`; `options` are those of a browser's context."""
     context = browser.new_context(**options)

@@ -15,12 +15,12 @@ from flowhub_jobs.operations.actions import top_priority
 from flowhub_jobs.operations.library.usage import StoreState
 from flowhub_jobs.placement.apps import APPS
 from flowhub_jobs.units import parse_rate
-from flowhub_jobs.values.enums import HubFormat
+from flowhub_jobs.values.enums import HubFormat, Period
 from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
 from flowhub_jobs.web.pages.job import attempt_rows
 from flowhub_jobs.web.pages.machine import device_rows
 from flowhub_jobs.web.pages.naming import PROGRAMS, Name, name_of, programs_named
-from flowhub_jobs.web.pages.schedule_view import command_for
+from flowhub_jobs.web.pages.schedule_view import command_for, schedule_view
 from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
 from flowhub_jobs.web.speed_samples import SPAN_S, RateHistory
@@ -197,3 +197,21 @@ def test_the_command_of_a_schedule_is_as_one_types_it_and_sets_the_same(bps, typ
     schedule = Schedule.parse("23:00-07:00", "mon-fri", rate=typed)
     assert command_for(schedule) == f'flowhub schedule set "23:00-07:00" --days mon-fri --rate {typed}'
     assert schedule.groups[0].rate_bps == parse_rate(typed) == bps
+
+
+@pytest.mark.parametrize(
+    ("windows", "hour", "outside", "css", "words"),
+    [
+        ("12:30-14:00", 12, "pause", "late", "runs from 12:30"),
+        ("12:30-14:00", 13, "pause", "full", "runs"),
+        ("12:30-14:15", 14, "500K", "early limit", "runs until 14:15"),
+        ("12:15-12:45", 12, "pause", "middle", "runs for a part of it"),
+        ("12:30-14:00", 11, "500K", "limit", "limited"),
+        ("12:30-14:00", 11, "pause", "", "paused"),
+    ],
+)
+def test_an_hour_of_which_a_part_is_in_a_window_shows_which_part(windows, hour, outside, css, words):
+    now = datetime(2026, 11, 30, 3, tzinfo=UTC)
+    view = schedule_view(Schedule.parse(windows, outside=outside), [], [], None, [], (None, Period.MONTH), 3, None, now)
+    cell = view.days[1].hours[hour]
+    assert (cell.css, cell.label) == (css, f"Tue {hour}:00, {words}")

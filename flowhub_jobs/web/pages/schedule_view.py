@@ -23,7 +23,11 @@ _SPANS = {
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """One cell of the week. `css` is full, rate, part, limit or ""; `label` is for a screen reader."""
+    """One cell of the week; `label` is for a screen reader.
+
+    `css` is full, rate, limit or "". Where a part of the hour is in a window: early, late or middle, and limit with it
+    if jobs run outside of windows.
+    """
 
     value: str
     css: str
@@ -107,19 +111,30 @@ def _window_row(number: int, group: DayWindows) -> WindowRow:
 
 
 def _hour(day: int, hour: int, minutes: Week, outside: int | None, now: datetime) -> Hour:
-    css, words = _look(set(minutes), outside)
+    css, words = _look(hour, minutes, outside)
     return Hour(f"{day}-{hour}", css, f"{DAYS[day]} {hour:02}:00, {words}", (now.weekday(), now.hour) == (day, hour))
 
 
-def _look(rates: set[int], outside: int | None) -> tuple[str, str]:
-    """Return how an hour with these rates looks, and what it is called."""
+def _look(hour: int, minutes: Week, outside: int | None) -> tuple[str, str]:
+    """Return how an hour with these minutes looks, and what it is called."""
+    rates = set(minutes)
     if rates == {0}:
         return ("limit", "limited") if outside else ("", "paused")
     if 0 in rates:
-        return "part", "runs for a part of it"
+        part, words = _part(hour, [rate > 0 for rate in minutes])
+        return f"{part} limit" if outside else part, words
     if rates == {UNLIMITED}:
         return "full", "runs"
     return "rate", f"runs at {format_rate(rates.pop())}" if len(rates) == 1 else "runs at several speeds"
+
+
+def _part(hour: int, runs: Sequence[bool]) -> tuple[str, str]:
+    """Return where in an hour the minutes are that jobs run in, and how that is said."""
+    changes = [minute for minute in range(1, len(runs)) if runs[minute] != runs[minute - 1]]
+    if len(changes) > 1:
+        return "middle", "runs for a part of it"
+    time = f"{hour:02}:{changes[0]:02}"
+    return ("early", f"runs until {time}") if runs[0] else ("late", f"runs from {time}")
 
 
 def megabytes(bps: int | None) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from support.browser import visiting
+from support.browser import large_letters, visiting
+from support.models import gguf
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.jobs.schedule import Schedule
@@ -31,7 +32,7 @@ def paths(shop, origin):
     shop.session.again(first, "start")
     shop.work_here()
     failed = shop.enqueue("b@q4")
-    origin.serve("b.gguf", b"<html>sign in</html>" * 400)
+    origin.serve("b.gguf", gguf(8192, 9))  # the error has two digests: words that no narrow screen has room for
     shop.session.again(failed, "start")
     shop.work_here()
     shop.enqueue(origin.url("a.gguf"))
@@ -60,6 +61,12 @@ def test_axe_finds_nothing(browser, web, paths, scheme):
 def test_no_page_is_wider_than_its_screen(browser, web, paths):
     with visiting(browser, web, viewport={"width": 320, "height": 800}) as visitor:
         for page, path, width in pages(visitor, paths, [320, 390, 820, 1100, 1280, 320]):
+            assert page.evaluate(OVERFLOW) <= 0, (path, width)
+
+
+def test_pages_fit_a_phone_whose_letters_are_twice_as_large(browser, web, paths):
+    with large_letters(browser) as another, visiting(another, web) as visitor:
+        for page, path, width in pages(visitor, paths, [390, 1024]):
             assert page.evaluate(OVERFLOW) <= 0, (path, width)
 
 
