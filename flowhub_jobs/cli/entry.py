@@ -1,4 +1,4 @@
-"""The console script. A Ctrl-C during the imports ends it without a traceback."""
+"""The console script. Ctrl-C during the imports ends it without a traceback."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""An open session for a verb, and the jobs that it applies to."""
+"""Opens a session for a verb, and chooses the jobs that the verb applies to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops a verb in good order, a second ends the process at once; never a traceback."""
+"""Handlers of Ctrl-C and SIGTERM: the first signal stops a verb in good order, a second ends the process at once."""
 
 import atexit
 import contextlib

@@ -1,4 +1,4 @@
-"""Text measured in a terminal's cells: a Chinese character and an emoji take two, a combining mark none.
+"""Width of text in a terminal's cells: a Chinese character and an emoji take two, a combining mark none.
 
 Without wcwidth: `unicodedata` has the widths (Unicode Standard Annex 11), and the screens need only these few rules.
 Ambiguous characters take one cell, as in terminals outside of East Asian locales.

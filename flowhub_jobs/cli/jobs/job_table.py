@@ -1,4 +1,4 @@
-"""The table of jobs: number, model, state, size, progress, and a few words about each."""
+"""The table of jobs: number, model, state, size, progress, and a short note on each."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Steering shared by cancel, pause, resume, retry, start and priority: which jobs, the action, the outcome of each."""
+"""The code that cancel, pause, resume, retry, start and priority share: choice of jobs, action, outcome of each job."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime

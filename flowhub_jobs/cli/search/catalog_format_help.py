@@ -1,4 +1,4 @@
-"""The text of `flowhub help catalog`: the shape of a catalog, with an example. docs/catalog.md has the same."""
+"""The text of `flowhub help catalog`: the format of a catalog, with an example, as in docs/catalog.md."""
 
 EXAMPLE = """\
 {"apiVersion": "v1",
