@@ -1,4 +1,4 @@
-"""A backup of SQLite's database: one consistent file, made while workers run."""
+"""Backs up a SQLite database to one consistent file while workers run."""
 
 import errno
 import os

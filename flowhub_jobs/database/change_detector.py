@@ -1,4 +1,4 @@
-"""Notices that another connection or process has written to the database, without a query."""
+"""Detects, without a query, that another connection or process has written to the database."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""The time that several machines compare: PostgreSQL's own clock, since the clocks of machines differ."""
+"""The time that several machines compare: PostgreSQL's own clock, because the clocks of machines differ."""
 
 import sqlalchemy as sa
 

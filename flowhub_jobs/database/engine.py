@@ -1,4 +1,4 @@
-"""The engine, with the pragmas that durability needs, and the schema brought up to date on first use.
+"""The engine with the pragmas that durability needs; it migrates the schema on first use, and begins transactions.
 
 What PostgreSQL alone needs is in database/postgresql.py.
 """

@@ -1,4 +1,4 @@
-"""Notices that an open SQLite database was replaced, removed, emptied or damaged, before anything is written to it.
+"""Detects, at the start of each transaction, that an open SQLite database was replaced, emptied or damaged.
 
 A process with an open database keeps working in the file that it opened, even if another file has its path by then. Its
 writes are lost, and its log (-wal) is applied to the new file ("How To Corrupt An SQLite Database File", sections 1.2

@@ -1,4 +1,4 @@
-"""A home's database, opened when it is first used: a verb that only reads does not import SQLAlchemy for it.
+"""A home's database, opened when it is first used: a verb that only reads does not import SQLAlchemy.
 
 SQLAlchemy's import takes more than half of the time that such a verb has. So its queries are plain SQL, which every
 database knows. In a SQLite file of this version the `sqlite3` module runs them; else the engine does, as in a file that

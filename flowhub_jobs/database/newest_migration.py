@@ -1,4 +1,4 @@
-"""The newest migration, so that a command need not import Alembic. A test compares it with migrations/."""
+"""Id of the newest migration, so that a command need not import Alembic. A test compares it with migrations/."""
 
 from typing import TypeGuard
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's notifications of a node's workers. SQLite has none: a worker looks into its file often.
+"""PostgreSQL's notifications of a node's workers. SQLite has none: its workers poll the file.
 
 A payload is empty for a new message in the queue of wake-ups, and CHANGED for a new control or a requested action.
 """

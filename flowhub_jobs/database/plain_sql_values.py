@@ -1,4 +1,4 @@
-"""Converts the values of plain SQL, which drivers return as stored, as SQLAlchemy's types would."""
+"""Converts the values that drivers return for plain SQL to Python's types, as SQLAlchemy would."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The tables.
+"""The tables of the database, for SQLite and PostgreSQL alike.
 
 Times are whole microseconds since 1970, UTC: one type for SQLite and PostgreSQL, and comparable in SQL.
 The end of a lease is on the machine's awake clock instead, which no user and no time service sets.

@@ -1,4 +1,4 @@
-"""The errors of a database that a process may no longer use, which are errors of SQLAlchemy as well."""
+"""The errors of a database that a process may no longer use: replaced, damaged, newer. SQLAlchemy's errors as well."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""Memory limits of containers and services: Linux control groups, both versions."""
+"""Memory limits of containers and services: Linux control groups, versions 1 and 2."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

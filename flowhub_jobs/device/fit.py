@@ -1,4 +1,4 @@
-"""Will it run here? Verdict on one variant and one machine: memory, disk, platform, and the catalog's own figures.
+"""Verdict on whether a variant runs on a machine: memory, disk, platform, and the catalog's own figures.
 
 Pure arithmetic over `need`; `fit_texts` puts a verdict into words.
 """

@@ -1,4 +1,4 @@
-"""GPUs with memory of their own: NVIDIA's by its library, AMD's by the kernel's files."""
+"""GPUs with their own memory: NVIDIA's from its library, AMD's from the kernel's files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The metadata of a model, whatever the format of its files."""
+"""The metadata of a model, in one form for all formats."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reads the names of the tensors in a safetensors file, by which programs tell the parts of an image model."""
+"""Reads the names of the tensors in a safetensors file; they tell which part of an image model it is."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Inspects and changes the service: runs the service manager, and writes only files that carry the mark of flowhub."""
+"""Inspects and changes the service: calls the service manager, and writes only files that carry flowhub's mark."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""The worker as an agent of launchd, macOS's service manager: `launchctl` does it."""
+"""The worker as an agent of launchd, macOS's service manager, by `launchctl`."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The worker as a user unit of systemd: `systemctl --user` does it."""
+"""The worker as a user unit of systemd, by `systemctl --user`."""
 
 import os
 import shutil

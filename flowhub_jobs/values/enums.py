@@ -1,4 +1,4 @@
-"""The closed sets of words in what flowhub says and keeps: states, stages, reasons, formats."""
+"""Enumerations whose values are stored and shown: states, stages, reasons, kinds of events, formats."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""One reading for each kind of text that people write or paste: a text file, a token (a sha256: `sha256_text`). Pure.
+"""Parses text that people type or paste: text files, lines of lists, tokens. `sha256_text` parses a sha256. Pure.
 
 Every place that takes such a text reads it here: settings, options, list files, catalogs, token files.
 """
