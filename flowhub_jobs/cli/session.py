@@ -7,9 +7,9 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.remedies import NO_WORKER
+from flowhub_jobs.operations.act_on_each import Outcome, Thing, error_of
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.nodes import home_of
-from flowhub_jobs.operations.outcomes import Outcome, Thing, error_of
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 

@@ -4,7 +4,7 @@ tables             the tables of SQLite and PostgreSQL
 engine             opens the database, migrates it, and begins transactions
 lazy               a home's database, opened at first use; plain SQL without SQLAlchemy
 newest_migration   the newest migration, for a start without Alembic
-unusable_database_errors   the errors of a replaced, damaged or newer database
+exceptions         the errors of a replaced, damaged or newer database
 
 sqlite_connect_options     options of every connection to a SQLite file
 file_guard         detects that an open SQLite file was replaced, removed or damaged
@@ -15,7 +15,7 @@ postgresql         the engine and the errors of PostgreSQL · postgresql_facts: 
 notifications      notifications of a node's workers by PostgreSQL
 clock              the time that several machines compare
 
-conditions         conditions on rows of `jobs`, as SQL
+job_conditions     conditions on rows of `jobs`, as SQL
 batches            many values or statements in few queries
 plain_sql_values   converts the values of plain SQL · stored_json: reads JSON columns, damaged ones too
 """

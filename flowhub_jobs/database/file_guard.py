@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
+from flowhub_jobs.database.exceptions import Damaged, Newer, Replaced
 from flowhub_jobs.database.newest_migration import REVISION, is_newer
-from flowhub_jobs.database.unusable_database_errors import Damaged, Newer, Replaced
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from flowhub_jobs.database.exceptions import Newer
 from flowhub_jobs.database.newest_migration import REVISION, is_newer
-from flowhub_jobs.database.unusable_database_errors import Newer
 from flowhub_jobs.errors import DatabaseUnusable, ExtraMissing, FlowhubError, SettingInvalid
 
 if TYPE_CHECKING:

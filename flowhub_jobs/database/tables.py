@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from flowhub_jobs.database.conditions import LEFT_OF_BEGUN, LIVE, SMALLEST
+from flowhub_jobs.database.job_conditions import LEFT_OF_BEGUN, LIVE, SMALLEST
 from flowhub_jobs.database.stored_json import StoredJson
 
 metadata = MetaData(
@@ -111,7 +111,7 @@ jobs = Table(
 )
 
 
-# With the words written out, as in database/conditions.py.
+# With the words written out, as in database/job_conditions.py.
 is_live: ColumnElement[bool] = jobs.c.state.in_(
     [literal_column(f"'{state}'") for state in ("queued", "running", "paused")]
 )

@@ -16,20 +16,20 @@ row_decoding        decodes and checks rows; shared_select_sql and shared_update
                     the SQL that several modules use
 worker_rows         the rows of workers
 
-controls            the user's settings of a node: limit, schedule; node_shared_values: values of its workers
+controls            the user's settings of a node: limit, schedule; values_shared_by_workers: values of its workers
 schedule, week_grid the hours in which jobs may run, and their rates; a schedule as the minutes of a week
 cap, wire_bytes     the bytes that a node may receive in a day or month, and what it has received
-local_clock         days and times of the local clock, across changes to and from summer time
+daylight_saving     days and times of the local clock, across changes to and from summer time
 queue_order         the order in which jobs of one priority start
 rate_limits         the speed limit in force
 host_waits, held_hosts      hosts that do not answer, and the jobs that they hold
 disk_waits, disk_demand     jobs that wait for disk space, and the space that other jobs still need
-clock_changes       keeps the length of waits when the system clock is set
+shift_waits         keeps the length of waits when the system clock is set
 find_partial_owner  finds the job that a partial belongs to
 
 subscriptions       references that are kept up to date
 
-report_values       the values of the report; recovery_counts counts the faults that needed no help
+report_values       the values of the report; report_recoveries counts the faults that needed no help
 remedies            the remedy for a failed or waiting job
 notices_due         the events that the user is to be notified of
 """

@@ -9,7 +9,7 @@ from datetime import date, timedelta, tzinfo
 from typing import Any
 
 from flowhub_jobs.database.lazy import Snapshot
-from flowhub_jobs.jobs.local_clock import day_begins, local_day
+from flowhub_jobs.jobs.daylight_saving import day_begins, local_day
 from flowhub_jobs.values.enums import Period
 
 CAP = "cap"  # in `controls`: Cap.as_json

@@ -36,7 +36,7 @@ class Controls:
         from flowhub_jobs.database.engine import writing
         from flowhub_jobs.database.notifications import notify_changed
         from flowhub_jobs.database.tables import controls
-        from flowhub_jobs.jobs.clock_changes import shift_waits_in
+        from flowhub_jobs.jobs.shift_waits import shift_waits_in
 
         with writing(self._database.engine) as tx:
             if until is not None:  # a clock change that no worker has seen yet must not shift this new control

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import events, is_live, jobs
-from flowhub_jobs.jobs.node_shared_values import SharedValue
+from flowhub_jobs.jobs.values_shared_by_workers import SharedValue
 from flowhub_jobs.system import Clock
 
 NAME = "pruned"  # in `controls`: when it ran last

@@ -22,7 +22,7 @@ _mine = (
     jobs.c.state == State.RUNNING.value,
 )
 _stage = sa.bindparam("stage", type_=sa.String)
-# A download that other nodes wait for (jobs/node_download_limit.py) stays one until its first answer is here.
+# A download that other nodes wait for (jobs/nodes_per_file_limit.py) stays one until its first answer is here.
 _back = sa.and_(jobs.c.stage == Stage.DOWNLOAD.value, _stage == Stage.RESOLVE.value)
 _further = sa.or_(jobs.c.bytes_fetched < sa.bindparam("bytes_fetched"), jobs.c.furthest < _number)
 WRITE_JOB = (

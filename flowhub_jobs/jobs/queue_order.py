@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.conditions import LEFT_OF_BEGUN, SMALLEST
+from flowhub_jobs.database.job_conditions import LEFT_OF_BEGUN, SMALLEST
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.values.enums import QueueOrder
 

@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.local_clock import end_moment, first_moment, local_day
+from flowhub_jobs.jobs.daylight_saving import end_moment, first_moment, local_day
 from flowhub_jobs.units import parse_rate
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

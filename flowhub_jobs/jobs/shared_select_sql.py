@@ -5,7 +5,7 @@ It runs through `database/lazy.py`, so that a command that only reads does not i
 
 from collections.abc import Collection
 
-from flowhub_jobs.database.conditions import LIVE
+from flowhub_jobs.database.job_conditions import LIVE
 from flowhub_jobs.database.lazy import Snapshot
 from flowhub_jobs.errors import FlowhubError, NotFound
 from flowhub_jobs.values.enums import JobKind

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import wire_bytes
-from flowhub_jobs.jobs.local_clock import local_day
+from flowhub_jobs.jobs.daylight_saving import local_day
 from flowhub_jobs.jobs.wire_minutes import add_to_minute
 from flowhub_jobs.system import Clock
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.mcp.tool import Act, AgentTool, Arguments, ToolResult
+from flowhub_jobs.operations.act_on_each import each, error_of
 from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
 from flowhub_jobs.operations.json_arguments import NUMBER, NUMBERS, SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.nodes import hint_of_gone, home_of
-from flowhub_jobs.operations.outcomes import each, error_of
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
 from flowhub_jobs.operations.result_types import APPS
 from flowhub_jobs.operations.schemas.jobs import jobs_json

@@ -3,7 +3,7 @@
 urls                  which URLs may be requested, and what of them may be shown · token_choice: when a token is sent
 get                   one GET of a small document into memory
 httpx_transport       httpx's transport by the environment's proxies ─► happy_eyeballs, proxies, socks
-response_framing      heads and chunks that h11 would refuse ─► head_repair
+framing_repair        heads and chunks that h11 would refuse ─► head_repair
 redirect_cookies      cookies of one chain of redirects
 httpx_errors          httpx's errors and the trusted certificates · status_errors: a status as an error
 httpx_lean            httpx without its command line

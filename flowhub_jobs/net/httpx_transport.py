@@ -14,11 +14,11 @@ import httpcore
 from httpcore._backends.sync import SyncStream  # httpcore has no public way to make a stream of a socket
 
 from flowhub_jobs.errors import ProxyUnusable
+from flowhub_jobs.net.framing_repair import ResponseFraming
 from flowhub_jobs.net.happy_eyeballs import open_connection
 from flowhub_jobs.net.httpx_errors import proxy_refused, through_proxy, trust
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.proxies import Proxy, proxy_for
-from flowhub_jobs.net.response_framing import ResponseFraming
 from flowhub_jobs.net.socks import check_installed, open_through
 
 Backend = Callable[[Proxy | None], httpcore.NetworkBackend]  # made for a SOCKS proxy, or for direct connections
@@ -26,7 +26,7 @@ Route = tuple[str, str, int]  # scheme, host, port
 
 
 class TolerantStream(SyncStream):
-    """httpcore's own stream, whose responses h11 can read (`response_framing`)."""
+    """httpcore's own stream, whose responses h11 can read (`framing_repair`)."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)

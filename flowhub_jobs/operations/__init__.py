@@ -10,7 +10,7 @@ job_list_filter  jobs by state, time, group or number; job_numbers parses ranges
 queue_moves      moves a waiting job to another place
 queue_view       the queue as the screens show it; total_line sums it up
 wait_reasons     why a job does not move, and the remedies
-needs            problems that need the user
+needs_texts      problems that need the user
 changes          changes since a known moment
 forecast         free space and the time when an order is done
 database_file    backs up SQLite's database, and checks it

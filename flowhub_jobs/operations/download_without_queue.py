@@ -15,8 +15,8 @@ from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.install import ArtifactParts, Installer, remove_partial
 from flowhub_jobs.store.layout import DIRECT_DOWNLOAD, Store
+from flowhub_jobs.store.recognize_existing import recognize_existing
 from flowhub_jobs.store.space import check_room, room_at
-from flowhub_jobs.store.verify_existing import verify_existing
 from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, RetryLater, SharedLimits, TransferProgress, fetch
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
@@ -57,7 +57,7 @@ def _exclusive_partial(store: Store, artifact: Artifact) -> Iterator[Path]:
 
 
 def _verified_existing(artifact: Artifact, existing: Path) -> Path:
-    if verify_existing(artifact, existing, lambda: None) is None:
+    if recognize_existing(artifact, existing, lambda: None) is None:
         raise NameTaken(
             f"{existing} is there already, and is not what {artifact.ref} is; it is never replaced.",
             hint="Move or remove it, then call download() again.",

@@ -8,7 +8,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.cap import CapUse, turns_at
 from flowhub_jobs.jobs.rate_limits import limits
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
-from flowhub_jobs.operations.enqueue_requests import EnqueuePlan
+from flowhub_jobs.operations.enqueue_plan import EnqueuePlan
 from flowhub_jobs.operations.report import read_morning
 from flowhub_jobs.store.space import Room
 from flowhub_jobs.times import micros, moment

@@ -7,7 +7,7 @@ from pathlib import Path
 from flowhub_jobs.errors import Busy, NotFound
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.export_manifest import ManifestEntry, read_manifest
 from flowhub_jobs.store.install import remove_partial
@@ -15,7 +15,7 @@ from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import check_room
 from flowhub_jobs.store.verification_records import InstalledArtifact, VerificationRecords
 from flowhub_jobs.transfer.partial.claim import is_in_use
-from flowhub_jobs.transfer.partial.seed import SeedFile, seed_partial
+from flowhub_jobs.transfer.partial.seed_for_repair import SeedFile, seed_partial
 from flowhub_jobs.values.enums import JobKind
 from flowhub_jobs.values.jobs import JobTarget
 

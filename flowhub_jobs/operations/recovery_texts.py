@@ -1,6 +1,6 @@
 """Recoveries of the report as sentences: what went wrong and needed no help. Pure."""
 
-from flowhub_jobs.jobs.recovery_counts import Recovered
+from flowhub_jobs.jobs.report_recoveries import Recovered
 
 _TEXTS = {  # one of it, several of it
     "rescue": ("A worker died; another one continued its job", "{} times a worker died; its job continued"),

@@ -7,7 +7,7 @@ from datetime import datetime
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.history_queries import Attempt, History
-from flowhub_jobs.jobs.recovery_counts import KINDS
+from flowhub_jobs.jobs.report_recoveries import KINDS
 from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded, blocked_need, make_report, placement_needs
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.operations.library.placed import not_placed, remedy_of_placement, waiting_placements

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flowhub_jobs.errors import DatabaseUnusable, WrongState
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import Enqueued, Request, checked_priority
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem, EnqueuePlan, own_requests, plan_enqueue, requests_for
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem, EnqueuePlan, own_requests, plan_enqueue, requests_for
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.space import Room, room_at
 from flowhub_jobs.values.artifacts import Artifact

@@ -2,8 +2,8 @@
 
 layout            paths, names and identity of the store
 install           the save order: stage, record the intent, rename, sync
-verify_existing   verifies an existing file before it is taken over
-library           the index, with SQLAlchemy; library_fast reads it without, installed_fast for a search
+recognize_existing  the wanted artifact in an existing file, by its digests
+library           the index, with SQLAlchemy; library_fast reads it without, installed_options_fast for a search
 library_check     compares the index with the files
 verification_records  records for `verify`; piece_check reads the files again
 file_hash         digests of whole files

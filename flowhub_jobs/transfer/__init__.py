@@ -16,7 +16,7 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
     concurrency        how many connections · connection_watch ─► slow_connection_rules: replaces slow ones
     host_limits        connections and cooldowns of each host · rate_limit: token buckets · wire_meter: bytes received;
                        shared by all jobs
-    http/              client, connections, responses        knows nothing of `state`
+    http/              range_client, connections, responses        knows nothing of `state`
     partial/           part files, journal, claims, copies   knows nothing of `state`
 
 Pure: concurrency, retry, mirror_choice, range_forms, first_bytes_check, slow_connection_rules, http.response_headers,

@@ -24,7 +24,7 @@ from flowhub_jobs.transfer.fetchers import FetcherPool
 from flowhub_jobs.transfer.file_state import FileState
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.host_limits import HostLimits
-from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.mirror_speed import MirrorSpeed
 from flowhub_jobs.transfer.mirror_switching import begin_addresses
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions

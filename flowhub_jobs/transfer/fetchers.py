@@ -12,8 +12,8 @@ from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import as_passing, choose_other_form
 from flowhub_jobs.transfer.host_limits import HostLimits
-from flowhub_jobs.transfer.http.client import RangeClient
-from flowhub_jobs.transfer.http.decoding import ACCEPTED
+from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
+from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.http.response_headers import read_answer
 from flowhub_jobs.transfer.mirror_switching import find_url
 from flowhub_jobs.transfer.open_parts import open_part, wait_to_open

@@ -6,7 +6,7 @@ tried.
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
 from flowhub_jobs.transfer.file_state import RangeTask, SourceState
-from flowhub_jobs.transfer.http.decoding import ACCEPTED
+from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.range_forms import RangeForm, forms_of
 
 WITHOUT_RANGE_AFTER = 3  # tries without a byte

@@ -13,7 +13,7 @@ from flowhub_jobs.errors import DatabaseNewer, FlowhubError, TooManyFiles
 from flowhub_jobs.fs.locks import LockFile
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease_store import LeaseStore
-from flowhub_jobs.jobs.node_download_limit import NodeDownloadLimit
+from flowhub_jobs.jobs.nodes_per_file_limit import NodeDownloadLimit
 from flowhub_jobs.jobs.refused_mirrors import RefusedMirrors
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.net.redaction import driver_words

@@ -14,10 +14,10 @@ from flowhub_jobs.values.enums import EventKind, QueueOrder
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
-from flowhub_jobs.worker.node_download_wait import wait_for_other_nodes
 from flowhub_jobs.worker.peer_copies import peer_copies
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_options
+from flowhub_jobs.worker.wait_for_node_copy import wait_for_other_nodes
 
 
 def fetch_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:

@@ -12,9 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseNewer, DatabaseReplaced, FlowhubError
-from flowhub_jobs.jobs.clock_changes import ClockWatch
 from flowhub_jobs.jobs.event_retention import prune
 from flowhub_jobs.jobs.pending_upkeep_query import pending_upkeep
+from flowhub_jobs.jobs.shift_waits import ClockWatch
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.service.sd_notify import Pulse

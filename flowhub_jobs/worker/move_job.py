@@ -17,8 +17,8 @@ from flowhub_jobs.errors import NotFound
 from flowhub_jobs.home import Home
 from flowhub_jobs.store.install import ArtifactParts, InstallResult
 from flowhub_jobs.store.library_check import is_unchanged
+from flowhub_jobs.store.recognize_existing import recognize_existing
 from flowhub_jobs.store.verification_records import InstalledArtifact, VerificationRecords
-from flowhub_jobs.store.verify_existing import verify_existing
 from flowhub_jobs.system import sync_path
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.worker.context import Run, WorkerContext
@@ -56,7 +56,7 @@ def verified_in_new_store(run: Run, source: MoveSource) -> InstallResult | None:
     there = run.home.library.installed_unchanged(run.claimed.artifact)
     if there is None:
         return None
-    return verify_existing(_with_digests(source.model), there.path, run.control.check)
+    return recognize_existing(_with_digests(source.model), there.path, run.control.check)
 
 
 def _with_digests(model: InstalledArtifact) -> Artifact:

@@ -16,7 +16,7 @@ from flowhub_jobs.errors import FlowhubError, NetworkDown
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.disk_demand import addresses_wanted
-from flowhub_jobs.jobs.node_shared_values import SharedValue, ValueVersion
+from flowhub_jobs.jobs.values_shared_by_workers import SharedValue, ValueVersion
 from flowhub_jobs.net.reachability import Endpoint, answers, any_answers, local_network_fault, remote_endpoint
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.net.urls import at_endpoint, host_of

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.node_shared_values import SharedValue, ValueVersion
 from flowhub_jobs.jobs.notices_due import Cursor, Notification, PendingNotifications
+from flowhub_jobs.jobs.values_shared_by_workers import SharedValue, ValueVersion
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.worker.notify_delivery import Delivery

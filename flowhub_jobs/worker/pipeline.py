@@ -22,7 +22,7 @@ from flowhub_jobs.jobs.find_partial_owner import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
-from flowhub_jobs.store.verify_existing import verify_existing
+from flowhub_jobs.store.recognize_existing import recognize_existing
 from flowhub_jobs.transfer.options import Cancelled
 from flowhub_jobs.transfer.partial.claim import claimed
 from flowhub_jobs.transfer.partial.ownership import duplicate_node_message
@@ -201,7 +201,7 @@ def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = Non
     if existing is None or _owner(context, run)(existing.name) is not None:
         return None
     wanted = artifact if fetched is None else replace(artifact, files=_files_as_fetched(artifact, fetched))
-    verified = verify_existing(wanted, existing, run.control.check)
+    verified = recognize_existing(wanted, existing, run.control.check)
     if verified is None:
         raise NameTaken(
             f"{existing} is there already, and is not what {artifact.ref} would install; it is never replaced."

@@ -15,10 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.host_waits import HostWaits
-from flowhub_jobs.jobs.node_shared_values import SharedValue, ValueVersion
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
+from flowhub_jobs.jobs.values_shared_by_workers import SharedValue, ValueVersion
 from flowhub_jobs.net.redaction import driver_words
 
 log = logging.getLogger("flowhub.subscriptions")

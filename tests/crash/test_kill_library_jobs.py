@@ -22,7 +22,7 @@ CHECKING, EXPORTING, IMPORTING, FETCHING = (
     f"flowhub_jobs.worker.{module}" for module in ("verify_job", "export_job", "import_job", "fetch_job")
 )
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
-ERRANDS, SEED = "flowhub_jobs.operations.library_jobs", "flowhub_jobs.transfer.partial.seed"
+ERRANDS, SEED = "flowhub_jobs.operations.library_jobs", "flowhub_jobs.transfer.partial.seed_for_repair"
 LEDGER, CLEANUP = "flowhub_jobs.jobs.commands:JobCommands", "flowhub_jobs.operations.library.cleanup"
 IMPORTED_CATALOGS = "flowhub_jobs.catalogs.imported_catalogs"
 

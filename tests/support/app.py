@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from flowhub_jobs.home import Home, opened
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.system import Clock

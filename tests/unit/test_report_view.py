@@ -8,8 +8,8 @@ import pytest
 from flowhub_jobs.cli.worker import report_view
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.history_queries import Attempt
-from flowhub_jobs.jobs.recovery_counts import ORDER, Recovered
 from flowhub_jobs.jobs.remedies import what_to_do
+from flowhub_jobs.jobs.report_recoveries import ORDER, Recovered
 from flowhub_jobs.jobs.report_values import Report, RoomNeeded, make_report
 from flowhub_jobs.operations.report import report_begins
 from flowhub_jobs.values.enums import DigestState, HubFormat, JobKind, Reason, State

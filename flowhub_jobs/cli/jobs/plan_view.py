@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.enqueue_run import SHOWN, EnqueueList
-from flowhub_jobs.operations.enqueue_requests import EnqueuePlan
+from flowhub_jobs.operations.enqueue_plan import EnqueuePlan
 from flowhub_jobs.operations.forecast import Forecast, forecast
 from flowhub_jobs.operations.schemas.jobs import plan_json
 from flowhub_jobs.operations.search.variants import judge_one

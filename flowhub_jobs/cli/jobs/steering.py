@@ -7,7 +7,7 @@ from functools import partial
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.session import chosen_jobs, open_session, raise_for, tell_no_worker
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.outcomes import each
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import in_short

@@ -14,12 +14,12 @@ from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.library.adopt import Adopted, Adoption
 from flowhub_jobs.operations.library.adopt_scan import AdoptScan, AdoptScanner, Offer
 from flowhub_jobs.operations.library.cleanup import PartialState, partials
 from flowhub_jobs.operations.library.identify import Identifier
-from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import adopt_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.links import LINKS, OWN_BYTES, LinkKind

@@ -9,7 +9,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.library.outdated import ModelVersion, OutdatedCheck, check_outdated
 from flowhub_jobs.operations.schemas.library import outdated_json
 from flowhub_jobs.operations.session import Session

@@ -7,7 +7,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session, raise_for
-from flowhub_jobs.operations.outcomes import each
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.schemas.library import pinned_json
 
 Refs = Annotated[list[str], typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")]

@@ -9,7 +9,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session, raise_for
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.outcomes import each
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.placement import PlaceResult, place_model
 from flowhub_jobs.operations.schemas.placements import placements_json
 from flowhub_jobs.placement.apps import program_names

@@ -9,9 +9,9 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen
 from flowhub_jobs.operations.library.cleanup_in_stores import find_in_stores, find_to_fit_in_stores, remove_from_store
-from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import pruned_json
 from flowhub_jobs.times import parse_span
 from flowhub_jobs.units import format_bytes, format_duration

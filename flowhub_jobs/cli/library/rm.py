@@ -9,8 +9,8 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import agreed
 from flowhub_jobs.cli.session import open_session, raise_for
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.library.installed import Removal, freed_note
-from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.library import removed_json
 from flowhub_jobs.operations.subscriptions.next_check_line import followed_refs
 from flowhub_jobs.units import format_bytes

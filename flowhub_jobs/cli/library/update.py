@@ -11,10 +11,10 @@ from flowhub_jobs.cli.library.outdated import Refs, check_of, errors_by_model, h
 from flowhub_jobs.cli.options import AsJson, GroupName, Priority, StartAt, Tonight
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.library.outdated import refuse_changed_by_hand
-from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.session import Session
 
 

@@ -13,6 +13,7 @@ from flowhub_jobs.cli.prompts import agreed
 from flowhub_jobs.cli.search.catalog_view import import_lines, list_table, update_lines, validate_lines
 from flowhub_jobs.cli.session import raise_for
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
+from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.catalogs.active import imported_catalogs
 from flowhub_jobs.operations.catalogs.imports import (
     BASE,
@@ -24,7 +25,6 @@ from flowhub_jobs.operations.catalogs.imports import (
     update_catalog,
 )
 from flowhub_jobs.operations.catalogs.imports import import_catalog as take
-from flowhub_jobs.operations.outcomes import each
 from flowhub_jobs.operations.schemas.catalogs import (
     catalog_removed_json,
     catalogs_json,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded
-from flowhub_jobs.operations.needs import folded, problem, remedy, room_sentence
+from flowhub_jobs.operations.needs_texts import folded, problem, remedy, room_sentence
 
 INDENT = " " * 5
 GROUPS_MAX = 40

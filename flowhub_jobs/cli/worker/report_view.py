@@ -6,7 +6,7 @@ from typing import Any
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.worker.report_needs_view import needs_lines
-from flowhub_jobs.jobs.recovery_counts import Recovered
+from flowhub_jobs.jobs.report_recoveries import Recovered
 from flowhub_jobs.jobs.report_values import CompletedJob, Report
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
 from flowhub_jobs.units import format_bytes, format_duration, format_rate, named_jobs

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowhub_jobs.database.conditions import LIVE
+from flowhub_jobs.database.job_conditions import LIVE
 from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.node_rows import NodeStatus

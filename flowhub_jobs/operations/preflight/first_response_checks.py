@@ -16,8 +16,8 @@ from flowhub_jobs.net.content_range import coding_of
 from flowhub_jobs.net.get import Document
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.store.folder_scan import safe_name
-from flowhub_jobs.transfer.empty_digest import check_digest_of_nothing
 from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, check_first_bytes
+from flowhub_jobs.transfer.mistaken_empty_digest import check_digest_of_nothing
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 ASKED_BYTES = 1024

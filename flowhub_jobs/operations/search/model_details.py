@@ -12,7 +12,7 @@ from flowhub_jobs.catalogs.search_reader import ListedModel
 from flowhub_jobs.device.fit import Verdict, fit
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import FlowhubError, NotFound, UsageInvalid
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.repositories import RepositoryDetails, repository_details
 from flowhub_jobs.operations.search.machine import read_needs
 from flowhub_jobs.operations.search.model_needs import Variant

@@ -8,7 +8,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
 from flowhub_jobs.huggingface.reference_value import HubRef
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.library.outdated import (
     OutdatedModel,
     commit_of,

@@ -9,7 +9,7 @@ from flowhub_jobs.huggingface.responses import OwnedModel, RepoFile
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.jobs.subscriptions.subscription_values import Terms
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.check_result import Look, NewVersion
 

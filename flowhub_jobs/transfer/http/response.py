@@ -7,7 +7,7 @@ from flowhub_jobs.net.httpx_errors import convert_httpx_errors, dropped, stalled
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.status_errors import Headers
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.http.decoding import Decoder
+from flowhub_jobs.transfer.http.content_decoding import Decoder
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, body_length, stays_open
 from flowhub_jobs.transfer.http.socket_stream import HttpStream
 

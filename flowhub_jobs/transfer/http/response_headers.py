@@ -9,7 +9,7 @@ from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.net.content_range import LARGEST, ContentRange, ImpossibleRange, coding_of, content_range
 from flowhub_jobs.net.status_errors import Headers, http_date, unsatisfied_total
 from flowhub_jobs.pieces.ranges import Range
-from flowhub_jobs.transfer.http.decoding import DECODED
+from flowhub_jobs.transfer.http.content_decoding import DECODED
 
 _DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 _UNQUOTED = re.compile(r"[\w.:+=~-]{6,}", re.ASCII)  # of an entity tag

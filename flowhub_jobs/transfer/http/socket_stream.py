@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import httpcore
 
-from flowhub_jobs.net.response_framing import ResponseFraming
+from flowhub_jobs.net.framing_repair import ResponseFraming
 from flowhub_jobs.system import read_tick
 
 TICK_S = 0.1  # how long one read of the socket waits; deadlines are checked between two reads

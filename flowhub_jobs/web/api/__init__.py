@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.web import openapi
-from flowhub_jobs.web.api import controls, events, installed, jobs, models, nodes
+from flowhub_jobs.web.api import controls, events, installed, jobs, models, nodes_and_subscriptions
 from flowhub_jobs.web.api.route_table import Operation, routes
 from flowhub_jobs.web.call import endpoint
 
@@ -12,7 +12,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *models.OPERATIONS,
     *installed.OPERATIONS,
     *controls.OPERATIONS,
-    *nodes.OPERATIONS,
+    *nodes_and_subscriptions.OPERATIONS,
     *events.OPERATIONS,
 )
 ROUTES: list[BaseRoute] = [

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from flowhub_jobs import __version__
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.library.usage import StoreState, store_states
-from flowhub_jobs.operations.needs import folded, problem, remedy
+from flowhub_jobs.operations.needs_texts import folded, problem, remedy
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
 from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins

@@ -14,7 +14,7 @@ from support.postgres import Server
 
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.lease_store import LeaseStore
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile

@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from flowhub_jobs.errors import ServerBusy
-from flowhub_jobs.jobs.node_download_limit import has_room
 from flowhub_jobs.jobs.node_shares import Copy, in_order
+from flowhub_jobs.jobs.nodes_per_file_limit import has_room
 from flowhub_jobs.transfer.mirror_choice import UNTRIED, Standing, after_fault, choose
 from flowhub_jobs.web.share.blobs import BUSY_S
 from flowhub_jobs.web.share_admission import Readers

@@ -15,10 +15,10 @@ from support.owner_writes import FILE, seen
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import events, job_files, jobs, metadata
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.run_values import Claimed
+from flowhub_jobs.jobs.shift_waits import shift_waits
 from flowhub_jobs.values.enums import Reason, State
 
 GROWS = "jobs|earlier|job_files|job_after|events|attempts"

@@ -16,7 +16,7 @@ from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.net import get
 from flowhub_jobs.net.happy_eyeballs import interleaved, most_specific, open_connection
 from flowhub_jobs.net.reachability import answers
-from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.options import TransferOptions
 
 MODEL = gguf_pattern(300_000, seed=1)

@@ -7,7 +7,7 @@ import pytest
 from support.job_store import artifact, folder_artifact
 
 from flowhub_jobs.errors import Interrupted
-from flowhub_jobs.store.verify_existing import verify_existing
+from flowhub_jobs.store.recognize_existing import recognize_existing
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 
 A, B = b"{}", b"weights" * 1000
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_file_of_the_pinned_digest_is_adopted(tmp_path, size):
     there = tmp_path / "Tiny-Q4.gguf"
     there.write_bytes(B)
-    found = verify_existing(one_file(size=size), there, go_on)
+    found = recognize_existing(one_file(size=size), there, go_on)
     assert found is not None
     assert (found.name, found.path) == ("Tiny-Q4.gguf", there)
     read = there.stat().st_mtime_ns  # written down with it: what is written into it from now on is seen by its time
@@ -58,24 +58,24 @@ def test_a_file_of_the_pinned_digest_is_adopted(tmp_path, size):
 def test_a_file_that_is_not_surely_the_artifact_is_not_adopted(tmp_path, wanted):
     there = tmp_path / "tiny-q4.gguf"
     there.write_bytes(B)
-    assert verify_existing(wanted, there, go_on) is None
+    assert recognize_existing(wanted, there, go_on) is None
     assert there.read_bytes() == B
 
 
 def test_a_link_is_not_adopted(tmp_path):
     (tmp_path / "real").write_bytes(B)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert verify_existing(one_file(), tmp_path / "link", go_on) is None
+    assert recognize_existing(one_file(), tmp_path / "link", go_on) is None
 
 
 def test_a_folder_with_every_file_right_is_adopted(folder):
-    found = verify_existing(two_files(), folder, go_on)
+    found = recognize_existing(two_files(), folder, go_on)
     assert found is not None
     assert [file.sha256 for file in found.files] == [sha(A), sha(B)]
 
 
 def test_a_folder_is_not_adopted_for_a_file(folder):
-    assert verify_existing(one_file(), folder, go_on) is None
+    assert recognize_existing(one_file(), folder, go_on) is None
 
 
 @pytest.mark.parametrize("change", ["wrong", "missing", "one more", "one more, hidden", "linked", "a linked folder"])
@@ -93,14 +93,14 @@ def test_a_folder_that_differs_in_anything_is_not_adopted(folder, tmp_path, chan
         (folder / ".more").write_text("")
     if change == "a linked folder":
         (folder / "more").symlink_to(tmp_path)
-    assert verify_existing(two_files(), folder, go_on) is None
+    assert recognize_existing(two_files(), folder, go_on) is None
 
 
 def test_one_file_without_a_digest_keeps_the_folder_from_being_adopted(folder):
     wanted = folder_artifact(
         sizes={"config.json": len(A), "deep/w.safetensors": len(B)}, pins={"deep/w.safetensors": sha(B)}
     )
-    assert verify_existing(wanted, folder, go_on) is None
+    assert recognize_existing(wanted, folder, go_on) is None
 
 
 def test_hashing_what_is_there_can_be_stopped(tmp_path):
@@ -110,4 +110,4 @@ def test_hashing_what_is_there_can_be_stopped(tmp_path):
         raise Interrupted("Stopped.")
 
     with pytest.raises(Interrupted):
-        verify_existing(one_file(), tmp_path / "m", stop)
+        recognize_existing(one_file(), tmp_path / "m", stop)

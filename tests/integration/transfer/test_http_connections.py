@@ -11,7 +11,7 @@ from support.run_fetch import folder_of, quick, run
 
 from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.net import httpx_errors
-from flowhub_jobs.transfer.http.client import RangeClient
+from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.options import TransferOptions
 
 ONE = quick(connections_per_host=1)

@@ -8,11 +8,11 @@ import pytest
 from support.job_store import JobStore, artifact
 
 from flowhub_jobs.errors import NetworkDown, ServerBusy
-from flowhub_jobs.jobs.clock_changes import shift_waits
 from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits
 from flowhub_jobs.jobs.run_values import Claimed, Progress
+from flowhub_jobs.jobs.shift_waits import shift_waits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.retry import Patience
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State

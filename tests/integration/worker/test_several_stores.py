@@ -16,7 +16,7 @@ from flowhub_jobs.errors import StoreOffline, StoreUnusable
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms
 from flowhub_jobs.operations.doctor.check import Status
 from flowhub_jobs.operations.doctor.run import run_checks
-from flowhub_jobs.operations.enqueue_requests import EnqueueItem
+from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.forecast import forecast
 from flowhub_jobs.operations.library.cleanup import Removable
 from flowhub_jobs.operations.library.cleanup_in_stores import find_in_stores, remove_from_store

@@ -4,9 +4,9 @@ import pytest
 from support.job_store import JobStore
 
 from flowhub_jobs.errors import FlowhubError, NetworkDown
-from flowhub_jobs.jobs import clock_changes
-from flowhub_jobs.jobs.clock_changes import OWN_REASONS, ClockWatch, shift_waits
+from flowhub_jobs.jobs import shift_waits as jobs_shift_waits
 from flowhub_jobs.jobs.host_waits import HostWaits
+from flowhub_jobs.jobs.shift_waits import OWN_REASONS, ClockWatch, shift_waits
 from flowhub_jobs.values.enums import Reason
 
 DAY = 86_400.0
@@ -97,7 +97,7 @@ def test_nothing_is_moved_by_a_reboot(rooms, monkeypatch):
     look(rooms)
     job = waiting(rooms, Reason.BACKOFF)
     until = rooms.row(job)["not_before"]
-    monkeypatch.setattr(clock_changes, "boot_id", lambda: "another")
+    monkeypatch.setattr(jobs_shift_waits, "boot_id", lambda: "another")
     rooms.time.awake_s = 7.0
     assert look(rooms) == 0
     assert rooms.row(job)["not_before"] == until
@@ -118,7 +118,7 @@ def ordered(rooms: JobStore, reason: Reason) -> int:
 
 def boot_with_calendar(rooms: JobStore, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Start the machine again, with a calendar that is off by so much."""
-    monkeypatch.setattr(clock_changes, "boot_id", lambda: "another")
+    monkeypatch.setattr(jobs_shift_waits, "boot_id", lambda: "another")
     rooms.time.awake_s = 7.0
     rooms.time.set_calendar(seconds)
 

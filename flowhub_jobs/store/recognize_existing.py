@@ -9,7 +9,7 @@ from flowhub_jobs.store.layout import files_in
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 
-def verify_existing(artifact: Artifact, path: Path, may_go_on: Callable[[], None]) -> InstallResult | None:
+def recognize_existing(artifact: Artifact, path: Path, may_go_on: Callable[[], None]) -> InstallResult | None:
     """Return the artifact found at `path`; None unless each file has its pinned digest, and there is no other file."""
     if artifact.folder != path.is_dir() or path.is_symlink():
         return None

@@ -7,7 +7,7 @@ from support.fake_clock import micros_of
 from support.time_zones import BERLIN, NEW_YORK
 
 from flowhub_jobs.jobs.cap import period_of, turns_at
-from flowhub_jobs.jobs.local_clock import day_begins, local_day
+from flowhub_jobs.jobs.daylight_saving import day_begins, local_day
 from flowhub_jobs.values.enums import Period
 
 

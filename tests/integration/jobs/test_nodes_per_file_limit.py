@@ -9,8 +9,8 @@ from flowhub_jobs.database.tables import artifact_files, artifacts, jobs, worker
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.jobs.lease_store import LeaseStore
-from flowhub_jobs.jobs.node_download_limit import NodeDownloadLimit
 from flowhub_jobs.jobs.node_shares import NodeShares
+from flowhub_jobs.jobs.nodes_per_file_limit import NodeDownloadLimit
 from flowhub_jobs.jobs.run_values import LeaseLost, Progress
 from flowhub_jobs.values.enums import DigestState, Stage
 

@@ -15,7 +15,7 @@ from flowhub_jobs.net.status_errors import Headers, status_error
 from flowhub_jobs.net.token_choice import token_for, with_withheld_token
 from flowhub_jobs.net.urls import at_endpoint, check_redirect, host_of, hub_page, location_of, origin, redirect_target
 from flowhub_jobs.transfer.http.connections import HttpBackend
-from flowhub_jobs.transfer.http.decoding import ACCEPTED
+from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.http.response import RangeResponse, drop_body
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, folded, parse_hub_metadata, tells_end
 from flowhub_jobs.transfer.mirror_choice import Address

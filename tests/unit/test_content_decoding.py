@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from flowhub_jobs.errors import ConnectionLost, WrongContent, WrongRange
-from flowhub_jobs.transfer.http.decoding import RATIO_FROM, Decoder
+from flowhub_jobs.transfer.http.content_decoding import RATIO_FROM, Decoder
 
 DATA = random.Random(1).randbytes(5000) + bytes(50_000)
 PACKED = gzip.compress(DATA)

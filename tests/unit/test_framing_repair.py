@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowhub_jobs.net.response_framing import ChunkFraming, ResponseFraming, read_head
+from flowhub_jobs.net.framing_repair import ChunkFraming, ResponseFraming, read_head
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 ENDS = st.sampled_from([b"\r\n", b"\n"])
