@@ -1,4 +1,4 @@
-"""The layout of one program: its folder, its plan for a model, and its own files' needs."""
+"""The type of a program's layout: its folder, its plan for a model, and the needs of its own files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The condition of a placement: whether its files are as they were made, and of the version that is installed."""
+"""The condition of a placement: whether its files are unchanged, and of the installed version."""
 
 from flowhub_jobs.placement.entries import PlacementState, state_of
 from flowhub_jobs.placement.rows import PlacementRow, RowState

@@ -1,4 +1,4 @@
-"""Compares a plan with the files that are there: those to make, those that serve as they are, those in the way."""
+"""Compares a plan with the files that exist: those to make, those that can stay, those in the way."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The store, the library, the rows and the folders that placements work with, and the lock that they hold."""
+"""The store, the library, the rows and the folders that placements work with, and the lock of every change."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""The files of a placement as its row keeps them, compared with the disk: is a file flowhub's own, is it intact?"""
+"""The files of a placement as its row records them, compared with the disk: is a file flowhub's own, is it intact?"""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Asks the Hub for the commit of an installed model whose address names a branch, where the download did not tell it.
+"""Asks the Hub for the commit of an installed model whose address names a branch, where the library has none.
 
 That is so for a file from a mirror, one that was linked from another program, and one that an older version installed.
 """

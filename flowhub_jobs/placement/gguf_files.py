@@ -1,4 +1,4 @@
-"""The GGUF models among the files of an installed model, and what their headers say, for layouts."""
+"""The GGUF models among the files of an installed model, and the metadata of their headers, for layouts."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Finishes or undoes what killed processes have begun, and makes the placements that completed jobs want."""
+"""Finishes or undoes the placements that killed processes began, and makes those that completed jobs want."""
 
 import logging
 from collections.abc import Mapping

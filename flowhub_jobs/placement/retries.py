@@ -1,4 +1,4 @@
-"""When a placement that could not be made is tried again. Pure. Times are microseconds since 1970."""
+"""Decides when a failed placement is tried again. Pure. Times are microseconds since 1970."""
 
 FIRST_US = 60_000_000
 MAX_US = 3_600_000_000  # the program's folder may come back at any time, and one try costs next to nothing

@@ -1,4 +1,4 @@
-"""Writes the rows of `placements`, and what the histories of jobs hear of them."""
+"""Writes the rows of `placements`, and the events in the histories of their jobs."""
 
 from collections.abc import Sequence
 from enum import StrEnum
