@@ -1,4 +1,4 @@
-"""Steers jobs: pause, resume, cancel, retry, start, and to the top of the queue."""
+"""Pauses, resumes, cancels, retries and starts jobs, and moves them to the top of the queue."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Backs up SQLite's database, and checks a whole one. PostgreSQL's own tools do so for a server."""
+"""Backs up SQLite's database, and checks it as a whole. For PostgreSQL, its own tools do so."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Queues references as the page and the API send them: resolved, looked at where no catalog pins them, all or none."""
+"""Resolves and queues references for the page and the HTTP API: all or none. Checks those that no catalog pins."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Requests for other nodes, and for any: where an artifact goes there, and whether it is there already.
+"""Requests for other nodes, and for any node: where an artifact goes there, and whether it is installed there.
 
 The files of another node cannot be looked at from here: its library, which its worker writes, tells what is installed.
 """

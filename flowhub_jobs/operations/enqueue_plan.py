@@ -1,4 +1,4 @@
-"""Requests of new jobs: where each artifact goes, whether it is here already, and what queuing it would do."""
+"""Requests for new jobs: where each artifact goes, whether it is installed, and the effect of queuing it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""One job with all that is known of it: its history, its files, and what of them is on the disk."""
+"""Details of one job: its history, its files, and the pieces of them that are on the disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Choice of jobs for a reader: the overview, or those of a state, a time, a group, or by number."""
+"""Choice of jobs to list: the overview, or those of a state, a time, a group, or by number."""
 
 from dataclasses import dataclass
 from datetime import datetime

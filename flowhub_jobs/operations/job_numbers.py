@@ -1,4 +1,4 @@
-"""Job numbers as they are typed: `12 128-130`."""
+"""Parser of job numbers and ranges: `12 128-130`."""
 
 import re
 from collections.abc import Sequence

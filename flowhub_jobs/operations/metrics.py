@@ -1,4 +1,4 @@
-"""Figures of one node for monitoring: numbers by state and by error code, and no name of a model, file or host."""
+"""Figures of one node for monitoring: counts by state and error code, without names of models, files or hosts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Problems that need the user, each once: the jobs it concerns, and one remedy for all. Pure."""
+"""Problems that need the user: each once, with the jobs that it concerns and one remedy. Pure."""
 
 from collections.abc import Sequence
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""The nodes that `enqueue --on` names: by name, `all`, `any`, or by what they have ("vram>=24G")."""
+"""The nodes that `enqueue --on` names: by name, `all`, `any`, or by their hardware ("vram>=24G")."""
 
 import operator
 import re

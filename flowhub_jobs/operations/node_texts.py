@@ -1,4 +1,4 @@
-"""A node's state, sizes and GPUs in words, for the screens."""
+"""A node's state, sizes and GPUs as text, for the screens."""
 
 from collections import Counter
 from collections.abc import Sequence

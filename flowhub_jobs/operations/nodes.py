@@ -1,4 +1,4 @@
-"""Nodes of a database: which there are, the one of a name, and its removal."""
+"""Lists the nodes of a database, finds one by its name, and removes one."""
 
 import difflib
 from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""Opens a home for a user interface, and looks at what it shares: the machine, and the token of the nodes."""
+"""Opens a home for a user interface; reads the description of the machine, and the token of the nodes."""
 
 from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.home import Home as Home

@@ -1,4 +1,4 @@
-"""Tells the other nodes of the database where this one shares its store, and rotates the fleet's token."""
+"""Publishes to the other nodes of the database where this one shares its store, and rotates their token."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""Moves a waiting job to another place in the queue, by priorities: higher goes first, then what `queue_order` says."""
+"""Moves a waiting job to another place in the queue by changing priorities; `queue_order` breaks ties."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress

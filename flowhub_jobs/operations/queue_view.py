@@ -1,4 +1,4 @@
-"""The queue as the screens arrange it, and the jobs in it that need the user."""
+"""The queue as the screens show it, and the jobs in it that need the user."""
 
 from collections.abc import Mapping
 

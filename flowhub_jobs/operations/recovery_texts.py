@@ -1,4 +1,4 @@
-"""Recoveries of the report as sentences: what went wrong and needed no help. Pure."""
+"""Sentences about the recoveries in the report: the faults that needed no help. Pure."""
 
 from flowhub_jobs.jobs.report_recoveries import Recovered
 

@@ -1,4 +1,4 @@
-"""Repositories of the Hub as references name them: what they hold, and which artifact is picked.
+"""Repositories of the Hub that references name: their contents, and the artifact that is chosen.
 
 The Hub's client is imported where it is used: a model of the catalog is shown without it.
 """

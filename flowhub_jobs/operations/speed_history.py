@@ -1,4 +1,4 @@
-"""Speed of a node's downloads over some hours, in equal steps."""
+"""The speed of a node's downloads over some hours, in equal steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

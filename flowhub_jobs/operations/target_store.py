@@ -1,4 +1,4 @@
-"""The store and the name that each artifact of one `enqueue` gets, and where it is installed already."""
+"""Chooses the store and the name of each artifact of one `enqueue`, and finds those that are installed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The last line of `status`: how many jobs, how much of it is left, and when all is done."""
+"""The last line of `status`: the number of jobs, the bytes that are left, and the expected end."""
 
 from datetime import datetime
 

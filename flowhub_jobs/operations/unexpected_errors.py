@@ -1,4 +1,4 @@
-"""Converts an unexpected exception into an error with a code: of the database, the system, or a fault of flowhub."""
+"""Converts an unexpected exception into an error with a code: of the database, of the system, or internal."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""The value of one check, and the guard that makes a check of an error."""
+"""The result of one check, and a guard that converts an error into a failed check."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext

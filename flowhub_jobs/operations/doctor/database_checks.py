@@ -1,4 +1,4 @@
-"""Checks of the database: it opens, it is whole, it can be written at once, its clock is right, the queue is there."""
+"""Checks of the database: it opens, is intact, can be written; its clock, its connections, the queue of wake-ups."""
 
 import time
 from collections.abc import Iterator

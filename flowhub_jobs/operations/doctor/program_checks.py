@@ -1,4 +1,4 @@
-"""Checks of the program and its surroundings: versions, extras, the clock, the limit of open files."""
+"""Checks of the program and its environment: versions, extras, the clock, the limit of open files."""
 
 import platform
 import resource

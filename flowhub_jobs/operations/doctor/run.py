@@ -1,4 +1,4 @@
-"""Runs all checks in order: what stands in the way of the later ones comes first."""
+"""Runs all checks in order: the checks that others depend on come first."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Checks of the store: made by doing there, with a small file, what an installation does."""
+"""Checks of the store: makes a small file there, and does with it the steps of an installation."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""Checks of what works in the home: workers, the service, the library, the catalog."""
+"""Checks of workers, the service, the library and the catalog."""
 
 from collections.abc import Iterator
 

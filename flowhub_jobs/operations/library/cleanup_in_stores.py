@@ -1,4 +1,4 @@
-"""Cleanup of all stores of a node, each by itself (cleanup)."""
+"""Cleanup of all stores of a node, one after the other (`cleanup`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Installed models of a node with several stores: each question goes to the stores, the default one first.
+"""Installed models of a node with several stores: every lookup tries each store, the default one first.
 
 Two stores may have models of one name. STORE:NAME means the one of that store; no name that flowhub gives has a colon.
 """

@@ -1,4 +1,4 @@
-"""Matches a typed reference to installed models, and picks the file that a runtime opens. Uses no network."""
+"""Matches a typed reference to installed models, and chooses the file that a runtime opens. Uses no network."""
 
 from collections.abc import Sequence
 from pathlib import Path

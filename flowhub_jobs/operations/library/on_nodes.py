@@ -1,4 +1,4 @@
-"""Installed models of other nodes, from their libraries, and what their jobs still bring: for `list --node`.
+"""Installed models of other nodes, from their libraries, and the models that their jobs will install (`list --node`).
 
 Their files cannot be looked at from here; a model that was changed or removed by hand shows on its node alone.
 """

@@ -1,4 +1,4 @@
-"""Placements of installed models, for operations on the models themselves."""
+"""Placements of installed models, for `list`, `rm`, `doctor` and others that work on the models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Model files shorter than their own header says: the result of an interrupted download under a final name."""
+"""Detects model files that are shorter than their header says: interrupted downloads under a final name."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Chooses installed models to remove so that the queue fits: the least recently opened first, never a pinned one."""
+"""Chooses installed models to remove so that the queue fits: least recently opened first, never a pinned one."""
 
 import os
 from collections.abc import Collection, Iterable, Sequence

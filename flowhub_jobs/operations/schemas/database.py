@@ -1,4 +1,4 @@
-"""A database that was backed up or checked as JSON: `flowhub/database/1`."""
+"""The result of `db backup` and `db check` as JSON: `flowhub/database/1`."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Nodes as JSON: `flowhub/nodes/1`, `flowhub/node-removed/1`."""
+"""Nodes as JSON: `flowhub/nodes/1`, `flowhub/node-removed/1`, `flowhub/token-rotated/1`."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Placements as JSON: `flowhub/placements/1`, and the result of `unplace`."""
+"""Placements as JSON: `flowhub/placements/1`, `flowhub/unplaced/1`."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any

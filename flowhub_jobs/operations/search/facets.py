@@ -1,4 +1,4 @@
-"""Counts of models for each filter of a search, for the page's chips."""
+"""The number of models for each filter of a search, for the page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

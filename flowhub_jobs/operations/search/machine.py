@@ -1,4 +1,4 @@
-"""The machine that models are judged for: its memory, and the options installed on it. Each is read at most once."""
+"""The machine that verdicts are for: its memory, and the options installed on it. Each is read at most once."""
 
 import json
 from dataclasses import replace

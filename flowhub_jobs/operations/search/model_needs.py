@@ -1,4 +1,4 @@
-"""Needs of a model, from its catalog entry and its header, and the choice of the best variant."""
+"""The memory that a model needs, from its catalog entry and its header, and the choice of the best variant."""
 
 import re
 from collections.abc import Sequence

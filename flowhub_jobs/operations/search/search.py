@@ -1,4 +1,4 @@
-"""A search: words and filters against the index, each variant held against this machine and the store.
+"""A search: words and filters against the index, each variant compared with this machine and the store.
 
 Values, for the command line and the page alike; nothing here prints. Most are NamedTuples: Python takes a millisecond
 to make a frozen dataclass, and a search is to answer in a tenth of a second.

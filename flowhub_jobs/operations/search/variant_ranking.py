@@ -1,4 +1,4 @@
-"""Ranking of a model's variants for a machine. Light: a search imports it."""
+"""Ranking of a model's variants for a machine. A search imports it, so it imports little."""
 
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.values.enums import Fit, HubFormat

@@ -1,4 +1,4 @@
-"""All variants that a reference can mean, each judged for a machine; the best of them."""
+"""The variants that a reference can mean, each with its verdict for a machine, and the best of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
