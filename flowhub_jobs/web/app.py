@@ -1,4 +1,4 @@
-"""The application: all routes behind one guard, and errors answered in the form that the client reads."""
+"""The ASGI application: all routes behind one guard; errors are answered as JSON or as a page."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

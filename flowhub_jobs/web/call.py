@@ -1,4 +1,4 @@
-"""Request handlers: functions of a `Call`, run in a thread, since they read the database and the disk."""
+"""Request handlers: functions of a `Call`, run in a thread, because they read the database and the disk."""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Admission of requests: only to our own names, only from our own pages or with a token, and only of a limited size.
+"""Checks of requests: only flowhub's own host names, only its own pages or a token, and only a limited size.
 
 An ASGI application around the whole server, so that no route can be forgotten. The checks come in this order:
 Host (421), Origin and Sec-Fetch-Site (403), sign-in (401), size of the body (413), the page's token (403).

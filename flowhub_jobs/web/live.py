@@ -1,4 +1,4 @@
-"""Live changes, read once a process and handed to every subscriber.
+"""Live changes: read once for the process, and sent to all subscribers.
 
 One task asks the database whether it was written to; only then a thread reads what changed. A subscriber that reads too
 slowly is dropped: it connects again, says what it has seen, and gets the state of that moment.

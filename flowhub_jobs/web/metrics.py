@@ -1,4 +1,4 @@
-"""`/healthz` and `/metrics`, for monitoring: numbers alone, so that they need no sign-in."""
+"""`/healthz` and `/metrics` for monitoring. They contain only numbers, so they need no sign-in."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""`/api/openapi.json`: the OpenAPI 3.1 document, made from the table of operations and from the manual of the verbs.
+"""`/api/openapi.json`: the OpenAPI 3.1 document, made from the table of operations and the manual of the verbs.
 
 A parameter that is an option of a verb has the help text of that option, and every error code is that of `help errors`.
 """

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with an end for connections that send no whole request head.
+"""uvicorn's HTTP protocol with a time-out for connections that send no complete request head.
 
 uvicorn closes a connection that is idle after an answer, but not one that never asks: it would keep its descriptor.
 """

@@ -1,4 +1,4 @@
-"""The server's process: binds the address, prints the URL through its caller, and serves until it is stopped."""
+"""The server's process: binds the address, passes the URL to its caller, and serves until it is stopped."""
 
 import errno
 import ipaddress

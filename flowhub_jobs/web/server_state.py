@@ -1,4 +1,4 @@
-"""Shared state of one web server: the open home, its sign-in, and the way to the application layer."""
+"""Shared state of one web server: the open home, the sign-in, and the calls of the application layer."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Admits the other nodes of this database to the share: by their credentials, and a few at a time."""
+"""Admits the other nodes of this database to the share by their credentials, and limits how many read at a time."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The shared models, read again where the library has changed, and from time to time: a file may be changed by hand."""
+"""The shared models, read again when the library has changed, and periodically: files may be changed by hand."""
 
 import threading
 import time

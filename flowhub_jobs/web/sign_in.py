@@ -1,4 +1,4 @@
-"""Tickets, cookies and tokens: proves that a request comes from the user of this home.
+"""Tickets, cookies and tokens that prove that a request comes from the user of this home.
 
 A ticket in the printed URL works once and becomes a cookie. The cookie is signed with the token of the token file, so
 open pages stay signed in when the server restarts, and a new token file signs out everyone. The page's token guards

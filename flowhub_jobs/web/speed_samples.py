@@ -1,4 +1,4 @@
-"""The speeds of the last minute, in memory: for the sparklines of running jobs."""
+"""The speeds of the last minute, in memory, for the sparklines of running jobs."""
 
 import threading
 from collections import deque

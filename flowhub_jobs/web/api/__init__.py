@@ -1,4 +1,13 @@
-"""The HTTP API, `/api/v1`: the operations of the command line, with the same JSON."""
+"""The HTTP API, `/api/v1`: the operations of the command line, with the same JSON.
+
+route_table        the table of operations, from which the routes and the OpenAPI document are made
+jobs               the queue, and the actions on a job
+models             search and details of models; this machine
+installed          installed models: verify, repair, remove
+controls           limit, schedule, cap, report
+nodes_and_subscriptions   the nodes and the subscriptions
+events             Server-Sent Events
+"""
 
 from starlette.routing import BaseRoute, Route
 

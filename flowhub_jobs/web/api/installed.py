@@ -1,4 +1,4 @@
-"""`/api/v1/installed`: what is installed, as `list` prints it; verify, repair, remove."""
+"""`/api/v1/installed`: installed models, as `list` prints them; verify, repair, remove."""
 
 from collections.abc import Callable
 

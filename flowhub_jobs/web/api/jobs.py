@@ -1,4 +1,4 @@
-"""`/api/v1/jobs`: the queue, as `status` prints it, and what its verbs do to a job."""
+"""`/api/v1/jobs`: the queue, as `status` prints it, and the actions of its verbs on a job."""
 
 import re
 from collections.abc import Callable

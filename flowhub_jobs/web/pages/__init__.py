@@ -1,4 +1,19 @@
-"""The HTML pages: five tabs with addresses of their own."""
+"""The HTML pages: five tabs, each with its own address.
+
+queue              the tab Queue · job: the page of one job
+discover           the tab Discover: search of the catalogs · model: the page of one model
+installed          the tab Installed: disk and models
+schedule           the tab Schedule: windows, limit, cap · schedule_view: its values
+machine            the tab Machine: report, device, workers · fleet_view: nodes and subscriptions
+
+frame              the frame of all pages: tabs, bar, templates
+form_results       the result of a form: in the address, and as a sentence
+static             style sheets, scripts and the icon
+text               filters for text in templates
+naming             names of jobs and models
+fit_badges         the badge of a verdict: does the model run here?
+svg_geometry       coordinates of the drawings
+"""
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response

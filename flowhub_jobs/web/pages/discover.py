@@ -1,4 +1,4 @@
-"""The tab Discover: the catalog, searched and filtered, each model with its best variant on this machine."""
+"""The tab Discover: search and filters of the catalogs, each model with its best variant for this machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Whether a model runs here, as a badge: a word, an icon, a shape; and the sentence why. Pure."""
+"""Badges for verdicts: whether a model runs here, as a word, an icon and a shape, with the reason. Pure."""
 
 from dataclasses import dataclass
 

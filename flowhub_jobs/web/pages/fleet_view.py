@@ -1,4 +1,4 @@
-"""The nodes and the subscriptions of the tab Machine, as rows. Pure, but for what `read_fleet` reads."""
+"""The nodes and the subscriptions of the tab Machine, as rows. Pure, except for `read_fleet`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

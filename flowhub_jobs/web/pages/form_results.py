@@ -1,4 +1,4 @@
-"""What a page says after a form did its work: a code and job numbers in the address, a sentence on the page."""
+"""The result of a form: a code and job numbers in the address, a sentence on the page."""
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.operations.queue_view import titles_or_none

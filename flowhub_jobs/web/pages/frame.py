@@ -1,4 +1,4 @@
-"""The frame that all pages share: tabs, the bar at the top, and how a template becomes a response."""
+"""The frame of all pages: tabs, the bar at the top, and the rendering of templates."""
 
 import hashlib
 import platform

@@ -1,4 +1,4 @@
-"""The tab Installed: the disk as a picture, the models, and verify, repair and remove."""
+"""The tab Installed: a drawing of the disk, the models, and verify, repair and remove."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""One job in detail: why it does not move, its pieces, attempts, events, files and source."""
+"""The page of one job: why it does not run, its pieces, attempts, events, files and source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

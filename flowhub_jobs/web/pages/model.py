@@ -1,4 +1,4 @@
-"""One model in detail: its variants with the check against this machine, its versions, licence, files and source."""
+"""The page of one model: its variants with verdicts for this machine, versions, licence, files and source."""
 
 import re
 from collections.abc import Mapping, Sequence

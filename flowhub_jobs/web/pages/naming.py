@@ -1,4 +1,4 @@
-"""How a job or a model is named on a page: the catalog's name, else what the reference itself says. Pure."""
+"""The name of a job or a model on a page: the catalog's, else a part of the reference. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The tab Queue: what runs, what needs the user, what waits and why, what ended."""
+"""The tab Queue: jobs that run, need the user, wait (with the reason), or have ended."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

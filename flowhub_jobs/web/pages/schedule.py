@@ -1,4 +1,4 @@
-"""The tab Schedule: the week hour by hour, to be painted, its windows with their rates, the speed limit and the cap."""
+"""The tab Schedule: the week hour by hour, to paint; its windows with their rates, the speed limit and the cap."""
 
 import re
 from collections.abc import Sequence

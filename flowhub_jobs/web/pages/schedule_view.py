@@ -1,4 +1,4 @@
-"""The tab Schedule as values: the week hour by hour, the windows, and the commands that set the same. Pure."""
+"""The values of the tab Schedule: the week hour by hour, the windows, and the equivalent commands. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

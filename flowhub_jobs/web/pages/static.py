@@ -1,4 +1,4 @@
-"""The static files: style, scripts, icon."""
+"""The static files: style sheets, scripts, the icon."""
 
 from starlette.requests import Request
 from starlette.responses import Response

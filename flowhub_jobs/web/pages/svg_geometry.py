@@ -1,4 +1,4 @@
-"""Geometry of the small drawings, as numbers for SVG attributes. Pure."""
+"""Geometry of the drawings on the pages, as numbers for SVG attributes. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

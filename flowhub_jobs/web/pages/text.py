@@ -1,4 +1,4 @@
-"""Text as the pages show it: catalog text made harmless, figures that keep their width. Pure."""
+"""Text for the pages: replaces invisible characters, and formats figures in a constant width. Pure."""
 
 import re
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What `flowhub web --share` serves to other machines: installed and verified models, to be read only."""
+"""The share of `flowhub web --share`: installed and verified models, served read-only to other machines."""
 
 from starlette.routing import BaseRoute
 
