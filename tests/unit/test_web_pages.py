@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.device.device_values import Device
+from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.history_queries import Attempt
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.actions import top_priority
@@ -20,6 +21,7 @@ from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
 from flowhub_jobs.web.pages.job import attempt_rows
 from flowhub_jobs.web.pages.machine import device_rows
 from flowhub_jobs.web.pages.naming import PROGRAMS, Name, name_of, programs_named
+from flowhub_jobs.web.pages.schedule import rate_of, size_of
 from flowhub_jobs.web.pages.schedule_view import command_for, schedule_view
 from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
@@ -215,3 +217,12 @@ def test_an_hour_of_which_a_part_is_in_a_window_shows_which_part(windows, hour, 
     view = schedule_view(Schedule.parse(windows, outside=outside), [], [], None, [], (None, Period.MONTH), 3, None, now)
     cell = view.days[1].hours[hour]
     assert (cell.css, cell.label) == (css, f"Tue {hour}:00, {words}")
+
+
+@pytest.mark.parametrize("typed", ["0", "0.000", "-1", "1e9", "two", "2M"])
+def test_a_field_of_a_number_names_its_own_unit_where_it_refuses(typed):
+    with pytest.raises(UsageInvalid, match="megabytes a second"):
+        rate_of(typed)
+    with pytest.raises(UsageInvalid, match="gigabytes"):
+        size_of(typed)
+    assert rate_of(" ") == size_of("") == "off"

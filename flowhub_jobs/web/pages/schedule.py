@@ -50,7 +50,7 @@ def rate_of(text: str) -> str:
     plain = text.strip()
     if not plain:
         return "off"
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", plain):
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", plain) or not float(plain):
         raise UsageInvalid(f"{plain[:20]!r} is not a rate in megabytes a second.", hint="Write 2, or 0.5.")
     return f"{plain}M"
 
@@ -60,8 +60,10 @@ def size_of(text: str) -> str:
     plain = text.strip()
     if not plain:
         return "off"
-    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", plain):
-        raise UsageInvalid(f"{plain[:20]!r} is not a size in gigabytes.", hint="Write 200, or 0.5.")
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", plain) or not float(plain):
+        raise UsageInvalid(
+            f"{plain[:20]!r} is not a size in gigabytes.", hint="Write 200, or 0.5; leave it empty for no cap."
+        )
     return f"{plain}G"
 
 

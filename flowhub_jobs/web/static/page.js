@@ -125,8 +125,8 @@
   });
 
   async function send(form, fields) {
-    if (form.dataset.sent) return;
-    form.dataset.sent = "1"; // once, however often the button is pressed
+    if (form.ariaBusy) return; // once, however often the button is pressed
+    form.ariaBusy = "true"; // shown: a source that is asked, or a slow network, may take seconds
     const row = form.closest("[id^=job-]")?.id;
     try {
       const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "text/html" } });
@@ -142,7 +142,7 @@
     } catch {
       connection(false, new Date().toLocaleTimeString());
     } finally {
-      delete form.dataset.sent;
+      form.ariaBusy = null;
     }
   }
 

@@ -69,6 +69,23 @@ def test_a_button_works_in_place_and_keeps_the_focus_near(visitor, shop):
     page.wait_for_function("document.activeElement !== document.body")
 
 
+def test_a_form_that_waits_for_its_answer_shows_it_and_is_sent_once(visitor, shop):
+    page, held = visitor.open("/queue"), []
+    page.route("**/queue", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+    box, form = page.get_by_label("Model, reference or link"), page.locator("form.add")
+    box.fill("b@q4")
+    box.press("Enter")
+    expect(form).to_have_attribute("aria-busy", "true")
+    job = shop.enqueue("a@q4")
+    expect(page.locator(f"#job-{job}")).to_be_visible()  # a refresh in the meantime leaves the form as it is
+    expect(form).to_have_attribute("aria-busy", "true")
+    box.press("Enter")
+    held.pop().continue_()
+    expect(page.locator(".notice")).to_have_text("B is queued.")
+    expect(form).not_to_have_attribute("aria-busy", "true")
+    assert held == []
+
+
 def test_an_error_is_shown_in_place_with_a_way_back(visitor, shop):
     page = visitor.open("/queue")
     page.get_by_label("Model, reference or link").fill("no-such-model")
