@@ -29,6 +29,7 @@ _HUB_REFERENCE = re.compile(r"(?:hf:|(?:https?://)?(?:www\.)?(?:hf\.co|huggingfa
 _HUB_FILE = re.compile(r"https?://[^/]+/[^?#]+/resolve/[^?#]+", re.IGNORECASE)
 _MODEL = re.compile(r"([a-z0-9][a-z0-9._-]*)(?:[@:]([a-z0-9][a-z0-9._-]*))?")
 _REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(@[\w./-]+)?(:[\w.-]+)?", re.ASCII)
+SHOWN_MAX = 200  # characters of what was typed that an error repeats: it may be a whole clipboard
 PLACEHOLDER = "download"  # the name of a file whose URL has none, until its server is asked
 _FORMATS = {".gguf": HubFormat.GGUF, ".safetensors": HubFormat.SAFETENSORS}
 
@@ -96,10 +97,10 @@ def parse_reference(text: str) -> ModelRef:
     if parts is None:
         hint = "Write `model` or `model@option`, e.g. qwen3-8b@q4_k_m, hf:owner/repo, or the URL of a file."
         if _REPOSITORY.fullmatch(text.strip()):
-            hint = f"A repository of the Hub is written hf:{text.strip()}."
+            hint = f"A repository of the Hub is written hf:{text.strip()[:SHOWN_MAX]}."
         # What stands before an @ may be a name and a password of an address; in a plain word it is a model.
         shown = redaction.public_url(text) if set(text) & set(":/") else text
-        raise UsageInvalid(f"{shown!r} is not a reference.", hint=hint)
+        raise UsageInvalid(f"{shown[:SHOWN_MAX]!r} is not a reference.", hint=hint)
     return ModelRef(parts[1], parts[2])
 
 
@@ -117,9 +118,9 @@ def no_model(model_id: str, titles: dict[str, str], option_id: str | None = None
     """
     near = with_all_words(model_id, option_id, titles) if option_id else []
     near = near or nearest(model_id, titles)
-    search = f"`flowhub search {model_id}` looks through names, families and publishers."
+    search = f"`flowhub search {model_id[:SHOWN_MAX]}` looks through names, families and publishers."
     hint = f"Did you mean {', '.join(near)}? {search}" if near else search
-    return NotFound(f"The catalog has no model {model_id!r}.", hint=hint)
+    return NotFound(f"The catalog has no model {model_id[:SHOWN_MAX]!r}.", hint=hint)
 
 
 def resolve_option(model: "HubModel", option_id: str | None = None) -> "DownloadOption":

@@ -113,6 +113,14 @@ def test_an_unknown_model_comes_with_the_nearest(catalog: HubCatalog, wrong: str
     assert meant in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("pasted", ["a" * 3000, "a b" * 1000, "a/" * 40 + "b" * 3000])
+def test_an_error_repeats_the_beginning_of_what_was_pasted(catalog: HubCatalog, pasted: str) -> None:
+    with pytest.raises((NotFound, UsageInvalid)) as caught:
+        artifact_for(catalog, pasted)
+    assert pasted[:20] in caught.value.message
+    assert len(caught.value.message + (caught.value.hint or "")) < 700
+
+
 def test_a_reference_as_ollama_writes_it_comes_with_the_models_that_have_both_words(catalog: HubCatalog) -> None:
     with pytest.raises(NotFound) as caught:
         artifact_for(catalog, "llama3.2:1b")

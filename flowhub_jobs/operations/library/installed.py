@@ -176,7 +176,9 @@ class InstalledModels:
                 hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_enqueued(entries[0]) else "")
                 + f"`flowhub rm {entries[0].name}` forgets it.",
             )
-        raise NotFound(f"{text!r} is not installed.", hint=self._job_hint(text) or _nearest_hint(text, self.names()))
+        raise NotFound(
+            f"{text[:200]!r} is not installed.", hint=self._job_hint(text) or _nearest_hint(text, self.names())
+        )
 
     def _job_hint(self, text: str) -> str | None:
         """Return which job downloads a model that is not installed yet."""
@@ -204,7 +206,7 @@ class InstalledModels:
         """Return the name if a model is listed by it; a reference is none. Raises NotFound with the nearest names."""
         if name in (names := self.names()):
             return name
-        raise NotFound(f"{name!r} is not installed.", hint=_nearest_hint(name, names))
+        raise NotFound(f"{name[:200]!r} is not installed.", hint=_nearest_hint(name, names))
 
     def find_all(self, text: str) -> list[str]:
         """Return what `find` does, and the names that are in the library alone. Raises NotFound."""
