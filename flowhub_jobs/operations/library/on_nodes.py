@@ -19,7 +19,7 @@ from flowhub_jobs.values.jobs import ANY_NODE
 
 _NAMES = ("node", "name", "ref", "model", "option", "format", "bytes", "sha256", "linked_from")
 _COLUMNS = ", ".join(
-    f'artifacts."{name}"' for name in (*_NAMES, "artifact_key", "installed_at", "verified_at", "damage")
+    f'artifacts."{name}"' for name in (*_NAMES, "store_id", "artifact_key", "installed_at", "verified_at", "damage")
 )
 # In the stores that the node has now: another one is another disk.
 _INSTALLED = (
@@ -29,7 +29,7 @@ _INSTALLED = (
 )
 # Without entries nothing is in the program's folder: the placement waits.
 _PLACED = (
-    "SELECT DISTINCT node, name, app FROM placements WHERE node IN :nodes "
+    "SELECT DISTINCT node, store_id, name, app FROM placements WHERE node IN :nodes "
     "AND entries IS NOT NULL AND CAST(entries AS TEXT) NOT IN ('null', '[]') ORDER BY app"
 )
 _PINNED = "SELECT node, claim FROM pins WHERE node IN :nodes"
@@ -105,14 +105,14 @@ def models_on(home: Home, names: Collection[str]) -> ModelsOnNodes:
 
 
 def _installed(snapshot: Snapshot, nodes: Sequence[str]) -> list[ModelOnNode]:
-    programs: dict[tuple[str, str], list[str]] = {}
+    programs: dict[tuple[str, str, str], list[str]] = {}
     for row in snapshot.rows(_PLACED, nodes=nodes):
-        programs.setdefault((row["node"], row["name"]), []).append(row["app"])
+        programs.setdefault((row["node"], row["store_id"], row["name"]), []).append(row["app"])
     pins = {(row["node"], row["claim"]) for row in snapshot.rows(_PINNED, nodes=nodes)}
     return [
         _model(
             row,
-            placed_in=tuple(programs.get((row["node"], row["name"]), ())),
+            placed_in=tuple(programs.get((row["node"], row["store_id"], row["name"]), ())),
             pinned=(row["node"], claim_of(row["ref"], row["model"], row["artifact_key"])) in pins,
         )
         for row in snapshot.rows(_INSTALLED, nodes=nodes)

@@ -6,6 +6,7 @@ from support.models import gguf, one_file_model
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.library.list_view import models_text
+from flowhub_jobs.operations.library.on_nodes import models_on
 from flowhub_jobs.operations.library.usage import list_store
 from flowhub_jobs.operations.search import headers
 from flowhub_jobs.units import format_bytes
@@ -163,6 +164,12 @@ def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cl
     assert cli("rm", "two", "-y").status == 0
     assert one.read_bytes() == A
     assert not two.exists()
+
+
+def test_each_of_two_models_of_one_name_has_its_own_placements_in_the_list_of_a_node(cli, shop, twins, tmp_path):
+    cli("place", "two", "--in", f"dir:{tmp_path / 'app'}")
+    seen = models_on(shop.home, [shop.home.node]).models
+    assert {model.ref: model.placed_in for model in seen} == {"one@q4": (), "two@q4": (f"dir:{tmp_path / 'app'}",)}
 
 
 def test_whether_a_model_fits_is_read_from_its_own_header(cli, twins, monkeypatch):
