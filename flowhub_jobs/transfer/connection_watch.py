@@ -47,6 +47,7 @@ class ConnectionWatch:
         self._slow: dict[str, SlowConnections] = {}  # by origin
         self._replaced_at = float("-inf")
         self._throughputs: dict[str, HostThroughput] = {}  # by origin
+        self._noted: set[str] = set()  # the origins of which a slow connection was noted
 
     @property
     def is_low(self) -> bool:
@@ -92,10 +93,15 @@ class ConnectionWatch:
         if isinstance(task, RangeTask):
             self._replaced_at = now
             task.source.connections_replaced += 1
-            rate = format_rate(samples[task].bps)
-            text = f"A connection to {source_host(task.source)} gave {rate}, far less than usual."
-            self._note(task, f"{text} A new one fetches the rest.")
+            self._note_slow(task, samples[task].bps)
             _replace(task)
+
+    def _note_slow(self, task: RangeTask, bps: float) -> None:
+        """Note the first slow connection to a host: a host that throttles makes each of the next ones slow, too."""
+        if task.source.origin not in self._noted:
+            self._noted.add(task.source.origin)
+            text = f"A connection to {source_host(task.source)} gave {format_rate(bps)}, far less than usual."
+            self._note(task, f"{text} A new one fetches the rest, as for each slow one from now on.")
 
     def _best_alone(self, origin: str, samples: dict[RangeTask, ConnectionSample], now: float) -> float:
         """Return the best rate that one connection to the host ever had, those of now included."""

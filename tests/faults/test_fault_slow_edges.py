@@ -11,6 +11,7 @@ from flowhub_jobs.transfer import connection_watch, slow_connection_rules
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.fetch import SharedLimits
+from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
@@ -58,9 +59,12 @@ def test_a_connection_that_is_far_slower_than_its_siblings_is_replaced_by_a_new_
 def test_of_one_file_only_so_many_are_replaced(origin, tmp_path, monkeypatch):
     monkeypatch.setattr(connection_watch, "REPLACED_MAX", 2)
     held_at(monkeypatch, 4)
+    replaced: list[RangeTask] = []
+    replace_connection = connection_watch._replace
+    monkeypatch.setattr(connection_watch, "_replace", lambda task: (replaced.append(task), replace_connection(task)))
     run = fetched(origin, tmp_path, SlowEdges(slow_bps=4e5, fast_bps=6e6, of=1000), 4)
-    replaced = [note.text for note in run.notes if "A connection to" in note.text]
-    assert len(replaced) == 2
+    assert {task.source.connections_replaced for task in replaced} == {2}
+    assert len([note for note in run.notes if "A connection to" in note.text]) == 1
 
 
 def test_a_single_connection_far_below_the_best_of_its_host_is_replaced(origin, tmp_path, monkeypatch):
