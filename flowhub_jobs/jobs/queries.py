@@ -159,6 +159,12 @@ class JobQueries:
         """Return what happened to a job, oldest first."""
         return History(self._database).events([job])[job]
 
+    def last_attempt(self, job: int) -> int:
+        """Return the number of the last attempt that began, given back or not; 0: none did."""
+        with self._database.reading() as snapshot:
+            [row] = snapshot.rows("SELECT max(attempt) AS last FROM attempts WHERE job_id = :job", job=job)
+        return row["last"] or 0
+
     def wait_text(self, job: int) -> str | None:
         """Return in words why a queued job waits, as its last run left it."""
         with self._database.reading() as snapshot:

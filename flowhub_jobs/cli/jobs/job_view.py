@@ -40,7 +40,7 @@ def print_job(session: Session, job: Job) -> None:
     if job.state is State.COMPLETED and job.node == session.node and count_waiting(session.home):
         _print_waiting_placements(session, job)
     output.result("")
-    for name, value in _facts(job):
+    for name, value in _facts(job, session.queries.last_attempt(job.id)):
         output.result(f"  {name:<10} {output.clean(value)}")
     if len(job.files) > 1:
         _print_files(job)
@@ -59,7 +59,7 @@ def _print_waiting_placements(session: Session, job: Job) -> None:
             output.result(output.fold(output.clean(text), "  "))
 
 
-def _facts(job: Job) -> list[tuple[str, str]]:
+def _facts(job: Job, last_attempt: int) -> list[tuple[str, str]]:
     total = f"{format_bytes(job.bytes_total)} ({progress(job)})" if job.bytes_total is not None else "an unknown size"
     facts = [
         (
@@ -69,7 +69,7 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         *([("sources", _sources(job))] if job.sources else []),
         ("digest", str(job.sha256_state)),
         ("target", job.target),
-        ("attempt", str(job.attempt)),
+        ("attempt", str(job.attempt) if job.attempt >= last_attempt else f"{last_attempt} (given back)"),
         ("priority", str(job.priority) + (f", group {job.group}" if job.group else "")),
         ("queued", _local(job.created_at)),
     ]

@@ -49,6 +49,20 @@ def test_an_empty_queue_is_an_empty_list(cli, shop):
     assert cli("status", "--json").page == {"schema": "flowhub/jobs/1", "jobs": []}
 
 
+def test_the_attempt_of_a_job_is_that_of_its_events_also_after_it_was_handed_back(cli, shop):
+    number = str(shop.enqueue("m0"))
+    pen = owner(shop)
+    assert "attempt    0\n" in cli("status", number).out
+    lease = pen.claim().lease
+    assert "attempt    1\n" in cli("status", number).out
+    pen.hand_back(lease)
+    shown = cli("status", number).out
+    assert "attempt    1 (given back)\n" in shown
+    assert "Attempt 1 began." in shown
+    pen.claim()
+    assert "attempt    1\n" in cli("status", number).out
+
+
 def test_each_state_says_what_it_knows(cli, shop):
     mixed(shop)
     jobs = cli("status", "--json").jobs
