@@ -14,6 +14,7 @@ from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.placement.rows import PlacementRow
+from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.times import moment
 
 
@@ -29,7 +30,7 @@ class ShownPlacement:
     option: str | None
     app: str
     path: Path
-    how: str | None
+    how: LinkKind | None
     state: PlacementState
     error: dict[str, Any] | None = None
     next_at: datetime | None = None
@@ -103,6 +104,5 @@ def unplace(session: Session, rows: Sequence[PlacementRow]) -> list[ShownPlaceme
 
 def _shown(home: Home, row: PlacementRow) -> ShownPlacement:
     state = condition_of_placement(row, home.entries.entry(row.name))
-    how = str(row.how) if row.how else None
     path, next_at = row.path or row.root, moment(row.next_at)
-    return ShownPlacement(row.name, row.model, row.option, row.app, path, how, state, row.error, next_at)
+    return ShownPlacement(row.name, row.model, row.option, row.app, path, row.how, state, row.error, next_at)

@@ -120,6 +120,5 @@ def _is_link_of(entry: Entry, model: Path) -> bool:
 
 def _tell(context: PlacementContext, row: PlacementRow) -> None:
     log.info("%s is placed in %s: %s", row.name, row.app, row.path)
-    context.rows.note(
-        row.job, context.clock.now_us(), EventKind.PLACED, f"Placed in {row.app}: {row.path} ({row.how})."
-    )
+    how = f" ({row.how.text})" if row.how else ""
+    context.rows.note(row.job, context.clock.now_us(), EventKind.PLACED, f"Placed in {row.app}: {row.path}{how}.")

@@ -26,6 +26,11 @@ class LinkKind(StrEnum):
     SYMLINK = "symlink"
     COPY = "copy"
 
+    @property
+    def text(self) -> str:
+        """The kind in the words that people read; JSON has its value."""
+        return {"hardlink": "hard link", "symlink": "symbolic link"}.get(self.value, self.value)
+
 
 LINKS = (LinkKind.REFLINK, LinkKind.HARDLINK, LinkKind.SYMLINK)
 OWN_BYTES = (LinkKind.REFLINK, LinkKind.COPY)

@@ -236,7 +236,7 @@ def _whole(number: int, linked: Linked, file: ArtifactFile) -> FileProgress:
 
 def _linked_text(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
     first = next(iter(linked.values()))
-    where = f"a {first.how} of {first.source}" + (f" and {len(linked) - 1} more" if len(linked) > 1 else "")
+    where = f"a {first.how.text} of {first.source}" + (f" and {len(linked) - 1} more" if len(linked) > 1 else "")
     if len(linked) == len(artifact.files):
         return f"Its bytes were on this machine already: linked from there, {where}; nothing was fetched."
     return f"{len(linked)} of its {len(artifact.files)} files were on this machine already: linked from there, {where}."

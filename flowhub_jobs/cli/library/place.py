@@ -14,8 +14,6 @@ from flowhub_jobs.operations.placement import PlaceResult, place_model
 from flowhub_jobs.operations.schemas.placements import placements_json
 from flowhub_jobs.placement.apps import program_names
 
-_HOW = {"reflink": "a copy that shares the bytes", "hardlink": "hard link", "symlink": "symbolic link", "copy": "copy"}
-
 
 def place(
     refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Models, or names from `flowhub list`.")],
@@ -70,4 +68,5 @@ def _failures(outcomes: Mapping[str, PlaceResult | FlowhubError]) -> Iterator[st
 def _sentence(one: PlaceResult) -> str:
     shown = one.placement
     placed = "Placed" if one.new else "Placed already:"
-    return output.clean(f"{placed} {shown.name} in {shown.app}: {shown.path} ({_HOW.get(shown.how or '', shown.how)}).")
+    how = f" ({shown.how.text})" if shown.how else ""
+    return output.clean(f"{placed} {shown.name} in {shown.app}: {shown.path}{how}.")

@@ -37,12 +37,13 @@ def placements(as_json: AsJson = False) -> None:
         output.hint(output.fold(f"`flowhub place {first.name} --in {first.app}` places it again."))
 
 
+def _how(one: placement.ShownPlacement) -> str:
+    return one.how.text if one.how else "-"
+
+
 def _table(shown: Sequence[placement.ShownPlacement]) -> str:
     """Return one line a placement where the screen is wide enough, else two: no path is cut, paths are copied."""
-    rows = [
-        (output.clean(one.name), output.clean(one.app), one.how or "-", str(one.state), output.clean(str(one.path)))
-        for one in shown
-    ]
+    rows = [tuple(map(output.clean, (one.name, one.app, _how(one), str(one.state), str(one.path)))) for one in shown]
     head = ("NAME", "IN", "HOW", "STATE", "PATH")
     if output.width_of(head, rows) <= output.columns():
         return output.table(head, rows)

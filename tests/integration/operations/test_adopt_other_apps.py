@@ -12,6 +12,7 @@ from support.gguf_files import Written, usual
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
 from support.other_apps import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, put, sha256
 
+from flowhub_jobs.cli import output
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library import adopt
 from flowhub_jobs.operations.library.adopt_scan import AdoptScanner
@@ -460,6 +461,16 @@ def test_rm_removes_our_link_and_never_the_other_program_s_file(cli, shop, perso
     assert not (shop.store / model["name"]).exists()
     assert {path: path.read_bytes() for path in person.rglob("*") if path.is_file()} == before
     assert listed(cli) == {}
+
+
+def test_each_text_names_a_link_in_the_same_words(cli, shop, person, tmp_path, monkeypatch):
+    monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
+    monkeypatch.setattr(output, "columns", lambda: 200)
+    lm_studio(person, "pub/repo/a.gguf", A)
+    assert "hard link from lm-studio" in cli("adopt", "--dry-run").out
+    assert "(hard link)." in cli("adopt", "-y").out
+    assert "(hard link)." in cli("place", "A-Q4.gguf", "--in", f"dir:{tmp_path}").out
+    assert "  hard link  " in cli("placements").out
 
 
 def test_a_copy_is_made_only_where_it_was_asked_for(cli, shop, person):
