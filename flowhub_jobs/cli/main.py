@@ -14,6 +14,7 @@ from flowhub_jobs.errors import FlowhubError, Interrupted, Terminated
 from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
 from flowhub_jobs.times import replace_refused_time_zone
 
+_PRINTED_BY_TYPER = frozenset({"-h", "--help", "--version"})
 _OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a redirection to a full disk
 
 
@@ -81,7 +82,8 @@ def run(arguments: list[str]) -> int:
         output.discard(sys.stdout)  # the reader of stdout has exited, as `head` does
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OUTPUT_FULL and not error.filename and not _can_flush():
+        if isinstance(error, OSError) and _is_of_stdout(error, arguments):
+            output.discard(sys.stdout)
             return print_error(FlowhubError(f"The result cannot be written: {error.strerror}."))
         if os.environ.get("FLOWHUB_DEBUG"):
             raise
@@ -130,12 +132,18 @@ def _warn_of_unknown_variables() -> None:
         output.hint(f"flowhub: {name} is not a setting and was ignored; {advice}")
 
 
+def _is_of_stdout(error: OSError, arguments: list[str]) -> bool:
+    """Return whether stdout is full, and no other file."""
+    if error.errno not in _OUTPUT_FULL or error.filename:
+        return False
+    # Typer prints these by itself, and leaves nothing in the buffer that could be written again.
+    return not _PRINTED_BY_TYPER.isdisjoint(arguments) or not _can_flush()
+
+
 def _can_flush() -> bool:
-    """Return whether stdout takes the rest of the result; if not, it is discarded."""
     try:
         sys.stdout.flush()
     except OSError:
-        output.discard(sys.stdout)
         return False
     return True
 

@@ -344,6 +344,15 @@ def test_a_full_disk_behind_stdout_is_an_error(queue, unbuffered):
 
 @with_full_device
 @buffered_and_not
+@pytest.mark.parametrize("arguments", ["--help", "--version", "status -h", "catalog list --help", "help", "device", ""])
+def test_a_full_disk_behind_a_text_is_an_error(queue, arguments, unbuffered):
+    done = shell(f"flowhub {arguments} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 1
+    assert done.stderr == b"flowhub: The result cannot be written: No space left on device.\n"
+
+
+@with_full_device
+@buffered_and_not
 @pytest.mark.parametrize(
     ("verb", "status"),
     [("status", 0), ("list", 0), ("search qwen", 0), ("worker --drain", 0), ("path nosuch", 3), ("nosuchverb", 2)],
