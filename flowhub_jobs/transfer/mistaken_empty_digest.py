@@ -1,4 +1,4 @@
-"""Digests of an empty file, which stand by mistake for those of other files."""
+"""Detects digests of an empty file that stand by mistake for those of other files."""
 
 from flowhub_jobs.errors import DigestMismatch
 from flowhub_jobs.values.artifacts import ArtifactFile

@@ -1,4 +1,4 @@
-"""The forms of the Range header in which a part of a file can be requested. Pure.
+"""The forms of the Range header that can request a part of a file. Pure.
 
 A server may refuse a range that ends after the end of the file, a range that has an end, a long range, or all ranges.
 """

@@ -1,4 +1,4 @@
-"""Checks for responses whose headers are valid and that may still not be what they claim.
+"""Checks responses with valid headers that may still be wrong: a page, a part, a cut or decoded body.
 
 The transfer's lock is held throughout.
 """

@@ -1,4 +1,4 @@
-"""Continues what an earlier run left: the journal's claims, checked against the files on the disk."""
+"""Continues the partial of an earlier run: the journal's claims, checked against the files on the disk."""
 
 import errno
 from collections.abc import Callable, Mapping

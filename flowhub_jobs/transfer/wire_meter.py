@@ -1,4 +1,4 @@
-"""Counts the bytes that all transfers of a process read from their sockets, and tells when a cap is reached."""
+"""Counts the bytes that all transfers of a process read from their sockets, and reports when a cap is reached."""
 
 import threading
 

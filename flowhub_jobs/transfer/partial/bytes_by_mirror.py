@@ -1,4 +1,4 @@
-"""Records which bytes of a file came from which mirror: if the digest is wrong, this leads to the mirror at fault."""
+"""Records which bytes of a file came from which mirror, to find the mirror at fault if the digest is wrong."""
 
 from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.transfer.partial.journal import FileRecord

@@ -1,4 +1,4 @@
-"""Copies the kept bytes of a partial into new files: a late run may still have the old ones open."""
+"""Copies the kept bytes of a partial into new files, because a late run may still have the old ones open."""
 
 import os
 from collections.abc import Callable, Iterable
