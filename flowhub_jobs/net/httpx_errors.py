@@ -1,4 +1,4 @@
-"""Converts the errors of httpx and of sockets into flowhub's, at the one border: the cause, without secrets.
+"""Converts the errors of httpx and of sockets into flowhub's: the cause, without secrets.
 
 It also loads the trusted certificates, whose errors come from the system as well.
 """

@@ -1,4 +1,4 @@
-"""Reads which sign-ins a proxy offers in its 407 (RFC 9110, §11.7.1). flowhub speaks Basic alone. Pure."""
+"""Reads the sign-ins that a proxy offers in its 407 (RFC 9110, §11.7.1). flowhub supports only Basic. Pure."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Finds out whether a host is unreachable or this machine is offline."""
+"""Determines whether a host is unreachable or this machine is offline."""
 
 import contextlib
 import errno

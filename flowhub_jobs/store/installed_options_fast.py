@@ -1,4 +1,4 @@
-"""Installed models and options for a list that marks them, read without importing SQLAlchemy.
+"""Installed models and options, for lists that mark them, read without importing SQLAlchemy.
 
 A search answers in a tenth of a second; the import of SQLAlchemy alone takes longer.
 """

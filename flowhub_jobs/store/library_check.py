@@ -1,4 +1,4 @@
-"""Comparison of the library's entries with the store's files: by name, size and time. Nothing is read or written."""
+"""Compares the library's entries with the store's files by name, size and time. Reads no bytes, writes nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Models in the folders of other programs on this machine (`store/app_folders`), and the layout of each program.
+"""Models in the folders of other programs on this machine (`store/app_folders`), by the layout of each program.
 
 LM Studio       models/PUBLISHER/REPO/FILE
 Hugging Face    hub/models--OWNER--REPO/snapshots/COMMIT/PATH (`store/hf_cache`)

@@ -1,4 +1,4 @@
-"""Entries of the store's folder of partials: transfers in progress, and the trash of removals."""
+"""The store's folder of partials: transfers in progress, and the trash of removals."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""Verification of an existing file or folder in the store: with the right digests it is adopted, else left alone."""
+"""Verifies a file or folder that flowhub did not install: with the right digests it is adopted, else left alone."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Free space: the bytes that all queued jobs need, against those free less a reserve."""
+"""Free space: the bytes that all queued jobs need, compared with the free bytes less a reserve."""
 
 import shutil
 from collections.abc import Iterable
