@@ -25,7 +25,8 @@ def listen() -> None:
 def listen_again() -> None:
     """Handle the signals here again, after a worker has ended and until the next one handles them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, _stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _stop)
     listen()
 
 

@@ -39,7 +39,10 @@ class WorkerConsumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
 
     # Huey 3.5 has no public hook for this: by default SIGTERM loses running tasks, and SIGHUP restarts the consumer.
     def _set_signal_handlers(self) -> None:
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signals = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: the worker outlives its terminal
+            signals.append(signal.SIGHUP)
+        for signum in signals:
             signal.signal(signum, self._handle_signal)
 
     def _handle_signal(self, signum: int, frame: FrameType | None) -> Any:
