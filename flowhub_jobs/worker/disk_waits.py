@@ -22,6 +22,7 @@ class DiskWaitCheck:
         self._home = home
         self._checked_at = float("-inf")
         self._released: dict[int, int] = {}  # jobs, with the usable bytes when they were released
+        self._store_back: set[int] = set()  # jobs that were released since their store was last found away
 
     def release_if_due(self) -> bool:
         """Check, a few times within one wait; return whether a job can run now."""
@@ -51,11 +52,22 @@ class DiskWaitCheck:
         try:
             home = self._home().in_store(store)
         except StoreOffline as error:
+            self._store_back -= {job.job for job in waiting}
             return _offline(waiting, error), []
         room = home.room()  # once: a store with a maximum is measured for it
         texts = self._still_waiting(home, waiting, room)
-        full = [job for job in waiting if job.reason is Reason.DISK and job not in texts]
-        return texts, self._worth_a_try(full, room)
+        ready = [job for job in waiting if job not in texts]
+        full = [job for job in ready if job.reason is Reason.DISK]
+        self._store_back -= {job.job for job in texts}
+        return texts, self._worth_a_try(full, room) + self._store_is_back(ready)
+
+    def _store_is_back(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
+        """Return the jobs whose store is there again. One that waits for it once more, although no check found it
+        away, starts at the end of its wait: a worker that drains would never exit.
+        """
+        back = [job for job in ready if job.reason is Reason.STORE_OFFLINE and job.job not in self._store_back]
+        self._store_back |= {job.job for job in back}
+        return back
 
     def _worth_a_try(self, ready: Sequence[DiskWaits], room: Room) -> list[DiskWaits]:
         """Return the jobs for which there is more room than when they were last released, and failed again.

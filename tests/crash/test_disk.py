@@ -104,6 +104,24 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
         assert all(listed.values())
 
 
+def test_a_drain_fetches_the_job_whose_disk_was_mounted_again(
+    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for the end of the job's wait, at which it would have exited already."""
+    monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+    wares = InstallCase(origin, "new-file")
+    with app_of(home, wares.entry()) as shop:
+        job = shop.enqueue("m")
+        shop.home.open_store()
+        disk.unplug()
+        assert nursery.worker(shop, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert shop.job(job).reason is Reason.STORE_OFFLINE
+        disk.plug()
+        assert nursery.worker(shop, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert shop.job(job).state is State.COMPLETED
+        assert wares.there(shop) == dict(wares.contents)
+
+
 def codes_of(shop: App, job: int) -> list[str | None]:
     return [event.code for event in shop.home.queries.events(job)]
 
