@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
@@ -14,6 +15,7 @@ from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.jobs.followed_list_file import read_followed_list
 from flowhub_jobs.cli.options import Jobs, LimitRate
 from flowhub_jobs.cli.worker import service
+from flowhub_jobs.cli.worker.import_late_modules import AFTER_S, import_late_modules
 from flowhub_jobs.errors import DatabaseNewer, SettingInvalid, UsageInvalid
 from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker
 from flowhub_jobs.service.sd_notify import Notifier
@@ -76,14 +78,19 @@ def _refuse_options(verb: str, *given: object) -> None:
 def _work(settings: Settings, drain: bool, end: int | None, patience_s: float | None) -> int:
     # Late, since `worker status` and the other verbs below do without the transfer engine and the HTTP client.
     set_up(settings.log_format, sys.stderr, os.environ)
-    return run_on_current_database(
-        settings,
-        drain=drain,
-        until_us=end,
-        patience_s=PATIENCE_S if patience_s is None else patience_s,
-        take_signals=signals.listen_again,
-        checker_of=lambda home: SubscriptionChecker(home, read_followed_list),
-    )
+    late = threading.Timer(AFTER_S, import_late_modules)
+    late.start()
+    try:
+        return run_on_current_database(
+            settings,
+            drain=drain,
+            until_us=end,
+            patience_s=PATIENCE_S if patience_s is None else patience_s,
+            take_signals=signals.listen_again,
+            checker_of=lambda home: SubscriptionChecker(home, read_followed_list),
+        )
+    finally:
+        late.cancel()
 
 
 def _as_service(work: Callable[[], int]) -> int:
