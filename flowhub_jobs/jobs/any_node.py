@@ -1,4 +1,4 @@
-"""Jobs for any node: a node takes the best of them, and gives back those whose node is gone, removed or has no room.
+"""Jobs for any node: nodes take the best of them, and return those whose node is gone, removed or full.
 
 A job that no node has taken has ANY_NODE in place of its node, and at most one such live job has an artifact.
 """

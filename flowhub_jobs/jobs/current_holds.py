@@ -1,4 +1,4 @@
-"""Finds all that keeps each queued job from starting now: its own wait, its host, the gates, other jobs, the slots."""
+"""Finds everything that keeps a queued job from starting: its own wait, its host, the gates, other jobs, the slots."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence

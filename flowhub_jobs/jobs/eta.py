@@ -1,4 +1,4 @@
-"""The time that a running job has left: the rest of its bytes at its present rate, unless its host is away."""
+"""The time left of a running job: its remaining bytes at its present rate; none while its host does not answer."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Fails the live jobs whose rows cannot be decoded, so that no worker waits for them and each says what to do."""
+"""Fails the live jobs whose rows cannot be decoded, so that no worker waits for them; each error has a remedy."""
 
 import sqlalchemy as sa
 

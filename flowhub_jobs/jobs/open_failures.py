@@ -1,4 +1,4 @@
-"""Finds the failed jobs that still need the user: those for which no later job speaks."""
+"""Finds the failed jobs that still need the user: no later job has replaced them."""
 
 from flowhub_jobs.database.lazy import Snapshot
 
@@ -16,10 +16,10 @@ _UNANSWERED = """
 
 
 def unanswered_failures(snapshot: Snapshot, node: str, now: int) -> list[int]:
-    """Return the failed jobs of the last two weeks for which no later job speaks, newest first.
+    """Return the failed jobs of the last two weeks that no later job has replaced, newest first.
 
-    A later job for the same reference speaks for a failed one, unless it was cancelled; of a model whose verification
-    failed, a new download too.
+    A later job for the same reference replaces a failed one, unless it was cancelled. A new download also replaces a
+    failed verification.
     """
     rows = snapshot.rows(_UNANSWERED, node=node, since=now - NEED_FOR_US, at_most=AT_MOST)
     return [row["id"] for row in rows]

@@ -1,4 +1,4 @@
-"""The speed limit of all jobs of a node, and its origin; and the number of jobs that each worker runs."""
+"""The speed limit of all jobs of a node, and its origin; the number of jobs that each worker runs."""
 
 from collections import Counter
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Records the mirrors that sent wrong bytes: a node does not ask them for a day."""
+"""Records the mirrors that sent wrong bytes: a node does not use them for a day."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Shifts flowhub's own waits (backoff, host, disk, network, `limit --for`) when the calendar is set.
+"""Shifts flowhub's own waits (backoff, host, disk, network, `limit --for`) when the system clock is set.
 
 A wait ends at a time of the system clock, which a screen can show and a reboot does not change. When that clock is set,
 a backoff of a minute would end at once, or last a day. There are two cases:

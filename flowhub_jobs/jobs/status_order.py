@@ -1,4 +1,4 @@
-"""Orders jobs by what matters to the user: what runs, what failed and needs them, what waits, what ended. Pure."""
+"""Orders jobs for `status`: running, failed, waiting, ended. Pure."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

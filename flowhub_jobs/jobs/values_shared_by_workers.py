@@ -1,4 +1,4 @@
-"""Values that the workers of a node share, so that one of them acts: rows in `controls`, changed by compare-and-set."""
+"""Values that the workers of a node share, so that only one of them acts: rows in `controls`, by compare-and-set."""
 
 from dataclasses import dataclass
 from typing import Any

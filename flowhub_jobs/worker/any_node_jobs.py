@@ -1,4 +1,4 @@
-"""The jobs for any node, as a worker sees them: which fit here, which go to others, which come back from gone nodes."""
+"""Jobs for any node, on this worker's side: the room that they may need here, and the rescue of those of gone nodes."""
 
 import logging
 

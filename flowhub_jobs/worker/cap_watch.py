@@ -1,4 +1,4 @@
-"""Writes down what this worker received, and lets its transfers receive no more than the node's cap leaves."""
+"""Records the bytes that this worker received, and limits its transfers to the rest of the node's cap."""
 
 import threading
 

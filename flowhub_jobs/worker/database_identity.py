@@ -1,4 +1,4 @@
-"""Watches the database under a running worker: is it still the one that the worker registered in, and of its schema?
+"""Detects that the database under a running worker was replaced, restored from a backup, or migrated.
 
 That its file was replaced, each transaction notices by itself (database/file_guard.py). A backup copied over the file
 is noticed here: the worker's own row is gone, or the schema is another.

@@ -1,4 +1,4 @@
-"""Fetches an artifact: links what is on this machine already, and downloads the rest, once there is room for it."""
+"""Fetches an artifact: links files that are on this machine, waits for disk space, and downloads the rest."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Caches the controls of the node, which hold or slow all its jobs: a worker looks at them about once a second."""
+"""Caches the controls of the node, which hold or slow all its jobs, for about a second."""
 
 import threading
 from collections.abc import Callable

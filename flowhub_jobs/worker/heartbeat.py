@@ -1,4 +1,4 @@
-"""Keeps the leases of this worker, and stops the runs whose jobs the user paused or cancelled."""
+"""Renews the leases of this worker, and stops the runs whose jobs the user paused or cancelled."""
 
 import threading
 from collections.abc import Mapping

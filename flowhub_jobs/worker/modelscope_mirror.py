@@ -1,4 +1,4 @@
-"""Makes addresses at ModelScope of files at the Hub, for the mirror `modelscope`: a request looks the file up first."""
+"""Finds the addresses at ModelScope of files at the Hub, for the mirror `modelscope`, when they are requested."""
 
 from functools import partial
 

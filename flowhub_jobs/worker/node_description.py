@@ -1,4 +1,4 @@
-"""Writes what this machine is into its node's row: memory and GPUs once, and the free space of its store's disk."""
+"""Writes the machine's description into its node's row: memory and GPUs once, free disk space regularly."""
 
 from typing import Any
 

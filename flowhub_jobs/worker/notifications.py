@@ -1,4 +1,4 @@
-"""Notifies the user of failures and of what needs them, by a command or a webhook (`[notify]` in config.toml)."""
+"""Notifies the user of failures and of problems that need the user, by a command or a webhook (`[notify]`)."""
 
 import json
 import logging

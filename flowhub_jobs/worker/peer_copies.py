@@ -1,4 +1,4 @@
-"""Finds the copies of an artifact's files in other nodes' stores: they are taken before any other address."""
+"""Finds copies of an artifact's files in other nodes' stores; they are used before any other address."""
 
 import platform
 from collections.abc import Mapping

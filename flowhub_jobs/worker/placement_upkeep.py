@@ -1,4 +1,4 @@
-"""Has placements made that wait for their next try, and those finished that a killed process left behind.
+"""Tries failed placements again when they are due, and finishes those of killed processes.
 
 A thread of its own does it: a copy may take minutes.
 """

@@ -1,4 +1,4 @@
-"""Makes the options of a transfer from the settings, which the packages below do not know."""
+"""Makes the options of a transfer from the settings, which `transfer` does not know."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType

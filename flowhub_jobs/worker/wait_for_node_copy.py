@@ -1,4 +1,4 @@
-"""Makes a run wait while as many other nodes download its file as the limit allows: it is copied from one of them."""
+"""Makes a run wait while the allowed number of other nodes download its file, to copy it from one of them."""
 
 import platform
 import threading

@@ -1,4 +1,4 @@
-"""Logs that jobs begin and wait: each cause once, not at every try of a long outage."""
+"""Logs the start of jobs and each cause of a wait once, not at every try of a long outage."""
 
 import logging
 import threading

@@ -1,6 +1,6 @@
 """Verbs of the worker, its node and its database.
 
-worker             downloads queued models
+worker             downloads queued models · import_late_modules: imports modules before an upgrade replaces their files
 service            worker install, uninstall, status: the worker as a service
 schedule           the weekly windows in which jobs run, and their rates
 limit              the speed limit of all jobs
