@@ -2,7 +2,9 @@
 
 import ast
 import functools
+import inspect
 import re
+import textwrap
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -102,3 +104,61 @@ def test_no_two_modules_of_one_package_have_one_name() -> None:
         if path.name != "__init__.py" and not any(inside.startswith(f"{package}.") for package in TELLING):
             holders[inside.split(".")[0], path.stem].append(inside)
     assert {key: modules for key, modules in holders.items() if len(modules) > 1} == {}
+
+
+# A row of a map: names of modules, two spaces or more, what they contain. An indented line continues it.
+ROW = re.compile(r"(?P<names>\w+/?(?:, \w+/?)*) {2,}(?P<contents>\S.*)")
+# A module may stand on the row of the one that uses it: "journal  … · owner_lock: …", "claim  … ─► ownership".
+NEIGHBOURS = re.compile(r"(?:─►|·) (?P<names>\w+/?(?:, \w+/?)*)")
+MAPPED_FROM = 6  # modules; a smaller package needs no map
+
+
+def _map_rows(docstring: str) -> list[str]:
+    """Return the rows of the maps in a docstring, each with its continuation lines."""
+    rows: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(docstring)):
+        lines = textwrap.dedent(paragraph).splitlines()
+        if ROW.fullmatch(lines[0]):
+            rows += re.split(r"\n(?! )", "\n".join(lines))
+    return rows
+
+
+def _mapped(rows: list[str]) -> set[str]:
+    """Return the modules that the rows name, in the first column or as neighbours."""
+    names = set()
+    for row in rows:
+        first_line = ROW.fullmatch(row.splitlines()[0])
+        assert first_line, f"not a row of a map: {row!r}"
+        for listed in [first_line["names"], *(match["names"] for match in NEIGHBOURS.finditer(row))]:
+            names |= {name.rstrip("/") for name in listed.split(", ")}
+    return names
+
+
+def _packages() -> Iterator[tuple[str, set[str]]]:
+    """Yield each package below the root with its modules and subpackages."""
+    for name, path in FILES.items():
+        if path.name == "__init__.py":
+            yield name, {module.removeprefix(f"{name}.") for module in FILES if module.rpartition(".")[0] == name}
+
+
+def test_a_map_is_read_with_its_neighbours_and_continuation_lines() -> None:
+    docstring = """The store.
+
+    Prose: it names `ghost` and a list of words.
+
+    layout, paths  paths of the store · names: checks of a name
+    install        the save order ─► stage, record,
+                   and a second line
+    apps/          programs
+    """
+    assert _mapped(_map_rows(docstring)) == {"layout", "paths", "names", "install", "stage", "record", "apps"}
+
+
+def test_the_docstring_of_a_package_names_its_modules_and_no_others() -> None:
+    """The root's docstring is the help of the Python API; CONTRIBUTING.md has its map."""
+    wrong = {}
+    for name, modules in _packages():
+        mapped = _mapped(_map_rows(ast.get_docstring(_tree(name)) or ""))
+        if name != PACKAGE and (mapped or len(modules) >= MAPPED_FROM) and mapped != modules:
+            wrong[name] = {"missing": sorted(modules - mapped), "not there": sorted(mapped - modules)}
+    assert wrong == {}
