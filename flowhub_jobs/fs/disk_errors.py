@@ -1,4 +1,4 @@
-"""Converts the disk's errors at one border; refuses links that lead out of a folder; syncs whole folders."""
+"""Converts the disk's errors to flowhub's; refuses links that lead out of a folder; syncs whole folders."""
 
 import errno
 import os

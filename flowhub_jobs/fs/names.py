@@ -1,4 +1,4 @@
-"""Checks whether names from outside may become names on the disk. Pure.
+"""Checks that names from outside may become names of files. Pure.
 
 The same rules hold on every platform, so that a store can be moved, shared, or mounted from another system.
 """

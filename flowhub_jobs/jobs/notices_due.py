@@ -1,5 +1,4 @@
-"""Reads what the user is to be notified of: the events since the last notice, jobs that wait for too long, and
-subscriptions that cannot be checked."""
+"""Reads the events that the user is to be notified of, with long waits and failed subscription checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The states of a job, who moves it, and why a queued one waits. Pure.
+"""The states of a job, the actor of each transition, and the reasons why a queued job waits. Pure.
 
 queued ──claim──► running ──complete──► completed
   ▲ ▲               │ ├──fail──► failed ──────┐

@@ -1,4 +1,4 @@
-"""Decides what follows a fault of a connection: another try, a wait, or the end of the transfer.
+"""Decides whether a fault of a connection leads to another try, a wait, or the end of the transfer.
 
 `retry` is the pure decision; this module counts the faults, applies the decision and records it. The transfer's lock is
 held throughout.

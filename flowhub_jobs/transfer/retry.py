@@ -1,4 +1,4 @@
-"""Decides what to do after a fault: try again now, wait, or give up. Pure; randomness is an argument."""
+"""Decides whether to try again now, wait, or give up after a fault. Pure; randomness is an argument."""
 
 from dataclasses import dataclass
 

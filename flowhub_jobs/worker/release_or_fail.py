@@ -1,4 +1,4 @@
-"""Ends an attempt that did not complete: released, deferred or failed. Each leaves a row that says why."""
+"""Ends an attempt that did not complete: releases, defers or fails the job, and records the reason in its row."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Verifies an installed model: reads every byte again and compares it with what was installed.
+"""Verifies an installed model: reads every byte again, and compares it with the installed digests.
 
 Good: the library has a new `verified_at`. Not good: it knows which ranges differ, and the job fails and names them;
 `verify --repair` fetches those alone.

@@ -1,4 +1,4 @@
-"""When the next check of a subscription is due. Pure: `jitter` is in [0, 1), and spreads checks that were due together.
+"""The time of a subscription's next check. Pure: `jitter` is in [0, 1), and spreads checks that were due together.
 
 Times are microseconds since 1970. `zone` is the local one; None is the machine's own.
 """

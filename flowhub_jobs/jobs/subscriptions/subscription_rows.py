@@ -1,4 +1,4 @@
-"""The writes of subscriptions: follow, unfollow, and the results of checks. Each is conditional on what was read."""
+"""Writes subscriptions: follow, unfollow, results of checks. Each write is conditional on the row read before."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

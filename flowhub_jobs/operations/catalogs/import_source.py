@@ -1,4 +1,4 @@
-"""Source of an imported catalog: a file or a URL, its bytes, and the models that can be taken from them."""
+"""The source of an imported catalog: a file or a URL, its bytes, and the models that they contain."""
 
 import hashlib
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Imports, updates and removes catalogs: fetched, converted, given unique ids, and written last."""
+"""Imports, updates and removes catalogs. A catalog is written only when it has been fetched and converted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

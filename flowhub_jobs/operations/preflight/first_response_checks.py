@@ -1,4 +1,4 @@
-"""Assessment of a source's first answer: size, name, sign-in, and its effect on the artifact. Pure.
+"""Checks of a source's first response: size, name, sign-in, and their effect on the artifact. Pure.
 
 An artifact is refused for what no other time and no other way of asking would change. All else is left to the worker.
 """

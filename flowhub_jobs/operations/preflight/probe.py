@@ -1,4 +1,4 @@
-"""Probe: asks the sources for the first bytes of files, several in parallel, for a bounded time."""
+"""Requests the first bytes of files from their sources, several in parallel, for a limited time."""
 
 import threading
 import time

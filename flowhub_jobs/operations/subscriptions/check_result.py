@@ -1,4 +1,4 @@
-"""What a look at a subscription's source found: frozen values."""
+"""The result of checking a subscription's source: frozen values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Checks one subscription: asks its source, and writes the result in the transaction that queues what is new.
+"""Checks one subscription: queries its source, and writes the result in the transaction that queues new jobs.
 
 So a crash leaves either both or neither: each change is queued exactly once.
 """

@@ -1,4 +1,4 @@
-"""Follow and unfollow references, as users type them. The first check of each is made at once."""
+"""Follows and unfollows references, as users type them. A new one is checked at once."""
 
 import random
 import threading

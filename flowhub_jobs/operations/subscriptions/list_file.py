@@ -1,4 +1,4 @@
-"""Looks at each reference of a list file, which is read again at every check."""
+"""Checks each reference of a list file, which is read again at every check."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence

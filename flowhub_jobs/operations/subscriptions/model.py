@@ -1,4 +1,4 @@
-"""Looks at one model: whether its source has another version than the one that was seen last, and is installed."""
+"""Checks one model for a version that is neither the last one seen nor the installed one."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The subscriptions for the screens: how many there are, when the next is checked, and which models they are of."""
+"""A line about the subscriptions for the screens: their number, the time of the next check, their models."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Looks at an owner at the Hub: new repositories, and new quants of repositories, that match the globs."""
+"""Checks an owner at the Hub for new repositories, and new quants of repositories, that match the globs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""llama.cpp: since 2026 its cache is laid out as the Hub's (`hf_cache`), and a flat file is no model of `-hf`.
+"""llama.cpp: since 2026 its cache has the Hub's layout (`hf_cache`), and `-hf` does not find a flat file.
 
 Source: ggml-org/llama.cpp, common/hf-cache.cpp (folders, references, names of repositories) and common/download.cpp
 (the choice of a file; parts and projectors are found by their names). Offline it takes the snapshot of refs/main, else

@@ -1,4 +1,4 @@
-"""`/catalog.json`: what is shared, as a catalog whose addresses are this server's own."""
+"""`/catalog.json`: the shared models as a catalog, with addresses at this server."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Sends a file of the store: whole, a range, its headers alone, or the news that the client has it already."""
+"""Sends a file of the store: whole, a range, only its headers, or 304 if the client has it already."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
