@@ -16,10 +16,10 @@ from flowhub_jobs import __version__
 from flowhub_jobs.database.batches import execute_together
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, reading, writing, writing_own_rows
-from flowhub_jobs.database.tables import is_live, is_queued, is_running, job_files, jobs, workers
+from flowhub_jobs.database.tables import is_live, is_running, job_files, jobs, workers
 from flowhub_jobs.errors import FlowhubError, JobUnreadable
 from flowhub_jobs.jobs.any_node import ROW_COLUMNS, give_to_any
-from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job, has_come
+from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.node_registry import NodeRegistry
 from flowhub_jobs.jobs.progress import (
@@ -33,16 +33,18 @@ from flowhub_jobs.jobs.progress import (
 )
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, Lease, LeaseLost, Progress
+from flowhub_jobs.jobs.shared_select_sql import DUE_JOBS
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, ended_attempt, new_event, note
 from flowhub_jobs.jobs.states import Gates, requested_state
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, QueueOrder, Reason, RequestedAction, State
-from flowhub_jobs.values.jobs import ANY_NODE, Note
+from flowhub_jobs.values.jobs import Note
 
 log = logging.getLogger("flowhub.job")
 
 OPEN = Gates()
+_ANY_DUE = sa.text(f"SELECT EXISTS ({DUE_JOBS})")
 _GIVEN_BACK: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 
 
@@ -86,8 +88,7 @@ class LeaseStore:
         if self._engine.dialect.name != "postgresql":
             return True
         with querying(self._engine) as tx:
-            queued = (jobs.c.node.in_((self._node, ANY_NODE)), is_live, is_queued, has_come(self._clock.now_us()))
-            return tx.execute(sa.select(jobs.c.id).where(*queued).limit(1)).first() is not None
+            return bool(tx.execute(_ANY_DUE, {"node": self._node, "now": self._clock.now_us()}).scalar())
 
     def _claim(self, gates: Gates, only: int | None) -> Claimed | JobUnreadable | None:
         token = secrets.token_hex(8)

@@ -7,9 +7,8 @@ keep it busy. What is found here is read again, with its rows, by the module tha
 from dataclasses import dataclass
 
 from flowhub_jobs.database.lazy import Database
-from flowhub_jobs.jobs.shared_select_sql import IS_LIVE, LIVE_OF_NODE
+from flowhub_jobs.jobs.shared_select_sql import DUE_JOBS, LIVE_OF_NODE
 from flowhub_jobs.system import Clock, boot_id
-from flowhub_jobs.values.jobs import ANY_NODE
 
 # A row whose lease_until is no number, as damage may leave it, is not BETWEEN either.
 _OWN_LEASE = (
@@ -17,8 +16,7 @@ _OWN_LEASE = (
 )
 _QUERY = f"""
     SELECT
-      EXISTS (SELECT 1 FROM jobs WHERE jobs.node IN ('{ANY_NODE}', :node) AND {IS_LIVE} AND jobs.state = 'queued'
-              AND (jobs.not_before IS NULL OR jobs.not_before <= :now)) AS due_jobs,
+      EXISTS ({DUE_JOBS}) AS due_jobs,
       EXISTS (SELECT 1 FROM jobs WHERE {LIVE_OF_NODE} AND jobs.state = 'running' AND ({_OWN_LEASE}) IS NOT TRUE)
         OR EXISTS (SELECT 1 FROM workers WHERE node = :node AND worker <> :worker) AS other_workers,
       EXISTS (SELECT 1 FROM jobs WHERE {LIVE_OF_NODE} AND jobs.state = 'queued'

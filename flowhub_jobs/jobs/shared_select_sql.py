@@ -16,6 +16,11 @@ WRITE = (*BRING, JobKind.MOVE)  # they write a model into a store
 IS_LIVE = f"jobs.{LIVE}"
 OF_NODE = "jobs.node = :node"
 LIVE_OF_NODE = f"{OF_NODE} AND {IS_LIVE}"
+# Jobs that a worker of the node may claim as far as their time goes: those of the node, and those for any node.
+DUE_JOBS = (
+    f"SELECT 1 FROM jobs WHERE jobs.node IN ('{ANY_NODE}', :node) AND {IS_LIVE} AND jobs.state = 'queued' "  # noqa: S608, fixed text
+    "AND (jobs.not_before IS NULL OR jobs.not_before <= :now)"
+)
 RUNNING_OF_NODE = f"{LIVE_OF_NODE} AND jobs.state = 'running'"
 # Jobs of the other kinds need no room in the store.
 WRITES_TO_STORE = "jobs.kind IN ('fetch', 'import', 'move')"
