@@ -7,7 +7,7 @@ from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import LIVE_STATES, State
 
 # The states of jobs that a verb applies to, where no job is named.
-ELIGIBLE = {
+ELIGIBLE: dict[str, tuple[State, ...]] = {
     "pause": (State.QUEUED, State.RUNNING),
     "resume": (State.PAUSED,),
     "cancel": LIVE_STATES,

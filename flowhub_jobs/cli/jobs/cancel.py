@@ -6,6 +6,7 @@ import typer
 
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+from flowhub_jobs.operations.actions import ELIGIBLE
 
 
 def cancel(
@@ -25,6 +26,6 @@ def cancel(
         jobs,
         every,
         group,
-        ("queued", "running", "paused"),
+        ELIGIBLE["cancel"],
         lambda session, job: session.cancel(job, purge=purge),
     )

@@ -2,6 +2,7 @@
 
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+from flowhub_jobs.operations.actions import ELIGIBLE
 
 
 def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
@@ -14,6 +15,6 @@ def pause(jobs: JobArguments = None, every: AllLive = False, group: Group = None
         jobs,
         every,
         group,
-        ("queued", "running"),
+        ELIGIBLE["pause"],
         lambda session, job: session.pause(job),
     )

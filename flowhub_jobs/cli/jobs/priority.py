@@ -7,6 +7,7 @@ import typer
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
 from flowhub_jobs.jobs.enqueue_rows import checked_priority
+from flowhub_jobs.values.enums import LIVE_STATES
 
 
 def priority(
@@ -21,13 +22,11 @@ def priority(
     Running jobs continue; queued jobs start in the new order.
     """
     wanted = checked_priority(number)
-    states = ("queued", "running", "paused")
-    states = ("queued", "running", "paused")
     steer(
         "priority",
         jobs,
         every,
         group,
-        states,
+        LIVE_STATES,
         lambda session, job: session.set_priority(job, wanted),
     )

@@ -2,6 +2,7 @@
 
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+from flowhub_jobs.operations.actions import ELIGIBLE
 
 
 def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
@@ -9,4 +10,4 @@ def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = Non
 
     A start time set by --at is kept.
     """
-    steer("resume", jobs, every, group, ("paused",), lambda session, job: session.again(job, "resume"))
+    steer("resume", jobs, every, group, ELIGIBLE["resume"], lambda session, job: session.again(job, "resume"))

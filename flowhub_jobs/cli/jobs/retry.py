@@ -8,6 +8,7 @@ import typer
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AsJson, Group, JobArguments
 from flowhub_jobs.errors import UsageInvalid
+from flowhub_jobs.operations.actions import ELIGIBLE
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import State
 
@@ -27,7 +28,7 @@ def retry(
     """
     if cancelled and not (every or group is not None):
         raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
-    states = ("failed", "cancelled") if cancelled else ("failed",)
+    states = (*ELIGIBLE["retry"], State.CANCELLED) if cancelled else ELIGIBLE["retry"]
     steer("retry", jobs, every, group, states, lambda session, job: session.again(job, "retry"), _retryable)
 
 

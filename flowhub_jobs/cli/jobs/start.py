@@ -2,6 +2,7 @@
 
 from flowhub_jobs.cli.jobs.steering import steer
 from flowhub_jobs.cli.options import AllLive, AsJson, Group, JobArguments
+from flowhub_jobs.operations.actions import ELIGIBLE
 
 
 def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None, as_json: AsJson = False) -> None:
@@ -9,4 +10,4 @@ def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None
 
     A started job still waits for the jobs in --after, for disk space and for the network.
     """
-    steer("start", jobs, every, group, ("queued", "paused"), lambda session, job: session.again(job, "start"))
+    steer("start", jobs, every, group, ELIGIBLE["start"], lambda session, job: session.again(job, "start"))

@@ -27,14 +27,14 @@ def steer(
     typed: list[str] | None,
     every: bool,
     group: str | None,
-    states: Sequence[str],
+    states: Sequence[State],
     act: Callable[[Session, int], State],
     query: JobQuery = jobs_in_state,
 ) -> None:
     """Apply a verb to the typed jobs, else to those (of a group) that `query` finds in `states`."""
     with open_session() as session:
         session.rescue_orphans()  # a job whose worker died changes at once
-        eligible = partial(query, session, [State(state) for state in states])
+        eligible = partial(query, session, states)
         numbers = chosen_jobs(typed, every, group, eligible)
         outcomes = each(numbers, lambda job: act(session, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
@@ -47,13 +47,14 @@ def steer(
         raise_for(outcomes)
 
 
-def _nothing(verb: str, states: Sequence[str]) -> str:
+def _nothing(verb: str, states: Sequence[State]) -> str:
     sentence = "No job to change." if verb == "priority" else f"No job to {verb}."
     return f"{sentence} (`flowhub {verb}` applies to {_either(states)} jobs.)"
 
 
-def _either(states: Sequence[str]) -> str:
-    return " or ".join([", ".join(states[:-1]), states[-1]] if len(states) > 1 else states)
+def _either(states: Sequence[State]) -> str:
+    *first, last = sorted(states, key=list(State).index)
+    return f"{', '.join(first)} or {last}" if first else str(last)
 
 
 def _print_states(session: Session, verb: str, done: Sequence[int]) -> None:
