@@ -46,7 +46,7 @@ class Request:
     @property
     def key(self) -> str:
         """Return the key that at most one live job of a node may have."""
-        return self.task.key_of(self.artifact) if self.task else self.artifact.key
+        return self.task.key_of(self.artifact, self.store) if self.task else self.artifact.key
 
     @property
     def live_key(self) -> LiveKey:

@@ -24,11 +24,17 @@ class JobTarget:
     kind: JobKind
     place: str
 
-    def key_of(self, artifact: Artifact) -> str:
-        """Return the key that only one live job may have: what writes one artifact into a store shares it."""
+    def key_of(self, artifact: Artifact, store: str = DEFAULT_STORE) -> str:
+        """Return the key that only one live job may have: what writes one artifact into a store shares it.
+
+        Two stores may have an artifact under one name: each has a job of its own that verifies it.
+        """
         if self.kind in (JobKind.IMPORT, JobKind.MOVE):
             return artifact.key
-        return hashlib.sha256(json.dumps([self.kind, self.place, artifact.key]).encode()).hexdigest()[:16]
+        parts = [self.kind, self.place, artifact.key]
+        if self.kind is JobKind.VERIFY and store != DEFAULT_STORE:
+            parts.append(store)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from flowhub_jobs.store.verification_records import InstalledArtifact, Verificat
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.progress import ProgressWriter
 
@@ -34,7 +35,8 @@ def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
         _good(context, run, checks, model, results)
     else:
         checks.record_damaged(model, _damage(model, results))
-        raise DigestMismatch(_what_differs(model, results), hint=f"`flowhub verify {model.name} --repair` mends it.")
+        name = model.name if model.store == DEFAULT_STORE else f"{model.store}:{model.name}"
+        raise DigestMismatch(_what_differs(model, results), hint=f"`flowhub verify {name} --repair` mends it.")
 
 
 def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:

@@ -44,7 +44,7 @@ def verify(
         else:
             results = compare_stamps(models) if fast else _verified(session, library_jobs, models, repair)
             broken = broken_placements(session, [model.name for model in models])
-            _print_results(results, broken)
+            _print_results(session, results, broken)
             _raise_for(results)
     if not models:
         output.hint("No installed model can be verified.")
@@ -94,7 +94,7 @@ def _repaired(
     return VerifyResult(model, state, undone, job=job.id, damage=model.damage, bytes_fetched=job.bytes_fetched)
 
 
-def _print_results(results: Sequence[VerifyResult], broken: Sequence[ShownPlacement]) -> None:
+def _print_results(session: Session, results: Sequence[VerifyResult], broken: Sequence[ShownPlacement]) -> None:
     if output.chosen.json:
         output.result_json(verify_json(results, broken))
         return
@@ -102,7 +102,8 @@ def _print_results(results: Sequence[VerifyResult], broken: Sequence[ShownPlacem
         state = one.state
         if state == "repaired":
             state += f", {format_bytes(one.bytes_fetched)} fetched"
-        output.result(f"{output.clean(one.model.name)}: {state}, {format_bytes(one.model.bytes)}")
+        name = session.installed.key(one.model.store, one.model.name)
+        output.result(f"{output.clean(name)}: {state}, {format_bytes(one.model.bytes)}")
         if one.error and len(results) > 1:  # a single result is printed as the error itself
             output.hint(output.fold(one.error.message, "  "))
 

@@ -131,6 +131,7 @@ def _verify_result_json(result: "VerifyResult") -> dict[str, Any]:
         "damage": result.damage,
         "bytes_fetched": result.bytes_fetched,
         "error": _error_json(result.error),
+        "store": result.model.store,
     }
 
 

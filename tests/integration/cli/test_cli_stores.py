@@ -166,6 +166,23 @@ def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cl
     assert not two.exists()
 
 
+def test_each_store_has_a_job_of_its_own_that_verifies_one_model(cli, shop, tmp_path):
+    cli("enqueue", "a")
+    work(shop)
+    cli("enqueue", "a", "--store", "fast", "--force")
+    work(shop)
+    assert (tmp_path / "fast" / "a.gguf").read_bytes() == (shop.store / "a.gguf").read_bytes()
+    first, second = cli("verify", "--later", "--json").jobs
+    assert [(job["kind"], job["store"]) for job in (first, second)] == [("verify", "default"), ("verify", "fast")]
+    assert [job["id"] for job in cli("verify", "fast:a.gguf", "--later", "--json").jobs] == [second["id"]]
+    (tmp_path / "fast" / "a.gguf").write_bytes(b"x" * len(A))
+    checked = cli("verify")
+    assert checked.out == "a.gguf: ok, 4.1 KB\nfast:a.gguf: damaged, 4.1 KB\n"
+    assert "`flowhub verify fast:a.gguf --repair` mends it." in checked.err
+    [mended] = cli("verify", "fast:a.gguf", "--repair", "--json").page["models"]
+    assert (mended["store"], mended["state"]) == ("fast", "repaired")
+
+
 def test_each_of_two_models_of_one_name_has_its_own_placements_in_the_list_of_a_node(cli, shop, twins, tmp_path):
     cli("place", "two", "--in", f"dir:{tmp_path / 'app'}")
     seen = models_on(shop.home, [shop.home.node]).models
