@@ -26,6 +26,8 @@ from flowhub_jobs.huggingface.responses import RepoFile, RepoInfo
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, HubSource
 from flowhub_jobs.values.enums import HubFormat, RepoKind
 
+_LEAVE_OUT = "Nothing of it was taken. Tell the owner of the repository, or leave the file out with --exclude."
+
 
 @dataclass(frozen=True, slots=True)
 class Picked:
@@ -232,8 +234,13 @@ def _names_in(choice: _Choice) -> list[str]:
     bare = [_last(path) for path in paths]
     flat = not choice.folder or choice.format is HubFormat.GGUF
     names = bare if flat and len({same_name_key(name) for name in bare}) == len(bare) else paths
-    if len({same_name_key(name) for name in names}) < len(names):
-        raise SourceRefused(f"{choice.ref.repo} has two files whose names differ only in case: no store can have both.")
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(same_name_key(name), name)
+        if other is not name:
+            both = f"{choice.ref.repo} has the files {other[:200]!a} and {name[:200]!a}"
+            text = f"{both}, whose names differ only in case or in the form of accents: no store can have both."
+            raise SourceRefused(text, hint=_LEAVE_OUT)
     return names
 
 
@@ -259,8 +266,7 @@ def _is_wanted(info: RepoInfo, choice: _Choice, path: str) -> bool:
 
 
 def _refused(repo: str, path: str, problem: str) -> SourceRefused:
-    hint = "Nothing of it was taken. Tell the owner of the repository, or leave the file out with --exclude."
-    return SourceRefused(f"{repo} has a file {path[:200]!a}, whose path {problem}.", hint=hint)
+    return SourceRefused(f"{repo} has a file {path[:200]!a}, whose path {problem}.", hint=_LEAVE_OUT)
 
 
 def _last(path: str) -> str:

@@ -343,8 +343,9 @@ def test_a_name_that_cannot_be_used_matters_only_where_its_file_is_wanted():
 
 
 def test_names_that_differ_only_in_case_are_refused():
-    with pytest.raises(SourceRefused, match="differ only in case"):
+    with pytest.raises(SourceRefused, match=r"'config.json' and 'Config.json'.* differ only in case") as refused:
         picked("hf:o/r", *MLX, "Config.json")
+    assert "--exclude" in refused.value.hint
 
 
 def test_a_repository_with_the_name_of_a_device_is_called_otherwise():
