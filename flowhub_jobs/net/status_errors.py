@@ -36,9 +36,14 @@ _PASSING_4XX = {408, 419, 420, 421, 423, 425, 429, 430, 440, 444, 449, 460, 463,
 _NOT_READY = {202, 204}
 # For these a request for the same file in another form changes nothing.
 _NEVER_ABOUT_RANGE = {401, 402, 404, 407, 410, 451} | _PASSING_4XX
+_LASTING = {402, 451}
 _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
 
 _SIGNED_HINT = "The address is signed and may have expired: copy it again where you found it, and enqueue that."
+_NO_REVISION_HINT = (  # huggingface_hub #3406
+    "The history of its repository was rewritten. To get the present revision, {enqueue}; a catalog that pins this one "
+    "is out of date."
+)
 _PROXY_HINT = (
     "Name it with its user and password in HTTPS_PROXY or HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)"
     "{for_the_worker_too}, then try again."
@@ -79,6 +84,9 @@ def status_error(
     if isinstance(error, SourceError):
         about_a_4xx = 400 <= status < 500 and status not in _NEVER_ABOUT_RANGE
         error.about_coding = status == 406
+        refused = isinstance(error, SourceRefused | SourceMissing) and status not in _LASTING
+        # The Hub's own refusals have a code.
+        error.may_pass = refused and not signed and "x-error-code" not in headers
         error.about_range = status in (304, 501) or (about_a_4xx and not isinstance(error, AddressExpired))
     return error
 
@@ -118,7 +126,8 @@ def _refusal(
         return _sign_in(status, headers, host, reason, had_token=had_token, token_of=token_of, page=page)
     if status in (404, 410):
         missing = _MISSING.get(headers.get("x-error-code", ""), "file")
-        return SourceMissing(f"{host} has no such {missing} (status {status}){_because(reason)}.", host=host)
+        text = f"{host} has no such {missing} (status {status}){_because(reason)}."
+        return SourceMissing(text, hint=_NO_REVISION_HINT if missing == "revision" else None, host=host)
     return SourceRefused(f"{host} answers {status}{_because(reason)}.", host=host)
 
 

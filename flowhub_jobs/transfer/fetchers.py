@@ -10,13 +10,14 @@ from flowhub_jobs.errors import ConnectionLost, FlowhubError, SizeMismatch, TooM
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.fault_handler import AllWaiting, FaultHandler
 from flowhub_jobs.transfer.file_state import RangeTask
-from flowhub_jobs.transfer.form_fallback import as_passing, choose_other_form
+from flowhub_jobs.transfer.form_fallback import choose_other_form
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.http.response_headers import read_answer
 from flowhub_jobs.transfer.mirror_switching import find_url
 from flowhub_jobs.transfer.open_parts import open_part, wait_to_open
+from flowhub_jobs.transfer.passing_refusals import as_one_too_many, as_refused_for_now
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task, waits_for_copy
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 from flowhub_jobs.transfer.response_acceptance import (
@@ -144,12 +145,12 @@ class FetcherPool:
                 drop_decoded_locked(self.transfer, task)
             if self.transfer.ended:
                 return
-            if not task.source.mirror:
-                error = as_passing(task, error)
-            if not task.source.mirror and choose_other_form(task, error):
+            if task.source.mirror:
+                self._faults.handle_locked(task, error)
+            elif choose_other_form(task, error := as_one_too_many(task, error)):
                 note_other_form_locked(self.transfer, task, error)
             else:
-                self._faults.handle_locked(task, error)
+                self._faults.handle_locked(task, as_refused_for_now(self.transfer, task, error))
             self.transfer.changed.notify_all()
 
     def finish_task(self, task: RangeTask) -> None:

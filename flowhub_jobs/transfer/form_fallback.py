@@ -4,7 +4,7 @@ A server may refuse one form, or answer If-Range with the whole file. No such an
 tried.
 """
 
-from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, SourceRefused, WrongRange
+from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, WrongRange
 from flowhub_jobs.transfer.file_state import RangeTask, SourceState
 from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.range_forms import RangeForm, forms_of
@@ -94,14 +94,6 @@ def _adopt_working_form(task: RangeTask) -> bool:
             task.source.form = other.form
             return True
     return False
-
-
-def as_passing(task: RangeTask, error: FlowhubError) -> FlowhubError:
-    """Return a refusal as a passing fault if the same form works over another connection: there are too many."""
-    works = any(other is not task and (other.accepted and other.source is task.source) for other in task.state.tasks)
-    if not (isinstance(error, SourceRefused) and error.about_range and works):
-        return error
-    return ServerBusy(error.text, host=error.host, path=error.path)
 
 
 def request_whole(source: SourceState) -> None:

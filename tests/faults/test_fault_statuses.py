@@ -1,13 +1,16 @@
 """Statuses: 408, 425, 429 and 500 to 504, with each form of Retry-After and the Hub's RateLimit; those that stay."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 from support.fault_files import HALF, MODEL, OTHER, host_of, sought
 from support.fault_ways import DownloadWay
-from support.faults import Reset, Status
+from support.faults import Refuses, Reset, Status
+from support.models import gguf_pattern
 from support.origin import Origin
+from support.range_faults import begins_in_the_middle
 from support.run_fetch import folder_of, held_after, kept_in, pinned, quick, run
 
 from flowhub_jobs.errors import ServerBusy, SourceMissing, SourceRefused, WaitTooLong
@@ -15,6 +18,7 @@ from flowhub_jobs.transfer.fetch import RetryLater, SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
+MIB = 1 << 20
 PASSING = [408, 425, 429, 500, 502, 503, 504, 520, 529, 599]
 PASSING_TOO = [202, 419, 420, 421, 423, 430, 440, 444, 449, 460, 463, 494, 495, 496, 497, 498, 499]
 PASSING_TOO += [501, 505, 507, 509, 511, *range(521, 529), 530, 598, 999]
@@ -208,6 +212,47 @@ def test_a_status_that_may_be_about_the_range_ends_it_when_no_other_form_of_rang
     end = MODEL.size - 1
     forms = [f"bytes=0-{end}", f"bytes=0-{end}", "bytes=0-", "bytes=0-1048575", None]
     assert [request.range for request in origin.requests()] == forms
+
+
+# Refused after a part of it came -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410, 418])
+def test_a_host_that_refuses_for_a_while_what_it_has_begun_to_send_is_asked_again_at_no_cost(origin, way, pin, status):
+    """A firewall refuses those who ask often; of two machines behind one name, one does not have the file yet."""
+    refuses = replace(Status(status), turn=range(2, 8).__contains__)
+    artifact = sought(origin, pin, Reset(after=HALF).once(), refuses)
+    way.arrives_at_no_cost(artifact, MODEL, origin, quick(connections_per_host=1))
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_file_that_is_missing_on_the_newest_connection_alone_is_there(origin, way, status):
+    large = gguf_pattern(40 * MIB)
+    url = origin.serve("m.gguf", large, faults=[Refuses(status, begins_in_the_middle).once()])
+    way.arrives(pinned(url, large), large)
+
+
+def test_a_part_that_came_in_an_earlier_attempt_counts_unless_the_file_is_missing(origin, way):
+    artifact = sought(origin, True, Reset(after=HALF).once(), Status(403).after_first())
+    options = quick(connections_per_host=1)
+    for _ in range(2):
+        error = way.fails(artifact, ServerBusy, "answers 403, although", options=options)
+        assert "10 times in a row" in error["hint"]
+    origin.break_with(Status(404), path="/m.gguf")
+    before = len(origin.requests())
+    way.fails(artifact, SourceMissing, "status 404", options=options)
+    assert len(origin.requests()) == before + 1
+
+
+def test_the_hubs_own_refusal_of_what_it_has_begun_to_send_is_final(origin, way):
+    gone = Status(404, {"X-Error-Code": "EntryNotFound"}).after_first()
+    way.fails(sought(origin, True, Reset(after=HALF).once(), gone), SourceMissing, "status 404")
+    assert len(origin.requests()) == 2
+
+
+def test_a_status_that_no_firewall_sends_ends_what_was_begun(origin, way):
+    way.fails(sought(origin, True, Reset(after=HALF).once(), Status(451).after_first()), SourceRefused, "451")
+    assert len(origin.requests()) == 2
 
 
 def test_a_file_of_a_folder_that_is_missing_is_the_one_that_is_named(origin, way):

@@ -81,6 +81,7 @@ def test_what_is_missing_is_named(status, code, what):
     error = refused(status, x_error_code=code)
     assert type(error) is SourceMissing
     assert error.message.startswith(f"hub.example has no such {what}")
+    assert ("was rewritten" in error.hint) == (what == "revision")
     assert not error.retryable
 
 

@@ -1,0 +1,30 @@
+"""Decides which refusals of a source may pass without the user. The transfer's lock is held throughout.
+
+Firewalls refuse those who ask often, for minutes or an hour, with a 403 or the like. Of several machines behind one
+name, one may not have the file yet.
+"""
+
+from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceError, SourceMissing, SourceRefused
+from flowhub_jobs.transfer.file_state import RangeTask
+from flowhub_jobs.transfer.state import TransferState
+
+
+def as_one_too_many(task: RangeTask, error: FlowhubError) -> FlowhubError:
+    """Return a refusal as a passing fault if the same form works over another connection: there are too many."""
+    works = any(other is not task and (other.accepted and other.source is task.source) for other in task.state.tasks)
+    if not (isinstance(error, SourceRefused) and error.about_range and works):
+        return error
+    return ServerBusy(error.text, host=error.host, path=error.path)
+
+
+def as_refused_for_now(transfer: TransferState, task: RangeTask, error: FlowhubError) -> FlowhubError:
+    """Return a refusal as a passing fault if its source has sent a part of the job, in this attempt or an earlier one.
+
+    A missing file may have been removed since an earlier attempt: there, only bytes of this one count.
+    """
+    if not (isinstance(error, SourceError) and error.may_pass):
+        return error
+    began = transfer.sources[task.source.name] > 0 or task.state.record.kept.total > 0
+    if not (task.source.sent if isinstance(error, SourceMissing) else began):
+        return error
+    return ServerBusy(f"{error.text.rstrip('.')}, although a part came before.", host=error.host, path=error.path)
