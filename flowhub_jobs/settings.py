@@ -19,6 +19,15 @@ from flowhub_jobs.values.store_settings import DEFAULT_STORE, STORES_HINT, Store
 
 LOG_FORMATS = ("plain", "json")
 _WORDS = {"log_format": LOG_FORMATS, "queue_order": tuple(str(order) for order in QueueOrder)}
+WORKER_JOBS_MAX = 999  # each has a thread of its own
+_BOUNDS = {
+    "jobs": (1, WORKER_JOBS_MAX),
+    "connections_per_host": (1, 1000),
+    "faults_max": (1, 1_000_000),
+    "keep_events_days": (1, 1_000_000),
+    "share_readers": (1, 1000),
+}
+_BYTES = (0, 2**63 - 1)  # of disk_reserve and slow_bps
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
 _FROM_FILE_ALONE = {
     "tokens",
@@ -105,15 +114,17 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Settings:
-    """Return the settings in force; a flag that is None was not given.
+    """Return the settings in force; a flag that is None was not given. `limit_rate` may be as typed: 5M, off.
 
-    Raises SettingInvalid, which names the setting and where it stands.
+    Raises SettingInvalid, which names the setting and where it stands, and UsageInvalid for a `limit_rate`.
     """
     env = os.environ if environ is None else environ
     home = _place("home", flags.get("home") or env.get("FLOWHUB_HOME") or "~/.flow-studio")
     # A relative store is relative to config.toml; from the environment, to the working directory.
     given = _from_file(home / "config.toml") | _from_environment(env)
     given |= {name: value for name, value in flags.items() if value is not None and name not in ("home", "notify")}
+    if isinstance(typed := flags.get("limit_rate"), str):  # `off` is None then, and removes the limit of the file
+        given["limit_rate"] = parse_rate(typed)
     store = _place("store", given.pop("store", None) or home / "llms")
     url = given.pop("database_url", None) or f"sqlite:///{_in_url(home / 'flowhub.db')}"
     endpoint = unquoted(env.get("HF_ENDPOINT") or "") or given.pop("hf_endpoint", HUB)
@@ -357,9 +368,9 @@ def _whole(name: str, value: Any) -> int | None:
     if name == "store_max":
         return _size(value)
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-    least = 1 if name in ("jobs", "connections_per_host", "faults_max", "keep_events_days", "share_readers") else 0
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise ValueError(f"is not a whole number from {least} up")
+    least, most = _BOUNDS.get(name, _BYTES)
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        raise ValueError(f"is not a whole number from {least} to {most}")
     return number
 
 

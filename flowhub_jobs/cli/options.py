@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from flowhub_jobs.settings import WORKER_JOBS_MAX
+
 # A verb declares --json to accept and document it; `main` reads it, before any verb runs (output.chosen).
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only ids, names or references, one a line.")]
@@ -25,7 +27,10 @@ InStore = Annotated[
     typer.Option("--store", metavar="NAME", help="Install it in this store of config.toml's [stores]."),
 ]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Number of concurrent jobs (default 3).")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, max=WORKER_JOBS_MAX, help="Number of concurrent jobs (default 3)."),
+]
 LimitRate = Annotated[
     str | None,
     typer.Option("--limit-rate", metavar="RATE", help="Speed limit for all jobs, in bytes a second: 500K, 5M, off."),

@@ -48,6 +48,31 @@ def test_a_flag_goes_over_the_environment_over_the_file_over_the_default(place, 
     assert getattr(load(place, f"{name} = {file[0]}", variable, **{name: flag}), name) == flag
 
 
+def test_the_flag_off_removes_the_limit_of_the_file_and_of_the_environment(place):
+    variable = {"FLOWHUB_LIMIT_RATE": "3M"}
+    assert load(place, "limit_rate = '2M'", variable, limit_rate="off").limit_rate is None
+    assert load(place, "limit_rate = '2M'", variable, limit_rate="5M").limit_rate == 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("jobs", 999),
+        ("connections_per_host", 1000),
+        ("share_readers", 1000),
+        ("keep_events_days", 1_000_000),
+        ("faults_max", 1_000_000),
+        ("slow_bps", 2**63 - 1),
+        ("disk_reserve", 2**63 - 1),
+    ],
+)
+def test_a_whole_number_that_no_machine_can_obey_is_refused(place, name, most):
+    assert getattr(load(place, f"{name} = {most}"), name) == most
+    for file, environ in ((f"{name} = {most + 1}", {}), ("", {f"FLOWHUB_{name.upper()}": str(most + 1)})):
+        with pytest.raises(SettingInvalid, match=f"{name} is .*{most + 1}.* to {most}"):
+            load(place, file or "# nothing", environ)
+
+
 def test_a_flag_that_was_not_given_hides_nothing(place):
     assert load(place, "jobs = 4", jobs=None).jobs == 4
 

@@ -21,7 +21,7 @@ from flowhub_jobs.operations.worker_status import living_workers, service_of, st
 from flowhub_jobs.service.control import Service, ServiceState, is_there
 from flowhub_jobs.service.program import Program, program
 from flowhub_jobs.settings import Settings, load_settings
-from flowhub_jobs.units import format_duration, format_rate, parse_rate
+from flowhub_jobs.units import format_duration, format_rate
 from flowhub_jobs.values.enums import State
 
 PrintOnly = Annotated[bool, typer.Option("--print", help="Only print the file and the commands.")]
@@ -35,7 +35,7 @@ def install(
     The service restarts after a failure. Linux: a systemd user unit; macOS: a launchd agent. It gets this shell's
     FLOWHUB_ variables, but no secrets. Installing again replaces it.
     """
-    settings = load_settings(jobs=jobs, limit_rate=parse_rate(limit_rate) if limit_rate else None)
+    settings = load_settings(jobs=jobs, limit_rate=limit_rate)
     service, program = service_of(settings), _program(jobs, limit_rate)
     text = service.text(program)
     commands = service.steps(text)

@@ -22,7 +22,6 @@ from flowhub_jobs.service.sd_notify import Notifier
 from flowhub_jobs.service.unit_files import EX_CONFIG
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.times import micros, parse_span, parse_time
-from flowhub_jobs.units import parse_rate
 from flowhub_jobs.worker.log_format import set_up
 from flowhub_jobs.worker.process import PATIENCE_S
 from flowhub_jobs.worker.restart_on_new_database import run_on_current_database
@@ -58,12 +57,11 @@ def worker(
         _refuse_options(context.invoked_subcommand, jobs, drain, until, patience, limit_rate, node, log_format)
         return 0
 
-    end = micros(parse_time(until, datetime.now().astimezone())) if until else None
-    rate = parse_rate(limit_rate) if limit_rate else None
-    patience_s = parse_span(patience) if patience else None
+    end = micros(parse_time(until, datetime.now().astimezone())) if until is not None else None
+    patience_s = parse_span(patience) if patience is not None else None
 
     def work() -> int:
-        settings = load_settings(jobs=jobs, node=node, limit_rate=rate, log_format=log_format)
+        settings = load_settings(jobs=jobs, node=node, limit_rate=limit_rate, log_format=log_format)
         return _work(settings, drain, end, patience_s)
 
     return _as_service(work)
