@@ -11,6 +11,7 @@ import typer
 
 from flowhub_jobs import __version__
 from flowhub_jobs.cli.lazy_command_group import HelpGroups, LazyCommands
+from flowhub_jobs.cli.option_values import refuse_empty_values
 from flowhub_jobs.cli.options import AsJson
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -147,4 +148,4 @@ def _command_of(name: str, verb: Verb) -> Any:
         settings = {**HELP, "ignore_unknown_options": True} if name == "priority" else HELP
         alone.command(name, context_settings=settings)(loaded)
         loaded = alone
-    return typer.main.get_command(loaded)
+    return refuse_empty_values(typer.main.get_command(loaded))

@@ -23,7 +23,7 @@ def is_about_call(error: FlowhubError) -> bool:
 
 def refuse_digest_of_model(artifact: Artifact, sha256: str | None, option: str, ref: str) -> None:
     """Raise UsageInvalid where `option` gives a digest for a model, whose digests the catalog has."""
-    if sha256 and artifact.model is not None:
+    if sha256 is not None and artifact.model is not None:
         hint = "The catalog has the digests of its models."
         raise UsageInvalid(f"{option} goes with the address of a file, not with the model {ref!r}.", hint=hint)
 
@@ -48,10 +48,10 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     is wrong: of one reference its own error, of several an error of the first one's kind, which names them.
     """
     said = dict(options or {})
-    if said.get("sha256") and len(refs) != 1:
+    if said.get("sha256") is not None and len(refs) != 1:
         raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
     terms, checks = OptionReader(session).terms(said), session.settings.check
-    nodes = chosen_nodes(session.home, said["on"]) if said.get("on") else []
+    nodes = chosen_nodes(session.home, said["on"]) if said.get("on") is not None else []
     session.references.may_lack_name = checks
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, said, terms) for ref in refs]
     found = [one for one in orders if isinstance(one, EnqueueItem)]

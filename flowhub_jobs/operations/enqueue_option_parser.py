@@ -45,7 +45,7 @@ class OptionReader:
             after=self._after(said.get("after") or ()),
             store=self.store(said.get("store")),
             place=self._programs(said.get("place")),
-            limit_bps=parse_rate(str(said["rate"])) if said.get("rate") else None,
+            limit_bps=parse_rate(str(said["rate"])) if said.get("rate") is not None else None,
         )
 
     def store(self, name: str | None) -> str | None:
@@ -62,14 +62,14 @@ class OptionReader:
         return program_names(typed or self._session.settings.place)
 
     def _start(self, at: str | None, *, tonight: bool) -> int | None:
-        if at and tonight:
+        if at is not None and tonight:
             raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
         if tonight:
             if self._tonight is None:
                 schedule = self._session.controls.schedule()
                 self.notes = [_now_as_open(schedule.rate_at(self._now_us)) if schedule else _NOW_AS_NIGHT]
             return self._tonight
-        return micros(parse_time(at, self._now)) if at else None
+        return micros(parse_time(at, self._now)) if at is not None else None
 
     @property
     def _now(self) -> datetime:

@@ -64,4 +64,4 @@ def state_named(text: str | None) -> State | None:
 
 def since_of(text: str | None) -> int | None:
     """Return the microsecond that `12h`, `22:00` or an RFC 3339 time names. Raises UsageInvalid."""
-    return micros(parse_since(text, datetime.now().astimezone())) if text else None
+    return micros(parse_since(text, datetime.now().astimezone())) if text is not None else None

@@ -13,6 +13,7 @@ from support.cli import PROGRAM, cli_app, process, started
 from support.models import catalog, gguf, one_file_model
 
 from flowhub_jobs.cli.app import VERBS as VERB_TABLE
+from flowhub_jobs.cli.app import command
 from flowhub_jobs.cli.help.setting_texts import TEXTS
 from flowhub_jobs.cli.help.state_texts import MOVED_BY, STATES
 from flowhub_jobs.cli.main import run
@@ -46,6 +47,35 @@ def test_each_verb_refuses_an_option_that_it_does_not_have(cli, home, verb):
     assert not home.exists()
 
 
+def _options_with_a_value():
+    """Return the words of each command before an option that takes a value."""
+    for name in VERBS:
+        verb = command().commands[name]
+        for sub, one in {"": verb, **getattr(verb, "commands", {})}.items():
+            for parameter in one.params:
+                if parameter.param_type_name == "option" and not parameter.is_flag:
+                    yield [name, *sub.split(), parameter.opts[0]]
+
+
+@pytest.mark.parametrize("words", list(_options_with_a_value()), ids=" ".join)
+def test_an_option_with_an_empty_value_is_2_in_each_verb(cli, home, words):
+    """A script's variable that is not set must not start a job at once, nor lift a limit."""
+    for empty in ("", " "):
+        said = cli(*words, empty)
+        assert said.status == 2
+        assert words[-1] in said.complaint
+        assert "it is empty" in said.complaint or "is not a whole number." in said.complaint
+    assert not home.exists()
+
+
+def test_a_line_of_a_list_with_an_empty_option_is_2(cli, shop, tmp_path):
+    (tmp_path / "list").write_text("m --at ''\n")
+    said = cli("enqueue", "-f", str(tmp_path / "list"), "--json")
+    assert said.status == 2
+    assert "Line 1" in said.error["message"]
+    assert cli("status", "--json").page["jobs"] == []
+
+
 @pytest.mark.parametrize("verb", ["serch", "", "fetch", "--nonsense", "-x"])
 def test_an_unknown_verb_is_2(cli, home, verb):
     assert cli(verb).status == 2
@@ -55,7 +85,7 @@ def test_an_unknown_verb_is_2(cli, home, verb):
 
 @pytest.mark.parametrize(
     "arguments",
-    ["show", "path", "rm", "path a b", "worker --jobs 0", "worker --jobs x", "worker --until x",
+    ["show", "path", "rm", "path a b", "worker --jobs 0", "worker --jobs x", "worker --jobs 1000", "worker --until x",
      "worker --limit-rate x", "help me", "list x"],
 )  # fmt: skip
 def test_a_wrong_argument_is_2(cli, home, arguments):
