@@ -80,11 +80,24 @@ def _check(name: str, value: Any, schema: Schema) -> None:
         raise UsageInvalid(f"{name} is {str(value)[:40]!r}.", hint=f"It may be: {', '.join(schema['enum'])}.")
     if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         raise UsageInvalid(f"{name} is {value}.", hint=f"Send {schema['minimum']} to {schema['maximum']}.")
+    if isinstance(value, dict) and "properties" in schema:
+        _check_object(name, value, schema)
     if isinstance(value, list):
         if len(value) < schema.get("minItems", 0):
             raise UsageInvalid(f"{name} is an empty list.")
         for item in value if "items" in schema else ():
             _check(f"An item of {name}", item, schema["items"])
+
+
+def _check_object(name: str, value: Mapping[str, Any], schema: Schema) -> None:
+    known = schema["properties"]
+    for key, one in value.items():
+        if key not in known:
+            raise UsageInvalid(f"{name} has the key {key[:40]!r}.", hint=f"Keys are: {', '.join(known)}.")
+        _check(f"{name}: {key}", one, known[key])
+    for key in schema.get("required", ()):
+        if key not in value:
+            raise UsageInvalid(f"{name} has no {key}.", hint=f"Send it as {_words(known[key])}.")
 
 
 def _words(schema: Schema) -> str:

@@ -81,11 +81,15 @@ class Call:
             raise UsageInvalid(f"{name} is {value[:40]!r}.", hint=f"Write a whole number up to {most:,}.")
         return int(value)
 
+    @property
+    def is_json(self) -> bool:
+        return self.request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
     def json(self) -> dict[str, Any]:
         """Return the body's JSON object; {} for an empty body. Raises UsageInvalid."""
         if not self.body:
             return {}
-        if self.request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        if not self.is_json:
             raise UsageInvalid("The body is not JSON.", hint="Send Content-Type: application/json.")
         try:
             value = json.loads(self.body)

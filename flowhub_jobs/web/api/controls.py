@@ -61,23 +61,36 @@ _LIMIT = (
     Field("limit_bps", TEXT_OR_NUMBER, help="The same as rate, as the answer has it."),
     Field("until", {"type": ["string", "null"]}, help="When the limit ends by itself, as the answer has it."),
 )
+_TEXT_OR_TEXTS = {"type": ["string", "array", "null"], "items": TEXT}
+_NUMBER_OR_NULL = {"type": ["integer", "null"]}
+_WINDOWS = {
+    "type": "object",
+    "properties": {
+        "windows": _TEXT_OR_TEXTS,
+        "days": _TEXT_OR_TEXTS,
+        "rate": TEXT_OR_NUMBER,
+        "rate_bps": _NUMBER_OR_NULL,
+    },
+    "required": ["windows"],
+    "additionalProperties": False,
+}
 _SCHEDULE = (
-    Field("windows", {"type": ["string", "array", "null"], "items": TEXT}, help="23:00-07:00; none: no schedule."),
-    Field("days", {"type": ["string", "array", "null"], "items": TEXT}, "--days"),
+    Field("windows", _TEXT_OR_TEXTS, help="23:00-07:00; none: no schedule."),
+    Field("days", _TEXT_OR_TEXTS, "--days"),
     Field("rate", TEXT_OR_NUMBER, "--rate"),
-    Field("rate_bps", {"type": ["integer", "null"]}, help="The same as rate, as the answer has it; null: no limit."),
+    Field("rate_bps", _NUMBER_OR_NULL, help="The same as rate, as the answer has it; null: no limit."),
     Field("outside", TEXT_OR_NUMBER, "--outside"),
-    Field("outside_bps", {"type": ["integer", "null"]}, help="The same as outside, as the answer has it; null: pause."),
+    Field("outside_bps", _NUMBER_OR_NULL, help="The same as outside, as the answer has it; null: pause."),
     Field(
         "more",
-        {"type": ["array", "null"], "items": {"type": "object"}},
+        {"type": ["array", "null"], "items": _WINDOWS},
         help="Further windows, each with days and a rate.",
     ),
 )
 _CAP = (
     Field("cap", TEXT_OR_NUMBER, help="Bytes in each period: 200G; off, or null, for none."),
     Field("per", {"type": ["string", "null"]}, "--per"),
-    Field("cap_bytes", {"type": ["integer", "null"]}, help="The same as cap, as the answer has it."),
+    Field("cap_bytes", _NUMBER_OR_NULL, help="The same as cap, as the answer has it."),
 )
 
 

@@ -36,7 +36,18 @@ class Operation:
         if self.stream is not None:
             return self.stream
         assert self.act is not None
-        return endpoint(self.act)
+        return endpoint(self.act if self.body else _refusing_keys(self.act))
+
+
+def _refusing_keys(act: Act) -> Act:
+    """Return an action without a body of its own, which refuses an object with keys: they would have no effect."""
+
+    def answer(call: Call) -> Response:
+        if call.is_json:
+            read_body(call, ())
+        return act(call)
+
+    return answer
 
 
 def routes(operations: Iterable[Operation]) -> list[BaseRoute]:

@@ -75,6 +75,11 @@ def test_options_are_those_of_the_verb(program, cli):
         {"refs": ["a"], "priority": True},
         {"refs": ["a"], "priority": 10**9},
         {"refs": ["a"], "at": "tomorrowish"},
+        {"refs": ["a"], "at": ""},
+        {"refs": ["a"], "rate": ""},
+        {"refs": ["a"], "rate": 0},
+        {"refs": ["a"], "sha256": ""},
+        {"refs": ["a"], "on": ""},
         {"refs": ["a"], "at": "+1h", "tonight": True},
         {"refs": ["a"], "after": [None]},
         {"refs": ["a"], "group": ""},
@@ -165,3 +170,14 @@ def test_a_source_that_fails_is_502(shop, origin):
         answer = enqueue(web.program, origin.url("missing.gguf"))
         assert_problem(answer, 502, "source_missing")
         assert web.program.get(JOBS).json()["jobs"] == []
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "retry", "start", "cancel"])
+def test_a_verb_refuses_keys_that_it_does_not_have(program, verb):
+    enqueue(program, "a")
+    assert_problem(program.post(f"{JOBS}/1/{verb}", json={"force": True}), 422, "usage")
+    broken = program.post(f"{JOBS}/1/{verb}", content=b"{", headers={"Content-Type": "application/json"})
+    assert_problem(broken, 422, "usage")
+    assert [job["state"] for job in program.get(f"{JOBS}/1").json()["jobs"]] == ["queued"]
+    if verb != "retry":
+        assert program.post(f"{JOBS}/1/{verb}", json={}).status_code == 200

@@ -194,6 +194,21 @@ def test_the_schedule_is_read_and_set(program, cli):
 
 
 @pytest.mark.parametrize(
+    "group",
+    [
+        {"windows": "18:00-23:00", "rte": "1M"},
+        {"days": "mon"},
+        {"windows": "18:00-23:00", "rate": [1]},
+        {"windows": 18},
+    ],
+)
+@pytest.mark.parametrize("windows", ["23:00-07:00", "off"])
+def test_further_windows_of_another_shape_are_422(program, windows, group):
+    assert_problem(program.put(f"{API}/schedule", json={"windows": windows, "more": [group]}), 422, "usage")
+    assert program.get(f"{API}/schedule").json()["windows"] == []
+
+
+@pytest.mark.parametrize(
     "body",
     [{}, {"windows": "x"}, {"windows": [1]}, {"windows": "23:00-07:00", "days": "someday"}, {"windows": {}}, {"x": 1}],
 )
