@@ -137,7 +137,18 @@ def shared_repos(models: Sequence[SharedModel]) -> dict[RepoId, SharedRepo]:
             repo.revisions.setdefault(revision, model.commit)
         if model.entry.format and str(model.entry.format) not in repo.tags:
             repo.tags.append(str(model.entry.format))
+    for repo in repos.values():
+        if repo.id.startswith(f"{OWNER}/") and len(repo.commits) > 1:
+            _join_commits(repo)
     return repos
+
+
+def _join_commits(repo: SharedRepo) -> None:
+    """Give the main branch a commit with the files of all options, which clients list before they ask for one."""
+    files = {path: file for commit in reversed(repo.commits.values()) for path, file in commit.items()}
+    joined = _commit_of((path, file.sha256) for path, file in files.items())
+    repo.commits = {joined: dict(sorted(files.items())), **repo.commits}
+    repo.revisions[MAIN] = joined
 
 
 def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> SharedModel:
@@ -185,7 +196,11 @@ def as_id(text: str) -> str:
 
 def _own_commit(entry: LibraryEntry) -> str:
     """Return 40 hex digits that stay the same while the files do."""
-    digests = sorted((path, file.sha256) for path, file in entry.files.items())
+    return _commit_of((path, file.sha256) for path, file in entry.files.items())
+
+
+def _commit_of(files: Iterable[tuple[str, str]]) -> str:
+    digests = sorted(files)
     return hashlib.sha256(repr(digests).encode()).hexdigest()[:40]
 
 

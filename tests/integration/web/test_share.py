@@ -314,6 +314,33 @@ def test_another_flowhub_downloads_it_as_from_the_hub(web, tmp_path, ref):
     assert (files_below(place) if place.is_dir() else place.read_bytes()) == (FOLDER if place.is_dir() else B)
 
 
+def test_the_main_branch_of_a_model_of_a_catalog_has_the_files_of_all_its_options(home, origin, monkeypatch, tmp_path):
+    """Clients list the branch before they ask for a file: what is not listed is not found."""
+    small, large = gguf(4096, 1), gguf(8192, 2)
+    options = [
+        one_file_model("m", origin.serve(f"{option}.gguf", content), content, option=option)
+        for option, content in (("q4", small), ("q8", large))
+    ]
+    with cli_app(home, monkeypatch, *options) as app:
+        for option in ("q4", "q8"):
+            app.enqueue(f"m@{option}")
+            work(app)
+        with web_server(app.settings, share=True) as web:
+            tree = {file["path"]: file["oid"] for file in web.stranger.get("/api/models/flowhub/m/tree/main").json()}
+            page = web.stranger.get("/api/models/flowhub/m").json()
+            [model] = web.stranger.get("/catalog.json").json()["models"]
+            assert tree.keys() == {file["rfilename"] for file in page["siblings"]} == {"q4.gguf", "q8.gguf"}
+            head = web.stranger.head("/flowhub/m/resolve/main/q4.gguf")
+            assert head.headers["x-repo-commit"] == page["sha"]
+            for option in model["downloads"]:
+                assert web.stranger.get(option["url"]).content in (small, large)
+            hf = Path(sys.executable).with_name("hf")
+            hub_client(web, tmp_path, hf, "download", "flowhub/m", "--local-dir", str(tmp_path / "both"))
+            environ = {"FLOWHUB_HOME": str(tmp_path / "other"), "HF_ENDPOINT": web.serving.base}
+            assert process("enqueue", "hf:flowhub/m/q4.gguf", **environ).status == 0
+    assert files_below(tmp_path / "both") == {"q4.gguf": small, "q8.gguf": large}
+
+
 def test_another_flowhub_downloads_by_the_catalog(web, tmp_path):
     environ = {"FLOWHUB_HOME": str(tmp_path / "other"), "FLOWHUB_CATALOG": f"{web.serving.base}/catalog.json"}
     assert process("enqueue", "a", **environ).status == 0
