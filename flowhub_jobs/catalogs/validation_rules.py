@@ -63,9 +63,9 @@ def options(ids: Sequence[str]) -> Broken:
 def no_duplicates(keys: Iterable[str], field: str, remark: str = "") -> Broken:
     """Each key occurs once."""
     seen: set[str] = set()
-    told: set[str] = set()
+    reported: set[str] = set()
     for key in keys:
-        if key in seen and key not in told:
-            told.add(key)
+        if key in seen and key not in reported:
+            reported.add(key)
             yield field, f"has {key!r} twice{remark}"
         seen.add(key)

@@ -284,8 +284,8 @@ def to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
     _, several, attempts = str(cause).partition(_ATTEMPTS)
     # libpq adds a question on a line of its own, which the hint answers.
     lines = [line.strip() for line in (attempts or str(cause)).splitlines() if not line.startswith("\t")]
-    said = "; ".join(_ATTEMPT.sub("", line) for line in lines if line) if several else " ".join(lines)
+    message = "; ".join(_ATTEMPT.sub("", line) for line in lines if line) if several else " ".join(lines)
     return DatabaseUnusable(
-        f"The database {where} does not answer: {said.rstrip('.')}.",
+        f"The database {where} does not answer: {message.rstrip('.')}.",
         hint=hint_of(cause),
     )

@@ -26,15 +26,15 @@ def memory(word: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
     """Return the sum, and the memory that it is compared with."""
     if need.total is None:
         return _without_sum(word, need, budget)
-    said = f"{_sum(need)}; "
+    needed = f"{_sum(need)}; "
     if word is Fit.UNKNOWN:
-        return said + _unread(budget)
+        return needed + _unread(budget)
     if word is Fit.TOO_BIG:
-        return said + _everything(budget)
+        return needed + _everything(budget)
     if word is Fit.SLOW:
         rest = need.total - budget.fast
-        return said + f"{_fast(budget)}, the other {_up(rest)} GiB would be in the memory, which is slower"
-    return said + (_fast(budget) if budget.kind != "ram" else _ram(budget)) + _left(word, need.total, budget)
+        return needed + f"{_fast(budget)}, the other {_up(rest)} GiB would be in the memory, which is slower"
+    return needed + (_fast(budget) if budget.kind != "ram" else _ram(budget)) + _left(word, need.total, budget)
 
 
 def _without_sum(word: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:

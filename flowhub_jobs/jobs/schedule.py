@@ -233,13 +233,13 @@ def _clock(minutes: int) -> str:
 
 
 def _window(text: str) -> Window:
-    said = text.strip()[:40]
-    found = _WINDOW.fullmatch(said)
+    shown = text.strip()[:40]
+    found = _WINDOW.fullmatch(shown)
     opens, closes = (60 * int(found[one]) + int(found[one + 1]) for one in (1, 3)) if found else (0, _DAY_MINUTES + 1)
     if closes > _DAY_MINUTES:
-        raise UsageInvalid(f"{said!r} is not a window.", hint=_WINDOW_HINT)
+        raise UsageInvalid(f"{shown!r} is not a window.", hint=_WINDOW_HINT)
     if opens == closes:
-        raise UsageInvalid(f"The window {said} closes as it opens.", hint=_WINDOW_HINT)
+        raise UsageInvalid(f"The window {shown} closes as it opens.", hint=_WINDOW_HINT)
     return Window(opens, closes if closes > opens else closes + _DAY_MINUTES)
 
 

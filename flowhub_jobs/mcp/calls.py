@@ -34,10 +34,10 @@ def call(tool: AgentTool, arguments: Arguments) -> Answer:
         with opened(load_settings()) as home:
             return _answer(tool, Session(home), arguments)
     except Exception as error:
-        told = as_flowhub_error(error)
-        if isinstance(told, InternalError):
+        converted = as_flowhub_error(error)
+        if isinstance(converted, InternalError):
             log.error("A call of %s failed.", tool.name, exc_info=True)
-        return Answer(_error_of(told), failed=True)
+        return Answer(_error_of(converted), failed=True)
 
 
 def _answer(tool: AgentTool, session: Session, arguments: Arguments) -> Answer:

@@ -47,13 +47,13 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     sha256; of Hub repositories include and exclude. With `on` each reference has a job for each node. Raises what
     is wrong: of one reference its own error, of several an error of the first one's kind, which names them.
     """
-    said = dict(options or {})
-    if said.get("sha256") is not None and len(refs) != 1:
+    given = dict(options or {})
+    if given.get("sha256") is not None and len(refs) != 1:
         raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
-    terms, checks = OptionReader(session).terms(said), session.settings.check
-    nodes = chosen_nodes(session.home, said["on"]) if said.get("on") is not None else []
+    terms, checks = OptionReader(session).terms(given), session.settings.check
+    nodes = chosen_nodes(session.home, given["on"]) if given.get("on") is not None else []
     session.references.may_lack_name = checks
-    orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, said, terms) for ref in refs]
+    orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, given, terms) for ref in refs]
     found = [one for one in orders if isinstance(one, EnqueueItem)]
     if checks and len(found) == len(orders):
         orders = [error or item for item, error, _ in check_items(session, found, pinned_too=False)]
@@ -72,9 +72,9 @@ def items_on_nodes(items: Sequence[EnqueueItem], nodes: Sequence[str], own: str)
     return [replace(item, node=node) for item in items for node in nodes]
 
 
-def _order(session: Session, ref: str, said: Mapping[str, Any], terms: EnqueueTerms) -> EnqueueItem | FlowhubError:
-    sha256 = said.get("sha256")
-    include, exclude = (said.get(name) or () for name in ("include", "exclude"))
+def _order(session: Session, ref: str, given: Mapping[str, Any], terms: EnqueueTerms) -> EnqueueItem | FlowhubError:
+    sha256 = given.get("sha256")
+    include, exclude = (given.get(name) or () for name in ("include", "exclude"))
     try:
         artifact = session.artifact(unquoted(ref), sha256, include=include, exclude=exclude)
         refuse_digest_of_model(artifact, sha256, "sha256", ref[:80])

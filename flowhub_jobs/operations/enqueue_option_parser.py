@@ -34,18 +34,18 @@ class OptionReader:
 
         Raises UsageInvalid, and NotFound for a job of --after that is not there.
         """
-        said = {**call, **(line or {})}
+        given = {**call, **(line or {})}
         if line and ("at" in line or "tonight" in line):  # both say when
-            said |= {"at": line.get("at"), "tonight": line.get("tonight", False)}
+            given |= {"at": line.get("at"), "tonight": line.get("tonight", False)}
         return EnqueueTerms(
-            priority=checked_priority(said.get("priority") or 0),
-            group=_group(said.get("group")),
-            not_before=self._start(said.get("at"), tonight=bool(said.get("tonight"))),
-            force=bool(said.get("force")),
-            after=self._after(said.get("after") or ()),
-            store=self.store(said.get("store")),
-            place=self._programs(said.get("place")),
-            limit_bps=parse_rate(str(said["rate"])) if said.get("rate") is not None else None,
+            priority=checked_priority(given.get("priority") or 0),
+            group=_group(given.get("group")),
+            not_before=self._start(given.get("at"), tonight=bool(given.get("tonight"))),
+            force=bool(given.get("force")),
+            after=self._after(given.get("after") or ()),
+            store=self.store(given.get("store")),
+            place=self._programs(given.get("place")),
+            limit_bps=parse_rate(str(given["rate"])) if given.get("rate") is not None else None,
         )
 
     def store(self, name: str | None) -> str | None:

@@ -169,10 +169,10 @@ def rate_of(group: DayWindows) -> str:
 
 def _group(group: DayWindows) -> str:
     """Return "23:00 to 07:00 and 12:00 to 13:00, on mon, tue, at 2.0 MB/s"."""
-    told, days = group.as_json(), days_of(group)
+    shown, days = group.as_json(), days_of(group)
     days = days if len(group.days) == 7 else f"on {days}"
     rate = f", at {format_rate(group.rate_bps)}" if group.rate_bps else ""
-    return f"{' and '.join(window.replace('-', ' to ') for window in told['windows'])}, {days}{rate}"
+    return f"{' and '.join(window.replace('-', ' to ') for window in shown['windows'])}, {days}{rate}"
 
 
 def _now_line(known: Schedule, now: int) -> str:

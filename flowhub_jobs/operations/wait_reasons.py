@@ -83,8 +83,8 @@ def in_short(job: Job, now: datetime, *, with_cause: bool = True) -> str:
         return ""
     words = _IN_SHORT[job.reason]
     when = words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
-    told = cause(job.wait) if with_cause and job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
-    return f"{when} ({told})" if told else when
+    why = cause(job.wait) if with_cause and job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
+    return f"{when} ({why})" if why else when
 
 
 def reason_alone(reason: Reason) -> str:
@@ -94,8 +94,8 @@ def reason_alone(reason: Reason) -> str:
 
 def cause(wait: Wait) -> str:
     """Return "huggingface.co unreachable": the host, and what is wrong with it."""
-    said = _CAUSES.get(wait.code or "", (wait.code or "").replace("_", " "))
-    return " ".join(part for part in (wait.host, said) if part)
+    problem = _CAUSES.get(wait.code or "", (wait.code or "").replace("_", " "))
+    return " ".join(part for part in (wait.host, problem) if part)
 
 
 def shared_waits(waiting: Sequence[Job], now: datetime) -> list[str]:
@@ -210,8 +210,8 @@ def _briefly(hold: Hold, now: datetime) -> str:
 
 def _cannot_resume(session: Session, job: Job) -> list[str]:
     """Return why an interruption costs all that came, where the source is so."""
-    told = [event.text for event in session.queries.events(job.id) if event.kind == EventKind.NO_RESUME]
-    return told[-1:]
+    texts = [event.text for event in session.queries.events(job.id) if event.kind == EventKind.NO_RESUME]
+    return texts[-1:]
 
 
 def _why_running(session: Session, job: Job) -> list[str]:

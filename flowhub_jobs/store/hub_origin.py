@@ -45,5 +45,5 @@ def _commit(revision: str, files: Sequence[ArtifactFile | None]) -> str | None:
     """
     if _COMMIT.fullmatch(revision):
         return revision
-    said = {file.commit if file else None for file in files}
-    return said.pop() if len(said) == 1 else None
+    commits = {file.commit if file else None for file in files}
+    return commits.pop() if len(commits) == 1 else None

@@ -80,19 +80,19 @@ def _operation(one: Operation, verb: Mapping[str, Any]) -> dict[str, Any]:
         {"name": field.name, "in": "query", "description": _help(field, options), "schema": field.schema}
         for field in one.query
     ]
-    told: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "operationId": _operation_id(one),
         "summary": one.summary,
         "parameters": [*path, *query],
         "responses": {str(status): _answer(one) for status in one.statuses} | {"default": _PROBLEM_ANSWER},
     }
     if one.verb:
-        told["x-flowhub-verb"] = one.verb
+        operation["x-flowhub-verb"] = one.verb
     if one.body:
-        told["requestBody"] = _body(one.body, options)
+        operation["requestBody"] = _body(one.body, options)
     if one.path in ("/healthz", "/metrics"):
-        told["security"] = []
-    return told
+        operation["security"] = []
+    return operation
 
 
 def _operation_id(one: Operation) -> str:

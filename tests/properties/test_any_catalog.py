@@ -37,12 +37,12 @@ entries = st.lists(st.one_of(values, st.dictionaries(st.sampled_from(FIELDS), va
 def test_any_entries_end_in_a_flowhub_catalog_or_in_one_error(found, shape):
     document = {"apiVersion": "v1", "models": found} if shape == "flowhub" else found
     try:
-        intake = read_catalog(json.dumps(document).encode(), where="c", error=CatalogMalformed, shape=shape)
+        result = read_catalog(json.dumps(document).encode(), where="c", error=CatalogMalformed, shape=shape)
     except CatalogMalformed:
         return
-    assert intake.entries == len(found)
-    body = json.dumps({"apiVersion": "v1", "models": intake.models}, ensure_ascii=False).encode()
-    assert len(parse_catalog(body, where="what was taken", error=CatalogMalformed).models) == len(intake.models)
+    assert result.entries == len(found)
+    body = json.dumps({"apiVersion": "v1", "models": result.models}, ensure_ascii=False).encode()
+    assert len(parse_catalog(body, where="what was taken", error=CatalogMalformed).models) == len(result.models)
 
 
 @given(

@@ -15,7 +15,7 @@ DATA = Path(__file__).parents[1] / "data" / "catalogs"
 HUB = "https://huggingface.co"
 
 
-def intake(name):
+def result(name):
     raw = (DATA / name).read_bytes()
     found = read_catalog(raw, where=f"catalog {name}", error=CatalogMalformed)
     # Whatever was taken can be read back as a catalog of ours.
@@ -30,17 +30,17 @@ def by_id(found):
 
 @pytest.fixture(scope="module")
 def lmstudio():
-    return intake("lmstudio.json")
+    return result("lmstudio.json")
 
 
 @pytest.fixture(scope="module")
 def gpt4all():
-    return intake("gpt4all.json")
+    return result("gpt4all.json")
 
 
 @pytest.fixture(scope="module")
 def localai():
-    return intake("localai.yaml")
+    return result("localai.yaml")
 
 
 # LM Studio -----------------------------------------------------------------------------------------------------------

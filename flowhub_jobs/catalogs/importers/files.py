@@ -67,9 +67,9 @@ def confined(path: str) -> str:
     return segments[-1]
 
 
-def address(said: Any) -> str:
+def address(stated: Any) -> str:
     """Return an http(s) address: `huggingface://owner/repo/path[@revision]` and `github:` become what they mean."""
-    text: str = said.strip() if isinstance(said, str) else ""
+    text: str = stated.strip() if isinstance(stated, str) else ""
     if not text:
         raise NotTaken(SkipReason.NO_ADDRESS)
     if found := _HUB.fullmatch(text):
@@ -91,12 +91,12 @@ def _at(host: str, repository: str, file: str) -> str:
 # Options -------------------------------------------------------------------------------------------------------------
 
 
-def label_of(name: str, said: Any, notes: Notes) -> str | None:
+def label_of(name: str, stated: Any, notes: Notes) -> str | None:
     """Return the quantization of a file: its name outranks the field, which may be a copy."""
-    own, told = field_values.quantization(name), field_values.quantization(said)
-    if own and told and own != told:
+    own, from_field = field_values.quantization(name), field_values.quantization(stated)
+    if own and from_field and own != from_field:
         notes.remarks.append((Remark.QUANT, name))
-    return own or told
+    return own or from_field
 
 
 def one_file(file: ForeignFile, label: str | None) -> Entry:

@@ -77,22 +77,22 @@ Convert = Callable[[Entry, Notes], Entry]
 
 def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> ImportResult:
     """Return what `convert` makes of each entry: a model without an id, or NotTaken. Ids are those of the names."""
-    intake = ImportResult(shape)
+    result = ImportResult(shape)
     ids = Ids()
     for number, entry in enumerate(entries, start=1):
         notes = Notes()
         try:
             model = _converted(entry, convert, notes, ids)
         except NotTaken as refusal:
-            _add(intake.refused, refusal.reason, _told(entry, number, refusal.what))
+            _add(result.refused, refusal.reason, _told(entry, number, refusal.what))
             continue
         ids.take(model["id"])
-        intake.models.append(model)
+        result.models.append(model)
         for reason, what in notes.left_out:
-            _add(intake.left_out, reason, what)
+            _add(result.left_out, reason, what)
         for remark, what in notes.remarks:
-            _add(intake.remarks, remark, what)
-    return intake
+            _add(result.remarks, remark, what)
+    return result
 
 
 def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:

@@ -116,8 +116,8 @@ def _is_projector(path: object) -> bool:
 def _main_name(entry: Entry) -> str | None:
     """Return the name of the file that `overrides.parameters.model` says is the model."""
     overrides = entry.get("overrides")
-    told = overrides.get("parameters") if isinstance(overrides, dict) else None
-    name = told.get("model") if isinstance(told, dict) else None
+    parameters = overrides.get("parameters") if isinstance(overrides, dict) else None
+    name = parameters.get("model") if isinstance(parameters, dict) else None
     try:
         return confined(name) if isinstance(name, str) and name else None
     except NotTaken:
@@ -140,9 +140,9 @@ def _sorted(files: list[ForeignFile], main_name: str | None) -> _Kinds:
 
 def _parts(main: ForeignFile, files: list[ForeignFile]) -> list[ForeignFile]:
     """Return all parts of a split file in order, or the file alone; NotTaken where some are missing."""
-    if (told := field_values.part_of(main.name)) is None:
+    if (part := field_values.part_of(main.name)) is None:
         return [main]
-    base, _, count = told
+    base, _, count = part
     found = {}
     for file in files:
         if (part := field_values.part_of(file.name)) and part[::2] == (base, count):

@@ -54,7 +54,7 @@ def import_lines(change: Change) -> list[str]:
         renames = f"{ids} the catalog's name behind {'it' if one else 'them'}: {_some(renamed)}."
         lines.append(output.fold(renames, after="  "))
     counts = {"refused": facts.refused, "left_out": facts.left_out, "remark": facts.remarks}
-    return lines + _told(counts, examples(change.intake))
+    return lines + _told(counts, examples(change.result))
 
 
 def validate_lines(page: Entry) -> list[str]:

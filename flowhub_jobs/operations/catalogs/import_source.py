@@ -105,14 +105,14 @@ def read(source: str, body: bytes, shape: str | None) -> "ImportResult":
     error: type[FlowhubError] = CatalogSourceMalformed if is_url else CatalogMalformed
     where = f"The catalog {redaction.public_url(source) if is_url else source}"
     try:
-        intake = read_catalog(body, where=where, error=error, shape=shape)
+        result = read_catalog(body, where=where, error=error, shape=shape)
     except error as fault:
         raise error(fault.message, hint=f"Is it the catalog itself, not a page about it? {_NOTHING_DONE}") from fault
-    if not intake.models:
-        reasons = ", ".join(f"{reason}: {len(what)}" for reason, what in intake.refused.items())
-        told = f"none of its {intake.entries} entries can be taken ({reasons})" if reasons else "it has no entries"
-        raise error(f"{where}: {told}.", hint=_NOTHING_DONE)
-    return intake
+    if not result.models:
+        reasons = ", ".join(f"{reason}: {len(what)}" for reason, what in result.refused.items())
+        why = f"none of its {result.entries} entries can be taken ({reasons})" if reasons else "it has no entries"
+        raise error(f"{where}: {why}.", hint=_NOTHING_DONE)
+    return result
 
 
 def digest_of(body: bytes) -> str:

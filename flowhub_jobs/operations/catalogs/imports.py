@@ -25,11 +25,11 @@ IMPORTER = 1  # raise it when an importer reads the same bytes otherwise: an upd
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Changes of one catalog by an import or update: ids added, changed, removed; no `intake` if none was read."""
+    """Changes of one catalog by an import or update: ids added, changed, removed; no `result` if none was read."""
 
     name: str
     facts: ImportRecord
-    intake: "ImportResult | None" = None
+    result: "ImportResult | None" = None
     new: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -46,10 +46,10 @@ def import_catalog(settings: Settings, text: str, *, name: str | None = None, sh
     source = source_of(text)
     name = check_name(name) if name is not None else None
     raw = fetch(source, None, settings)
-    intake = read(source, raw.body or b"", shape)
+    result = read(source, raw.body or b"", shape)
     imported = imported_catalogs(settings)
-    name = name or _free_name(imported, intake.format, source)
-    return _put(settings, name, source, raw, intake)
+    name = name or _free_name(imported, result.format, source)
+    return _put(settings, name, source, raw, result)
 
 
 def update_catalog(settings: Settings, name: str) -> Change:
@@ -117,14 +117,14 @@ def update_base(settings: Settings) -> Change:
 # Writing -------------------------------------------------------------------------------------------------------------
 
 
-def _put(settings: Settings, name: str, source: str, raw: SourceBytes, intake: "ImportResult") -> Change:
+def _put(settings: Settings, name: str, source: str, raw: SourceBytes, result: "ImportResult") -> Change:
     imported = imported_catalogs(settings)
     replaced = name in imported.names()
     before, known = imported.entries(name), imported.record(name)
-    models, ids = with_unique_ids(intake.models, name, _taken(settings, imported, name), known.ids if known else {})
+    models, ids = with_unique_ids(result.models, name, _taken(settings, imported, name), known.ids if known else {})
     facts = ImportRecord(
         source,
-        intake.format,
+        result.format,
         imported_at=_now(),
         checked_at=_now(),
         sha256=digest_of(raw.body or b""),
@@ -132,13 +132,13 @@ def _put(settings: Settings, name: str, source: str, raw: SourceBytes, intake: "
         last_modified=raw.last_modified,
         importer=IMPORTER,
         models=len(models),
-        refused=_counts(intake.refused),
-        left_out=_counts(intake.left_out),
-        remarks=_counts(intake.remarks),
+        refused=_counts(result.refused),
+        left_out=_counts(result.left_out),
+        remarks=_counts(result.remarks),
         ids=ids,
     )
     imported.save(name, models, facts)
-    change = Change(name, facts, intake, renamed=ids, replaced=replaced)
+    change = Change(name, facts, result, renamed=ids, replaced=replaced)
     return _compared(change, before, {model["id"]: model for model in models})
 
 

@@ -85,7 +85,7 @@ def _import(change: Change) -> Page:
         "taken": facts.models,
         **_counts(facts),
         "renamed": dict(change.renamed),
-        "entries": examples(change.intake),
+        "entries": examples(change.result),
     }
 
 
@@ -93,9 +93,9 @@ def _counts(facts: ImportRecord) -> Page:
     return {"refused": dict(facts.refused), "left_out": dict(facts.left_out), "remarks": dict(facts.remarks)}
 
 
-def examples(intake: "ImportResult | None") -> list[Page]:
+def examples(result: "ImportResult | None") -> list[Page]:
     """Return the first few entries of each reason."""
-    kinds = {"refused": intake.refused, "left_out": intake.left_out, "remark": intake.remarks} if intake else {}
+    kinds = {"refused": result.refused, "left_out": result.left_out, "remark": result.remarks} if result else {}
     return [
         {"entry": entry, "kind": kind, "reason": reason}
         for kind, named in kinds.items()
@@ -139,13 +139,13 @@ def validate_json(settings: Settings, text: str | None, shape: str | None) -> tu
     shown = ImportRecord(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":
         return _inspected(shown, raw, CatalogSourceMalformed if ImportRecord(source, "").is_url else CatalogMalformed)
-    intake = read(source, raw, shape)
+    result = read(source, raw, shape)
     counts = {
-        "refused": {reason: len(entries) for reason, entries in intake.refused.items()},
-        "left_out": {reason: len(entries) for reason, entries in intake.left_out.items()},
-        "remarks": {reason: len(entries) for reason, entries in intake.remarks.items()},
+        "refused": {reason: len(entries) for reason, entries in result.refused.items()},
+        "left_out": {reason: len(entries) for reason, entries in result.left_out.items()},
+        "remarks": {reason: len(entries) for reason, entries in result.remarks.items()},
     }
-    return _validated(shown, intake.format, len(intake.models), counts, examples(intake)), None
+    return _validated(shown, result.format, len(result.models), counts, examples(result)), None
 
 
 def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[Page, FlowhubError | None]:

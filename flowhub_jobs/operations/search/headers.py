@@ -91,8 +91,8 @@ def metadata_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> 
 
 def _whole_size(status: int, headers: Mapping[str, str]) -> list[int]:
     """Return the size of the whole file, if the answer says it: Content-Range's total, or a whole answer's length."""
-    said = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length", "")
-    return [int(said)] if said.isascii() and said.isdecimal() and len(said) < 19 else []
+    length = headers.get("content-range", "").rpartition("/")[2] if status == 206 else headers.get("content-length", "")
+    return [int(length)] if length.isascii() and length.isdecimal() and len(length) < 19 else []
 
 
 def _headed(artifact: Artifact) -> list[ArtifactFile]:

@@ -58,12 +58,12 @@ def query_index(
 def _opened(settings: Settings, base: "LoadedCatalog | None", *, anew: bool) -> Opened:
     if base is None and _is_to_be_asked(settings):
         base = base_catalog(settings)
-    told = base.warning if base else None
+    warning = base.warning if base else None
     signature = _signature(settings)
     lookup = None if anew else IndexReader.open(index_path(settings), signature)
     if lookup is None:
         return _made(settings, base or base_catalog(settings), signature)
-    return Opened(lookup, _only(told, lookup.about.get("warning")))
+    return Opened(lookup, _only(warning, lookup.about.get("warning")))
 
 
 def _made(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:

@@ -130,7 +130,7 @@ def _of_repo(session: "Session", repo: "RepositoryDetails", context: int | None)
     }
     states = _states(session)
     judged = _judged(session, repo, states, context)
-    found = [_repo_variant(one, said, states) for one, said in zip(repo.variants, judged, strict=True)]
+    found = [_repo_variant(one, verdict, states) for one, verdict in zip(repo.variants, judged, strict=True)]
     return ModelDetails(facts, tuple(found), notes=repo.notes)
 
 
@@ -144,9 +144,11 @@ def _judged(
         return [_by_card(session, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
 
 
-def _repo_variant(one: Artifact, said: Verdict, states: Mapping[str, str]) -> DetailedVariant:
+def _repo_variant(one: Artifact, verdict: Verdict, states: Mapping[str, str]) -> DetailedVariant:
     quant = one.hub.quant if one.hub else None
-    return DetailedVariant(one.ref, None, one.format, quant, one.size, len(one.files), said, states.get(one.ref), one)
+    return DetailedVariant(
+        one.ref, None, one.format, quant, one.size, len(one.files), verdict, states.get(one.ref), one
+    )
 
 
 def _by_card(session: "Session", repo: "RepositoryDetails", one: Artifact, installed: bool) -> Verdict:

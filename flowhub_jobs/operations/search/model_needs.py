@@ -100,10 +100,10 @@ def best_fit(variants: Sequence[Variant]) -> tuple[Variant, str]:
 
 
 def _why_best(best: Variant, equals: int, count: int) -> str:
-    said = best.verdict
-    if said.fit is Fit.UNKNOWN:
-        return f"the first, since of none is it known whether it fits: {said.why}"
-    word = {Fit.FITS: "that fit", Fit.TIGHT: "that fit tightly", Fit.SLOW: "that run slowly"}[said.fit]
+    verdict = best.verdict
+    if verdict.fit is Fit.UNKNOWN:
+        return f"the first, since of none is it known whether it fits: {verdict.why}"
+    word = {Fit.FITS: "that fit", Fit.TIGHT: "that fit tightly", Fit.SLOW: "that run slowly"}[verdict.fit]
     if count == 1:
-        return f"the only variant: {said.why}"
-    return f"the largest of {equals} {word}: {said.why}" if equals > 1 else f"the best fit of {count}: {said.why}"
+        return f"the only variant: {verdict.why}"
+    return f"the largest of {equals} {word}: {verdict.why}" if equals > 1 else f"the best fit of {count}: {verdict.why}"

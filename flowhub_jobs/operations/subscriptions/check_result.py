@@ -16,7 +16,7 @@ class NewVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SourceCheck:
     """The version of each item, the versions to queue, and the first error.
 
     `complete`: an item that is not in `seen` is one no longer.

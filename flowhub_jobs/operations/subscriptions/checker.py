@@ -28,10 +28,10 @@ from flowhub_jobs.net.urls import HUB, origin
 from flowhub_jobs.operations.catalogs.active import is_at_url
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.check_result import Look
-from flowhub_jobs.operations.subscriptions.list_file import LookStopped, ReadList, look_at_list
+from flowhub_jobs.operations.subscriptions.check_result import SourceCheck
+from flowhub_jobs.operations.subscriptions.list_file import CheckStopped, ReadList, check_list
 from flowhub_jobs.operations.subscriptions.model import followed_artifact, newer_version, version_of
-from flowhub_jobs.operations.subscriptions.owner import look_at_owner
+from flowhub_jobs.operations.subscriptions.owner import check_owner
 from flowhub_jobs.operations.subscriptions.remove_old_versions import remove_surplus
 
 PAUSE_S = 2.0  # between two references of a list
@@ -58,19 +58,19 @@ class SubscriptionChecker:
         hub.sleep, hub.wait_max_s = lambda seconds: void(stopping.wait(seconds)), PATIENCE_S
         known = SubscriptionQueries(self._home.database, self._home.node).items(subscription.id)
         try:
-            look = looked_at(session, subscription, known, self._read_list, pause_s=PAUSE_S, stopping=stopping)
-        except LookStopped:
+            checked = check_source(session, subscription, known, self._read_list, pause_s=PAUSE_S, stopping=stopping)
+        except CheckStopped:
             return None
-        write_look(session, subscription, known, look, random.random())  # noqa: S311 - jitter
+        write_result(session, subscription, known, checked, random.random())  # noqa: S311 - jitter
         remove_surplus(session, subscription)
-        return look.error
+        return checked.error
 
 
 def void(_: object) -> None:
     """Return nothing, of whatever it is given."""
 
 
-def looked_at(
+def check_source(
     session: Session,
     subscription: Subscription,
     known: Mapping[str, str],
@@ -78,25 +78,25 @@ def looked_at(
     *,
     pause_s: float,
     stopping: threading.Event,
-) -> Look:
-    """Return what the source has; its error is in the result. Raises LookStopped."""
+) -> SourceCheck:
+    """Return what the source has; its error is in the result. Raises CheckStopped."""
     terms = subscription.terms
     try:
         if subscription.kind is SubscriptionKind.LIST:
             defaults = {"place": terms.place}
-            return look_at_list(session, read_list(subscription.ref), known, pause_s, stopping, defaults)
+            return check_list(session, read_list(subscription.ref), known, pause_s, stopping, defaults)
         if subscription.kind is SubscriptionKind.OWNER:
             owner = parse_owner(subscription.ref) or subscription.ref
-            return look_at_owner(session, owner, terms, known)
-        return _look_at_reference(session, subscription.ref, known, terms)
+            return check_owner(session, owner, terms, known)
+        return _check_reference(session, subscription.ref, known, terms)
     except FlowhubError as error:
-        return Look(error=_passing(error))
+        return SourceCheck(error=_passing(error))
 
 
-def _look_at_reference(session: Session, ref: str, known: Mapping[str, str], terms: Terms) -> Look:
+def _check_reference(session: Session, ref: str, known: Mapping[str, str], terms: Terms) -> SourceCheck:
     artifact = followed_artifact(session, ref)
     new = newer_version(session, artifact, known.get(ref), OptionReader(session).terms({"place": terms.place}))
-    return Look({ref: version_of(artifact)}, [new] if new else [])
+    return SourceCheck({ref: version_of(artifact)}, [new] if new else [])
 
 
 def _passing(error: FlowhubError) -> FlowhubError:
@@ -104,8 +104,8 @@ def _passing(error: FlowhubError) -> FlowhubError:
     return error.__cause__ if isinstance(error, WaitTooLong) and isinstance(error.__cause__, ServerBusy) else error
 
 
-def write_look(
-    session: Session, before: Subscription, known: Mapping[str, str], look: Look, jitter: float
+def write_result(
+    session: Session, before: Subscription, known: Mapping[str, str], checked: SourceCheck, jitter: float
 ) -> list[Enqueued]:
     """Queue what is new and write the result, both or neither; return the jobs.
 
@@ -113,15 +113,15 @@ def write_look(
     """
     home, now = session.home, session.now_us()
     rows = SubscriptionRows(home.engine, home.node, home.clock)
-    result = CheckOutcome(look.seen, look.error, look.complete)
-    next_at = _next_check(before, look.error, now, jitter)
+    result = CheckOutcome(checked.seen, checked.error, checked.complete)
+    next_at = _next_check(before, checked.error, now, jitter)
 
     def alongside(tx: sa.Connection, answers: Sequence[Enqueued]) -> None:
-        made = [NewJob(job.job, new.text) for job, new in zip(answers, look.new, strict=True) if job.new]
+        made = [NewJob(job.job, new.text) for job, new in zip(answers, checked.new, strict=True) if job.new]
         rows.record(tx, before, known, result, made, next_at)
 
     with suppress(CheckOvertaken):
-        return session.enqueue([new.order for new in look.new], alongside)
+        return session.enqueue([new.order for new in checked.new], alongside)
     return []
 
 

@@ -17,7 +17,7 @@ from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQue
 from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows
 from flowhub_jobs.jobs.subscriptions.subscription_values import DAY_US, Subscription, SubscriptionKind, Terms
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.checker import looked_at, write_look
+from flowhub_jobs.operations.subscriptions.checker import check_source, write_result
 from flowhub_jobs.operations.subscriptions.list_file import ReadList
 from flowhub_jobs.operations.subscriptions.model import refuse_address
 from flowhub_jobs.placement.apps import program_names
@@ -125,11 +125,11 @@ def _follow(
     rows.add(meaning.kind, meaning.ref, terms, session.now_us() + HOUR_US)
     subscription = _read(session, meaning.ref)
     items = _queries(session).items(subscription.id)
-    look = looked_at(session, subscription, items, read_list, pause_s=0.0, stopping=threading.Event())
-    if look.error is not None and not look.error.retryable and before is None:
+    checked = check_source(session, subscription, items, read_list, pause_s=0.0, stopping=threading.Event())
+    if checked.error is not None and not checked.error.retryable and before is None:
         rows.remove([subscription.id])
-        raise look.error
-    answers = write_look(session, subscription, items, look, random.random())  # noqa: S311 - jitter
+        raise checked.error
+    answers = write_result(session, subscription, items, checked, random.random())  # noqa: S311 - jitter
     return Followed(_read(session, meaning.ref), answers)
 
 

@@ -9,7 +9,7 @@ from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.operations.enqueue import refuse_digest_of_model, same_kind
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.check_result import Look, NewVersion
+from flowhub_jobs.operations.subscriptions.check_result import NewVersion, SourceCheck
 from flowhub_jobs.operations.subscriptions.model import newer_version, version_of
 from flowhub_jobs.values.artifacts import Artifact
 
@@ -30,18 +30,18 @@ class FollowedLine:
 ReadList = Callable[[str], Sequence[FollowedLine]]
 
 
-class LookStopped(Exception):
-    """The worker stops before all of a list was looked at: nothing of the look is written."""
+class CheckStopped(Exception):
+    """The worker stops before all of a list was checked: nothing of the check is written."""
 
 
-def look_at_list(
+def check_list(
     session: Session,
     lines: Sequence[FollowedLine],
     known: Mapping[str, str],
     pause_s: float,
     stopping: threading.Event,
     defaults: Mapping[str, Any],
-) -> Look:
+) -> SourceCheck:
     """Return what is new among the references of a list. A bad line keeps no other from being looked at.
 
     `defaults` are the options of lines that do not say otherwise.
@@ -49,7 +49,7 @@ def look_at_list(
     reader, seen, new, first = OptionReader(session), dict[str, str](), list[NewVersion](), None
     for count, line in enumerate(lines):
         if stopping.is_set() or (count >= BURST and stopping.wait(pause_s)):
-            raise LookStopped
+            raise CheckStopped
         if line.error is not None:
             first = first or line.error
             continue
@@ -60,22 +60,22 @@ def look_at_list(
                 new.append(found)
         except FlowhubError as error:
             if error.retryable:  # of the network or a host: the rest of the list would meet it, too
-                return Look(seen, new, error)
+                return SourceCheck(seen, new, error)
             first = first or same_kind(error, f"Line {line.number}: {error.message}", error.hint)
             seen |= {line.ref: known[line.ref]} if line.ref in known else {}
-    return Look(seen, new, first, complete=True)
+    return SourceCheck(seen, new, first, complete=True)
 
 
 def _artifact(session: Session, line: FollowedLine) -> Artifact:
-    said = line.options
-    if wrong := [name for name in _NOT_FOLLOWED if said.get(name)]:
+    options = line.options
+    if wrong := [name for name in _NOT_FOLLOWED if options.get(name)]:
         raise UsageInvalid(f"--{wrong[0].replace('_', '-')} does not go with a list that is followed.")
     artifact = session.artifact(
         line.ref,
-        said.get("sha256"),
-        include=said.get("include") or (),
-        exclude=said.get("exclude") or (),
-        name=said.get("name"),
+        options.get("sha256"),
+        include=options.get("include") or (),
+        exclude=options.get("exclude") or (),
+        name=options.get("name"),
     )
-    refuse_digest_of_model(artifact, said.get("sha256"), "--sha256", line.ref)
+    refuse_digest_of_model(artifact, options.get("sha256"), "--sha256", line.ref)
     return artifact

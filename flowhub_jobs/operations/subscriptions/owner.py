@@ -11,26 +11,26 @@ from flowhub_jobs.jobs.subscriptions.subscription_values import Terms
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.check_result import Look, NewVersion
+from flowhub_jobs.operations.subscriptions.check_result import NewVersion, SourceCheck
 
 BEGUN = ""  # the item that says that the owner's models were listed once: what was there then is not new
 SEEN = "seen"
 NEW_MAX = 20  # of one check; the others are found by the next
 
 
-def look_at_owner(session: Session, owner: str, terms: Terms, known: Mapping[str, str]) -> Look:
-    """Return what is new since the first look, which finds nothing new. Raises what `HubClient.models_of` raises."""
+def check_owner(session: Session, owner: str, terms: Terms, known: Mapping[str, str]) -> SourceCheck:
+    """Return what is new since the first check, which finds nothing new. Raises what `HubClient.models_of` raises."""
     listed = session.references.hub.models_of(owner)
     items = [item for model in listed for item in matching_items(model, terms.include)]
     if BEGUN not in known:
         if not listed:
             raise NotFound(f"The Hub lists no models of {owner}.", hint="Check the spelling of the owner's name.")
-        return Look(dict.fromkeys([BEGUN, *items], SEEN))
+        return SourceCheck(dict.fromkeys([BEGUN, *items], SEEN))
     wanted = OptionReader(session).terms({"place": terms.place})
     return _new_ones(session, owner, [item for item in items if item not in known][:NEW_MAX], wanted)
 
 
-def _new_ones(session: Session, owner: str, items: Sequence[str], terms: EnqueueTerms) -> Look:
+def _new_ones(session: Session, owner: str, items: Sequence[str], terms: EnqueueTerms) -> SourceCheck:
     seen, new, first = {BEGUN: SEEN}, [], None
     for item in items:
         try:
@@ -42,7 +42,7 @@ def _new_ones(session: Session, owner: str, items: Sequence[str], terms: Enqueue
         else:
             new.append(NewVersion(EnqueueItem(artifact, terms), f"{owner} has published {artifact.ref}."))
         seen[item] = SEEN
-    return Look(seen, new, first)
+    return SourceCheck(seen, new, first)
 
 
 def matching_items(model: OwnedModel, globs: Sequence[str]) -> Iterator[str]:

@@ -97,8 +97,8 @@ _CAP = (
 def _answered(page: Mapping[str, Any], fields: Iterable[Field]) -> tuple[Field, ...]:
     """Return the other keys of an answer, so that a program can send back what it got."""
     known = {field.name for field in fields}
-    told = "Ignored; it is a key of the answer."
-    return tuple(Field(name, {}, help=told, ignored=True) for name in page if name not in known)
+    ignored_help = "Ignored; it is a key of the answer."
+    return tuple(Field(name, {}, help=ignored_help, ignored=True) for name in page if name not in known)
 
 
 _LIMIT_ANSWER = _answered(limit_json(Limits()), _LIMIT)

@@ -109,7 +109,7 @@ def bar_values(call: Call, here: str, overview: Overview | None = None) -> dict[
     session = call.session
     overview = overview or read_overview(session)
     bar = bar_of(overview, remaining(session.home, overview.live), datetime.now(UTC))
-    return {"bar": bar, "said": said(overview), "here": here, "page_token": call.page_token}
+    return {"bar": bar, "announcement": announcement(overview), "here": here, "page_token": call.page_token}
 
 
 def show_bar(call: Call) -> Response:
@@ -118,8 +118,8 @@ def show_bar(call: Call) -> Response:
     return HTMLResponse(environment().get_template("bar.html").render(bar_values(call, here)))
 
 
-def said(overview: Overview) -> str:
-    """Return what a screen reader is told when it changes: the last job that ended, or needs the user."""
+def announcement(overview: Overview) -> str:
+    """Return the text that screen readers read when it changes: the last job that ended, or needs the user."""
     latest = max(
         (*overview.failed, *overview.ended), key=lambda job: (job.finished_at or job.created_at, job.id), default=None
     )
@@ -134,8 +134,8 @@ def back(call: Call, default: str, done: str, jobs: Sequence[int] = ()) -> Respo
     clean = "&".join(
         part for part in urlsplit(path).query.split("&") if part and part.partition("=")[0] not in ("done", "job")
     )
-    told = "&".join([*([clean] if clean else []), f"done={done}", *(f"job={job}" for job in jobs[:5])])
-    return RedirectResponse(f"{urlsplit(path).path}?{told}", 303)
+    query = "&".join([*([clean] if clean else []), f"done={done}", *(f"job={job}" for job in jobs[:5])])
+    return RedirectResponse(f"{urlsplit(path).path}?{query}", 303)
 
 
 def local_path(path: str, default: str = "/queue") -> str:

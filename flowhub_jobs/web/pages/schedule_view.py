@@ -155,10 +155,10 @@ def command_for(schedule: Schedule | None) -> str:
 
 
 def _options(group: DayWindows) -> str:
-    told = group.as_json()
+    shown = group.as_json()
     days = f" --days {days_of(group).replace(' ', '')}" if len(group.days) < 7 else ""
     rate = f" --rate {_typed(group.rate_bps)}" if group.rate_bps else ""
-    return f'"{",".join(told["windows"])}"{days}{rate}'
+    return f'"{",".join(shown["windows"])}"{days}{rate}'
 
 
 def _typed(bps: int) -> str:

@@ -44,7 +44,7 @@
     took = performance.now() - last;
     const bar = find("#bar");
     document.title = (bar?.dataset.progress ?? "") + heading;
-    tell(bar?.dataset.said ?? "");
+    tell(bar?.dataset.announcement ?? "");
     enhance();
     if (all) document.dispatchEvent(new Event("refreshed"));
   }
@@ -64,9 +64,9 @@
   for (const end of ["pointerup", "pointercancel", "dragend"]) document.addEventListener(end, release);
   document.addEventListener("visibilitychange", () => { if (!document.hidden && (whole || stale)) changed(""); });
 
-  let said = find("#bar")?.dataset.said ?? "";
+  let announced = find("#bar")?.dataset.announcement ?? "";
   function tell(sentence) { // done, failed and needs-you only: never percentages
-    if (sentence !== said) find("#told").textContent = said = sentence;
+    if (sentence !== announced) find("#told").textContent = announced = sentence;
   }
 
   // ---- live: one EventSource for all tabs of the browser; its tab holds a lock and passes the news on ----

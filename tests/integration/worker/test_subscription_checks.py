@@ -28,7 +28,7 @@ from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQue
 from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.net.urls import origin as origin_of
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker, looked_at, write_look
+from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker, check_source, write_result
 from flowhub_jobs.operations.subscriptions.follow import all_subscriptions, follow, unfollow
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.worker.subscription_checks import SubscriptionChecks
@@ -255,11 +255,11 @@ def test_a_worker_that_slept_between_its_look_and_its_outcome_queues_nothing(on_
     session = Session(night.app.home)
     due, known = night.one, SubscriptionQueries(session.home.database, session.node).items(night.one.id)
     looks = [
-        looked_at(session, due, known, read_followed_list, pause_s=0.0, stopping=threading.Event()) for _ in range(2)
+        check_source(session, due, known, read_followed_list, pause_s=0.0, stopping=threading.Event()) for _ in range(2)
     ]
-    [job] = write_look(session, due, known, looks[0], 0.5)
+    [job] = write_result(session, due, known, looks[0], 0.5)
     session.cancel(job.job)
-    assert write_look(session, due, known, looks[1], 0.5) == []
+    assert write_result(session, due, known, looks[1], 0.5) == []
     assert len(night.jobs()) == 2
 
 
