@@ -17,6 +17,7 @@ Read `fetch` first: it is the story of one transfer. Then `fetchers` (one range)
     mirror_switching   chooses the address of a file, and finds the one that sent wrong bytes ─► mirror_choice
     mirror_speed       measures the addresses: leaves a far slower one, uses several at once where that gains
     fault_handler      decides whether to try again, wait or give up after a fault ─► retry
+    passing_refusals   the refusals that may pass without the user
     form_fallback      chooses another form of the Range header after a fault ─► range_forms
     concurrency        how many connections · connection_watch: replaces slow ones ─► slow_connection_rules
     host_limits        connections and cooldowns of each host · rate_limit: token buckets · wire_meter: bytes received
