@@ -3,7 +3,8 @@
 states              the states of a job, who moves it, and the holds of a queued one; pure
 commands            the user's writes: enqueue, cancel, pause, resume, start, retry, priority
 enqueue_rows        the rows that an enqueued artifact becomes; pure
-lease_store         the worker's writes: claim, renew, progress, the ends of an attempt · run_values: their values
+lease_store         a worker's claims, the renewal of its leases, its row · run_values: their values
+attempt_writes      a worker's writes of an attempt: progress, events, its end
 claims              the jobs that may start now, and the UPDATE that takes the best of them
 queue_order         the order in which jobs of one priority start
 progress            the UPDATEs of a run's progress
