@@ -6,7 +6,7 @@ Raise, never return. A package converts a foreign error into one of these where 
 base        the root: message, hint, host and path
 source      the network and the sources (exit status 5)
 hint_placeholders  fills the placeholders of hints for their reader
-guide       the meaning and the remedy of every code
+guide       the meaning and the remedy of every code · guide_texts: their texts
 """
 
 from typing import Self

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from flowhub_jobs.errors import ERRORS, Busy, DiskFull, NameTaken
-from flowhub_jobs.errors.guide import _TEXTS, guide, guides, hint_in_call
+from flowhub_jobs.errors.guide import guide, guides, hint_in_call
+from flowhub_jobs.errors.guide_texts import TEXTS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
 
 EACH = pytest.mark.parametrize("code", list(ERRORS))
@@ -49,4 +50,4 @@ def test_a_hint_that_a_program_can_follow_stays():
 
 def test_the_table_is_by_exit_status_and_names_no_code_that_is_none():
     assert [one.exit_status for one in guides()] == sorted(one.exit_status for one in guides())
-    assert set(_TEXTS) <= set(ERRORS)
+    assert set(TEXTS) <= set(ERRORS)
