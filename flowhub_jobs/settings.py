@@ -7,27 +7,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.errors import FlowhubError, SettingInvalid, UsageInvalid
+from flowhub_jobs.errors import FlowhubError, SettingInvalid
 from flowhub_jobs.net.urls import HUB, is_loopback, origin
-from flowhub_jobs.times import parse_span
-from flowhub_jobs.units import parse_rate, parse_size
-from flowhub_jobs.values.enums import QueueOrder
+from flowhub_jobs.units import parse_rate
+from flowhub_jobs.values.convert_settings import converted, size
 from flowhub_jobs.values.mirror_settings import MIRRORS_HINT, mirrors_from
 from flowhub_jobs.values.notify_settings import NOTIFY_HINT, Notify, notify_from
 from flowhub_jobs.values.pasted_text import decode_text, parse_token, unquoted
 from flowhub_jobs.values.store_settings import DEFAULT_STORE, STORES_HINT, StoreSettings, overlapping, stores_from
 
-LOG_FORMATS = ("plain", "json")
-_WORDS = {"log_format": LOG_FORMATS, "queue_order": tuple(str(order) for order in QueueOrder)}
-WORKER_JOBS_MAX = 999  # each has a thread of its own
-_BOUNDS = {
-    "jobs": (1, WORKER_JOBS_MAX),
-    "connections_per_host": (1, 1000),
-    "faults_max": (1, 1_000_000),
-    "keep_events_days": (1, 1_000_000),
-    "share_readers": (1, 1000),
-}
-_BYTES = (0, 2**63 - 1)  # of disk_reserve and slow_bps
 _NOT_FROM_FILE = {"home", "hf_token"}  # of the environment alone, as elsewhere
 _FROM_FILE_ALONE = {
     "tokens",
@@ -217,7 +205,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     for setting in fields(Settings):
         text = env.get(f"FLOWHUB_{setting.name.upper()}")
         if text and setting.name not in _NOT_FROM_FILE | _FROM_FILE_ALONE:
-            found[setting.name] = _converted(setting.name, setting.type, text, f"FLOWHUB_{setting.name.upper()}")
+            found[setting.name] = converted(setting.name, setting.type, text, f"FLOWHUB_{setting.name.upper()}")
     return found
 
 
@@ -241,7 +229,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         if name not in known:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
         read = {"tokens": _tokens, "mirrors": _mirrors, "notify": _notify, "apps": _apps, "stores": _stores}.get(name)
-        found[name] = read(value, path) if read else _converted(name, known[name], value, str(path))
+        found[name] = read(value, path) if read else converted(name, known[name], value, str(path))
     if "store" in found:  # relative to config.toml
         found["store"] = path.parent / _expanded("store", found["store"])
     if "catalog" in found and "://" not in found["catalog"]:
@@ -295,7 +283,7 @@ def _apps(value: Any, path: Path) -> dict[str, str]:
 
 def _stores(value: Any, path: Path) -> Mapping[str, StoreSettings]:
     try:
-        return stores_from(value, lambda folder: path.parent / _expanded("stores", folder), _size)
+        return stores_from(value, lambda folder: path.parent / _expanded("stores", folder), size)
     except ValueError as error:
         raise SettingInvalid(f"{path}: [stores] cannot be used: {error}.", hint=STORES_HINT) from None
 
@@ -330,77 +318,3 @@ def _notify(value: Any, path: Path) -> Notify:
         return notify_from(value)
     except ValueError as error:
         raise SettingInvalid(f"{path}: [notify] cannot be used: {error}.", hint=NOTIFY_HINT) from None
-
-
-def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
-    """Return `value` as the setting's own type; `kind` is the annotation of its field."""
-    try:
-        if kind is int or (kind == int | None):
-            return _whole(name, value)
-        if kind is float:
-            return _seconds(value)
-        if kind is bool:
-            return _switch(value)
-        if kind == tuple[str, ...]:
-            return _words(value)
-        if not isinstance(value, str):
-            raise ValueError("is not text")
-        if name in _WORDS and value not in _WORDS[name]:
-            raise ValueError(f"is none of {', '.join(_WORDS[name])}")
-    except (ValueError, TypeError) as error:
-        raise SettingInvalid(
-            f"{where}: {name} is {value!r}, which {error}.", hint="Correct it, or leave it out."
-        ) from None
-    return value
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    """Return the words of a list, or of a text with commas between them, as a variable has them."""
-    words = value.split(",") if isinstance(value, str) else value
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError("is not a list of words")
-    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
-
-
-def _whole(name: str, value: Any) -> int | None:
-    if name == "limit_rate":
-        return _rate(value)
-    if name == "store_max":
-        return _size(value)
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-    least, most = _BOUNDS.get(name, _BYTES)
-    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
-        raise ValueError(f"is not a whole number from {least} to {most}")
-    return number
-
-
-def _rate(value: Any) -> int | None:
-    try:
-        return parse_rate(str(value))
-    except UsageInvalid:
-        raise ValueError("is not a rate (500K, 5M, 123456 or off; below 1000 it needs a unit)") from None
-
-
-def _size(value: Any) -> int | None:
-    text = str(value).strip()
-    try:
-        return None if text.lower() == "off" else parse_size(text, option="store_max =")
-    except UsageInvalid:
-        raise ValueError("is not a size (2T, 500G, 8GiB or off)") from None
-
-
-def _switch(value: Any) -> bool:
-    word = str(value).strip().lower()
-    if word not in ("1", "true", "on", "yes", "0", "false", "off", "no"):
-        raise ValueError("is neither on nor off")
-    return word in ("1", "true", "on", "yes")
-
-
-def _seconds(value: Any) -> float:
-    try:
-        number = parse_span(value) if isinstance(value, str) else float(value)
-    except (UsageInvalid, TypeError):
-        raise ValueError("is not a number of seconds, nor a time such as 90s, 15m or 24h") from None
-    if isinstance(value, bool) or not 0 < number < 1e7:
-        raise ValueError("is not a number of seconds above 0")
-    return number

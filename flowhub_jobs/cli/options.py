@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flowhub_jobs.settings import WORKER_JOBS_MAX
+from flowhub_jobs.values.convert_settings import WORKER_JOBS_MAX
 
 # A verb declares --json to accept and document it; `main` reads it, before any verb runs (output.chosen).
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
