@@ -4,14 +4,35 @@ Raise, never return. A package converts a foreign error into one of these where 
 `ERRORS` at the end is the table that `flowhub help errors` prints.
 
 base        the root: message, hint, host and path
+database    the database and rows that cannot be read
+storage     stores, disks and files
+machine_limits  open files, threads and memory of this machine
+sign_in     sign-in and licences (exit status 4)
 source      the network and the sources (exit status 5)
 hint_placeholders  fills the placeholders of hints for their reader
 guide       the meaning and the remedy of every code · guide_texts: their texts
 """
 
-from typing import Self
-
 from flowhub_jobs.errors.base import FlowhubError
+from flowhub_jobs.errors.database import (
+    DatabaseDamaged,
+    DatabaseNewer,
+    DatabaseReplaced,
+    DatabaseUnusable,
+    JobUnreadable,
+)
+from flowhub_jobs.errors.machine_limits import (
+    OutOfMemory,
+    TooManyFiles,
+    TooManyThreads,
+)
+from flowhub_jobs.errors.sign_in import (
+    Gated,
+    RequestForbidden,
+    SignInRequired,
+    TokenMissing,
+    TokenRefused,
+)
 from flowhub_jobs.errors.source import (
     NETWORK_SETTINGS,
     AddressExpired,
@@ -42,6 +63,15 @@ from flowhub_jobs.errors.source import (
     WrongContent,
     WrongRange,
 )
+from flowhub_jobs.errors.storage import (
+    DiskFull,
+    NameTaken,
+    PartialRemoved,
+    StorageFailed,
+    StoreOffline,
+    StoreUnusable,
+    TargetFull,
+)
 
 __all__ = [  # of the modules of this package; the classes below are public as well
     "NETWORK_SETTINGS",
@@ -51,23 +81,43 @@ __all__ = [  # of the modules of this package; the classes below are public as w
     "CatalogUnreachable",
     "ConnectionLost",
     "CutShort",
+    "DatabaseDamaged",
+    "DatabaseNewer",
+    "DatabaseReplaced",
+    "DatabaseUnusable",
+    "DiskFull",
     "FlowhubError",
+    "Gated",
     "HeadersTimeout",
+    "JobUnreadable",
     "MirrorMismatch",
     "MirrorUnfit",
+    "NameTaken",
     "NetworkDown",
+    "OutOfMemory",
+    "PartialRemoved",
     "ProxySignIn",
     "ProxyUnreachable",
     "ProxyUnusable",
     "RedirectRefused",
+    "RequestForbidden",
     "ServerBusy",
+    "SignInRequired",
     "SourceChanged",
     "SourceError",
     "SourceMissing",
     "SourceRefused",
     "Stalled",
+    "StorageFailed",
+    "StoreOffline",
+    "StoreUnusable",
+    "TargetFull",
     "TlsUntrusted",
+    "TokenMissing",
+    "TokenRefused",
     "TooLarge",
+    "TooManyFiles",
+    "TooManyThreads",
     "TooSlow",
     "TrustUnreadable",
     "WaitTooLong",
@@ -89,52 +139,9 @@ class CatalogUnreadable(FlowhubError):
     default_hint = "Check FLOWHUB_CATALOG; unset it to use the catalog that flowhub ships."
 
 
-class DatabaseNewer(FlowhubError):
-    code = "database_newer"
-    default_hint = "Install that version of flowhub on this machine, then start its worker again. Nothing is lost."
-
-
-class DatabaseUnusable(FlowhubError):
-    code = "database_unusable"
-    default_hint = "Look whether its disk is full or another program holds it; then try again. Nothing is lost."
-
-
-class DatabaseReplaced(FlowhubError):
-    """The database file that this process opened is no longer the one at its path, or its log was removed."""
-
-    code = "database_replaced"
-    retryable = True
-    default_hint = "Run the command again. To restore a backup, stop the worker first."
-
-
-class DatabaseDamaged(DatabaseUnusable):
-    """SQLite finds its file malformed."""
-
-    code = "database_damaged"
-    default_hint = (
-        "Stop the worker and restore a backup, or try `sqlite3 flowhub.db .recover`, or move flowhub.db and "
-        "flowhub.db-wal away and start again. Models in the store stay; `flowhub adopt` lists them again."
-    )
-
-
-class JobUnreadable(FlowhubError):
-    """A job's row was damaged, or written by a newer version."""
-
-    code = "job_unreadable"
-    default_hint = (
-        "Queue the model again with {enqueue}; what was kept is used. "
-        "If a newer flowhub queued it, run that version's worker."
-    )
-
-
 class HomeUnusable(FlowhubError):
     code = "home_unusable"
     default_hint = "Set FLOWHUB_HOME to a folder on a local disk that you may write to."
-
-
-class StoreUnusable(FlowhubError):
-    code = "store_unusable"
-    default_hint = "Set FLOWHUB_STORE to a folder that you may write to."
 
 
 class SettingInvalid(FlowhubError):
@@ -168,11 +175,6 @@ class WrongState(FlowhubError):
     code = "wrong_state"
 
 
-class NameTaken(FlowhubError):
-    code = "name_taken"
-    default_hint = "Move or remove it, then {retry}."
-
-
 class PlacementRefused(FlowhubError):
     """The program's layout has no place for this model, or its folder cannot have links to it."""
 
@@ -189,67 +191,6 @@ class AppFolderUnusable(PlacementRefused):
 class WorkerLost(FlowhubError):
     code = "worker_lost"
     default_hint = "Look at the worker's log and the machine's memory, then {retry}."
-
-
-class StoreOffline(FlowhubError):
-    """The store's disk is not mounted, or only to be read: parked, not failed."""
-
-    code = "store_offline"
-    retryable = True
-    default_hint = "Mount the store's disk so that it can be written; {continues}."
-
-
-class PartialRemoved(FlowhubError):
-    """Another program removed an unfinished download from the store while it was written."""
-
-    code = "partial_removed"
-    retryable = True
-    default_hint = "It starts over by itself. Leave the folder .partial of the store to flowhub."
-
-
-class StorageFailed(FlowhubError):
-    """EIO and its like, from the disk that holds the store."""
-
-    code = "storage_failed"
-    retryable = True
-    default_hint = "Look at the disk and the system's log; {new_try} continues with what was kept."
-
-
-class TooManyFiles(FlowhubError):
-    """EMFILE, ENFILE: a limit of this machine, which says nothing of the disk."""
-
-    code = "too_many_files"
-    retryable = True
-    default_hint = (
-        "Raise the limit of open files (`ulimit -n 1024`; LimitNOFILE= of a service), "
-        "or run fewer jobs at once (`flowhub worker --jobs 1`)."
-    )
-
-
-class TooManyThreads(FlowhubError):
-    """The system starts no more threads for this process: a limit of processes, or of its memory."""
-
-    code = "too_many_threads"
-    retryable = True
-    default_hint = (
-        "Raise the limit of processes (`ulimit -u`; TasksMax= of a service; pids.max of a container) "
-        "or of memory (`ulimit -v`), or run fewer jobs at once (`flowhub worker --jobs 1`)."
-    )
-
-    @classmethod
-    def of(cls, error: BaseException) -> Self | None:
-        """Return Python's error for a thread that could not be started as one of this class; None for another one."""
-        if isinstance(error, RuntimeError) and str(error) == "can't start new thread":  # CPython, _threadmodule.c
-            return cls("The system starts no more threads for this process.")
-        return None
-
-
-class OutOfMemory(FlowhubError):
-    """ENOMEM: a shortage of this machine that passes; it says nothing of the disk."""
-
-    code = "out_of_memory"
-    retryable = True
-    default_hint = "Close other programs, or run fewer jobs at once (`flowhub worker --jobs 1`)."
 
 
 class ServiceUnavailable(FlowhubError):
@@ -329,62 +270,7 @@ class NotFound(FlowhubError):
     exit_status = 3
 
 
-# 4: sign-in or licence ---------------------------------------------------------------------------------------------
-
-
-class TokenMissing(FlowhubError):
-    code = "token_missing"
-    exit_status = 4
-    default_hint = "Set HF_TOKEN to a token of an account that may read this model, then {restart_and_retry}."
-
-
-class TokenRefused(FlowhubError):
-    code = "token_refused"
-    exit_status = 4
-    default_hint = "Make a new token at the Hub, set HF_TOKEN, then {restart_and_retry}."
-
-
-class Gated(FlowhubError):
-    code = "gated"
-    exit_status = 4
-    default_hint = "Accept the model's terms on its page at the Hub, then {retry}."
-
-
-class SignInRequired(FlowhubError):
-    """HTTP 401: a request to `flowhub web` has neither the cookie nor the token."""
-
-    code = "sign_in_required"
-    exit_status = 4
-    default_hint = (
-        "In a browser, open the URL that `flowhub web` prints. A program sends the token of web.token, in flowhub's "
-        "home, as `Authorization: Bearer`."
-    )
-
-
-class RequestForbidden(FlowhubError):
-    """HTTP 403: a page of another site makes the request, or a change lacks the page's token."""
-
-    code = "forbidden"
-    exit_status = 4
-    default_hint = "Open the page at the address that `flowhub web` printed, and repeat the change there."
-
-
-# 6 to 9: disk, fit, digest, busy -----------------------------------------------------------------------------------
-
-
-class DiskFull(FlowhubError):
-    code = "disk_full"
-    exit_status = 6
-    retryable = True
-    default_hint = "Free some space; {continues}."
-
-
-class TargetFull(FlowhubError):
-    """The disk of an export is full. The job fails rather than waits, since such a disk is carried away."""
-
-    code = "target_full"
-    exit_status = 6
-    default_hint = "Free some space on that disk, or export to another one."
+# 7 to 9: fit, digest, busy -----------------------------------------------------------------------------------------
 
 
 class DoesNotFit(FlowhubError):
