@@ -36,6 +36,7 @@ from flowhub_jobs.worker.wait_log import WaitLog
 
 log = logging.getLogger("flowhub.worker")
 
+NODE_PART = 55  # characters of a node's name in that of its worker, for which tables have 64
 OPEN_FILES_MIN = 40  # of a worker with one job of one file, over two connections
 
 
@@ -63,7 +64,7 @@ class WorkerContext:
         if (limit := open_files_limit()) < OPEN_FILES_MIN:
             raise TooManyFiles(f"This process may open only {limit} files; a worker needs {OPEN_FILES_MIN}.")
         self.home, self.slots = home, slots
-        self.worker = f"{home.node}-{secrets.token_hex(4)}"
+        self.worker = f"{home.node[:NODE_PART]}-{secrets.token_hex(4)}"
         self.stores = CurrentStores(home)
         self.registry, self.any_node = home.registry, AnyNodeJobs(home)
         order = QueueOrder(home.settings.queue_order)
