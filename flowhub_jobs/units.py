@@ -49,6 +49,11 @@ def named_jobs(jobs: Sequence[int], most: int) -> str:
     return f"job{'' if len(jobs) == 1 else 's'} {', '.join(map(str, jobs[:most]))}{more}"
 
 
+def listed(words: Sequence[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
 def counted(count: int, one: str, many: str) -> str:
     """Return "1 job waits", "1,200 jobs wait"."""
     return f"{count:,} {one if count == 1 else many}"

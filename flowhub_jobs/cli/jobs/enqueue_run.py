@@ -38,7 +38,7 @@ from flowhub_jobs.operations.search.variants import judge_one
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import in_short
 from flowhub_jobs.store.space import room_text
-from flowhub_jobs.units import format_bytes
+from flowhub_jobs.units import format_bytes, listed
 from flowhub_jobs.values.enums import Fit, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.values.pasted_text import unquoted
@@ -303,9 +303,10 @@ def _hint_endpoint(session: Session, requested: EnqueueList) -> None:
 
 def _hints(session: Session, stores: Collection[str], waits: bool) -> None:
     """Print what keeps jobs from starting. `stores` are those of the queued jobs that are shown."""
+    told: set[str] = set()  # stores whose disk is named already
     for home in session.home.each_store():
         if not home.store_is_away():
-            _hint_room(home)
+            _hint_room(home, told)
         elif home.store.name in stores:
             where = f"The store {home.store.name} ({home.store.root}) is offline"
             output.hint(output.fold(f"{where}: its jobs wait until its disk is mounted."))
@@ -313,10 +314,13 @@ def _hints(session: Session, stores: Collection[str], waits: bool) -> None:
         tell_no_worker(session)
 
 
-def _hint_room(home: Home) -> None:
-    room, need = home.room(), home.bytes_promised()
-    if need > room.usable:
-        disk = "the store's disk" if not home.store.others else f"the disk of the store {home.store.name}"
+def _hint_room(home: Home, told: set[str]) -> None:
+    """Print that the queue needs more than there is, once for the stores of one disk; `told` is changed."""
+    room, need, names = home.room(), home.bytes_promised(), home.stores_on_disk() or ()
+    if need > room.usable and (room.is_limited_by_maximum or home.store.name not in told):
+        if not room.is_limited_by_maximum:
+            told.update(names)
+        disk = f"the disk of the store{'s' * (len(names) > 1)} {listed(names)}" if names else "the store's disk"
         left = room_text(room, disk, "the store")
         output.hint(
             f"The queue needs {format_bytes(need)}; {left}.\n"

@@ -3,9 +3,9 @@
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.library.usage import Share, measure_store
+from flowhub_jobs.operations.library.usage import Share, StoreState, by_disk, measure_store
 from flowhub_jobs.operations.schemas.library import du_json
-from flowhub_jobs.units import format_bytes
+from flowhub_jobs.units import format_bytes, listed
 
 BAR = 16  # columns
 
@@ -26,13 +26,19 @@ def du(as_json: AsJson = False) -> None:
         output.result(output.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))
     line = f"{format_bytes(used.total)} in {used.root}; {format_bytes(used.free)} free on its disk."
     if len(used.stores) > 1:
-        free = ", ".join(f"{format_bytes(one.free or 0)} on that of {one.name}" for one in used.stores)
-        line = f"{format_bytes(used.total)} in {len(used.stores)} stores; free on their disks: {free}."
+        line = f"{format_bytes(used.total)} in {len(used.stores)} stores; {_free(by_disk(used.stores))}."
     if used.shared:
         line += f" {format_bytes(used.shared)} of it have other names elsewhere: removing them here frees nothing."
     if used.linked:
         line += f" {format_bytes(used.linked)} more are elsewhere, behind links."
     output.hint(output.fold(line))
+
+
+def _free(disks: list[list[StoreState]]) -> str:
+    free = [(format_bytes(stores[0].free or 0), listed([one.name for one in stores])) for stores in disks]
+    if len(free) == 1:
+        return f"{free[0][0]} free on their disk"
+    return f"free on their disks: {', '.join(f'{size} on that of {names}' for size, names in free)}"
 
 
 def _share_row(share: Share) -> tuple[str, str, str, str]:

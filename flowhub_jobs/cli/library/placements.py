@@ -12,6 +12,8 @@ from flowhub_jobs.operations.schemas.placements import placements_json
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.times import at_clock
 
+NAME_LEAST = 16  # columns of a name that are shown
+
 
 def placements(as_json: AsJson = False) -> None:
     """List models in folders of other programs.
@@ -42,11 +44,16 @@ def _how(one: placement.ShownPlacement) -> str:
 
 
 def _table(shown: Sequence[placement.ShownPlacement]) -> str:
-    """Return one line a placement where the screen is wide enough, else two: no path is cut, paths are copied."""
+    """Return one line a placement where the screen is wide enough, else two: no path is cut, paths are copied.
+
+    If a folder's path leaves no room for the other columns, each placement is a paragraph.
+    """
     rows = [tuple(map(output.clean, (one.name, one.app, _how(one), str(one.state), str(one.path)))) for one in shown]
     head = ("NAME", "IN", "HOW", "STATE", "PATH")
     if output.width_of(head, rows) <= output.columns():
         return output.table(head, rows)
+    if output.width_of(head[:-1], [("", *row[1:-1]) for row in rows]) + NAME_LEAST > output.columns():
+        return "\n".join(f"{name}, in {app}\n  {how}, {state}, {path}" for name, app, how, state, path in rows)
     first, *lines = output.table(head[:-1], [row[:-1] for row in rows]).split("\n")
     pairs = zip(lines, rows, strict=True)
     return "\n".join([first, *(line for short, row in pairs for line in (short, f"  {row[-1]}"))])

@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GPUS_MOST = 28  # columns
+GPUS_MOST, GPUS_LEAST = 28, 12  # columns
 NAMED = 8  # job numbers that a line names
 _HEAD = ("NODE", "STATE", "SLOTS", "DISK FREE", "RAM", "GPUS", "HOST")
 
@@ -48,8 +48,12 @@ def nodes(context: typer.Context, as_json: AsJson = False) -> None:
         output.hint("No node is registered. `flowhub worker` registers this machine.")
         return
     now = datetime.now(UTC)
-    head, *lines = _table([_row(node, own, now) for node in found])
-    output.result(output.bold(head))
+    rows = [_row(node, own, now) for node in found]
+    if _is_too_wide(rows):
+        lines = [_paragraph(row) for row in rows]
+    else:
+        head, *lines = _table(rows)
+        output.result(output.bold(head))
     for node, line in zip(found, lines, strict=True):
         output.result(line if node.alive else output.dim(line))
 
@@ -101,6 +105,18 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the lines, without the hosts on a screen that is too narrow for them."""
     width = len(_HEAD) if output.width_of(_HEAD, rows) <= output.columns() else len(_HEAD) - 1
     return output.table(_HEAD[:width], [row[:width] for row in rows], right=(2, 3, 4), give=5).split("\n")
+
+
+def _is_too_wide(rows: Sequence[tuple[str, ...]]) -> bool:
+    """Return whether names, which are not cut, leave no room for the other columns, of which only the GPUs are."""
+    kept = [(*row[:5], row[5][:GPUS_LEAST]) for row in rows]
+    return output.width_of(_HEAD[:6], kept) > output.columns()
+
+
+def _paragraph(row: tuple[str, ...]) -> str:
+    name, state, slots, disk, ram, gpus, host = row
+    parts = [state, f"slots {slots}", f"disk {disk} free", f"RAM {ram}", f"GPUs {gpus}", f"host {host}"]
+    return f"{output.clean(name)}\n{output.fold(output.clean(', '.join(parts)), '  ')}"
 
 
 def _row(node: NodeStatus, own: str, now: datetime) -> tuple[str, ...]:

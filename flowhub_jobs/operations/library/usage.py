@@ -1,5 +1,6 @@
 """Disk usage of the store: installed models, partials, and everything else."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -132,6 +133,14 @@ def measure_store(session: Session) -> Usage:
     """Measure everything in the stores that are there; a file with several names counts once. Raises StoreOffline."""
     session.installed.require_store()
     return _together([_measure_one(one) for one in session.each_store() if not one.home.store_is_away()])
+
+
+def by_disk(states: Iterable[StoreState]) -> list[list[StoreState]]:
+    """Return the stores of each disk, in their order."""
+    disks: dict[int, list[StoreState]] = {}
+    for state in states:
+        disks.setdefault(device_of(state.path), []).append(state)
+    return list(disks.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,6 +353,23 @@ def test_the_list_of_nodes_fits_into_80_columns(fleet, cli, narrow):
     assert "gone" in screen.splitlines()[2]
 
 
+def test_a_node_whose_name_is_as_long_as_may_be_works_like_any_other(fleet, cli):
+    node = fleet.use("n" * 64)
+    [job] = cli("enqueue", "m", "--json").jobs
+    assert fleet.worker("n" * 64, "--drain").wait(60) == 0
+    assert node.job(job["id"]).state is State.COMPLETED
+    assert cli("nodes", "--json").page["nodes"][0]["node"] == "n" * 64
+
+
+def test_nodes_with_long_names_are_paragraphs_that_name_each_figure(fleet, cli, narrow):
+    name = "a-node-with-a-name-as-long-as-those-in-the-clouds-012345678"
+    fleet.registered(name, ram=2 * 10**12, disk_free=30 * 10**12)
+    screen = cli("nodes").out
+    assert len(narrow(screen)) <= 80
+    assert screen.splitlines()[0] == name
+    assert "disk 30.0 TB free, RAM 2.0 TB, GPUs -" in screen
+
+
 def test_a_matrix_that_is_too_wide_becomes_a_line_a_model(fleet, cli, narrow):
     for number in range(12):
         fleet.registered(f"gpu-{number:02}")

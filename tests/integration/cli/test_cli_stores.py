@@ -9,6 +9,7 @@ from flowhub_jobs.cli.library.list_view import models_text
 from flowhub_jobs.operations.library.on_nodes import models_on
 from flowhub_jobs.operations.library.usage import list_store
 from flowhub_jobs.operations.search import headers
+from flowhub_jobs.store.space import Room
 from flowhub_jobs.units import format_bytes
 
 A, B = gguf(4096, 1), gguf(5000, 2)
@@ -207,3 +208,12 @@ def test_rm_of_a_name_removes_one_model_and_with_its_store_the_other(cli, twins)
     assert cli("rm", "fast:m.gguf", "-y").status == 3
     assert cli("rm", "m.gguf", "-y").status == 0
     assert not one.exists()
+
+
+def test_the_disk_of_several_stores_is_named_once(cli, shop, monkeypatch):
+    cli("enqueue", "a", "--store", "fast")
+    assert cli("du").err.count(" free on their disk") == 1
+    monkeypatch.setattr("flowhub_jobs.home.room_at", lambda *_: Room(free=100, reserve=10))
+    warned = cli("enqueue", "b").err
+    assert warned.count("The queue needs") == 1
+    assert "the disk of the stores default and fast has 100 B free" in warned

@@ -11,6 +11,7 @@ from support.disks import image_disk, own_disk
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs import system
+from flowhub_jobs.cli import output
 from flowhub_jobs.store.links import LinkKind
 
 V1, V2 = gguf(4096, 1), gguf(5000, 2)
@@ -131,6 +132,14 @@ def test_what_the_program_wrote_or_replaced_stays(cli, sqlite_shop, theirs):
     assert placed(cli) == [("a.gguf", "hardlink", "changed"), ("c-mlx-4bit", "hardlink", "ok")]
     assert cli("unplace", "a", "c").status == 0
     assert files_in(theirs) == {"a.gguf": b"theirs", "c-mlx-4bit/notes.txt": b"mine"}
+
+
+def test_a_folder_with_a_long_path_leaves_no_column_to_be_broken(cli, sqlite_shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "columns", lambda: 80)
+    long = tmp_path / "a-folder-with-a-long-name-for-the-models-of-all-users"
+    cli("place", "a", "--in", f"dir:{long}")
+    first, second = cli("placements").out.splitlines()
+    assert (first, second) == (f"a.gguf, in dir:{long}", f"  hard link, ok, {long / 'a.gguf'}")
 
 
 def test_a_link_that_was_removed_is_missing_and_placed_again(cli, sqlite_shop, theirs):
