@@ -450,3 +450,17 @@ def test_the_program_is_the_same_as_a_process(home):
     said = process("enqueue", "no-such-model-at-all", "--json")
     assert (said.status, said.error["code"]) == (3, "not_found")
     assert sys.executable in PROGRAM
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fits", "a", "--ctx", "many"], "Invalid value for '--ctx': 'many' is not a whole number."),
+        (["search", "x", "--limit", "-3"], "Invalid value for '--limit': -3 is less than 0."),
+        (["web", "--port", "99999"], "Invalid value for '--port': 99999 is not between 0 and 65535."),
+        (["db"], "Missing command: one of backup, check."),
+    ],
+)
+def test_a_value_that_is_refused_is_so_in_plain_words(cli, arguments, sentence):
+    refused = cli(*arguments)
+    assert (refused.status, refused.err.splitlines()[0]) == (2, f"flowhub: {sentence}")

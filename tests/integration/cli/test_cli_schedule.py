@@ -136,7 +136,7 @@ def test_more_windows_than_a_schedule_takes_are_refused(cli, shop):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["schedule"], "Missing command"),
+        (["schedule"], "Missing command: one of set, add, remove, off, show."),
         (["schedule", "tomorrow"], "tomorrow"),
         (["schedule", "set"], "WINDOWS"),
         (["schedule", "set", "23-7"], "23-7"),
