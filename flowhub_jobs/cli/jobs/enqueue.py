@@ -104,7 +104,7 @@ def enqueue(
         checks = session.settings.check if check is None else check
         session.references.tell = output.hint
         session.references.may_lack_name = checks
-        nodes = enqueue_run.nodes_of(session, on, for_this_machine=best_fit or require_fit)
+        nodes = enqueue_run.nodes_of(session, on, for_this_machine=best_fit or require_fit, store=store)
         requested = enqueue_run.read(session, refs or [], file, options, context.command)
         unchecked = enqueue_run.check_sources(session, requested, pinned_too=bool(check)) if checks else []
         if not keep_going:

@@ -27,6 +27,7 @@ from flowhub_jobs.operations.enqueue import (
     items_on_nodes,
     named_together,
     refuse_digest_of_model,
+    refuse_store_elsewhere,
     same_kind,
 )
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
@@ -68,11 +69,12 @@ class EnqueueList:
         return [error for _, error in sorted(self.bad, key=itemgetter(0))]
 
 
-def nodes_of(session: Session, on: str | None, *, for_this_machine: bool) -> list[str]:
+def nodes_of(session: Session, on: str | None, *, for_this_machine: bool, store: str | None) -> list[str]:
     """Return the nodes of --on. Raises UsageInvalid, also for options that look at this machine alone; NotFound."""
     if on is None:
         return []
     nodes = chosen_nodes(session.home, on)
+    refuse_store_elsewhere(store, nodes, session.node)
     if for_this_machine and nodes != [session.node]:
         hint = 'Name the variant as model@option; --on "vram>=24G" chooses nodes by what they have.'
         raise UsageInvalid("--best-fit and --require-fit look at this machine, and --on names others.", hint=hint)

@@ -123,6 +123,19 @@ def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
     assert cli("list", "--node", "all", "--json").page["models"] == [seen]
 
 
+@pytest.mark.parametrize(
+    ("on", "where"), [("gpu-01", "the node gpu-01"), ("any", "another node"), ("all", "the node gpu-01")]
+)
+def test_a_store_is_of_the_node_that_is_asked_also_where_another_one_has_it(fleet, cli, on, where):
+    fleet.registered("gpu-01")
+    fleet.use("desk")
+    refused = cli("enqueue", "m", "--store", "fast", "--on", on, "--json")
+    assert (refused.status, refused.error["code"]) == (2, "usage")
+    assert refused.error["message"] == f"--store names a store of this node, and --on sends the job to {where}."
+    assert "on that node" in refused.error["hint"]
+    assert cli("enqueue", "m", "--store", "default", "--on", "desk", "--json").jobs[0]["store"] == "default"
+
+
 def test_a_node_that_was_removed_and_comes_back_has_its_library(fleet, cli):
     fleet.use("gpu-01")
     cli("enqueue", "m", "--json")

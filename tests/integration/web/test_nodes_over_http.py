@@ -48,7 +48,9 @@ def test_a_model_is_queued_on_other_nodes(program):
     assert [job["node"] for job in enqueue(program, "a").json()["jobs"]] == ["desk"]
     assert_problem(enqueue(program, "a", on="gpu-3"), 404, "not_found")
     assert_problem(enqueue(program, "a", on="vram>>1"), 422, "usage")
-    assert_problem(enqueue(program, "a", on="gpu-01", store="default"), 422, "usage")
+    refused = enqueue(program, "a", on="gpu-01", store="elsewhere")
+    assert_problem(refused, 422, "usage")
+    assert "sends the job to the node gpu-01" in refused.json()["detail"]
 
 
 def test_what_a_node_has_is_what_the_verbs_print(program, cli):
