@@ -132,7 +132,7 @@ class HubClient:
             if len(files) > FILES_MAX:
                 hint = "Give the URL of one file: https://huggingface.co/owner/repo/resolve/main/path/of/a.file."
                 raise TooLarge(f"The {what} holds more than {FILES_MAX:,} files.", hint=hint)
-        return files
+        return list(dict.fromkeys(files))  # pages of a mirror may overlap
 
     def _pages(self, url: str, what: str, page: str) -> Iterator[Document]:
         """Yield each page of a list, by their `Link` headers. Raises TooLarge for pages that follow each other."""

@@ -158,6 +158,14 @@ def test_the_address_of_the_next_page_may_be_relative(hub, asked, target):
     assert len(hub.front.requests()) == 2
 
 
+def test_a_file_that_two_pages_list_is_one_file(hub, asked):
+    listed = json.dumps([{"type": "file", "path": "config.json", "size": 2, "oid": "a" * 40}]).encode()
+    following = Status(200, {"Link": '<x?cursor=1>; rel="next"'}, listed)
+    hub.break_front(following, path=f"/api/models/o/r/tree/{'c' * 40}")
+    hub.break_front(Status(200, {}, listed), path="/api/models/o/r/tree/x")
+    assert [file.path for file in asked().tree("o/r", "c" * 40)] == ["config.json"]
+
+
 def test_the_next_page_is_found_among_other_links_and_may_have_a_comma(hub, asked):
     url = f"{hub.endpoint}/api/models/o/r/tree/x,y"
     link = f'<{hub.endpoint}/first>; rel="first", <{url}>; title="x"; rel="next", <>; rel="last"'
