@@ -42,6 +42,7 @@ log = logging.getLogger("flowhub.worker")
 NODE_BYTES = 1000
 _RESERVED = ("all", "any")  # what --on and --node mean by them
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NODE_NAME_HINT = "Use letters, digits, dots and hyphens, at most 64; `all` and `any` have a meaning of their own."
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,17 +291,18 @@ class Home:
         return sum(self.is_dead(worker) is False for worker in self.queries.workers())
 
 
+def is_node_name(text: str) -> bool:
+    return _NODE.fullmatch(text) is not None and text.lower() not in _RESERVED
+
+
 @contextmanager
 def opened(settings: Settings) -> Iterator[Home]:
     """Open the home of these settings, and close it at the end."""
     make_folders(settings)
     node = settings.node or _node_of(settings.home)
-    if not _NODE.fullmatch(node) or node.lower() in _RESERVED:
-        where = "FLOWHUB_NODE" if settings.node else settings.home / "node"
-        raise SettingInvalid(
-            f"{node!r}, from {where}, is not a name for a node.",
-            hint="Use letters, digits, dots and hyphens, at most 64; `all` and `any` have a meaning of their own.",
-        )
+    if not is_node_name(node):
+        where = "FLOWHUB_NODE or config.toml" if settings.node else settings.home / "node"
+        raise SettingInvalid(f"{node!r}, from {where}, is not a name for a node.", hint=NODE_NAME_HINT)
     database = Database.opened(
         settings.database_url,
         lock_folder=settings.home,

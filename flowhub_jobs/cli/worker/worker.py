@@ -17,6 +17,7 @@ from flowhub_jobs.cli.options import Jobs, LimitRate
 from flowhub_jobs.cli.worker import service
 from flowhub_jobs.cli.worker.import_late_modules import AFTER_S, import_late_modules
 from flowhub_jobs.errors import DatabaseNewer, SettingInvalid, UsageInvalid
+from flowhub_jobs.home import NODE_NAME_HINT, is_node_name
 from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker
 from flowhub_jobs.service.sd_notify import Notifier
 from flowhub_jobs.service.unit_files import EX_CONFIG
@@ -59,6 +60,8 @@ def worker(
 
     end = micros(parse_time(until, datetime.now().astimezone())) if until is not None else None
     patience_s = parse_span(patience) if patience is not None else None
+    if node is not None and not is_node_name(node):
+        raise UsageInvalid(f"{node[:80]!r} is not a name for a node.", hint=NODE_NAME_HINT)
 
     def work() -> int:
         settings = load_settings(jobs=jobs, node=node, limit_rate=limit_rate, log_format=log_format)

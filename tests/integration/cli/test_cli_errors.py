@@ -68,6 +68,14 @@ def test_an_option_with_an_empty_value_is_2_in_each_verb(cli, home, words):
     assert not home.exists()
 
 
+@pytest.mark.parametrize("name", ["all", "two words", "-", "x" * 65])
+def test_a_worker_under_a_name_that_no_node_can_have_is_2(cli, home, name):
+    said = cli("worker", "--drain", f"--node={name}")
+    assert said.status == 2
+    assert repr(name) in said.complaint
+    assert not home.exists()
+
+
 def test_a_line_of_a_list_with_an_empty_option_is_2(cli, shop, tmp_path):
     (tmp_path / "list").write_text("m --at ''\n")
     said = cli("enqueue", "-f", str(tmp_path / "list"), "--json")
