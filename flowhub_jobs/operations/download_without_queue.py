@@ -26,9 +26,11 @@ from flowhub_jobs.transfer.partial.ownership import this_run
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
+from flowhub_jobs.values.enums import Stage
 from flowhub_jobs.worker.transfer_options import transfer_options
 
 OnProgress = Callable[..., object]  # (stage, bytes_done, bytes_total)
+Report = Callable[[str, int, int | None], object]
 
 
 def download_option(option: "DownloadOption", dest_dir: str | Path, on_progress: OnProgress | None) -> Path:
@@ -113,18 +115,19 @@ def _fetch_and_install(
     root = installer.store.root
     kept = sum(file.kept.total for file in journal.load(partial).files.values())
     check_room(room_at(root, load_settings().disk_reserve), max(0, (artifact.size or 0) - kept), 0, root)
-    fetched = _fetch_with_waits(artifact, partial, on_progress)
+    report = _reporter(on_progress)
+    report(str(Stage.DOWNLOAD), kept, artifact.size)  # a small file is there before the first measurement
+    fetched = _fetch_with_waits(artifact, partial, report)
     return installer.install(artifact, partial, ArtifactParts(fetched.files, fetched.parts, fetched.marks)).path
 
 
-def _fetch_with_waits(artifact: Artifact, partial: Path, on_progress: OnProgress | None) -> "Fetched":
+def _fetch_with_waits(artifact: Artifact, partial: Path, report: Report) -> "Fetched":
     """Fetch, sleeping through the waits for which a worker would give its slot away."""
     settings = load_settings()
     options = transfer_options(settings)
     # A call does not wait all night as a job does: after ten tries its caller decides about an outage.
     options = replace(options, patience=replace(options.patience, give_up_after_s=0.0))
     shared = SharedLimits(HostLimits(settings.connections_per_host), TokenBucket(settings.limit_rate))
-    report = _reporter(on_progress)
 
     def show(progress: "TransferProgress") -> None:
         report(str(progress.stage), progress.kept, progress.total)
@@ -141,7 +144,7 @@ def _fetch_with_waits(artifact: Artifact, partial: Path, on_progress: OnProgress
             time.sleep(wait.seconds)
 
 
-def _reporter(on_progress: OnProgress | None) -> Callable[[str, int, int | None], object]:
+def _reporter(on_progress: OnProgress | None) -> Report:
     """Return how `on_progress` is called: by name if it has these three names, else in this order."""
     if on_progress is None:
         return lambda stage, bytes_done, bytes_total: None

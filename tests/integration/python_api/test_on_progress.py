@@ -49,6 +49,7 @@ def test_a_function_of_any_shape_gets_the_stage_the_bytes_and_the_total(option, 
     calls = []
     download(option, tmp_path / "models", shape(calls))
     assert {stage for stage, _, _ in calls} <= {"resolve", "download", "verify", "install"}
+    assert calls[0] == ("download", 0, len(A)), "a small file, too, has a beginning"
     assert calls[-1][1:] == (len(A), len(A))
 
 
