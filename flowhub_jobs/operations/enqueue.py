@@ -11,7 +11,6 @@ from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.node_choice import chosen_nodes
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.values.pasted_text import unquoted
 
 NAMED_MAX = 12  # wrong references that one error names
@@ -52,8 +51,7 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     if given.get("sha256") is not None and len(refs) != 1:
         raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
     nodes = chosen_nodes(session.home, given["on"]) if given.get("on") is not None else []
-    refuse_store_elsewhere(given.get("store"), nodes, session.node)
-    terms, checks = OptionReader(session).terms(given), session.settings.check
+    terms, checks = OptionReader(session, nodes).terms(given), session.settings.check
     session.references.may_lack_name = checks
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, given, terms) for ref in refs]
     found = [one for one in orders if isinstance(one, EnqueueItem)]
@@ -61,25 +59,12 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
         orders = [error or item for item, error, _ in check_items(session, found, pinned_too=False)]
     _raise_for(orders)
     items = [one for one in orders if isinstance(one, EnqueueItem)]
-    return session.enqueue(items_on_nodes(items, nodes, session.node) if nodes else items)
+    return session.enqueue(items_on_nodes(items, nodes) if nodes else items)
 
 
-def items_on_nodes(items: Sequence[EnqueueItem], nodes: Sequence[str], own: str) -> list[EnqueueItem]:
-    """Return each item for each of the nodes; `own` is this one. Raises UsageInvalid for a store of another node."""
-    for item in items:
-        refuse_store_elsewhere(item.terms.store, nodes, own)
+def items_on_nodes(items: Sequence[EnqueueItem], nodes: Sequence[str]) -> list[EnqueueItem]:
+    """Return each item for each of the nodes."""
     return [replace(item, node=node) for item in items for node in nodes]
-
-
-def refuse_store_elsewhere(store: str | None, nodes: Sequence[str], own: str) -> None:
-    """Raise UsageInvalid for a store of a node other than `own`: its config.toml alone has its stores."""
-    others = [node for node in nodes if node != own]
-    if store is not None and others:
-        where = "another node" if others[0] == ANY_NODE else f"the node {others[0]}"
-        raise UsageInvalid(
-            f"--store names a store of this node, and --on sends the job to {where}.",
-            hint="Leave --store out for the default store there, or run `flowhub enqueue --store NAME` on that node.",
-        )
 
 
 def _order(session: Session, ref: str, given: Mapping[str, Any], terms: EnqueueTerms) -> EnqueueItem | FlowhubError:

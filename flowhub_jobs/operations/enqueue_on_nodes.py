@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from flowhub_jobs.database.lazy import Row
+from flowhub_jobs.database.lazy import Row, Snapshot
+from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
+from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 _INSTALLED = (
     "SELECT artifacts.node, artifacts.name, artifacts.job_id, stores.path AS store FROM artifacts "
@@ -39,7 +41,7 @@ def requests_elsewhere(home: Home, orders: Sequence[Order]) -> list[Request]:
     """Return the orders for other nodes as requests, in order."""
     here = home.installed_names([order.artifact.key for order in orders])
     with home.database.reading() as snapshot:
-        stores = {row["node"]: row["store"] for row in snapshot.rows("SELECT node, store FROM nodes")}
+        stores = _store_paths(snapshot)
         installed = [
             [row for row in snapshot.rows(_INSTALLED, key=key) if row["node"] != home.node or key in here]
             for key in (order.artifact.key for order in orders)
@@ -47,17 +49,47 @@ def requests_elsewhere(home: Home, orders: Sequence[Order]) -> list[Request]:
     return [_request(order, rows, stores) for order, rows in zip(orders, installed, strict=True)]
 
 
-def _request(order: Order, installed: Sequence[Row], stores: Mapping[str, str]) -> Request:
-    artifact = order.artifact
+def check_store_of_nodes(home: Home, store: str, nodes: Sequence[str]) -> None:
+    """Raise UsageInvalid unless each of these other nodes has a store of this name."""
+    if ANY_NODE in nodes:
+        raise UsageInvalid(
+            "--store does not go with --on any: it is not known yet which node takes the job.",
+            hint="Name the nodes, or leave --store out.",
+        )
+    with home.database.reading() as snapshot:
+        known = _store_paths(snapshot)
+    for node in nodes:
+        names = sorted({DEFAULT_STORE, *(name for its, name in known if its == node)})
+        if store not in names:
+            raise UsageInvalid(
+                f"The node {node} has no store named {store!r}.",
+                hint=f"Name one of: {', '.join(names)}. A node shows a store of its config.toml once it has used it.",
+            )
+
+
+def _store_paths(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    """Return the folder of each store by its node and name."""
+    default = {(row["node"], DEFAULT_STORE): row["store"] for row in snapshot.rows("SELECT node, store FROM nodes")}
+    return default | {
+        (row["node"], row["name"]): row["path"] for row in snapshot.rows("SELECT node, name, path FROM stores")
+    }
+
+
+def _request(order: Order, installed: Sequence[Row], stores: Mapping[tuple[str, str], str]) -> Request:
+    artifact, store = order.artifact, order.terms.store or DEFAULT_STORE
+    folder = stores.get((order.node, store))
     rows = [row for row in installed if order.task is None and order.node in (row["node"], ANY_NODE)]
     if not rows:
-        target = _target(artifact, stores.get(order.node))
-        return Request(artifact, target, order.terms, task=order.task, size_seen=order.size_seen, node=order.node)
+        seen, target = order.size_seen, _target(artifact, folder)
+        return Request(artifact, target, order.terms, task=order.task, size_seen=seen, node=order.node, store=store)
     found = rows[0]
     # Of a job for any node that is answered here, no row is left without a node.
     node = order.node if order.terms.force else found["node"]
-    target = _target(artifact, found["store"] if node == found["node"] else None, found["name"])
-    return Request(artifact, target, order.terms, True, found["job_id"], None, order.size_seen, node)
+    if order.terms.force and order.terms.store:
+        target = _target(artifact, folder)
+    else:
+        target = _target(artifact, found["store"] if node == found["node"] else None, found["name"])
+    return Request(artifact, target, order.terms, True, found["job_id"], None, order.size_seen, node, store)
 
 
 def _target(artifact: Artifact, store: str | None, name: str | None = None) -> str:

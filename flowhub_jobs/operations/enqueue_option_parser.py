@@ -8,6 +8,7 @@ from typing import Any
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, checked_priority
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
+from flowhub_jobs.operations.enqueue_on_nodes import check_store_of_nodes
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.placement.apps import program_names
@@ -23,8 +24,9 @@ AFTER_MAX = 1000
 class OptionReader:
     """Reads the options of one call and of each line of its list, all at the same moment."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, nodes: Sequence[str] = ()) -> None:
+        """`nodes` are those of `--on`; without any, the jobs are for this node."""
+        self._session, self._nodes = session, nodes
         self._now_us = session.now_us()
         self._seen: set[int] = set()  # jobs that are there
         self.notes: list[str] = []
@@ -49,8 +51,13 @@ class OptionReader:
         )
 
     def store(self, name: str | None) -> str | None:
-        """Return the name of a store of the settings. Raises UsageInvalid."""
-        names = [home.store.name for home in self._session.home.each_store()]
+        """Return the name of a store that each node has, this one by its settings. Raises UsageInvalid."""
+        own, home = self._session.node, self._session.home
+        if name is not None and (others := [node for node in self._nodes if node != own]):
+            check_store_of_nodes(home, name, others)
+            if own not in self._nodes:
+                return name
+        names = [one.store.name for one in home.each_store()]
         if name is None or name in names:
             return name
         raise UsageInvalid(

@@ -78,10 +78,11 @@ def _plan(home: Home, request: Request, live: Mapping[LiveKey, int]) -> EnqueueP
         return EnqueuePlan(artifact, target, "queued", live[key], 0, 0, artifact.size)
     if request.installed and not request.terms.force:
         return EnqueuePlan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size)
-    kept = _kept(home, request) if request.node == home.node else 0
+    here = request.node == home.node
+    kept, store = (_kept(home, request), request.store) if here else (0, DEFAULT_STORE)
     size = request.size_seen if artifact.size is None else artifact.size
     to_fetch = None if size is None else size - kept
-    return EnqueuePlan(artifact, target, "fetch", None, kept, to_fetch, size, request.store)
+    return EnqueuePlan(artifact, target, "fetch", None, kept, to_fetch, size, store)
 
 
 def _kept(home: Home, request: Request) -> int:

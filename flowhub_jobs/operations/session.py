@@ -147,7 +147,7 @@ class Session:
         from flowhub_jobs.operations.preflight.probe import check
 
         live, wanted = self.home.queries.live_jobs(), {}
-        for number, request in enumerate(own_requests(self.home, orders)):
+        for number, request in enumerate(own_requests(self.home, self._in_own_stores(orders))):
             pins = request.artifact.model is not None and all(
                 file.sha256 or file.git_sha1 for file in request.artifact.files
             )
@@ -161,6 +161,14 @@ class Session:
             for number, one in zip(wanted, answers, strict=True)
         }
         return [seen.get(number) for number in range(len(orders))]
+
+    def _in_own_stores(self, orders: Sequence[EnqueueItem]) -> list[EnqueueItem]:
+        """Return the orders without the stores that are in no setting here: they are of the nodes of `--on`."""
+        own = {None, *(home.store.name for home in self.home.each_store())}
+        return [
+            order if order.terms.store in own else replace(order, terms=replace(order.terms, store=None))
+            for order in orders
+        ]
 
     def _may_be_here(self, artifact: Artifact) -> bool:
         """Return whether the bytes may be on this machine already, so that no source is needed: a worker looks."""

@@ -104,12 +104,12 @@ def enqueue(
         checks = session.settings.check if check is None else check
         session.references.tell = output.hint
         session.references.may_lack_name = checks
-        nodes = enqueue_run.nodes_of(session, on, for_this_machine=best_fit or require_fit, store=store)
-        requested = enqueue_run.read(session, refs or [], file, options, context.command)
+        nodes = enqueue_run.nodes_of(session, on, for_this_machine=best_fit or require_fit)
+        requested = enqueue_run.read(session, refs or [], file, options, context.command, nodes)
         unchecked = enqueue_run.check_sources(session, requested, pinned_too=bool(check)) if checks else []
         if not keep_going:
             enqueue_run.raise_if_bad(requested)
-        requested.send_to(nodes, session.node)
+        requested.send_to(nodes)
         warn_of_catalog(session)
         enqueue_run.hint_notes(session)
         enqueue_run.hint_unchecked(unchecked)

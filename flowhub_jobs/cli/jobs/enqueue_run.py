@@ -27,7 +27,6 @@ from flowhub_jobs.operations.enqueue import (
     items_on_nodes,
     named_together,
     refuse_digest_of_model,
-    refuse_store_elsewhere,
     same_kind,
 )
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
@@ -57,11 +56,11 @@ class EnqueueList:
     count: int = 0
     new: set[int] = field(default_factory=set)  # jobs that this call queued
 
-    def send_to(self, nodes: Sequence[str], own: str) -> None:
-        """Queue each item on each of these nodes; without any, on this one, `own`. Raises UsageInvalid."""
+    def send_to(self, nodes: Sequence[str]) -> None:
+        """Queue each item on each of these nodes; without any, on this one."""
         if nodes:
             self.lines = [line for line in self.lines for _ in nodes]
-            self.items = items_on_nodes(self.items, nodes, own)
+            self.items = items_on_nodes(self.items, nodes)
 
     @property
     def errors(self) -> list[FlowhubError]:
@@ -69,12 +68,11 @@ class EnqueueList:
         return [error for _, error in sorted(self.bad, key=itemgetter(0))]
 
 
-def nodes_of(session: Session, on: str | None, *, for_this_machine: bool, store: str | None) -> list[str]:
+def nodes_of(session: Session, on: str | None, *, for_this_machine: bool) -> list[str]:
     """Return the nodes of --on. Raises UsageInvalid, also for options that look at this machine alone; NotFound."""
     if on is None:
         return []
     nodes = chosen_nodes(session.home, on)
-    refuse_store_elsewhere(store, nodes, session.node)
     if for_this_machine and nodes != [session.node]:
         hint = 'Name the variant as model@option; --on "vram>=24G" chooses nodes by what they have.'
         raise UsageInvalid("--best-fit and --require-fit look at this machine, and --on names others.", hint=hint)
@@ -82,14 +80,19 @@ def nodes_of(session: Session, on: str | None, *, for_this_machine: bool, store:
 
 
 def read(
-    session: Session, refs: Sequence[str], file: str | None, defaults: Mapping[str, Any], enqueue: Any
+    session: Session,
+    refs: Sequence[str],
+    file: str | None,
+    defaults: Mapping[str, Any],
+    enqueue: Any,
+    nodes: Sequence[str] = (),
 ) -> EnqueueList:
     """Resolve all references. Raises an error that concerns the whole command; those of single lines are collected.
 
-    `enqueue` is the verb's Typer command, which parses the options in a list's lines.
+    `enqueue` is the verb's Typer command, which parses the options in a list's lines. `nodes` are those of --on.
     """
     _check(refs, file, defaults)
-    requested, reader = EnqueueList(), OptionReader(session)
+    requested, reader = EnqueueList(), OptionReader(session, nodes)
     reader.terms(defaults)  # raises an error in the command's own options once, not for each line
     typed = [(0, ref) for ref in refs] if file is None else read_lines(file)
     for number, text in typed:

@@ -123,17 +123,37 @@ def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
     assert cli("list", "--node", "all", "--json").page["models"] == [seen]
 
 
-@pytest.mark.parametrize(
-    ("on", "where"), [("gpu-01", "the node gpu-01"), ("any", "another node"), ("all", "the node gpu-01")]
-)
-def test_a_store_is_of_the_node_that_is_asked_also_where_another_one_has_it(fleet, cli, on, where):
+def test_a_job_goes_to_the_named_store_of_another_node(fleet, cli, tmp_path):
+    (tmp_path / "gpu-01").mkdir()
+    (tmp_path / "gpu-01" / "config.toml").write_text(f'[stores]\nfast = "{tmp_path / "fast"}"\n')
+    fleet.use("gpu-01")
+    assert cli("enqueue", "m", "--store", "fast").status == 0
+    assert fleet.worker("gpu-01", "--drain").wait(60) == 0
+    fleet.use("desk")
+    assert cli("enqueue", "n", "--on", "gpu-01", "--store", "fast", "--dry-run", "--check").status == 0
+    [job] = cli("enqueue", "n", "--on", "gpu-01", "--store", "fast", "--json").jobs
+    assert (job["store"], job["target"]) == ("fast", str(tmp_path / "fast" / "n.gguf"))
+    assert cli("status", str(job["id"])).status == 0
+    assert fleet.worker("gpu-01", "--drain").wait(60) == 0
+    assert (tmp_path / "fast" / "n.gguf").stat().st_size == 64 * KIB
+
+
+def test_a_store_that_a_node_does_not_have_is_refused(fleet, cli):
     fleet.registered("gpu-01")
     fleet.use("desk")
-    refused = cli("enqueue", "m", "--store", "fast", "--on", on, "--json")
-    assert (refused.status, refused.error["code"]) == (2, "usage")
-    assert refused.error["message"] == f"--store names a store of this node, and --on sends the job to {where}."
-    assert "on that node" in refused.error["hint"]
-    assert cli("enqueue", "m", "--store", "default", "--on", "desk", "--json").jobs[0]["store"] == "default"
+
+    def refused(*arguments: str) -> str:
+        answer = cli("enqueue", "m", *arguments, "--json")
+        assert (answer.status, answer.error["code"]) == (2, "usage")
+        return f"{answer.error['message']} {answer.error['hint']}"
+
+    assert "The node gpu-01 has no store named 'fast'. Name one of: default." in refused(
+        "--store", "fast", "--on", "gpu-01"
+    )
+    assert "not known yet which node" in refused("--store", "fast", "--on", "any")
+    assert "No store is named 'fast'" in refused("--store", "fast", "--on", "desk")
+    made = cli("enqueue", "m", "--store", "default", "--on", "desk,gpu-01", "--json").jobs
+    assert [job["store"] for job in made] == ["default", "default"]
 
 
 def test_a_node_that_was_removed_and_comes_back_has_its_library(fleet, cli):

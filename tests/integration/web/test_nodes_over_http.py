@@ -50,7 +50,8 @@ def test_a_model_is_queued_on_other_nodes(program):
     assert_problem(enqueue(program, "a", on="vram>>1"), 422, "usage")
     refused = enqueue(program, "a", on="gpu-01", store="elsewhere")
     assert_problem(refused, 422, "usage")
-    assert "sends the job to the node gpu-01" in refused.json()["detail"]
+    assert "The node gpu-01 has no store named 'elsewhere'." in refused.json()["detail"]
+    assert enqueue(program, "b", on="gpu-01", store="default").status_code == 200
 
 
 def test_what_a_node_has_is_what_the_verbs_print(program, cli):
