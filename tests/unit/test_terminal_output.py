@@ -113,10 +113,11 @@ def test_a_bar_is_always_as_wide(share):
     assert (bar(share, 9) == "█" * 9) == (share >= 1)
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_no_line_of_the_picture_reaches_the_edge(width):
+@pytest.mark.parametrize("height", [5, 40])
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+def test_no_line_of_the_picture_reaches_the_edge(width, height):
     many = [*jobs(3, State.RUNNING), *jobs(3, State.QUEUED, 4), replace(JOB, state=State.FAILED, error=FAULT)]
-    assert max(len(line) for line in picture(many, NOW, width, 40)) < width
+    assert max(len(line) for line in picture(many, NOW, width, height)) < width
 
 
 def test_at_eighty_columns_nothing_of_a_running_job_is_cut():

@@ -97,7 +97,7 @@ def picture(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: s
     shown = overview.jobs[: len(jobs) - hidden]
     widths = _widths(shown, now, width)
     lines = [painted(output.shorten(_line(job, now, widths), width - 1), job, needs_user=True) for job in shown]
-    lines += [f"… and {hidden} more: `flowhub status`"] if hidden else []
+    lines += [output.shorten(f"… and {hidden} more: `flowhub status`", width - 1)] if hidden else []
     return [*lines, output.shorten(foot, width - 1)] if foot else lines
 
 
