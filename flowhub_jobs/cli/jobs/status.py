@@ -15,7 +15,7 @@ from flowhub_jobs.operations.job_numbers import job_numbers
 
 def status(
     jobs: JobArguments = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show live progress; Ctrl-C detaches.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show live progress; Ctrl-C detaches.")] = False,
     every: Annotated[bool, typer.Option("--all", help="All jobs, in the order of their numbers.")] = False,
     state: Annotated[
         str | None,

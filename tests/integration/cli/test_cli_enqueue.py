@@ -281,6 +281,13 @@ def test_watch_without_a_terminal_writes_lines_and_ends_with_the_last_job(cli, s
     assert "completed" in said.out
 
 
+def test_status_watches_by_its_short_option_too(cli, shop):
+    job = cli("enqueue", "a", "--json").jobs[0]["id"]
+    cli("cancel", job)
+    short, long = cli("status", "-w", job), cli("status", "--watch", job)
+    assert (short.status, short.out, short.err) == (long.status, long.out, long.err)
+
+
 @pytest.mark.parametrize(("word", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_while_it_watches_cancels_nothing(shop, origin, word, status):
     origin.serve("/a.gguf", A, faults=[StallAfterHeaders()])
