@@ -1,4 +1,4 @@
-"""Option values that no verb takes: an empty one, such as that of `--at "$TIME"` where the variable is not set."""
+"""Option values that no verb takes: an empty one, as `--at "$TIME"` has it without that variable, and `--json`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import typer
 
 
 def refuse_empty_values(command: Any) -> Any:
-    """Have a command, and each command of a group, refuse an empty value of an option as a usage error."""
+    """Have a command, and each command of a group, refuse an option with an empty value or with --json as its value."""
     for one in getattr(command, "commands", {}).values():
         refuse_empty_values(one)
     for parameter in command.params:
@@ -16,12 +16,14 @@ def refuse_empty_values(command: Any) -> Any:
 
 
 def _checked(callback: Any) -> Any:
-    """Return a callback of an option that refuses an empty value, then does what `callback` does."""
+    """Return a callback of an option that refuses such a value, then does what `callback` does."""
 
     def check(context: Any, parameter: Any, value: Any) -> Any:
         values = value if isinstance(value, list | tuple) else [value]
         if any(isinstance(one, str) and not one.strip() for one in values):
             raise typer.BadParameter("it is empty.", ctx=context, param=parameter)
+        if "--json" in values:
+            raise typer.BadParameter("it is missing; --json is an option.", ctx=context, param=parameter)
         return callback(context, parameter, value) if callback else value
 
     return check

@@ -68,6 +68,15 @@ def test_an_option_with_an_empty_value_is_2_in_each_verb(cli, home, words):
     assert not home.exists()
 
 
+@pytest.mark.parametrize("words", list(_options_with_a_value()), ids=" ".join)
+def test_an_option_without_its_value_before_json_is_an_error_in_json(cli, home, words):
+    said = cli(*words, "--json")
+    assert said.status == 2
+    assert said.error["code"] == "usage"
+    assert words[-1] in said.error["message"]
+    assert not home.exists()
+
+
 @pytest.mark.parametrize("name", ["all", "two words", "-", "x" * 65])
 def test_a_worker_under_a_name_that_no_node_can_have_is_2(cli, home, name):
     said = cli("worker", "--drain", f"--node={name}")
