@@ -141,7 +141,7 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "forbidden": (
         "A page of another site made the request, or a change lacks the page's token (HTTP 403).",
-        "Open the page at the address that `flowhub web` prints, and repeat the change there.",
+        "Open the page at the address that `flowhub web` prints, and make changes there.",
     ),
     "usage": ("The command was not understood.", "`flowhub VERB --help` shows the options and arguments."),
     "address_refused": (
