@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from flowhub_jobs.file_systems import same_time, traits_of
+from flowhub_jobs.store.desktop_files import is_desktop_file
 from flowhub_jobs.store.layout import Store, files_in
 from flowhub_jobs.times import moment
 from flowhub_jobs.values.artifacts import InstalledModel, LocalLlm, claim_of
@@ -182,8 +183,9 @@ def _is_dead_link(path: Path) -> bool:
 
 
 def added_files(entry: LibraryEntry, folder: Path) -> set[str]:
-    """Return the paths of the files in an installed folder that were not installed with it."""
-    return {str(file.relative_to(folder)) for file in files_in(folder)} - entry.files.keys()
+    """Return the paths of the files in an installed folder that were not installed with it, but for a desktop's own."""
+    paths = {file.relative_to(folder) for file in files_in(folder)}
+    return {str(path) for path in paths if not is_desktop_file(path)} - entry.files.keys()
 
 
 def old_versions(entries: Sequence[LibraryEntry]) -> dict[str, LibraryEntry]:

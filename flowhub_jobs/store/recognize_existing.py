@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from flowhub_jobs.store.desktop_files import is_desktop_file
 from flowhub_jobs.store.file_hash import UnreadableFile, hash_file
 from flowhub_jobs.store.install import InstallResult
 from flowhub_jobs.store.layout import files_in
@@ -10,12 +11,17 @@ from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 
 def recognize_existing(artifact: Artifact, path: Path, may_go_on: Callable[[], None]) -> InstallResult | None:
-    """Return the artifact found at `path`; None unless each file has its pinned digest, and there is no other file."""
+    """Return the artifact found at `path`; None unless each file has its pinned digest, and there is no other file.
+
+    What a desktop creates in a folder by itself does not count.
+    """
     if artifact.folder != path.is_dir() or path.is_symlink():
         return None
     wanted = {file.path for file in artifact.files}
-    if artifact.folder and {str(file.relative_to(path)) for file in files_in(path)} != wanted:
-        return None
+    if artifact.folder:
+        found = [file.relative_to(path) for file in files_in(path)]
+        if any(str(file) not in wanted and not is_desktop_file(file) for file in found):
+            return None
     digests = []
     for file in artifact.files:
         digest = _digest(path / file.path if artifact.folder else path, file, may_go_on)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,7 @@ from flowhub_jobs.jobs.find_partial_owner import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
 from flowhub_jobs.net.redaction import driver_words
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
+from flowhub_jobs.store.library_check import added_files
 from flowhub_jobs.store.recognize_existing import recognize_existing
 from flowhub_jobs.transfer.options import Cancelled
 from flowhub_jobs.transfer.partial.claim import claimed
@@ -194,22 +196,49 @@ def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult
 def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = None) -> InstallResult | None:
     """Return the file or folder with the artifact's name, if it is the artifact. Raises NameTaken if it is not.
 
-    The digests of what this run has `fetched` identify the files that nothing pins.
+    The digests of what this run has `fetched`, or of what was installed there, identify the files that nothing pins.
     """
     home, artifact = run.home, run.claimed.artifact
     existing = home.store.taken(artifact.name)
     if existing is None or _owner(context, run)(existing.name) is not None:
         return None
-    wanted = artifact if fetched is None else replace(artifact, files=_files_as_fetched(artifact, fetched))
-    verified = recognize_existing(wanted, existing, run.control.check)
+    files = _files_as_installed(run, existing.name) if fetched is None else _files_as_fetched(artifact, fetched)
+    verified = recognize_existing(replace(artifact, files=files), existing, run.control.check)
     if verified is None:
-        raise NameTaken(
-            f"{existing} is there already, and is not what {artifact.ref} would install; it is never replaced."
+        raise _name_taken(run, existing)
+    pinned = [file.pinned for file in fetched.files] if fetched else [_is_pinned(file) for file in artifact.files]
+    found = zip(verified.files, pinned, strict=True)
+    return replace(verified, files=tuple(replace(file, pinned=own) for file, own in found))
+
+
+def _name_taken(run: Run, existing: Path) -> NameTaken:
+    entry = run.home.library.named(existing.name)
+    added = sorted(added_files(entry, existing)) if entry is not None and existing.is_dir() else []
+    if added:
+        return NameTaken(
+            f"{existing} has a file that flowhub did not install: {added[0]}. The folder is not replaced.",
+            hint="Move that file to another folder, then {retry}.",
         )
-    if fetched is None:
-        return verified
-    found = zip(verified.files, fetched.files, strict=True)
-    return replace(verified, files=tuple(replace(file, pinned=own.pinned) for file, own in found))
+    ref = run.claimed.artifact.ref
+    return NameTaken(f"{existing} is there already, and is not what {ref} would install; it is never replaced.")
+
+
+def _is_pinned(file: ArtifactFile) -> bool:
+    return file.sha256 is not None or file.git_sha1 is not None
+
+
+def _files_as_installed(run: Run, name: str) -> tuple[ArtifactFile, ...]:
+    """Return the artifact's files, those that nothing pins with their digests in the library: a copy of the store, or
+    a program that sets times, changes no byte.
+    """
+    artifact, entry = run.claimed.artifact, run.home.library.named(name)
+    if entry is None or entry.key != artifact.key:
+        return artifact.files
+    installed = {file: entry.files.get(file.path if artifact.folder else entry.name) for file in artifact.files}
+    return tuple(
+        file if _is_pinned(file) or known is None else replace(file, size=known.bytes, sha256=known.sha256)
+        for file, known in installed.items()
+    )
 
 
 def _files_as_fetched(artifact: Artifact, fetched: ArtifactParts) -> tuple[ArtifactFile, ...]:

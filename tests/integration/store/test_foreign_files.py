@@ -10,7 +10,7 @@ from support.faults import Status
 from support.models import folder_model, gguf_pattern, mlx_folder, one_file_model
 from support.origin import Origin
 
-from flowhub_jobs.values.enums import State
+from flowhub_jobs.values.enums import DigestState, State
 
 SIZE = 200_000
 
@@ -44,8 +44,61 @@ def test_a_file_that_a_person_added_to_our_folder_is_never_swapped_away(home: Pa
         (shop.store / "m-mlx-4bit" / "lora.safetensors").write_bytes(b"mine")
         job = shop.enqueue("m", force=True)
         shop.work_here()
-        assert shop.job(job).state is State.FAILED
+        failed = shop.job(job)
+        assert failed.error is not None
+        assert (failed.error["code"], "lora.safetensors" in failed.error["message"]) == ("name_taken", True)
         assert (shop.store / "m-mlx-4bit" / "lora.safetensors").read_bytes() == b"mine"
+
+
+DESKTOP_FILES = [".DS_Store", "._config.json", "Thumbs.db", "desktop.ini", ".directory", "@eaDir/model@SynoEAStream"]
+
+
+@pytest.mark.parametrize("made", DESKTOP_FILES)
+def test_a_folder_that_a_desktop_has_shown_is_repaired_and_recognized(home: Path, origin: Origin, made: str) -> None:
+    """The desktop's file is none of the user's: it goes with the old folder."""
+    files = mlx_folder(5)
+    urls = {path: (origin.serve(f"/m/{path}", content), content) for path, content in files.items()}
+    with app_of(home, folder_model("m", urls)) as shop:
+        shop.enqueue("m")
+        shop.work_here()
+        folder = shop.store / "m-mlx-4bit"
+        (folder / made).parent.mkdir(exist_ok=True)
+        (folder / made).write_bytes(b"view")
+        for path in files:  # as after a copy that keeps no times: recognized by its digests
+            os.utime(folder / path, (1, 1))
+        sent = len(origin.requests())
+        job = shop.enqueue("m")
+        shop.work_here()
+        assert (shop.job(job).state, len(origin.requests())) == (State.COMPLETED, sent)
+        (folder / "config.json").write_bytes(b"{}")
+        job = shop.enqueue("m", force=True)
+        shop.work_here()
+        assert shop.job(job).state is State.COMPLETED
+        assert (folder / "config.json").read_bytes() == files["config.json"]
+
+
+def test_a_model_of_which_nothing_is_published_is_recognized_although_its_time_was_changed(
+    home: Path, origin: Origin
+) -> None:
+    """As after a copy of the store that keeps no times. A changed byte is noticed."""
+    url = origin.serve("/m.gguf", gguf_pattern(SIZE, 1))
+    with app_of(home) as shop:
+        shop.enqueue(url)
+        shop.work_here()
+        os.utime(shop.store / "m.gguf", (1, 1))
+        sent = origin.sent("/m.gguf")
+        job = shop.enqueue(url)
+        shop.work_here()
+        assert (shop.job(job).state, origin.sent("/m.gguf")) == (State.COMPLETED, sent)
+        assert shop.job(job).sha256_state is DigestState.UNPINNED
+        changed = bytearray((shop.store / "m.gguf").read_bytes())
+        changed[SIZE // 2] ^= 1
+        (shop.store / "m.gguf").write_bytes(changed)
+        job = shop.enqueue(url)
+        shop.work_here()
+        failed = shop.job(job)
+        assert failed.error is not None
+        assert failed.error["code"] == "name_taken"
 
 
 def test_two_addresses_that_differ_only_in_their_query_do_not_take_each_others_name(home: Path, origin: Origin) -> None:
