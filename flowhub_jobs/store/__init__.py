@@ -2,7 +2,7 @@
 
 layout            paths, names and identity of the store
 install           installs verified files: stage, record the intent, rename, sync
-recognize_existing   verifies files in the store that flowhub did not install
+recognize_existing   verifies files in the store that flowhub did not install · desktop_files: those of desktops
 partials_dir      transfers in progress, and the trash
 space             free space less the reserve
 disk_usage        bytes that a removal frees
