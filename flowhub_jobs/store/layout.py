@@ -77,7 +77,8 @@ class Store:
             subject = f"The store {self.root}" if link == self.root else f"{link}, which the store {self.root} is in,"
             raise StoreOffline(f"{subject} is a link to {os.readlink(link)}, which is not there.")
         identity, exists = self.identity(), self.root.exists()
-        if self.is_away(known_id, own=own):
+        # A copy of `store/*` is without the names that begin with a dot: the models in it identify it.
+        if self.is_away(known_id, own=own) and not (known_id is not None and is_same(known_id)):
             raise StoreOffline(
                 f"The store {self.root} is not there: nothing of flowhub's is in it, unlike when it was last used. "
                 f"If it was emptied on purpose, make the folder {PARTIAL} in it."

@@ -14,6 +14,7 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifacts
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.store.layout import STORE_ID
+from flowhub_jobs.values.enums import State
 
 A = gguf(4096, 1)
 
@@ -185,6 +186,18 @@ def test_a_store_that_was_moved_with_its_setting_is_what_it_was(cli, stocked, mo
 
 
 # Partials, screens ---------------------------------------------------------------------------------------------------
+
+
+def test_a_store_of_which_a_copy_left_out_the_hidden_files_is_what_it_was(cli, stocked):
+    """`cp -p /old/* /new`: nothing but the models is there."""
+    identity = stocked.home.store.identity()
+    shutil.rmtree(stocked.store / ".partial")
+    (stocked.store / STORE_ID).unlink()
+    job = stocked.enqueue("a", force=True)
+    work(stocked)
+    assert stocked.job(job).state is State.COMPLETED
+    assert conditions(cli) == {"a.gguf": "ok", "c-mlx-4bit": "ok"}
+    assert stocked.home.store.identity() == identity
 
 
 def test_partials_are_listed_with_their_jobs_and_who_goes_on_with_them(cli, stocked, origin):
