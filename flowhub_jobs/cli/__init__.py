@@ -8,7 +8,7 @@ entry             the console script ─► main
 main              runs a verb, and turns errors into output and an exit status · signals: Ctrl-C and SIGTERM
 session           an open session for a verb, and the jobs that it applies to
 options           options that several verbs share
-option_values     refuses an empty value of an option, and a missing one
+refuse_empty_options  refuses an empty value of an option, and a missing one
 prompts           questions on the terminal before a change
 
 output            prints results, hints and progress · error_output: prints errors

@@ -11,8 +11,8 @@ import typer
 
 from flowhub_jobs import __version__
 from flowhub_jobs.cli.lazy_command_group import HelpGroups, LazyCommands
-from flowhub_jobs.cli.option_values import refuse_empty_values
 from flowhub_jobs.cli.options import AsJson
+from flowhub_jobs.cli.refuse_empty_options import refuse_empty_values
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
