@@ -10,7 +10,6 @@ class SourceError(FlowhubError):
 
     `about_range`: the request asked for a part of the file; asked for it in another form, the host may answer well.
     `about_coding`: asked with another Accept-Encoding, it may.
-    `may_pass`: a refusal that hosts also send to those who ask often.
     """
 
     code = "source"
@@ -18,7 +17,6 @@ class SourceError(FlowhubError):
     retryable = True
     about_range = False
     about_coding = False
-    may_pass = False
     # Whether it can go away without the user: then a job gives up on it only after `give_up_after`, not ten tries.
     passing: ClassVar[bool] = True
     default_hint = "A worker tries again by itself; `flowhub status` shows when."

@@ -79,14 +79,14 @@ def status_error(
     `signed`: the URL is the user's own, and its query signs it.
     """
     error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
+    refused = isinstance(error, SourceRefused | SourceMissing) and status not in _LASTING
+    refused |= isinstance(error, TokenRefused) and status == 403
+    error.may_pass = refused and not signed and "x-error-code" not in headers  # the Hub's own refusals have a code
     if signed and isinstance(error, SourceRefused | SourceMissing):
         error.hint = _SIGNED_HINT
     if isinstance(error, SourceError):
         about_a_4xx = 400 <= status < 500 and status not in _NEVER_ABOUT_RANGE
         error.about_coding = status == 406
-        refused = isinstance(error, SourceRefused | SourceMissing) and status not in _LASTING
-        # The Hub's own refusals have a code.
-        error.may_pass = refused and not signed and "x-error-code" not in headers
         error.about_range = status in (304, 501) or (about_a_4xx and not isinstance(error, AddressExpired))
     return error
 

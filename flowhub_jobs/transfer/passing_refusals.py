@@ -4,7 +4,7 @@ Firewalls refuse those who ask often, for minutes or an hour, with a 403 or the 
 name, one may not have the file yet.
 """
 
-from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceError, SourceMissing, SourceRefused
+from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceMissing, SourceRefused
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.state import TransferState
 
@@ -22,7 +22,7 @@ def as_refused_for_now(transfer: TransferState, task: RangeTask, error: FlowhubE
 
     A missing file may have been removed since an earlier attempt: there, only bytes of this one count.
     """
-    if not (isinstance(error, SourceError) and error.may_pass):
+    if not error.may_pass:
         return error
     began = transfer.sources[task.source.name] > 0 or task.state.record.kept.total > 0
     if not (task.source.sent if isinstance(error, SourceMissing) else began):

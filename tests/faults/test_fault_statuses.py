@@ -225,6 +225,16 @@ def test_a_host_that_refuses_for_a_while_what_it_has_begun_to_send_is_asked_agai
     way.arrives_at_no_cost(artifact, MODEL, origin, quick(connections_per_host=1))
 
 
+def test_a_firewall_that_refuses_for_a_while_is_not_taken_for_a_refused_token(origin, tmp_path):
+    refuses = replace(Status(403), turn=range(2, 6).__contains__)
+    artifact = sought(origin, True, Reset(after=HALF).once(), refuses)
+    options = quick(connections_per_host=1, tokens={origin.url("").rstrip("/"): "right"})
+    got = run(artifact, tmp_path, options=options)
+    assert got.content() == MODEL.read()
+    assert origin.sent("m.gguf") == MODEL.size
+    assert {request.headers.get("authorization") for request in origin.requests()} == {"Bearer right"}
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_file_that_is_missing_on_the_newest_connection_alone_is_there(origin, way, status):
     large = gguf_pattern(40 * MIB)
