@@ -11,7 +11,7 @@ from flowhub_jobs.cli import output, signals
 from flowhub_jobs.cli.error_output import print_error
 from flowhub_jobs.cli.signals import InterruptedBySignal
 from flowhub_jobs.errors import FlowhubError, Interrupted, Terminated
-from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
+from flowhub_jobs.operations.convert_unexpected_errors import as_flowhub_error
 from flowhub_jobs.times import replace_refused_time_zone
 
 _PRINTED_BY_TYPER = frozenset({"-h", "--help", "--version"})

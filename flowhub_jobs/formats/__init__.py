@@ -2,7 +2,8 @@
 
 metadata             the metadata of a model, whatever the format of its files
 read_metadata        reads the metadata of a model on the disk
-gguf                 the metadata of a GGUF file · gguf_cursor: a cursor over its first bytes
+gguf                 the metadata of a GGUF file · gguf_version: its magic, byte order and version
+gguf_cursor          a cursor over the first bytes of a GGUF file
 gguf_tensors         the least size of a GGUF file, from its list of tensors
 safetensors          the header of a safetensors file
 read_safetensors_tensor_names   the names of the tensors in a safetensors file

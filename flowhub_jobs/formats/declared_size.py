@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.formats import gguf_tensors, safetensors
-from flowhub_jobs.formats.gguf_cursor import MAGIC, MAX_HEADER, SWAPPED_MAGIC
+from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
+from flowhub_jobs.formats.gguf_version import MAGIC, SWAPPED_MAGIC
 from flowhub_jobs.formats.metadata import HeaderUnreadable, NeedMore
 
 FIRST_BYTES = 256 * 1024

@@ -6,7 +6,8 @@ HeaderUnreadable. The values of other keys are skipped and never kept in memory.
 
 from typing import Any
 
-from flowhub_jobs.formats.gguf_cursor import MAX_KEY_LENGTH, GgufCursor, read_preamble
+from flowhub_jobs.formats.gguf_cursor import MAX_KEY_LENGTH, GgufCursor
+from flowhub_jobs.formats.gguf_version import read_preamble
 from flowhub_jobs.formats.metadata import FULL_LAYER_EVERY, MAX_COUNT, MAX_LAYERS, ModelMetadata, windowed_of
 
 MAX_TEXT = 4096  # of the texts that are wanted: an architecture's name

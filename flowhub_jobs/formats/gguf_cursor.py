@@ -1,54 +1,20 @@
-"""A cursor over the first bytes of a GGUF file: versions 1 to 3, either byte order.
+"""A cursor over the first bytes of a GGUF file, in either byte order.
 
 The format: ggml's docs/gguf.md. Version 1 counts and measures in 32 bits, later ones in 64.
 """
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.formats.metadata import HeaderUnreadable, NeedMore
 
-MAGIC = b"GGUF"
-# Some writers on big-endian machines wrote the magic as a number, in their own byte order.
-SWAPPED_MAGIC = b"FUGG"
 MAX_HEADER = 64 * 2**20  # a vocabulary of a million words would be some 40 MB
-MAX_KEYS = 65_536
 MAX_KEY_LENGTH = 65_535  # docs/gguf.md: a key is at most 2^16-1 bytes long
 MAX_NESTING = 4
 
-_VERSIONS = (1, 2, 3)
 _STRING, _ARRAY = 8, 9
 # A value's type to how struct reads it: docs/gguf.md, gguf_metadata_value_type.
 _FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-
-
-@dataclass(frozen=True, slots=True)
-class Preamble:
-    """The start of a GGUF file: its version, and how many tensors and metadata keys follow."""
-
-    version: int
-    tensors: int
-    keys: int
-
-
-def read_preamble(cursor: "GgufCursor") -> Preamble:
-    """Return the preamble, and set the cursor's byte order and the width of its counts."""
-    magic = cursor.data[:4]
-    if not (MAGIC.startswith(magic) or SWAPPED_MAGIC.startswith(magic)):
-        raise HeaderUnreadable("it does not begin with GGUF")
-    cursor.step(4)
-    version = cursor.number("I")
-    if version & 0xFFFF == 0:  # a small number in the other byte order
-        cursor.order = ">"
-        version = int.from_bytes(version.to_bytes(4, "little"), "big")
-    if version not in _VERSIONS:
-        raise HeaderUnreadable(f"it is GGUF of version {version}; versions 1 to 3 are read")
-    cursor.width = "I" if version == 1 else "Q"
-    preamble = Preamble(version, tensors=cursor.count(), keys=cursor.count())
-    if preamble.keys > MAX_KEYS:
-        raise HeaderUnreadable(f"it claims {preamble.keys:,} keys; at most {MAX_KEYS:,} are read")
-    return preamble
 
 
 class GgufCursor:

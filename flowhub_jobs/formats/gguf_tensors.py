@@ -1,6 +1,7 @@
 """Computes where the tensors of a GGUF file end: the least size of a complete file."""
 
-from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEY_LENGTH, GgufCursor, read_preamble
+from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEY_LENGTH, GgufCursor
+from flowhub_jobs.formats.gguf_version import read_preamble
 from flowhub_jobs.formats.metadata import MAX_COUNT, HeaderUnreadable
 
 MAX_DIMENSIONS = 16  # ggml has 4

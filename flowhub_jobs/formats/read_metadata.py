@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from flowhub_jobs.formats import gguf, safetensors, transformers_config
-from flowhub_jobs.formats.gguf_cursor import MAGIC, MAX_HEADER, SWAPPED_MAGIC
+from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
+from flowhub_jobs.formats.gguf_version import MAGIC, SWAPPED_MAGIC
 from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
 
 FIRST_BYTES = 256 * 1024

@@ -10,11 +10,11 @@ from typing import Any
 
 from flowhub_jobs.errors import FlowhubError, InternalError
 from flowhub_jobs.mcp.tool import AgentTool, Arguments
+from flowhub_jobs.operations.convert_unexpected_errors import as_flowhub_error
 from flowhub_jobs.operations.json_arguments import check_arguments
 from flowhub_jobs.operations.open_home import load_settings, opened
 from flowhub_jobs.operations.result_types import NO_WORKER
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
 
 log = logging.getLogger("flowhub.mcp")
 

@@ -1,10 +1,7 @@
 """Converts a status that is neither 200 nor 206 into an error: passing, sign-in, missing or refused. Pure."""
 
-import functools
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from flowhub_jobs.errors import (
     AddressExpired,
@@ -22,6 +19,7 @@ from flowhub_jobs.errors import (
 from flowhub_jobs.net import content_range
 from flowhub_jobs.net.proxy_auth_schemes import UNSUPPORTED_HINT, unsupported_schemes
 from flowhub_jobs.net.redaction import scrub
+from flowhub_jobs.net.retry_after import asked_wait
 from flowhub_jobs.units import format_bytes
 
 Headers = Mapping[str, str]  # a mapping that folds case, as httpx's
@@ -48,8 +46,6 @@ _PROXY_HINT = (
     "Name it with its user and password in HTTPS_PROXY or HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)"
     "{for_the_worker_too}, then try again."
 )
-_RATE_LIMIT = re.compile(r";\s*r=([0-9]+)\s*;\s*t=([0-9]+)")
-_DIGITS = re.compile(r"[0-9]+")  # str.isdigit and \d also take digits that are none to int()
 
 
 def is_passing(status: int) -> bool:
@@ -199,34 +195,6 @@ def _proxy_sign_in(headers: Headers, host: str) -> ProxySignIn:
 
 def _because(reason: str) -> str:
     return f': "{reason.rstrip(".")}"' if reason else ""
-
-
-def asked_wait(headers: Headers, now: datetime) -> float | None:
-    """Return the seconds that the host asks to be left alone, or None.
-
-    Retry-After in both its forms (RFC 9110, section 10.2.3; a date is by the clock of the host, which its Date header
-    shows), else the Hub's `RateLimit`, which names one bucket or
-    several: `"api";r=7;t=55, "resolvers";r=0;t=90`. Those with nothing left count, the longest.
-    """
-    text = headers.get("retry-after", "").strip()
-    if _DIGITS.fullmatch(text):
-        return float(text[:12])
-    if text:
-        then = http_date(text)
-        theirs = http_date(headers.get("date", "")) or now
-        return None if then is None else max(0.0, (then - theirs).total_seconds())
-    buckets = _RATE_LIMIT.findall(headers.get("ratelimit", ""))
-    return max((float(reset[:12]) for left, reset in buckets if not left.strip("0")), default=None)
-
-
-@functools.lru_cache(maxsize=1024)  # the answers of one second, and the files of one upload, have the same date
-def http_date(text: str) -> datetime | None:
-    """Return the time that a date of HTTP names (RFC 9110, section 5.6.7), None for what is none."""
-    try:
-        then = parsedate_to_datetime(text)
-    except (ValueError, OverflowError, TypeError):  # a year or an offset beyond all numbers
-        return None
-    return then if then.tzinfo else then.replace(tzinfo=UTC)
 
 
 def unsatisfied_total(headers: Headers) -> int | None:

@@ -1,6 +1,7 @@
 """The application layer: the operations that the command line, the page and the Python API call.
 
-open_home          opens a home for a user interface · unexpected_errors: converts any exception into flowhub's errors
+open_home          opens a home for a user interface
+convert_unexpected_errors   converts any exception into flowhub's errors
 session            all operations of one opened home
 result_types       types and constants of the results, for the user interfaces
 act_on_each        results and errors of one action on several jobs or models

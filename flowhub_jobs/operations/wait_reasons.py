@@ -7,7 +7,7 @@ from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_command_line
 from flowhub_jobs.jobs.remedies import NO_WORKER, what_to_do
 from flowhub_jobs.jobs.states import Hold
-from flowhub_jobs.operations.library.unused import bytes_missing, chosen_to_fit, removable_models
+from flowhub_jobs.operations.library.least_recently_used import bytes_missing, chosen_to_fit, removable_models
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import at_clock, clock_time, moment
 from flowhub_jobs.units import format_bytes, format_duration, format_rate

@@ -18,11 +18,11 @@ from flowhub_jobs.errors import Busy, FlowhubError
 from flowhub_jobs.jobs.shared_update_sql import note
 from flowhub_jobs.placement.app import App
 from flowhub_jobs.placement.apps import app_named
+from flowhub_jobs.placement.carry_out_plan import Overtaken, Placed, make_placement, plan_for
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.context import PlacementContext
 from flowhub_jobs.placement.entries import PlacementState
 from flowhub_jobs.placement.find_hub_commit import learn_commit
-from flowhub_jobs.placement.make import Overtaken, Placed, make_placement, plan_for
 from flowhub_jobs.placement.recovery import record_failure, refusal, settle_all
 from flowhub_jobs.placement.remove import remove_row
 from flowhub_jobs.placement.rows import PlacementRow, RowState

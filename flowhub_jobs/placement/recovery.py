@@ -7,12 +7,19 @@ from pathlib import Path
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.placement import staging
 from flowhub_jobs.placement.apps import app_named
+from flowhub_jobs.placement.carry_out_plan import (
+    Overtaken,
+    app_disk_errors,
+    complete_row,
+    make_placement,
+    require_parent,
+    undo,
+)
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.context import PlacementContext
 from flowhub_jobs.placement.entries import Entry, PlacementState
-from flowhub_jobs.placement.make import Overtaken, app_disk_errors, complete_row, make_placement, require_parent, undo
 from flowhub_jobs.placement.remove import remove_files, remove_row
-from flowhub_jobs.placement.retries import next_try
+from flowhub_jobs.placement.retry_times import next_try
 from flowhub_jobs.placement.rows import PlacementRow, RowState
 from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.values.enums import EventKind

@@ -15,7 +15,7 @@ from support.origin import Origin
 from support.pooler import TransactionPooler
 from support.postgres import USER, Server, Standby
 
-from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
+from flowhub_jobs.operations.convert_unexpected_errors import as_flowhub_error
 from flowhub_jobs.values.enums import EventKind, State
 from flowhub_jobs.values.jobs import Job
 

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import WrongRange
-from flowhub_jobs.net.status_errors import asked_wait, unsatisfied_total
+from flowhub_jobs.net.retry_after import asked_wait
+from flowhub_jobs.net.status_errors import unsatisfied_total
 from flowhub_jobs.transfer.http.response_headers import (
     LARGEST,
     parse_hub_metadata,

@@ -21,7 +21,7 @@ def test_every_error_has_a_snake_case_code_of_its_own_and_a_status_of_the_contra
 def test_no_two_errors_share_a_code():
     # Those of database/exceptions.py are the same errors, in the form that SQLAlchemy's handlers know;
     # Overtaken is a Busy that placement.py catches by itself.
-    again = ("flowhub_jobs.database.exceptions", "flowhub_jobs.placement.make")
+    again = ("flowhub_jobs.database.exceptions", "flowhub_jobs.placement.carry_out_plan")
     kinds = [kind for kind in _leaves(FlowhubError) if kind.__module__ not in again]
     codes = [kind.code for kind in kinds]
     assert len(codes) == len(set(codes))

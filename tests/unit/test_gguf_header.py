@@ -7,7 +7,8 @@ import pytest
 from support.gguf_files import WORDS, Written, usual
 
 from flowhub_jobs.formats.gguf import read_gguf
-from flowhub_jobs.formats.gguf_cursor import MAX_HEADER, MAX_KEYS
+from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
+from flowhub_jobs.formats.gguf_version import MAX_KEYS
 from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
 from flowhub_jobs.formats.read_metadata import read_anatomy
 

@@ -6,7 +6,8 @@ import pytest
 from httpx import Headers
 
 from flowhub_jobs.errors import WrongRange
-from flowhub_jobs.net.status_errors import asked_wait, unsatisfied_total
+from flowhub_jobs.net.retry_after import asked_wait
+from flowhub_jobs.net.status_errors import unsatisfied_total
 from flowhub_jobs.transfer.http.response_headers import parse_hub_metadata, read_answer, strong_date, strong_etag
 
 NOW = datetime(2026, 11, 22, 23, 0, 0, tzinfo=UTC)

@@ -13,5 +13,5 @@ adopt              links files into the store, and records them in the library
 
 usage              disk usage of the store
 cleanup            finds and removes partials, trash and old versions · cleanup_in_stores: in all stores of a node
-unused             chooses models to remove for `prune --to-fit`
+least_recently_used   chooses models to remove for `prune --to-fit`
 """

@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.errors import Busy
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.library.installed import InstalledModels
+from flowhub_jobs.operations.library.least_recently_used import (
+    UnusedModel,
+    bytes_missing,
+    chosen_to_fit,
+    removable_models,
+)
 from flowhub_jobs.operations.library.placed import orphans, placed_links
-from flowhub_jobs.operations.library.unused import UnusedModel, bytes_missing, chosen_to_fit, removable_models
 from flowhub_jobs.placement.rows import PlacementRow
 from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import DIRECT_DOWNLOAD

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flowhub_jobs.operations.library.cleanup import Item, find_removable, find_to_fit, remove_item
-from flowhub_jobs.operations.library.unused import bytes_missing
+from flowhub_jobs.operations.library.least_recently_used import bytes_missing
 from flowhub_jobs.operations.session import Session
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.net.content_range import LARGEST, ContentRange, ImpossibleRange, coding_of, content_range
-from flowhub_jobs.net.status_errors import Headers, http_date, unsatisfied_total
+from flowhub_jobs.net.retry_after import http_date
+from flowhub_jobs.net.status_errors import Headers, unsatisfied_total
 from flowhub_jobs.pieces.ranges import Range
 from flowhub_jobs.transfer.http.content_decoding import DECODED
 

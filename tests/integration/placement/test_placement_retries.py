@@ -11,7 +11,7 @@ from support.disks import own_disk
 from support.fake_clock import FakeClock
 from support.models import gguf, one_file_model
 
-from flowhub_jobs.placement import make, staging
+from flowhub_jobs.placement import carry_out_plan, staging
 from flowhub_jobs.worker.placement_upkeep import PlacementUpkeep
 
 V1, V2 = gguf(4096, 1), gguf(5000, 2)
@@ -208,7 +208,10 @@ def test_a_fault_in_the_midst_leaves_nothing_and_is_tried_again(night, tmp_path,
     assert (theirs / "a.gguf").read_bytes() == V1
 
 
-@pytest.mark.parametrize(("module", "step"), [(make, "missing_folders"), (make, "_how"), (make, "complete_row")])
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [(carry_out_plan, "missing_folders"), (carry_out_plan, "_how"), (carry_out_plan, "complete_row")],
+)
 def test_a_version_that_is_installed_while_the_older_one_is_placed_is_placed_in_the_end(
     night, tmp_path, monkeypatch, module, step
 ):

@@ -183,7 +183,7 @@ def test_a_folder_that_may_not_be_written_is_named(cli, sqlite_shop, theirs, mon
     def mkdir(path, *arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("flowhub_jobs.placement.make._make_root", lambda context, root, app: mkdir(root))
+    monkeypatch.setattr("flowhub_jobs.placement.carry_out_plan._make_root", lambda context, root, app: mkdir(root))
     said = cli("place", "a", "--in", f"dir:{theirs}", "--json").error
     assert said["message"] == f"{theirs} may not be written: Permission denied."
     assert (said["code"], said["retryable"]) == ("app_folder_unusable", True)

@@ -13,7 +13,7 @@ from support.run_fetch import run
 
 from flowhub_jobs.errors import TooManyThreads
 from flowhub_jobs.home import opened
-from flowhub_jobs.operations.unexpected_errors import as_flowhub_error
+from flowhub_jobs.operations.convert_unexpected_errors import as_flowhub_error
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.transfer import fetchers
 from flowhub_jobs.transfer.committer import Committer
