@@ -75,7 +75,7 @@ def status_error(
     `signed`: the URL is the user's own, and its query signs it.
     """
     error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
-    refused = isinstance(error, SourceRefused | SourceMissing) and status not in _LASTING
+    refused = isinstance(error, SourceRefused) and status not in _LASTING
     refused |= isinstance(error, TokenRefused) and status == 403
     error.may_pass = refused and not signed and "x-error-code" not in headers  # the Hub's own refusals have a code
     if signed and isinstance(error, SourceRefused | SourceMissing):

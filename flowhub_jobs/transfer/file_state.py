@@ -88,7 +88,6 @@ class SourceState:
     form_faults: int = 0  # faults in a row that were about ranges
     pages: int = 0  # error pages in a row, in the place of the file
     ignores_if_range: bool = False  # If-Range is not sent; the response's validator is compared instead
-    sent: bool = False  # bytes of the file in this attempt
     mistrusted: bool = False  # its parts made a file of the wrong digest: as few responses as possible make the next
     size_from_close: bool = False  # only the end of a response has shown the size
     cut_at: int = -1  # where a body without a length ended last, over TLS and without the end of TLS

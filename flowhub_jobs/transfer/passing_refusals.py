@@ -1,10 +1,10 @@
 """Decides which refusals of a source may pass without the user. The transfer's lock is held throughout.
 
-Firewalls refuse those who ask often, for minutes or an hour, with a 403 or the like. Of several machines behind one
-name, one may not have the file yet.
+Firewalls refuse those who ask often, for minutes or an hour, with a 403 or the like. A file that is missing (404, 410)
+stays missing.
 """
 
-from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceMissing, SourceRefused
+from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceRefused
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.state import TransferState
 
@@ -18,13 +18,8 @@ def as_one_too_many(task: RangeTask, error: FlowhubError) -> FlowhubError:
 
 
 def as_refused_for_now(transfer: TransferState, task: RangeTask, error: FlowhubError) -> FlowhubError:
-    """Return a refusal as a passing fault if its source has sent a part of the job, in this attempt or an earlier one.
-
-    A missing file may have been removed since an earlier attempt: there, only bytes of this one count.
-    """
-    if not error.may_pass:
-        return error
+    """Return a refusal as a passing fault if its source has sent a part of the job, in any attempt."""
     began = transfer.sources[task.source.name] > 0 or task.state.record.kept.total > 0
-    if not (task.source.sent if isinstance(error, SourceMissing) else began):
+    if not (error.may_pass and began):
         return error
     return ServerBusy(f"{error.text.rstrip('.')}, although a part came before.", host=error.host, path=error.path)

@@ -216,7 +216,6 @@ class TransferState:
             state.record.kept.add(begin, task.at)
             self.fetched += count
             self.sources[task.source.name] += count
-            task.source.sent = True
             note_given(state.record, task.source.mirror, begin, task.at)
             self.unsynced += count
             disk = state.disk
