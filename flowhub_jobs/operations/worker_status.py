@@ -21,10 +21,10 @@ def living_workers(home: Home) -> "list[WorkerStatus]":
 def service_of(settings: Settings) -> "Service":
     """Return the service under the service manager of this system."""
     if MACOS:
-        from flowhub_jobs.service.launchd import Launchd
+        from flowhub_jobs.service.launchctl import Launchd
 
         return Launchd(settings.home / "worker.log")
-    from flowhub_jobs.service.systemd import Systemd
+    from flowhub_jobs.service.systemctl import Systemd
 
     return Systemd()
 

@@ -1,4 +1,4 @@
-"""Inspects and changes the service: calls the service manager, and writes only files that carry flowhub's mark."""
+"""Shared by systemctl and launchctl: calls of a service manager, and writes of files that carry flowhub's mark."""
 
 import os
 import secrets
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from flowhub_jobs.errors import FlowhubError, NameTaken, ServiceFailed, ServiceUnavailable
 from flowhub_jobs.service.program import Program
-from flowhub_jobs.service.unit_files import MARK
+from flowhub_jobs.service.unit_text import MARK
 from flowhub_jobs.system import rename_new
 
 ASK_S = 330.0  # longer than a start may take (unit.py, TimeoutStartSec)

@@ -9,5 +9,5 @@ notify_settings    the command and the webhook of notifications: `[notify]` in c
 convert_settings   converts the values of single settings to their types
 pasted_text        parses text that people type or paste: text files, tokens · sha256_text: a sha256
 sqlite_url         the file of a SQLite URL
-file_credential    credentials by which nodes of one database read each other's files
+share_credential   credentials by which nodes of one database read each other's files
 """

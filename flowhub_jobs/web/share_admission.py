@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.requests import HTTPConnection
 
 from flowhub_jobs.operations.open_home import Home, fleet_token
-from flowhub_jobs.values.file_credential import reader_of
+from flowhub_jobs.values.share_credential import reader_of
 
 KNOWN_S = 5.0  # how long a token holds that was read: then a new one is obeyed
 READING_S = 1.0  # a node that has asked for nothing for so long, since its last answer ended, no longer reads

@@ -1,4 +1,4 @@
-"""Delivers a notice to the user's command and webhook. A failed delivery is logged once and not retried."""
+"""Delivers a notice to the command, and to the webhook in up to three tries. A failed delivery is logged once."""
 
 import contextlib
 import logging

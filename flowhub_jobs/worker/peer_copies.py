@@ -7,7 +7,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.node_shares import NodeShares
 from flowhub_jobs.transfer.mirror_choice import Address
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.file_credential import make_credential
+from flowhub_jobs.values.share_credential import make_credential
 
 
 def peer_copies(home: Home, artifact: Artifact) -> Mapping[str, tuple[Address, ...]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.systemd_syntax import command, specified, values, words
 
 from flowhub_jobs.service.program import Program
-from flowhub_jobs.service.unit_files import plist_text, unit_text
+from flowhub_jobs.service.unit_text import plist_text, unit_text
 
 ENV = Path("/home/u/.config/flowhub/env")
 WORDS = ("/opt/bin/flowhub", "worker")

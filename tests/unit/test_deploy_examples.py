@@ -10,7 +10,7 @@ from lib import manpage
 from support.systemd_syntax import unit_lines, values
 
 from flowhub_jobs.cli.help import manual
-from flowhub_jobs.service.unit_files import EX_CONFIG, STOP_S
+from flowhub_jobs.service.unit_text import EX_CONFIG, STOP_S
 from flowhub_jobs.settings import unknown_variables
 
 DEPLOY = manpage.TOP / "docs" / "deploy"

@@ -9,7 +9,7 @@ from support.systemd_syntax import unit_lines
 
 from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.service.program import Program, program, this_flowhub
-from flowhub_jobs.service.unit_files import EX_CONFIG, MARK, WATCHDOG_S, plist_text, unit_text
+from flowhub_jobs.service.unit_text import EX_CONFIG, MARK, WATCHDOG_S, plist_text, unit_text
 
 ENV = Path("/home/u/.config/flowhub/env")
 LOG = Path("/home/u/.flow-studio/worker.log")

@@ -20,7 +20,7 @@ from flowhub_jobs.errors import DatabaseNewer, SettingInvalid, UsageInvalid
 from flowhub_jobs.home import NODE_NAME_HINT, is_node_name
 from flowhub_jobs.operations.subscriptions.checker import SubscriptionChecker
 from flowhub_jobs.service.sd_notify import Notifier
-from flowhub_jobs.service.unit_files import EX_CONFIG
+from flowhub_jobs.service.unit_text import EX_CONFIG
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.times import micros, parse_span, parse_time
 from flowhub_jobs.worker.log_format import set_up

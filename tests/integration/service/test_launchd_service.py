@@ -8,7 +8,7 @@ import pytest
 from support.fake_service_tools import FakeServiceTools
 
 from flowhub_jobs.errors import NameTaken, ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.launchd import TRIES, Launchd
+from flowhub_jobs.service.launchctl import TRIES, Launchd
 from flowhub_jobs.service.program import Program
 
 PROGRAM = Program(("/opt/bin/flowhub", "worker"), {"FLOWHUB_HOME": "/data"}, ("HF_TOKEN",))

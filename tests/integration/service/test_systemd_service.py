@@ -16,7 +16,7 @@ from support.systemd_syntax import command, values
 
 from flowhub_jobs.jobs.run_values import FileCounts, Progress
 from flowhub_jobs.service.sd_notify import status_line
-from flowhub_jobs.service.unit_files import EX_CONFIG
+from flowhub_jobs.service.unit_text import EX_CONFIG
 from flowhub_jobs.values.enums import DigestState, Stage, State
 from flowhub_jobs.worker.context import WorkerContext
 

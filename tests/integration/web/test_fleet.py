@@ -23,7 +23,7 @@ from flowhub_jobs.operations import publish_share
 from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
-from flowhub_jobs.values.file_credential import make_credential
+from flowhub_jobs.values.share_credential import make_credential
 from flowhub_jobs.web.share_admission import READING_S, Readers
 
 A = gguf((2 << 20) + 77, 1)

@@ -1,4 +1,4 @@
-"""The worker as an agent of launchd, macOS's service manager, by `launchctl`."""
+"""Installs, removes and inspects the worker as an agent of launchd (macOS), by `launchctl`."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
 from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_own, read_own, write_own
 from flowhub_jobs.service.program import Program
-from flowhub_jobs.service.unit_files import LABEL, plist_text
+from flowhub_jobs.service.unit_text import LABEL, plist_text
 
 IO_ERROR = 5  # its answer while the same service is still on its way out
 TRIES, PAUSE_S = 40, 0.5

@@ -1,4 +1,4 @@
-"""The worker as a user unit of systemd, by `systemctl --user`."""
+"""Installs, removes and inspects the worker as a user unit of systemd, by `systemctl --user`."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
 from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_own, read_own, write_own
 from flowhub_jobs.service.program import Program, check_writable
-from flowhub_jobs.service.unit_files import unit_text
+from flowhub_jobs.service.unit_text import unit_text
 
 UNIT = "flowhub.service"
 CTL = ("systemctl", "--user")
