@@ -17,7 +17,7 @@ from flowhub_jobs.values.enums import State
 FILES = mlx_folder(seed=9, size=200_000)
 REPO = "owner/small-mlx"
 NAME = "small-mlx"
-MAKE, STAGING, REMOVE = (f"flowhub_jobs.placement.{name}" for name in ("make", "staging", "remove"))
+MAKE, STAGING, REMOVE = (f"flowhub_jobs.placement.{name}" for name in ("carry_out_plan", "staging", "remove"))
 ROWS = "flowhub_jobs.placement.row_writes:PlacementRows"
 
 PLACE_STEPS = [

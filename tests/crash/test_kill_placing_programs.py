@@ -15,7 +15,7 @@ from support.hub import Hub
 from support.models import folder_model, gguf
 
 REPO, FILE, MMPROJ = "owner/Some-Model-GGUF", "Some-Model-Q4_K_M.gguf", "mmproj-Some-Model-F16.gguf"
-MAKE, STAGING, REMOVE = (f"flowhub_jobs.placement.{name}" for name in ("make", "staging", "remove"))
+MAKE, STAGING, REMOVE = (f"flowhub_jobs.placement.{name}" for name in ("carry_out_plan", "staging", "remove"))
 
 # The program's folder below its root, and a function that loads the model as the program does.
 PROGRAMS: dict[str, Any] = {
