@@ -1,6 +1,8 @@
-"""Real workers: signals, wishes, the queue gone, two at once."""
+"""Real workers: signals, requested actions, the queue gone, two at once."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,38 +45,40 @@ def test_a_signal_hands_the_job_back_with_all_that_came(home: Path, origin: Orig
         assert shop.job(job).bytes_fetched <= content.size + IN_FLIGHT
 
 
+@contextmanager
+def hangup(handler: signal.Handlers) -> Iterator[None]:
+    """Handle SIGHUP so in this process; the workers that it starts inherit that."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_worker_under_nohup_outlives_its_terminal(home: Path, origin: Origin) -> None:
     content = gguf_pattern(16 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=4 * MIB)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does; the worker inherits it
-    try:
-        with app_of(home, one_file_model("m", url, content)) as shop:
-            job = shop.enqueue("m")
-            worker = shop.worker("--drain")
-            origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
-            worker.send_signal(signal.SIGHUP)
-            assert worker.wait(timeout=60) == 0
-            assert (shop.job(job).state, shop.job(job).attempt) == (State.COMPLETED, 1)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with hangup(signal.SIG_IGN), app_of(home, one_file_model("m", url, content)) as shop:  # as nohup has it
+        job = shop.enqueue("m")
+        worker = shop.worker("--drain")
+        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+        worker.send_signal(signal.SIGHUP)
+        assert worker.wait(timeout=60) == 0
+        assert (shop.job(job).state, shop.job(job).attempt) == (State.COMPLETED, 1)
 
 
 def test_a_worker_whose_terminal_is_closed_hands_its_job_back(home: Path, origin: Origin) -> None:
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    try:
-        with app_of(home, one_file_model("m", url, content)) as shop:
-            job = shop.enqueue("m")
-            worker = shop.worker()
-            origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
-            worker.send_signal(signal.SIGHUP)
-            assert worker.wait(timeout=STOP_BOUND_S) == 0
-            assert (shop.job(job).state, shop.job(job).attempt) == (State.QUEUED, 0)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with hangup(signal.SIG_DFL), app_of(home, one_file_model("m", url, content)) as shop:
+        job = shop.enqueue("m")
+        worker = shop.worker()
+        origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
+        worker.send_signal(signal.SIGHUP)
+        assert worker.wait(timeout=STOP_BOUND_S) == 0
+        assert (shop.job(job).state, shop.job(job).attempt) == (State.QUEUED, 0)
 
 
 def test_a_second_signal_ends_the_worker_at_once_and_loses_nothing(home: Path, origin: Origin) -> None:
