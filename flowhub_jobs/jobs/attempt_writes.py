@@ -62,7 +62,7 @@ class AttemptWrites:
     def record_intent(self, lease: Lease, intent: dict[str, Any]) -> RequestedAction | None:
         """Write ahead what the run is about to install. After a crash it tells whether the rename happened.
 
-        If the user has requested an action by now, nothing is written, and the action is returned.
+        If the user has requested an action meanwhile, it is returned and nothing is written.
         """
         kept = sa.case((jobs.c.requested.is_(None), sa.literal(intent, jobs.c.intent.type)), else_=jobs.c.intent)
         with writing(self._engine) as tx:
@@ -99,7 +99,7 @@ class AttemptWrites:
         return {"artifact": kept.as_dict()} if kept != stored else {}
 
     def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> RequestedAction | None:
-        """Fail the job, or cancel it if the user has requested that by now. Return the action that was carried out.
+        """Fail the job, or cancel it if the user has meanwhile requested that. Return the action that was carried out.
 
         A requested pause does not hide the error: the next run would only meet it again.
         """
@@ -196,7 +196,7 @@ class AttemptWrites:
     def _release(
         self, lease: Lease, changes: Mapping[str, Any], outcome: EventKind, event: Note | None
     ) -> RequestedAction | None:
-        """Queue the job again, or pause or cancel it if the user has requested that by now; return the action.
+        """Queue the job again, or pause or cancel it if the user has meanwhile requested that; return the action.
 
         The request is read in the transaction that ends the attempt: one that is written a moment later finds a job
         without an owner, and `JobCommands` changes its state at once. So no request falls between the two.
@@ -239,7 +239,7 @@ class AttemptWrites:
         return cast("str | None", requested[0])
 
     def _fence(self, lease: Lease, written: int) -> None:
-        """Raise LeaseLost if no row was written: the row has another token by now."""
+        """Raise LeaseLost if no row was written: another run owns the job now, or none."""
         if written != 1:
             lease.revoke()
             raise LeaseLost(lease.job)

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import flowhub_jobs
 
-AFTER_S = 3.0  # a worker that ends sooner does without; no upgrade is that quick
-NOT_A_WORKERS = ("flowhub_jobs.cli", "flowhub_jobs.mcp", "flowhub_jobs.web")
+AFTER_S = 3.0  # a worker that ends sooner needs none of them; no upgrade is that quick
+UNUSED_BY_WORKERS = ("flowhub_jobs.cli", "flowhub_jobs.mcp", "flowhub_jobs.web")
 
 
 def import_late_modules() -> None:
@@ -21,7 +21,7 @@ def import_late_modules() -> None:
 
 def _import_below(package: ModuleType) -> None:
     for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        if found.name in NOT_A_WORKERS:
+        if found.name in UNUSED_BY_WORKERS:
             continue
         with suppress(ImportError):
             module = importlib.import_module(found.name)

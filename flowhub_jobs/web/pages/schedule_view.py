@@ -129,7 +129,7 @@ def _look(hour: int, minutes: Week, outside: int | None) -> tuple[str, str]:
 
 
 def _part(hour: int, runs: Sequence[bool]) -> tuple[str, str]:
-    """Return where in an hour the minutes are that jobs run in, and how that is said."""
+    """Return which part of an hour jobs run in, as the class of its cell and as words."""
     changes = [minute for minute in range(1, len(runs)) if runs[minute] != runs[minute - 1]]
     if len(changes) > 1:
         return "middle", "runs for a part of it"

@@ -315,7 +315,7 @@ def test_another_flowhub_downloads_it_as_from_the_hub(web, tmp_path, ref):
 
 
 def test_the_main_branch_of_a_model_of_a_catalog_has_the_files_of_all_its_options(home, origin, monkeypatch, tmp_path):
-    """Clients list the branch before they ask for a file: what is not listed is not found."""
+    """Clients list the branch first, and find only the files in that list."""
     small, large = gguf(4096, 1), gguf(8192, 2)
     options = [
         one_file_model("m", origin.serve(f"{option}.gguf", content), content, option=option)
