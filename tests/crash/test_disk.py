@@ -1,6 +1,7 @@
 """Real disks that fill up, cannot be written, go away: the job is parked, and goes on by itself. And broken ones."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -32,9 +33,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def parked(shop: App, job: int, reason: Reason) -> Job:
     """Wait until a job waits for that reason, and see that it costs nothing."""
-    shop.until(lambda: shop.job(job).reason is reason, f"a wait for {reason}")
-    waits = shop.until_state(job, State.QUEUED)
-    assert (waits.attempt, waits.error) == (0, None)
+    waits = shop.until(lambda: (seen := shop.job(job)).reason is reason and seen, f"a wait for {reason}")
+    assert (waits.state, waits.attempt, waits.error) == (State.QUEUED, 0, None)
     assert waits.not_before is not None
     return waits
 
@@ -55,8 +55,7 @@ def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
         job = shop.enqueue("m")
         nursery.worker(shop, **QUICK)
         parked(shop, job, Reason.DISK)
-        text = shop.home.queries.wait_text(job) or ""
-        assert "free" in text or "full" in text
+        shop.until(lambda: re.search("free|full", shop.home.queries.wait_text(job) or ""), "a wait with its text")
         assert (origin.sent("/m.gguf") == 0) is known
         (disk.place / "other").unlink()
         origin.limit(total_bps=None)
@@ -89,7 +88,7 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
         disk.unplug()
         hold.event.set()
         parked(shop, job, Reason.STORE_OFFLINE)
-        assert str(shop.store) in (shop.home.queries.wait_text(job) or "")
+        shop.until_wait_text(job, str(shop.store))
         until = shop.job(job).not_before
         shop.until(lambda: shop.job(job).not_before != until, "a second look")
         assert sorted(path.name for path in disk.place.iterdir()) == under_it  # nothing is made in the folder under it
@@ -174,7 +173,7 @@ def test_a_disk_that_may_only_be_read_parks_the_job_which_continues_when_it_may_
         disk.may_be_written(False)
         nursery.worker(shop, **QUICK)
         parked(shop, job, Reason.STORE_OFFLINE)
-        assert "read-only" in (shop.home.queries.wait_text(job) or "")
+        shop.until_wait_text(job, "read-only")
         disk.may_be_written(True)
         shop.until_ended(job)
         wares.check(shop, job)
@@ -193,7 +192,7 @@ def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
         job = wares.shelve(shop)
         nursery.worker(shop, harm=f"brisk disk={call}:{sick}", **QUICK)
         parked(shop, job, Reason.STORE_OFFLINE)
-        assert "read-only" in (shop.home.queries.wait_text(job) or "")
+        shop.until_wait_text(job, "read-only")
         sick.unlink()
         shop.until_ended(job)
         wares.check(shop, job)

@@ -32,9 +32,7 @@ def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_i
             job |= {name: shop.enqueue(name, priority=9) for name in ("first", "second")}
             nursery.worker(shop, FLOWHUB_JOBS="4", **QUICK)
             shop.until(lambda: shop.job(job["third"]).reason is Reason.DISK, "a wait for room")
-            text = shop.home.queries.wait_text(job["third"]) or ""
-            assert "26.2 MB" in text
-            assert "jobs that go first" in text
+            shop.until_wait_text(job["third"], "26.2 MB", "jobs that go first")
             assert shop.until_ended(job["last"]).state is State.COMPLETED
             origin.limit(total_bps=None)
             assert {shop.until_ended(job[name]).state for name in ("first", "second")} == {State.COMPLETED}

@@ -119,7 +119,7 @@ def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
             job = shop.enqueue("a")
             nursery.worker(shop, harm="brisk")
             shop.until(lambda: shop.job(job).reason is Reason.DISK, "its wait")
-            assert "no inodes left" in (shop.home.queries.wait_text(job) or "")
+            shop.until_wait_text(job, "no inodes left")
             for path in small[:20]:
                 path.unlink(missing_ok=True)
             assert shop.until_ended(job).state is State.COMPLETED

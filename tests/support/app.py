@@ -132,6 +132,18 @@ class App:
     def until_ended(self, number: int) -> Job:
         return self.until_state(number, State.COMPLETED, State.FAILED, State.CANCELLED)
 
+    def until_wait_text(self, number: int, *words: str) -> str:
+        """Return the text of a job's wait once all these words are in it.
+
+        A job whose wait ends soon is claimed again and again: a text that is read after the wait was seen may be none.
+        """
+
+        def ask() -> str | None:
+            text = self.home.queries.wait_text(number) or ""
+            return text if all(word in text for word in words) else None
+
+        return self.until(ask, f"job {number} in a wait that names {', '.join(words)}")
+
     def log(self) -> str:
         with contextlib.suppress(FileNotFoundError):
             return (self.path / "worker.log").read_text(errors="replace")

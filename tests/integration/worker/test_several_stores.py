@@ -151,7 +151,11 @@ def test_a_running_worker_uses_a_store_that_config_toml_gains(app, fast):
     held = app.enqueue("b", store="fast")
     app.until(lambda: app.job(held).reason is Reason.STORE_OFFLINE, "the wait for the store")
     with app_of(app.path) as without:
-        assert "Mount the disk" in why_not_moving(without.session, without.job(held), datetime.now(UTC))[2]
+        # The wait ends every 0.2 s: for a moment the job runs.
+        app.until(
+            lambda: "Mount the disk" in str(why_not_moving(without.session, without.job(held), datetime.now(UTC))),
+            "what to do about it",
+        )
     (app.path / "config.toml").write_text(settings)
     app.until_state(held, State.COMPLETED)
     assert (fast / "b.gguf").read_bytes() == B
