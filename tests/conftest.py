@@ -31,12 +31,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nobodys_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def no_user_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test looks through what the person who runs it has in other programs."""
-    person = tmp_path_factory.mktemp("person")
+    user_home = tmp_path_factory.mktemp("person")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(person))
-        patch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))  # else a system's own is looked at as well
+        patch.setenv("HOME", str(user_home))
+        patch.setenv("OLLAMA_MODELS", str(user_home / ".ollama" / "models"))  # else a system's own is looked at as well
         for name in ("XDG_CACHE_HOME", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
             patch.delenv(name, raising=False)
         yield
@@ -97,20 +97,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def person(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def user_home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home folder of a person who has other programs."""
-    person = tmp_path / "person"
-    person.mkdir()
-    monkeypatch.setenv("HOME", str(person))
-    monkeypatch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))
+    user_home = tmp_path / "person"
+    user_home.mkdir()
+    monkeypatch.setenv("HOME", str(user_home))
+    monkeypatch.setenv("OLLAMA_MODELS", str(user_home / ".ollama" / "models"))
     monkeypatch.delenv("HF_HOME")
-    return person
+    return user_home
 
 
 @pytest.fixture
-def stick(tmp_path: Path) -> Path:
+def drive(tmp_path: Path) -> Path:
     """Where models are carried to; it is not there yet."""
-    return tmp_path / "stick"
+    return tmp_path / "drive"
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from support.fork_server import ForkServer
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[ForkServer]:
+def fork_server() -> Iterator[ForkServer]:
     """Forks workers, so that a test of one moment in a worker's life takes little more than that moment."""
-    nursery = ForkServer()
-    yield nursery
-    nursery.close()
+    fork_server = ForkServer()
+    yield fork_server
+    fork_server.close()

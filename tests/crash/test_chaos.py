@@ -1,4 +1,4 @@
-"""Chaos in small: harm of all kinds to two workers, then calm, then a look at everything. `scripts/chaos` does more."""
+"""A short chaos run: faults of all kinds for two workers, then calm, then all checks. `scripts/chaos` does more."""
 
 from pathlib import Path
 
@@ -31,12 +31,12 @@ def test_the_judges_see_what_is_wrong(tmp_path: Path) -> None:
     with started_run(tmp_path, Wanted(SEED)) as run:
         run.calm()
         assert violations(Snapshot(run)) == []
-        store = run.shop.store
+        store = run.app.store
         with (store / "big.gguf").open("r+b") as file:
             file.write(b"?")
         (store / "stray.gguf").touch()
         (store / ".partial" / "stray").mkdir()
-        (run.shop.path / "stray.tmp").touch()
+        (run.app.path / "stray.tmp").touch()
         run.network.counts.sent["/big/big.gguf"] += 1 << 30
         words = " ".join(violations(Snapshot(run)))
         for sign in ("big.gguf has the sha256", "'stray.gguf'", ".partial/stray", "'stray.tmp'", "never kept"):

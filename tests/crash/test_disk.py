@@ -31,9 +31,14 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield disk
 
 
-def parked(shop: App, job: int, reason: Reason) -> Job:
+def parked(app: App, job: int, reason: Reason) -> Job:
     """Wait until a job waits for that reason, and see that it costs nothing."""
-    waits = shop.until(lambda: (seen := shop.job(job)).reason is reason and seen, f"a wait for {reason}")
+
+    def waiting() -> Job | None:
+        seen = app.job(job)
+        return seen if seen.reason is reason else None
+
+    waits = app.until(waiting, f"a wait for {reason}")
     assert (waits.state, waits.attempt, waits.error) == (State.QUEUED, 0, None)
     assert waits.not_before is not None
     return waits
@@ -44,24 +49,24 @@ def parked(shop: App, job: int, reason: Reason) -> Job:
 
 @pytest.mark.parametrize("known", [True, False], ids=["size known beforehand", "size unknown"])
 def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
-    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, known: bool
+    home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
     (disk.place / "other").write_bytes(os.urandom(20 * MIB))
     content = gguf_pattern(20 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with app_of(home, one_file_model("m", url, content, pin=known)) as shop:
-        job = shop.enqueue("m")
-        nursery.worker(shop, **QUICK)
-        parked(shop, job, Reason.DISK)
-        shop.until(lambda: re.search("free|full", shop.home.queries.wait_text(job) or ""), "a wait with its text")
+    with app_of(home, one_file_model("m", url, content, pin=known)) as app:
+        job = app.enqueue("m")
+        fork_server.worker(app, **QUICK)
+        parked(app, job, Reason.DISK)
+        app.until(lambda: re.search("free|full", app.home.queries.wait_text(job) or ""), "a wait with its text")
         assert (origin.sent("/m.gguf") == 0) is known
         (disk.place / "other").unlink()
         origin.limit(total_bps=None)
-        done = shop.until_ended(job)
+        done = app.until_ended(job)
         assert done.state is State.COMPLETED
-        assert (shop.store / "m.gguf").read_bytes() == content.read()
+        assert (app.store / "m.gguf").read_bytes() == content.read()
         # Where the size is not known beforehand, it is by the first answer: no more than a second's worth is lost.
         assert origin.sent("/m.gguf") <= content.size + (0 if known else 8 * MIB)
 
@@ -71,78 +76,78 @@ def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
 
 @pytest.mark.parametrize("where", ["the disk itself", "a folder on it", "behind a link", "over a stray file"])
 def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues_when_it_is_back(
-    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, where: str
+    home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     under_it = _lay_out(where, disk, home, monkeypatch)
-    wares, hold = InstallCase(origin, "new-file"), Hold(after=100_000)
+    case, hold = InstallCase(origin, "new-file"), Hold(after=100_000)
     old = gguf(seed=7)
     earlier = one_file_model("old", origin.serve("/old.gguf", old), old)
-    with app_of(home, earlier, wares.entry()) as shop:
-        shop.enqueue("old")
-        shop.work_here()
-        rows = library_rows(shop)
-        origin.break_with(hold.once(), path=wares.path("m.gguf"))
-        job = shop.enqueue("m")
-        nursery.worker(shop, **QUICK)
-        shop.until(lambda: kept_in(shop.partial("m")) == 100_000, "a third of it")
-        disk.unplug()
+    with app_of(home, earlier, case.entry()) as app:
+        app.enqueue("old")
+        app.run_next_job()
+        rows = library_rows(app)
+        origin.break_with(hold.once(), path=case.path("m.gguf"))
+        job = app.enqueue("m")
+        fork_server.worker(app, **QUICK)
+        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        disk.unmount()
         hold.event.set()
-        parked(shop, job, Reason.STORE_OFFLINE)
-        shop.until_wait_text(job, str(shop.store))
-        until = shop.job(job).not_before
-        shop.until(lambda: shop.job(job).not_before != until, "a second look")
+        parked(app, job, Reason.STORE_OFFLINE)
+        app.until_wait_text(job, str(app.store))
+        until = app.job(job).not_before
+        app.until(lambda: app.job(job).not_before != until, "a second look")
         assert sorted(path.name for path in disk.place.iterdir()) == under_it  # nothing is made in the folder under it
-        assert library_rows(shop) == rows
-        disk.plug()
-        assert shop.until_ended(job).state is State.COMPLETED
-        assert wares.there(shop) == dict(wares.contents)
-        assert wares.sent() == wares.total
-        assert shop.left_over() == []
-        listed = {model.name: model.installed_at for model in shop.session.installed.models()}
+        assert library_rows(app) == rows
+        disk.mount()
+        assert app.until_ended(job).state is State.COMPLETED
+        assert case.installed_files(app) == dict(case.contents)
+        assert case.sent() == case.total
+        assert app.leftover_partials() == []
+        listed = {model.name: model.installed_at for model in app.session.installed.models()}
         assert set(listed) == {"old.gguf", "m.gguf"}
         assert all(listed.values())
 
 
 def test_a_drain_fetches_the_job_whose_disk_was_mounted_again(
-    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not wait for the end of the job's wait, at which it would have exited already."""
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
-    wares = InstallCase(origin, "new-file")
-    with app_of(home, wares.entry()) as shop:
-        job = shop.enqueue("m")
-        shop.home.open_store()
-        disk.unplug()
-        assert nursery.worker(shop, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
-        assert shop.job(job).reason is Reason.STORE_OFFLINE
-        disk.plug()
-        assert nursery.worker(shop, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
-        assert shop.job(job).state is State.COMPLETED
-        assert wares.there(shop) == dict(wares.contents)
+    case = InstallCase(origin, "new-file")
+    with app_of(home, case.entry()) as app:
+        job = app.enqueue("m")
+        app.home.open_store()
+        disk.unmount()
+        assert fork_server.worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert app.job(job).reason is Reason.STORE_OFFLINE
+        disk.mount()
+        assert fork_server.worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert app.job(job).state is State.COMPLETED
+        assert case.installed_files(app) == dict(case.contents)
 
 
-def codes_of(shop: App, job: int) -> list[str | None]:
-    return [event.code for event in shop.home.queries.events(job)]
+def codes_of(app: App, job: int) -> list[str | None]:
+    return [event.code for event in app.home.queries.events(job)]
 
 
 @pytest.mark.parametrize("removed", [".partial", "the store"])
 def test_a_partial_that_another_program_removes_in_mid_transfer_is_noticed_and_starts_over(
-    home: Path, origin: Origin, nursery: ForkServer, removed: str
+    home: Path, origin: Origin, fork_server: ForkServer, removed: str
 ) -> None:
     """The look for an absent disk is far off: this is none. The rest comes only when it was noticed."""
-    wares, hold, rest = InstallCase(origin, "new-file"), Hold(after=100_000), Hold(after=200_000)
-    with app_of(home, wares.entry()) as shop:
-        origin.break_with(hold.once(), rest.once(), path=wares.path("m.gguf"))
-        job = shop.enqueue("m")
-        nursery.worker(shop, FLOWHUB_LOOK_AGAIN_S="3600")
-        shop.until(lambda: kept_in(shop.partial("m")) == 100_000, "a third of it")
-        shutil.rmtree(shop.store / ".partial" if removed == ".partial" else shop.store)
+    case, hold, rest = InstallCase(origin, "new-file"), Hold(after=100_000), Hold(after=200_000)
+    with app_of(home, case.entry()) as app:
+        origin.break_with(hold.once(), rest.once(), path=case.path("m.gguf"))
+        job = app.enqueue("m")
+        fork_server.worker(app, FLOWHUB_LOOK_AGAIN_S="3600")
+        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        shutil.rmtree(app.store / ".partial" if removed == ".partial" else app.store)
         hold.event.set()
-        shop.until(lambda: "partial_removed" in codes_of(shop, job), "that it was noticed")
+        app.until(lambda: "partial_removed" in codes_of(app, job), "that it was noticed")
         rest.event.set()
-        assert shop.until_ended(job).state is State.COMPLETED
-        assert wares.there(shop) == dict(wares.contents)
-        assert "store_offline" not in codes_of(shop, job)
+        assert app.until_ended(job).state is State.COMPLETED
+        assert case.installed_files(app) == dict(case.contents)
+        assert "store_offline" not in codes_of(app, job)
 
 
 def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> list[str]:
@@ -154,9 +159,9 @@ def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> l
         patch.setenv("FLOWHUB_STORE", str(disk.place / "llms" if where == "a folder on it" else disk.place))
     if where != "over a stray file":
         return []
-    disk.unplug()
+    disk.unmount()
     (disk.place / "not mounted").touch()
-    disk.plug()
+    disk.mount()
     return ["not mounted"]
 
 
@@ -164,38 +169,38 @@ def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> l
 
 
 def test_a_disk_that_may_only_be_read_parks_the_job_which_continues_when_it_may_be_written(
-    home: Path, origin: Origin, nursery: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
-    wares = InstallCase(origin, "newer-folder")
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        disk.may_be_written(False)
-        nursery.worker(shop, **QUICK)
-        parked(shop, job, Reason.STORE_OFFLINE)
-        shop.until_wait_text(job, "read-only")
-        disk.may_be_written(True)
-        shop.until_ended(job)
-        wares.check(shop, job)
-        assert wares.sent() == wares.total
+    case = InstallCase(origin, "newer-folder")
+    with app_of(home) as app:
+        job = case.prepare(app)
+        disk.set_writable(False)
+        fork_server.worker(app, **QUICK)
+        parked(app, job, Reason.STORE_OFFLINE)
+        app.until_wait_text(job, "read-only")
+        disk.set_writable(True)
+        app.until_ended(job)
+        case.check(app, job)
+        assert case.sent() == case.total
 
 
 @LINUX
 @pytest.mark.parametrize("call", ["pwrite:EROFS:/files/:1", "write:EROFS:/journal:1", "fdatasync:EROFS:/journal:2"])
 def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, call: str
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, call: str
 ) -> None:
     """As ext4 does when it has met an error."""
-    wares, sick = InstallCase(origin, "new-file"), tmp_path / "sick"
-    sick.touch()
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        nursery.worker(shop, harm=f"brisk disk={call}:{sick}", **QUICK)
-        parked(shop, job, Reason.STORE_OFFLINE)
-        shop.until_wait_text(job, "read-only")
-        sick.unlink()
-        shop.until_ended(job)
-        wares.check(shop, job)
+    case, failing = InstallCase(origin, "new-file"), tmp_path / "failing"
+    failing.touch()
+    with app_of(home) as app:
+        job = case.prepare(app)
+        fork_server.worker(app, failpoints=f"fast_maintenance disk={call}:{failing}", **QUICK)
+        parked(app, job, Reason.STORE_OFFLINE)
+        app.until_wait_text(job, "read-only")
+        failing.unlink()
+        app.until_ended(job)
+        case.check(app, job)
 
 
 # Broken --------------------------------------------------------------------------------------------------------------
@@ -215,26 +220,26 @@ def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
 )
 @pytest.mark.parametrize("kind", ["new-file", "newer-folder"])
 def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_continues(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, kind: str, call: str
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, kind: str, call: str
 ) -> None:
-    wares, sick = InstallCase(origin, kind), tmp_path / "sick"
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        sick.touch()
-        nursery.worker(shop, harm=f"brisk commits=3600 disk={call}:{sick}")
-        failed = shop.until_ended(job)
+    case, failing = InstallCase(origin, kind), tmp_path / "failing"
+    with app_of(home) as app:
+        job = case.prepare(app)
+        failing.touch()
+        fork_server.worker(app, failpoints=f"fast_maintenance journal_period=3600 disk={call}:{failing}")
+        failed = app.until_ended(job)
         assert failed.state is State.FAILED
         assert failed.error is not None
         assert failed.error["code"] == "storage_failed"
-        assert str(shop.store) in failed.error["message"]
+        assert str(app.store) in failed.error["message"]
         assert "Input/output error" in failed.error["message"]
         assert failed.error["hint"]
         if "/files/" in call:
-            assert any(f"/files/{path}" in failed.error["message"] for path in wares.contents)
-        sick.unlink()
-        shop.session.again(job, "retry")
-        shop.until_ended(job)
-        assert wares.there(shop) == dict(wares.contents)
-        assert shop.job(job).state is State.COMPLETED
-        assert shop.left_over() == []
-        assert wares.sent() <= 2 * wares.total
+            assert any(f"/files/{path}" in failed.error["message"] for path in case.contents)
+        failing.unlink()
+        app.session.again(job, "retry")
+        app.until_ended(job)
+        assert case.installed_files(app) == dict(case.contents)
+        assert app.job(job).state is State.COMPLETED
+        assert app.leftover_partials() == []
+        assert case.sent() <= 2 * case.total

@@ -18,7 +18,7 @@ QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5", "FLOWHUB_DISK_RESERVE": str(MIB)}
 
 
 def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_is_some(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 64 MiB: 30 for the first, 20 for the second; 25 are one too many, and 5 fit, though they come last."""
     sizes = {"first": 30, "second": 20, "third": 25, "last": 5}
@@ -26,57 +26,57 @@ def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_i
     with own_disk(tmp_path / "disk", 64) as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
         models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
-        with app_of(home, *models) as shop:
+        with app_of(home, *models) as app:
             origin.limit(total_bps=10 * MIB)
-            job = {"third": shop.enqueue("third", priority=1), "last": shop.enqueue("last")}
-            job |= {name: shop.enqueue(name, priority=9) for name in ("first", "second")}
-            nursery.worker(shop, FLOWHUB_JOBS="4", **QUICK)
-            shop.until(lambda: shop.job(job["third"]).reason is Reason.DISK, "a wait for room")
-            shop.until_wait_text(job["third"], "26.2 MB", "jobs that go first")
-            assert shop.until_ended(job["last"]).state is State.COMPLETED
+            job = {"third": app.enqueue("third", priority=1), "last": app.enqueue("last")}
+            job |= {name: app.enqueue(name, priority=9) for name in ("first", "second")}
+            fork_server.worker(app, FLOWHUB_JOBS="4", **QUICK)
+            app.until(lambda: app.job(job["third"]).reason is Reason.DISK, "a wait for room")
+            app.until_wait_text(job["third"], "26.2 MB", "jobs that go first")
+            assert app.until_ended(job["last"]).state is State.COMPLETED
             origin.limit(total_bps=None)
-            assert {shop.until_ended(job[name]).state for name in ("first", "second")} == {State.COMPLETED}
+            assert {app.until_ended(job[name]).state for name in ("first", "second")} == {State.COMPLETED}
             assert origin.sent("/third.gguf") == 0
-            assert (shop.job(job["third"]).attempt, shop.home.controls.get(NETWORK)) == (0, None)
-            shop.session.installed.remove("first.gguf")
-            assert shop.until_ended(job["third"]).state is State.COMPLETED
+            assert (app.job(job["third"]).attempt, app.home.controls.get(NETWORK)) == (0, None)
+            app.session.installed.remove("first.gguf")
+            assert app.until_ended(job["third"]).state is State.COMPLETED
 
 
 def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = [gguf_pattern(20 * MIB, seed) for seed in range(2)]
     with own_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
         models = [one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", data), data) for n, data in enumerate(contents)]
-        with app_of(home, *models) as shop:
-            jobs = [shop.enqueue(f"m{number}") for number in range(2)]
-            nursery.worker(shop, **QUICK)
-            assert shop.until_ended(jobs[0]).state is State.COMPLETED
-            shop.until(lambda: shop.job(jobs[1]).reason is Reason.DISK, "a wait for room")
-            shop.session.installed.remove("m0.gguf")
-            assert shop.until_ended(jobs[1]).state is State.COMPLETED
+        with app_of(home, *models) as app:
+            jobs = [app.enqueue(f"m{number}") for number in range(2)]
+            fork_server.worker(app, **QUICK)
+            assert app.until_ended(jobs[0]).state is State.COMPLETED
+            app.until(lambda: app.job(jobs[1]).reason is Reason.DISK, "a wait for room")
+            app.session.installed.remove("m0.gguf")
+            assert app.until_ended(jobs[1]).state is State.COMPLETED
 
 
 def test_a_job_that_waits_for_room_leaves_one_line_of_it_however_often_it_is_looked_for(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = gguf_pattern(40 * MIB, 1)
     with own_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
-        with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-            job = shop.enqueue("m")
-            nursery.worker(shop, **QUICK)
-            waits = [shop.until(lambda: shop.job(job).not_before, "a wait")]
+        with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+            job = app.enqueue("m")
+            fork_server.worker(app, **QUICK)
+            waits = [app.until(lambda: app.job(job).not_before, "a wait")]
             while len(waits) < 5:
-                waits.append(shop.until(lambda: (at := shop.job(job).not_before) not in waits and at, "another look"))
-            assert [event.kind for event in shop.events(job)] == ["queued", "claimed", "waits"]
-            (shop.store / "m.gguf").write_bytes(gguf_pattern(MIB, 2).read())  # something is there: it is looked at
-            assert shop.until_ended(job).error is not None
+                waits.append(app.until(lambda: (at := app.job(job).not_before) not in waits and at, "another look"))
+            assert [event.kind for event in app.events(job)] == ["queued", "claimed", "waits"]
+            (app.store / "m.gguf").write_bytes(gguf_pattern(MIB, 2).read())  # something is there: it is looked at
+            assert app.until_ended(job).error is not None
 
 
 def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room is promised to the first job until it fails; no one looks for room again before the drain would end."""
     contents = {"first": gguf_pattern(30 * MIB, 1), "second": gguf_pattern(30 * MIB, 2)}
@@ -85,25 +85,25 @@ def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
         models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
         hold = Hold(after=MIB)
         origin.break_with(hold.once(), path="/first.gguf")
-        with app_of(home, *models) as shop:
-            first, second = shop.enqueue("first"), shop.enqueue("second")
-            worker = nursery.worker(shop, "--drain", FLOWHUB_LOOK_AGAIN_S="100000", FLOWHUB_DISK_RESERVE=str(MIB))
-            shop.until(lambda: shop.job(second).reason is Reason.DISK, "a wait for room")
-            shop.home.commands.cancel(first, purge=True)
+        with app_of(home, *models) as app:
+            first, second = app.enqueue("first"), app.enqueue("second")
+            worker = fork_server.worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000", FLOWHUB_DISK_RESERVE=str(MIB))
+            app.until(lambda: app.job(second).reason is Reason.DISK, "a wait for room")
+            app.home.commands.cancel(first, purge=True)
             hold.event.set()
             assert worker.wait() == 10, "one of the two was cancelled"
-            assert shop.job(second).state is State.COMPLETED
+            assert app.job(second).state is State.COMPLETED
 
 
 def test_a_drain_ends_on_a_disk_whose_free_bytes_are_not_to_be_used(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     """A quota, or no inodes left: there are bytes enough, and each write fails."""
     content = gguf_pattern(MIB, 1)
-    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-        job = shop.enqueue("m")
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+        job = app.enqueue("m")
         full = tmp_path / "full"
         full.touch()
-        harm = f"brisk disk=pwrite:EDQUOT:m.gguf:1:{full}"
-        assert nursery.worker(shop, "--drain", harm=harm, FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
-        assert (shop.job(job).state, shop.job(job).reason) == (State.QUEUED, Reason.DISK)
+        failpoints = f"fast_maintenance disk=pwrite:EDQUOT:m.gguf:1:{full}"
+        assert fork_server.worker(app, "--drain", failpoints=failpoints, FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert (app.job(job).state, app.job(job).reason) == (State.QUEUED, Reason.DISK)

@@ -89,8 +89,8 @@ def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_a
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.01")
     url = origin.serve("/m.gguf", CONTENT)
-    with app_of(home, one_file_model("m", url, CONTENT)) as shop:
-        job, partial = shop.enqueue("m"), shop.partial("m")
+    with app_of(home, one_file_model("m", url, CONTENT)) as app:
+        job, partial = app.enqueue("m"), app.partial("m")
         partial.mkdir(parents=True)  # an empty one of that name is taken, too: so the part's path is known beforehand
         part = partial / "files" / "m.gguf"
         disk = SickDisk(monkeypatch, part, code, at)
@@ -99,15 +99,15 @@ def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_a
             holds.append(Hold(after=at, event=disk.syncing).once())
         origin.break_with(*holds, path="/m.gguf")
         _after(disk.syncing, Hasher, "_finish", monkeypatch)
-        shop.work_here()
+        app.run_next_job()
         assert disk.syncing.is_set()
         assert 2 * MIB <= kept_in(partial) < at
         assert not disk.claimed_falsely
 
-        if shop.job(job).state is State.FAILED:
-            shop.session.again(job, "retry")
-        shop.until(lambda: shop.job(job).reason is None, "its next turn")
-        shop.work_here()
-        assert shop.job(job).state is State.COMPLETED
-        assert list(disk.durable_bytes(shop.store / "m.gguf")) == [(0, CONTENT.size)]
+        if app.job(job).state is State.FAILED:
+            app.session.again(job, "retry")
+        app.until(lambda: app.job(job).reason is None, "its next turn")
+        app.run_next_job()
+        assert app.job(job).state is State.COMPLETED
+        assert list(disk.durable_bytes(app.store / "m.gguf")) == [(0, CONTENT.size)]
         assert not disk.claimed_falsely

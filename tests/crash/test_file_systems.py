@@ -32,120 +32,122 @@ def models(origin: Origin) -> list[dict[str, object]]:
     return [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("x", served)]
 
 
-def fetches_both(shop: App, nursery: ForkServer, harm: str = "brisk") -> None:
-    jobs = [shop.enqueue("a"), shop.enqueue("x")]
-    assert nursery.drain(shop, harm=harm) == 0
-    assert [shop.job(job).state for job in jobs] == [State.COMPLETED] * 2
-    assert (shop.store / "a.gguf").read_bytes() == A
-    assert {path: (shop.store / "x-mlx-4bit" / path).read_bytes() for path in FILES} == FILES
-    assert {model.name: model.condition for model in shop.session.installed.models()} == {
+def fetches_both(app: App, fork_server: ForkServer, failpoints: str = "fast_maintenance") -> None:
+    jobs = [app.enqueue("a"), app.enqueue("x")]
+    assert fork_server.drain(app, failpoints=failpoints) == 0
+    assert [app.job(job).state for job in jobs] == [State.COMPLETED] * 2
+    assert (app.store / "a.gguf").read_bytes() == A
+    assert {path: (app.store / "x-mlx-4bit" / path).read_bytes() for path in FILES} == FILES
+    assert {model.name: model.condition for model in app.session.installed.models()} == {
         "a.gguf": Condition.GOOD,
         "x-mlx-4bit": Condition.GOOD,
     }
-    assert shop.left_over() == []
+    assert app.leftover_partials() == []
 
 
 @pytest.mark.parametrize("kind", ["xfs", "btrfs", "ext4"])
 def test_a_store_on_a_disk_of_this_kind(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     with image_disk(tmp_path / "image", kind) as place:
         monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
-        with app_of(home, *models(origin)) as shop:
-            fetches_both(shop, nursery)
+        with app_of(home, *models(origin)) as app:
+            fetches_both(app, fork_server)
 
 
 @pytest.mark.parametrize("code", ["EPERM", "EACCES", "EXDEV", "ENOTSUP", "ENOSYS", "EMLINK"])
-def test_a_store_without_hard_links(home: Path, store: Path, origin: Origin, nursery: ForkServer, code: str) -> None:
-    with app_of(home, *models(origin)) as shop:
-        fetches_both(shop, nursery, harm=f"brisk linkless={code}")
+def test_a_store_without_hard_links(
+    home: Path, store: Path, origin: Origin, fork_server: ForkServer, code: str
+) -> None:
+    with app_of(home, *models(origin)) as app:
+        fetches_both(app, fork_server, failpoints=f"fast_maintenance no_hard_links={code}")
 
 
 @pytest.mark.parametrize("code", ["ENOSYS", "ENOTSUP", "ENOLCK"])
-def test_a_store_without_locks(home: Path, store: Path, origin: Origin, nursery: ForkServer, code: str) -> None:
-    with app_of(home, *models(origin)) as shop:
-        fetches_both(shop, nursery, harm=f"brisk lockless={store.parent}:{code}")
+def test_a_store_without_locks(home: Path, store: Path, origin: Origin, fork_server: ForkServer, code: str) -> None:
+    with app_of(home, *models(origin)) as app:
+        fetches_both(app, fork_server, failpoints=f"fast_maintenance no_flock={store.parent}:{code}")
 
 
 def test_a_download_on_a_disk_without_locks_continues_after_a_kill(
-    home: Path, store: Path, origin: Origin, nursery: ForkServer, monkeypatch: pytest.MonkeyPatch
+    home: Path, store: Path, origin: Origin, fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process is known for dead, by the system."""
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
-    lockless, hold = f"brisk lockless={store.parent}:ENOSYS", Hold(after=100_000)
-    with app_of(home, *models(origin)) as shop:
+    no_flock, hold = f"fast_maintenance no_flock={store.parent}:ENOSYS", Hold(after=100_000)
+    with app_of(home, *models(origin)) as app:
         origin.break_with(hold.once(), path="/a.gguf")
-        job = shop.enqueue("a")
-        killed = nursery.worker(shop, harm=lockless)
-        shop.until(lambda: kept_in(shop.partial("a")) == 100_000, "a third of it")
+        job = app.enqueue("a")
+        killed = fork_server.worker(app, failpoints=no_flock)
+        app.until(lambda: kept_in(app.partial("a")) == 100_000, "a third of it")
         killed.kill()
         killed.wait()
-        assert nursery.drain(shop, harm=lockless) == 0
-        assert shop.job(job).state is State.COMPLETED
+        assert fork_server.drain(app, failpoints=no_flock) == 0
+        assert app.job(job).state is State.COMPLETED
         assert origin.sent("/a.gguf") == len(A)
-        assert shop.left_over() == []
+        assert app.leftover_partials() == []
         hold.event.set()
 
 
 @pytest.mark.parametrize("code", ["EINVAL", "ENOTSUP", "ENOSYS", "EBADF"])
 def test_a_store_whose_folders_cannot_be_synced(
-    home: Path, store: Path, origin: Origin, nursery: ForkServer, code: str
+    home: Path, store: Path, origin: Origin, fork_server: ForkServer, code: str
 ) -> None:
-    with app_of(home, *models(origin)) as shop:
-        fetches_both(shop, nursery, harm=f"brisk syncless={code}")
+    with app_of(home, *models(origin)) as app:
+        fetches_both(app, fork_server, failpoints=f"fast_maintenance no_folder_sync={code}")
 
 
-def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, nursery: ForkServer) -> None:
-    with app_of(home, *models(origin)) as shop:
-        shop.enqueue("a")
-        assert nursery.drain(shop, harm=f"lockless={home}:ENOLCK") == 1
-        assert "its file system has no file locks (No locks available)" in shop.log()
-        assert "FLOWHUB_HOME" in shop.log()
-        assert "Traceback" not in shop.log()
+def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, fork_server: ForkServer) -> None:
+    with app_of(home, *models(origin)) as app:
+        app.enqueue("a")
+        assert fork_server.drain(app, failpoints=f"no_flock={home}:ENOLCK") == 1
+        assert "its file system has no file locks (No locks available)" in app.log()
+        assert "FLOWHUB_HOME" in app.log()
+        assert "Traceback" not in app.log()
 
 
 def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
-        with app_of(home, *models(origin)) as shop:
-            shop.home.open_store()
+        with app_of(home, *models(origin)) as app:
+            app.home.open_store()
             small = [disk.place / f"small-{number}" for number in range(100)]
             with contextlib.suppress(OSError):
                 for path in small:
                     path.touch()
-            job = shop.enqueue("a")
-            nursery.worker(shop, harm="brisk")
-            shop.until(lambda: shop.job(job).reason is Reason.DISK, "its wait")
-            shop.until_wait_text(job, "no inodes left")
+            job = app.enqueue("a")
+            fork_server.worker(app, failpoints="fast_maintenance")
+            app.until(lambda: app.job(job).reason is Reason.DISK, "its wait")
+            app.until_wait_text(job, "no inodes left")
             for path in small[:20]:
                 path.unlink(missing_ok=True)
-            assert shop.until_ended(job).state is State.COMPLETED
+            assert app.until_ended(job).state is State.COMPLETED
 
 
 def test_a_disk_without_an_inode_for_the_store_itself_is_waited_for_too(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check of each second met the full disk, and its thread ended: then nothing ended the wait."""
     with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "store"))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
-        with app_of(home, *models(origin)) as shop:
+        with app_of(home, *models(origin)) as app:
             small = [disk.place / f"small-{number}" for number in range(100)]
             with contextlib.suppress(OSError):
                 for path in small:
                     path.touch()
-            job = shop.enqueue("a")
-            nursery.worker(shop, harm="brisk")
-            shop.until(lambda: shop.job(job).reason is Reason.DISK, "its wait")
-            before = shop.home.queries.jobs([job])[0].not_before
-            shop.until(lambda: shop.home.queries.jobs([job])[0].not_before != before, "the next check")
+            job = app.enqueue("a")
+            fork_server.worker(app, failpoints="fast_maintenance")
+            app.until(lambda: app.job(job).reason is Reason.DISK, "its wait")
+            before = app.home.queries.jobs([job])[0].not_before
+            app.until(lambda: app.home.queries.jobs([job])[0].not_before != before, "the next check")
             for path in small[:20]:
                 path.unlink(missing_ok=True)
-            assert shop.until_ended(job).state is State.COMPLETED
-            assert "Traceback" not in shop.log()
+            assert app.until_ended(job).state is State.COMPLETED
+            assert "Traceback" not in app.log()
 
 
 @pytest.mark.parametrize("traits", ["COARSE", "UNKNOWN"])
@@ -155,18 +157,18 @@ def test_times_that_the_disk_itself_changes_are_no_change_by_hand(
 ) -> None:
     from flowhub_jobs import file_systems
 
-    with app_of(home, *models(origin)) as shop:
-        shop.enqueue("a")
-        shop.work_here()
-        path = shop.store / "a.gguf"
+    with app_of(home, *models(origin)) as app:
+        app.enqueue("a")
+        app.run_next_job()
+        path = app.store / "a.gguf"
         was = path.stat().st_mtime_ns
         now = was // 2_000_000_000 * 2_000_000_000 if change == "cut" else was + int(change) * 1_000_000_000
         os.utime(path, ns=(now, now))
-        assert [model.condition for model in shop.session.installed.models()] == [Condition.CHANGED]
+        assert [model.condition for model in app.session.installed.models()] == [Condition.CHANGED]
         monkeypatch.setattr("flowhub_jobs.store.library_check.traits_of", lambda place: getattr(file_systems, traits))
-        assert [model.condition for model in shop.session.installed.models()] == [Condition.GOOD]
+        assert [model.condition for model in app.session.installed.models()] == [Condition.GOOD]
         os.utime(path, ns=(now + 7_000_000_001, now + 7_000_000_001))
-        assert [model.condition for model in shop.session.installed.models()] == [Condition.CHANGED]
+        assert [model.condition for model in app.session.installed.models()] == [Condition.CHANGED]
 
 
 def test_memory_that_is_tight_is_waited_for(
@@ -175,10 +177,10 @@ def test_memory_that_is_tight_is_waited_for(
     def refuse(*arguments: object) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    with app_of(home, *models(origin)) as shop:
-        job = shop.enqueue("a")
+    with app_of(home, *models(origin)) as app:
+        job = app.enqueue("a")
         with monkeypatch.context() as patch:
             patch.setattr("flowhub_jobs.transfer.partial.part_file.os.pwrite", refuse)
-            shop.work_here()
-        assert shop.job(job).state is State.QUEUED
-        assert "no memory left" in (shop.home.queries.wait_text(job) or "")
+            app.run_next_job()
+        assert app.job(job).state is State.QUEUED
+        assert "no memory left" in (app.home.queries.wait_text(job) or "")

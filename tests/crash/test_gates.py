@@ -21,47 +21,47 @@ QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5"}
 NEVER = Schedule.parse("00:00-00:01", "mon")  # but for one minute of the week
 
 
-def schedule(shop: App, wanted: Schedule | None) -> None:
-    shop.home.controls.set(SCHEDULE, wanted.as_json() if wanted else None)
+def schedule(app: App, wanted: Schedule | None) -> None:
+    app.home.controls.set(SCHEDULE, wanted.as_json() if wanted else None)
 
 
 # The window ----------------------------------------------------------------------------------------------------------
 
 
 def test_when_the_window_closes_what_runs_is_handed_back_and_continues_in_the_next_at_no_cost(
-    home: Path, origin: Origin, nursery: ForkServer
+    home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        nursery.worker(shop)
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        fork_server.worker(app)
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
-        schedule(shop, NEVER)
-        back = shop.until_state(job, State.QUEUED)
+        schedule(app, NEVER)
+        back = app.until_state(job, State.QUEUED)
         assert (back.reason, back.attempt, back.error) == (Reason.WINDOW, 0, None)
-        assert shop.events(job)[-1].text == "The schedule's window closed; the job was handed back."
+        assert app.events(job)[-1].text == "The schedule's window closed; the job was handed back."
         kept, sent = back.bytes_done, origin.sent("/m.gguf")
         assert kept > 2 * MIB
         origin.limit(total_bps=None)
-        schedule(shop, None)
-        assert shop.until_ended(job).state is State.COMPLETED
+        schedule(app, None)
+        assert app.until_ended(job).state is State.COMPLETED
         assert origin.sent("/m.gguf") - sent <= content.size - kept + IN_FLIGHT
-        assert shop.job(job).attempt == 1
+        assert app.job(job).attempt == 1
 
 
-def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, nursery: ForkServer) -> None:
+def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, fork_server: ForkServer) -> None:
     content = gguf_pattern(MIB, 1)
     hold = Hold(after=100_000)
     url = origin.serve("/m.gguf", content, faults=[hold.once()])
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        worker = nursery.worker(shop, "--drain")
-        shop.until_state(job, State.RUNNING)
-        schedule(shop, NEVER)
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        worker = fork_server.worker(app, "--drain")
+        app.until_state(job, State.RUNNING)
+        schedule(app, NEVER)
         assert worker.wait() == 0
-        assert shop.job(job).reason is Reason.WINDOW
+        assert app.job(job).reason is Reason.WINDOW
         hold.event.set()
 
 
@@ -69,7 +69,7 @@ def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, nu
 
 
 def test_two_workers_stop_at_the_cap_that_they_share_and_continue_when_it_is_gone(
-    home: Path, origin: Origin, nursery: ForkServer
+    home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
     """The origin sends slowly: what one worker receives before it knows of the other's bytes is little."""
     contents = [gguf_pattern(64 * MIB, seed) for seed in range(2)]
@@ -79,22 +79,22 @@ def test_two_workers_stop_at_the_cap_that_they_share_and_continue_when_it_is_gon
     ]
     origin.limit(total_bps=8 * MIB)
     cap = 12 * MIB
-    with app_of(home, *models) as shop:
-        shop.home.controls.set(CAP, Cap(cap, Period.MONTH).as_json())
-        jobs = [shop.enqueue(f"m{number}") for number in range(2)]
+    with app_of(home, *models) as app:
+        app.home.controls.set(CAP, Cap(cap, Period.MONTH).as_json())
+        jobs = [app.enqueue(f"m{number}") for number in range(2)]
         for _ in range(2):
-            nursery.worker(shop, FLOWHUB_JOBS="1")
-        shop.until(lambda: all(shop.job(job).reason is Reason.CAP for job in jobs), "both held by the cap")
-        assert {(shop.job(job).state, shop.job(job).error) for job in jobs} == {(State.QUEUED, None)}
-        used = shop.home.controls.cap()
+            fork_server.worker(app, FLOWHUB_JOBS="1")
+        app.until(lambda: all(app.job(job).reason is Reason.CAP for job in jobs), "both held by the cap")
+        assert {(app.job(job).state, app.job(job).error) for job in jobs} == {(State.QUEUED, None)}
+        used = app.home.controls.cap()
         assert used is not None
         assert cap <= used.received <= cap + 16 * MIB
         sent = sum(origin.sent(f"/m{n}.gguf") for n in range(2))
         assert used.received <= sent + 64 * 1024
         origin.limit(total_bps=None)
-        shop.home.controls.set(CAP, None)
-        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
-        assert {shop.job(job).attempt for job in jobs} == {1}
+        app.home.controls.set(CAP, None)
+        assert {app.until_ended(job).state for job in jobs} == {State.COMPLETED}
+        assert {app.job(job).attempt for job in jobs} == {1}
 
 
 # Offline -------------------------------------------------------------------------------------------------------------
@@ -122,79 +122,83 @@ def offline(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("hosts", [["one.example"], [f"h{number}.example" for number in range(5)]], ids=["one", "many"])
 def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_continue(
-    home: Path, origin: Origin, nursery: ForkServer, offline: Path, hosts: list[str]
+    home: Path, origin: Origin, fork_server: ForkServer, offline: Path, hosts: list[str]
 ) -> None:
     models = [far(origin, f"m{number}", hosts[number % len(hosts)], number) for number in range(5)]
-    with app_of(home, *models) as shop:
-        jobs = [shop.enqueue(f"m{number}") for number in range(5)]
+    with app_of(home, *models) as app:
+        jobs = [app.enqueue(f"m{number}") for number in range(5)]
         for _ in range(2):
-            nursery.worker(shop, harm=f"brisk names={offline}", **QUICK)
-        shop.until(lambda: shop.home.controls.get(NETWORK), "the finding that the network is down")
+            fork_server.worker(app, failpoints=f"fast_maintenance dns={offline}", **QUICK)
+        app.until(lambda: app.home.controls.get(NETWORK), "the finding that the network is down")
 
         def waits() -> bool:
             """Whether all do; a worker that was about to claim one as the network was found down does so once more."""
-            texts = [" ".join(hold.text or "" for hold in shop.home.queries.holds(job)) for job in jobs]
-            found = {(job.state, job.reason, job.attempt, job.error) for job in map(shop.job, jobs)}
+            texts = [" ".join(hold.text or "" for hold in app.home.queries.holds(job)) for job in jobs]
+            found = {(job.state, job.reason, job.attempt, job.error) for job in map(app.job, jobs)}
             return found == {(State.QUEUED, Reason.NETWORK, 0, None)} and all("cannot be reached" in it for it in texts)
 
-        shop.until(waits, "all handed back, at no cost")
+        app.until(waits, "all handed back, at no cost")
         before = len(lookups(offline))
         assert before <= 2 * (6 + 4), "each job that ran looked a name up, and a few others were asked, once"
-        looks = shop.home.controls.get("network_look")
+        looks = app.home.controls.get("network_look")
         assert looks is not None
-        shop.until(lambda: (shop.home.controls.get("network_look") or looks)[0]["number"] >= 4, "four looks")
+        app.until(lambda: (app.home.controls.get("network_look") or looks)[0]["number"] >= 4, "four looks")
         after = len(lookups(offline))  # before the number of looks is read, which rises meanwhile
-        number = (shop.home.controls.get("network_look") or looks)[0]["number"]
+        number = (app.home.controls.get("network_look") or looks)[0]["number"]
         # One more may be under way, and each worker may have been about to claim a job as the network was found down.
         assert after - before <= number + 1 + 2, "one look-up a look, of five jobs and two workers"
         offline.unlink()
-        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
-        assert {shop.job(job).attempt for job in jobs} == {1}
-        assert shop.home.controls.get(NETWORK) is None
+        assert {app.until_ended(job).state for job in jobs} == {State.COMPLETED}
+        assert {app.job(job).attempt for job in jobs} == {1}
+        assert app.home.controls.get(NETWORK) is None
 
 
 def test_a_name_that_cannot_be_looked_up_while_others_can_holds_up_its_own_job_alone(
-    home: Path, origin: Origin, nursery: ForkServer, offline: Path
+    home: Path, origin: Origin, fork_server: ForkServer, offline: Path
 ) -> None:
     offline.write_text("gone.example")
     models = [far(origin, f"m{number}", host, number) for number, host in enumerate(["gone.example", "here.example"])]
-    with app_of(home, *models) as shop:
-        bad, good = (shop.enqueue(f"m{number}") for number in range(2))
-        nursery.worker(shop, harm=f"brisk names={offline}", FLOWHUB_BACKOFF_BASE_S="30", **QUICK)
-        assert shop.until_ended(good).state is State.COMPLETED
-        shop.until(lambda: shop.job(bad).reason is Reason.HOST_WAIT, "a try that failed")
-        assert shop.home.controls.get(NETWORK) is None
+    with app_of(home, *models) as app:
+        bad, good = (app.enqueue(f"m{number}") for number in range(2))
+        fork_server.worker(app, failpoints=f"fast_maintenance dns={offline}", FLOWHUB_BACKOFF_BASE_S="30", **QUICK)
+        assert app.until_ended(good).state is State.COMPLETED
+        app.until(lambda: app.job(bad).reason is Reason.HOST_WAIT, "a try that failed")
+        assert app.home.controls.get(NETWORK) is None
 
 
 # Before any worker runs -----------------------------------------------------------------------------------------------
 
 
 def test_what_was_asked_for_while_no_worker_ran_holds_when_one_starts(
-    home: Path, origin: Origin, nursery: ForkServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path,
+    origin: Origin,
+    fork_server: ForkServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     cli, content = Cli(capsys), gguf_pattern(100_000, 1)
     models = [one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", content), content) for n in range(1, 7)]
-    with app_of(home, *models) as shop:
-        monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
+    with app_of(home, *models) as app:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
         for number in range(1, 7):
-            assert shop.enqueue(f"m{number}", group="odd" if number % 2 else "even") == number
+            assert app.enqueue(f"m{number}", group="odd" if number % 2 else "even") == number
         assert cli("pause", 1).status == cli("cancel", 2, "--purge").status == 0
         assert cli("priority", 5, "6").status == cli("priority", "-5", "--group", "odd").status == 0
         assert cli("limit", "50M").status == 0
-        nursery.drain(shop, FLOWHUB_JOBS="1")
-        states = {number: shop.job(number).state for number in range(1, 7)}
+        fork_server.drain(app, FLOWHUB_JOBS="1")
+        states = {number: app.job(number).state for number in range(1, 7)}
         assert (states[1], states[2]) == (State.PAUSED, State.CANCELLED)
         assert {states[number] for number in range(3, 7)} == {State.COMPLETED}
-        begun = [shop.job(number).started_at for number in (6, 4, 3, 5)]
+        begun = [app.job(number).started_at for number in (6, 4, 3, 5)]
         assert begun == sorted(time for time in begun if time)
-        assert cli("limit", "--json").page["limit_bps"] == 50_000_000
+        assert cli("limit", "--json").json["limit_bps"] == 50_000_000
 
 
 # The limit -----------------------------------------------------------------------------------------------------------
 
 
 def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
-    home: Path, origin: Origin, nursery: ForkServer
+    home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
     """Not a time is asserted, but a speed: a slow machine is slower still."""
     contents = [gguf_pattern(64 * MIB, seed) for seed in range(3)]
@@ -203,23 +207,23 @@ def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
     ]
     origin.limit(total_bps=16 * MIB)
     rate = 2 * MIB
-    with app_of(home, *models) as shop:
-        jobs = [shop.enqueue(f"m{number}") for number in range(3)]
-        nursery.worker(shop, FLOWHUB_JOBS="2")
-        nursery.worker(shop, FLOWHUB_JOBS="1")
-        shop.until(lambda: all(shop.job(job).bytes_fetched > MIB for job in jobs), "all at work")
+    with app_of(home, *models) as app:
+        jobs = [app.enqueue(f"m{number}") for number in range(3)]
+        fork_server.worker(app, FLOWHUB_JOBS="2")
+        fork_server.worker(app, FLOWHUB_JOBS="1")
+        app.until(lambda: all(app.job(job).bytes_fetched > MIB for job in jobs), "all at work")
 
         def fetched() -> int:
-            return sum(shop.job(job).bytes_fetched for job in jobs)
+            return sum(app.job(job).bytes_fetched for job in jobs)
 
-        shop.home.controls.set("limit", {"rate_bps": rate})
+        app.home.controls.set("limit", {"rate_bps": rate})
         settled = fetched() + 4 * MIB  # what came before it was obeyed, and was not written down yet
-        shop.until(lambda: fetched() >= settled, "the limit to settle")
-        start, begin = fetched(), shop.home.clock.awake()
-        shop.until(lambda: fetched() >= start + 28 * MIB, "some more")
+        app.until(lambda: fetched() >= settled, "the limit to settle")
+        start, begin = fetched(), app.home.clock.awake()
+        app.until(lambda: fetched() >= start + 28 * MIB, "some more")
         # Of what came before `start`, a busy worker may write the last five seconds' to the rows later. If each of the
         # two workers had the limit for itself, it would be 28 MiB in seven seconds, for which this allows 25.
-        assert fetched() - start <= rate * (1.05 * (shop.home.clock.awake() - begin) + 5)
-        shop.home.controls.set("limit", None)
+        assert fetched() - start <= rate * (1.05 * (app.home.clock.awake() - begin) + 5)
+        app.home.controls.set("limit", None)
         origin.limit(total_bps=None)
-        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
+        assert {app.until_ended(job).state for job in jobs} == {State.COMPLETED}

@@ -16,47 +16,50 @@ MB = 1_000_000
 RATE = 20 * MB
 
 
-def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Origin, nursery: ForkServer) -> None:
+def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Origin, fork_server: ForkServer) -> None:
     """200 MB at 20 MB/s over all connections; counted at the origin."""
     size, chance = 200 * MB, random.Random(7)
     model = gguf_pattern(size, 1)
     url = origin.serve("/big.gguf", model)
     origin.limit(total_bps=RATE)
-    with app_of(home, one_file_model("big", url, model)) as shop:
-        job = shop.enqueue("big")
+    with app_of(home, one_file_model("big", url, model)) as app:
+        job = app.enqueue("big")
         for kill in range(20):
-            worker = nursery.worker(shop)
+            worker = fork_server.worker(app)
             # Moments by what the origin has sent, from before the first byte of a run to a second and a half of bytes.
             enough = origin.sent("/big.gguf") + chance.choice([0, 0.1, 0.3, 0.5, 0.7]) * RATE
-            shop.until(lambda: len(shop.events(job)) > 1 and origin.sent("/big.gguf") >= enough, f"kill {kill}")  # noqa: B023
+            app.until(lambda: len(app.events(job)) > 1 and origin.sent("/big.gguf") >= enough, f"kill {kill}")  # noqa: B023
             worker.send_signal(signal.SIGKILL)
             worker.wait()
-        assert shop.job(job).state is State.RUNNING  # its owner is dead, and nobody has looked yet
-        assert nursery.drain(shop) == 0
-        done = shop.job(job)
+        assert app.job(job).state is State.RUNNING  # its owner is dead, and nobody has looked yet
+        assert fork_server.drain(app) == 0
+        done = app.job(job)
         assert (done.state, done.sha256_state, done.bytes_done) == (State.COMPLETED, DigestState.VERIFIED, size)
-        assert hashlib.sha256((shop.store / "big.gguf").read_bytes()).hexdigest() == model.sha256()
-        assert shop.left_over() == []
+        assert hashlib.sha256((app.store / "big.gguf").read_bytes()).hexdigest() == model.sha256()
+        assert app.leftover_partials() == []
         assert origin.sent("/big.gguf") <= size + 20 * RATE
         assert size <= done.bytes_fetched <= origin.sent("/big.gguf")
         assert done.attempt == 1  # a rescue gives the attempt back
 
 
 def test_a_job_is_given_up_only_after_ten_rescues_in_a_row_without_progress(
-    home: Path, origin: Origin, nursery: ForkServer
+    home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
         for _ in range(10):
             # Dies after the claim and before anything is fetched: a job that kills its worker.
-            assert nursery.drain(shop, harm="brisk die=flowhub_jobs.worker.fetch_job:fetch:before") == -signal.SIGKILL
-        assert nursery.drain(shop) == 10
-        failed = shop.job(job)
+            assert (
+                fork_server.drain(app, failpoints="fast_maintenance kill=flowhub_jobs.worker.fetch_job:fetch:before")
+                == -signal.SIGKILL
+            )
+        assert fork_server.drain(app) == 10
+        failed = app.job(job)
         assert failed.state is State.FAILED
         assert failed.error is not None
         assert failed.error["code"] == "worker_lost"
-        shop.home.commands.retry(job)
-        assert nursery.drain(shop) == 0
-        assert shop.job(job).state is State.COMPLETED
+        app.home.commands.retry(job)
+        assert fork_server.drain(app) == 0
+        assert app.job(job).state is State.COMPLETED

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.app import App, app_of
-from support.disk_files import files_in, turn
+from support.disk_files import files_in, flip_byte
 from support.fork_server import ForkServer
 from support.install_steps import INSTALL, INSTALLATION, LEASES
 from support.models import folder_model, gguf, mlx_folder, one_file_model
@@ -76,122 +76,122 @@ CATALOG_STEPS = [f"{IMPORTED_CATALOGS}:write_whole:{when}" for when in ("before"
 
 
 @pytest.fixture
-def shop(home: Path, origin: Origin, nursery: ForkServer) -> Iterator[App]:
+def app(home: Path, origin: Origin, fork_server: ForkServer) -> Iterator[App]:
     """A home with a folder and a file of two pieces installed."""
     files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in FOLDER.items()}
-    with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as shop:
-        shop.enqueue("a")
-        shop.enqueue("c")
-        assert nursery.drain(shop) == 0
-        yield shop
+    with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as app:
+        app.enqueue("a")
+        app.enqueue("c")
+        assert fork_server.drain(app) == 0
+        yield app
 
 
 @pytest.mark.parametrize("step", VERIFY_STEPS)
-def test_a_verify_that_was_killed_is_ended_by_the_next_worker(shop: App, nursery: ForkServer, step: str) -> None:
-    assert nursery.run(shop, "verify", "c", harm=f"die={step}").status == -signal.SIGKILL
-    assert nursery.drain(shop) == 0
-    assert _states(shop, JobKind.VERIFY) == [State.COMPLETED]
-    assert files_in(shop.store / NAME) == FOLDER
+def test_a_verify_that_was_killed_is_ended_by_the_next_worker(app: App, fork_server: ForkServer, step: str) -> None:
+    assert fork_server.run(app, "verify", "c", failpoints=f"kill={step}").status == -signal.SIGKILL
+    assert fork_server.drain(app) == 0
+    assert _states(app, JobKind.VERIFY) == [State.COMPLETED]
+    assert files_in(app.store / NAME) == FOLDER
 
 
 @pytest.mark.parametrize("step", REPAIR_STEPS)
 def test_a_repair_that_was_killed_is_ended_by_the_next_call(
-    shop: App, nursery: ForkServer, origin: Origin, step: str
+    app: App, fork_server: ForkServer, origin: Origin, step: str
 ) -> None:
-    place = shop.store / "a.gguf"
-    turn(place, 100)
+    place = app.store / "a.gguf"
+    flip_byte(place, 100)
     sent = origin.sent("/a.gguf")
-    assert nursery.run(shop, "verify", "a", "--repair", harm=f"die={step}").status == -signal.SIGKILL
-    done = nursery.run(shop, "verify", "a", "--repair")
-    assert done.status == 0, done.said
+    assert fork_server.run(app, "verify", "a", "--repair", failpoints=f"kill={step}").status == -signal.SIGKILL
+    done = fork_server.run(app, "verify", "a", "--repair")
+    assert done.status == 0, done.output
     assert place.read_bytes() == A
     assert origin.sent("/a.gguf") - sent <= 2 << 20  # the piece of one MiB, and once more what a kill threw away
-    nursery.run(shop, "prune", "--partials", "-y")
+    fork_server.run(app, "prune", "--partials", "-y")
 
 
 @pytest.mark.parametrize("step", EXPORT_STEPS)
 def test_an_export_that_was_killed_is_ended_by_the_next_worker(
-    shop: App, nursery: ForkServer, stick: Path, step: str
+    app: App, fork_server: ForkServer, drive: Path, step: str
 ) -> None:
-    assert nursery.run(shop, "export", "c", "--to", stick, harm=f"die={step}").status == -signal.SIGKILL
-    assert nursery.drain(shop) == 0
-    assert _states(shop, JobKind.EXPORT) == [State.COMPLETED]
-    _check_stick(stick)
+    assert fork_server.run(app, "export", "c", "--to", drive, failpoints=f"kill={step}").status == -signal.SIGKILL
+    assert fork_server.drain(app) == 0
+    assert _states(app, JobKind.EXPORT) == [State.COMPLETED]
+    _check_stick(drive)
 
 
 @pytest.mark.parametrize("step", AGAIN_STEPS)
 def test_an_export_over_a_damaged_one_that_was_killed_is_ended_by_the_next_call(
-    shop: App, nursery: ForkServer, stick: Path, step: str
+    app: App, fork_server: ForkServer, drive: Path, step: str
 ) -> None:
-    assert nursery.run(shop, "export", "c", "--to", stick).status == 0
+    assert fork_server.run(app, "export", "c", "--to", drive).status == 0
     for path in FOLDER:
-        turn(stick / NAME / path, 3)
-    assert nursery.run(shop, "export", "c", "--to", stick, harm=f"die={step}").status == -signal.SIGKILL
-    done = nursery.run(shop, "export", "c", "--to", stick)
-    assert done.status == 0, done.said
-    _check_stick(stick)
+        flip_byte(drive / NAME / path, 3)
+    assert fork_server.run(app, "export", "c", "--to", drive, failpoints=f"kill={step}").status == -signal.SIGKILL
+    done = fork_server.run(app, "export", "c", "--to", drive)
+    assert done.status == 0, done.output
+    _check_stick(drive)
 
 
 @pytest.mark.parametrize("step", IMPORT_STEPS)
 def test_an_import_that_was_killed_is_ended_by_the_next_worker(
-    shop: App,
-    nursery: ForkServer,
-    stick: Path,
+    app: App,
+    fork_server: ForkServer,
+    drive: Path,
     tmp_path: Path,
     origin: Origin,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
-    assert nursery.run(shop, "export", "c", "--to", stick).status == 0
+    assert fork_server.run(app, "export", "c", "--to", drive).status == 0
     for path in FOLDER:
         origin.remove(f"/c/{path}")
     monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
     with app_of(tmp_path / "elsewhere") as there:
-        assert nursery.run(there, "import", stick, harm=f"die={step}").status == -signal.SIGKILL
-        assert nursery.drain(there) == 0
+        assert fork_server.run(there, "import", drive, failpoints=f"kill={step}").status == -signal.SIGKILL
+        assert fork_server.drain(there) == 0
         assert _states(there, JobKind.IMPORT) == [State.COMPLETED]
         assert files_in(there.store / NAME) == FOLDER
-        assert there.left_over() == []
-    _check_stick(stick)
+        assert there.leftover_partials() == []
+    _check_stick(drive)
 
 
 @pytest.mark.parametrize("step", PRUNE_STEPS)
-def test_a_prune_that_was_killed_is_ended_by_the_next(shop: App, nursery: ForkServer, step: str) -> None:
-    partial = shop.store / ".partial" / f"x.gguf.0123456789abcdef.{shop.home.node}" / "deep"
+def test_a_prune_that_was_killed_is_ended_by_the_next(app: App, fork_server: ForkServer, step: str) -> None:
+    partial = app.store / ".partial" / f"x.gguf.0123456789abcdef.{app.home.node}" / "deep"
     partial.mkdir(parents=True)
     for name in ("one", "two"):
         (partial / name).write_bytes(b"of no use")
-    assert nursery.run(shop, "prune", "--partials", "-y", harm=f"die={step}").status == -signal.SIGKILL
-    done = nursery.run(shop, "prune", "--partials", "-y")
-    assert done.status == 0, done.said
-    assert shop.left_over() == []
-    assert files_in(shop.store / NAME) == FOLDER
+    assert fork_server.run(app, "prune", "--partials", "-y", failpoints=f"kill={step}").status == -signal.SIGKILL
+    done = fork_server.run(app, "prune", "--partials", "-y")
+    assert done.status == 0, done.output
+    assert app.leftover_partials() == []
+    assert files_in(app.store / NAME) == FOLDER
 
 
 @pytest.mark.parametrize("step", CATALOG_STEPS)
 def test_a_catalog_whose_import_was_killed_is_there_once_after_the_next(
-    shop: App, nursery: ForkServer, tmp_path: Path, step: str
+    app: App, fork_server: ForkServer, tmp_path: Path, step: str
 ) -> None:
     model = one_file_model("z", "https://h.example/z.gguf", A)
     source = tmp_path / "more.json"
     source.write_text(json.dumps({"apiVersion": "v1", "models": [model]}))
-    assert nursery.run(shop, "catalog", "import", source, harm=f"die={step}").status == -signal.SIGKILL
-    assert nursery.run(shop, "search", "a").status == 0
-    done = nursery.run(shop, "catalog", "import", source)
-    assert done.status == 0, done.said
-    listed = json.loads(nursery.run(shop, "catalog", "list", "--json").said)
+    assert fork_server.run(app, "catalog", "import", source, failpoints=f"kill={step}").status == -signal.SIGKILL
+    assert fork_server.run(app, "search", "a").status == 0
+    done = fork_server.run(app, "catalog", "import", source)
+    assert done.status == 0, done.output
+    listed = json.loads(fork_server.run(app, "catalog", "list", "--json").output)
     assert len(listed["catalogs"]) == 2
-    assert nursery.run(shop, "show", "z").status == 0
+    assert fork_server.run(app, "show", "z").status == 0
 
 
-def _states(shop: App, kind: JobKind) -> list[State]:
-    return [job.state for job in shop.home.queries.all() if job.kind is kind]
+def _states(app: App, kind: JobKind) -> list[State]:
+    return [job.state for job in app.home.queries.all() if job.kind is kind]
 
 
-def _check_stick(stick: Path) -> None:
+def _check_stick(drive: Path) -> None:
     """The folder has the model whole, its digests in the manifest, and nothing that was on its way."""
-    assert files_in(stick / NAME) == FOLDER
-    manifest = json.loads((stick / "flowhub-manifest.json").read_bytes())
+    assert files_in(drive / NAME) == FOLDER
+    manifest = json.loads((drive / "flowhub-manifest.json").read_bytes())
     assert [model["name"] for model in manifest["models"]] == [NAME]
-    assert sorted(path.name for path in stick.iterdir()) == [".flowhub-partial", NAME, "flowhub-manifest.json"]
-    assert [path.name for path in (stick / ".flowhub-partial").iterdir()] == ["lock"]
+    assert sorted(path.name for path in drive.iterdir()) == [".flowhub-partial", NAME, "flowhub-manifest.json"]
+    assert [path.name for path in (drive / ".flowhub-partial").iterdir()] == ["lock"]

@@ -56,36 +56,36 @@ def cold(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def shop(home: Path, origin: Origin, nursery: ForkServer, cold: Path, tmp_path: Path) -> Iterator[App]:
+def app(home: Path, origin: Origin, fork_server: ForkServer, cold: Path, tmp_path: Path) -> Iterator[App]:
     """A home with a folder and a file, both placed in the folder of another program."""
     files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in FOLDER.items()}
     home.mkdir(exist_ok=True)
     (home / "config.toml").write_text(f'[stores]\ncold = "{cold}"\n')
-    with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as shop:
-        shop.enqueue("a", place=(f"dir:{tmp_path / 'apps'}",))
-        shop.enqueue("c", place=(f"dir:{tmp_path / 'apps'}",))
-        assert nursery.drain(shop) == 0
-        yield shop
+    with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as app:
+        app.enqueue("a", place=(f"dir:{tmp_path / 'apps'}",))
+        app.enqueue("c", place=(f"dir:{tmp_path / 'apps'}",))
+        assert fork_server.drain(app) == 0
+        yield app
 
 
 @pytest.mark.parametrize(("model", "step"), [*(("a", step) for step in STEPS), *(("c", step) for step in OF_A_FOLDER)])
 def test_a_move_that_was_killed_is_finished_by_the_next_worker(
-    shop: App, nursery: ForkServer, cold: Path, tmp_path: Path, model: str, step: str
+    app: App, fork_server: ForkServer, cold: Path, tmp_path: Path, model: str, step: str
 ) -> None:
     name = "a.gguf" if model == "a" else NAME
-    killed = nursery.run(shop, "move", model, "--to", "cold", harm=f"die={step}").status
+    killed = fork_server.run(app, "move", model, "--to", "cold", failpoints=f"kill={step}").status
     assert killed == -signal.SIGKILL
-    assert any(_is_whole(store / name) for store in (shop.store, cold)), "one store has all of it at any moment"
-    assert nursery.drain(shop) == 0
-    assert {job.state for job in shop.home.queries.all()} == {State.COMPLETED}
+    assert any(_is_whole(store / name) for store in (app.store, cold)), "one store has all of it at any moment"
+    assert fork_server.drain(app) == 0
+    assert {job.state for job in app.home.queries.all()} == {State.COMPLETED}
     assert _is_whole(cold / name)
-    assert not os.path.lexists(shop.store / name)
-    assert {one.name: one.store for one in shop.session.installed.models()}[name] == "cold"
-    assert {one.condition for one in shop.session.installed.models()} == {Condition.GOOD}
+    assert not os.path.lexists(app.store / name)
+    assert {one.name: one.store for one in app.session.installed.models()}[name] == "cold"
+    assert {one.condition for one in app.session.installed.models()} == {Condition.GOOD}
     assert _is_whole(tmp_path / "apps" / name)
-    nursery.run(shop, "prune", "--partials", "-y")
+    fork_server.run(app, "prune", "--partials", "-y")
     assert not os.listdir(cold / PARTIAL)
-    assert not os.listdir(shop.store / PARTIAL)
+    assert not os.listdir(app.store / PARTIAL)
 
 
 def _is_whole(path: Path) -> bool:

@@ -58,7 +58,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def shop(home: Path, hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+def app(home: Path, hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """A home in which a repository of the Hub can be queued; the program has a file of its own in its cache."""
     for path, content in FILES.items():
         hub.add(REPO, path, content, lfs=path.endswith(".safetensors"))
@@ -66,8 +66,8 @@ def shop(home: Path, hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     theirs = cache / "models--owner--small-mlx" / "blobs" / ("0" * 64)
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"theirs")
-    with app_of(home) as shop:
-        yield shop
+    with app_of(home) as app:
+        yield app
     assert theirs.read_bytes() == b"theirs"
 
 
@@ -75,94 +75,94 @@ def snapshot(cache: Path) -> Path:
     return cache / "models--owner--small-mlx" / "snapshots" / commit_of(REPO, "main")
 
 
-def assert_whole(shop: App, cache: Path) -> None:
+def assert_whole(app: App, cache: Path) -> None:
     assert files_in(snapshot(cache)) == FILES
     assert (cache / "models--owner--small-mlx" / "refs" / "main").read_text() == commit_of(REPO, "main")
     assert_nothing_temporary(cache)
-    [row] = shop.home.placement_rows.all()
-    assert (row.state, shop.home.placements.state(row)) == ("placed", "ok")
+    [row] = app.home.placement_rows.all()
+    assert (row.state, app.home.placements.state(row)) == ("placed", "ok")
 
 
-def assert_gone(shop: App, cache: Path) -> None:
+def assert_gone(app: App, cache: Path) -> None:
     """Nothing of flowhub's is left: neither files nor folders nor a row."""
     left = [str(path.relative_to(cache)) for path in cache.rglob("*")]
     assert sorted(left) == [f"models--owner--small-mlx{end}" for end in ("", "/blobs", f"/blobs/{'0' * 64}")]
-    assert shop.home.placement_rows.all() == []
+    assert app.home.placement_rows.all() == []
 
 
 def assert_nothing_temporary(cache: Path) -> None:
     assert list(cache.rglob(".flowhub-*")) == []
 
 
-def installed(shop: App, nursery: ForkServer) -> None:
-    shop.enqueue(f"hf:{REPO}")
-    assert nursery.drain(shop) == 0
+def installed(app: App, fork_server: ForkServer) -> None:
+    app.enqueue(f"hf:{REPO}")
+    assert fork_server.drain(app) == 0
 
 
 @pytest.mark.parametrize(
     ("step", "disk"),
     [(step, "") for step in PLACE_STEPS]
-    + [(step, disk) for step in PLACE_STEPS if "rename_new" in step for disk in ("plain", "linkless")],
+    + [(step, disk) for step in PLACE_STEPS if "rename_new" in step for disk in ("no_rename_flags", "no_hard_links")],
 )
 def test_a_placement_that_was_killed_is_finished_or_undone_by_the_next_worker(
-    shop: App, nursery: ForkServer, cache: Path, step: str, disk: str
+    app: App, fork_server: ForkServer, cache: Path, step: str, disk: str
 ) -> None:
-    installed(shop, nursery)
-    killed = nursery.run(shop, "place", NAME, "--in", "hf-cache", harm=f"die={step} {disk}")
+    installed(app, fork_server)
+    killed = fork_server.run(app, "place", NAME, "--in", "hf-cache", failpoints=f"kill={step} {disk}")
     assert killed.status == -signal.SIGKILL
-    assert nursery.drain(shop, harm=f"brisk {disk}") == 0
-    rows = shop.home.placement_rows.all()
-    assert_whole(shop, cache) if rows else assert_gone(shop, cache)
-    assert nursery.run(shop, "place", NAME, "--in", "hf-cache", harm=disk).status == 0
-    assert_whole(shop, cache)
-    assert nursery.run(shop, "unplace", NAME).status == 0
-    assert_gone(shop, cache)
-    assert files_in(shop.store / NAME) == FILES
+    assert fork_server.drain(app, failpoints=f"fast_maintenance {disk}") == 0
+    rows = app.home.placement_rows.all()
+    assert_whole(app, cache) if rows else assert_gone(app, cache)
+    assert fork_server.run(app, "place", NAME, "--in", "hf-cache", failpoints=disk).status == 0
+    assert_whole(app, cache)
+    assert fork_server.run(app, "unplace", NAME).status == 0
+    assert_gone(app, cache)
+    assert files_in(app.store / NAME) == FILES
 
 
 @pytest.mark.parametrize("step", JOB_STEPS)
 def test_a_placement_that_a_job_wants_is_made_by_the_next_worker(
-    shop: App, nursery: ForkServer, cache: Path, step: str
+    app: App, fork_server: ForkServer, cache: Path, step: str
 ) -> None:
-    job = shop.enqueue(f"hf:{REPO}", place=("hf-cache",))
-    assert nursery.drain(shop, harm=f"brisk die={step}") == -signal.SIGKILL
-    assert nursery.drain(shop) == 0
-    assert shop.job(job).state is State.COMPLETED
-    assert_whole(shop, cache)
+    job = app.enqueue(f"hf:{REPO}", place=("hf-cache",))
+    assert fork_server.drain(app, failpoints=f"fast_maintenance kill={step}") == -signal.SIGKILL
+    assert fork_server.drain(app) == 0
+    assert app.job(job).state is State.COMPLETED
+    assert_whole(app, cache)
 
 
 @pytest.mark.parametrize("step", REMOVE_STEPS)
 def test_a_removal_that_was_killed_is_finished_by_the_next_worker(
-    shop: App, nursery: ForkServer, cache: Path, step: str
+    app: App, fork_server: ForkServer, cache: Path, step: str
 ) -> None:
-    installed(shop, nursery)
-    assert nursery.run(shop, "place", NAME, "--in", "hf-cache").status == 0
-    assert_whole(shop, cache)
-    assert nursery.run(shop, "unplace", NAME, harm=f"die={step}").status == -signal.SIGKILL
-    assert nursery.drain(shop) == 0
-    assert_gone(shop, cache)
-    assert files_in(shop.store / NAME) == FILES
+    installed(app, fork_server)
+    assert fork_server.run(app, "place", NAME, "--in", "hf-cache").status == 0
+    assert_whole(app, cache)
+    assert fork_server.run(app, "unplace", NAME, failpoints=f"kill={step}").status == -signal.SIGKILL
+    assert fork_server.drain(app) == 0
+    assert_gone(app, cache)
+    assert files_in(app.store / NAME) == FILES
 
 
 @pytest.mark.parametrize(
     "step", [f"{MAKE}:_how:after", f"{STAGING}:rename_new:before", f"{STAGING}:rename_new:after:2"]
 )
 def test_a_file_that_appeared_since_a_kill_stays_and_the_placement_is_undone(
-    shop: App, nursery: ForkServer, cache: Path, step: str
+    app: App, fork_server: ForkServer, cache: Path, step: str
 ) -> None:
-    installed(shop, nursery)
-    assert nursery.run(shop, "place", NAME, "--in", "hf-cache", harm=f"die={step}").status == -signal.SIGKILL
+    installed(app, fork_server)
+    assert fork_server.run(app, "place", NAME, "--in", "hf-cache", failpoints=f"kill={step}").status == -signal.SIGKILL
     theirs = snapshot(cache) / "config.json"
     theirs.parent.mkdir(parents=True, exist_ok=True)
     theirs.write_bytes(b"{}")
-    assert nursery.drain(shop) == 0
+    assert fork_server.drain(app) == 0
     assert theirs.read_bytes() == b"{}"
-    assert shop.home.placement_rows.all() == []
+    assert app.home.placement_rows.all() == []
     theirs.unlink()
     for folder in (theirs.parent, theirs.parent.parent):
         if folder.exists() and not os.listdir(folder):
             folder.rmdir()
-    assert_gone(shop, cache)
+    assert_gone(app, cache)
 
 
 MOVE_STEPS = [
@@ -178,22 +178,22 @@ MOVE_STEPS = [
 
 @pytest.mark.parametrize("step", MOVE_STEPS)
 def test_a_placement_that_was_killed_on_its_way_to_a_newer_version_is_finished(
-    shop: App, nursery: ForkServer, hub: Hub, cache: Path, step: str
+    app: App, fork_server: ForkServer, hub: Hub, cache: Path, step: str
 ) -> None:
-    installed(shop, nursery)
-    assert nursery.run(shop, "place", NAME, "--in", "hf-cache").status == 0
+    installed(app, fork_server)
+    assert fork_server.run(app, "place", NAME, "--in", "hf-cache").status == 0
     newer = FILES | {"config.json": FILES["config.json"] + b"\n"}
     for path, content in newer.items():
         hub.add(REPO, path, content, revision="c" * 40, lfs=path.endswith(".safetensors"))
     hub.repositories.points[REPO, "main"] = "c" * 40
-    assert nursery.run(shop, "update", NAME).status == 0
-    assert nursery.drain(shop, harm=f"brisk die={step}") == -signal.SIGKILL
-    assert nursery.drain(shop) == 0
+    assert fork_server.run(app, "update", NAME).status == 0
+    assert fork_server.drain(app, failpoints=f"fast_maintenance kill={step}") == -signal.SIGKILL
+    assert fork_server.drain(app) == 0
     top = cache / "models--owner--small-mlx"
     assert [path.name for path in (top / "snapshots").iterdir()] == ["c" * 40]
     assert files_in(top / "snapshots" / ("c" * 40)) == newer
     assert (top / "refs" / "main").read_text() == "c" * 40
     assert len(list((top / "blobs").iterdir())) == len(newer) + 1  # and the program's own
     assert_nothing_temporary(cache)
-    [row] = shop.home.placement_rows.all()
-    assert (row.state, shop.home.placements.state(row)) == ("placed", "ok")
+    [row] = app.home.placement_rows.all()
+    assert (row.state, app.home.placements.state(row)) == ("placed", "ok")

@@ -10,7 +10,7 @@ from support import app_readers
 from support.app import App, app_of
 from support.disk_files import files_in
 from support.fork_server import ForkServer
-from support.gguf_files import Written, usual
+from support.gguf_files import GgufFile, llama_8b
 from support.hub import Hub
 from support.models import folder_model, gguf
 
@@ -36,12 +36,12 @@ STEPS = [
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return usual(Written(tmp_path_factory.mktemp("gguf") / "w.gguf", words=["word"] * 100)).read_bytes()
+    return llama_8b(GgufFile(tmp_path_factory.mktemp("gguf") / "w.gguf", words=["word"] * 100)).read_bytes()
 
 
 @pytest.fixture
-def shop(
-    home: Path, hub: Hub, tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch, nursery: ForkServer
+def app(
+    home: Path, hub: Hub, tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch, fork_server: ForkServer
 ) -> Iterator[App]:
     """A home with a model and its projector installed, and a folder for each program in its config.toml."""
     files = {FILE: weights, MMPROJ: gguf(3000, 3)}
@@ -53,33 +53,33 @@ def shop(
     folders = "".join(f'{program} = "{tmp_path / program}"\n' for program in PROGRAMS)
     home.mkdir(exist_ok=True)
     (home / "config.toml").write_text(f"[apps]\n{folders}")
-    with app_of(home, folder_model("b", served, option="q4_k_m", format="gguf")) as shop:
-        shop.enqueue("b")
-        assert nursery.drain(shop) == 0
-        yield shop
+    with app_of(home, folder_model("b", served, option="q4_k_m", format="gguf")) as app:
+        app.enqueue("b")
+        assert fork_server.drain(app) == 0
+        yield app
 
 
-def name_of(shop: App) -> str:
-    [model] = shop.home.store.models()
+def name_of(app: App) -> str:
+    [model] = app.home.store.models()
     return model.name
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_loads_a_model_whose_placement_was_killed_or_finds_nothing_of_it(
-    shop: App, nursery: ForkServer, tmp_path: Path, program: str, step: str
+    app: App, fork_server: ForkServer, tmp_path: Path, program: str, step: str
 ) -> None:
-    root, name = tmp_path / program, name_of(shop)
-    assert nursery.run(shop, "place", name, "--in", program, harm=f"die={step}").status == -signal.SIGKILL
-    assert nursery.drain(shop, harm="brisk") == 0
-    if shop.home.placement_rows.all():
+    root, name = tmp_path / program, name_of(app)
+    assert fork_server.run(app, "place", name, "--in", program, failpoints=f"kill={step}").status == -signal.SIGKILL
+    assert fork_server.drain(app, failpoints="fast_maintenance") == 0
+    if app.home.placement_rows.all():
         assert PROGRAMS[program](root)
     else:
         assert files_in(root) == {}
-    assert nursery.run(shop, "place", name, "--in", program).status == 0
+    assert fork_server.run(app, "place", name, "--in", program).status == 0
     assert PROGRAMS[program](root)
-    killed = nursery.run(shop, "unplace", name, harm=f"die={STAGING}:remove_own:after:2")
+    killed = fork_server.run(app, "unplace", name, failpoints=f"kill={STAGING}:remove_own:after:2")
     assert killed.status == -signal.SIGKILL
-    assert nursery.drain(shop, harm="brisk") == 0
+    assert fork_server.drain(app, failpoints="fast_maintenance") == 0
     assert files_in(root) == {}
-    assert shop.home.placement_rows.all() == []
+    assert app.home.placement_rows.all() == []

@@ -12,7 +12,7 @@ from support.install_cases import KINDS, RENAMES, InstallCase
 from support.install_steps import INSTALL, LEASES, LIBRARY, PIPELINE
 from support.origin import Origin
 
-QUIET = "commits=3600"  # so that the journal's only commit is the last one
+QUIET = "journal_period=3600"  # so that the journal's only commit is the last one
 JOURNAL = "flowhub_jobs.transfer.partial.journal:Journal.commit"
 
 # The way of a job from its last byte on, in its order. A call stands for what happens in it.
@@ -61,31 +61,31 @@ def _name(word: Any) -> str:
 
 @pytest.mark.parametrize(("step", "kind"), CASES, ids=_name)
 def test_a_kill_at_any_step_after_the_last_byte_is_finished_by_the_next_worker(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str, step: str
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str, step: str
 ) -> None:
     """Never two, never none, and not a byte is asked for again."""
-    wares = InstallCase(origin, kind)
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        harm = f"{QUIET} die={step.replace('RENAME', RENAMES[kind])}"
-        assert nursery.drain(shop, harm=harm) == -signal.SIGKILL
-        assert nursery.drain(shop) == 0
-        wares.check(shop, job)
-        assert wares.sent() == wares.total
+    case = InstallCase(origin, kind)
+    with app_of(home) as app:
+        job = case.prepare(app)
+        failpoints = f"{QUIET} kill={step.replace('RENAME', RENAMES[kind])}"
+        assert fork_server.drain(app, failpoints=failpoints) == -signal.SIGKILL
+        assert fork_server.drain(app) == 0
+        case.check(app, job)
+        assert case.sent() == case.total
 
 
 @pytest.mark.parametrize("kind", TWO_KINDS)
 @pytest.mark.parametrize("step", NOT_YET_KEPT, ids=_name)
 def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str, step: str
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str, step: str
 ) -> None:
-    wares = InstallCase(origin, kind)
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        assert nursery.drain(shop, harm=f"{QUIET} die={step}") == -signal.SIGKILL
-        assert nursery.drain(shop) == 0
-        wares.check(shop, job)
-        assert wares.sent() <= 2 * wares.total
+    case = InstallCase(origin, kind)
+    with app_of(home) as app:
+        job = case.prepare(app)
+        assert fork_server.drain(app, failpoints=f"{QUIET} kill={step}") == -signal.SIGKILL
+        assert fork_server.drain(app) == 0
+        case.check(app, job)
+        assert case.sent() <= 2 * case.total
 
 
 @pytest.mark.parametrize("kind", ["newer-file", "new-folder"])
@@ -93,106 +93,113 @@ def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
     "step", ["RENAME:after", f"{PIPELINE}:remove_partial:amid", f"{LEASES}.complete:before"], ids=_name
 )
 def test_a_file_that_a_dead_worker_installed_is_recognized_without_a_published_digest(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str, step: str
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str, step: str
 ) -> None:
     """The intent tells, and nothing else could: what is not ours is never replaced, nor taken for a model."""
-    wares = InstallCase(origin, kind, pin=False)
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        assert nursery.drain(shop, harm=f"{QUIET} die={step.replace('RENAME', RENAMES[kind])}") == -signal.SIGKILL
-        assert nursery.drain(shop) == 0
-        wares.check(shop, job)
-        assert wares.sent() == wares.total
+    case = InstallCase(origin, kind, pin=False)
+    with app_of(home) as app:
+        job = case.prepare(app)
+        assert (
+            fork_server.drain(app, failpoints=f"{QUIET} kill={step.replace('RENAME', RENAMES[kind])}")
+            == -signal.SIGKILL
+        )
+        assert fork_server.drain(app) == 0
+        case.check(app, job)
+        assert case.sent() == case.total
 
 
 @pytest.mark.parametrize("kind", ["new-file", "new-folder"])
 def test_a_cancel_of_what_a_dead_worker_has_named_takes_nothing_from_a_retry(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str
 ) -> None:
-    wares = InstallCase(origin, kind, pin=False)
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
-        shop.home.take_back_orphans()
-        shop.session.cancel(job)
-        shop.session.again(job, "retry")
-        assert nursery.drain(shop) == 0
-        assert (shop.job(job).state, wares.there(shop)) == ("completed", dict(wares.contents))
-        assert wares.sent() == wares.total
+    case = InstallCase(origin, kind, pin=False)
+    with app_of(home) as app:
+        job = case.prepare(app)
+        assert fork_server.drain(app, failpoints=f"{QUIET} kill={LEASES}.complete:before") == -signal.SIGKILL
+        app.home.take_back_orphans()
+        app.session.cancel(job)
+        app.session.again(job, "retry")
+        assert fork_server.drain(app) == 0
+        assert (app.job(job).state, case.installed_files(app)) == ("completed", dict(case.contents))
+        assert case.sent() == case.total
 
 
 @pytest.mark.parametrize("kind", ["new-file", "new-folder"])
 def test_a_purge_of_what_a_dead_worker_has_named_leaves_nothing(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str
 ) -> None:
-    wares = InstallCase(origin, kind)
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
-        shop.home.take_back_orphans()
-        assert shop.store.joinpath(wares.name).exists()
-        shop.session.cancel(job, purge=True)
-        assert (shop.home.store.models(), shop.left_over()) == ([], [])
+    case = InstallCase(origin, kind)
+    with app_of(home) as app:
+        job = case.prepare(app)
+        assert fork_server.drain(app, failpoints=f"{QUIET} kill={LEASES}.complete:before") == -signal.SIGKILL
+        app.home.take_back_orphans()
+        assert app.store.joinpath(case.name).exists()
+        app.session.cancel(job, purge=True)
+        assert (app.home.store.models(), app.leftover_partials()) == ([], [])
 
 
 @pytest.mark.parametrize("kind", ["newer-file", "newer-folder"])
-def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, nursery: ForkServer, kind: str) -> None:
+def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, fork_server: ForkServer, kind: str) -> None:
     """The older version's row bears the name still: what lies there is somebody's."""
-    wares = InstallCase(origin, kind)
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        assert nursery.drain(shop, harm=f"{QUIET} die={LEASES}.complete:before") == -signal.SIGKILL
-        shop.home.take_back_orphans()
-        shop.session.cancel(job, purge=True)
-        assert wares.there(shop) == dict(wares.contents)
+    case = InstallCase(origin, kind)
+    with app_of(home) as app:
+        job = case.prepare(app)
+        assert fork_server.drain(app, failpoints=f"{QUIET} kill={LEASES}.complete:before") == -signal.SIGKILL
+        app.home.take_back_orphans()
+        app.session.cancel(job, purge=True)
+        assert case.installed_files(app) == dict(case.contents)
 
 
 @pytest.mark.parametrize("move", [1, 2])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["new-folder", "newer-folder"])
 def test_a_kill_while_files_that_were_started_over_are_put_among_the_others_loses_none(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str, when: str, move: int
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str, when: str, move: int
 ) -> None:
     """Two files whose bytes came wrong at first lie in a folder of their own until the folder is staged."""
-    wares = InstallCase(origin, kind)
+    case = InstallCase(origin, kind)
     twice = ("model.safetensors", "tokenizer.json")
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
+    with app_of(home) as app:
+        job = case.prepare(app)
         for path in twice:
-            origin.break_with(FlipByte(at=len(wares.contents[path]) - 3).once(), path=wares.path(path))
+            origin.break_with(FlipByte(at=len(case.contents[path]) - 3).once(), path=case.path(path))
         # The first Path.replace of all is the journal's, which is written under another name.
-        harm = f"{QUIET} die=pathlib:Path.replace:{when}:{1 + move}"
-        assert nursery.drain(shop, harm=harm) == -signal.SIGKILL
-        sent = wares.sent()
-        assert sent == wares.total + sum(len(wares.contents[path]) for path in twice)
-        assert nursery.drain(shop) == 0
-        wares.check(shop, job)
-        assert wares.sent() == sent
+        failpoints = f"{QUIET} kill=pathlib:Path.replace:{when}:{1 + move}"
+        assert fork_server.drain(app, failpoints=failpoints) == -signal.SIGKILL
+        sent = case.sent()
+        assert sent == case.total + sum(len(case.contents[path]) for path in twice)
+        assert fork_server.drain(app) == 0
+        case.check(app, job)
+        assert case.sent() == sent
 
 
 POOR_DISKS = [
     # Where a name cannot be given without replacing, it takes several steps to give one (system.py).
-    ("new-file", "plain", "flowhub_jobs.system:os.link:before"),
-    ("new-file", "plain", "flowhub_jobs.system:os.link:after"),
-    ("new-file", "linkless", "pathlib:Path.replace:before:2"),
-    ("new-file", "linkless", "pathlib:Path.replace:after:2"),
-    ("newer-file", "linkless", "pathlib:Path.replace:before:2"),
-    ("newer-file", "linkless", "pathlib:Path.replace:after:2"),
-    ("new-folder", "plain", "pathlib:Path.rename:before"),
-    ("new-folder", "plain", "pathlib:Path.rename:after"),
-    *(("newer-folder", "plain", f"pathlib:Path.rename:{when}:{n}") for when in ("before", "after") for n in (1, 2, 3)),
+    ("new-file", "no_rename_flags", "flowhub_jobs.system:os.link:before"),
+    ("new-file", "no_rename_flags", "flowhub_jobs.system:os.link:after"),
+    ("new-file", "no_hard_links", "pathlib:Path.replace:before:2"),
+    ("new-file", "no_hard_links", "pathlib:Path.replace:after:2"),
+    ("newer-file", "no_hard_links", "pathlib:Path.replace:before:2"),
+    ("newer-file", "no_hard_links", "pathlib:Path.replace:after:2"),
+    ("new-folder", "no_rename_flags", "pathlib:Path.rename:before"),
+    ("new-folder", "no_rename_flags", "pathlib:Path.rename:after"),
+    *(
+        ("newer-folder", "no_rename_flags", f"pathlib:Path.rename:{when}:{n}")
+        for when in ("before", "after")
+        for n in (1, 2, 3)
+    ),
 ]
 
 
 @pytest.mark.parametrize(("kind", "disk", "step"), POOR_DISKS)
 def test_a_kill_between_the_steps_of_a_rename_on_a_poor_disk_is_finished_by_the_next_worker(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str, disk: str, step: str
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str, disk: str, step: str
 ) -> None:
     """What a dead worker only claimed a name with is ours, and gives way."""
-    wares = InstallCase(origin, kind)
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        assert nursery.drain(shop, harm=f"{QUIET} {disk} die={step}") == -signal.SIGKILL
-        assert nursery.drain(shop, harm=f"brisk {disk}") == 0
-        wares.check(shop, job)
-        assert wares.sent() == wares.total
+    case = InstallCase(origin, kind)
+    with app_of(home) as app:
+        job = case.prepare(app)
+        assert fork_server.drain(app, failpoints=f"{QUIET} {disk} kill={step}") == -signal.SIGKILL
+        assert fork_server.drain(app, failpoints=f"fast_maintenance {disk}") == 0
+        case.check(app, job)
+        assert case.sent() == case.total

@@ -23,20 +23,20 @@ STEPS = [
 ]
 
 
-def offer(shop: App, origin: Origin, content: bytes) -> None:
-    shop.offer(one_file_model("a", origin.serve(f"/{len(content)}/a.gguf", content), content))
+def offer(app: App, origin: Origin, content: bytes) -> None:
+    app.set_models(one_file_model("a", origin.serve(f"/{len(content)}/a.gguf", content), content))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: "-".join(step.split(":")[1:]))
-def test_after_a_kill_each_version_was_queued_once(home, origin: Origin, nursery: ForkServer, step: str) -> None:
-    with app_of(home) as shop:
-        offer(shop, origin, V1)
-        follow(shop.session, ["a"], None, {}, lambda path: [])
-        assert nursery.drain(shop) == 0
-        offer(shop, origin, V2)
-        with writing(shop.home.engine) as tx:
+def test_after_a_kill_each_version_was_queued_once(home, origin: Origin, fork_server: ForkServer, step: str) -> None:
+    with app_of(home) as app:
+        offer(app, origin, V1)
+        follow(app.session, ["a"], None, {}, lambda path: [])
+        assert fork_server.drain(app) == 0
+        offer(app, origin, V2)
+        with writing(app.home.engine) as tx:
             tx.execute(sa.update(subscriptions).values(next_at=0))
-        assert nursery.drain(shop, harm=f"brisk die={step}") == -signal.SIGKILL
-        assert nursery.drain(shop) == 0
-        assert [job.ref for job in shop.home.queries.all()] == ["a@q4", "a@q4"]
-        assert (shop.store / "a.gguf").read_bytes() == V2
+        assert fork_server.drain(app, failpoints=f"fast_maintenance kill={step}") == -signal.SIGKILL
+        assert fork_server.drain(app) == 0
+        assert [job.ref for job in app.home.queries.all()] == ["a@q4", "a@q4"]
+        assert (app.store / "a.gguf").read_bytes() == V2

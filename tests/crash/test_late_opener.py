@@ -26,27 +26,35 @@ from flowhub_jobs.operations.session import Session
     ],
 )
 def test_a_late_opener_takes_nothing_from_its_successor(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, at: str
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, at: str
 ) -> None:
-    wares, clock, hold = InstallCase(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
+    case, clock, hold = InstallCase(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
-    with app_of(home, clock=clock.clock) as shop:
-        job = wares.shelve(shop)
-        late = nursery.worker(shop, "--jobs", "1", harm=f"brisk clock={clock.path} halt=flowhub_jobs.{at}")
-        shop.until(late.is_stopped, "its halt")
+    with app_of(home, clock=clock.clock) as app:
+        job = case.prepare(app)
+        late = fork_server.worker(
+            app, "--jobs", "1", failpoints=f"fast_maintenance clock={clock.path} suspend=flowhub_jobs.{at}"
+        )
+        app.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)
-        origin.break_with(hold.once(), path=wares.path("m.gguf"))
-        nursery.worker(shop, "--jobs", "1", harm=f"brisk lock=0.2 clock={clock.path}", FLOWHUB_CONNECTIONS_PER_HOST="1")
-        shop.until(lambda: kept_in(shop.partial("m")) == 100_000, "a third of it")
-        partial = shop.partial("m")
-        write_catalog(shop.catalog, other)
-        shop.session = Session(shop.home)
+        origin.break_with(hold.once(), path=case.path("m.gguf"))
+        fork_server.worker(
+            app,
+            "--jobs",
+            "1",
+            failpoints=f"fast_maintenance lock=0.2 clock={clock.path}",
+            FLOWHUB_CONNECTIONS_PER_HOST="1",
+        )
+        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        partial = app.partial("m")
+        write_catalog(app.catalog, other)
+        app.session = Session(app.home)
         late.send_signal(signal.SIGCONT)
-        shop.until_ended(shop.enqueue("other"))
+        app.until_ended(app.enqueue("other"))
         kept = kept_in(partial)
         hold.event.set()
-        shop.until_ended(job)
+        app.until_ended(job)
         assert kept == 100_000, "the late one has taken nothing away"
-        assert wares.there(shop) == dict(wares.contents)
-        assert [event.kind for event in shop.events(job)] == ["queued", "claimed", "rescued", "claimed", "completed"]
-        assert wares.sent() == wares.total
+        assert case.installed_files(app) == dict(case.contents)
+        assert [event.kind for event in app.events(job)] == ["queued", "claimed", "rescued", "claimed", "completed"]
+        assert case.sent() == case.total

@@ -47,60 +47,62 @@ CASES = [
 
 @pytest.mark.parametrize(("moment", "kind"), CASES)
 def test_a_late_writer_changes_nothing_that_has_a_name_and_continues_with_other_jobs(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, moment: str, kind: str
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, moment: str, kind: str
 ) -> None:
-    wares, clock = InstallCase(origin, kind), ClockFile(tmp_path / "clock")
+    case, clock = InstallCase(origin, kind), ClockFile(tmp_path / "clock")
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
-    with app_of(home, clock=clock.clock) as shop:
-        job = wares.shelve(shop)
-        step = MOMENTS[moment].replace("RENAME", RENAMES[kind]).replace("LAST", str(len(wares.contents)))
+    with app_of(home, clock=clock.clock) as app:
+        job = case.prepare(app)
+        step = MOMENTS[moment].replace("RENAME", RENAMES[kind]).replace("LAST", str(len(case.contents)))
         # One slot: a second job of its own is begun only when the first is over.
-        late = nursery.worker(shop, "--jobs", "1", harm=f"brisk commits=3600 clock={clock.path} halt={step}")
-        shop.until(late.is_stopped, "its halt")
+        late = fork_server.worker(
+            app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=3600 clock={clock.path} suspend={step}"
+        )
+        app.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)
-        assert nursery.drain(shop, harm=f"brisk lock=0.2 clock={clock.path}") == 0
-        wares.check(shop, job)
-        stamps, rows, done, events = wares.stamps(shop), library_rows(shop), shop.job(job), shop.events(job)
+        assert fork_server.drain(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}") == 0
+        case.check(app, job)
+        stamps, rows, done, events = case.stamps(app), library_rows(app), app.job(job), app.events(job)
 
-        shop.offer(wares.entry(), other)
+        app.set_models(case.entry(), other)
         late.send_signal(signal.SIGCONT)
-        assert shop.until_ended(shop.enqueue("other")).state is State.COMPLETED
+        assert app.until_ended(app.enqueue("other")).state is State.COMPLETED
         assert late.poll() is None
-        assert (wares.stamps(shop), wares.there(shop)) == (stamps, dict(wares.contents))
-        assert (shop.job(job), shop.events(job)) == (done, events)
-        artifacts, files = library_rows(shop)
+        assert (case.stamps(app), case.installed_files(app)) == (stamps, dict(case.contents))
+        assert (app.job(job), app.events(job)) == (done, events)
+        artifacts, files = library_rows(app)
         assert (artifacts[:1], [file for file in files if file["path"] != "other.gguf"]) == rows
-        assert {model.name for model in shop.home.store.models()} == {wares.name, "other.gguf"}
-        assert shop.left_over() == []
+        assert {model.name for model in app.home.store.models()} == {case.name, "other.gguf"}
+        assert app.leftover_partials() == []
 
 
 def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path
 ) -> None:
-    wares, clock, hold = InstallCase(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
-    with app_of(home, clock=clock.clock) as shop:
-        first = wares.shelve(shop)
+    case, clock, hold = InstallCase(origin, "new-file"), ClockFile(tmp_path / "clock"), Hold(after=100_000)
+    with app_of(home, clock=clock.clock) as app:
+        first = case.prepare(app)
         step = "flowhub_jobs.worker.pipeline:_finish:before"
-        late = nursery.worker(shop, harm=f"brisk clock={clock.path} halt={step}")
-        shop.until(late.is_stopped, "its halt")
+        late = fork_server.worker(app, failpoints=f"fast_maintenance clock={clock.path} suspend={step}")
+        app.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)
-        assert nursery.drain(shop, harm=f"brisk lock=0.2 clock={clock.path}") == 0
-        wares.check(shop, first)
+        assert fork_server.drain(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}") == 0
+        case.check(app, first)
 
-        origin.break_with(hold.once(), path=wares.path("m.gguf"))
-        again = shop.enqueue("m", force=True)
-        nursery.worker(shop, harm=f"brisk lock=0.2 clock={clock.path}")
-        shop.until(lambda: kept_in(shop.partial("m")) == 100_000, "a third of it")
+        origin.break_with(hold.once(), path=case.path("m.gguf"))
+        again = app.enqueue("m", force=True)
+        fork_server.worker(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}")
+        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
         late.send_signal(signal.SIGCONT)
-        shop.until(lambda: f"The lease of job {first} has ended" in shop.log(), "the late one's word")
+        app.until(lambda: f"The lease of job {first} has ended" in app.log(), "the late one's word")
         hold.event.set()
-        assert shop.until_ended(again).state is State.COMPLETED
-        wares.check(shop, again)
-        assert wares.sent() == 2 * wares.total
+        assert app.until_ended(again).state is State.COMPLETED
+        case.check(app, again)
+        assert case.sent() == 2 * case.total
 
 
 def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_installed(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its successor goes on with the same bytes, in another file than the one that the late one has open."""
     only_where_direct(tmp_path)
@@ -108,26 +110,28 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
     content, hold, clock = gguf_pattern(8 << 20), Hold(after=1 << 20), ClockFile(tmp_path / "clock")
     model = one_file_model("m", origin.serve("/m.gguf", content, faults=(hold.once(),)), content)
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
-    with app_of(home, model, other, clock=clock.clock) as shop:
-        shop.enqueue("m")
+    with app_of(home, model, other, clock=clock.clock) as app:
+        app.enqueue("m")
         # The fifth: before the hold come four at most, of 256 KiB or more.
         step = "flowhub_jobs.transfer.receiver:Receiver._put:before:5"
-        late = nursery.worker(shop, "--jobs", "1", harm=f"brisk commits=0.01 clock={clock.path} halt={step}")
-        shop.until(lambda: kept_in(shop.partial("m")) >= 1 << 20, "the first bytes in the journal")
+        late = fork_server.worker(
+            app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=0.01 clock={clock.path} suspend={step}"
+        )
+        app.until(lambda: kept_in(app.partial("m")) >= 1 << 20, "the first bytes in the journal")
         hold.event.set()
-        shop.until(late.is_stopped, "its halt")
+        app.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)
-        assert nursery.drain(shop, harm=f"brisk lock=0.2 clock={clock.path}") == 0
-        before = (shop.store / "m.gguf").stat()
+        assert fork_server.drain(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}") == 0
+        before = (app.store / "m.gguf").stat()
         assert before.st_ino not in open_inodes(late.pid)
 
         partial = open_partial(late.pid, "m.gguf")
         written = os.fstat(partial).st_mtime_ns
         late.send_signal(signal.SIGCONT)
-        assert shop.until_ended(shop.enqueue("other")).state is State.COMPLETED
+        assert app.until_ended(app.enqueue("other")).state is State.COMPLETED
         assert os.fstat(partial).st_mtime_ns == written, "a worker without the lease writes nothing"
         os.close(partial)
-        after = (shop.store / "m.gguf").stat()
+        after = (app.store / "m.gguf").stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 

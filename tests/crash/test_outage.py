@@ -28,35 +28,35 @@ TRIES_INSIDE = 8
 class Outage:
     """One home with thirty jobs and two workers, whose clocks the test turns."""
 
-    def __init__(self, shop: App, nursery: ForkServer, clock: ClockFile) -> None:
-        self.shop, self._nursery, self._clock = shop, nursery, clock
-        self._waits = HostWaits(shop.home.engine, shop.home.node, clock.clock)
+    def __init__(self, app: App, fork_server: ForkServer, clock: ClockFile) -> None:
+        self.app, self._fork_server, self._clock = app, fork_server, clock
+        self._waits = HostWaits(app.home.engine, app.home.node, clock.clock)
         self.passed = 0.0
 
     def start_workers(self) -> None:
         # Leases of a year: a turn of the clock is no sleep of the machine.
         for _ in range(2):
-            self._nursery.worker(self.shop, harm=f"brisk lease=3e7 clock={self._clock.path}")
+            self._fork_server.worker(self.app, failpoints=f"fast_maintenance lease=3e7 clock={self._clock.path}")
 
     def wait(self) -> HostWait | None:
         """Return the wait for the host, when every job is held by it and none is trying; else None."""
         waits = self._waits.held().waits
         now = self._clock.clock.now_us()
-        idle = not self.shop.home.queries.in_state((State.RUNNING,))
+        idle = not self.app.home.queries.in_state((State.RUNNING,))
         return next((wait for wait in waits.values() if idle and wait.until > now), None)
 
     def let_pass(self, seconds: float) -> None:
         """Turn the clocks from one try of the host to the next, for that long."""
         end = self.passed + seconds
         while self.passed < end:
-            wait = self.shop.until(self.wait, "a wait for the host")
+            wait = self.app.until(self.wait, "a wait for the host")
             self._turn(min(end - self.passed, self._left(wait)))
 
     def turn_to_next_try(self) -> None:
-        self._turn(self._left(self.shop.until(self.wait, "a wait for the host")))
+        self._turn(self._left(self.app.until(self.wait, "a wait for the host")))
 
     def tries(self) -> int:
-        with reading(self.shop.home.engine) as tx:
+        with reading(self.app.home.engine) as tx:
             return tx.execute(sa.select(sa.func.count()).select_from(attempts)).scalar_one()
 
     def _left(self, wait: HostWait) -> float:
@@ -94,80 +94,80 @@ def answer_503(origin: Origin) -> Callable[[], None]:
     ids=["refuses for a minute", "refuses for 6 hours", "answers 503 for 20 minutes"],
 )
 def test_an_outage_costs_no_job_and_few_requests(
-    home: Path, origin: Origin, nursery: ForkServer, tmp_path: Path, seconds: float, begin: Begin
+    home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, seconds: float, begin: Begin
 ) -> None:
     clock = ClockFile(tmp_path / "clock")
     contents = {f"m{number}": gguf(20_000, number) for number in range(JOBS)}
     models = [
         one_file_model(name, origin.serve(f"/{name}.gguf", content), content) for name, content in contents.items()
     ]
-    with app_of(home, *models, clock=clock.clock) as shop:
-        outage = Outage(shop, nursery, clock)
+    with app_of(home, *models, clock=clock.clock) as app:
+        outage = Outage(app, fork_server, clock)
         end = begin(origin)
-        jobs = [shop.enqueue(name) for name in contents]
+        jobs = [app.enqueue(name) for name in contents]
         outage.start_workers()
         outage.let_pass(seconds / 2)
-        [first, second] = shop.workers
+        [first, second] = app.workers
         first.kill()
         second.send_signal(signal.SIGTERM)
         assert second.wait() == 0
         outage.start_workers()
         outage.let_pass(seconds / 2)
 
-        waiting = [shop.job(job) for job in jobs]
+        waiting = [app.job(job) for job in jobs]
         assert {(job.state, job.reason, job.error) for job in waiting} == {(State.QUEUED, Reason.HOST_WAIT, None)}
         assert all(job.wait is not None and f"//{job.wait.host}" in origin.url("") for job in waiting)
         assert outage.tries() <= 2 * RUNNING + seconds / 60 + 15
         assert len(origin.requests()) <= 2 * RUNNING * TRIES_INSIDE + seconds / 60 + 15
-        log = shop.log()
+        log = app.log()
         assert log.count(" starts: ") <= 4 * RUNNING
         assert log.count("until it answers") == 1
         assert log.count("the next try is at") <= 4, "of four workers, each says once that it lasts"
 
-        assert all(len(shop.events(job)) <= 3 + TRIES_INSIDE for job in jobs)
+        assert all(len(app.events(job)) <= 3 + TRIES_INSIDE for job in jobs)
 
         end()
         if begin is answer_503:
             outage.turn_to_next_try()
         # From here on the clocks stand: a job that has to wait for them stays.
-        assert {shop.until_ended(job).state for job in jobs} == {State.COMPLETED}
-        assert all((shop.store / f"{name}.gguf").read_bytes() == content for name, content in contents.items())
+        assert {app.until_ended(job).state for job in jobs} == {State.COMPLETED}
+        assert all((app.store / f"{name}.gguf").read_bytes() == content for name, content in contents.items())
 
 
 def test_a_drain_leaves_the_jobs_of_a_host_that_is_away_for_longer_than_its_patience(
-    home: Path, origin: Origin, nursery: ForkServer
+    home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
     content = gguf(20_000, 1)
-    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
         origin.refuse()
-        job = shop.enqueue("m")
-        assert nursery.worker(shop, "--drain", "--patience", "1s").wait() == 10
-        assert shop.job(job).state is State.QUEUED
-        assert "could not be reached for 1 s; its jobs stay queued." in shop.log()
+        job = app.enqueue("m")
+        assert fork_server.worker(app, "--drain", "--patience", "1s").wait() == 10
+        assert app.job(job).state is State.QUEUED
+        assert "could not be reached for 1 s; its jobs stay queued." in app.log()
         origin.listen_again()
-        assert nursery.drain(shop) == 0
-        assert shop.job(job).state is State.COMPLETED
+        assert fork_server.drain(app) == 0
+        assert app.job(job).state is State.COMPLETED
 
 
 def test_a_source_that_goes_away_in_mid_transfer_is_asked_with_pauses_and_found_when_it_is_back(
-    home: Path, origin: Origin, nursery: ForkServer
+    home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
     """Of several connections one is always being made: it must not pass for one that moves."""
     content = gguf_pattern(8_000_000, 1)
-    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-        job = shop.enqueue("m")
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+        job = app.enqueue("m")
         origin.limit(per_connection_bps=300_000)
-        nursery.worker(shop)
+        fork_server.worker(app)
         origin.wait_for(lambda: origin.open_connections > 4)
         origin.refuse()
         origin.drop_connections()
-        shop.until_state(job, State.QUEUED)
-        kept = shop.job(job).bytes_done
-        events = shop.events(job)
+        app.until_state(job, State.QUEUED)
+        kept = app.job(job).bytes_done
+        events = app.events(job)
         assert len(events) <= 2 * TRIES_INSIDE
         assert sum("dropped the connection" in event.text for event in events) <= 2, "they were dropped together"
         origin.limit(per_connection_bps=None)
         origin.listen_again()
-        assert shop.until_ended(job).state is State.COMPLETED
+        assert app.until_ended(job).state is State.COMPLETED
         assert kept
-        assert shop.job(job).bytes_fetched <= content.size + 8 * 64_000, "what was kept came once"
+        assert app.job(job).bytes_fetched <= content.size + 8 * 64_000, "what was kept came once"

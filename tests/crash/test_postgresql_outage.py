@@ -57,40 +57,40 @@ def mid_transfer(home: Path, origin: Origin, size: int) -> Iterator[tuple[App, i
     content = gguf_pattern(size, 1)
     model = one_file_model("m", origin.serve("/m.gguf", content), content)
     origin.limit(total_bps=4 * MIB)
-    with app_of(home, model) as shop:
-        job, worker = shop.enqueue("m"), shop.worker()
+    with app_of(home, model) as app:
+        job, worker = app.enqueue("m"), app.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
-        yield shop, job, worker
+        yield app, job, worker
 
 
-def completed_once(shop: App, jobs: list[int]) -> bool:
+def completed_once(app: App, jobs: list[int]) -> bool:
     """Return whether each job was completed, and once."""
-    said = [[event.kind for event in shop.events(job)].count(EventKind.COMPLETED) for job in jobs]
+    said = [[event.kind for event in app.events(job)].count(EventKind.COMPLETED) for job in jobs]
     return said == [1] * len(jobs)
 
 
-def done_by_a_waiting_worker(shop: App) -> Job:
+def done_by_a_waiting_worker(app: App) -> Job:
     """Start a worker, queue a job when it runs, and return the job when it has ended."""
-    shop.worker()
-    shop.until(lambda: "runs" in shop.log(), "its start")
-    return shop.until_ended(shop.enqueue("m"))
+    app.worker()
+    app.until(lambda: "runs" in app.log(), "its start")
+    return app.until_ended(app.enqueue("m"))
 
 
 def test_a_job_is_woken_and_done_without_a_file_in_the_home_for_it(home, origin, postgres, database):
     content = gguf_pattern(100_000, 1)
-    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-        assert done_by_a_waiting_worker(shop).state is State.COMPLETED
-        assert not shop.settings.queue_path.exists()
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+        assert done_by_a_waiting_worker(app).state is State.COMPLETED
+        assert not app.settings.queue_path.exists()
         assert not (home / "flowhub.db").exists()
 
 
 def test_a_worker_of_many_jobs_has_three_connections_at_most(home, origin, postgres, database):
-    wares = models(origin, 8, 4 * MIB)
+    case = models(origin, 8, 4 * MIB)
     origin.limit(total_bps=8 * MIB)
-    with app_of(home, *wares) as shop:
-        jobs = [shop.enqueue(f"m{number}") for number in range(8)]
-        shop.home.database.close()  # this process's own
-        worker = shop.worker("--jobs", "8")
+    with app_of(home, *case) as app:
+        jobs = [app.enqueue(f"m{number}") for number in range(8)]
+        app.home.database.close()  # this process's own
+        worker = app.worker("--jobs", "8")
         most = 0
 
         def all_ended() -> bool:
@@ -99,20 +99,20 @@ def test_a_worker_of_many_jobs_has_three_connections_at_most(home, origin, postg
             query = "SELECT count(*) FROM jobs WHERE state <> 'completed'"
             return postgres.sql(query, database=database) == [(0,)]
 
-        shop.until(all_ended, "the end of all jobs")
+        app.until(all_ended, "the end of all jobs")
         assert 0 < most <= CONNECTIONS_MAX
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=60) == 0
-        assert completed_once(shop, jobs)
+        assert completed_once(app, jobs)
 
 
 @pytest.mark.parametrize("blow", ["terminate", "restart"])
 def test_jobs_continue_through_the_loss_of_all_connections(home, origin, postgres, database, blow):
-    wares = models(origin, 4, 8 * MIB)
+    case = models(origin, 4, 8 * MIB)
     origin.limit(total_bps=4 * MIB)
-    with app_of(home, *wares) as shop:
-        jobs = [shop.enqueue(f"m{number}") for number in range(4)]
-        shop.worker("--jobs", "2")
+    with app_of(home, *case) as app:
+        jobs = [app.enqueue(f"m{number}") for number in range(4)]
+        app.worker("--jobs", "2")
         origin.wait_for(lambda: origin.sent("/0.gguf") > MIB)
         if blow == "terminate":
             assert postgres.terminate_all(database) > 0
@@ -120,29 +120,29 @@ def test_jobs_continue_through_the_loss_of_all_connections(home, origin, postgre
             postgres.restart()
         origin.limit(total_bps=None)
         for job in jobs:
-            assert shop.until_ended(job).state is State.COMPLETED
-        assert completed_once(shop, jobs)
+            assert app.until_ended(job).state is State.COMPLETED
+        assert completed_once(app, jobs)
 
 
 def test_a_transfer_continues_while_the_server_is_down_and_its_attempt_is_the_only_one(home, origin, postgres):
-    with mid_transfer(home, origin, 32 * MIB) as (shop, job, _):
+    with mid_transfer(home, origin, 32 * MIB) as (app, job, _):
         postgres.stop()
         try:
             sent = origin.sent("/m.gguf")
             origin.wait_for(lambda: origin.sent("/m.gguf") > sent + 6 * MIB)
-            shop.until(lambda: "The database does not answer" in shop.log(), "its word of the outage")
+            app.until(lambda: "The database does not answer" in app.log(), "its word of the outage")
         finally:
             postgres.start()
-        shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
+        app.until(lambda: "The database answers again" in app.log(), "its word of the end")
         origin.limit(total_bps=None)
-        done = shop.until_ended(job)
+        done = app.until_ended(job)
         assert (done.state, done.attempt, done.bytes_fetched) == (State.COMPLETED, 1, 32 * MIB)
-        assert EventKind.RESCUED not in [event.kind for event in shop.events(job)]
-        assert shop.log().count("The database does not answer") == 1
+        assert EventKind.RESCUED not in [event.kind for event in app.events(job)]
+        assert app.log().count("The database does not answer") == 1
 
 
 def test_a_worker_that_is_stopped_while_the_server_is_down_goes_and_the_job_continues_later(home, origin, postgres):
-    with mid_transfer(home, origin, 16 * MIB) as (shop, job, worker):
+    with mid_transfer(home, origin, 16 * MIB) as (app, job, worker):
         postgres.stop()
         try:
             worker.send_signal(signal.SIGTERM)
@@ -150,28 +150,28 @@ def test_a_worker_that_is_stopped_while_the_server_is_down_goes_and_the_job_cont
         finally:
             postgres.start()
         origin.limit(total_bps=None)
-        assert shop.drain() == 0
-        assert shop.job(job).state is State.COMPLETED
-        assert completed_once(shop, [job])
+        assert app.drain() == 0
+        assert app.job(job).state is State.COMPLETED
+        assert completed_once(app, [job])
 
 
 def test_a_read_only_server_stops_no_transfer(home, origin, postgres, database):
     """As a standby is, or one whose disk is nearly full."""
-    with mid_transfer(home, origin, 16 * MIB) as (shop, job, _):
+    with mid_transfer(home, origin, 16 * MIB) as (app, job, _):
         postgres.sql(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
         try:
             postgres.terminate_all(database)
-            shop.until(lambda: "The database is read-only" in shop.log(), "its word of the outage")
+            app.until(lambda: "The database is read-only" in app.log(), "its word of the outage")
             sent = origin.sent("/m.gguf")
             origin.wait_for(lambda: origin.sent("/m.gguf") > sent + 4 * MIB)
         finally:
             postgres.sql(f"ALTER DATABASE {database} RESET default_transaction_read_only")
         # The worker's sessions stay read-only until it opens others.
-        shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
+        app.until(lambda: "The database answers again" in app.log(), "its word of the end")
         origin.limit(total_bps=None)
-        done = shop.until_ended(job)
+        done = app.until_ended(job)
         assert (done.state, done.attempt) == (State.COMPLETED, 1)
-        assert shop.log().count("The database is read-only") == 1
+        assert app.log().count("The database is read-only") == 1
 
 
 FULL = """
@@ -196,36 +196,36 @@ def full_disk(server: Server, database: str) -> Iterator[None]:
 
 
 def test_jobs_continue_after_the_servers_disk_was_full_when_their_transfer_ended(home, origin, postgres, database):
-    with mid_transfer(home, origin, 16 * MIB) as (shop, job, _):
+    with mid_transfer(home, origin, 16 * MIB) as (app, job, _):
         with full_disk(postgres, database):
-            shop.until(lambda: "The database has no space left on its disk" in shop.log(), "its word of the outage")
+            app.until(lambda: "The database has no space left on its disk" in app.log(), "its word of the outage")
             with pytest.raises(DBAPIError) as refused:
-                shop.home.commands.set_priority(job, 5)
+                app.home.commands.set_priority(job, 5)
             said = as_flowhub_error(refused.value)
             assert (said.code, said.hint) == ("database_unusable", FULL_HINT)
             origin.limit(total_bps=None)
-            shop.until(lambda: "could not be written" in shop.log(), "its word of the end that it could not write")
-        done = shop.until_ended(job)
+            app.until(lambda: "could not be written" in app.log(), "its word of the end that it could not write")
+        done = app.until_ended(job)
         assert (done.state, done.bytes_fetched) == (State.COMPLETED, 16 * MIB)
-        assert completed_once(shop, [job])
-        assert shop.log().count("The database has no space left") == 1
-        assert "The database answers again" in shop.log()
+        assert completed_once(app, [job])
+        assert app.log().count("The database has no space left") == 1
+        assert "The database answers again" in app.log()
 
 
 def test_jobs_continue_while_every_connection_ends_again_and_again(home, origin, postgres, database):
-    wares = models(origin, 4, 4 * MIB)
+    case = models(origin, 4, 4 * MIB)
     origin.limit(total_bps=2 * MIB)
-    with app_of(home, *wares) as shop:
-        jobs = [shop.enqueue(f"m{number}") for number in range(4)]
-        shop.worker("--jobs", "2", **HELD)  # no connection is replaced: what it had in its buffers would come twice
+    with app_of(home, *case) as app:
+        jobs = [app.enqueue(f"m{number}") for number in range(4)]
+        app.worker("--jobs", "2", **HELD)  # no connection is replaced: what it had in its buffers would come twice
         for number in range(4):
             for step in range(1, 4):
                 origin.wait_for(lambda: origin.sent(f"/{number}.gguf") >= step * MIB)  # noqa: B023, at once
                 postgres.terminate_all(database)
         origin.limit(total_bps=None)
-        assert [shop.until_ended(job).state for job in jobs] == [State.COMPLETED] * 4
-        assert completed_once(shop, jobs)
-        assert all(origin.sent(f"/{number}.gguf") < 5 * MIB for number in range(4)), shop.log()
+        assert [app.until_ended(job).state for job in jobs] == [State.COMPLETED] * 4
+        assert completed_once(app, jobs)
+        assert all(origin.sent(f"/{number}.gguf") < 5 * MIB for number in range(4)), app.log()
 
 
 def test_jobs_continue_on_a_standby_that_takes_the_place_of_the_primary(home, origin, monkeypatch):
@@ -233,25 +233,25 @@ def test_jobs_continue_on_a_standby_that_takes_the_place_of_the_primary(home, or
         hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
         url = f"postgresql://{USER}@{hosts}/{primary.create()}?target_session_attrs=read-write"
         monkeypatch.setenv("FLOWHUB_DATABASE_URL", url)
-        with mid_transfer(home, origin, 16 * MIB) as (shop, job, _):
+        with mid_transfer(home, origin, 16 * MIB) as (app, job, _):
             primary.stop("immediate")
-            shop.until(lambda: "The database does not answer" in shop.log(), "its word of the outage")
+            app.until(lambda: "The database does not answer" in app.log(), "its word of the outage")
             sent = origin.sent("/m.gguf")
             origin.wait_for(lambda: origin.sent("/m.gguf") > sent + MIB)
             standby.promote()
-            shop.until(lambda: "The database answers again" in shop.log(), "its word of the end")
+            app.until(lambda: "The database answers again" in app.log(), "its word of the end")
             origin.limit(total_bps=None)
-            done = shop.until_ended(job)
-            assert (done.state, done.bytes_fetched) == (State.COMPLETED, 16 * MIB), shop.log()
-            assert completed_once(shop, [job])
+            done = app.until_ended(job)
+            assert (done.state, done.bytes_fetched) == (State.COMPLETED, 16 * MIB), app.log()
+            assert completed_once(app, [job])
 
 
 def test_a_worker_without_listen_finds_new_jobs(home, origin, monkeypatch, postgres, database):
     monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", "false")
     content = gguf_pattern(100_000, 1)
-    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-        assert done_by_a_waiting_worker(shop).state is State.COMPLETED
-        shop.home.database.close()
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+        assert done_by_a_waiting_worker(app).state is State.COMPLETED
+        app.home.database.close()
         assert len(pids(postgres, database)) <= CONNECTIONS_MAX - 1
 
 
@@ -261,15 +261,15 @@ def test_jobs_are_done_behind_a_pooler_in_transaction_mode(home, origin, monkeyp
     with TransactionPooler(postgres_url) as pooler:
         monkeypatch.setenv("FLOWHUB_DATABASE_URL", pooler.url)
         monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", listen)
-        with mid_transfer(home, origin, 8 * MIB) as (shop, job, worker):
+        with mid_transfer(home, origin, 8 * MIB) as (app, job, worker):
             origin.limit(total_bps=None)
-            assert shop.until_ended(job).state is State.COMPLETED
-            second = shop.enqueue("m", force=True)
-            assert shop.until_ended(second).state is State.COMPLETED
+            assert app.until_ended(job).state is State.COMPLETED
+            second = app.enqueue("m", force=True)
+            assert app.until_ended(second).state is State.COMPLETED
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(timeout=HANGS_S) == 0
-            assert completed_once(shop, [job, second])
-            assert "prepared statement" not in shop.log()
+            assert completed_once(app, [job, second])
+            assert "prepared statement" not in app.log()
         assert pooler.transactions > 20
 
 
@@ -277,16 +277,16 @@ def test_a_killed_workers_jobs_are_done_by_another_without_a_second_download(hom
     content = gguf_pattern(16 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=4 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        worker = shop.worker()
-        shop.until(lambda: shop.job(job).bytes_done > 4 * MIB, "some bytes")
-        kept = shop.job(job).bytes_done
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        worker = app.worker()
+        app.until(lambda: app.job(job).bytes_done > 4 * MIB, "some bytes")
+        kept = app.job(job).bytes_done
         worker.kill()
         worker.wait()
         sent = origin.sent("/m.gguf")
         origin.limit(total_bps=None)
-        assert shop.drain() == 0
-        assert shop.job(job).state is State.COMPLETED
+        assert app.drain() == 0
+        assert app.job(job).state is State.COMPLETED
         assert origin.sent("/m.gguf") - sent <= content.size - kept + MIB
-        assert completed_once(shop, [job])
+        assert completed_once(app, [job])

@@ -24,38 +24,39 @@ CUTS = 6
 MOMENTS = [*(f"{number}" for number in range(3, 60)), *(f"{number}:write" for number in range(2, 30))]
 SIZE = 2_000_000
 RATE_BPS = 8_000_000
-BRISK = "brisk commits=0.02"  # so that there is much that the journal says, and much that it does not say yet
+# Commits so frequent that a power failure finds some parts committed and others not.
+FREQUENT_COMMITS = "fast_maintenance journal_period=0.02"
 LOG_FRAME = 24 + 4096
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_power_cuts_nothing_is_claimed_that_is_gone_and_the_next_worker_finishes(
-    home: Path, origin: Origin, nursery: ForkServer, kind: str, seed: int
+    home: Path, origin: Origin, fork_server: ForkServer, kind: str, seed: int
 ) -> None:
-    wares, chance = InstallCase(origin, kind, size=SIZE), random.Random(f"{kind}/{seed}")
-    with app_of(home) as shop:
-        job = wares.shelve(shop)
-        old = wares.there(shop) if wares.newer else {}
+    case, chance = InstallCase(origin, kind, size=SIZE), random.Random(f"{kind}/{seed}")
+    with app_of(home) as app:
+        job = case.prepare(app)
+        old = case.installed_files(app) if case.newer else {}
     origin.limit(total_bps=RATE_BPS)
     for _ in range(CUTS):
-        databases = cut_power(home, nursery, f"{BRISK} unplug={seed}:{chance.choice(MOMENTS)}")
+        databases = cut_power(home, fork_server, f"{FREQUENT_COMMITS} power_loss={seed}:{chance.choice(MOMENTS)}")
         plug_in_again(home, databases, chance)
-        with app_of(home) as shop:
-            assert wrong_claims(wares, shop) == []
-            assert name_is_right(wares, shop, old)
+        with app_of(home) as app:
+            assert wrong_claims(case, app) == []
+            assert name_is_right(case, app, old)
             assert is_sound(home)
-            if shop.job(job).state is State.COMPLETED:
+            if app.job(job).state is State.COMPLETED:
                 break
-    with app_of(home) as shop:
-        assert nursery.drain(shop) == 0
-        wares.check(shop, job)
+    with app_of(home) as app:
+        assert fork_server.drain(app) == 0
+        case.check(app, job)
 
 
-def cut_power(home: Path, nursery: ForkServer, harm: str) -> dict[str, bytes]:
+def cut_power(home: Path, fork_server: ForkServer, failpoints: str) -> dict[str, bytes]:
     """Let a worker work until its power fails, at the latest when it is done; return the databases as it left them."""
-    with app_of(home) as shop:
-        assert nursery.drain(shop, harm=harm) == -signal.SIGKILL, shop.log()
+    with app_of(home) as app:
+        assert fork_server.drain(app, failpoints=failpoints) == -signal.SIGKILL, app.log()
         # Now, as the last of ours to close them would tidy them up.
         names = ("flowhub.db", "flowhub.db-wal")
         return {name: (home / name).read_bytes() for name in names if (home / name).exists()}
@@ -70,23 +71,23 @@ def plug_in_again(home: Path, databases: dict[str, bytes], chance: random.Random
         (home / name).write_bytes(data + torn)
 
 
-def wrong_claims(wares: InstallCase, shop: App) -> list[str]:
+def wrong_claims(case: InstallCase, app: App) -> list[str]:
     """Return which bytes the journal says are there, and are not as they came."""
-    if (shop.store / wares.name).exists() and wares.there(shop) == dict(wares.contents):
+    if (app.store / case.name).exists() and case.installed_files(app) == dict(case.contents):
         return []  # the parts have their names by now
-    [partial] = list((shop.store / ".partial").glob(f"{wares.name}.*")) or [shop.store / "none"]
+    [partial] = list((app.store / ".partial").glob(f"{case.name}.*")) or [app.store / "none"]
     wrong = []
     for path, file in journal.load(partial).files.items():
         places = (partial / file.part, partial / "files" / path)  # the second: it was being put among the others
         data = next((place.read_bytes() for place in places if place.exists()), b"")
-        expected = wares.contents[path]
+        expected = case.contents[path]
         wrong += [f"{file.part}: {span}" for span in file.kept if data[slice(*span)] != expected[slice(*span)]]
     return wrong
 
 
-def name_is_right(wares: InstallCase, shop: App, old: dict[str, bytes]) -> bool:
+def name_is_right(case: InstallCase, app: App, old: dict[str, bytes]) -> bool:
     """Return whether what bears the model's name is the whole of a version, or nothing does."""
-    return not (shop.store / wares.name).exists() or wares.there(shop) in (old, dict(wares.contents))
+    return not (app.store / case.name).exists() or case.installed_files(app) in (old, dict(case.contents))
 
 
 def is_sound(home: Path) -> bool:
@@ -96,6 +97,6 @@ def is_sound(home: Path) -> bool:
 
 def test_a_committed_row_survives_a_power_cut(home: Path) -> None:
     """SQLite promises it in WAL mode with synchronous=FULL alone (sqlite.org, PRAGMA synchronous)."""
-    with app_of(home) as shop, reading(shop.home.engine) as tx:
+    with app_of(home) as app, reading(app.home.engine) as tx:
         assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2

@@ -41,24 +41,24 @@ def contents(tx):
 def test_a_worker_of_the_old_version_ends_and_writes_nothing_and_its_job_continues(home, origin):
     content = gguf_pattern(16 * MIB, 1)
     origin.limit(total_bps=4 * MIB)
-    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as shop:
-        job, worker = shop.enqueue("m"), shop.worker()
-        shop.until(lambda: shop.job(job).bytes_done > MIB, "some bytes")
-        migrated = migrate(shop.home.engine, FORTH)
+    with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
+        job, worker = app.enqueue("m"), app.worker()
+        app.until(lambda: app.job(job).bytes_done > MIB, "some bytes")
+        migrated = migrate(app.home.engine, FORTH)
         assert worker.wait(timeout=HANGS_S) == 1
-        log = shop.log()
+        log = app.log()
         assert "9999" in log
         assert HEAD in log
         assert "start its worker again" in log
         assert "Traceback" not in log
-        with sa.Connection(shop.home.engine) as tx:
+        with sa.Connection(app.home.engine) as tx:
             assert contents(tx) == migrated
-        refused = shop.worker("--drain")
+        refused = app.worker("--drain")
         assert refused.wait(timeout=HANGS_S) == 1
-        migrate(shop.home.engine, BACK)
+        migrate(app.home.engine, BACK)
         origin.limit(total_bps=None)
         sent = origin.sent("/m.gguf")
-        assert shop.drain() == 0
-        assert shop.job(job).state is State.COMPLETED
-        assert [event.kind for event in shop.events(job)].count(EventKind.COMPLETED) == 1
+        assert app.drain() == 0
+        assert app.job(job).state is State.COMPLETED
+        assert [event.kind for event in app.events(job)].count(EventKind.COMPLETED) == 1
         assert origin.sent("/m.gguf") - sent < content.size

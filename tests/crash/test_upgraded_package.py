@@ -25,13 +25,13 @@ def test_a_worker_whose_package_is_replaced_completes_its_jobs(home: Path, origi
     models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
     hold = Hold(after=MIB)
     origin.break_with(hold.once(), path="/first.gguf")
-    with app_of(home, *models) as shop:
-        first = shop.enqueue("first")
-        shop.worker(PYTHONPATH=str(old), PYTHONSAFEPATH="1", PYTHONDONTWRITEBYTECODE="")
+    with app_of(home, *models) as app:
+        first = app.enqueue("first")
+        app.worker(PYTHONPATH=str(old), PYTHONSAFEPATH="1", PYTHONDONTWRITEBYTECODE="")
         last = old / "flowhub_jobs/worker/__pycache__"
-        shop.until(lambda: list(last.glob("wakeup_queue_postgresql.*.pyc")), "the last of the modules")
+        app.until(lambda: list(last.glob("wakeup_queue_postgresql.*.pyc")), "the last of the modules")
         shutil.rmtree(old / "flowhub_jobs")
         hold.event.set()
-        assert shop.until_ended(first).state is State.COMPLETED
-        assert shop.until_ended(shop.enqueue("second")).state is State.COMPLETED
-        assert "Traceback" not in shop.log()
+        assert app.until_ended(first).state is State.COMPLETED
+        assert app.until_ended(app.enqueue("second")).state is State.COMPLETED
+        assert "Traceback" not in app.log()

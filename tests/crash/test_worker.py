@@ -24,9 +24,9 @@ def test_a_signal_hands_the_job_back_with_all_that_came(home: Path, origin: Orig
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        worker = shop.worker()
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        worker = app.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 6 * MIB)
         if stalled:
             origin.break_with(StallAfterHeaders(), path="/m.gguf")
@@ -34,15 +34,15 @@ def test_a_signal_hands_the_job_back_with_all_that_came(home: Path, origin: Orig
             origin.wait_for(lambda: origin.open_connections > 0)
         worker.send_signal(word)
         assert worker.wait(timeout=STOP_BOUND_S) == 0
-        back = shop.job(job)
+        back = app.job(job)
         assert (back.state, back.attempt, back.stage) == (State.QUEUED, 0, None)
         assert back.bytes_done > 4 * MIB
         kept, sent = back.bytes_done, origin.sent("/m.gguf")
         origin.serve("/m.gguf", content)
         origin.limit(total_bps=None)
-        assert shop.drain() == 0
+        assert app.drain() == 0
         assert origin.sent("/m.gguf") - sent <= content.size - kept + IN_FLIGHT
-        assert shop.job(job).bytes_fetched <= content.size + IN_FLIGHT
+        assert app.job(job).bytes_fetched <= content.size + IN_FLIGHT
 
 
 @contextmanager
@@ -59,41 +59,41 @@ def test_a_worker_under_nohup_outlives_its_terminal(home: Path, origin: Origin) 
     content = gguf_pattern(16 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=4 * MIB)
-    with hangup(signal.SIG_IGN), app_of(home, one_file_model("m", url, content)) as shop:  # as nohup has it
-        job = shop.enqueue("m")
-        worker = shop.worker("--drain")
+    with hangup(signal.SIG_IGN), app_of(home, one_file_model("m", url, content)) as app:  # as nohup has it
+        job = app.enqueue("m")
+        worker = app.worker("--drain")
         origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
         worker.send_signal(signal.SIGHUP)
         assert worker.wait(timeout=60) == 0
-        assert (shop.job(job).state, shop.job(job).attempt) == (State.COMPLETED, 1)
+        assert (app.job(job).state, app.job(job).attempt) == (State.COMPLETED, 1)
 
 
 def test_a_worker_whose_terminal_is_closed_hands_its_job_back(home: Path, origin: Origin) -> None:
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with hangup(signal.SIG_DFL), app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        worker = shop.worker()
+    with hangup(signal.SIG_DFL), app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        worker = app.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
         worker.send_signal(signal.SIGHUP)
         assert worker.wait(timeout=STOP_BOUND_S) == 0
-        assert (shop.job(job).state, shop.job(job).attempt) == (State.QUEUED, 0)
+        assert (app.job(job).state, app.job(job).attempt) == (State.QUEUED, 0)
 
 
 def test_a_second_signal_ends_the_worker_at_once_and_loses_nothing(home: Path, origin: Origin) -> None:
     content = gguf_pattern(2 * MIB, 1)
     url = origin.serve("/m.gguf", content)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        worker = shop.worker()
-        shop.until(lambda: shop.home.living_workers(), "a worker")
-        shop.until(lambda: "runs" in shop.log(), "its start")
+    with app_of(home, one_file_model("m", url, content)) as app:
+        worker = app.worker()
+        app.until(lambda: app.home.living_workers(), "a worker")
+        app.until(lambda: "runs" in app.log(), "its start")
         worker.send_signal(signal.SIGTERM)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=STOP_BOUND_S) in (0, 128 + signal.SIGTERM)
-        job = shop.enqueue("m")
-        assert shop.drain() == 0
-        assert shop.job(job).state is State.COMPLETED
+        job = app.enqueue("m")
+        assert app.drain() == 0
+        assert app.job(job).state is State.COMPLETED
 
 
 @pytest.mark.parametrize(("verb", "state"), [("cancel", State.CANCELLED), ("pause", State.PAUSED)])
@@ -103,56 +103,56 @@ def test_the_running_worker_carries_out_a_request_and_keeps_the_partial(
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        shop.worker()
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        app.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
-        assert (shop.session.cancel(job) if verb == "cancel" else shop.home.commands.pause(job)) is State.RUNNING
-        stopped = shop.until_state(job, state)
+        assert (app.session.cancel(job) if verb == "cancel" else app.home.commands.pause(job)) is State.RUNNING
+        stopped = app.until_state(job, state)
         assert stopped.bytes_done > 2 * MIB
-        assert len(shop.left_over()) == 1
+        assert len(app.leftover_partials()) == 1
         sent = origin.sent("/m.gguf")
         origin.limit(total_bps=None)
-        shop.session.again(job, "retry" if verb == "cancel" else "resume")
-        done = shop.until_ended(job)
+        app.session.again(job, "retry" if verb == "cancel" else "resume")
+        done = app.until_ended(job)
         assert done.state is State.COMPLETED
         assert origin.sent("/m.gguf") - sent <= content.size - stopped.bytes_done + IN_FLIGHT
-        assert shop.left_over() == []
+        assert app.leftover_partials() == []
 
 
 def test_cancel_with_purge_leaves_nothing(home: Path, origin: Origin) -> None:
     content = gguf_pattern(64 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        shop.worker()
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        app.worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
-        shop.session.cancel(job, purge=True)
-        gone = shop.until_state(job, State.CANCELLED)
-        assert (gone.bytes_done, shop.left_over()) == (0, [])
+        app.session.cancel(job, purge=True)
+        gone = app.until_state(job, State.CANCELLED)
+        assert (gone.bytes_done, app.leftover_partials()) == (0, [])
 
 
 def test_jobs_continue_when_the_queue_is_removed_under_the_worker(home: Path, origin: Origin) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        shop.worker()
-        shop.until(lambda: "runs" in shop.log(), "its start")
+    with app_of(home, one_file_model("m", url, content)) as app:
+        app.worker()
+        app.until(lambda: "runs" in app.log(), "its start")
         for suffix in ("", "-wal", "-shm"):
-            Path(f"{shop.settings.queue_path}{suffix}").unlink(missing_ok=True)
-        job = shop.enqueue("m")
-        assert shop.until_ended(job).state is State.COMPLETED
+            Path(f"{app.settings.queue_path}{suffix}").unlink(missing_ok=True)
+        job = app.enqueue("m")
+        assert app.until_ended(job).state is State.COMPLETED
 
 
 def test_a_job_whose_wake_up_was_lost_runs_all_the_same(home: Path, origin: Origin) -> None:
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
-    with app_of(home, one_file_model("m", url, content)) as shop:
-        job = shop.enqueue("m")
-        shop.settings.queue_path.unlink()
-        assert shop.drain() == 0
-        assert shop.job(job).state is State.COMPLETED
+    with app_of(home, one_file_model("m", url, content)) as app:
+        job = app.enqueue("m")
+        app.settings.queue_path.unlink()
+        assert app.drain() == 0
+        assert app.job(job).state is State.COMPLETED
 
 
 def test_two_workers_share_the_queue_and_no_job_runs_twice(home: Path, origin: Origin) -> None:
@@ -161,10 +161,10 @@ def test_two_workers_share_the_queue_and_no_job_runs_twice(home: Path, origin: O
         one_file_model(f"m{seed}", origin.serve(f"/m{seed}.gguf", content), content)
         for seed, content in enumerate(contents)
     ]
-    with app_of(home, *models) as shop:
-        numbers = [shop.enqueue(f"m{seed}") for seed in range(12)]
-        workers = [shop.worker("--drain"), shop.worker("--drain")]
+    with app_of(home, *models) as app:
+        numbers = [app.enqueue(f"m{seed}") for seed in range(12)]
+        workers = [app.worker("--drain"), app.worker("--drain")]
         assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
-        assert {shop.job(number).state for number in numbers} == {State.COMPLETED}
+        assert {app.job(number).state for number in numbers} == {State.COMPLETED}
         assert all(origin.sent(f"/m{seed}.gguf") == 200_000 for seed in range(12))
-        assert all([event.kind for event in shop.events(number)].count("claimed") == 1 for number in numbers)
+        assert all([event.kind for event in app.events(number)].count("claimed") == 1 for number in numbers)

@@ -128,21 +128,21 @@ def test_addresses_that_expire_before_every_request_cost_an_asking_each_and_no_b
     model = gguf_pattern(12 * MIB, seed=2)
     hub.add("org/model", "m.gguf", model)
     hub.break_cdn(CappedRange(most=MIB), *(Status(403).nth(number) for number in range(2, 24, 2)))
-    way.arrives(pinned(URL, model), model, at(hub, faults_max=3, connections_per_host=1))
+    way.succeeds(pinned(URL, model), model, at(hub, faults_max=3, connections_per_host=1))
     assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == model.size
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_an_edge_that_forgets_its_address_is_asked_again(hub, model, way, status):
     hub.break_cdn(CappedRange(most=MIB), Status(status).nth(2))
-    way.arrives(model, MODEL, at(hub, faults_max=1))
+    way.succeeds(model, MODEL, at(hub, faults_max=1))
     assert len(hub.front.requests()) == 2
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_an_edge_that_refuses_a_good_range_of_a_fresh_address_once_is_asked_again(hub, model, way, status):
     hub.break_cdn(Status(status).once())
-    way.arrives(model, MODEL, at(hub))
+    way.succeeds(model, MODEL, at(hub))
     assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == MODEL.size
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, sought
+from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, served_model
 from support.faults import CappedRange, FlipByte, Reset
 from support.hub import commit_of
 from support.origin import Since
@@ -32,7 +32,7 @@ TURNED = {"the first byte after the header": 200, "a byte in the middle": HALF, 
 
 @pytest.mark.parametrize("at", TURNED.values(), ids=TURNED)
 def test_a_byte_that_turns_on_the_wire_once_heals(origin, way, at):
-    way.arrives(sought(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
+    way.succeeds(served_model(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
     assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
 
 
@@ -45,7 +45,7 @@ def test_the_digest_of_nothing_ends_the_download_of_a_file_of_some_bytes_before_
 
 def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, way):
     """A cache has parts of two versions; the whole it has from one."""
-    way.arrives(sought(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
+    way.succeeds(served_model(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
     assert [request.range for request in origin.requests()][-1] is None
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
@@ -53,14 +53,14 @@ def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, way
 def test_a_long_file_of_wrong_parts_is_asked_for_by_one_range_that_can_be_resumed(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.form_fallback.REPEATED_MAX", MIB)
     faults = [CappedRange(most=MIB).once(), FlipByte(at=HALF).nth(2), Reset(after=MIB).nth(3)]
-    got = run(sought(origin, True, *faults), tmp_path)
+    got = run(served_model(origin, True, *faults), tmp_path)
     assert got.content() == MODEL.read()
     assert [request.range for request in origin.requests()][2:] == ["bytes=0-", f"bytes={MIB}-"]
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
 def test_a_recovery_is_reported(origin, tmp_path):
-    got = run(sought(origin, True, FlipByte(at=HALF).once()), tmp_path)
+    got = run(served_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
     assert got.note_kinds == ["file_again"]
     assert "It is fetched once more." in got.notes[0].text
 
@@ -68,7 +68,7 @@ def test_a_recovery_is_reported(origin, tmp_path):
 def test_a_byte_that_always_turns_ends_in_a_mismatch_after_two_fetches(origin, way):
     turned = bytearray(MODEL.read())
     turned[HALF] ^= 0xFF
-    artifact = sought(origin, True, FlipByte(at=HALF))
+    artifact = served_model(origin, True, FlipByte(at=HALF))
     way.fails(artifact, DigestMismatch, "m.gguf", host_of(origin), MODEL.sha256(), Bytes(bytes(turned)).sha256())
     assert origin.sent("m.gguf") == 2 * MODEL.size
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.fault_files import MIB, MODEL, host_of, sought
+from support.fault_files import MIB, MODEL, host_of, served_model
 from support.faults import (
     CappedRange,
     EarlyClose,
@@ -42,22 +42,22 @@ CODED = {
 
 @pytest.mark.parametrize("faults", CODED.values(), ids=CODED)
 def test_what_is_compressed_unasked_is_asked_for_whole_and_decoded(origin, way, pin, faults):
-    way.arrives(sought(origin, pin, *faults), MODEL)
+    way.succeeds(served_model(origin, pin, *faults), MODEL)
 
 
 def test_a_compressed_file_costs_one_request_more(origin, tmp_path, pin):
-    assert run(sought(origin, pin, Gzip()), tmp_path).content() == MODEL.read()
+    assert run(served_model(origin, pin, Gzip()), tmp_path).content() == MODEL.read()
     assert [request.range is None for request in origin.requests()] == [False, True]
 
 
 def test_a_file_of_which_nothing_is_known_is_decoded(origin, way):
     url = origin.serve("notes.txt", NOTES, faults=[Gzip(level=9), NoLength(), WeakEtag()])
-    way.arrives(unpinned(url, "notes.txt"), NOTES)
+    way.succeeds(unpinned(url, "notes.txt"), NOTES)
 
 
 def test_a_file_of_which_the_size_alone_is_known_is_decoded(origin, way):
     url = origin.serve("notes.txt", NOTES, faults=[Gzip(level=9), WeakEtag()])
-    way.arrives(one_file(ArtifactFile("notes.txt", url, NOTES.size)), NOTES)
+    way.succeeds(one_file(ArtifactFile("notes.txt", url, NOTES.size)), NOTES)
 
 
 def test_what_is_fetched_is_counted_as_it_is_kept(origin, tmp_path):
@@ -91,12 +91,12 @@ PACKED = Bytes(b"\x1f\x8b\x08" + MODEL.read(0, 100_000))
 
 def test_a_stored_gz_that_is_called_gzip_stays_as_it_is_stored(origin, way):
     url = origin.serve("notes.txt.gz", PACKED, faults=[NamedCoding("gzip")])
-    way.arrives(unpinned(url, "notes.txt.gz"), PACKED)
+    way.succeeds(unpinned(url, "notes.txt.gz"), PACKED)
 
 
 def test_a_file_that_is_stored_compressed_stays_so_where_its_size_says_so(origin, way):
     url = origin.serve("vocab.bin", PACKED, faults=[NamedCoding("gzip")])
-    way.arrives(one_file(ArtifactFile("vocab.bin", url, PACKED.size, PACKED.sha256())), PACKED)
+    way.succeeds(one_file(ArtifactFile("vocab.bin", url, PACKED.size, PACKED.sha256())), PACKED)
 
 
 @pytest.mark.parametrize("faults", [[], [IgnoreRange()]], ids=["with ranges", "without ranges"])
@@ -112,7 +112,7 @@ CUT = {"in the middle": 2 * MIB, "in the checksum": MODEL.size + 400}
 
 @pytest.mark.parametrize("after", CUT.values(), ids=CUT)
 def test_a_compressed_body_that_ends_early_is_no_end_of_the_file(origin, way, pin, after):
-    way.arrives(sought(origin, pin, *ENDS, EarlyClose(after=after).nth(2)), MODEL)
+    way.succeeds(served_model(origin, pin, *ENDS, EarlyClose(after=after).nth(2)), MODEL)
 
 
 def test_a_resumed_download_takes_a_compressed_answer_from_where_it_was(origin, tmp_path):
@@ -130,7 +130,7 @@ def test_a_resumed_download_takes_a_compressed_answer_from_where_it_was(origin, 
 @pytest.mark.parametrize("at", [3 * MIB, MODEL.size + 393], ids=["in the data", "in the checksum"])
 def test_nothing_is_kept_of_a_compressed_body_that_proves_damaged(origin, way, pin, at):
     """An ETag binds the next answer to it, and no digest would tell."""
-    way.arrives(sought(origin, pin, Gzip(), FlipByte(at=at).nth(2)), MODEL)
+    way.succeeds(served_model(origin, pin, Gzip(), FlipByte(at=at).nth(2)), MODEL)
 
 
 def test_what_is_no_gzip_is_given_up_after_ten_tries(origin, way):
@@ -165,7 +165,7 @@ def test_a_compressed_file_that_is_shorter_than_the_catalog_says_ends_it_with_bo
 
 
 def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, way, pin):
-    way.fails(sought(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf: expected gguf", "a web page")
+    way.fails(served_model(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf: expected gguf", "a web page")
 
 
 # What is not decoded -------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, way, pin
 @pytest.mark.parametrize("coding", ["br", "zstd"], ids=["brotli", "zstd"])
 def test_what_cannot_be_decoded_is_given_up_after_ten_tries(origin, way, coding):
     says = f"answered in {coding} though plain bytes were asked for"
-    way.fails(sought(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    way.fails(served_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
     assert len(origin.requests()) == 10
 
 
@@ -189,12 +189,12 @@ OTHER_CODINGS = {
 
 @pytest.mark.parametrize("fault", OTHER_CODINGS.values(), ids=OTHER_CODINGS)
 def test_a_source_that_sends_no_plain_bytes_is_asked_with_other_codings(origin, way, pin, fault):
-    way.arrives(sought(origin, pin, fault), MODEL)
+    way.succeeds(served_model(origin, pin, fault), MODEL)
 
 
 def test_a_source_that_sends_gzip_to_those_who_accept_it_is_decoded(origin, tmp_path):
     way_out = [Gzip(level=9), UnlessAccepted("gzip, deflate", Status(406))]
-    assert run(sought(origin, True, *way_out), tmp_path).content() == MODEL.read()
+    assert run(served_model(origin, True, *way_out), tmp_path).content() == MODEL.read()
 
 
 def test_the_body_of_what_cannot_be_decoded_is_not_read(origin, tmp_path):

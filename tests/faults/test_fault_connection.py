@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, host_of, sought
+from support.fault_files import HALF, MIB, MODEL, host_of, served_model
 from support.faults import CloseBeforeHeaders, EarlyClose, Hold, IgnoreRange, NoEtag, NoLength, Reset, Stall, Status
 from support.models import gguf_pattern
 from support.origin import Origin
@@ -31,13 +31,13 @@ BREAKS = {
 
 @pytest.mark.parametrize("faults", BREAKS.values(), ids=BREAKS)
 def test_a_connection_that_breaks_costs_no_byte_twice(origin, way, pin, faults):
-    way.arrives_at_no_cost(sought(origin, pin, *faults), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, pin, *faults), MODEL, origin)
 
 
 def test_a_host_that_resets_every_connection_after_some_bytes_is_borne_with(origin, way):
     """Each try brings new bytes; with a budget of two, tries that brought none would end it."""
     options = quick(faults_max=2, connections_per_host=1)
-    way.arrives_at_no_cost(sought(origin, True, Reset(after=200_000)), MODEL, origin, options)
+    way.succeeds_at_no_cost(served_model(origin, True, Reset(after=200_000)), MODEL, origin, options)
     assert len(origin.requests()) == 22
 
 
@@ -50,7 +50,9 @@ DROPS = {
 
 @pytest.mark.parametrize("fault", DROPS.values(), ids=DROPS)
 def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(origin, way, fault):
-    error = way.fails(sought(origin, True, fault), ConnectionLost, "m.gguf", host_of(origin), "dropped the connection")
+    error = way.fails(
+        served_model(origin, True, fault), ConnectionLost, "m.gguf", host_of(origin), "dropped the connection"
+    )
     assert "10 times in a row" in error["hint"]
     assert error["retryable"]
     assert len(origin.requests()) == 10
@@ -59,7 +61,7 @@ def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(ori
 def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
     """Nothing binds these answers, so each try begins anew, and brings what the one before had brought."""
     with pytest.raises(ConnectionLost):
-        run(sought(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
+        run(served_model(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
     assert len(origin.requests()) == 10
 
 
@@ -68,7 +70,7 @@ def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
     options = quick()
     options = replace(options, patience=replace(options.patience, base_s=60, cap_s=60))
     with pytest.raises(fetch_room.RetryLater) as caught:
-        run(sought(origin, True, EarlyClose()), tmp_path, options=options)
+        run(served_model(origin, True, EarlyClose()), tmp_path, options=options)
     assert not caught.value.asked_by_host
     assert isinstance(caught.value.error, ConnectionLost)
 
@@ -99,7 +101,7 @@ def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(orig
 
 
 def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
-    artifact = sought(origin, True)
+    artifact = served_model(origin, True)
     origin.refuse()
     with Running(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         running.run.wait_to_see(1)
@@ -112,7 +114,7 @@ def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
 
 def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(origin, tmp_path):
     hold = Hold(after=HALF).once()
-    artifact = sought(origin, True, hold)
+    artifact = served_model(origin, True, hold)
     with Running(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == HALF)
         origin.refuse()
@@ -125,7 +127,7 @@ def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(or
 
 
 def test_a_host_that_refuses_for_good_is_named(origin, way):
-    artifact = sought(origin, True)
+    artifact = served_model(origin, True)
     origin.refuse()
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
     error = way.fails(artifact, NetworkDown, cannot, "refused", options=quick(faults_max=3))
@@ -145,7 +147,7 @@ def failing_look_up(monkeypatch, times):
 
 
 def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, monkeypatch):
-    artifact = sought(origin, True)
+    artifact = served_model(origin, True)
     failing_look_up(monkeypatch, 2)
     got = run(artifact, tmp_path)
     assert got.content() == MODEL.read()
@@ -153,7 +155,7 @@ def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, m
 
 
 def test_a_name_that_never_resolves_is_named(origin, way, monkeypatch):
-    artifact = sought(origin, True)
+    artifact = served_model(origin, True)
     failing_look_up(monkeypatch, 10_000)
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
     way.fails(artifact, NetworkDown, cannot, "Temporary failure in name resolution", options=quick(faults_max=2))
@@ -166,7 +168,7 @@ def test_a_certificate_that_is_not_trusted_may_pass_and_says_how_to_give_a_ca(wa
     """It may be a captive portal's, which the user signs in to in the morning."""
     with Origin(tls=True) as origin:
         shows = f"m.gguf: {host_of(origin)} shows a certificate that is not trusted"
-        error = way.fails(sought(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
+        error = way.fails(served_model(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
         assert error["retryable"]
         assert origin.requests() == []
 
@@ -175,7 +177,7 @@ def test_a_certificate_of_another_name_may_pass(tmp_path, monkeypatch, fresh_tru
     with Origin(tls=True, named="elsewhere.example") as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         with pytest.raises(TlsUntrusted, match=r"m\.gguf: 127\.0\.0\.1:\d+ shows a certificate .*mismatch"):
-            run(sought(origin, True), tmp_path, options=quick(faults_max=2))
+            run(served_model(origin, True), tmp_path, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
@@ -185,7 +187,7 @@ def test_a_body_without_a_length_that_is_cut_off_under_tls_is_not_taken_for_the_
     """The end of TLS tells a whole body from one that was cut; a server that never sends it ends twice alike."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        artifact = sought(origin, False, NoLength(chunked=False), IgnoreRange(), EarlyClose(after=HALF).once())
+        artifact = served_model(origin, False, NoLength(chunked=False), IgnoreRange(), EarlyClose(after=HALF).once())
         got = run(artifact, tmp_path)
         assert got.content() == MODEL.read()
         assert "without the end of TLS" in got.notes[0].text
@@ -194,7 +196,7 @@ def test_a_body_without_a_length_that_is_cut_off_under_tls_is_not_taken_for_the_
 def test_a_ca_of_ones_own_is_trusted(way, monkeypatch, fresh_trust):
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        way.arrives_at_no_cost(sought(origin, True, Reset(after=HALF).once()), MODEL, origin)
+        way.succeeds_at_no_cost(served_model(origin, True, Reset(after=HALF).once()), MODEL, origin)
 
 
 def test_a_ca_file_that_cannot_be_read_is_named(way, monkeypatch, tmp_path, fresh_trust):
@@ -202,20 +204,20 @@ def test_a_ca_file_that_cannot_be_read_is_named(way, monkeypatch, tmp_path, fres
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with Origin(tls=True) as origin:
         says = ("SSL_CERT_FILE", str(tmp_path / "ca.pem"), "cannot be read")
-        way.fails(sought(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
+        way.fails(served_model(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
 def test_a_ca_file_that_cannot_be_read_is_in_no_way_of_a_source_without_tls(origin, way, monkeypatch, fresh_trust):
     monkeypatch.setenv("SSL_CERT_FILE", "/there/is/none")
-    way.arrives_at_no_cost(sought(origin, True), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, True), MODEL, origin)
 
 
 def test_silence_over_tls_ends_when_its_time_is_over(tmp_path, monkeypatch, fresh_trust):
     """CPython reads a blocking TLS socket again for ever when the kernel's own time-out ends a read."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        got = run(sought(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
+        got = run(served_model(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
         assert got.content() == MODEL.read()
         assert "sent no byte for 0.2 s" in got.notes[0].text
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.fault_files import HALF, MIB, MODEL, host_of, sought
+from support.fault_files import HALF, MIB, MODEL, host_of, served_model
 from support.faults import CappedRange, EarlyClose, Empty, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import gguf_with_tensor, safetensors, safetensors_pattern
 from support.run_fetch import folder_of, kept_in, one_file, run, stopped_after, unpinned
@@ -18,7 +18,7 @@ from flowhub_jobs.values.artifacts import ArtifactFile
 
 def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, way):
     says = "m.gguf: expected gguf, but what came is a web page"
-    error = way.fails(sought(origin, False, LoginPage()), WrongContent, says, host_of(origin))
+    error = way.fails(served_model(origin, False, LoginPage()), WrongContent, says, host_of(origin))
     assert "sign-in" in error["hint"]
     assert error["retryable"], "a captive portal's page is gone when the user has signed in"
     assert len(origin.requests()) == 10
@@ -26,18 +26,20 @@ def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, way):
 
 def test_nothing_of_a_log_in_page_is_kept(origin, tmp_path):
     with pytest.raises(WrongContent):
-        run(sought(origin, False, LoginPage()), tmp_path)
+        run(served_model(origin, False, LoginPage()), tmp_path)
     assert kept_in(tmp_path) == 0
 
 
 def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, way):
-    way.fails(sought(origin, True, LoginPage()), WrongContent, "m.gguf", host_of(origin), MODEL.size, "an error page")
+    way.fails(
+        served_model(origin, True, LoginPage()), WrongContent, "m.gguf", host_of(origin), MODEL.size, "an error page"
+    )
     assert len(origin.requests()) == 10
 
 
 def test_a_log_in_page_that_goes_away_says_nothing_of_the_size(origin, way, pin):
     """A captive portal in the evening: the catalog knows the size, and is not out of date."""
-    way.arrives(sought(origin, pin, LoginPage().first(3)), MODEL)
+    way.succeeds(served_model(origin, pin, LoginPage().first(3)), MODEL)
 
 
 def test_a_small_answer_that_is_no_page_contradicts_the_size(origin, way):
@@ -47,13 +49,13 @@ def test_a_small_answer_that_is_no_page_contradicts_the_size(origin, way):
 
 
 def test_a_log_in_page_without_a_length_is_refused_too(origin, way, pin):
-    way.fails(sought(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf: expected gguf", "a web page")
+    way.fails(served_model(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf: expected gguf", "a web page")
 
 
 def test_a_log_in_page_behind_a_redirect_is_refused(origin, way):
     """As a captive portal sends it."""
     origin.serve("portal", b"", faults=[LoginPage()])
-    way.fails(sought(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf")
+    way.fails(served_model(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf")
 
 
 MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30))]
@@ -62,12 +64,12 @@ MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30)
 def test_a_log_in_page_in_mid_file_is_no_part_of_it_and_costs_nothing_that_came(origin, tmp_path, pin):
     """A session that expires, a rate limit that is answered with status 200."""
     with pytest.raises(WrongContent, match=rf"m\.gguf: {re.escape(host_of(origin))} sends 52 bytes .* {HALF} came"):
-        run(sought(origin, pin, *MID), tmp_path)
+        run(served_model(origin, pin, *MID), tmp_path)
     assert kept_in(tmp_path) == HALF
 
 
 def test_a_log_in_page_in_mid_file_that_goes_away_costs_no_byte(origin, way, pin):
-    way.arrives(sought(origin, pin, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in (2, 3))), MODEL)
+    way.succeeds(served_model(origin, pin, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in (2, 3))), MODEL)
     assert [request.range for request in origin.requests()][-1] == f"bytes={HALF}-{MODEL.size - 1}"
     assert origin.sent("m.gguf") < MODEL.size + 1000
 
@@ -105,7 +107,7 @@ ODD = {
 def test_a_file_whose_published_digest_is_right_is_installed_whatever_its_first_bytes(origin, way, name, content):
     body = Bytes(content)
     artifact = one_file(ArtifactFile(name, origin.serve(name, body), body.size, body.sha256()))
-    way.arrives(artifact, body)
+    way.succeeds(artifact, body)
 
 
 def test_a_typed_digest_of_what_are_no_weights_does_not_install_it(origin, tmp_path):
@@ -138,20 +140,20 @@ def test_an_unpinned_file_that_ends_before_its_own_header_says_is_not_installed(
 
 @pytest.mark.parametrize(("name", "whole"), CUT.values(), ids=CUT)
 def test_an_unpinned_file_that_is_as_long_as_its_header_says_is_installed(origin, way, name, whole):
-    way.arrives(unpinned(origin.serve(name, whole), name), Bytes(whole))
+    way.succeeds(unpinned(origin.serve(name, whole), name), Bytes(whole))
 
 
 def test_a_connection_that_closes_early_in_the_place_of_an_end_is_asked_once_more(origin, way):
     """No length tells that it ended too soon; the header does."""
     name, whole = CUT["a GGUF"]
     cut = [EarlyClose(after=len(whole) - 1).once(), IgnoreRange(), NoLength(chunked=False)]
-    way.arrives(unpinned(origin.serve(name, whole, faults=cut), name), Bytes(whole))
+    way.succeeds(unpinned(origin.serve(name, whole, faults=cut), name), Bytes(whole))
 
 
 def test_a_published_digest_judges_a_file_that_is_shorter_than_its_header_says(origin, way):
     name, whole = CUT["a GGUF"]
     cut = Bytes(whole[:-1])
-    way.arrives(one_file(ArtifactFile(name, origin.serve(name, cut), cut.size, cut.sha256())), cut)
+    way.succeeds(one_file(ArtifactFile(name, origin.serve(name, cut), cut.size, cut.sha256())), cut)
 
 
 def test_one_file_that_is_a_page_ends_the_whole_folder(origin, way):
@@ -193,7 +195,7 @@ PROVEN = {
 @pytest.mark.parametrize(("name", "content"), PROVEN.values(), ids=PROVEN)
 def test_a_small_text_that_a_published_digest_names_is_installed(origin, way, name, content, sized):
     body = Bytes(content)
-    way.arrives(
+    way.succeeds(
         one_file(ArtifactFile(name, origin.serve(name, body), body.size if sized else None, body.sha256())), body
     )
 
@@ -267,7 +269,7 @@ def test_a_good_header_with_the_rest_of_a_page_is_still_refused_by_its_digest(or
 def test_an_empty_answer_for_a_file_with_a_digest_is_tried_again(origin, way):
     """An edge that has not fetched the file yet answers so for a moment; a digest that differs would end the job."""
     url = origin.serve("m.bin", MODEL, faults=[Empty().first(4)])
-    way.arrives(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), MODEL)
+    way.succeeds(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), MODEL)
 
 
 def test_an_answer_that_stays_empty_is_reported(origin, way):

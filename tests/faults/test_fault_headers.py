@@ -1,7 +1,7 @@
 """The head of an answer: lines that are no fields, spaces before a colon, status lines, what is not HTTP."""
 
 import pytest
-from support.fault_files import HALF, MODEL, host_of, sought
+from support.fault_files import HALF, MODEL, host_of, served_model
 from support.faults import CappedRange, NoEtag, WrittenHead
 from support.run_fetch import quick, run
 
@@ -33,18 +33,22 @@ TOLERATED = {
 
 @pytest.mark.parametrize("fault", TOLERATED.values(), ids=TOLERATED)
 def test_a_head_that_other_clients_tolerate_costs_nothing(origin, way, pin, fault):
-    way.arrives_at_no_cost(sought(origin, pin, fault), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, pin, fault), MODEL, origin)
 
 
 def test_a_validator_with_a_space_before_its_colon_binds_the_parts(origin, tmp_path):
     faults = [NoEtag(), CappedRange(most=HALF), WrittenHead(lines=[b'ETag : "q"'])]
-    run(sought(origin, False, *faults), tmp_path, options=quick(connections_per_host=1))
+    run(served_model(origin, False, *faults), tmp_path, options=quick(connections_per_host=1))
     assert origin.requests()[1].headers["if-range"] == '"q"'
 
 
 def test_a_connection_whose_head_was_malformed_serves_no_other_request(origin, tmp_path):
     parts = CappedRange(most=1 << 20)
-    run(sought(origin, True, parts, WrittenHead(lines=[b"Garbage"])), tmp_path, options=quick(connections_per_host=1))
+    run(
+        served_model(origin, True, parts, WrittenHead(lines=[b"Garbage"])),
+        tmp_path,
+        options=quick(connections_per_host=1),
+    )
     assert origin.made_connections == len(origin.requests()) > 1
 
 
@@ -60,7 +64,9 @@ NOT_HTTP = {
 
 @pytest.mark.parametrize("fault", NOT_HTTP.values(), ids=NOT_HTTP)
 def test_an_answer_that_is_not_http_is_given_up_after_ten_tries(origin, way, fault):
-    error = way.fails(sought(origin, True, fault), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is")
+    error = way.fails(
+        served_model(origin, True, fault), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is"
+    )
     assert "bytearray" not in error["message"]
     assert len(error["message"]) < 250
     assert "10 times in a row" in error["hint"]
@@ -72,4 +78,4 @@ def test_an_answer_that_is_not_http_is_no_outage_of_the_host():
 
 
 def test_a_malformed_answer_that_comes_once_is_asked_for_again(origin, way):
-    way.arrives(sought(origin, True, NOT_HTTP["an SSH banner"].once()), MODEL)
+    way.succeeds(served_model(origin, True, NOT_HTTP["an SSH banner"].once()), MODEL)

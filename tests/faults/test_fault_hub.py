@@ -34,7 +34,7 @@ def test_the_digest_of_a_large_file_is_the_hubs_and_not_the_cdns_etag_of_64_hex(
 
 
 def test_what_a_link_header_offers_is_not_followed(hub, model, way):
-    way.arrives(unpinned(URL), MODEL, at(hub))
+    way.succeeds(unpinned(URL), MODEL, at(hub))
     assert [request.path for request in hub.front.requests()] == ["/org/model/resolve/main/m.gguf"]
 
 
@@ -48,7 +48,7 @@ def test_a_small_file_is_found_behind_a_relative_redirect_with_a_query(hub, way)
 
 def test_the_address_of_a_file_is_resolved_once_for_all_its_ranges(hub, model, way):
     hub.break_cdn(CappedRange(most=MIB), EarlyClose(after=1000).first(3))
-    way.arrives(model, MODEL, at(hub))
+    way.succeeds(model, MODEL, at(hub))
     assert len(hub.cdn.requests()) > 5
     assert len(hub.front.requests()) == 1
 
@@ -66,7 +66,7 @@ def test_a_second_run_resolves_once_more(hub, model, tmp_path):
 @pytest.mark.parametrize("status", [400, 405, 412, 418])
 def test_an_address_that_a_cdn_no_longer_takes_is_asked_for_again(hub, model, way, status):
     hub.break_cdn(CappedRange(most=MIB), Status(status).nth(2))
-    way.arrives(model, MODEL, at(hub, faults_max=1))
+    way.succeeds(model, MODEL, at(hub, faults_max=1))
     assert len(hub.front.requests()) == 2
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, host_of, sought
+from support.fault_files import HALF, MIB, MODEL, host_of, served_model
 from support.faults import (
     CappedRange,
     EarlyClose,
@@ -34,13 +34,13 @@ LENGTHLESS = {
 
 @pytest.mark.parametrize("faults", LENGTHLESS.values(), ids=LENGTHLESS)
 def test_an_answer_without_a_length_is_taken_to_its_end_at_no_cost(origin, way, pin, faults):
-    way.arrives_at_no_cost(sought(origin, pin, *faults), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, pin, *faults), MODEL, origin)
 
 
 def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_that_the_catalog_knows(origin, way):
     """Nothing in the answer tells that it is cut short; the catalog does."""
     cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
-    way.arrives(sought(origin, True, *cut), MODEL)
+    way.succeeds(served_model(origin, True, *cut), MODEL)
     assert origin.requests()[-1].range is None, "what answers a range without saying how much it is, is not taken"
 
 
@@ -59,12 +59,14 @@ FRAMED = {
 
 @pytest.mark.parametrize("fault", FRAMED.values(), ids=FRAMED)
 def test_chunks_that_other_clients_read_are_read_at_no_cost(origin, way, pin, fault):
-    way.arrives_at_no_cost(sought(origin, pin, fault), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, pin, fault), MODEL, origin)
 
 
 def test_chunks_whose_size_is_no_number_are_given_up_after_ten_tries(origin, way):
     broken = WrittenChunks(size_end=b"xyz\r\n")
-    way.fails(sought(origin, True, broken), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is not")
+    way.fails(
+        served_model(origin, True, broken), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is not"
+    )
     assert len(origin.requests()) == 10
 
 
@@ -74,7 +76,7 @@ UNRANGED = {"chunked": [IgnoreRange(), NoLength()], "closed": [IgnoreRange(), No
 @pytest.mark.parametrize("faults", UNRANGED.values(), ids=UNRANGED)
 def test_a_whole_answer_without_a_length_is_taken_to_its_end(origin, way, pin, faults):
     """Where nothing else tells the size, a short one may be a part: the whole is asked for to be sure."""
-    way.arrives(sought(origin, pin, *faults), MODEL)
+    way.succeeds(served_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
 
@@ -104,7 +106,7 @@ LIES = {
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_an_answer_with_a_wrong_length_or_coding_is_not_written(origin, way, fault):
     """The front is capped, so that there is a middle to be wrong about, too."""
-    way.arrives(sought(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
+    way.succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
@@ -112,13 +114,13 @@ def test_a_short_page_in_the_place_of_a_range_does_not_make_the_file_shorter_tha
     """Nothing else tells the size: not the catalog, and not the first answer."""
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1).once()]
     url = origin.serve("m.gguf", MODEL, faults=faults)
-    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
 
 
 def test_a_page_for_each_later_range_is_answered_by_asking_for_the_whole(origin, way):
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1)]
     url = origin.serve("m.gguf", MODEL, faults=faults)
-    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
 
 
 def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origin, way):
@@ -143,7 +145,7 @@ def test_a_long_answer_that_is_shorter_than_what_came_is_no_end(origin, way):
 def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, way):
     whole = [IgnoreRange(), NoLength(chunked=False)]
     url = origin.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), EarlyClose(after=MIB).nth(2), *whole])
-    way.arrives(unpinned(url), MODEL)
+    way.succeeds(unpinned(url), MODEL)
 
 
 # In the wait before the next try the hasher looks at what came.
@@ -153,29 +155,29 @@ PATIENT = replace(quick(), patience=replace(quick().patience, base_s=0.2, cap_s=
 def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, way):
     """Curl: "transfer closed with 17 bytes remaining to read", for ever."""
     url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), LyingLength(by=17)])
-    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
+    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
 
 def test_an_answer_that_breaks_off_early_is_not_whole(origin, way):
     url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), EarlyClose(after=HALF).first(3)])
-    way.arrives(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
+    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
 
 def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_retry_begins(origin, way, pin):
-    error = way.fails(sought(origin, pin, IgnoreRange(), EarlyClose(after=HALF)), ConnectionLost, host_of(origin))
+    error = way.fails(served_model(origin, pin, IgnoreRange(), EarlyClose(after=HALF)), ConnectionLost, host_of(origin))
     assert error["hint"].endswith(" starts at the first byte.")
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
 def test_a_length_that_is_always_wrong_contradicts_the_catalog_when_the_whole_is_asked_for(origin, way, by):
     """The ranges contradict themselves; the whole answer's length is the source's word."""
-    way.fails(sought(origin, True, LyingLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by)
+    way.fails(served_model(origin, True, LyingLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by)
     assert [request.range for request in origin.requests()][-1] is None
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
 def test_a_whole_of_a_wrong_length_contradicts_the_catalog_with_both_numbers(origin, way, by):
-    artifact = sought(origin, True, IgnoreRange(), LyingLength(by=by))
+    artifact = served_model(origin, True, IgnoreRange(), LyingLength(by=by))
     way.fails(artifact, SizeMismatch, f"m.gguf: the catalog says {MODEL.size} bytes", host_of(origin), MODEL.size + by)
     assert len(origin.requests()) == (1 if by > 0 else 2), "what is shorter than what was asked for may be a part"
 

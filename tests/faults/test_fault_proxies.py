@@ -1,7 +1,7 @@
 """Proxies: of every kind, down, with a password, refusing; and variables that no proxy can be made of."""
 
 import pytest
-from support.fault_files import HALF, MODEL, host_of, sought
+from support.fault_files import HALF, MODEL, host_of, served_model
 from support.faults import Reset
 from support.origin import Origin
 from support.proxies import LoopbackProxy, SocksProxy, nowhere
@@ -41,7 +41,7 @@ def through(home, monkeypatch):
 def test_an_http_proxy_leads_to_plain_and_tls_sources(source, way, through):
     with LoopbackProxy() as proxy:
         through(f"http://{proxy.place}")
-        way.arrives_at_no_cost(sought(source, True, Reset(after=HALF).once()), MODEL, source)
+        way.succeeds_at_no_cost(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
         assert all(host_of(source) in target for target in proxy.asked)
         assert proxy.asked
 
@@ -49,7 +49,7 @@ def test_an_http_proxy_leads_to_plain_and_tls_sources(source, way, through):
 def test_a_proxy_gets_the_user_and_password_of_its_variable_decoded(source, way, through):
     with LoopbackProxy(login=LOGIN) as proxy:
         through(f"http://{IN_URL}@{proxy.place}")
-        way.arrives_at_no_cost(sought(source, True), MODEL, source)
+        way.succeeds_at_no_cost(served_model(source, True), MODEL, source)
 
 
 def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
@@ -59,7 +59,7 @@ def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
         both.write_text(own + stranger.ca_file.read_text())
         monkeypatch.setenv("SSL_CERT_FILE", str(both))
         through(f"https://{proxy.place}")
-        assert run(sought(source, True), tmp_path).content() == MODEL.read()
+        assert run(served_model(source, True), tmp_path).content() == MODEL.read()
         assert proxy.asked
 
 
@@ -67,20 +67,20 @@ def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
 def test_a_socks_proxy_leads_on_whatever_parts_its_messages_come_in(source, way, through, scheme):
     with SocksProxy() as proxy:
         through(f"{scheme}://{proxy.place}")
-        way.arrives_at_no_cost(sought(source, True, Reset(after=HALF).once()), MODEL, source)
+        way.succeeds_at_no_cost(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
         assert set(proxy.asked) == {host_of(source)}
 
 
 def test_a_socks_proxy_gets_user_and_password(source, way, through):
     with SocksProxy(login=LOGIN) as proxy:
         through(f"socks5://{IN_URL}@{proxy.place}")
-        way.arrives_at_no_cost(sought(source, True), MODEL, source)
+        way.succeeds_at_no_cost(served_model(source, True), MODEL, source)
 
 
 def test_a_socks_proxy_that_needs_no_password_accepts_one(source, way, through):
     with SocksProxy() as proxy:
         through(f"socks5://me:secret@{proxy.place}")
-        way.arrives_at_no_cost(sought(source, True), MODEL, source)
+        way.succeeds_at_no_cost(served_model(source, True), MODEL, source)
 
 
 def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy(source, tmp_path, through):
@@ -101,7 +101,7 @@ def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, wa
     with nowhere() as place:
         through(f"{scheme}://me:secret@{place}")
         says = (host_of(source), f"the proxy {place} (ALL_PROXY)", "refused")
-        error = way.fails(sought(source, True), ProxyUnreachable, *says, options=quick(faults_max=2))
+        error = way.fails(served_model(source, True), ProxyUnreachable, *says, options=quick(faults_max=2))
         assert error["retryable"]
         assert "secret" not in str(error)
 
@@ -111,7 +111,7 @@ def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, wa
 def test_a_proxy_that_wants_another_password_is_named_without_it(source, way, through, kind, login):
     with kind(login=LOGIN) as proxy:
         through(f"{'http' if kind is LoopbackProxy else 'socks5'}://{login}{proxy.place}", "ALL_PROXY")
-        error = way.fails(sought(source, True), ProxySignIn, f"The proxy {proxy.place} (ALL_PROXY)")
+        error = way.fails(served_model(source, True), ProxySignIn, f"The proxy {proxy.place} (ALL_PROXY)")
         assert not error["retryable"]
         assert "wrong" not in str(error)
         assert proxy.asked == []
@@ -122,7 +122,7 @@ def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source
     with LoopbackProxy(login=LOGIN, challenges=["Negotiate", "NTLM"]) as proxy:
         through(f"http://{login}{proxy.place}")
         offers = f"The proxy {proxy.place} (ALL_PROXY) requires a sign-in by Negotiate or NTLM"
-        error = way.fails(sought(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
+        error = way.fails(served_model(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
         assert not error["retryable"]
         assert "px or cntlm" in error["hint"]
 
@@ -130,7 +130,9 @@ def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source
 def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, way, through):
     with LoopbackProxy(login=LOGIN, challenges=["NTLM", 'Basic realm="the office"']) as proxy:
         through(f"http://{proxy.place}")
-        error = way.fails(sought(source, True), ProxySignIn, "requires a user and a password", "ALL_PROXY has none")
+        error = way.fails(
+            served_model(source, True), ProxySignIn, "requires a user and a password", "ALL_PROXY has none"
+        )
         assert "http://USER:PASSWORD@HOST:PORT" in error["hint"]
 
 
@@ -139,14 +141,14 @@ def test_a_tunnel_that_a_proxy_refuses_may_pass(tmp_path, through, status):
     with LoopbackProxy(answer=status) as proxy, Origin(tls=True) as source:
         through(f"http://{proxy.place}")
         with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) answers {status}"):
-            run(sought(source, True), tmp_path, options=quick(faults_max=2))
+            run(served_model(source, True), tmp_path, options=quick(faults_max=2))
 
 
 def test_a_socks_proxy_that_does_not_reach_the_host_says_why(source, tmp_path, through):
     with SocksProxy(refuses=4) as proxy:
         through(f"socks5://{proxy.place}")
         with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) says: host unreachable"):
-            run(sought(source, True), tmp_path, options=quick(faults_max=2))
+            run(served_model(source, True), tmp_path, options=quick(faults_max=2))
 
 
 @pytest.mark.parametrize("wrong", ["http", "socks5"])
@@ -156,7 +158,7 @@ def test_a_proxy_that_speaks_another_protocol_than_its_scheme_is_named(source, t
         through(f"{wrong}://{proxy.place}")
         with pytest.raises((ProxyUnreachable, ConnectionLost), match=f"proxy {proxy.place}"):
             # Where each side waits for the other, only a timeout ends it.
-            run(sought(source, True), tmp_path, options=quick(faults_max=2, connect_s=0.5, headers_s=0.5))
+            run(served_model(source, True), tmp_path, options=quick(faults_max=2, connect_s=0.5, headers_s=0.5))
 
 
 NO_PROXIES = {
@@ -170,7 +172,7 @@ NO_PROXIES = {
 @pytest.mark.parametrize("value", NO_PROXIES.values(), ids=NO_PROXIES)
 def test_a_variable_that_no_proxy_can_be_made_of_is_named_at_once(source, way, through, value):
     through(value)
-    error = way.fails(sought(source, True), ProxyUnusable, "ALL_PROXY")
+    error = way.fails(served_model(source, True), ProxyUnusable, "ALL_PROXY")
     assert "secret" not in str(error)
     assert source.requests() == []
 
@@ -180,7 +182,7 @@ def test_without_its_package_a_socks_proxy_is_answered_with_the_command_that_ins
 ):
     monkeypatch.setattr(socks.importlib.util, "find_spec", lambda name: None)
     through("socks5://me:secret@127.0.0.1:1")
-    error = way.fails(sought(source, True), ProxyUnusable, "ALL_PROXY", "127.0.0.1:1")
+    error = way.fails(served_model(source, True), ProxyUnusable, "ALL_PROXY", "127.0.0.1:1")
     assert "pip install 'flowhub[socks]'" in error["hint"]
 
 
@@ -202,7 +204,7 @@ NO_PROXY = {
 @pytest.mark.parametrize("no_proxy", NO_PROXY.values(), ids=NO_PROXY)
 def test_a_source_that_needs_no_proxy_is_reached_with_any_proxy_variables(origin, way, through, value, no_proxy):
     through(value, NO_PROXY=no_proxy.format(port=host_of(origin).rpartition(":")[2]))
-    way.arrives_at_no_cost(sought(origin, True), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, True), MODEL, origin)
 
 
 def test_a_document_goes_the_same_ways(source, through):

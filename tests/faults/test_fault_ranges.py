@@ -1,7 +1,7 @@
 """Ranges: ignored, shifted, too long, too short, of another total, unnamed, capped, in several parts, refused (416)."""
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, host_of, sought
+from support.fault_files import HALF, MIB, MODEL, host_of, served_model
 from support.faults import (
     AlwaysParts,
     CappedRange,
@@ -61,7 +61,7 @@ LAWFUL = {
 
 @pytest.mark.parametrize("faults", LAWFUL.values(), ids=LAWFUL)
 def test_an_answer_that_is_less_or_more_than_was_asked_is_used_and_costs_nothing(origin, way, pin, faults):
-    way.arrives_at_no_cost(sought(origin, pin, *faults), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, pin, *faults), MODEL, origin)
 
 
 IGNORED = {"on the first request": [IgnoreRange().once()], "always": [IgnoreRange()]}
@@ -70,7 +70,7 @@ IGNORED = {"on the first request": [IgnoreRange().once()], "always": [IgnoreRang
 @pytest.mark.parametrize("faults", IGNORED.values(), ids=IGNORED)
 def test_a_range_ignored_is_answered_with_the_whole_file(origin, way, pin, faults):
     """A short 200 to a range may be a part: where nothing else tells the size, the whole is asked for to be sure."""
-    way.arrives(sought(origin, pin, *faults), MODEL)
+    way.succeeds(served_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
 
@@ -79,7 +79,7 @@ VALIDATORS = {"with a strong ETag": [], "with a weak ETag": [WeakEtag()], "witho
 
 @pytest.mark.parametrize("validators", VALIDATORS.values(), ids=VALIDATORS)
 def test_a_transfer_whose_later_range_is_ignored_continues(origin, way, pin, validators):
-    way.arrives(sought(origin, pin, *validators, Reset(after=HALF).once(), IgnoreRange().nth(2)), MODEL)
+    way.succeeds(served_model(origin, pin, *validators, Reset(after=HALF).once(), IgnoreRange().nth(2)), MODEL)
     if pin or validators:
         assert origin.sent("m.gguf") == MODEL.size + HALF, "all of it came once more, in one answer"
     else:
@@ -88,7 +88,7 @@ def test_a_transfer_whose_later_range_is_ignored_continues(origin, way, pin, val
 
 
 def test_a_resume_whose_range_is_ignored_continues(origin, tmp_path):
-    artifact = sought(origin, True)
+    artifact = served_model(origin, True)
     partial = stopped_after(HALF, artifact, tmp_path, origin)
     origin.break_with(IgnoreRange(), path="/m.gguf")
     since = Since(origin)
@@ -125,13 +125,13 @@ FORMS = {
 
 @pytest.mark.parametrize("faults", FORMS.values(), ids=FORMS)
 def test_a_range_that_a_server_dislikes_is_asked_in_another_form(origin, way, pin, faults):
-    way.arrives(sought(origin, pin, *faults), MODEL)
+    way.succeeds(served_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) <= 5
 
 
 @pytest.mark.parametrize("faults", FORMS.values(), ids=FORMS)
 def test_a_resume_is_asked_in_another_form_too(origin, tmp_path, pin, faults):
-    artifact = sought(origin, pin)
+    artifact = served_model(origin, pin)
     partial = stopped_after(HALF, artifact, tmp_path, origin)
     origin.break_with(*faults, path="/m.gguf")
     assert run(artifact, partial).content() == MODEL.read()
@@ -143,7 +143,7 @@ LONG_REFUSED = {status: [Refuses(status, is_long)] for status in (400, 403, 413,
 @pytest.mark.parametrize("faults", LONG_REFUSED.values(), ids=LONG_REFUSED)
 def test_a_host_that_refuses_a_long_range_is_asked_for_short_ones(origin, way, pin, faults):
     """aria2 #1627. No byte comes twice, and what came of it is kept."""
-    way.arrives(sought(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
+    way.succeeds(served_model(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
     assert all(request.range is not None for request in origin.requests())
     assert origin.sent("m.gguf") == MODEL.size
 
@@ -162,12 +162,12 @@ CUT_FIRST = {
 @pytest.mark.parametrize("faults", CUT_FIRST.values(), ids=CUT_FIRST)
 def test_a_part_that_is_called_the_whole_file_is_never_installed_as_that(origin, way, pin, faults, validators):
     url = origin.serve("m.gguf", LARGE, faults=[*faults, *validators])
-    way.arrives(pinned(url, LARGE) if pin else unpinned(url), LARGE)
+    way.succeeds(pinned(url, LARGE) if pin else unpinned(url), LARGE)
 
 
 def test_a_file_that_is_just_as_long_as_the_first_range_costs_one_request_more(origin, way):
     even = gguf_pattern(16 * MIB)
-    way.arrives(unpinned(origin.serve("m.gguf", even)), even)
+    way.succeeds(unpinned(origin.serve("m.gguf", even)), even)
     assert [request.range for request in origin.requests()] == ["bytes=0-16777215", None]
 
 
@@ -175,7 +175,7 @@ def test_a_range_refused_while_others_flow_is_one_connection_too_many(origin, wa
     """A status that could be about ranges is not, where the same form flows next to it."""
     large = gguf_pattern(40 * MIB)
     url = origin.serve("m.gguf", large, faults=[Refuses(403, begins_in_the_middle).once()])
-    way.arrives(pinned(url, large), large)
+    way.succeeds(pinned(url, large), large)
     assert all(request.range for request in origin.requests())
 
 
@@ -192,14 +192,14 @@ LIES = {
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_an_answer_that_is_not_what_was_asked_is_not_written(origin, way, fault):
     """The front is capped, so that there is a middle to be wrong about, too. What was not written came for nothing."""
-    way.arrives(sought(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
+    way.succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
 def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_another_form(origin, way):
     """Not even without a range: each answer is said to be another part."""
     says = "was asked for bytes "
-    way.fails(sought(origin, True, Elsewhere()), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    way.fails(served_model(origin, True, Elsewhere()), WrongRange, f"m.gguf: {host_of(origin)} ", says)
     bounded = f"bytes=0-{MODEL.size - 1}"
     forms = [bounded, bounded, "bytes=0-", "bytes=0-1048575", None]
     assert [request.range for request in origin.requests()] == [*forms, *forms]
@@ -208,13 +208,16 @@ def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_nothing_is_kept_of_an_answer_that_was_not_asked(origin, tmp_path, fault):
     with pytest.raises((WrongRange, SizeMismatch)):
-        run(sought(origin, True, CappedRange(most=MIB).once(), fault.from_byte(MIB), Status(416).covering(0)), tmp_path)
+        run(
+            served_model(origin, True, CappedRange(most=MIB).once(), fault.from_byte(MIB), Status(416).covering(0)),
+            tmp_path,
+        )
     assert kept_in(tmp_path) == 0
 
 
 def test_another_total_than_the_catalogs_says_both_sizes(origin, way):
     error = way.fails(
-        sought(origin, True, WrongTotal()), SizeMismatch, "m.gguf", host_of(origin), MODEL.size, MODEL.size + 1
+        served_model(origin, True, WrongTotal()), SizeMismatch, "m.gguf", host_of(origin), MODEL.size, MODEL.size + 1
     )
     assert not error["retryable"]
     assert len(origin.requests()) == 1
@@ -222,18 +225,18 @@ def test_another_total_than_the_catalogs_says_both_sizes(origin, way):
 
 def test_another_total_in_every_answer_is_found_out_at_the_end(origin, way):
     """No catalog knows better: the byte that is not there is asked for, until the whole answer tells the size."""
-    way.arrives(sought(origin, False, WrongTotal()), MODEL)
+    way.succeeds(served_model(origin, False, WrongTotal()), MODEL)
 
 
 def test_a_host_with_neither_versions_nor_long_ranges_is_asked_for_the_whole(origin, way):
     """Parts that nothing binds together are never put together."""
-    way.arrives(sought(origin, False, NoEtag(), CappedRange(most=MIB)), MODEL)
+    way.succeeds(served_model(origin, False, NoEtag(), CappedRange(most=MIB)), MODEL)
     assert origin.requests()[-1].range is None
 
 
 def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, way):
     """Nor are they asked for without end."""
-    parts = sought(origin, False, NoEtag(), AlwaysParts(most=MIB))
+    parts = served_model(origin, False, NoEtag(), AlwaysParts(most=MIB))
     way.fails(parts, WrongRange, "m.gguf", f"{host_of(origin)} sends it in parts")
 
 
@@ -241,29 +244,29 @@ def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, way)
 
 
 def test_a_416_without_a_size_is_tried_again(origin, way, pin):
-    way.arrives_at_no_cost(sought(origin, pin, Status(416).once()), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, pin, Status(416).once()), MODEL, origin)
 
 
 def test_a_416_without_a_size_for_ever_is_given_up_after_ten_tries(origin, way):
-    way.fails(sought(origin, True, Status(416)), WrongRange, f"m.gguf: {host_of(origin)} ", "ends before")
+    way.fails(served_model(origin, True, Status(416)), WrongRange, f"m.gguf: {host_of(origin)} ", "ends before")
     assert len(origin.requests()) == 10
 
 
 def test_a_416_that_contradicts_the_catalog_says_both_sizes(origin, way):
-    artifact = sought(origin, True, Status(416, {"Content-Range": "bytes */777"}))
+    artifact = served_model(origin, True, Status(416, {"Content-Range": "bytes */777"}))
     way.fails(
         artifact, SizeMismatch, "m.gguf", f"the catalog says {MODEL.size} bytes", f"{host_of(origin)} has 777 bytes"
     )
 
 
 def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, way):
-    artifact = sought(origin, True, Status(416, {"Content-Range": f"bytes */{MODEL.size}"}))
+    artifact = served_model(origin, True, Status(416, {"Content-Range": f"bytes */{MODEL.size}"}))
     way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it ends at byte {MODEL.size}, not 0")
     assert len(origin.requests()) == 10
 
 
 def test_a_file_of_unknown_total_ends_where_the_source_says_416(origin, tmp_path):
-    got = run(sought(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
+    got = run(served_model(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
     assert got.content() == MODEL.read()
     assert origin.begins() == [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB, MODEL.size]
     assert origin.sent("m.gguf") == MODEL.size
@@ -271,7 +274,7 @@ def test_a_file_of_unknown_total_ends_where_the_source_says_416(origin, tmp_path
 
 def test_a_416_with_the_partial_complete_ends_it_with_nothing_fetched(origin, tmp_path):
     """All of it had come, but nobody had told the size: the 416 does."""
-    artifact = sought(origin, False, NoTotal(), Hold().nth(2))
+    artifact = served_model(origin, False, NoTotal(), Hold().nth(2))
     with Running(artifact, tmp_path) as running:
         origin.wait_for(lambda: kept_in(tmp_path) == MODEL.size and len(origin.requests()) == 2)
         running.stop()
@@ -284,7 +287,7 @@ def test_a_416_with_the_partial_complete_ends_it_with_nothing_fetched(origin, tm
 
 
 def test_a_host_that_says_416_to_all_is_not_asked_where_the_partial_is_complete(origin, tmp_path):
-    artifact = sought(origin, True)
+    artifact = served_model(origin, True)
     run(artifact, tmp_path)
     origin.break_with(Status(416), path="/m.gguf")
     assert run(artifact, tmp_path).content() == MODEL.read()

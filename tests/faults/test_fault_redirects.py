@@ -1,7 +1,7 @@
 """Redirects: 301 to 308 with relative and absolute targets, loops, from https down to http, to `file:`, to nowhere."""
 
 import pytest
-from support.fault_files import HALF, MODEL, host_of, sought
+from support.fault_files import HALF, MODEL, host_of, served_model
 from support.faults import CappedRange, CookieWall, Redirect, Reset, Status
 from support.origin import Origin
 from support.run_fetch import pinned, quick, run, unpinned
@@ -18,7 +18,7 @@ from flowhub_jobs.transfer.fetch import RetryLater
 def test_a_redirect_is_followed(origin, way, code, relative):
     target = origin.serve("sub/real.gguf", MODEL)
     url = origin.serve("m.gguf", b"", faults=[Redirect(code, "sub/real.gguf" if relative else target)])
-    way.arrives(pinned(url, MODEL), MODEL)
+    way.succeeds(pinned(url, MODEL), MODEL)
     assert origin.sent("sub/real.gguf") == MODEL.size
 
 
@@ -34,7 +34,7 @@ def test_a_redirect_to_another_host_is_followed_and_what_breaks_there_costs_no_b
 def test_a_file_that_moves_in_mid_transfer_continues_where_it_is_now(origin, way):
     """The second request is sent elsewhere."""
     target = origin.serve("sub/real.gguf", MODEL)
-    way.arrives(sought(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL)
+    way.succeeds(served_model(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL)
     assert (origin.sent("m.gguf"), origin.sent("sub/real.gguf")) == (HALF, MODEL.size - HALF)
 
 
@@ -52,7 +52,7 @@ def test_a_signed_address_at_the_same_host_is_renewed_when_it_has_expired(origin
     first = origin.serve("signed/1", MODEL, faults=[Reset(after=HALF).once(), Status(status).after_first()])
     second = origin.serve("signed/2", MODEL)
     faults = [Redirect(302, first).once(), Redirect(302, second).after_first()]
-    way.arrives(sought(origin, True, *faults), MODEL)
+    way.succeeds(served_model(origin, True, *faults), MODEL)
     assert (origin.sent("signed/1"), origin.sent("signed/2")) == (HALF, MODEL.size - HALF)
 
 
@@ -85,7 +85,7 @@ def test_a_location_is_read_as_browsers_read_it(origin, way, location, arrives):
     origin.serve(path, MODEL)
     moved = location.replace(b"{host}", host_of(origin).encode()).decode("latin-1")
     url = origin.serve("d/m.gguf", MODEL, faults=[Redirect(302, moved).once()])
-    way.arrives(pinned(url, MODEL), MODEL)
+    way.succeeds(pinned(url, MODEL), MODEL)
     last = origin.requests()[-1]
     assert (last.path, last.query) == (path, query)
 
@@ -96,7 +96,7 @@ def test_of_two_locations_the_first_is_followed(origin):
 
 
 def test_a_location_that_is_empty_is_none(origin, way):
-    way.fails(sought(origin, True, Redirect(302, "")), SourceRefused, f"m.gguf: {host_of(origin)} answers 302")
+    way.fails(served_model(origin, True, Redirect(302, "")), SourceRefused, f"m.gguf: {host_of(origin)} answers 302")
     assert len(origin.requests()) == 1
 
 
@@ -119,13 +119,13 @@ WALLS = {
 
 @pytest.mark.parametrize("attributes", WALLS.values(), ids=WALLS)
 def test_a_cookie_that_a_redirect_to_itself_sets_is_sent_back(origin, way, pin, attributes):
-    way.arrives_at_no_cost(sought(origin, pin, CookieWall(attributes=attributes)), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, pin, CookieWall(attributes=attributes)), MODEL, origin)
 
 
 def test_a_cookie_is_forgotten_with_the_request_that_needed_it(origin, way):
     """Each part is asked for at the address itself, not where the redirect led."""
     target = origin.serve("sub/real.gguf", MODEL, faults=[CappedRange(most=HALF)])
-    way.arrives(pinned(origin.serve("m.gguf", b"", faults=[CookieWall(location=target)]), MODEL), MODEL)
+    way.succeeds(pinned(origin.serve("m.gguf", b"", faults=[CookieWall(location=target)]), MODEL), MODEL)
     walls, files = (
         [one.headers.get("cookie") for one in origin.requests(path)] for path in ("m.gguf", "sub/real.gguf")
     )
@@ -138,7 +138,7 @@ def test_a_cookie_goes_to_no_other_origin(origin, way):
     with Origin() as other:
         there = other.serve("real.gguf", MODEL)
         url = origin.serve("m.gguf", b"", faults=[CookieWall(attributes="; Domain=127.0.0.1", location=there)])
-        way.arrives(pinned(url, MODEL), MODEL)
+        way.succeeds(pinned(url, MODEL), MODEL)
         assert other.requests()
         assert all("cookie" not in request.headers for request in other.requests())
 
@@ -154,7 +154,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED)
 def test_a_cookie_that_may_not_be_sent_is_not(origin, way, fault):
-    way.fails(sought(origin, True, fault), RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end")
+    way.fails(served_model(origin, True, fault), RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end")
     assert len(origin.requests()) == 10
     assert all("cookie" not in request.headers for request in origin.requests())
 
@@ -162,12 +162,12 @@ def test_a_cookie_that_may_not_be_sent_is_not(origin, way, fault):
 def test_a_cookie_wall_over_https_is_passed(way, monkeypatch, fresh_trust):
     with Origin(tls=True) as secure:
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))
-        way.arrives_at_no_cost(sought(secure, True, CookieWall(attributes="; Secure; Path=/")), MODEL, secure)
+        way.succeeds_at_no_cost(served_model(secure, True, CookieWall(attributes="; Secure; Path=/")), MODEL, secure)
 
 
 def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origin, way):
     endless = CookieWall(cookie="n=1; n=2")
-    error = way.fails(sought(origin, True, endless), RedirectRefused, "redirects without end (10 times)")
+    error = way.fails(served_model(origin, True, endless), RedirectRefused, "redirects without end (10 times)")
     assert "n=1" not in f"{error['message']}{error['hint']}"
     assert len(origin.requests()) == 10
 
@@ -184,7 +184,7 @@ def test_a_redirect_to_a_name_that_idna_2008_does_not_decode_is_followed(origin,
 
 
 def test_a_redirect_to_itself_is_left_after_ten(origin, way):
-    loop = sought(origin, True, Redirect(302, "/m.gguf"))
+    loop = served_model(origin, True, Redirect(302, "/m.gguf"))
     error = way.fails(loop, RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end (10 times)")
     assert not error["retryable"]
     assert len(origin.requests()) == 10
@@ -193,7 +193,7 @@ def test_a_redirect_to_itself_is_left_after_ten(origin, way):
 def test_two_addresses_that_redirect_to_each_other_are_left_after_ten(origin, way):
     with Origin() as other:
         there = other.serve("m.gguf", b"", faults=[Redirect(301, origin.url("m.gguf"))])
-        here = sought(origin, True, Redirect(308, there))
+        here = served_model(origin, True, Redirect(308, there))
         way.fails(here, RedirectRefused, "m.gguf: ", "redirects without end (10 times)")
         assert len(origin.requests()) == len(other.requests()) == 5
 
@@ -203,7 +203,7 @@ SCHEMES = ["file:///etc/passwd", "FILE:/etc/passwd", "ftp://x.example/m.gguf", "
 
 @pytest.mark.parametrize("target", SCHEMES)
 def test_a_redirect_to_a_forbidden_address_is_refused(origin, way, target):
-    artifact = sought(origin, False, Redirect(302, target))
+    artifact = served_model(origin, False, Redirect(302, target))
     goes = f"{host_of(origin)}/m.gguf redirects where flowhub does not follow."
     error = way.fails(artifact, RedirectRefused, goes, target)
     assert not error["retryable"]
@@ -212,7 +212,7 @@ def test_a_redirect_to_a_forbidden_address_is_refused(origin, way, target):
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://x.example/m.gguf"])
 def test_a_pin_is_no_licence_to_go_there(origin, way, target):
-    way.fails(sought(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
+    way.fails(served_model(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
 
 
 NOWHERE = {  # and how often the origin is asked
@@ -226,21 +226,21 @@ NOWHERE = {  # and how often the origin is asked
 
 @pytest.mark.parametrize("target", NOWHERE)
 def test_a_redirect_to_no_address_at_all_ends_it_clearly(origin, way, target):
-    error = way.fails(sought(origin, False, Redirect(302, target)), RedirectRefused, "m.gguf", host_of(origin))
+    error = way.fails(served_model(origin, False, Redirect(302, target)), RedirectRefused, "m.gguf", host_of(origin))
     assert "pw" not in f"{error['message']}{error['hint']}"
     assert len(origin.requests()) == NOWHERE[target]
 
 
 @pytest.mark.parametrize("code", [300, 302])
 def test_a_redirect_that_says_not_where_is_a_refusal(origin, way, code):
-    way.fails(sought(origin, True, Status(code)), SourceRefused, f"m.gguf: {host_of(origin)} answers {code}")
+    way.fails(served_model(origin, True, Status(code)), SourceRefused, f"m.gguf: {host_of(origin)} answers {code}")
     assert len(origin.requests()) == 1
 
 
 def test_a_redirect_to_what_is_gone_names_where_it_led(origin, way):
     """That host is asked as often as any: an address that was made for us may come to life."""
     with Origin() as other:
-        artifact = sought(origin, True, Redirect(302, other.url("gone.gguf")))
+        artifact = served_model(origin, True, Redirect(302, other.url("gone.gguf")))
         error = way.end(artifact, quick(faults_max=2)).error
         assert "m.gguf" in error["message"]
         assert host_of(other) in error["message"]
@@ -248,7 +248,7 @@ def test_a_redirect_to_what_is_gone_names_where_it_led(origin, way):
 
 
 def test_a_redirect_within_its_own_host_to_what_is_gone_is_final(origin, way):
-    artifact = sought(origin, True, Redirect(302, "/gone.gguf"))
+    artifact = served_model(origin, True, Redirect(302, "/gone.gguf"))
     way.fails(artifact, SourceMissing, f"m.gguf: {host_of(origin)} has no such file (status 404)")
     assert len(origin.requests()) == 2
 
@@ -259,7 +259,7 @@ def test_a_redirect_from_https_down_to_http_needs_a_pin(origin, way, monkeypatch
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))
         url = secure.serve("m.gguf", b"", faults=[Redirect(302, target)])
         if pin:
-            way.arrives(pinned(url, MODEL), MODEL)
+            way.succeeds(pinned(url, MODEL), MODEL)
             return
         way.fails(unpinned(url), RedirectRefused, f"{host_of(secure)}/m.gguf redirects to ", "leaves https")
     assert origin.requests() == []

@@ -1,7 +1,7 @@
 """The file behind the address is replaced between two requests: same size or another, strong, weak or no ETag."""
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, sought
+from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, served_model
 from support.faults import (
     ChangeEtag,
     DislikesIfRange,
@@ -81,7 +81,7 @@ def test_a_strong_etag_is_asked_for_and_what_is_not_replaced_continues(origin, t
 
 
 def test_a_weak_etag_is_never_asked_for(origin, tmp_path):
-    run(sought(origin, False, WeakEtag(), Reset(after=HALF).once()), tmp_path)
+    run(served_model(origin, False, WeakEtag(), Reset(after=HALF).once()), tmp_path)
     assert len(origin.requests()) > 1
     assert not any("if-range" in request.headers for request in origin.requests())
 
@@ -287,8 +287,8 @@ BALANCED = [ChangeEtag(f'"{number}"').nth(number) for number in range(1, 9)]
 @pytest.mark.parametrize("changing", [[], BALANCED], ids=["one ETag for all", "another ETag for each answer"])
 def test_an_etag_that_changes_while_the_file_does_not_costs_a_few_new_beginnings(origin, way, changing):
     """Servers behind one balancer: each answer has the tag of its server."""
-    way.arrives(sought(origin, False, *changing, EarlyClose(after=HALF).first(3)), MODEL)
+    way.succeeds(served_model(origin, False, *changing, EarlyClose(after=HALF).first(3)), MODEL)
 
 
 def test_an_etag_that_changes_is_no_matter_where_a_digest_is_pinned(origin, way):
-    way.arrives_at_no_cost(sought(origin, True, *BALANCED, Reset(after=300_000).first(5)), MODEL, origin)
+    way.succeeds_at_no_cost(served_model(origin, True, *BALANCED, Reset(after=300_000).first(5)), MODEL, origin)

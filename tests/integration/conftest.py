@@ -22,17 +22,17 @@ def any_database(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-def rooms(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
-    rooms = JobStore(tmp_path / "rooms", url=any_database)
-    yield rooms
-    rooms.close()
+def job_store(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
+    job_store = JobStore(tmp_path / "job_store", url=any_database)
+    yield job_store
+    job_store.close()
 
 
 @pytest.fixture
 def job_store_on_postgresql(tmp_path: Path, postgres_url: str) -> Iterator[JobStore]:
-    rooms = JobStore(tmp_path / "rooms", url=postgres_url)
-    yield rooms
-    rooms.close()
+    job_store = JobStore(tmp_path / "job_store", url=postgres_url)
+    yield job_store
+    job_store.close()
 
 
 @pytest.fixture

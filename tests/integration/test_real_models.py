@@ -10,9 +10,9 @@ import pytest
 from lib.demo.models import SHIPPED_CATALOG, NotAsPublished, bring_published, models_of
 from lib.env import TOP, NoEnvironment, own_python
 from support.app import app_of
-from support.cli import cli_app, work
-from support.disk_files import files_in, turn
-from support.gguf_files import Written, usual
+from support.cli import cli_app, run_due_jobs
+from support.disk_files import files_in, flip_byte
+from support.gguf_files import GgufFile, llama_8b
 from support.hub_tools import PACKAGES, open_offline
 from support.models import one_file_model
 
@@ -39,26 +39,26 @@ def test_a_real_safetensors_model_of_the_hub_from_the_question_to_another_machin
     for path, data in files.items():
         hub.add(REPO, path, data)
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    with cli_app(home, monkeypatch) as shop:
-        [fit] = cli("fits", f"hf:{REPO}", "--json").page["variants"]
+    with cli_app(home, monkeypatch) as app:
+        [fit] = cli("fits", f"hf:{REPO}", "--json").json["variants"]
         assert fit["basis"] == "header"
         cli("enqueue", f"hf:{REPO}")
-        work(shop)
-        [model] = cli("list", "--json").page["models"]
+        run_due_jobs(app)
+        [model] = cli("list", "--json").json["models"]
         assert (model["name"], model["format"], model["condition"]) == ("all-MiniLM-L6-v2", "safetensors", "ok")
         here = Path(cli("path", f"hf:{REPO}").out.strip())
         taken = files_in(here)
         assert taken == {path: files[path] for path in taken}
         assert "model.safetensors" in taken
 
-        turn(here / "model.safetensors", 40 * MIB + 7)
+        flip_byte(here / "model.safetensors", 40 * MIB + 7)
         assert cli("verify").status == 8
-        [one] = cli("verify", "--repair", "--json").page["models"]
+        [one] = cli("verify", "--repair", "--json").json["models"]
         assert (one["state"], one["bytes_fetched"]) == ("repaired", MIB)
         assert files_in(here) == taken
 
-        assert cli("outdated", "--json").page["outdated"] == []
-        assert cli("du", "--json").page["models"][0]["bytes"] == sum(map(len, taken.values()))
+        assert cli("outdated", "--json").json["outdated"] == []
+        assert cli("du", "--json").json["models"][0]["bytes"] == sum(map(len, taken.values()))
         assert cli("export", f"hf:{REPO}", "--to", tmp_path / "stick").status == 0
         monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
         with app_of(tmp_path / "elsewhere"):
@@ -85,9 +85,9 @@ def test_a_placed_model_is_opened_offline_by_the_hubs_own_tools_without_a_byte_m
     monkeypatch.delenv("FLOWHUB_CATALOG", raising=False)
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    with app_of(home) as shop:
+    with app_of(home) as app:
         cli("enqueue", ref)
-        work(shop)
+        run_due_jobs(app)
         assert cli("place", ref, "--in", "hf-cache").status == 0
         asked = len(hub.front.requests()), len(hub.cdn.requests())
         found = open_offline(hub_python, tmp_path / "hub", REPO, hub.endpoint)
@@ -102,33 +102,33 @@ def test_a_real_model_that_another_program_has_is_known_by_its_published_digests
     cli, home, published, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("FLOWHUB_CATALOG", raising=False)
-    [found] = cli("adopt", published, "-y", "--json").page["models"]
+    [found] = cli("adopt", published, "-y", "--json").json["models"]
     assert (found["state"], found["ref"]) == ("adopted", REF)
-    [model] = cli("list", "--json").page["models"]
+    [model] = cli("list", "--json").json["models"]
     assert (model["model"], model["option"], model["in_catalog"]) == ("all-minilm-l6-v2", "safetensors", True)
     [job] = cli("enqueue", REF, "--json").jobs
     assert (job["state"], job["bytes_fetched"]) == ("completed", 0)
 
 
 def test_a_gguf_that_its_own_library_wrote_from_the_search_to_the_shelf(cli, home, origin, tmp_path, monkeypatch):
-    file = usual(Written(tmp_path / "real.gguf"))
+    file = llama_8b(GgufFile(tmp_path / "real.gguf"))
     data = file.read_bytes()
     model = one_file_model("llama-made", origin.serve("/real.gguf", data), data)
-    with cli_app(home, monkeypatch, model) as shop:
-        assert [found["id"] for found in cli("search", "lama-made", "--json").page["models"]] == ["llama-made"]
-        assert cli("show", "llama-made", "--json").page["variants"][0]["ref"] == "llama-made@q4"
-        assert cli("fits", "llama-made", "--json").page["variants"][0]["basis"] == "header"
+    with cli_app(home, monkeypatch, model) as app:
+        assert [found["id"] for found in cli("search", "lama-made", "--json").json["models"]] == ["llama-made"]
+        assert cli("show", "llama-made", "--json").json["variants"][0]["ref"] == "llama-made@q4"
+        assert cli("fits", "llama-made", "--json").json["variants"][0]["basis"] == "header"
         queued = cli("enqueue", "llama-made", "--best-fit", "--require-fit")
         assert queued.status == 0, queued.err
-        work(shop)
+        run_due_jobs(app)
         said = cli("path", "llama-made")
         assert said.status == 0, said.err
         assert Path(said.out.strip()).read_bytes() == data
         assert cli("verify").status == 0
-        assert cli("prune", "--dry-run", "--json").page["removed"] == []
-        newer = usual(Written(tmp_path / "newer.gguf", words=["other"] * 100)).read_bytes()
-        shop.offer(one_file_model("llama-made", origin.serve("/real.gguf", newer), newer))
-        assert len(cli("outdated", "--json").page["outdated"]) == 1
+        assert cli("prune", "--dry-run", "--json").json["removed"] == []
+        newer = llama_8b(GgufFile(tmp_path / "newer.gguf", words=["other"] * 100)).read_bytes()
+        app.set_models(one_file_model("llama-made", origin.serve("/real.gguf", newer), newer))
+        assert len(cli("outdated", "--json").json["outdated"]) == 1
         cli("update", "--all")
-        work(shop)
+        run_due_jobs(app)
         assert Path(cli("path", "llama-made").out.strip()).read_bytes() == newer

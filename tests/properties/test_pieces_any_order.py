@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.examples import examples
 from support.replaced_source import LONGEST, Source, Style, Tells
-from support.stepped_transfer import ByHand, Fetcher
+from support.stepped_transfer import Fetcher, SteppedTransfer
 
 from flowhub_jobs.errors import DigestMismatch
 from flowhub_jobs.pieces.ranges import MIB, Ranges
@@ -63,7 +63,7 @@ class Fetching(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        self.run = ByHand(self.artifact, self.folder)
+        self.run = SteppedTransfer(self.artifact, self.folder)
         self.run.transfer.connections = self.connections
 
     def teardown(self) -> None:
@@ -139,7 +139,7 @@ class Fetching(RuleBasedStateMachine):
         return self.lies.setdefault(part, Ranges())
 
     @rule(seconds=st.sampled_from([0.1, 1, 3, 60]))
-    def turn(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Time passes: who has brought little for so long shares what it has with the next that has nothing to do."""
         self.run.now += seconds
 

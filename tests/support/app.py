@@ -38,7 +38,7 @@ HELD = {
 
 
 class Worker(Protocol):
-    """What a shop asks of a worker's process."""
+    """What `App` asks of a worker's process."""
 
     pid: int
 
@@ -65,7 +65,7 @@ class App:
         self.home: Home = replace(home_as_it_is, clock=clock or Clock())
         self.session = Session(self.home)
 
-    def offer(self, *models: dict[str, Any]) -> None:
+    def set_models(self, *models: dict[str, Any]) -> None:
         """Have the catalog name these models instead."""
         write_catalog(self.catalog, *models)
         self.session = Session(self.home)
@@ -90,7 +90,7 @@ class App:
         return self.home.queries.events(number)
 
     def worker(self, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
-        """Start a worker process. One that is to come to harm is had from support/fork_server.py."""
+        """Start a worker process. One with failpoints comes from support/fork_server.py."""
         log = (self.path / "worker.log").open("ab")
         with log:
             process = subprocess.Popen(
@@ -103,7 +103,7 @@ class App:
         self.workers.append(process)
         return process
 
-    def work_here(self) -> None:
+    def run_next_job(self) -> None:
         """Run the next job in this process."""
         context = WorkerContext(self.home, 1)
         try:
@@ -152,7 +152,7 @@ class App:
     def drain(self, *arguments: str) -> int:
         return self.worker("--drain", *arguments).wait(timeout=PATIENCE_S)
 
-    def left_over(self) -> list[str]:
+    def leftover_partials(self) -> list[str]:
         """Return the names in the store's folder of partials."""
         folder = self.store / ".partial"
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
@@ -172,8 +172,8 @@ class App:
 
 @contextlib.contextmanager
 def app_of(home: Path, *models: dict[str, Any], clock: Clock | None = None) -> Iterator[App]:
-    shop = App(home, *models, clock=clock)
+    app = App(home, *models, clock=clock)
     try:
-        yield shop
+        yield app
     finally:
-        shop.close()
+        app.close()

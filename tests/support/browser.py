@@ -25,15 +25,15 @@ PATIENCE_MS = 30_000
 
 @dataclass
 class Visitor:
-    """A browser's window. `complaints` are errors of its console, `strangers` requests that left the server.
+    """A browser's window. `console_errors` are errors of its console, `outside_requests` requests that left the server.
 
     `streams` are the requests for live events.
     """
 
     web: WebServer
     context: BrowserContext
-    complaints: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
+    outside_requests: list[str] = field(default_factory=list)
     streams: list[Request] = field(default_factory=list)
 
     def open(self, path: str) -> Page:
@@ -47,7 +47,7 @@ class Visitor:
         if urlsplit(request.url).path == "/api/v1/events":
             self.streams.append(request)
         if urlsplit(request.url).netloc != urlsplit(self.web.serving.base).netloc:
-            self.strangers.append(request.url)
+            self.outside_requests.append(request.url)
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def large_letters(browser: Browser) -> Iterator[Browser]:
+def large_font_browser(browser: Browser) -> Iterator[Browser]:
     """Start another browser of the same kind, whose user has set letters twice as large as usual."""
     arguments = [*ARGUMENTS, "--blink-settings=defaultFontSize=32"]
     another = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments)
@@ -73,15 +73,15 @@ def large_letters(browser: Browser) -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def visiting(browser: Browser, web: WebServer, **options: Any) -> Iterator[Visitor]:
+def signed_in_visitor(browser: Browser, web: WebServer, **options: Any) -> Iterator[Visitor]:
     """Open a window that has the cookie of `web`; `options` are those of a browser's context."""
     context = browser.new_context(**options)
     visitor = Visitor(web, context)
     cookies = web.browser.cookies or web.sign_in().cookies
     context.add_cookies([{"name": name, "value": value, "url": web.serving.base} for name, value in cookies.items()])
     context.on("request", visitor._seen)
-    context.on("console", lambda said: visitor.complaints.append(said.text) if said.type == "error" else None)
-    context.on("weberror", lambda error: visitor.complaints.append(str(error.error)))
+    context.on("console", lambda said: visitor.console_errors.append(said.text) if said.type == "error" else None)
+    context.on("weberror", lambda error: visitor.console_errors.append(str(error.error)))
     try:
         yield visitor
     finally:

@@ -28,7 +28,7 @@ PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]
 
 
 @dataclass(frozen=True)
-class Said:
+class CliResult:
     """What a command said: its exit status, stdout and stderr."""
 
     status: int
@@ -36,14 +36,14 @@ class Said:
     err: str
 
     @property
-    def page(self) -> Any:
+    def json(self) -> Any:
         """Return the one JSON object on stdout; stderr must be empty."""
         assert self.err == "", self.err
         return json.loads(self.out)
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        return list(self.page["jobs"])
+        return list(self.json["jobs"])
 
     @property
     def error(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Said:
         return dict(error)
 
     @property
-    def complaint(self) -> str:
+    def error_text(self) -> str:
         """Return an error as a person reads it: at most four lines, no traceback."""
         assert self.status not in (0, None)
         assert self.err.startswith("flowhub: ")
@@ -70,7 +70,7 @@ class Cli:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
-    def __call__(self, *arguments: object) -> Said:
+    def __call__(self, *arguments: object) -> CliResult:
         self._capsys.readouterr()
         before, handlers = signal.getsignal(signal.SIGTERM), list(logging.getLogger().handlers)
         try:
@@ -81,10 +81,10 @@ class Cli:
             output.choose()  # a process of its own would end here
             signal.signal(signal.SIGTERM, before)
             logging.getLogger().handlers[:] = handlers  # a worker sets up one of its own
-        return Said(status, *self._capsys.readouterr())
+        return CliResult(status, *self._capsys.readouterr())
 
 
-def process(*arguments: object, stdin: bytes = b"", timeout_s: float = 60, **environ: str) -> Said:
+def run_command(*arguments: object, stdin: bytes = b"", timeout_s: float = 60, **environ: str) -> CliResult:
     """Run a verb as a process of its own, to its end."""
     done = subprocess.run(
         [*PROGRAM, *map(str, arguments)],
@@ -93,11 +93,11 @@ def process(*arguments: object, stdin: bytes = b"", timeout_s: float = 60, **env
         timeout=timeout_s,
         env=os.environ | environ,
     )
-    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return CliResult(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @contextlib.contextmanager
-def started(*arguments: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
+def start_command(*arguments: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
     """Start a verb whose output is read as it comes; it is gone at the end."""
     begun = subprocess.Popen(
         [*PROGRAM, *map(str, arguments)],
@@ -116,10 +116,10 @@ def started(*arguments: object, **environ: str) -> Iterator["subprocess.Popen[st
 
 @contextlib.contextmanager
 def cli_app(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]) -> Iterator[App]:
-    """Open a shop whose catalog is also that of the environment, so that a verb meets the same."""
-    with app_of(home, *models) as shop:
-        monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
-        yield shop
+    """Open an app whose catalog is also that of the environment, so that a verb meets the same."""
+    with app_of(home, *models) as app:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
+        yield app
 
 
 @contextlib.contextmanager
@@ -127,27 +127,27 @@ def two_model_app(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, a
     """Open a home whose catalog has the models `a` and `b`, which `origin` serves."""
     files = {"a": ("a.gguf", a), "b": ("b.gguf", b)}
     models = [one_file_model(model, origin.serve(name, content), content) for model, (name, content) in files.items()]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
-def owner(shop: App) -> LeaseStore:
-    """Return a worker's pen, to claim and to fail jobs by hand."""
-    return LeaseStore(shop.home.engine, shop.home.node, "w-by-hand", shop.home.clock)
+def lease_store_of(app: App) -> LeaseStore:
+    """Return a worker's leases, to claim and to fail jobs by hand."""
+    return LeaseStore(app.home.engine, app.home.node, "w-by-hand", app.home.clock)
 
 
-def work(shop: App) -> None:
+def run_due_jobs(app: App) -> None:
     """Do what is due, in this process: what one thread of a worker does when it hears a bell."""
-    context = WorkerContext(shop.home, 1)
+    context = WorkerContext(app.home, 1)
     try:
         run_claimable_jobs(context)
     finally:
         context.close()
 
 
-def fail(shop: App, number: int, error: FlowhubError) -> None:
+def fail(app: App, number: int, error: FlowhubError) -> None:
     """Let the job, which is the next one due, fail with this error."""
-    leases = owner(shop)
+    leases = lease_store_of(app)
     claimed = leases.claim()
     assert claimed is not None
     assert claimed.lease.job == number

@@ -13,7 +13,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def turn(path: Path, at: int) -> None:
+def flip_byte(path: Path, at: int) -> None:
     """Turn a byte on the disk, as a bad cell would: size and time stay."""
     there = path.stat()
     with path.open("r+b") as file:

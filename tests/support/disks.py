@@ -18,21 +18,21 @@ class Disk:
         _mount("-t", "tmpfs", "-o", f"size={megabytes}m" + (f",{options}" if options else ""), "tmpfs", str(self._own))
         self._plugged = False
 
-    def plug(self) -> None:
+    def mount(self) -> None:
         _mount("--bind", str(self._own), str(self.place))
         self._plugged = True
 
-    def unplug(self) -> None:
+    def unmount(self) -> None:
         """Take it away, in the midst of whatever is done with it."""
         subprocess.run(["umount", "--lazy", str(self.place)], check=True)
         self._plugged = False
 
-    def may_be_written(self, yes: bool) -> None:
+    def set_writable(self, yes: bool) -> None:
         _mount("-o", f"remount,bind,{'rw' if yes else 'ro'}", str(self.place))
 
     def close(self) -> None:
         if self._plugged:
-            self.unplug()
+            self.unmount()
         subprocess.run(["umount", "--lazy", str(self._own)], check=True)
 
 
@@ -50,7 +50,7 @@ def own_disk(folder: Path, megabytes: int = 32, options: str = "") -> Iterator[D
     """Make a disk, plugged in; `options` are tmpfs's (man 5 tmpfs)."""
     disk = Disk(folder, megabytes, options)
     try:
-        disk.plug()
+        disk.mount()
         yield disk
     finally:
         disk.close()

@@ -1,24 +1,26 @@
 """Failpoints: kill, suspend or starve a worker (started by fork_server) at a named call. Words with blanks between:
 
-    die=CALL:WHEN[:N]      SIGKILL to itself at the N-th such call (from 1)
-    halt=CALL:WHEN[:N]     the same with SIGSTOP: it continues where it stood when the test lets it
+    kill=CALL:WHEN[:N]     SIGKILL to itself at the N-th such call (from 1)
+    suspend=CALL:WHEN[:N]  the same with SIGSTOP: it continues where it stood when the test sends SIGCONT
     disk=NAME:ERRNO:PART:N[:FILE]
-                           the N-th `os.NAME` on a path that holds PART fails so, once; or, with FILE, that one and all
-                           that follow for as long as FILE is there
-    clock=FILE             the clocks go as support.fake_clock.ClockFile says
-    lease=SECONDS          leases of that length
-    lock=SECONDS           that long, and no longer, for another installation on this machine
-    commits=SECONDS        the journal's period; a long one leaves the last commit alone
-    plain                  a disk that cannot rename without replacing, nor exchange two names, as over NFS
-    linkless[=ERRNO]       the same, and without hard links, as exFAT
-    lockless=FOLDER:ERRNO  no flock on what is below FOLDER, as on Lustre and FUSE
-    syncless=ERRNO         no fsync of folders
-    names=FILE             every name leads to this machine; while FILE is there, those in it cannot be looked up; none
-                           can if it is empty. Each look-up is a line in FILE.log
-    unplug=SEED:N[:NAME]   the power fails at the N-th call, or `os.NAME`, that changes the store (chaos_disk.py)
-    brisk                  maintenance twenty times a second, so that what ends, ends soon
+                           the N-th `os.NAME` on a path that holds PART fails with ERRNO, once; or, with FILE, that one
+                           and all later ones for as long as FILE exists
+    clock=FILE             the clocks are those of support.fake_clock.ClockFile
+    lease=SECONDS          length of a lease
+    lock=SECONDS           longest wait for another installation on this machine
+    journal_period=SECONDS period of the journal's commits; a long one leaves only the last commit
+    no_rename_flags        a disk that cannot rename without replacing, nor exchange two names, as over NFS
+    no_hard_links[=ERRNO]  the same, and without hard links, as exFAT
+    no_flock=FOLDER:ERRNO  no flock on the files below FOLDER, as on Lustre and FUSE
+    no_folder_sync=ERRNO   no fsync of folders
+    dns=FILE               every name resolves to this machine; while FILE exists, the names in it do not resolve, or
+                           none if it is empty. Each look-up is a line in FILE.log
+    power_loss=SEED:N[:NAME]
+                           the power fails at the N-th call, or `os.NAME`, that changes the store (power_loss_disk.py)
+    fast_maintenance       maintenance twenty times a second, so that a test does not wait for it
 
-CALL is MODULE:NAME, in the rooms under test. WHEN is `before`, `after`, or `amid`, once it has removed its first file.
+CALL is MODULE:NAME, in the packages under test. WHEN is `before`, `after`, or `amid`: once the call has removed its
+first file.
 """
 
 import errno
@@ -34,45 +36,45 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Harm = Callable[..., None]
+Failpoint = Callable[..., None]
 
 
-def do_harm(words: str) -> None:
+def set_failpoints(words: str) -> None:
     for word in words.split():
         name, _, details = word.partition("=")
-        HARMS[name](*details.split(":")) if details else HARMS[name]()
+        FAILPOINTS[name](*details.split(":")) if details else FAILPOINTS[name]()
 
 
-def _strike_at(strike: Callable[[], None]) -> Harm:
-    """Return the harm that strikes at a call."""
+def _at_call(act: Callable[[], None]) -> Failpoint:
+    """Return the failpoint that calls `act` at a call."""
 
-    def harm(module: str, name: str, when: str, number: str = "1") -> None:
+    def failpoint(module: str, name: str, when: str, number: str = "1") -> None:
         holder, last, real = _found(module, name)
         turns = iter(range(1, 1 << 30))
 
-        def struck(*arguments: Any, **options: Any) -> Any:
+        def replacement(*arguments: Any, **options: Any) -> Any:
             if next(turns) != int(number):
                 return real(*arguments, **options)
             if when == "before":
-                strike()
+                act()
             elif when == "amid":
-                _after_the_first_removal(strike)
+                _after_the_first_removal(act)
             answer = real(*arguments, **options)
             if when == "after":
-                strike()
+                act()
             return answer
 
-        setattr(holder, last, struck)
+        setattr(holder, last, replacement)
 
-    return harm
+    return failpoint
 
 
-def _die() -> None:
+def _kill() -> None:
     # To this thread: sent to the process, it would let this thread run on for a while.
     signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
 
 
-def _halt() -> None:
+def _suspend() -> None:
     """Stop, but not while a thread of this process has a database locked: other processes would wait as long."""
     home = Path(os.environ["FLOWHUB_HOME"])
     databases = [sqlite3.connect(home / name, timeout=30, isolation_level=None) for name in ("flowhub.db", "queue.db")]
@@ -94,12 +96,12 @@ def _found(module: str, name: str) -> tuple[Any, str, Any]:
     return holder, last, getattr(holder, last)
 
 
-def _after_the_first_removal(strike: Callable[[], None]) -> None:
+def _after_the_first_removal(act: Callable[[], None]) -> None:
     real: Any = os.unlink
 
     def unlink(*arguments: Any, **options: Any) -> None:
         real(*arguments, **options)
-        strike()
+        act()
 
     os.unlink = unlink
 
@@ -139,27 +141,27 @@ def _lock(seconds: str) -> None:
     pipeline.LEASE_S = float(seconds) / 2
 
 
-def _commits(seconds: str) -> None:
+def _journal_period(seconds: str) -> None:
     from flowhub_jobs.transfer import committer
 
     committer.PERIOD_S = float(seconds)
 
 
-def _plain() -> None:
+def _no_rename_flags() -> None:
     from flowhub_jobs import system
 
     system._rename_flags = lambda *arguments, **options: False
 
 
-def _linkless(code: str = "EPERM") -> None:
+def _no_hard_links(code: str = "EPERM") -> None:
     def link(*arguments: Any, **options: Any) -> None:
         raise _refusal(code)
 
-    _plain()
+    _no_rename_flags()
     os.link = link
 
 
-def _lockless(folder: str, code: str) -> None:
+def _no_flock(folder: str, code: str) -> None:
     real = fcntl.flock
 
     def flock(fd: int, operation: int) -> None:
@@ -170,7 +172,7 @@ def _lockless(folder: str, code: str) -> None:
     fcntl.flock = flock
 
 
-def _syncless(code: str) -> None:
+def _no_folder_sync(code: str) -> None:
     real = os.fsync
 
     def fsync(fd: int) -> None:
@@ -186,7 +188,7 @@ def _refusal(code: str) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def _names(file: str) -> None:
+def _dns(file: str) -> None:
     real = socket.getaddrinfo
 
     def getaddrinfo(host: str, *rest: Any, **options: Any) -> Any:
@@ -200,31 +202,31 @@ def _names(file: str) -> None:
     socket.getaddrinfo = getaddrinfo
 
 
-def _unplug(*words: str) -> None:
+def _power_loss(*words: str) -> None:
     from support.power_loss_disk import fail_power
 
     fail_power(*words)
 
 
-def _brisk() -> None:
+def _fast_maintenance() -> None:
     from flowhub_jobs.worker import maintenance
 
     maintenance.PERIOD_S = 0.05
 
 
-HARMS: dict[str, Harm] = {
-    "die": _strike_at(_die),
-    "halt": _strike_at(_halt),
+FAILPOINTS: dict[str, Failpoint] = {
+    "kill": _at_call(_kill),
+    "suspend": _at_call(_suspend),
     "disk": _disk,
     "clock": _clock,
     "lease": _lease,
     "lock": _lock,
-    "commits": _commits,
-    "names": _names,
-    "plain": _plain,
-    "linkless": _linkless,
-    "lockless": _lockless,
-    "syncless": _syncless,
-    "unplug": _unplug,
-    "brisk": _brisk,
+    "journal_period": _journal_period,
+    "dns": _dns,
+    "no_rename_flags": _no_rename_flags,
+    "no_hard_links": _no_hard_links,
+    "no_flock": _no_flock,
+    "no_folder_sync": _no_folder_sync,
+    "power_loss": _power_loss,
+    "fast_maintenance": _fast_maintenance,
 }

@@ -25,14 +25,14 @@ class FakeClock:
         self.awake_s = 5000.0
         self.clock = Clock(now_us=lambda: self.calendar_us, awake=lambda: self.awake_s)
 
-    def turn(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         """Let time pass on both."""
         self.calendar_us += round(seconds * SECOND_US)
         self.awake_s += seconds
 
-    def turn_to(self, text: str) -> None:
+    def set_to(self, text: str) -> None:
         """Let time pass until this moment, `2026-11-23T23:00+01:00`; at the start of a test it may be past."""
-        self.turn((micros_of(text) - self.calendar_us) / SECOND_US)
+        self.advance((micros_of(text) - self.calendar_us) / SECOND_US)
 
     def set_calendar(self, seconds: float) -> None:
         """Set the calendar forth or back; no time passes."""

@@ -41,7 +41,7 @@ class FakeServiceTools:
         Path(f"{answer}.status").write_text("".join(f"{one}\n" for one in status or (0,)))
 
     @property
-    def asked(self) -> list[str]:
+    def calls(self) -> list[str]:
         """Return every command line, in order."""
         try:
             return (self._folder / "asked").read_text().splitlines()
@@ -51,7 +51,7 @@ class FakeServiceTools:
     def changes(self) -> list[str]:
         """Return the command lines that do not only look."""
         return [
-            line for line in self.asked if line.split()[1 + ("--user" in line)] not in ("show", "show-user", "print")
+            line for line in self.calls if line.split()[1 + ("--user" in line)] not in ("show", "show-user", "print")
         ]
 
     def forget(self) -> None:

@@ -15,7 +15,7 @@ SHORTER = gguf_pattern(3 * MIB, seed=3)
 HALF = 2 * MIB + 500_000  # where a fetch is interrupted: inside the third piece
 
 
-def sought(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
+def served_model(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
     """Serve the model at `/m.gguf`, and return the artifact that it is."""
     url = origin.serve("m.gguf", MODEL, faults=faults)
     return pinned(url, MODEL) if pin else unpinned(url)

@@ -27,7 +27,7 @@ Error = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ended:
+class Outcome:
     """How it ended. `path` is what was fetched; `error` the four keys of why there is nothing.
 
     `counted` is how many bytes came over the wire, by its own word, where it has one.
@@ -45,14 +45,14 @@ class Way(ABC):
         self.folder, self.home, self.patch = folder, home, patch
 
     @abstractmethod
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         """Fetch until it ends."""
 
     @abstractmethod
-    def named(self) -> list[Path]:
+    def final_names(self) -> list[Path]:
         """Return what bears a final name."""
 
-    def arrives(self, artifact: Artifact, content: "Content", options: TransferOptions = QUICK) -> Ended:
+    def succeeds(self, artifact: Artifact, content: "Content", options: TransferOptions = QUICK) -> Outcome:
         """Fetch a one-file artifact, and hold it against what it should be."""
         ended = self.end(artifact, options)
         assert ended.error is None, ended.error
@@ -60,11 +60,11 @@ class Way(ABC):
         assert ended.path.read_bytes() == content.read()
         return ended
 
-    def arrives_at_no_cost(
+    def succeeds_at_no_cost(
         self, artifact: Artifact, content: "Content", origin: "Origin", options: TransferOptions = QUICK
     ) -> None:
         """The same, and no byte of `/m.gguf` left the origin twice."""
-        ended = self.arrives(artifact, content, options)
+        ended = self.succeeds(artifact, content, options)
         assert origin.sent("m.gguf") == content.size
         assert ended.counted in (None, content.size)
 
@@ -74,12 +74,12 @@ class Way(ABC):
         """Fetch what cannot be had: the error is of its kind, says these words, says what to do; nothing has a name."""
         ended = self.end(artifact, options)
         assert ended.error is not None
-        tells(ended.error, kind, *says)
-        assert self.named() == []
+        assert_error(ended.error, kind, *says)
+        assert self.final_names() == []
         return ended.error
 
 
-def tells(error: Error, kind: type[FlowhubError], *says: object) -> None:
+def assert_error(error: Error, kind: type[FlowhubError], *says: object) -> None:
     """Hold an error against what each owes a person: its code, the words in its message, and what to do next."""
     assert error["code"] == kind.code
     assert error["code"] in ERRORS
@@ -91,51 +91,51 @@ def tells(error: Error, kind: type[FlowhubError], *says: object) -> None:
 class EngineWay(Way):
     """The transfer alone: what it returns is verified, and gets its name from others."""
 
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         try:
             got = run(artifact, self.folder, options=options)
         except FlowhubError as error:
-            return Ended(error=error.as_dict())
+            return Outcome(error=error.as_dict())
         assert got.fetched is not None
         assert got.fetched.files[0].sha256 == hashlib.sha256(got.content()).hexdigest()
-        return Ended(got.fetched.parts[0], counted=got.fetched.bytes_fetched)
+        return Outcome(got.fetched.parts[0], counted=got.fetched.bytes_fetched)
 
-    def named(self) -> list[Path]:
+    def final_names(self) -> list[Path]:
         return []
 
 
 class DownloadWay(Way):
     """`flowhub_jobs.download`: no queue, no database."""
 
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         from flowhub_jobs import DownloadOption, download
 
         set_options(self.patch, options)
         try:
-            return Ended(download(DownloadOption.model_validate(option_of(artifact)), self.folder))
+            return Outcome(download(DownloadOption.model_validate(option_of(artifact)), self.folder))
         except FlowhubError as error:
-            return Ended(error=error.as_dict())
+            return Outcome(error=error.as_dict())
 
-    def named(self) -> list[Path]:
+    def final_names(self) -> list[Path]:
         return visible(self.folder)
 
 
 class JobWay(Way):
     """A job of the queue, run by a worker's own story in this process."""
 
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Ended:
+    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         set_options(self.patch, options)
         self.patch.setenv("FLOWHUB_STORE", str(self.folder))
-        with app_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as shop:
-            number = shop.enqueue("m", force=True)
-            shop.work_here()
-            job = shop.job(number)
+        with app_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as app:
+            number = app.enqueue("m", force=True)
+            app.run_next_job()
+            job = app.job(number)
             if job.state is State.COMPLETED:
-                return Ended(Path(job.target), counted=job.bytes_fetched)
+                return Outcome(Path(job.target), counted=job.bytes_fetched)
             assert job.state is State.FAILED, (job.state, job.reason)
-            return Ended(error=job.error)
+            return Outcome(error=job.error)
 
-    def named(self) -> list[Path]:
+    def final_names(self) -> list[Path]:
         return visible(self.folder)
 
 

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 LOOK_S = 0.01
 
 
-class Forked:
-    """A worker, with as much of subprocess.Popen as a shop asks for; and whether it is stopped."""
+class ForkedProcess:
+    """A process, with as much of subprocess.Popen as `App` asks for; and whether it is stopped."""
 
-    def __init__(self, nursery: "ForkServer", pid: int) -> None:
-        self._nursery, self.pid = nursery, pid
+    def __init__(self, fork_server: "ForkServer", pid: int) -> None:
+        self._fork_server, self.pid = fork_server, pid
         self._status: int | None = None
         self.stopped = False
 
     def poll(self) -> int | None:
         """Return its exit status, or minus the signal that ended it; None while it lives."""
         if self._status is None:
-            seen = self._nursery.ask({"look": self.pid})
+            seen = self._fork_server.ask({"look": self.pid})
             self._status, self.stopped = seen["status"], seen["stopped"]
         return self._status
 
@@ -60,11 +60,11 @@ class Forked:
 
 
 @dataclass(frozen=True)
-class Ran:
+class ProcessResult:
     """How a verb ended: its exit status, or minus the signal; and what it said on stdout and stderr."""
 
     status: int
-    said: str
+    output: str
 
 
 class ForkServer:
@@ -85,27 +85,29 @@ class ForkServer:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def worker(self, shop: "App", *arguments: str, harm: str = "brisk", **environ: str) -> Forked:
-        """Start a worker of a shop, which ends with it; `harm` is what support/failpoints.py does to it."""
-        return self._start(shop, ["worker", *arguments], shop.path / "worker.log", harm, environ)
+    def worker(
+        self, app: "App", *arguments: str, failpoints: str = "fast_maintenance", **environ: str
+    ) -> ForkedProcess:
+        """Start a worker of an app, which ends with it; `failpoints` are words of support/failpoints.py."""
+        return self._start(app, ["worker", *arguments], app.path / "worker.log", failpoints, environ)
 
-    def _start(self, shop: "App", verb: list[str], log: Path, harm: str, environ: dict[str, str]) -> Forked:
-        environment = os.environ | {"FLOWHUB_CATALOG": str(shop.catalog), "HARM": harm} | environ
+    def _start(self, app: "App", verb: list[str], log: Path, failpoints: str, environ: dict[str, str]) -> ForkedProcess:
+        environment = os.environ | {"FLOWHUB_CATALOG": str(app.catalog), "FAILPOINTS": failpoints} | environ
         wish = {"verb": verb, "environ": dict(environment), "log": str(log)}
-        worker = Forked(self, self.ask({"fork": wish})["pid"])
-        shop.workers.append(worker)
+        worker = ForkedProcess(self, self.ask({"fork": wish})["pid"])
+        app.workers.append(worker)
         return worker
 
-    def run(self, shop: "App", *verb: object, harm: str = "") -> "Ran":
+    def run(self, app: "App", *verb: object, failpoints: str = "") -> "ProcessResult":
         """Run a verb to its end, come what may to it."""
-        log = shop.path / "verb.log"
+        log = app.path / "verb.log"
         log.unlink(missing_ok=True)
-        status = self._start(shop, [str(word) for word in verb], log, harm, {}).wait()
-        return Ran(status, log.read_text())
+        status = self._start(app, [str(word) for word in verb], log, failpoints, {}).wait()
+        return ProcessResult(status, log.read_text())
 
-    def drain(self, shop: "App", *, harm: str = "brisk", **environ: str) -> int:
+    def drain(self, app: "App", *, failpoints: str = "fast_maintenance", **environ: str) -> int:
         """Have a worker do what is left, and return its exit status."""
-        return self.worker(shop, "--drain", harm=harm, **environ).wait()
+        return self.worker(app, "--drain", failpoints=failpoints, **environ).wait()
 
     def close(self) -> None:
         self._process.communicate()
@@ -139,7 +141,7 @@ def _fork(living: set[int], verb: list[str], environ: dict[str, str], log: str) 
 def _work(verb: list[str], environ: dict[str, str], log: str) -> NoReturn:
     from flowhub_jobs.cli.main import main
     from flowhub_jobs.transfer import slow_connection_rules
-    from support.failpoints import do_harm
+    from support.failpoints import set_failpoints
 
     slow_connection_rules.SLOW_S = 600.0  # a connection that a test holds is not replaced by another one
 
@@ -149,7 +151,7 @@ def _work(verb: list[str], environ: dict[str, str], log: str) -> NoReturn:
     os.dup2(out, 2)
     os.environ.clear()
     os.environ.update(environ)
-    do_harm(environ["HARM"])
+    set_failpoints(environ["FAILPOINTS"])
     sys.argv = ["flowhub", *verb]
     main()
 

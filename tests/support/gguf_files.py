@@ -10,7 +10,7 @@ import numpy as np
 WORDS = [f"word{number}" for number in range(20_000)]
 
 
-class Written:
+class GgufFile:
     """A file of architecture `kind`. What `told` and `writer` add comes before the vocabulary."""
 
     def __init__(
@@ -24,14 +24,14 @@ class Written:
         self.path, self.words = path, words
         self.writer = gguf.GGUFWriter(path, kind, endianess=endian)
 
-    def told(self, **more: Any) -> "Written":
+    def with_values(self, **more: Any) -> "GgufFile":
         values = {"context_length": 131_072, "block_count": 32, "embedding_length": 4096, "head_count": 32}
         for name, value in (values | more).items():
             if value is not None:
                 getattr(self.writer, f"add_{name}")(value)
         return self
 
-    def done(self) -> Path:
+    def write(self) -> Path:
         self.writer.add_tokenizer_model("gpt2")
         self.writer.add_token_list(self.words)
         self.writer.add_token_types([1] * len(self.words))
@@ -43,6 +43,6 @@ class Written:
         return self.path
 
 
-def usual(file: Written) -> Path:
+def llama_8b(file: GgufFile) -> Path:
     """Write what an 8B of the Llama kind has: 32 layers, 8 key and value heads of 128, a context of 131,072."""
-    return file.told(head_count_kv=8, file_type=15).done()
+    return file.with_values(head_count_kv=8, file_type=15).write()

@@ -26,7 +26,7 @@ Stamp = tuple[int, int, int]
 
 
 class InstallCase:
-    """One model, `m`, at an origin: `shelve` brings a shop to the moment when its newest version is to be fetched."""
+    """One model, `m`, at an origin: `prepare` brings an app to the moment when its newest version is to be fetched."""
 
     def __init__(self, origin: Origin, kind: str, *, size: int = 300_000, pin: bool = True) -> None:
         """`size` is that of the weights, or a little less; without `pin` the catalog knows no size and no digest."""
@@ -62,51 +62,51 @@ class InstallCase:
         """Return the bytes that the origin has sent of the newest version."""
         return sum(self.origin.sent(self.path(path)) for path in self.contents)
 
-    def shelve(self, shop: App) -> int:
+    def prepare(self, app: App) -> int:
         """Have the older version installed, if there is to be one, and queue the newest; return its job."""
         if self.newer:
-            shop.offer(self.entry(1))
-            shop.enqueue("m")
-            shop.work_here()
-            assert [model.name for model in shop.home.store.models()] == [self.name]
-        shop.home.open_store()  # its identity is made: what a worker renames from here on is of the job
-        shop.offer(self.entry())
-        return shop.enqueue("m")
+            app.set_models(self.entry(1))
+            app.enqueue("m")
+            app.run_next_job()
+            assert [model.name for model in app.home.store.models()] == [self.name]
+        app.home.open_store()  # its identity is made: what a worker renames from here on is of the job
+        app.set_models(self.entry())
+        return app.enqueue("m")
 
-    def check(self, shop: App, job: int) -> None:
+    def check(self, app: App, job: int) -> None:
         """Assert that the job is completed: one right copy under its name, and in the library, and nothing else."""
-        done = shop.job(job)
+        done = app.job(job)
         digest = DigestState.VERIFIED if self._pin else DigestState.UNPINNED
         assert (done.state, done.sha256_state, done.error) == (State.COMPLETED, digest, None)
         assert (done.bytes_total, done.bytes_done, done.attempt) == (self.total, self.total, 1)
-        assert Path(done.target) == shop.store / self.name
-        assert sorted(path.name for path in shop.store.iterdir()) == sorted([".partial", ".store-id", self.name])
-        assert self.there(shop) == dict(self.contents)
-        assert shop.left_over() == []
-        [row], files = library_rows(shop)
+        assert Path(done.target) == app.store / self.name
+        assert sorted(path.name for path in app.store.iterdir()) == sorted([".partial", ".store-id", self.name])
+        assert self.installed_files(app) == dict(self.contents)
+        assert app.leftover_partials() == []
+        [row], files = library_rows(app)
         assert (row["name"], row["ref"], row["job_id"], row["bytes"]) == (self.name, done.ref, job, self.total)
         expected = {path: (len(content), stamp[2]) for (path, content), stamp
-                    in zip(self.contents.items(), self.stamps(shop), strict=True)}  # fmt: skip
+                    in zip(self.contents.items(), self.stamps(app), strict=True)}  # fmt: skip
         assert {file["path"]: (file["bytes"], file["mtime_ns"]) for file in files} == expected
-        assert [event.kind for event in shop.events(job)].count("completed") == 1
+        assert [event.kind for event in app.events(job)].count("completed") == 1
 
-    def there(self, shop: App) -> dict[str, bytes]:
+    def installed_files(self, app: App) -> dict[str, bytes]:
         """Return the files under the model's name, by path."""
-        place = shop.store / self.name
+        place = app.store / self.name
         if not self.folder:
             return {self.name: place.read_bytes()}
         return files_in(place)
 
-    def stamps(self, shop: App) -> list[Stamp]:
+    def stamps(self, app: App) -> list[Stamp]:
         """Return inode, size and mtime of each file under the model's name."""
-        place = shop.store / self.name
+        place = app.store / self.name
         found = [(place / path if self.folder else place).stat() for path in self.contents]
         return [(there.st_ino, there.st_size, there.st_mtime_ns) for there in found]
 
 
-def library_rows(shop: App) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def library_rows(app: App) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return all rows of the library: artifacts, and their files."""
-    with reading(shop.home.engine) as tx:
+    with reading(app.home.engine) as tx:
         first, second = ([dict(row) for row in tx.execute(sa.select(table)).mappings()]
                          for table in (artifacts, artifact_files))  # fmt: skip
     return first, second

@@ -139,6 +139,6 @@ def store_in_berlin(folder: Path, url: str | None, at: str) -> Iterator[JobStore
     """Make a store on a machine in Berlin, whose calendar says `at` (RFC 3339)."""
     with machine_in("Europe/Berlin"):
         store = JobStore(folder, url=url)
-        store.time.turn_to(at)
+        store.time.set_to(at)
         yield store
         store.close()

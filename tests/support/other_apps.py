@@ -21,21 +21,21 @@ def put(path: Path, content: bytes) -> Path:
     return path
 
 
-def lm_studio(person: Path, path: str, content: bytes) -> Path:
+def lm_studio(user_home: Path, path: str, content: bytes) -> Path:
     """Put a file where LM Studio would: `publisher/repo/file`."""
-    return put(person / ".lmstudio" / "models" / path, content)
+    return put(user_home / ".lmstudio" / "models" / path, content)
 
 
-def llama_cpp(person: Path, name: str, content: bytes) -> Path:
-    put(person / ".cache" / "llama.cpp" / f"{name}.json", b'{"etag": "x"}')
-    return put(person / ".cache" / "llama.cpp" / name, content)
+def llama_cpp(user_home: Path, name: str, content: bytes) -> Path:
+    put(user_home / ".cache" / "llama.cpp" / f"{name}.json", b'{"etag": "x"}')
+    return put(user_home / ".cache" / "llama.cpp" / name, content)
 
 
 def hugging_face(
-    person: Path, repo: str, files: dict[str, bytes], *, lfs: tuple[str, ...] = (".gguf", ".safetensors")
+    user_home: Path, repo: str, files: dict[str, bytes], *, lfs: tuple[str, ...] = (".gguf", ".safetensors")
 ) -> Path:
     """Put a repository into the cache: a link for each file to a blob named by its digest; return its folder."""
-    folder = person / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
+    folder = user_home / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
     put(folder / "refs" / "main", COMMIT.encode())
     for path, content in files.items():
         digest = sha256(content) if path.endswith(lfs) else git_sha1(content)
@@ -46,9 +46,9 @@ def hugging_face(
     return folder
 
 
-def ollama(person: Path, name: str, tag: str, content: bytes, *, projector: bytes | None = None) -> Path:
+def ollama(user_home: Path, name: str, tag: str, content: bytes, *, projector: bytes | None = None) -> Path:
     """Put a model where Ollama would, by its manifest; return its blob."""
-    root = person / ".ollama" / "models"
+    root = user_home / ".ollama" / "models"
     layers = [_layer(root, "model", content), _layer(root, "template", b"{{ .Prompt }}")]
     layers += [_layer(root, "projector", projector)] if projector else []
     manifest = {"schemaVersion": 2, "config": {"digest": "sha256:" + "0" * 64}, "layers": layers}
@@ -62,9 +62,9 @@ def _layer(root: Path, kind: str, content: bytes) -> dict[str, object]:
     return {"mediaType": media, "digest": f"sha256:{sha256(content)}", "size": len(content)}
 
 
-def shared_blobs(person: Path, repo: str, files: dict[str, bytes]) -> Path:
+def shared_blobs(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
     """Put a repository into the cache as huggingface_hub 2.x does with Xet: its blobs link into one store of all."""
-    folder = hugging_face(person, repo, files)
+    folder = hugging_face(user_home, repo, files)
     store = folder.parent / "blobs"
     put(store / ".huggingface-shared-blobs", b"1\n")
     for blob in list((folder / "blobs").iterdir()):
@@ -76,19 +76,19 @@ def shared_blobs(person: Path, repo: str, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def without_links(person: Path, repo: str, files: dict[str, bytes]) -> Path:
+def without_links(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
     """Put a repository into the cache as with HF_HUB_DISABLE_SYMLINKS: the files are where the links would be."""
-    folder = person / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
+    folder = user_home / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
     put(folder / "refs" / "main", COMMIT.encode())
     for path, content in files.items():
         put(folder / "snapshots" / COMMIT / path, content)
     return folder
 
 
-def modelscope(person: Path, repo: str, files: dict[str, bytes], *, revision: str | None = "master") -> Path:
+def modelscope(user_home: Path, repo: str, files: dict[str, bytes], *, revision: str | None = "master") -> Path:
     """Put a repository into ModelScope's cache; without a revision as versions before 1.38 did."""
     owner, name = repo.split("/")
-    cache = person / ".cache" / "modelscope"
+    cache = user_home / ".cache" / "modelscope"
     old = cache / "hub" / "models" / owner / name.replace(".", "___")
     folder = cache / "models" / f"{owner}--{name}" / "snapshots" / revision if revision else old
     for path, content in files.items():

@@ -16,22 +16,22 @@ def seen(stage: Stage = Stage.DOWNLOAD, fetched: int = 0, files: tuple[FileCount
     return Progress(stage, 1000, fetched, fetched, None, DigestState.RUNNING, files)
 
 
-def _complete(rooms: JobStore, claimed: Claimed) -> None:
-    with writing(rooms.engine) as tx:
-        rooms.owner.complete(tx, claimed.lease, "/store/a", digests(claimed.artifact), "Installed.")
+def _complete(job_store: JobStore, claimed: Claimed) -> None:
+    with writing(job_store.engine) as tx:
+        job_store.owner.complete(tx, claimed.lease, "/store/a", digests(claimed.artifact), "Installed.")
 
 
 WRITES: dict[str, Callable[[JobStore, Claimed], None]] = {
-    "progress": lambda rooms, run: rooms.owner.progress(run.lease, seen(fetched=9)),
-    "progress with files": lambda rooms, run: rooms.owner.progress(run.lease, seen(fetched=9, files=(FILE,))),
+    "progress": lambda job_store, run: job_store.owner.progress(run.lease, seen(fetched=9)),
+    "progress with files": lambda job_store, run: job_store.owner.progress(run.lease, seen(fetched=9, files=(FILE,))),
     "complete": _complete,
-    "fail": lambda rooms, run: rooms.owner.fail(run.lease, SourceMissing("Gone.")),
-    "wait": lambda rooms, run: rooms.owner.wait(
+    "fail": lambda job_store, run: job_store.owner.fail(run.lease, SourceMissing("Gone.")),
+    "wait": lambda job_store, run: job_store.owner.wait(
         run.lease, 1, Reason.BACKOFF, FlowhubError("Waits."), faults=1, cost=True
     ),
-    "hand_back": lambda rooms, run: rooms.owner.hand_back(run.lease),
-    "obey": lambda rooms, run: rooms.owner.release_as_requested(run.lease),
-    "record_event": lambda rooms, run: rooms.owner.record_event(
+    "hand_back": lambda job_store, run: job_store.owner.hand_back(run.lease),
+    "obey": lambda job_store, run: job_store.owner.release_as_requested(run.lease),
+    "record_event": lambda job_store, run: job_store.owner.record_event(
         run.lease, Note(EventKind.FILE_AGAIN, "Fetched again.")
     ),
 }

@@ -67,7 +67,7 @@ class Fetcher:
         self.came = 0
 
 
-class ByHand:
+class SteppedTransfer:
     """One run over a partial, and the disk below it that would forget what was not synced."""
 
     def __init__(self, artifact: Artifact, folder: Path) -> None:

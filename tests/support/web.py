@@ -19,15 +19,15 @@ PATIENCE_S = 60.0
 
 
 class WebServer:
-    """A server that answers. `program` sends the token, `browser` has signed in, `stranger` has neither."""
+    """A server that answers. `api_client` sends the token, `browser` has signed in, `anonymous` has neither."""
 
     def __init__(self, server: Server, settings: Settings) -> None:
         self.serving, self.settings, self.stop = server.serving, settings, server.stop
         self.token = (settings.home / TOKEN_FILE).read_text().strip()
         self._closing = contextlib.ExitStack()
-        self.program = self.client(headers={"Authorization": f"Bearer {self.token}"})
+        self.api_client = self.client(headers={"Authorization": f"Bearer {self.token}"})
         self.browser = self.client()
-        self.stranger = self.client()
+        self.anonymous = self.client()
 
     def client(self, **options: Any) -> httpx.Client:
         base = options.pop("base_url", self.serving.base)
@@ -73,9 +73,9 @@ def token_of(home: Path) -> str:
     return (home / TOKEN_FILE).read_text().strip()
 
 
-def figures(web: WebServer) -> dict[tuple[str, ...], float]:
+def metrics_of(web: WebServer) -> dict[tuple[str, ...], float]:
     """Return each sample of /metrics by its name and labels."""
-    text = web.stranger.get("/metrics").text
+    text = web.anonymous.get("/metrics").text
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

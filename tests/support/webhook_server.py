@@ -19,7 +19,7 @@ class WebhookServer:
         self.location: str | None = None
         self.hold = threading.Event()
         self.hold.set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _clerk(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.02), daemon=True)
         self._thread.start()
@@ -34,30 +34,30 @@ class WebhookServer:
         self._thread.join()
 
 
-def _clerk(office: WebhookServer) -> type[BaseHTTPRequestHandler]:
-    class Clerk(BaseHTTPRequestHandler):
+def _handler(webhook: WebhookServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            office.headers.append({name.lower(): value for name, value in self.headers.items()})
-            office.paths.append(self.path)
-            office.posts.append(json.loads(body))
-            office.hold.wait(30)
-            self.send_response(office.answers.pop(0) if office.answers else 200)
-            if office.location:
-                self.send_header("Location", office.location)
+            webhook.headers.append({name.lower(): value for name, value in self.headers.items()})
+            webhook.paths.append(self.path)
+            webhook.posts.append(json.loads(body))
+            webhook.hold.wait(30)
+            self.send_response(webhook.answers.pop(0) if webhook.answers else 200)
+            if webhook.location:
+                self.send_header("Location", webhook.location)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
-    return Clerk
+    return Handler
 
 
 @contextmanager
 def webhook_server() -> Iterator[WebhookServer]:
-    office = WebhookServer()
+    webhook = WebhookServer()
     try:
-        yield office
+        yield webhook
     finally:
-        office.close()
+        webhook.close()

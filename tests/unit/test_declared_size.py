@@ -6,7 +6,7 @@ import struct
 import gguf
 import numpy as np
 import pytest
-from support.gguf_files import Written, usual
+from support.gguf_files import GgufFile, llama_8b
 
 from flowhub_jobs.formats.declared_size import declared_size, declared_size_by, declared_size_of
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
@@ -16,16 +16,16 @@ from flowhub_jobs.formats.gguf_tensors import BLOCKS, DEFAULT_ALIGNMENT
 @pytest.mark.parametrize("endian", [gguf.GGUFEndian.LITTLE, gguf.GGUFEndian.BIG])
 @pytest.mark.parametrize("alignment", [None, 8, 64, 4096])
 def test_a_whole_gguf_reaches_its_declared_size_to_within_its_last_padding(tmp_path, endian, alignment):
-    file = Written(tmp_path / "m.gguf", endian=endian)
+    file = GgufFile(tmp_path / "m.gguf", endian=endian)
     if alignment:
         file.writer.add_custom_alignment(alignment)
     file.writer.add_tensor("output.weight", np.zeros((3, 5), dtype=np.float16))
-    size = usual(file).stat().st_size
+    size = llama_8b(file).stat().st_size
     assert size - (alignment or DEFAULT_ALIGNMENT) < declared_size_of(file.path) <= size
 
 
 def test_every_beginning_of_a_gguf_tells_that_it_is_cut_and_never_too_much(tmp_path):
-    raw = usual(Written(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
+    raw = llama_8b(GgufFile(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
     whole = declared_size(raw)
     told = [declared_size(raw[:count]) for count in range(4, whole)]
     assert all(count < size <= whole for count, size in enumerate(told, start=4))

@@ -4,7 +4,7 @@ import struct
 
 import gguf
 import pytest
-from support.gguf_files import WORDS, Written, usual
+from support.gguf_files import WORDS, GgufFile, llama_8b
 
 from flowhub_jobs.formats.gguf import read_gguf
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
@@ -27,21 +27,21 @@ LLAMA = ModelMetadata(
 
 @pytest.fixture
 def written(tmp_path):
-    return lambda kind="llama", **more: Written(tmp_path / "m.gguf", kind, **more)
+    return lambda kind="llama", **more: GgufFile(tmp_path / "m.gguf", kind, **more)
 
 
 def test_a_real_file_tells_its_anatomy(written):
-    assert read_anatomy(usual(written())) == LLAMA
+    assert read_anatomy(llama_8b(written())) == LLAMA
 
 
 def test_the_first_kilobyte_is_enough_where_the_vocabulary_comes_last(written):
-    raw = usual(written()).read_bytes()
+    raw = llama_8b(written()).read_bytes()
     assert len(raw) > 400_000
     assert read_gguf(raw[:1024]) == LLAMA
 
 
 def test_every_beginning_of_a_file_asks_for_more_or_tells_all(written):
-    raw = usual(written(words=["a", "b"])).read_bytes()
+    raw = llama_8b(written(words=["a", "b"])).read_bytes()
     read = [outcome(raw[:count]) for count in range(len(raw))]
     told = [place for place, one in enumerate(read) if isinstance(one, ModelMetadata)]
     assert {read[place] for place in told} == {LLAMA}
@@ -57,9 +57,9 @@ def outcome(raw):
 
 
 def test_keys_behind_the_vocabulary_are_reached_where_they_are_needed(tmp_path):
-    writer = Written(tmp_path / "late.gguf")
+    writer = GgufFile(tmp_path / "late.gguf")
     writer.writer.add_token_list(WORDS)
-    raw = usual(writer).read_bytes()
+    raw = llama_8b(writer).read_bytes()
     with pytest.raises(NeedMore):
         read_gguf(raw[:4096])
     assert read_gguf(raw) == LLAMA
@@ -67,11 +67,11 @@ def test_keys_behind_the_vocabulary_are_reached_where_they_are_needed(tmp_path):
 
 
 def test_a_file_of_the_other_byte_order_is_read(written):
-    assert read_anatomy(usual(written(endian=gguf.GGUFEndian.BIG))) == LLAMA
+    assert read_anatomy(llama_8b(written(endian=gguf.GGUFEndian.BIG))) == LLAMA
 
 
 def test_version_2_is_laid_out_alike_and_version_1_counts_in_32_bits(written):
-    raw = bytearray(usual(written()).read_bytes())
+    raw = bytearray(llama_8b(written()).read_bytes())
     raw[4:8] = struct.pack("<I", 2)
     assert read_gguf(bytes(raw)) == LLAMA
     first = b"GGUF" + struct.pack("<III", 1, 0, 2) + pair_1("general.architecture", 8, text_1("llama"))
@@ -93,21 +93,21 @@ def pair_1(key, kind, raw):
 
 
 def test_heads_that_differ_by_layer_are_summed(written):
-    told = read_anatomy(written("lfm2").told(block_count=4, head_count_kv=[0, 8, 0, 8]).done())
+    told = read_anatomy(written("lfm2").with_values(block_count=4, head_count_kv=[0, 8, 0, 8]).write())
     assert (told.layers, told.kv_heads) == (4, 16)
 
 
 def test_without_a_count_of_its_own_each_head_has_keys_and_values(written):
-    assert read_anatomy(written().told().done()).kv_heads == 32 * 32
+    assert read_anatomy(written().with_values().write()).kv_heads == 32 * 32
 
 
 def test_lengths_that_the_file_names_stand_before_those_derived(written):
-    told = read_anatomy(written("qwen3").told(head_count_kv=8, key_length=192, value_length=64).done())
+    told = read_anatomy(written("qwen3").with_values(head_count_kv=8, key_length=192, value_length=64).write())
     assert (told.key_length, told.value_length) == (192, 64)
 
 
 def test_an_encoder_has_no_cache(written):
-    assert read_anatomy(written("bert").told(causal_attention=False).done()).kv_heads == 0
+    assert read_anatomy(written("bert").with_values(causal_attention=False).write()).kv_heads == 0
 
 
 @pytest.mark.parametrize(
@@ -115,35 +115,35 @@ def test_an_encoder_has_no_cache(written):
     [("gemma3", None, 20), ("gemma2", None, 12), ("phi3", None, None), ("olmo2", 4, 18), ("x", [True, False] * 12, 12)],
 )
 def test_windowed_layers_come_from_the_file_or_its_architecture(written, kind, pattern, windowed):
-    file = written(kind).told(block_count=24, head_count_kv=4, sliding_window=1024)
+    file = written(kind).with_values(block_count=24, head_count_kv=4, sliding_window=1024)
     if isinstance(pattern, list):
         file.writer.add_array(f"{kind}.attention.sliding_window_pattern", pattern)
     elif pattern:
         file.writer.add_uint32(f"{kind}.attention.sliding_window_pattern", pattern)
-    told = read_anatomy(file.done())
+    told = read_anatomy(file.write())
     assert (told.sliding_window, told.windowed_layers) == (1024, windowed)
 
 
 def test_only_every_so_manieth_layer_of_a_hybrid_keeps_keys_and_values(written):
-    file = written("qwen3next").told(block_count=48, head_count_kv=2)
+    file = written("qwen3next").with_values(block_count=48, head_count_kv=2)
     file.writer.add_uint32("qwen3next.full_attention_interval", 4)
-    assert read_anatomy(file.done()).kv_heads == 12 * 2
+    assert read_anatomy(file.write()).kv_heads == 12 * 2
 
 
 def test_a_part_of_a_split_model_tells_how_many_there_are(written):
-    file = written().told(head_count_kv=8)
+    file = written().with_values(head_count_kv=8)
     file.writer.add_uint16("split.count", 3)
-    assert read_anatomy(file.done()).parts == 3
+    assert read_anatomy(file.write()).parts == 3
 
 
 def test_a_projector_an_adapter_and_a_vocabulary_alone_are_read(written):
     projector = written("clip")
     projector.writer.add_bool("clip.has_vision_encoder", True)
-    assert read_anatomy(projector.done()).architecture == "clip"
+    assert read_anatomy(projector.write()).architecture == "clip"
     adapter = written("llama")
     adapter.writer.add_type("adapter")
     adapter.writer.add_array("adapter.tags", ["a", "b"])
-    told = read_anatomy(adapter.done())
+    told = read_anatomy(adapter.write())
     assert (told.architecture, told.layers, told.kv_heads) == ("llama", None, None)
     vocabulary = header(pair("general.architecture", 8, text("llama")), pair("tokenizer.ggml.model", 8, text("gpt2")))
     assert read_gguf(vocabulary).architecture == "llama"
@@ -156,10 +156,10 @@ def test_arrays_of_arrays_are_stepped_over():
 
 
 def test_figures_of_a_wrong_kind_or_beyond_reason_are_unknown(written):
-    file = written().told(block_count=None, head_count_kv=None)
+    file = written().with_values(block_count=None, head_count_kv=None)
     file.writer.add_string("llama.block_count", "many")
     file.writer.add_uint64("llama.attention.key_length", 2**63)
-    told = read_anatomy(file.done())
+    told = read_anatomy(file.write())
     assert (told.layers, told.kv_heads, told.heads, told.key_length) == (None, None, 32, 128)
 
 

@@ -16,7 +16,7 @@ from support.app_readers import (
     read_localai,
     read_ollama,
 )
-from support.gguf_files import Written, usual
+from support.gguf_files import GgufFile, llama_8b
 from support.models import gguf, mlx_folder
 from support.models import safetensors as plain_safetensors
 from support.placements import COMMIT, carry_out, installed
@@ -36,7 +36,7 @@ GGUF_APPS = ("lm-studio", "ollama", "jan", "localai", "llama-cpp")
 @pytest.fixture
 def weights(tmp_path):
     """Return a GGUF file of an 8B of the Llama kind, as the format's own library writes it."""
-    return usual(Written(tmp_path / "written.gguf")).read_bytes()
+    return llama_8b(GgufFile(tmp_path / "written.gguf")).read_bytes()
 
 
 def safetensors(*names, **metadata):
@@ -185,7 +185,7 @@ def test_ollama_gets_the_projector_of_a_model_for_images(tmp_path, weights):
     [("gemma4", "gemma4", {"stop": ["<turn|>"]}), ("nemotron_h", "nemotron-3-nano", {}), ("llama", None, {})],
 )
 def test_ollama_gets_the_parameters_that_its_own_import_would_choose(tmp_path, family, renderer, parameters):
-    content = Written(tmp_path / "w.gguf", family).told(file_type=15).done().read_bytes()
+    content = GgufFile(tmp_path / "w.gguf", family).with_values(file_type=15).write().read_bytes()
     root, _ = place(tmp_path, "ollama", {"m-Q4_K_M.gguf": content}, model="m", option="q4")
     [model] = read_ollama(root).values()
     assert (model.config.get("renderer"), model.config.get("parser")) == (renderer, renderer)
@@ -339,7 +339,7 @@ def test_jan_opens_the_stores_file_where_its_folder_can_have_no_links(tmp_path, 
 
 
 def test_jan_knows_a_model_for_embeddings(tmp_path):
-    content = Written(tmp_path / "w.gguf", "nomic-bert").told(file_type=1).done().read_bytes()
+    content = GgufFile(tmp_path / "w.gguf", "nomic-bert").with_values(file_type=1).write().read_bytes()
     root, _ = place(tmp_path, "jan", {"nomic-F16.gguf": content}, repository="n/e")
     assert read_jan(root)["n/nomic-F16"].config["embedding"] is True
 
@@ -386,7 +386,7 @@ def test_localai_gets_all_parts_and_the_projector(tmp_path):
 
 
 def test_localai_knows_a_model_for_embeddings(tmp_path):
-    content = Written(tmp_path / "w.gguf", "bert").told(file_type=1).done().read_bytes()
+    content = GgufFile(tmp_path / "w.gguf", "bert").with_values(file_type=1).write().read_bytes()
     root, _ = place(tmp_path, "localai", {"e-F16.gguf": content})
     [model] = read_localai(root).values()
     assert (model["known_usecases"], model["embeddings"]) == (["embeddings"], True)

@@ -39,10 +39,10 @@ def test_who_accepts_answers_and_so_does_who_refuses():
 def test_one_that_answers_is_enough_and_one_that_hangs_is_not_waited_for(monkeypatch):
     over = threading.Event()
 
-    def asked(place, connect_s):
+    def answers(place, connect_s):
         return place[0] == "here" or over.wait(30)
 
-    monkeypatch.setattr(reachability, "answers", asked)
+    monkeypatch.setattr(reachability, "answers", answers)
     assert any_answers([("hangs", 1), ("here", 1)], 30)
     assert not any_answers([("hangs", 1)], 0.01)
     assert not any_answers([], 30)

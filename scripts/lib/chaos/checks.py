@@ -45,18 +45,18 @@ def _was_too_late(snapshot: Snapshot, job: Job) -> bool:
 
 
 def _partial(snapshot: Snapshot, job: Job) -> bool:
-    return snapshot.run.shop.partial(str(job.model)).exists()
+    return snapshot.run.app.partial(str(job.model)).exists()
 
 
 def files_are_right(snapshot: Snapshot) -> Iterator[str]:
     for model in snapshot.run.models:
         if snapshot.is_installed(model):
-            yield from model.faults_in(snapshot.run.shop.store)
+            yield from model.faults_in(snapshot.run.app.store)
 
 
 def store_is_known(snapshot: Snapshot) -> Iterator[str]:
-    shop = snapshot.run.shop
-    there = {path.name for path in shop.store.iterdir() if not path.name.startswith(".")}
+    app = snapshot.run.app
+    there = {path.name for path in app.store.iterdir() if not path.name.startswith(".")}
     known = {str(name) for (name,) in snapshot.run.database.rows("SELECT name FROM artifacts")}
     wanted = {model.name for model in snapshot.run.models if snapshot.is_installed(model)}
     # Named by a worker that was killed before it could write that down; then its job was cancelled.
@@ -64,7 +64,7 @@ def store_is_known(snapshot: Snapshot) -> Iterator[str]:
     cut_short = {intent["name"] for intent in intents if isinstance(intent, dict)}
     if known != wanted or not wanted <= there <= wanted | cut_short:
         yield f"the store has {sorted(there)}, the library {sorted(known)}, installed were {sorted(wanted)}"
-    hidden = {path.name for path in shop.store.iterdir()} - there - {".partial", ".store-id"}
+    hidden = {path.name for path in app.store.iterdir()} - there - {".partial", ".store-id"}
     if hidden:
         yield f"in the store are left {sorted(hidden)}"
 
@@ -77,8 +77,8 @@ def _decoded(value: Any) -> Any:
 def partials_wait_for_someone(snapshot: Snapshot) -> Iterator[str]:
     run = snapshot.run
     cancelled = {job.model for job in snapshot.jobs if job.state is State.CANCELLED}
-    may_stay = {run.shop.partial(model.model).name for model in run.models if model.model in cancelled}
-    for name in run.shop.left_over():
+    may_stay = {run.app.partial(model.model).name for model in run.models if model.model in cancelled}
+    for name in run.app.leftover_partials():
         if name not in may_stay:
             yield f".partial/{name} is left of jobs that are completed"
 

@@ -50,7 +50,7 @@ def parse_arguments(about: str, arguments: list[str]) -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="chaos", description=about, formatter_class=form)
     parser.add_argument("rounds", type=int, metavar="N", help="how many rounds, of a second or two each")
-    parser.add_argument("--seed", type=int, help="which harm, and in which order; else a new one, which is printed")
+    parser.add_argument("--seed", type=int, help="which faults, and in which order; else a new one, which is printed")
     parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help=f"how many (default {WORKERS})")
     databases = ("sqlite", "postgresql")
     parser.add_argument("--database", choices=databases, default="sqlite", help="postgresql: a server of the run's own")

@@ -14,15 +14,15 @@ MEGABYTES = 400
 
 
 class Disk:
-    """A folder on a disk that can be filled. `harm` is the failpoint that its workers need (support/failpoints.py)."""
+    """A folder on a disk that can be filled. `failpoints` are those that its workers need (support/failpoints.py)."""
 
-    def __init__(self, place: Path, filler: Path, harm: str) -> None:
-        self.place, self.harm, self._filler = place, harm, filler
+    def __init__(self, place: Path, filler: Path, failpoints: str) -> None:
+        self.place, self.failpoints, self._filler = place, failpoints, filler
         self.full = False
 
     @property
     def is_real(self) -> bool:
-        return not self.harm
+        return not self.failpoints
 
     def fill(self, leave: int) -> None:
         """Leave so many bytes free, or, of a pretended disk, none for what is fetched."""

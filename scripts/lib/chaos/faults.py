@@ -58,7 +58,7 @@ def stop(run: Run) -> str | None:
 def lose_queue(run: Run) -> str:
     also = run.chance.random() < 0.5
     for suffix in ("", "-wal", "-shm") if also else ("",):
-        Path(f"{run.shop.settings.queue_path}{suffix}").unlink(missing_ok=True)
+        Path(f"{run.app.settings.queue_path}{suffix}").unlink(missing_ok=True)
     return f"queue.db removed{' with its log' if also else ''}"
 
 
@@ -66,7 +66,7 @@ def spoil_queue(run: Run) -> str | None:
     if run.disk.full:
         return None
     way = run.chance.choice(["overwritten", "replaced", "emptied", "cut short"])
-    path, junk = run.shop.settings.queue_path, os.urandom(20_000)
+    path, junk = run.app.settings.queue_path, os.urandom(20_000)
     if way == "replaced" or not path.exists():
         other = path.with_name("other")
         other.write_bytes(junk)

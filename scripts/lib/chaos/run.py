@@ -1,4 +1,4 @@
-"""One run of chaos: rounds of harm, then calm, until every job has ended."""
+"""One run of chaos: rounds of faults, then calm, until every job has ended."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ from lib.chaos.workers import Workers
 RATE_BPS = 16_000_000
 LEASE_S, LEASE_OF_MANY_S = 2.0, 5.0  # many workers of one machine renew late
 BEYOND_S = (0.3, 1.0)  # how much longer than a lease a worker is suspended
-PAUSE_S = (0.1, 1.8)  # between two blows
+PAUSE_S = (0.1, 1.8)  # between two faults
 WORKERS = 2  # unless said otherwise
 BUSY = 5  # jobs at least; and one for each worker
 CALM_AT_MOST_S, CALM_A_WORKER_S = 120.0, 10.0
@@ -65,15 +65,15 @@ class Wanted:
 
 class Run:
     def __init__(
-        self, shop: App, network: Network, disk: Disk, nursery: ForkServer, database: RunDatabase, wanted: Wanted
+        self, app: App, network: Network, disk: Disk, fork_server: ForkServer, database: RunDatabase, wanted: Wanted
     ) -> None:
-        self.shop, self.network, self.disk, self.database = shop, network, disk, database
+        self.app, self.network, self.disk, self.database = app, network, disk, database
         self.seed, self.size = wanted.seed, wanted.workers
         lease_s = LEASE_S if wanted.workers <= WORKERS else LEASE_OF_MANY_S
         self.suspended_s = tuple(lease_s + more for more in BEYOND_S)
-        self.workers = Workers(shop, nursery, disk, database, lease_s=lease_s, suspended_s=self.suspended_s[-1])
+        self.workers = Workers(app, fork_server, disk, database, lease_s=lease_s, suspended_s=self.suspended_s[-1])
         self.models: list[ServedModel] = []
-        self.done: Counter[str] = Counter()  # blows, by name
+        self.done: Counter[str] = Counter()  # faults injected, by name
         self.refused: dict[int, str] = {}  # jobs that are to stay cancelled, by which verb
         self.chance = random.Random(self.seed)
         self.stop_asked = threading.Event()
@@ -84,22 +84,22 @@ class Run:
     def open(self) -> None:
         """Have something to do, and workers for it."""
         self.models = all_kinds(more=self.size - WORKERS)
-        self.shop.offer(*(model.offer(self.network) for model in self.models))
+        self.app.set_models(*(model.offer(self.network) for model in self.models))
         for model in self.models:
             self.enqueue(model)
         self.keep_busy()
 
     # A round --------------------------------------------------------------------------------------------------------
 
-    def inject_fault(self, number: int, blows: Actions) -> str:
-        """Do the harm of a round; return what it was. The same seed and number choose the same, where that can be."""
+    def inject_fault(self, number: int, faults: Actions) -> str:
+        """Inject the fault of a round; return its text. The same seed and number choose the same, where that can be."""
         turns = random.Random(f"{self.seed}/{number}")
         self.chance = random.Random(turns.random())
         self.keep_busy()
         self.let_run(turns.uniform(*PAUSE_S))
         while True:
-            [name] = turns.choices(list(blows), [weight for weight, _ in blows.values()])
-            said = blows[name][1](self)
+            [name] = turns.choices(list(faults), [weight for weight, _ in faults.values()])
+            said = faults[name][1](self)
             if said is not None:
                 self.done[name] += 1
                 return f"{time.monotonic() - self.began:6.1f} s  {number:3}  {said}"
@@ -109,7 +109,7 @@ class Run:
         self.workers.learn_names()
         if self.disk.full:
             return
-        while len([worker for worker in self.workers.living if worker.told is None]) < self.size:
+        while len([worker for worker in self.workers.living if worker.stop_requested_at is None]) < self.size:
             self.workers.start_worker()
         live = self.live_jobs()
         busy = {job.model for job in live}
@@ -119,7 +119,7 @@ class Run:
 
     def enqueue(self, model: ServedModel) -> int:
         # With --force, so that a job always means one whole fetch.
-        return self.shop.enqueue(model.model, force=True)
+        return self.app.enqueue(model.model, force=True)
 
     def let_run(self, seconds: float) -> None:
         """Let it work for so long. Raises Wrong if a worker is not as it should be, Interrupted."""
@@ -149,22 +149,22 @@ class Run:
     # Jobs -----------------------------------------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
-        return self.shop.home.queries.all()
+        return self.app.home.queries.all()
 
     def live_jobs(self, *states: State) -> list[Job]:
         return [job for job in self.jobs() if job.state in (states or LIVE_STATES)]
 
     def ask(self, verb: str, job: int) -> bool:
         """Ask for a job what a person may; return whether it could be asked."""
-        shop = self.shop
+        app = self.app
         acts: dict[str, Callable[[int], object]] = {
-            "cancel": shop.session.cancel,
-            "purge": lambda number: shop.session.cancel(number, purge=True),
-            "pause": shop.home.commands.pause,
-            "resume": lambda number: shop.session.again(number, "resume"),
-            "retry": lambda number: shop.session.again(number, "retry"),
+            "cancel": app.session.cancel,
+            "purge": lambda number: app.session.cancel(number, purge=True),
+            "pause": app.home.commands.pause,
+            "resume": lambda number: app.session.again(number, "resume"),
+            "retry": lambda number: app.session.again(number, "retry"),
         }
-        shop.home.take_back_orphans()  # as the commands do
+        app.home.take_back_orphans()  # as the commands do
         try:
             acts[verb](job)
         except (WrongState, Busy):  # it has ended since, or another job works on the same files
@@ -187,7 +187,7 @@ class Run:
                 self.refused[job.id] = verb
 
     def calm(self) -> None:
-        """End all harm and wait until every job has ended, the refused ones as was asked. Raises Wrong."""
+        """End all faults and wait until every job has ended, the refused ones as was asked. Raises Wrong."""
         self.undo_all()
         self.network.restore()
         self.disk.free()
@@ -247,10 +247,10 @@ def started_run(folder: Path, wanted: Wanted, *, keep: bool = False) -> Iterator
         )
         home.mkdir()
         (home / "worker.log").symlink_to(folder / "worker.log")  # the log must survive a full disk
-        nursery = ForkServer()
-        stack.callback(nursery.close)
-        shop = stack.enter_context(app_of(home))
-        run = Run(shop, network, floor, nursery, database, wanted)
+        fork_server = ForkServer()
+        stack.callback(fork_server.close)
+        app = stack.enter_context(app_of(home))
+        run = Run(app, network, floor, fork_server, database, wanted)
         stack.callback(run.close)
         run.open()
         yield run

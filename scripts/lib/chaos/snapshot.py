@@ -70,7 +70,7 @@ class Bytes:
 class Snapshot:
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.home = run.shop.settings.home
+        self.home = run.app.settings.home
         self.jobs: list[Job] = run.jobs()
         self.attempts = [
             Attempt(job, worker, token, began / 1e6, ended / 1e6 if ended else None, outcome)
@@ -109,7 +109,7 @@ class Snapshot:
 
     def kept(self, model: ServedModel) -> int:
         """Return the bytes in the partial, as the journal has them."""
-        return kept_in(self.run.shop.partial(model.model))
+        return kept_in(self.run.app.partial(model.model))
 
     def to_fetch(self, model: ServedModel) -> int:
         """Return what had to be sent: the whole for each completed job, the bytes in the partial, the purged bytes."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from support.app import App
-from support.fork_server import Forked, ForkServer
+from support.fork_server import ForkedProcess, ForkServer
 
 from lib.chaos.database import RunDatabase
 from lib.chaos.disk import Disk
@@ -21,7 +21,7 @@ class WorkerProcess:
     """One worker process. `token` is what the origin knows it by, `name` what the rows do, once it has one there."""
 
     token: str
-    process: Forked
+    process: ForkedProcess
     name: str | None = None
     struck: list[float] = field(default_factory=list)  # killed or suspended, on time.monotonic(), as all times here
     let_go: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ class WorkerProcess:
         self.let_go.append(time.monotonic())
 
     def request_stop(self) -> None:
-        self.told = time.monotonic()
+        self.stop_requested_at = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
 
 
@@ -61,10 +61,17 @@ class Workers:
     """All workers of a home, from first to last."""
 
     def __init__(
-        self, shop: App, nursery: ForkServer, disk: Disk, database: RunDatabase, *, lease_s: float, suspended_s: float
+        self,
+        app: App,
+        fork_server: ForkServer,
+        disk: Disk,
+        database: RunDatabase,
+        *,
+        lease_s: float,
+        suspended_s: float,
     ) -> None:
-        self._shop, self._nursery, self._database = shop, nursery, database
-        self._harm = f"lease={lease_s} {disk.harm}"
+        self._app, self._fork_server, self._database = app, fork_server, database
+        self._failpoints = f"lease={lease_s} {disk.failpoints}"
         # Another that is suspended in mid-write holds the database for as long.
         self._stops_within_s = STOPS_WITHIN_S + suspended_s
         self.all: list[WorkerProcess] = []
@@ -72,7 +79,7 @@ class Workers:
     def start_worker(self) -> WorkerProcess:
         token = f"worker-{len(self.all) + 1}"
         # Two jobs at a time, so that a inject to one worker meets more than one job.
-        process = self._nursery.worker(self._shop, "--jobs", "2", harm=self._harm, HF_TOKEN=token)
+        process = self._fork_server.worker(self._app, "--jobs", "2", failpoints=self._failpoints, HF_TOKEN=token)
         worker = WorkerProcess(token, process)
         self.all.append(worker)
         return worker
@@ -83,7 +90,7 @@ class Workers:
 
     @property
     def awake(self) -> list[WorkerProcess]:
-        return [worker for worker in self.living if not worker.suspended and worker.told is None]
+        return [worker for worker in self.living if not worker.suspended and worker.stop_requested_at is None]
 
     def learn_names(self) -> None:
         """Ask the rows what the workers call themselves; one that stops well takes its name with it."""
@@ -110,17 +117,17 @@ class Workers:
             status = None if worker.judged else worker.process.poll()
             if status is None:
                 if (
-                    worker.told is not None
-                    and time.monotonic() > worker.told + self._stops_within_s
+                    worker.stop_requested_at is not None
+                    and time.monotonic() > worker.stop_requested_at + self._stops_within_s
                     and not worker.judged
                 ):
                     worker.judged = True
                     yield f"{worker.token} was told to stop and does not within {self._stops_within_s} s"
                 continue
             worker.judged = True
-            if worker.told is not None and status != 0:
+            if worker.stop_requested_at is not None and status != 0:
                 yield f"{worker.token} was told to stop and ended with {status}"
-            if worker.told is None and not (status == -signal.SIGKILL and worker.struck):
+            if worker.stop_requested_at is None and not (status == -signal.SIGKILL and worker.struck):
                 yield f"{worker.token} ended by itself, with {status}"
 
     def stop_all(self) -> None:

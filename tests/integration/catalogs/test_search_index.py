@@ -330,11 +330,11 @@ def test_an_imported_catalog_is_found_as_long_as_it_is_there(few, tmp_path):
     assert ids(few, "newcomer") == []
 
 
-@pytest.mark.parametrize("harm", [b"", b"not a database", b"SQLite format 3\0" + b"\0" * 4000, None], ids=range(4))
-def test_a_damaged_index_is_made_again(few, harm):
+@pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\0" * 4000, None], ids=range(4))
+def test_a_damaged_index_is_made_again(few, damage):
     assert len(ids(few)) == 30
     path = index_update.index_path(few)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if harm is None else harm)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if damage is None else damage)
     assert len(ids(few, "qwen")) == 6
     assert len(ids(few, "qwen", sort="size")) == 6
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.cli import cli_app, fail, owner
+from support.cli import cli_app, fail, lease_store_of
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
@@ -15,80 +15,80 @@ A = gguf(4096, 1)
 
 
 @pytest.fixture
-def shop(home, monkeypatch):
+def app(home, monkeypatch):
     models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(9)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
-def queued(shop, count, **terms):
-    return [shop.enqueue(f"m{place}", **terms) for place in range(count)]
+def queued(app, count, **terms):
+    return [app.enqueue(f"m{place}", **terms) for place in range(count)]
 
 
 def states(cli):
     return [job["state"] for job in cli("status", "--all", "--json").jobs]
 
 
-def test_pause_and_resume_one_by_number(cli, shop):
-    queued(shop, 2)
+def test_pause_and_resume_one_by_number(cli, app):
+    queued(app, 2)
     assert [job["state"] for job in cli("pause", 2, "--json").jobs] == ["paused"]
     assert states(cli) == ["queued", "paused"]
     assert cli("resume", 2).out == "Job 2: queued.\n"
 
 
-def test_cancel_and_retry_keep_the_id_and_the_time(cli, shop):
-    queued(shop, 1, not_before=32_503_680_000_000_000)
+def test_cancel_and_retry_keep_the_id_and_the_time(cli, app):
+    queued(app, 1, not_before=32_503_680_000_000_000)
     assert cli("cancel", 1, "--json").jobs[0]["state"] == "cancelled"
     [again] = cli("retry", 1, "--json").jobs
     assert (again["id"], again["state"], again["finished_at"], again["reason"]) == (1, "queued", None, "at")
     assert again["not_before"] == "3000-01-01T00:00:00.000000Z"
 
 
-def test_ranges_and_all(cli, shop):
-    queued(shop, 6)
+def test_ranges_and_all(cli, app):
+    queued(app, 6)
     assert [job["id"] for job in cli("cancel", "2-3", "5", "--json").jobs] == [2, 3, 5]
     assert [job["id"] for job in cli("pause", "--all", "--json").jobs] == [1, 4, 6]
     assert [job["id"] for job in cli("resume", "--all", "--json").jobs] == [1, 4, 6]
     assert [job["id"] for job in cli("retry", "--all", "--cancelled", "--json").jobs] == [2, 3, 5]
 
 
-def test_a_group_is_steered_alone(cli, shop):
-    queued(shop, 2, group="night")
-    other = shop.enqueue("m5", group="day")
+def test_a_group_is_steered_alone(cli, app):
+    queued(app, 2, group="night")
+    other = app.enqueue("m5", group="day")
     assert len(cli("cancel", "--group", "night", "--json").jobs) == 2
-    assert shop.job(other).state is State.QUEUED
+    assert app.job(other).state is State.QUEUED
 
 
-def test_retry_all_takes_the_failed_jobs_and_the_cancelled_only_where_asked(cli, shop):
-    queued(shop, 3, group="g")
-    fail(shop, 1, SourceMissing("It is gone."))
+def test_retry_all_takes_the_failed_jobs_and_the_cancelled_only_where_asked(cli, app):
+    queued(app, 3, group="g")
+    fail(app, 1, SourceMissing("It is gone."))
     cli("cancel", 2)
     assert [job["id"] for job in cli("retry", "--all", "--json").jobs] == [1]
-    fail(shop, 1, SourceMissing("It is gone."))
+    fail(app, 1, SourceMissing("It is gone."))
     assert [job["id"] for job in cli("retry", "--group", "g", "--json").jobs] == [1]
     assert [job["id"] for job in cli("retry", "--group", "g", "--cancelled", "--json").jobs] == [2]
     assert cli("retry", 2, "--cancelled", "--json").error["code"] == "usage"
 
 
-def test_retry_all_queues_one_job_for_the_same_files(cli, shop):
-    queued(shop, 1)
+def test_retry_all_queues_one_job_for_the_same_files(cli, app):
+    queued(app, 1)
     cli("cancel", 1)
-    assert shop.enqueue("m0") == 2
+    assert app.enqueue("m0") == 2
     cli("cancel", 2)
     assert [job["id"] for job in cli("retry", "--all", "--cancelled", "--json").jobs] == [2]
     assert cli("retry", "--all", "--cancelled", "--json").jobs == []
     assert cli("retry", 1, "--json").error["code"] == "busy"
 
 
-def test_start_drops_the_time_that_was_set(cli, shop):
-    queued(shop, 2, not_before=32_503_680_000_000_000)
+def test_start_drops_the_time_that_was_set(cli, app):
+    queued(app, 2, not_before=32_503_680_000_000_000)
     [job] = cli("start", 1, "--json").jobs
     assert (job["state"], job["reason"], job["not_before"]) == ("queued", None, None)
     assert cli("start", "--all").out == "Job 1: queued, starts now.\nJob 2: queued, starts now.\n"
 
 
-def test_start_resumes_a_paused_job_and_says_what_still_holds_it(cli, shop):
-    queued(shop, 1)
+def test_start_resumes_a_paused_job_and_says_what_still_holds_it(cli, app):
+    queued(app, 1)
     cli("enqueue", "m1", "--after", "1")
     cli("pause", 2)
     said = cli("start", "1-2")
@@ -96,14 +96,14 @@ def test_start_resumes_a_paused_job_and_says_what_still_holds_it(cli, shop):
     assert said.err == "No worker is running; start one with `flowhub worker`.\n"
 
 
-def test_resume_keeps_a_time_that_is_still_ahead(cli, shop):
-    queued(shop, 1, not_before=32_503_680_000_000_000)
+def test_resume_keeps_a_time_that_is_still_ahead(cli, app):
+    queued(app, 1, not_before=32_503_680_000_000_000)
     cli("pause", 1)
     [job] = cli("resume", 1, "--json").jobs
     assert (job["state"], job["reason"], job["not_before"]) == ("queued", "at", "3000-01-01T00:00:00.000000Z")
 
 
-def test_nothing_to_do_is_done(cli, shop):
+def test_nothing_to_do_is_done(cli, app):
     said = cli("pause", "--all")
     assert (said.status, said.out, said.err) == (
         0,
@@ -113,8 +113,8 @@ def test_nothing_to_do_is_done(cli, shop):
     assert cli("resume", "--all", "--json").jobs == []
 
 
-def test_twice_is_as_good_as_once(cli, shop):
-    queued(shop, 1)
+def test_twice_is_as_good_as_once(cli, app):
+    queued(app, 1)
     for verb in ("pause", "pause", "resume", "resume", "cancel", "cancel"):
         assert cli(verb, 1, "--json").status == 0
 
@@ -128,16 +128,16 @@ def test_twice_is_as_good_as_once(cli, shop):
         ("cancel", "fail", "retry"),
     ],
 )
-def test_what_a_state_does_not_allow_is_1_and_says_what_does(cli, shop, verb, before, hint):
-    queued(shop, 1)
-    fail(shop, 1, SourceMissing("It is gone.")) if before == "fail" else cli(before, 1)
+def test_what_a_state_does_not_allow_is_1_and_says_what_does(cli, app, verb, before, hint):
+    queued(app, 1)
+    fail(app, 1, SourceMissing("It is gone.")) if before == "fail" else cli(before, 1)
     said = cli(verb, 1, "--json")
     assert (said.status, said.out, said.error["code"]) == (1, "", "wrong_state")
     assert hint in said.error["hint"]
 
 
-def test_one_that_refuses_does_not_keep_the_others_from_it(cli, shop):
-    queued(shop, 3)
+def test_one_that_refuses_does_not_keep_the_others_from_it(cli, app):
+    queued(app, 3)
     cli("cancel", 2)
     said = cli("pause", "1-3", "--json")
     assert (said.status, said.error["code"]) == (10, "some_failed")
@@ -145,42 +145,42 @@ def test_one_that_refuses_does_not_keep_the_others_from_it(cli, shop):
     assert states(cli) == ["paused", "cancelled", "paused"]
 
 
-def test_a_job_that_is_not_there_is_3(cli, shop):
-    queued(shop, 1)
+def test_a_job_that_is_not_there_is_3(cli, app):
+    queued(app, 1)
     for verb in ("cancel", "pause", "resume", "retry", "start"):
         said = cli(verb, 7, "--json")
         assert (said.status, said.out, said.error["code"]) == (3, "", "not_found")
 
 
 @pytest.mark.parametrize("arguments", [[], ["1", "--all"], ["1", "--group", "g"], ["one"], ["0"], ["4-2"]])
-def test_it_must_be_clear_which_jobs_are_meant(cli, shop, arguments):
+def test_it_must_be_clear_which_jobs_are_meant(cli, app, arguments):
     for verb in ("cancel", "pause", "resume", "retry", "start"):
         assert cli(verb, *arguments, "--json").status == 2
-        assert "flowhub: " in cli(verb, *arguments).complaint
+        assert "flowhub: " in cli(verb, *arguments).error_text
 
 
-def test_retry_while_another_job_has_the_same_files_is_busy(cli, shop):
-    queued(shop, 1)
+def test_retry_while_another_job_has_the_same_files_is_busy(cli, app):
+    queued(app, 1)
     cli("cancel", 1)
-    shop.enqueue("m0")
+    app.enqueue("m0")
     said = cli("retry", 1, "--json")
     assert (said.status, said.error["code"]) == (9, "busy")
     assert "flowhub status 2" in said.error["hint"]
 
 
-def test_a_failed_job_that_is_retried_has_no_error_any_more(cli, shop):
-    queued(shop, 1)
-    fail(shop, 1, SourceMissing("It is gone."))
+def test_a_failed_job_that_is_retried_has_no_error_any_more(cli, app):
+    queued(app, 1)
+    fail(app, 1, SourceMissing("It is gone."))
     [job] = cli("retry", 1, "--json").jobs
     assert (job["state"], job["error"], job["attempt"]) == ("queued", None, 1)
 
 
-def test_a_running_job_gets_a_request_and_the_output_says_so(cli, shop):
+def test_a_running_job_gets_a_request_and_the_output_says_so(cli, app):
     """The owner lives: its lock is this test's, which is what a worker of this machine would hold."""
-    queued(shop, 1)
-    lock = LockFile(shop.settings.locks / "w-by-hand.lock")
+    queued(app, 1)
+    lock = LockFile(app.settings.locks / "w-by-hand.lock")
     try:
-        pen = owner(shop)
+        pen = lease_store_of(app)
         pen.progress(pen.claim().lease, Progress(Stage.DOWNLOAD, 4096, 0, 0, None, DigestState.RUNNING))
         assert cli("pause", 1).out == "Job 1: pausing…\n"
         assert cli("cancel", 1, "--json").jobs[0]["state"] == "running"
@@ -189,18 +189,18 @@ def test_a_running_job_gets_a_request_and_the_output_says_so(cli, shop):
         lock.release()
 
 
-def test_a_job_whose_worker_died_changes_at_once(cli, shop):
-    queued(shop, 1)
-    (shop.settings.locks / "w-by-hand.lock").touch()  # the file stays, its lock went with the process
-    assert owner(shop).claim() is not None
+def test_a_job_whose_worker_died_changes_at_once(cli, app):
+    queued(app, 1)
+    (app.settings.locks / "w-by-hand.lock").touch()  # the file stays, its lock went with the process
+    assert lease_store_of(app).claim() is not None
     assert cli("cancel", 1, "--json").jobs[0]["state"] == "cancelled"
 
 
-def test_purge_drops_what_was_kept_of_a_failed_job_too(cli, shop):
-    queued(shop, 1)
-    fail(shop, 1, SourceMissing("It is gone."))
-    partial = shop.partial("m0")
+def test_purge_drops_what_was_kept_of_a_failed_job_too(cli, app):
+    queued(app, 1)
+    fail(app, 1, SourceMissing("It is gone."))
+    partial = app.partial("m0")
     partial.mkdir(parents=True)
     (partial / "0.part").write_bytes(b"kept")
     assert cli("cancel", 1, "--purge", "--json").jobs[0]["state"] == "failed"
-    assert shop.left_over() == []
+    assert app.leftover_partials() == []

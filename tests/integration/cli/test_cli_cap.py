@@ -12,42 +12,42 @@ KEYS = ["schema", "cap_bytes", "per", "received_bytes", "left_bytes", "turns_at"
 
 
 @pytest.fixture
-def shop(home, origin: Origin, monkeypatch):
+def app(home, origin: Origin, monkeypatch):
     models = [one_file_model(f"m{number}", origin.serve(f"/m{number}.gguf", A), A) for number in range(3)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
-def receive(shop, count: int) -> None:
-    add_received(shop.home.engine, shop.home.node, shop.home.clock, count)
+def receive(app, count: int) -> None:
+    add_received(app.home.engine, app.home.node, app.home.clock, count)
 
 
-def test_without_a_cap_it_says_so_and_what_was_downloaded(cli, shop):
-    receive(shop, 3_000_000)
+def test_without_a_cap_it_says_so_and_what_was_downloaded(cli, app):
+    receive(app, 3_000_000)
     assert cli("cap").out == "No cap set.\nDownloaded by this node: 3.0 MB today, 3.0 MB this month.\n"
-    page = cli("cap", "--json").page
+    page = cli("cap", "--json").json
     assert list(page) == KEYS
     none = dict.fromkeys(KEYS) | {"schema": "flowhub/cap/1", "day_bytes": 3_000_000, "month_bytes": 3_000_000}
     assert page == none
 
 
-def test_a_cap_is_set_shown_and_removed(cli, shop):
-    receive(shop, 50_000_000_000)
-    page = cli("cap", "200G", "--json").page
+def test_a_cap_is_set_shown_and_removed(cli, app):
+    receive(app, 50_000_000_000)
+    page = cli("cap", "200G", "--json").json
     assert (page["cap_bytes"], page["per"]) == (200_000_000_000, "month")
     assert (page["received_bytes"], page["left_bytes"]) == (50_000_000_000, 150_000_000_000)
     assert page["turns_at"].endswith("Z")
     assert "Cap: 50.0 GB of 200.0 GB this month are used; the next month begins" in cli("cap").out
-    assert cli("cap", "10G", "--per", "day", "--json").page["per"] == "day"
+    assert cli("cap", "10G", "--per", "day", "--json").json["per"] == "day"
     assert "50.0 GB of 10.0 GB today are used; nothing is downloaded until the next day begins" in cli("cap").out
-    assert cli("cap", "off", "--json").page["cap_bytes"] is None
+    assert cli("cap", "off", "--json").json["cap_bytes"] is None
 
 
-def test_the_screens_say_that_it_is_reached_and_what_to_do(cli, shop):
-    job = shop.enqueue("m0")
+def test_the_screens_say_that_it_is_reached_and_what_to_do(cli, app):
+    job = app.enqueue("m0")
     cli("cap", "1K", "--per", "day")
-    receive(shop, 1000)
-    assert cli("status", job, "--json").page["jobs"][0]["reason"] == "cap"
+    receive(app, 1000)
+    assert cli("status", job, "--json").json["jobs"][0]["reason"] == "cap"
     told = " ".join(cli("status", job).out.split())
     assert "The cap on downloaded bytes is reached; the next period begins" in told
     assert "`flowhub cap off`" in told
@@ -56,10 +56,10 @@ def test_the_screens_say_that_it_is_reached_and_what_to_do(cli, shop):
     assert "Cap:" in cli().out
 
 
-def test_enqueue_prints_that_the_cap_is_reached(cli, shop):
+def test_enqueue_prints_that_the_cap_is_reached(cli, app):
     cli("cap", "1K", "--per", "day")
     assert "Cap:" not in cli("enqueue", "m0").err
-    receive(shop, 1000)
+    receive(app, 1000)
     assert "nothing is downloaded until the next day begins" in " ".join(cli("enqueue", "m1").err.split())
 
 
@@ -74,31 +74,31 @@ def test_enqueue_prints_that_the_cap_is_reached(cli, shop):
         (["--per", "day"], "--per needs a size"),
     ],
 )
-def test_what_is_no_cap_is_refused_and_changes_nothing(cli, shop, arguments, word):
+def test_what_is_no_cap_is_refused_and_changes_nothing(cli, app, arguments, word):
     cli("cap", "5G")
     refused = cli("cap", *arguments)
     assert refused.status == 2
     assert word in refused.err
-    assert cli("cap", "--json").page["cap_bytes"] == 5_000_000_000
+    assert cli("cap", "--json").json["cap_bytes"] == 5_000_000_000
 
 
 # enqueue --rate ------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_has_a_rate_of_its_own(cli, shop, tmp_path):
-    [job] = cli("enqueue", "m0", "--rate", "2M", "--json").page["jobs"]
+def test_a_job_has_a_rate_of_its_own(cli, app, tmp_path):
+    [job] = cli("enqueue", "m0", "--rate", "2M", "--json").json["jobs"]
     assert job["limit_bps"] == 2_000_000
     assert "2.0 MB/s" in cli("status", job["id"]).out
     cli("cancel", job["id"])
     cli("retry", job["id"])
-    assert cli("status", job["id"], "--json").page["jobs"][0]["limit_bps"] == 2_000_000, "retry keeps it"
+    assert cli("status", job["id"], "--json").json["jobs"][0]["limit_bps"] == 2_000_000, "retry keeps it"
     models = tmp_path / "models.txt"
     models.write_text("m1 --rate 500K\nm2\n")
-    listed = cli("enqueue", "-f", models, "--json").page["jobs"]
+    listed = cli("enqueue", "-f", models, "--json").json["jobs"]
     assert [one["limit_bps"] for one in listed] == [500_000, None]
 
 
 @pytest.mark.parametrize("rate", ["5", "fast", "-1"])
-def test_what_is_no_rate_is_refused_and_nothing_is_queued(cli, shop, rate):
+def test_what_is_no_rate_is_refused_and_nothing_is_queued(cli, app, rate):
     assert cli("enqueue", "m0", "--rate", rate).status == 2
-    assert cli("status", "--json").page["jobs"] == []
+    assert cli("status", "--json").json["jobs"] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.answer_faults import LoginPage, Redirect, Status
-from support.cli import cli_app, process, work
+from support.cli import cli_app, run_command, run_due_jobs
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.operations.catalogs.active import catalog_files, catalog_in_force, catalog_signature
@@ -21,10 +21,10 @@ ROW = ["name", "format", "models", "hidden", "damaged", "source", "imported_at",
 
 
 @pytest.fixture
-def shop(home, origin, monkeypatch):
+def app(home, origin, monkeypatch):
     """A base with one model, `m`."""
-    with cli_app(home, monkeypatch, one_file_model("m", origin.serve("/m.gguf", A), A)) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, one_file_model("m", origin.serve("/m.gguf", A), A)) as app:
+        yield app
 
 
 def gpt4all(*entries):
@@ -43,7 +43,7 @@ def snapshot(home):
 
 
 def rows(cli):
-    return {row["name"]: row for row in cli("catalog", "list", "--json").page["catalogs"]}
+    return {row["name"]: row for row in cli("catalog", "list", "--json").json["catalogs"]}
 
 
 # Import --------------------------------------------------------------------------------------------------------------
@@ -53,10 +53,10 @@ def rows(cli):
     ("file", "name", "taken"),
     [("lmstudio.json", "lmstudio", 4), ("gpt4all.json", "gpt4all", 5), ("localai.yaml", "localai", 6)],
 )
-def test_each_shape_is_known_by_its_content(cli, shop, tmp_path, file, name, taken):
+def test_each_shape_is_known_by_its_content(cli, app, tmp_path, file, name, taken):
     disguised = tmp_path / "download"
     disguised.write_bytes((DATA / file).read_bytes())
-    page = cli("catalog", "import", disguised, "--json").page
+    page = cli("catalog", "import", disguised, "--json").json
     assert page["schema"] == "flowhub/catalog-import/1"
     assert (page["name"], page["format"], page["taken"], page["source"]) == (name, name, taken, str(disguised))
     assert rows(cli)[name]["models"] == taken
@@ -64,26 +64,26 @@ def test_each_shape_is_known_by_its_content(cli, shop, tmp_path, file, name, tak
     assert {entry["reason"] for entry in named} == set(page["refused"])
 
 
-def test_an_imported_model_is_shown_queued_fetched_and_listed(cli, shop, origin, tmp_path):
+def test_an_imported_model_is_shown_queued_fetched_and_listed(cli, app, origin, tmp_path):
     source = tmp_path / "models3.json"
     source.write_bytes(gpt4all(("Other Model", origin.serve("/o.gguf", B), "other.Q4_0.gguf")))
     assert cli("catalog", "import", source).status == 0
-    assert cli("show", "other-model", "--json").page["variants"][0]["ref"] == "other-model@q4_0"
+    assert cli("show", "other-model", "--json").json["variants"][0]["ref"] == "other-model@q4_0"
     [job] = cli("enqueue", "other-model", "--json").jobs
-    work(shop)
-    assert (shop.store / "other.Q4_0.gguf").read_bytes() == B
-    assert shop.job(job["id"]).sha256_state == "unpinned"
-    [model] = cli("list", "--json").page["models"]
+    run_due_jobs(app)
+    assert (app.store / "other.Q4_0.gguf").read_bytes() == B
+    assert app.job(job["id"]).sha256_state == "unpinned"
+    [model] = cli("list", "--json").json["models"]
     assert (model["model"], model["option"], model["in_catalog"]) == ("other-model", "q4_0", True)
 
 
-def test_an_id_that_is_taken_gets_the_catalogs_name_and_keeps_it(cli, shop, tmp_path):
+def test_an_id_that_is_taken_gets_the_catalogs_name_and_keeps_it(cli, app, tmp_path):
     source = tmp_path / "c.json"
     source.write_bytes(
         gpt4all(("M", "https://h.example/m.gguf", "m.gguf"), ("N", "https://h.example/n.gguf", "n.gguf"))
     )
-    assert cli("catalog", "import", source, "--name", "one", "--json").page["renamed"] == {"m": "m-one"}
-    assert cli("catalog", "import", source, "--name", "two", "--json").page["renamed"] == {"m": "m-two", "n": "n-two"}
+    assert cli("catalog", "import", source, "--name", "one", "--json").json["renamed"] == {"m": "m-one"}
+    assert cli("catalog", "import", source, "--name", "two", "--json").json["renamed"] == {"m": "m-two", "n": "n-two"}
     assert [model.id for model in catalog_in_force(load_settings()).catalog.models] == [
         "m",
         "m-one",
@@ -96,18 +96,18 @@ def test_an_id_that_is_taken_gets_the_catalogs_name_and_keeps_it(cli, shop, tmp_
     source.write_bytes(
         gpt4all(("N", "https://h.example/n.gguf", "n.gguf"), ("O", "https://h.example/o.gguf", "o.gguf"))
     )
-    [row] = cli("catalog", "update", "--json").page["catalogs"]
+    [row] = cli("catalog", "update", "--json").json["catalogs"]
     assert (row["new"], row["changed"], row["gone"]) == (["o"], [], ["m-two"])
     assert catalog_in_force(load_settings()).imported == {"n-two": "two", "o": "two"}
 
 
-def test_an_id_that_the_base_took_later_hides_the_imported_one_and_is_counted(cli, shop, tmp_path):
+def test_an_id_that_the_base_took_later_hides_the_imported_one_and_is_counted(cli, app, tmp_path):
     source = tmp_path / "c.json"
     source.write_bytes(
         gpt4all(("New", "https://h.example/n.gguf", "n.gguf"), ("Old", "https://h.example/o.gguf", "o.gguf"))
     )
     cli("catalog", "import", source)
-    shop.offer(one_file_model("new", "https://h.example/base.gguf", A))
+    app.set_models(one_file_model("new", "https://h.example/base.gguf", A))
     row = rows(cli)["gpt4all"]
     assert (row["models"], row["hidden"], row["damaged"]) == (1, 1, False)
     loaded = catalog_in_force(load_settings())
@@ -118,74 +118,74 @@ def test_an_id_that_the_base_took_later_hides_the_imported_one_and_is_counted(cl
     assert {"new", "new-gpt4all"} <= set(catalog_in_force(load_settings()).catalog.by_id)
 
 
-def test_a_second_source_of_a_shape_needs_a_name(cli, shop, tmp_path):
+def test_a_second_source_of_a_shape_needs_a_name(cli, app, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes((DATA / "gpt4all.json").read_bytes())
     assert cli("catalog", "import", tmp_path / "a").status == 0
-    before = snapshot(shop.path)
+    before = snapshot(app.path)
     said = cli("catalog", "import", tmp_path / "b")
     assert said.status == 2
-    assert "--name" in said.complaint
-    assert snapshot(shop.path) == before
+    assert "--name" in said.error_text
+    assert snapshot(app.path) == before
     assert cli("catalog", "import", tmp_path / "b", "--name", "gpt4all").status == 0  # named: it is meant
     assert cli("catalog", "import", tmp_path / "b").status == 0  # the same source again
 
 
 @pytest.mark.parametrize("name", ["base", "A", "", "../x", "a/b", "x.facts", "con", "-x", "a" * 41, ".x"])
-def test_a_name_that_cannot_be_a_catalogs_is_2(cli, shop, name):
+def test_a_name_that_cannot_be_a_catalogs_is_2(cli, app, name):
     said = cli("catalog", "import", DATA / "gpt4all.json", f"--name={name}")
     assert said.status == 2
-    assert said.complaint
-    assert snapshot(shop.path) == {}
+    assert said.error_text
+    assert snapshot(app.path) == {}
 
 
-def test_a_catalog_of_our_shape_is_named_for_its_file(cli, shop, tmp_path):
+def test_a_catalog_of_our_shape_is_named_for_its_file(cli, app, tmp_path):
     source = tmp_path / "Team Models (v2).json"
     source.write_text(json.dumps({"apiVersion": "v1", "models": [one_file_model("t", "https://h.example/t.gguf", A)]}))
-    assert cli("catalog", "import", source, "--json").page["name"] == "team-models-v2"
+    assert cli("catalog", "import", source, "--json").json["name"] == "team-models-v2"
 
 
 @pytest.mark.parametrize(
     ("content", "status"),
     [(b"<html>", 1), (b"", 1), (b"[]", 1), (b"- &a [*a]", 1), (b'[{"name": "x", "files": []}]', 1), (b"\0\1\2", 1)],
 )
-def test_a_file_that_is_no_catalog_is_1_and_changes_nothing(cli, shop, tmp_path, content, status):
+def test_a_file_that_is_no_catalog_is_1_and_changes_nothing(cli, app, tmp_path, content, status):
     cli("catalog", "import", DATA / "gpt4all.json")
-    before = snapshot(shop.path)
+    before = snapshot(app.path)
     (tmp_path / "bad").write_bytes(content)
     said = cli("catalog", "import", tmp_path / "bad", "--name", "gpt4all")
     assert said.status == status
-    assert str(tmp_path / "bad") in said.complaint
+    assert str(tmp_path / "bad") in said.error_text
     assert cli("catalog", "import", tmp_path / "bad", "--json").error["code"] == "catalog_malformed"
-    assert snapshot(shop.path) == before
+    assert snapshot(app.path) == before
 
 
-def test_a_file_of_200_mb_is_refused_unread(cli, shop, tmp_path):
+def test_a_file_of_200_mb_is_refused_unread(cli, app, tmp_path):
     with (tmp_path / "huge.json").open("wb") as file:
         file.truncate(200_000_000)
     said = cli("catalog", "import", tmp_path / "huge.json")
     assert said.status == 1
-    assert "200 MB; 50 MB are read" in said.complaint
+    assert "200 MB; 50 MB are read" in said.error_text
 
 
 @pytest.mark.parametrize("source", [".", "none.json", "/dev/zero", "a\0b"])
-def test_what_cannot_be_read_is_1(cli, shop, source):
+def test_what_cannot_be_read_is_1(cli, app, source):
     assert cli("catalog", "import", source, "--json").error["code"] == "catalog_unreadable"
 
 
 @pytest.mark.parametrize(
     "source", ["ftp://h/c.json", "file:///etc/passwd", "http://h.example/c.json", "https://u:pw@h.example/c"]
 )
-def test_an_address_that_may_not_be_asked_is_2_and_shows_no_password(cli, shop, source):
+def test_an_address_that_may_not_be_asked_is_2_and_shows_no_password(cli, app, source):
     said = cli("catalog", "import", source)
     assert said.status == 2
-    assert "pw" not in said.complaint
+    assert "pw" not in said.error_text
 
 
 # A URL ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_token_in_the_query_is_kept_for_the_update_and_never_shown(cli, shop, origin):
+def test_a_token_in_the_query_is_kept_for_the_update_and_never_shown(cli, app, origin):
     origin.serve("/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf")))
     url = origin.url("/c.json?token=s3cret")
     said = [
@@ -195,7 +195,7 @@ def test_a_token_in_the_query_is_kept_for_the_update_and_never_shown(cli, shop, 
     assert [one.status for one in said] == [0] * 5
     assert "s3cret" not in "".join(one.out + one.err for one in said)
     assert {request.query for request in origin.requests("/c.json")} == {"token=s3cret"}
-    folder = shop.path / "catalogs" / "overlays"
+    folder = app.path / "catalogs" / "overlays"
     assert [oct(path.stat().st_mode & 0o777) for path in folder.glob("*.facts.json")] == ["0o600"]
 
 
@@ -209,46 +209,46 @@ def test_a_token_in_the_query_is_kept_for_the_update_and_never_shown(cli, shop, 
     ],
     ids=["page", "gone", "busy", "unsafe"],
 )
-def test_a_url_that_fails_is_5_and_changes_nothing(cli, shop, origin, fault, code):
+def test_a_url_that_fails_is_5_and_changes_nothing(cli, app, origin, fault, code):
     url = origin.serve("/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf")))
     cli("catalog", "import", url)
-    before = snapshot(shop.path)
+    before = snapshot(app.path)
     origin.break_with(fault, path="/c.json")
     for verb in (("update",), ("update", "gpt4all"), ("import", url), ("validate", url)):
         said = cli("catalog", *verb, "--json")
         assert (said.status, said.error["code"]) == (5, code)
-    assert cli("catalog", "update").complaint
-    assert snapshot(shop.path) == before
+    assert cli("catalog", "update").error_text
+    assert snapshot(app.path) == before
     assert rows(cli)["gpt4all"]["models"] == 1
 
 
-def test_an_unchanged_url_is_not_sent_again_and_a_changed_one_is_reported(cli, shop, origin):
+def test_an_unchanged_url_is_not_sent_again_and_a_changed_one_is_reported(cli, app, origin):
     url = origin.serve(
         "/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf"), ("O", "https://h.example/o.gguf", "o.gguf"))
     )
     cli("catalog", "import", url)
-    [row] = cli("catalog", "update", "--json").page["catalogs"]
+    [row] = cli("catalog", "update", "--json").json["catalogs"]
     assert (row["outcome"], row["models"], row["error"]) == ("unchanged", 2, None)
     assert [request.status for request in origin.requests("/c.json")] == [200, 304]
     origin.serve(
         "/c.json", gpt4all(("N", "https://h.example/n2.gguf", "n.gguf"), ("P", "https://h.example/p.gguf", "p.gguf"))
     )
-    [row] = cli("catalog", "update", "gpt4all", "--json").page["catalogs"]
+    [row] = cli("catalog", "update", "gpt4all", "--json").json["catalogs"]
     assert (row["outcome"], row["new"], row["changed"], row["gone"]) == ("changed", ["p"], ["n"], ["o"])
     assert "nothing new" in cli("catalog", "update").out
 
 
-@pytest.mark.parametrize("harm", [b"{}", b"", b'{"apiVersion": "v1", "models": [{"id": "n"}]}'])
-def test_a_damaged_copy_is_fetched_whole_by_an_update(cli, shop, origin, harm):
+@pytest.mark.parametrize("damage", [b"{}", b"", b'{"apiVersion": "v1", "models": [{"id": "n"}]}'])
+def test_a_damaged_copy_is_fetched_whole_by_an_update(cli, app, origin, damage):
     url = origin.serve("/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf")))
     cli("catalog", "import", url)
-    (shop.path / "catalogs" / "overlays" / "gpt4all.json").write_bytes(harm)
+    (app.path / "catalogs" / "overlays" / "gpt4all.json").write_bytes(damage)
     cli("catalog", "update")
     assert [request.status for request in origin.requests("/c.json")] == [200, 200]
     assert rows(cli)["gpt4all"]["models"] == 1
 
 
-def test_of_several_one_that_fails_leaves_the_others_updated(cli, shop, origin, tmp_path):
+def test_of_several_one_that_fails_leaves_the_others_updated(cli, app, origin, tmp_path):
     cli("catalog", "import", origin.serve("/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf"))))
     file = tmp_path / "l.yaml"
     file.write_bytes((DATA / "localai.yaml").read_bytes())
@@ -272,13 +272,13 @@ def test_the_base_at_a_url_is_updated_too(cli, home, origin, monkeypatch):
     monkeypatch.setenv("FLOWHUB_CATALOG", serve("one"))
     catalog_in_force(load_settings())
     serve("two")
-    [row] = cli("catalog", "update", "--json").page["catalogs"]
+    [row] = cli("catalog", "update", "--json").json["catalogs"]
     assert (row["name"], row["new"], row["gone"]) == ("base", ["two"], ["one"])
     origin.remove("/base.json")
     assert cli("catalog", "update", "base", "--json").error["code"] == "catalog_unreachable"
 
 
-def test_a_base_catalog_in_a_file_needs_no_request(cli, shop):
+def test_a_base_catalog_in_a_file_needs_no_request(cli, app):
     assert cli("catalog", "update").status == 0
     assert cli("catalog", "update", "base", "--json").error["code"] == "usage"
 
@@ -287,16 +287,16 @@ def test_a_base_catalog_in_a_file_needs_no_request(cli, shop):
 
 
 @pytest.mark.parametrize(
-    "harm",
+    "damage",
     ["{}", "", "\0", '{"apiVersion": "v1", "models": [{}]}', None],
     ids=["empty", "cut", "nul", "wrong", "folder"],
 )
-def test_a_damaged_import_is_left_out_with_a_warning_and_the_rest_goes_on(cli, shop, harm):
+def test_a_damaged_import_is_left_out_with_a_warning_and_the_rest_goes_on(cli, app, damage):
     cli("catalog", "import", DATA / "gpt4all.json")
     cli("catalog", "import", DATA / "lmstudio.json")
-    damaged = shop.path / "catalogs" / "overlays" / "gpt4all.json"
+    damaged = app.path / "catalogs" / "overlays" / "gpt4all.json"
     damaged.unlink()
-    damaged.mkdir() if harm is None else damaged.write_text(harm)
+    damaged.mkdir() if damage is None else damaged.write_text(damage)
     said = cli("show", "m")
     assert said.status == 0
     for word in ("gpt4all", "catalog update gpt4all", "catalog remove gpt4all"):
@@ -311,50 +311,50 @@ def test_a_damaged_import_is_left_out_with_a_warning_and_the_rest_goes_on(cli, s
 @pytest.mark.parametrize(
     "facts", ["{}", "[]", "\0", '{"source": 5, "format": "gpt4all"}', '{"source": "/x", "format": "no"}']
 )
-def test_damaged_facts_leave_the_models_in_force(cli, shop, facts):
+def test_damaged_facts_leave_the_models_in_force(cli, app, facts):
     cli("catalog", "import", DATA / "gpt4all.json")
-    (shop.path / "catalogs" / "overlays" / "gpt4all.facts.json").write_text(facts)
+    (app.path / "catalogs" / "overlays" / "gpt4all.facts.json").write_text(facts)
     row = rows(cli)["gpt4all"]
     assert (row["models"], row["source"]) == (5, None)
     assert cli("catalog", "list").status == 0
     said = cli("catalog", "update")
     assert said.status == 1
-    assert "catalog import" in said.complaint
+    assert "catalog import" in said.error_text
 
 
-def test_without_imports_there_is_one_row_and_no_folder(cli, shop):
+def test_without_imports_there_is_one_row_and_no_folder(cli, app):
     assert list(rows(cli)) == ["base"]
     assert list(rows(cli)["base"]) == ROW
-    assert not (shop.path / "catalogs").exists()
+    assert not (app.path / "catalogs").exists()
 
 
-def test_the_signature_changes_with_each_file_in_force(cli, shop):
+def test_the_signature_changes_with_each_file_in_force(cli, app):
     settings = load_settings()
     seen = [catalog_signature(settings)]
     cli("catalog", "import", DATA / "gpt4all.json")
     seen.append(catalog_signature(settings))
     cli("catalog", "remove", "gpt4all", "-y")
-    shop.offer(one_file_model("other", "https://h.example/m.gguf", A))
+    app.set_models(one_file_model("other", "https://h.example/m.gguf", A))
     seen.append(catalog_signature(settings))
     assert len(set(seen)) == 3
-    assert catalog_files(settings) == (shop.catalog,)
+    assert catalog_files(settings) == (app.catalog,)
 
 
 # Remove --------------------------------------------------------------------------------------------------------------
 
 
-def test_remove_wants_a_yes_and_takes_the_models_away(cli, shop):
+def test_remove_wants_a_yes_and_takes_the_models_away(cli, app):
     cli("catalog", "import", DATA / "gpt4all.json")
     assert cli("catalog", "remove", "gpt4all").status == 2
     assert cli("catalog", "remove", "gpt4all", "--json").error["code"] == "usage"
-    page = cli("catalog", "remove", "gpt4all", "-y", "--json").page
+    page = cli("catalog", "remove", "gpt4all", "-y", "--json").json
     assert page == {"schema": "flowhub/catalog-removed/1", "removed": ["gpt4all"]}
-    assert snapshot(shop.path) == {}
+    assert snapshot(app.path) == {}
     assert cli("show", "reasoner-v1").status == 3
 
 
 @pytest.mark.parametrize(("answer", "left"), [(b"y\n", False), (b"\n", True), (b"no\n", True)])
-def test_on_a_terminal_it_asks(cli, shop, answer, left):
+def test_on_a_terminal_it_asks(cli, app, answer, left):
     cli("catalog", "import", DATA / "gpt4all.json")
     ours, theirs = pty.openpty()
     try:
@@ -371,12 +371,12 @@ def test_on_a_terminal_it_asks(cli, shop, answer, left):
     assert ("gpt4all" in rows(cli)) is left
 
 
-def test_an_unknown_name_is_3_with_the_nearest_and_removes_nothing(cli, shop):
+def test_an_unknown_name_is_3_with_the_nearest_and_removes_nothing(cli, app):
     cli("catalog", "import", DATA / "gpt4all.json")
     for verb in (("remove", "-y"), ("update",)):
         said = cli("catalog", verb[0], "gpt4al", *verb[1:])
         assert said.status == 3
-        assert "gpt4all" in said.complaint
+        assert "gpt4all" in said.error_text
     assert cli("catalog", "remove", "gpt4all", "nope", "-y").status == 3
     assert "gpt4all" in rows(cli)
     assert cli("catalog", "remove", "base", "-y").status == 2
@@ -385,31 +385,31 @@ def test_an_unknown_name_is_3_with_the_nearest_and_removes_nothing(cli, shop):
 # Validate ------------------------------------------------------------------------------------------------------------
 
 
-def test_validate_says_what_an_import_would_take_and_writes_nothing(cli, shop):
-    page = cli("catalog", "validate", DATA / "localai.yaml", "--json").page
+def test_validate_says_what_an_import_would_take_and_writes_nothing(cli, app):
+    page = cli("catalog", "validate", DATA / "localai.yaml", "--json").json
     assert (page["schema"], page["format"], page["models"]) == ("flowhub/catalog-validate/1", "localai", 6)
     assert page["refused"]["name would leave the store"] == 1
     assert "would be taken" in cli("catalog", "validate", DATA / "localai.yaml").out
-    assert not (shop.path / "catalogs").exists()
+    assert not (app.path / "catalogs").exists()
 
 
-def test_validate_of_a_flowhub_catalog_names_the_entry_and_the_field(cli, shop, tmp_path):
-    assert cli("catalog", "validate", shop.catalog, "--json").page["models"] == 1
+def test_validate_of_a_flowhub_catalog_names_the_entry_and_the_field(cli, app, tmp_path):
+    assert cli("catalog", "validate", app.catalog, "--json").json["models"] == 1
     (tmp_path / "bad.json").write_text('{"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": []}]}')
     said = cli("catalog", "validate", tmp_path / "bad.json")
     assert said.status == 1
-    assert 'model "x", field "downloads"' in said.complaint
+    assert 'model "x", field "downloads"' in said.error_text
 
 
-def test_validate_alone_is_about_what_is_in_force(cli, shop):
+def test_validate_alone_is_about_what_is_in_force(cli, app):
     cli("catalog", "import", DATA / "gpt4all.json")
-    assert cli("catalog", "validate", "--json").page["models"] == 6
-    shop.catalog.write_text("{}")
+    assert cli("catalog", "validate", "--json").json["models"] == 6
+    app.catalog.write_text("{}")
     assert cli("catalog", "validate").status == 1
 
 
-def test_two_models_of_one_id_are_one_fault_of_a_flowhub_catalog(cli, shop, tmp_path):
-    twice = json.loads(shop.catalog.read_text())
+def test_two_models_of_one_id_are_one_fault_of_a_flowhub_catalog(cli, app, tmp_path):
+    twice = json.loads(app.catalog.read_text())
     twice["models"] *= 2
     (tmp_path / "twice.json").write_text(json.dumps(twice))
     (tmp_path / "twice.yaml").write_text(f"apiVersion: v1\nmodels: {json.dumps(twice['models'])}\n")
@@ -417,34 +417,34 @@ def test_two_models_of_one_id_are_one_fault_of_a_flowhub_catalog(cli, shop, tmp_
         for file in ("twice.json", "twice.yaml"):
             said = cli("catalog", verb, tmp_path / file)
             assert said.status == 1
-            assert "field \"models\": has 'm' twice" in said.complaint
-    assert not (shop.path / "catalogs").exists()
+            assert "field \"models\": has 'm' twice" in said.error_text
+    assert not (app.path / "catalogs").exists()
 
 
 # Pipes ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("file", ["gpt4all.json", "gpt4all.facts.json"])
-def test_a_pipe_among_the_imported_catalogs_is_not_waited_at(cli, shop, file):
+def test_a_pipe_among_the_imported_catalogs_is_not_waited_at(cli, app, file):
     cli("catalog", "import", DATA / "gpt4all.json")
-    place = shop.path / "catalogs" / "overlays" / file
+    place = app.path / "catalogs" / "overlays" / file
     place.unlink()
     os.mkfifo(place)
     damaged = file == "gpt4all.json"
-    said = process("catalog", "list", "--json", timeout_s=20)
+    said = run_command("catalog", "list", "--json", timeout_s=20)
     assert said.status == 0
     assert [row["damaged"] for row in json.loads(said.out)["catalogs"]] == [False, damaged]
-    said = process("show", "m", timeout_s=20)
+    said = run_command("show", "m", timeout_s=20)
     assert said.status == 0
     assert ("it is not a regular file" in said.err) is damaged
-    assert process("catalog", "remove", "gpt4all", "-y", timeout_s=20).status == 0
+    assert run_command("catalog", "remove", "gpt4all", "-y", timeout_s=20).status == 0
 
 
 # Screens -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120"])
-def test_no_screen_is_wider_than_the_terminal(shop, columns):
+def test_no_screen_is_wider_than_the_terminal(app, columns):
     for verb in (
         ["import", DATA / "localai.yaml"],
         ["list"],
@@ -452,14 +452,14 @@ def test_no_screen_is_wider_than_the_terminal(shop, columns):
         ["validate", DATA / "gpt4all.json"],
         ["validate"],
     ):
-        said = process("catalog", *verb, COLUMNS=columns)
+        said = run_command("catalog", *verb, COLUMNS=columns)
         assert said.status == 0
         lines = (said.out + said.err).splitlines()
         # A path stays in one piece, so that it can be copied.
         assert [line for line in lines if len(line) > int(columns) and " " in line.strip()] == []
 
 
-def test_a_wrong_format_and_a_bare_catalog_are_2(cli, shop):
+def test_a_wrong_format_and_a_bare_catalog_are_2(cli, app):
     assert cli("catalog", "import", DATA / "gpt4all.json", "--format", "ollama").status == 2
     assert cli("catalog").status == 2
     assert cli("catalog", "import", DATA / "lmstudio.json", "--format", "GPT4All").status == 1
@@ -476,9 +476,9 @@ def test_validate_prints_every_fault_and_exits_as_a_malformed_catalog(cli, tmp_p
     assert 'option "r": must have either `url` or `files`.' in told
     assert 'did you mean "sha256"? Nothing is verified without it.' in told
     assert "2 faults" in told
-    assert "and 1 more" in said.complaint
-    assert "flowhub help catalog" in said.complaint
-    page = process("catalog", "validate", str(tmp_path / "bad.json"), "--json")
+    assert "and 1 more" in said.error_text
+    assert "flowhub help catalog" in said.error_text
+    page = run_command("catalog", "validate", str(tmp_path / "bad.json"), "--json")
     assert page.status == 1
     assert [fault["field"] for fault in json.loads(page.out)["faults"]] == ["name", None]
     assert [warning["field"] for warning in json.loads(page.out)["warnings"]] == ["shaa256", "size"]

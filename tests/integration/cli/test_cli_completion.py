@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import cli_app, fail, process
+from support.cli import cli_app, fail, run_command
 from support.job_store import JobStore
 from support.models import gguf, one_file_model
 
@@ -27,15 +27,15 @@ HEAVY = ["typer", "sqlalchemy", "pydantic", "httpx", "huey", "rich"]
 
 
 @pytest.fixture
-def shop(home, monkeypatch):
+def app(home, monkeypatch):
     models = [one_file_model(name, f"https://h.example/{name}.gguf", A) for name in ("alpha", "alpine", "beta")]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
 @functools.cache
 def bash_script() -> str:
-    return process("completion", "bash").out
+    return run_command("completion", "bash").out
 
 
 def completed(*words: str) -> set[str]:
@@ -52,9 +52,9 @@ def completed(*words: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_bash_completes_verbs_options_models_and_jobs(shop):
-    first, second = shop.enqueue("alpha"), shop.enqueue("beta")
-    fail(shop, first, SourceMissing("It is gone."))
+def test_bash_completes_verbs_options_models_and_jobs(app):
+    first, second = app.enqueue("alpha"), app.enqueue("beta")
+    fail(app, first, SourceMissing("It is gone."))
     assert completed("enq") == {"enqueue"}
     assert {"schedule", "search", "show", "start", "status"} == completed("s")
     assert completed("enqueue", "al") == {"alpha", "alpine"}
@@ -65,8 +65,8 @@ def test_bash_completes_verbs_options_models_and_jobs(shop):
     assert completed("status", "--state", "fa") == {"failed"}
     assert completed("worker", "un") == {"uninstall"}
     assert completed("schedule", "set", "--da") == {"--days"}
-    shop.store.mkdir()
-    (shop.store / "hand.gguf").write_bytes(A)
+    app.store.mkdir()
+    (app.store / "hand.gguf").write_bytes(A)
     assert completed("path", "h") == {"hand.gguf"}
 
 
@@ -84,7 +84,7 @@ def test_every_shell_has_a_script_with_every_verb(cli, home, shell):
 
 
 def test_a_shell_that_is_not_known_is_2(cli, home):
-    assert "bash, zsh, fish" in cli("completion", "tcsh").complaint
+    assert "bash, zsh, fish" in cli("completion", "tcsh").error_text
 
 
 def test_no_verb_offers_another_completion(cli, home):
@@ -108,7 +108,7 @@ def test_a_tab_imports_little_and_an_empty_home_is_no_error(home):
 def test_a_database_that_cannot_be_read_says_nothing_into_the_shell(home):
     home.mkdir()
     (home / "flowhub.db").write_bytes(b"not a database")
-    said = process("__complete", "jobs")
+    said = run_command("__complete", "jobs")
     assert (said.status, said.out, said.err) == (0, "", "")
 
 
@@ -125,13 +125,13 @@ def test_each_completed_verb_and_option_is_one_of_the_manual():
 
 
 @pytest.fixture
-def two_nodes(shop):
-    with writing(shop.home.engine) as tx:
+def two_nodes(app):
+    with writing(app.home.engine) as tx:
         for name in ("gpu-01", "gpu-02"):
-            shop.home.of_nodes((name,)).registry.register(tx, f"host-{name}", str(shop.store), "1")
+            app.home.of_nodes((name,)).registry.register(tx, f"host-{name}", str(app.store), "1")
 
 
-def test_nodes_are_completed_where_an_option_takes_them(two_nodes, shop):
+def test_nodes_are_completed_where_an_option_takes_them(two_nodes, app):
     assert completed("enqueue", "alpha", "--on", "") == {"all", "any", "gpu-01", "gpu-02"}
     assert completed("enqueue", "--on", "gpu-01,") == {"gpu-01,gpu-02"}
     assert completed("enqueue", "--on", "gpu-01,gpu-02,") == set()
@@ -139,11 +139,11 @@ def test_nodes_are_completed_where_an_option_takes_them(two_nodes, shop):
         assert completed(verb, "--node", "") == {"all", "gpu-01", "gpu-02"}
     assert completed("nodes", "remove", "") == {"gpu-01", "gpu-02"}
     assert completed("enqueue", "--place", "hf") == {"hf-cache"}
-    (shop.path / "config.toml").write_text(f'[stores]\nfast = "{shop.path / "fast"}"\n')
+    (app.path / "config.toml").write_text(f'[stores]\nfast = "{app.path / "fast"}"\n')
     assert completed("enqueue", "--store", "") == {"default", "fast"}
 
 
-def test_help_completes_topics_and_verbs(shop):
+def test_help_completes_topics_and_verbs(app):
     assert completed("help", "sta") == {"states", "start", "status"}
 
 

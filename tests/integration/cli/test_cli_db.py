@@ -19,18 +19,18 @@ def test_a_backup_is_one_private_file_from_which_everything_is_restored(
     with cli_app(home, monkeypatch, one_file_model("m", origin.serve("/m.gguf", A), A)):
         cli("enqueue", "m")
         cli("worker", "--drain")
-        page = cli("db", "backup", tmp_path / "copy.db", "--json").page
+        page = cli("db", "backup", tmp_path / "copy.db", "--json").json
         assert page["schema"] == "flowhub/database/1"
         assert (page["jobs"], page["installed"]) == (1, 1)
         assert page["bytes"] == (tmp_path / "copy.db").stat().st_size
         assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
         assert sorted(path.name for path in tmp_path.glob("*copy.db*")) == ["copy.db"]
-        jobs, models = cli("status", "--all", "--json").page, cli("list", "--json").page
+        jobs, models = cli("status", "--all", "--json").json, cli("list", "--json").json
     for path in home.glob("flowhub.db*"):
         path.unlink()
     shutil.copy(tmp_path / "copy.db", home / "flowhub.db")
-    assert cli("status", "--all", "--json").page == jobs
-    assert cli("list", "--json").page["models"][0]["verified_at"] == models["models"][0]["verified_at"]
+    assert cli("status", "--all", "--json").json == jobs
+    assert cli("list", "--json").json["models"][0]["verified_at"] == models["models"][0]["verified_at"]
 
 
 def test_a_backup_replaces_nothing(cli, home, tmp_path):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 import sqlalchemy as sa
-from support.cli import cli_app, process, work
+from support.cli import cli_app, run_command, run_due_jobs
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.database.engine import writing
@@ -14,67 +14,67 @@ A = gguf(8192, 1)
 
 
 @pytest.fixture
-def stocked(home, origin, monkeypatch):
+def app_with_models(home, origin, monkeypatch):
     files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in mlx_folder().items()}
     models = [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        shop.enqueue("a")
-        shop.enqueue("c")
-        work(shop)
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        app.enqueue("a")
+        app.enqueue("c")
+        run_due_jobs(app)
+        yield app
 
 
-def share(shop, name: str, place) -> None:
+def share(app, name: str, place) -> None:
     """Have the library know whose bytes a model shares."""
-    with writing(shop.home.engine) as tx:
+    with writing(app.home.engine) as tx:
         tx.execute(sa.update(artifacts).where(artifacts.c.name == name).values(linked_from=str(place)))
 
 
 # rm ------------------------------------------------------------------------------------------------------------------
 
 
-def test_rm_of_a_hard_link_says_that_it_frees_nothing(cli, stocked, tmp_path):
-    os.link(stocked.store / "a.gguf", tmp_path / "theirs.gguf")
-    share(stocked, "a.gguf", tmp_path / "theirs.gguf")
+def test_rm_of_a_hard_link_says_that_it_frees_nothing(cli, app_with_models, tmp_path):
+    os.link(app_with_models.store / "a.gguf", tmp_path / "theirs.gguf")
+    share(app_with_models, "a.gguf", tmp_path / "theirs.gguf")
     dry = cli("rm", "a", "--dry-run").out
     assert " ".join(dry.split()) == (
         f"Would remove a.gguf: 8.2 KB; this frees no space: what {tmp_path / 'theirs.gguf'} has stays."
     )
-    assert cli("rm", "a", "-y", "--json").page["removed"] == [{"name": "a.gguf", "bytes": 8192, "freed": 0}]
+    assert cli("rm", "a", "-y", "--json").json["removed"] == [{"name": "a.gguf", "bytes": 8192, "freed": 0}]
     assert (tmp_path / "theirs.gguf").read_bytes() == A
 
 
-def test_rm_of_a_folder_with_one_shared_file_says_what_the_rest_frees(cli, stocked, tmp_path):
-    weights = stocked.store / "c-mlx-4bit" / "model.safetensors"
+def test_rm_of_a_folder_with_one_shared_file_says_what_the_rest_frees(cli, app_with_models, tmp_path):
+    weights = app_with_models.store / "c-mlx-4bit" / "model.safetensors"
     os.link(weights, tmp_path / "theirs")
     whole, shared = sum(map(len, mlx_folder().values())), weights.stat().st_size
-    [gone] = cli("rm", "c", "-y", "--json").page["removed"]
+    [gone] = cli("rm", "c", "-y", "--json").json["removed"]
     assert (gone["bytes"], gone["freed"]) == (whole, whole - shared)
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_rm_of_a_symlink_removes_the_link_alone(cli, stocked, tmp_path, there):
+def test_rm_of_a_symlink_removes_the_link_alone(cli, app_with_models, tmp_path, there):
     theirs = tmp_path / "theirs.gguf"
     if there:
         theirs.write_bytes(A)
-    (stocked.store / "a.gguf").unlink()
-    (stocked.store / "a.gguf").symlink_to(theirs)
+    (app_with_models.store / "a.gguf").unlink()
+    (app_with_models.store / "a.gguf").symlink_to(theirs)
     said = cli("rm", "a", "-y")
     assert said.status == 0
     assert f"Removed the link a.gguf: {'8.2 KB' if there else '0 B'}; this frees no space" in " ".join(said.out.split())
     assert theirs.exists() is there
-    assert not (stocked.store / "a.gguf").is_symlink()
-    assert [entry.name for entry in stocked.home.library.entries()] == ["c-mlx-4bit"]
+    assert not (app_with_models.store / "a.gguf").is_symlink()
+    assert [entry.name for entry in app_with_models.home.library.entries()] == ["c-mlx-4bit"]
 
 
 # du ------------------------------------------------------------------------------------------------------------------
 
 
-def test_du_counts_hard_links_once_and_says_what_is_shared(cli, stocked, tmp_path):
-    os.link(stocked.store / "a.gguf", stocked.store / "again.gguf")
-    partial = stocked.store / ".partial" / "x"
+def test_du_counts_hard_links_once_and_says_what_is_shared(cli, app_with_models, tmp_path):
+    os.link(app_with_models.store / "a.gguf", app_with_models.store / "again.gguf")
+    partial = app_with_models.store / ".partial" / "x"
     partial.write_bytes(b"1" * 4096)
-    page = cli("du", "--json").page
+    page = cli("du", "--json").json
     assert page["schema"] == "flowhub/du/1"
     sizes = {model["name"]: model["bytes_on_disk"] for model in page["models"]}
     folder = sum(map(len, mlx_folder().values()))
@@ -85,23 +85,23 @@ def test_du_counts_hard_links_once_and_says_what_is_shared(cli, stocked, tmp_pat
     assert page["store"]["free"] > 0
 
 
-def test_du_shows_the_bytes_that_are_elsewhere(cli, stocked, tmp_path):
-    os.link(stocked.store / "a.gguf", tmp_path / "theirs.gguf")
+def test_du_shows_the_bytes_that_are_elsewhere(cli, app_with_models, tmp_path):
+    os.link(app_with_models.store / "a.gguf", tmp_path / "theirs.gguf")
     (tmp_path / "linked.gguf").write_bytes(b"GGUF" * 1000)
-    (stocked.store / "linked.gguf").symlink_to(tmp_path / "linked.gguf")
-    page = cli("du", "--json").page
+    (app_with_models.store / "linked.gguf").symlink_to(tmp_path / "linked.gguf")
+    page = cli("du", "--json").json
     assert (page["bytes_shared"], page["bytes_elsewhere"]) == (8192, 4000)
-    said = process("du", COLUMNS="80")
+    said = run_command("du", COLUMNS="80")
     assert "a.gguf (8.2 KB shared)" in said.out
     assert "linked.gguf (4.0 KB elsewhere)" in said.out
     assert "frees nothing" in " ".join(said.err.split())
     lines = (said.out + said.err).splitlines()
-    assert all(len(line) <= 80 or str(stocked.store) in line for line in lines)
+    assert all(len(line) <= 80 or str(app_with_models.store) in line for line in lines)
 
 
 def test_du_of_nothing_is_nothing(cli, home, monkeypatch):
     with cli_app(home, monkeypatch):
-        page = cli("du", "--json").page
+        page = cli("du", "--json").json
         assert (page["models"], page["bytes_on_disk"]) == ([], 0)
         assert cli("du").status == 0
 
@@ -120,28 +120,28 @@ def test_du_of_nothing_is_nothing(cli, home, monkeypatch):
         (["mmproj.gguf"], ""),
     ],
 )
-def test_path_is_what_a_runtime_opens(cli, stocked, inside, opened):
-    folder = stocked.store / "mine"
+def test_path_is_what_a_runtime_opens(cli, app_with_models, inside, opened):
+    folder = app_with_models.store / "mine"
     for name in inside:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"GGUF")
     assert cli("path", "mine").out == f"{folder / opened}\n"
-    page = cli("path", "mine", "--json").page
+    page = cli("path", "mine", "--json").json
     assert (page["path"], page["name"], page["folder"]) == (str(folder / opened), "mine", True)
 
 
-def test_path_of_several_variants_asks_for_one(cli, stocked, origin):
-    stocked.offer(one_file_model("a", origin.serve("/a8.gguf", A), A, option="q8"))
-    stocked.enqueue("a@q8")
-    work(stocked)
+def test_path_of_several_variants_asks_for_one(cli, app_with_models, origin):
+    app_with_models.set_models(one_file_model("a", origin.serve("/a8.gguf", A), A, option="q8"))
+    app_with_models.enqueue("a@q8")
+    run_due_jobs(app_with_models)
     said = cli("path", "a", "--json")
     assert (said.status, said.error["code"]) == (2, "usage")
     assert "a8.gguf" in said.error["hint"]
-    assert cli("path", "a@q8").out == f"{stocked.store / 'a8.gguf'}\n"
+    assert cli("path", "a@q8").out == f"{app_with_models.store / 'a8.gguf'}\n"
 
 
-def test_path_knows_a_model_by_the_address_that_it_came_from(cli, stocked, origin):
+def test_path_knows_a_model_by_the_address_that_it_came_from(cli, app_with_models, origin):
     url = origin.serve("/plain.gguf", A)
     assert cli("enqueue", url).status == 0
-    work(stocked)
-    assert cli("path", url).out == f"{stocked.store / 'plain.gguf'}\n"
+    run_due_jobs(app_with_models)
+    assert cli("path", url).out == f"{app_with_models.store / 'plain.gguf'}\n"

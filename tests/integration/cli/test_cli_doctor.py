@@ -6,7 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
-from support.cli import cli_app, process
+from support.cli import cli_app, run_command
 from support.disks import own_disk
 from support.models import gguf, one_file_model
 from support.origin import Origin
@@ -22,10 +22,10 @@ A = gguf(4096, 1)
 
 
 def checks(result) -> dict[str, dict]:
-    assert list(result.page) == ["schema", "checks"]
-    assert result.page["schema"] == "flowhub/doctor/1"
-    assert all(list(check) == ["name", "status", "message", "hint"] for check in result.page["checks"])
-    return {check["name"]: check for check in result.page["checks"]}
+    assert list(result.json) == ["schema", "checks"]
+    assert result.json["schema"] == "flowhub/doctor/1"
+    assert all(list(check) == ["name", "status", "message", "hint"] for check in result.json["checks"])
+    return {check["name"]: check for check in result.json["checks"]}
 
 
 def failed(result) -> set[str]:
@@ -39,11 +39,11 @@ def test_an_empty_home_passes_every_check(cli, home):
     assert {check["status"] for check in found.values()} <= {"ok", "skip", "warn"}
     for name in ("settings.file", "home.folder", "database.schema", "database.queue", "store.rename", "catalog.read"):
         assert found[name]["status"] == "ok", found[name]
-    assert len(found) == len(result.page["checks"])  # each name once
+    assert len(found) == len(result.json["checks"])  # each name once
 
 
 def test_the_screen_has_a_line_for_each_check_and_fits_80_columns(home):
-    result = process("doctor", COLUMNS="80", FLOWHUB_HOME=str(home))
+    result = run_command("doctor", COLUMNS="80", FLOWHUB_HOME=str(home))
     assert result.status == 0
     assert "store.rename" in result.out
     assert "No check fails" in result.err or "are well" in result.err
@@ -79,7 +79,7 @@ def test_tokens_that_others_can_read_fail(cli, home):
     (home / "config.toml").chmod(0o644)
     result = cli("doctor", "--json")
     assert failed(result) == {"settings.file"}
-    assert "secret-token" not in json.dumps(result.page)
+    assert "secret-token" not in json.dumps(result.json)
     (home / "config.toml").chmod(0o600)
     assert cli("doctor", "--json").status == 0
 
@@ -264,4 +264,4 @@ def test_online_a_token_that_the_hub_refuses_fails(cli, home, hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_old")
     result = cli("doctor", "--online", "--json")
     assert "network.hub" in checks(result)
-    assert "hf_old" not in json.dumps(result.page)
+    assert "hf_old" not in json.dumps(result.json)

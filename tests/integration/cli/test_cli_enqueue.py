@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.cli import cli_app, process, started
+from support.cli import cli_app, run_command, start_command
 from support.faults import StallAfterHeaders
 from support.hub import Hub
 from support.models import folder_model, gguf, mlx_folder, one_file_model
@@ -21,15 +21,15 @@ A, B = gguf(4096, 1), gguf(8192, 2)
 
 
 @pytest.fixture
-def shop(home, origin, monkeypatch):
+def app(home, origin, monkeypatch):
     models = [
         one_file_model("a", origin.serve("/a.gguf", A), A),
         one_file_model("a", origin.serve("/a8.gguf", B), B, option="q8"),
         one_file_model("b", origin.serve("/b.gguf", B), B, pin=False),
         folder_model("c", {path: (origin.serve(f"/c/{path}", data), data) for path, data in mlx_folder().items()}),
     ]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
 def listed(folder: Path, text: str) -> Path:
@@ -41,26 +41,26 @@ def listed(folder: Path, text: str) -> Path:
 # One -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_queued_job_has_every_key_in_the_types_of_the_contract(cli, shop):
+def test_a_queued_job_has_every_key_in_the_types_of_the_contract(cli, app):
     [job] = cli("enqueue", "a@q8", "--priority", "7", "--group", "night", "--json").jobs
     assert list(job) == KEYS
     assert (job["id"], job["ref"], job["model"], job["option"], job["format"]) == (1, "a@q8", "a", "q8", "gguf")
-    assert (job["node"], job["state"], job["priority"], job["group"]) == (shop.home.node, "queued", 7, "night")
+    assert (job["node"], job["state"], job["priority"], job["group"]) == (app.home.node, "queued", 7, "night")
     assert [job[key] for key in ("attempt", "bytes_total", "bytes_done", "bytes_fetched")] == [0, 8192, 0, 0]
     nothing = ("stage", "reason", "rate_bps", "eta_s", "not_before", "started_at", "finished_at", "error")
     assert {job[key] for key in nothing} == {None}
-    assert (job["sha256_state"], job["target"]) == ("pending", str(shop.store / "a8.gguf"))
+    assert (job["sha256_state"], job["target"]) == ("pending", str(app.store / "a8.gguf"))
     assert [list(file) for file in job["files"]] == [FILE_KEYS]
     assert len(job["created_at"]) == len("2026-11-22T23:00:00.123456Z")
     assert job["created_at"].endswith("Z")
 
 
-def test_an_option_is_named_with_either_sign_and_without_one_the_first_is_meant(cli, shop):
+def test_an_option_is_named_with_either_sign_and_without_one_the_first_is_meant(cli, app):
     refs = [cli("enqueue", ref, "--json").jobs[0]["ref"] for ref in ("a", "a@q8", "a:q8", "A@Q8")]
     assert refs == ["a@q4", "a@q8", "a@q8", "a@q8"]
 
 
-def test_the_answers_stand_in_the_order_of_the_references_twice_if_asked_twice(cli, shop):
+def test_the_answers_stand_in_the_order_of_the_references_twice_if_asked_twice(cli, app):
     assert [job["ref"] for job in cli("enqueue", "c", "a", "b", "a@q4", "--json").jobs] == [
         "c@mlx-4bit",
         "a@q4",
@@ -70,14 +70,14 @@ def test_the_answers_stand_in_the_order_of_the_references_twice_if_asked_twice(c
     assert [job["id"] for job in cli("enqueue", "a", "c", "--json").jobs] == [2, 1]  # live jobs, as they are
 
 
-def test_a_url_is_queued_with_and_without_its_digest(cli, shop, origin):
+def test_a_url_is_queued_with_and_without_its_digest(cli, app, origin):
     [plain] = cli("enqueue", origin.url("/a.gguf"), "--json").jobs
     assert (plain["model"], plain["option"], plain["format"], plain["bytes_total"]) == (None, None, "gguf", None)
     [pinned] = cli("enqueue", origin.url("/b.gguf"), "--sha256", "AB" * 32, "--json").jobs
     assert pinned["files"][0]["sha256"] == "ab" * 32
 
 
-def test_without_json_it_says_the_job_the_size_and_whether_it_fits(cli, shop):
+def test_without_json_it_says_the_job_the_size_and_whether_it_fits(cli, app):
     said = cli("enqueue", "a", "b")
     assert said.status == 0
     assert said.out.startswith("Job 1: a@q4, 4.1 KB, queued; ")
@@ -85,12 +85,12 @@ def test_without_json_it_says_the_job_the_size_and_whether_it_fits(cli, shop):
     assert "No worker is running" in said.err
 
 
-def test_a_job_for_later_says_its_reason_and_its_time(cli, shop):
+def test_a_job_for_later_says_its_reason_and_its_time(cli, app):
     [job] = cli("enqueue", "a", "--at", "2090-01-01T00:00:00+01:00", "--json").jobs
     assert (job["reason"], job["not_before"]) == ("at", "2089-12-31T23:00:00.000000Z")
 
 
-def test_a_failed_job_is_not_the_answer_to_a_new_order(cli, shop):
+def test_a_failed_job_is_not_the_answer_to_a_new_order(cli, app):
     first = cli("enqueue", "a", "--json").jobs[0]["id"]
     cli("cancel", first)
     assert cli("enqueue", "a", "--json").jobs[0]["id"] == first + 1
@@ -99,8 +99,8 @@ def test_a_failed_job_is_not_the_answer_to_a_new_order(cli, shop):
 # Dry run -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_says_what_would_be_fetched_and_queues_nothing(cli, shop):
-    page = cli("enqueue", "a", "b", "--dry-run", "--json").page
+def test_a_dry_run_says_what_would_be_fetched_and_queues_nothing(cli, app):
+    page = cli("enqueue", "a", "b", "--dry-run", "--json").json
     assert page["schema"] == "flowhub/plan/1"
     assert [(row["ref"], row["action"], row["bytes_to_fetch"]) for row in page["plan"]] == [
         ("a@q4", "fetch", 4096),
@@ -111,24 +111,24 @@ def test_a_dry_run_says_what_would_be_fetched_and_queues_nothing(cli, shop):
     assert cli("status", "--json").jobs == []
 
 
-def test_a_dry_run_counts_an_artifact_once_however_many_lines_name_it(cli, shop, origin, tmp_path):
+def test_a_dry_run_counts_an_artifact_once_however_many_lines_name_it(cli, app, origin, tmp_path):
     url = origin.url("/b.gguf")
     path = listed(tmp_path, f"a\na@q4\n{url}\n{url}#part\na@q8\n")
-    page = cli("enqueue", "-f", path, "--dry-run", "--json").page
+    page = cli("enqueue", "-f", path, "--dry-run", "--json").json
     assert [row["ref"] for row in page["plan"]] == ["a@q4", url, "a@q8"]
     assert page["disk"]["needed_bytes"] == 4096 + 8192  # the URL's size is unknown
     assert len({job["id"] for job in cli("enqueue", "-f", path, "--json").jobs}) == 3
 
 
 @pytest.mark.parametrize("lines", ["a\na --force\n", "a --force\na\n"])
-def test_a_dry_run_counts_what_any_line_downloads_again(cli, shop, tmp_path, lines):
+def test_a_dry_run_counts_what_any_line_downloads_again(cli, app, tmp_path, lines):
     cli("enqueue", "a")
-    shop.work_here()
-    page = cli("enqueue", "-f", listed(tmp_path, lines), "--dry-run", "--json").page
+    app.run_next_job()
+    page = cli("enqueue", "-f", listed(tmp_path, lines), "--dry-run", "--json").json
     assert [row["action"] for row in page["plan"]] == ["fetch"]
 
 
-def test_the_fragment_of_a_url_is_no_part_of_it_but_a_sha256_in_it_is_the_pin(cli, shop, origin):
+def test_the_fragment_of_a_url_is_no_part_of_it_but_a_sha256_in_it_is_the_pin(cli, app, origin):
     url, pin = origin.url("/a.gguf"), hashlib.sha256(A).hexdigest()
     [plain, other] = cli("enqueue", url, f"{url}#frag", "--json").jobs
     assert plain["id"] == other["id"]
@@ -144,7 +144,7 @@ def test_the_fragment_of_a_url_is_no_part_of_it_but_a_sha256_in_it_is_the_pin(cl
 # Lists ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_list_queues_its_lines_on_their_own_terms_over_those_of_the_call(cli, shop, tmp_path):
+def test_a_list_queues_its_lines_on_their_own_terms_over_those_of_the_call(cli, app, tmp_path):
     path = listed(tmp_path, "\ufeff# these\n\na --priority 9\nb  # it's plain\nc --group mine --priority 1\na@q4\n")
     jobs = cli("enqueue", "-f", path, "--priority", "5", "--group", "all", "--json").jobs
     assert [(job["ref"], job["priority"], job["group"]) for job in jobs] == [
@@ -155,43 +155,43 @@ def test_a_list_queues_its_lines_on_their_own_terms_over_those_of_the_call(cli, 
     ]
 
 
-def test_a_bad_line_is_named_and_nothing_is_queued(cli, shop, tmp_path):
+def test_a_bad_line_is_named_and_nothing_is_queued(cli, app, tmp_path):
     said = cli("enqueue", "-f", listed(tmp_path, "a\n\n# x\nno-such-model\nb\n"), "--json")
     assert (said.status, said.out) == (3, "")
     assert said.error["message"].startswith("Line 4: ")
     assert cli("status", "--json").jobs == []
 
 
-def test_keep_going_queues_the_others_and_says_so_with_10(cli, shop, tmp_path):
+def test_keep_going_queues_the_others_and_says_so_with_10(cli, app, tmp_path):
     said = cli("enqueue", "-f", listed(tmp_path, "a\nnope\nb --nonsense\nc\n"), "--keep-going", "--json")
     assert said.status == 10
     assert said.error["message"].startswith("2 of 4 were not queued. Line 2: ")
     assert [job["ref"] for job in cli("status", "--json").jobs] == ["a@q4", "c@mlx-4bit"]
 
 
-def test_keep_going_with_one_bad_reference_alone_is_that_error(cli, shop):
+def test_keep_going_with_one_bad_reference_alone_is_that_error(cli, app):
     assert cli("enqueue", "nope", "--keep-going", "--json").status == 3
 
 
-def test_a_list_that_names_nothing_queues_nothing(cli, shop, tmp_path):
+def test_a_list_that_names_nothing_queues_nothing(cli, app, tmp_path):
     said = cli("enqueue", "-f", listed(tmp_path, "# nothing\n"))
     assert (said.status, said.out) == (0, "")
     assert "The list is empty" in said.err
 
 
-def test_a_list_comes_from_stdin(shop):
-    said = process("enqueue", "-f", "-", "--json", stdin=b"a\nb --priority 3\n")
+def test_a_list_comes_from_stdin(app):
+    said = run_command("enqueue", "-f", "-", "--json", stdin=b"a\nb --priority 3\n")
     assert [(job["ref"], job["priority"]) for job in said.jobs] == [("a@q4", 0), ("b@q4", 3)]
 
 
-def test_ten_thousand_lines_are_one_order(cli, shop, tmp_path):
+def test_ten_thousand_lines_are_one_order(cli, app, tmp_path):
     lines = [f"https://h.example/{number}.gguf --priority {number % 9}" for number in range(9_999)]
     said = cli("enqueue", "-f", listed(tmp_path, "\n".join([*lines, lines[0]])))
     assert said.status == 0
     assert said.out.splitlines()[0].startswith("Job 1: https://h.example/0.gguf, size unknown, queued")
     assert len(said.out.splitlines()) == 41
     assert "and 9960 more" in said.out
-    assert len(shop.home.queries.live_jobs()) == 9_999
+    assert len(app.home.queries.live_jobs()) == 9_999
 
 
 # Usage ---------------------------------------------------------------------------------------------------------------
@@ -222,17 +222,17 @@ def test_ten_thousand_lines_are_one_order(cli, shop, tmp_path):
         (["a", "--nonsense"], "--nonsense"),
     ],
 )
-def test_what_is_not_understood_is_2_and_queues_nothing(cli, shop, arguments, word):
+def test_what_is_not_understood_is_2_and_queues_nothing(cli, app, arguments, word):
     said = cli("enqueue", *arguments, "--json")
     assert (said.status, said.out) == (2, "")
     assert word in said.error["message"]
     assert said.error["hint"]
-    assert cli("enqueue", *arguments).complaint
+    assert cli("enqueue", *arguments).error_text
     assert cli("status", "--json").jobs == []
 
 
 @pytest.mark.parametrize(("ref", "near"), [("aa@q4", "a"), ("a@q5", "q4"), ("a@", None)])
-def test_a_model_or_an_option_that_is_not_there_names_the_nearest(cli, shop, ref, near):
+def test_a_model_or_an_option_that_is_not_there_names_the_nearest(cli, app, ref, near):
     said = cli("enqueue", ref, "--json")
     assert said.status == (3 if near else 2)
     assert near is None or near in said.error["hint"]
@@ -254,8 +254,8 @@ def test_wait_ends_with_the_status_of_what_went_wrong(cli, home, origin, monkeyp
             one_file_model("long", origin.serve("/long.gguf", B), gguf(4096, 5)),
             one_file_model("gated", hub.add("org/gated", "gated.gguf", gguf(4096, 6)), gguf(4096, 6)),
         ]
-        with cli_app(home, monkeypatch, *models) as shop:
-            shop.worker()
+        with cli_app(home, monkeypatch, *models) as app:
+            app.worker()
             done = cli("enqueue", "good", "--wait", "--json")
             assert (done.status, done.jobs[0]["state"], done.jobs[0]["sha256_state"]) == (0, "completed", "verified")
             codes = {"gone": (5, "source_missing"), "liar": (8, "digest_mismatch"), "long": (8, "size_mismatch")}
@@ -273,15 +273,15 @@ def test_wait_ends_with_the_status_of_what_went_wrong(cli, home, origin, monkeyp
             assert (again["id"] > done.jobs[0]["id"], again["bytes_fetched"]) == (True, 4096)
 
 
-def test_watch_without_a_terminal_writes_lines_and_ends_with_the_last_job(cli, shop):
-    shop.worker()
+def test_watch_without_a_terminal_writes_lines_and_ends_with_the_last_job(cli, app):
+    app.worker()
     said = cli("enqueue", "a", "c", "--watch")
     assert said.status == 0
     assert "\x1b" not in said.out
     assert "completed" in said.out
 
 
-def test_status_watches_by_its_short_option_too(cli, shop):
+def test_status_watches_by_its_short_option_too(cli, app):
     job = cli("enqueue", "a", "--json").jobs[0]["id"]
     cli("cancel", job)
     short, long = cli("status", "-w", job), cli("status", "--watch", job)
@@ -289,22 +289,22 @@ def test_status_watches_by_its_short_option_too(cli, shop):
 
 
 @pytest.mark.parametrize(("word", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_while_it_watches_cancels_nothing(shop, origin, word, status):
+def test_a_signal_while_it_watches_cancels_nothing(app, origin, word, status):
     origin.serve("/a.gguf", A, faults=[StallAfterHeaders()])
-    shop.worker()
-    with started("enqueue", "a", "--watch") as watching:
+    app.worker()
+    with start_command("enqueue", "a", "--watch") as watching:
         assert watching.stdout.readline()
         watching.send_signal(getattr(signal, word))
         _, err = watching.communicate(timeout=30)
     assert watching.returncode == status
     assert err.removeprefix(f"{NO_WORKER}\n").startswith("flowhub: ")  # the worker may not have come yet
     assert "Traceback" not in err
-    assert shop.job(1).state in (State.QUEUED, State.RUNNING)
+    assert app.job(1).state in (State.QUEUED, State.RUNNING)
 
 
-def test_the_environment_names_the_catalog_and_the_home(tmp_path, shop):
+def test_the_environment_names_the_catalog_and_the_home(tmp_path, app):
     """Another home is another queue."""
-    other = process("enqueue", "a", "--json", FLOWHUB_HOME=str(tmp_path / "other"))
+    other = run_command("enqueue", "a", "--json", FLOWHUB_HOME=str(tmp_path / "other"))
     assert other.jobs[0]["id"] == 1
-    assert shop.home.queries.live_jobs() == {}
+    assert app.home.queries.live_jobs() == {}
     assert os.path.isfile(tmp_path / "other" / "flowhub.db")

@@ -9,7 +9,7 @@ import sys
 from dataclasses import fields
 
 import pytest
-from support.cli import PROGRAM, cli_app, process, started
+from support.cli import PROGRAM, cli_app, run_command, start_command
 from support.models import catalog, gguf, one_file_model
 
 from flowhub_jobs.cli.app import VERBS as VERB_TABLE
@@ -29,9 +29,9 @@ VERBS = [name for names in VERB_TABLE.values() for name in names]
 
 
 @pytest.fixture
-def shop(home, monkeypatch):
-    with cli_app(home, monkeypatch, one_file_model("m", "https://h.example/m.gguf", A)) as shop:
-        yield shop
+def app(home, monkeypatch):
+    with cli_app(home, monkeypatch, one_file_model("m", "https://h.example/m.gguf", A)) as app:
+        yield app
 
 
 # Usage ---------------------------------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ def shop(home, monkeypatch):
 def test_each_verb_refuses_an_option_that_it_does_not_have(cli, home, verb):
     said = cli(verb, "--no-such-option")
     assert said.status == 2
-    assert "--no-such-option" in said.complaint
+    assert "--no-such-option" in said.error_text
     assert f"`flowhub {verb} --help`" in said.err
     assert cli(verb, "--no-such-option", "--json").error["code"] == "usage"
     assert not home.exists()
@@ -63,8 +63,8 @@ def test_an_option_with_an_empty_value_is_2_in_each_verb(cli, home, words):
     for empty in ("", " "):
         said = cli(*words, empty)
         assert said.status == 2
-        assert words[-1] in said.complaint
-        assert "it is empty" in said.complaint or "is not a whole number." in said.complaint
+        assert words[-1] in said.error_text
+        assert "it is empty" in said.error_text or "is not a whole number." in said.error_text
     assert not home.exists()
 
 
@@ -81,22 +81,22 @@ def test_an_option_without_its_value_before_json_is_an_error_in_json(cli, home, 
 def test_a_worker_under_a_name_that_no_node_can_have_is_2(cli, home, name):
     said = cli("worker", "--drain", f"--node={name}")
     assert said.status == 2
-    assert repr(name) in said.complaint
+    assert repr(name) in said.error_text
     assert not home.exists()
 
 
-def test_a_line_of_a_list_with_an_empty_option_is_2(cli, shop, tmp_path):
+def test_a_line_of_a_list_with_an_empty_option_is_2(cli, app, tmp_path):
     (tmp_path / "list").write_text("m --at ''\n")
     said = cli("enqueue", "-f", str(tmp_path / "list"), "--json")
     assert said.status == 2
     assert "Line 1" in said.error["message"]
-    assert cli("status", "--json").page["jobs"] == []
+    assert cli("status", "--json").json["jobs"] == []
 
 
 @pytest.mark.parametrize("verb", ["serch", "", "fetch", "--nonsense", "-x"])
 def test_an_unknown_verb_is_2(cli, home, verb):
     assert cli(verb).status == 2
-    assert cli(verb).complaint
+    assert cli(verb).error_text
     assert cli(verb, "--json").error["code"] == "usage"
 
 
@@ -107,16 +107,16 @@ def test_an_unknown_verb_is_2(cli, home, verb):
 )  # fmt: skip
 def test_a_wrong_argument_is_2(cli, home, arguments):
     assert cli(*arguments.split()).status == 2
-    assert cli(*arguments.split()).complaint
+    assert cli(*arguments.split()).error_text
 
 
-def test_json_may_stand_before_the_verb(cli, shop):
-    shop.enqueue("m")
-    assert cli("--json", "status").page == cli("status", "--json").page
-    assert cli("--json", "schedule", "show").page == cli("schedule", "show", "--json").page
+def test_json_may_stand_before_the_verb(cli, app):
+    app.enqueue("m")
+    assert cli("--json", "status").json == cli("status", "--json").json
+    assert cli("--json", "schedule", "show").json == cli("schedule", "show", "--json").json
     assert cli("--json", "enqueue", "--", "m").jobs[0]["id"] == 1
     assert cli("--json", "status", "--nonsense").error["code"] == "usage"
-    assert "workers" in cli("--json").page
+    assert "workers" in cli("--json").json
 
 
 def test_help_and_version_are_0(cli, home):
@@ -148,7 +148,7 @@ def test_the_page_of_errors_says_of_every_code_what_it_means_and_what_to_do(cli,
 @pytest.mark.parametrize("word", ["errors", "states", "reasons", "settings", "references", "units", "digest_mismatch"])
 def test_a_page_of_the_help_fits_eighty_columns(home, word):
     """A word that is longer than a line, such as a path, is not broken."""
-    for line in process("help", word, COLUMNS="80").out.splitlines():
+    for line in run_command("help", word, COLUMNS="80").out.splitlines():
         assert len(line) <= 80 or "/" in line, line
 
 
@@ -163,8 +163,8 @@ def test_a_word_of_the_help_is_looked_up_as_verb_code_state_reason_and_setting(c
     assert cli("help", "cancelled").out.count("cancelled:") == 2  # the code and the state
     assert cli("help", "FLOWHUB_JOBS").out.startswith("FLOWHUB_JOBS = 3\n")
     assert cli("help", "jobs").out == cli("help", "FLOWHUB_JOBS").out
-    assert "Did you mean settings?" in cli("help", "setings").complaint
-    assert "flowhub enqueue" in cli("help", "pull").complaint
+    assert "Did you mean settings?" in cli("help", "setings").error_text
+    assert "flowhub enqueue" in cli("help", "pull").error_text
 
 
 def test_every_setting_is_explained_with_its_value_and_its_unit(cli, home):
@@ -176,7 +176,7 @@ def test_every_setting_is_explained_with_its_value_and_its_unit(cli, home):
 
 
 def test_the_help_for_programs_has_every_verb_option_code_and_state(cli, home):
-    page = cli("help", "--json").page
+    page = cli("help", "--json").json
     assert page["schema"] == "flowhub/help/1"
     verbs = {verb["name"]: verb for verb in page["verbs"]}
     assert set(VERBS) | {"worker install", "schedule set", "catalog validate"} <= set(verbs)
@@ -218,7 +218,7 @@ def test_a_home_that_is_a_file_is_1(cli, home):
     for arguments in ([], ["status"], ["list"], ["enqueue", "qwen3-8b"], ["worker", "--drain"]):
         said = cli(*arguments)
         assert (said.status, said.out) == (1, ""), arguments
-        assert "FLOWHUB_HOME" in said.complaint
+        assert "FLOWHUB_HOME" in said.error_text
     assert cli("status", "--json").error["code"] == "home_unusable"
 
 
@@ -228,8 +228,8 @@ def test_a_home_that_may_not_be_written_is_1(cli, home):
     assert cli("status", "--json").error["code"] == "home_unusable"
 
 
-def test_a_database_of_a_newer_version_is_1_and_is_left_alone(cli, shop):
-    database = sqlite3.connect(shop.settings.home / "flowhub.db")
+def test_a_database_of_a_newer_version_is_1_and_is_left_alone(cli, app):
+    database = sqlite3.connect(app.settings.home / "flowhub.db")
     with database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
@@ -276,11 +276,11 @@ def test_a_malformed_catalog_is_1_from_a_file_and_5_from_a_url(cli, home, origin
     monkeypatch.setenv("FLOWHUB_CATALOG", str(path))
     said = cli("enqueue", "m", "--json")
     assert (said.status, said.out, said.error["code"]) == (1, "", "catalog_malformed")
-    assert cli("show", "m").complaint
+    assert cli("show", "m").error_text
     monkeypatch.setenv("FLOWHUB_CATALOG", origin.serve("/catalog.json", MALFORMED[what]))
     said = cli("enqueue", "m", "--json")
     assert (said.status, said.error["code"]) == (5, "catalog_source_malformed")
-    assert cli("list").complaint
+    assert cli("list").error_text
     assert cli("status", "--json").jobs == []
 
 
@@ -302,7 +302,7 @@ def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, h
     warned = cli("show", "m")
     assert warned.status == 0
     assert "copy" in warned.err
-    assert cli("show", "m", "--json").page["model"]["id"] == "m"  # and nothing on stderr beside it
+    assert cli("show", "m", "--json").json["model"]["id"] == "m"  # and nothing on stderr beside it
     monkeypatch.setenv("FLOWHUB_CATALOG", origin.url("/other.json"))
     assert cli("show", "m", "--json").error["code"] == "catalog_unreachable"
     assert cli("status", "--json").status == 0  # which needs no catalog
@@ -311,7 +311,7 @@ def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, h
 # Moments and streams -------------------------------------------------------------------------------------------------
 
 
-def test_a_signal_is_an_interruption_and_no_error_of_a_line(cli, shop, monkeypatch, tmp_path):
+def test_a_signal_is_an_interruption_and_no_error_of_a_line(cli, app, monkeypatch, tmp_path):
     """`--keep-going` collects errors; SIGTERM is none of those."""
     from flowhub_jobs.cli.jobs import enqueue_run
 
@@ -327,7 +327,7 @@ def test_a_signal_is_an_interruption_and_no_error_of_a_line(cli, shop, monkeypat
 @pytest.mark.parametrize(
     "kind", [RuntimeError("boom"), sqlite3.OperationalError("disk I/O error"), OSError(24, "Too many open files")]
 )
-def test_an_internal_error_is_printed_without_a_traceback(cli, shop, monkeypatch, kind):
+def test_an_internal_error_is_printed_without_a_traceback(cli, app, monkeypatch, kind):
     from flowhub_jobs.cli.jobs import overview
 
     def fail():
@@ -335,7 +335,7 @@ def test_an_internal_error_is_printed_without_a_traceback(cli, shop, monkeypatch
 
     monkeypatch.setattr(overview, "overview", fail)
     assert cli().status == 1
-    assert cli().complaint
+    assert cli().error_text
     assert cli("--json").error["hint"] or isinstance(kind, OSError)
     monkeypatch.setenv("FLOWHUB_DEBUG", "1")
     with pytest.raises(type(kind)):
@@ -350,10 +350,10 @@ def shell(command: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.fixture
-def queue(shop):
+def queue(app):
     for number in range(50):
-        shop.enqueue(f"https://h.example/{number}-Größe.gguf")
-    return shop
+        app.enqueue(f"https://h.example/{number}-Größe.gguf")
+    return app
 
 
 def test_a_reader_who_leaves_ends_it_quietly(queue):
@@ -404,7 +404,7 @@ def test_a_full_disk_behind_a_text_is_an_error(queue, arguments, unbuffered):
     ("verb", "status"),
     [("status", 0), ("list", 0), ("search qwen", 0), ("worker --drain", 0), ("path nosuch", 3), ("nosuchverb", 2)],
 )
-def test_a_full_disk_behind_stderr_leaves_the_result_and_the_status(shop, verb, status, unbuffered):
+def test_a_full_disk_behind_stderr_leaves_the_result_and_the_status(app, verb, status, unbuffered):
     whole = shell(f"flowhub {verb}", PYTHONUNBUFFERED=unbuffered)
     done = shell(f"flowhub {verb} 2> /dev/full", PYTHONUNBUFFERED=unbuffered)
     assert (whole.returncode, done.returncode) == (status, status)
@@ -420,7 +420,7 @@ def test_an_error_keeps_its_status_when_nothing_can_be_written(queue, unbuffered
 
 
 @buffered_and_not
-def test_a_pipe_behind_stderr_without_a_reader_leaves_the_result_and_the_status(shop, unbuffered):
+def test_a_pipe_behind_stderr_without_a_reader_leaves_the_result_and_the_status(app, unbuffered):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
@@ -454,7 +454,7 @@ def test_json_is_ascii_whatever_the_names_are(queue):
 
 @pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_is_stopped_while_it_starts_ends_with_0(home, word):
-    with started("worker", "-h", PYTHONPROFILEIMPORTTIME="1") as starting:
+    with start_command("worker", "-h", PYTHONPROFILEIMPORTTIME="1") as starting:
         while "typer" not in starting.stderr.readline():  # its imports go by; ours come after
             pass
         starting.send_signal(word)
@@ -464,7 +464,7 @@ def test_a_worker_that_is_stopped_while_it_starts_ends_with_0(home, word):
 
 
 def test_the_program_is_the_same_as_a_process(home):
-    said = process("enqueue", "no-such-model-at-all", "--json")
+    said = run_command("enqueue", "no-such-model-at-all", "--json")
     assert (said.status, said.error["code"]) == (3, "not_found")
     assert sys.executable in PROGRAM
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import sqlalchemy as sa
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.cli.jobs.followed_list_file import read_followed_list
@@ -18,12 +18,12 @@ REPO = "org/Tiny-GGUF"
 
 
 @pytest.fixture
-def shop(home, origin, hub, monkeypatch):
+def app(home, origin, hub, monkeypatch):
     hub.add(REPO, "Tiny-Q4_K_M.gguf", V1)
     hub.add(REPO, "Tiny-Q8_0.gguf", gguf(4096, 8))
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    with cli_app(home, monkeypatch, model(origin, V1)) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, model(origin, V1)) as app:
+        yield app
 
 
 def model(origin, content):
@@ -31,15 +31,15 @@ def model(origin, content):
 
 
 def followed(cli) -> list[dict]:
-    return cli("follow", "--list", "--json").page["subscriptions"]
+    return cli("follow", "--list", "--json").json["subscriptions"]
 
 
 def jobs(cli) -> list[str]:
     return [job["ref"] for job in cli("status", "--all", "--json").jobs]
 
 
-def test_a_model_that_is_not_installed_is_queued_at_once_and_the_next_check_is_a_day_later(cli, shop):
-    [one] = cli("follow", "a", "--json").page["subscriptions"]
+def test_a_model_that_is_not_installed_is_queued_at_once_and_the_next_check_is_a_day_later(cli, app):
+    [one] = cli("follow", "a", "--json").json["subscriptions"]
     assert (one["ref"], one["every_s"], one["at"], one["keep"], one["error"]) == ("a@q4", 86_400, None, None, None)
     [job] = cli("status", "--all", "--json").jobs
     assert (job["ref"], job["state"], one["job"]) == ("a@q4", "queued", job["id"])
@@ -48,9 +48,9 @@ def test_a_model_that_is_not_installed_is_queued_at_once_and_the_next_check_is_a
     assert "a@q4" in cli("follow", "--list").out
 
 
-def test_what_is_installed_is_not_queued_and_status_says_when_the_next_check_is(cli, shop):
-    shop.enqueue("a")
-    work(shop)
+def test_what_is_installed_is_not_queued_and_status_says_when_the_next_check_is(cli, app):
+    app.enqueue("a")
+    run_due_jobs(app)
     said = cli("follow", "a")
     assert (said.status, "a@q4: nothing new; next check" in said.out) == (0, True)
     assert len(jobs(cli)) == 1
@@ -58,11 +58,11 @@ def test_what_is_installed_is_not_queued_and_status_says_when_the_next_check_is(
     assert "Followed:" in cli().out
 
 
-def test_a_repository_is_followed_with_the_quant_that_is_chosen_now(cli, shop):
-    [one] = cli("follow", f"hf:{REPO}", "--at", "02:30", "--every", "7d", "--keep", "2", "--json").page["subscriptions"]
+def test_a_repository_is_followed_with_the_quant_that_is_chosen_now(cli, app):
+    [one] = cli("follow", f"hf:{REPO}", "--at", "02:30", "--every", "7d", "--keep", "2", "--json").json["subscriptions"]
     assert (one["ref"], one["at"], one["every_s"], one["keep"]) == (f"hf:{REPO}:Q4_K_M", "02:30", 604_800, 2)
     assert jobs(cli) == [f"hf:{REPO}:Q4_K_M"]
-    again = cli("follow", f"hf:{REPO}:Q4_K_M", "--every", "1d", "--json").page["subscriptions"]
+    again = cli("follow", f"hf:{REPO}:Q4_K_M", "--every", "1d", "--json").json["subscriptions"]
     assert [(one["at"], one["every_s"], one["keep"]) for one in again] == [("02:30", 86_400, 2)]
     assert len(jobs(cli)) == 1
 
@@ -85,14 +85,14 @@ def test_a_repository_is_followed_with_the_quant_that_is_chosen_now(cli, shop):
         (["-f", "absent.txt"], 2, "cannot be read"),
     ],
 )
-def test_what_cannot_be_followed_is_refused_and_nothing_is_kept_of_it(cli, shop, arguments, status, words):
+def test_what_cannot_be_followed_is_refused_and_nothing_is_kept_of_it(cli, app, arguments, status, words):
     said = cli("follow", *arguments)
-    assert (said.status, words in said.complaint) == (status, True)
+    assert (said.status, words in said.error_text) == (status, True)
     assert followed(cli) == []
     assert jobs(cli) == []
 
 
-def test_a_hub_that_does_not_answer_is_asked_again_later(cli, shop, hub):
+def test_a_hub_that_does_not_answer_is_asked_again_later(cli, app, hub):
     hub.close()
     said = cli("follow", f"hf:{REPO}:Q4_K_M")
     assert (said.status, "could not be checked now" in said.out) == (0, True)
@@ -101,12 +101,12 @@ def test_a_hub_that_does_not_answer_is_asked_again_later(cli, shop, hub):
     assert "1 could not be checked" in cli().out
 
 
-def test_unfollow_takes_a_reference_as_it_is_listed_or_a_model_or_all(cli, shop):
+def test_unfollow_takes_a_reference_as_it_is_listed_or_a_model_or_all(cli, app):
     for ref in ("a", f"hf:{REPO}:Q4_K_M", f"hf:{REPO}:Q8_0"):
         assert cli("follow", ref).status == 0
     assert cli("unfollow", "b").status == 3
-    assert [one["ref"] for one in cli("unfollow", "a", "--json").page["subscriptions"]] == ["a@q4"]
-    assert len(cli("unfollow", f"hf:{REPO}", "--json").page["subscriptions"]) == 2
+    assert [one["ref"] for one in cli("unfollow", "a", "--json").json["subscriptions"]] == ["a@q4"]
+    assert len(cli("unfollow", f"hf:{REPO}", "--json").json["subscriptions"]) == 2
     assert followed(cli) == []
     assert len(jobs(cli)) == 3  # what was queued stays
     cli("follow", "a")
@@ -115,54 +115,54 @@ def test_unfollow_takes_a_reference_as_it_is_listed_or_a_model_or_all(cli, shop)
     assert cli("unfollow").status == 2
 
 
-def test_rm_says_that_a_model_is_followed(cli, shop):
+def test_rm_says_that_a_model_is_followed(cli, app):
     cli("follow", "a")
-    work(shop)
+    run_due_jobs(app)
     assert "a@q4 is followed" in cli("rm", "a", "-y").err
     cli("unfollow", "a")
-    shop.enqueue("a")
-    work(shop)
+    app.enqueue("a")
+    run_due_jobs(app)
     assert "followed" not in cli("rm", "a", "-y").err
 
 
-def test_a_list_is_followed_by_its_path_and_a_bad_line_keeps_it_from_being_followed(cli, shop, tmp_path):
+def test_a_list_is_followed_by_its_path_and_a_bad_line_keeps_it_from_being_followed(cli, app, tmp_path):
     lines = tmp_path / "models.txt"
     lines.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\nabsent\n")
     said = cli("follow", "-f", lines)
-    assert (said.status, "Line 4" in said.complaint) == (3, True)
+    assert (said.status, "Line 4" in said.error_text) == (3, True)
     assert jobs(cli) == []
     lines.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\n")
-    [one] = cli("follow", "-f", lines, "--json").page["subscriptions"]
+    [one] = cli("follow", "-f", lines, "--json").json["subscriptions"]
     assert (one["ref"], one["kind"]) == (str(lines), "list")
     assert [(job["ref"], job["priority"]) for job in cli("status", "--all", "--json").jobs] == [
         ("a@q4", 3),
         (f"hf:{REPO}:Q8_0", 0),
     ]
-    assert [one["ref"] for one in cli("unfollow", lines, "--json").page["subscriptions"]] == [str(lines)]
+    assert [one["ref"] for one in cli("unfollow", lines, "--json").json["subscriptions"]] == [str(lines)]
 
 
-def test_a_worker_that_drains_checks_what_is_due_and_downloads_the_new_version(cli, shop, origin):
+def test_a_worker_that_drains_checks_what_is_due_and_downloads_the_new_version(cli, app, origin):
     cli("follow", "a")
-    assert shop.drain() == 0
-    assert (shop.store / "a.gguf").read_bytes() == V1
-    shop.offer(model(origin, V2))
-    assert shop.drain() == 0  # no check is due
-    assert (shop.store / "a.gguf").read_bytes() == V1
-    with writing(shop.home.engine) as tx:
+    assert app.drain() == 0
+    assert (app.store / "a.gguf").read_bytes() == V1
+    app.set_models(model(origin, V2))
+    assert app.drain() == 0  # no check is due
+    assert (app.store / "a.gguf").read_bytes() == V1
+    with writing(app.home.engine) as tx:
         tx.execute(sa.update(subscriptions).values(next_at=0))
-    assert shop.drain() == 0
-    assert (shop.store / "a.gguf").read_bytes() == V2
+    assert app.drain() == 0
+    assert (app.store / "a.gguf").read_bytes() == V2
     [one] = followed(cli)
     assert (one["job"], one["error"]) == (2, None)
 
 
-def test_report_names_what_is_followed_and_cannot_be_checked(cli, shop, hub):
+def test_report_names_what_is_followed_and_cannot_be_checked(cli, app, hub):
     cli("follow", f"hf:{REPO}:Q4_K_M")
     hub.facts.disabled.add(REPO)
-    with writing(shop.home.engine) as tx:
+    with writing(app.home.engine) as tx:
         tx.execute(sa.update(subscriptions).values(next_at=0))
-    checker = SubscriptionChecker(shop.home, read_followed_list)
-    [due] = all_subscriptions(shop.session)
+    checker = SubscriptionChecker(app.home, read_followed_list)
+    [due] = all_subscriptions(app.session)
     checker.check(due, threading.Event())
-    [need] = [need for need in cli("report", "--json").page["needs_you"] if need["code"] == "source_refused"]
+    [need] = [need for need in cli("report", "--json").json["needs_you"] if need["code"] == "source_refused"]
     assert (need["job"], "is followed" in need["message"], "unfollow" in need["hint"]) == (None, True, True)

@@ -31,7 +31,7 @@ from flowhub_jobs.cli.foreign_commands import _WORDS
 def test_a_command_of_another_tool_is_answered_with_the_one_that_does_it_here(cli, home, typed, answer):
     said = cli(*typed.split())
     assert said.status == 2
-    assert "has no command" in said.complaint
+    assert "has no command" in said.error_text
     assert answer in said.err
     assert cli(*typed.split(), "--json").error["code"] == "usage"
     assert not home.exists()
@@ -56,7 +56,7 @@ def test_no_word_of_another_tool_is_a_command_of_flowhub(cli, home):
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest(cli, home):
-    assert "Did you mean 'status'" in cli("staus").complaint
+    assert "Did you mean 'status'" in cli("staus").error_text
 
 
 @pytest.mark.parametrize(

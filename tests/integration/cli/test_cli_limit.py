@@ -1,7 +1,7 @@
 """`flowhub limit`, `flowhub priority`, and what a dry run says of the whole order."""
 
 import pytest
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.models import gguf, one_file_model
 from support.origin import Origin
 
@@ -13,63 +13,63 @@ KEYS = ["schema", "rate_bps", "rules", "limit_bps", "until", "schedule_bps", "se
 
 
 @pytest.fixture
-def shop(home, origin: Origin, monkeypatch):
+def app(home, origin: Origin, monkeypatch):
     models = [one_file_model(f"m{number}", origin.serve(f"/m{number}.gguf", A), A) for number in range(9)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
 # limit ---------------------------------------------------------------------------------------------------------------
 
 
-def test_the_number_of_jobs_at_a_time_is_set_shown_and_removed(cli, shop):
-    page = cli("limit", "--jobs", "2", "--json").page
+def test_the_number_of_jobs_at_a_time_is_set_shown_and_removed(cli, app):
+    page = cli("limit", "--jobs", "2", "--json").json
     assert (page["jobs"], page["rate_bps"]) == (2, None)
     assert cli("limit").out == "No limit set.\nAt most 2 jobs run at a time.\n"
-    assert cli("limit", "5M", "--json").page["jobs"] == 2, "a rate leaves it alone"
+    assert cli("limit", "5M", "--json").json["jobs"] == 2, "a rate leaves it alone"
     for wrong in ("0", "-1", "x", "1.5", "10000"):
         assert cli("limit", "--jobs", wrong).status == 2
-    assert cli("limit", "--jobs", "off", "--json").page["jobs"] is None
+    assert cli("limit", "--jobs", "off", "--json").json["jobs"] is None
 
 
-def test_without_a_limit_it_says_so(cli, shop):
+def test_without_a_limit_it_says_so(cli, app):
     assert cli("limit").out == "No limit set.\n"
-    page = cli("limit", "--json").page
+    page = cli("limit", "--json").json
     assert list(page) == KEYS
     assert page == dict.fromkeys(KEYS) | {"schema": "flowhub/limit/1"}
 
 
-def test_a_limit_holds_until_it_is_taken_away(cli, shop):
+def test_a_limit_holds_until_it_is_taken_away(cli, app):
     assert cli("limit", "5M").out == "All jobs together are limited to 5.0 MB/s by `flowhub limit`.\n"
-    assert cli("limit", "--json").page["rate_bps"] == 5_000_000
-    assert cli("limit", "500K", "--json").page["limit_bps"] == 500_000
-    assert cli("limit", "off", "--json").page["rules"] is None
+    assert cli("limit", "--json").json["rate_bps"] == 5_000_000
+    assert cli("limit", "500K", "--json").json["limit_bps"] == 500_000
+    assert cli("limit", "off", "--json").json["rules"] is None
 
 
 @pytest.mark.parametrize("span", ["2h", "+2h", "120m", "7200", "02:30", "3000-01-01T00:00:00Z"])
-def test_a_limit_ends_by_itself_where_that_was_asked(cli, shop, span):
-    page = cli("limit", "5M", "--for", span, "--json").page
+def test_a_limit_ends_by_itself_where_that_was_asked(cli, app, span):
+    page = cli("limit", "5M", "--for", span, "--json").json
     assert page["until"] is not None
     assert "until" in cli("limit").out
-    assert cli("limit", "5M", "--json").page["until"] is None
+    assert cli("limit", "5M", "--json").json["until"] is None
 
 
 @pytest.mark.parametrize(
     "arguments",
     [["--for", "2h"], ["off", "--for", "2h"], ["fast"], ["5M", "--for", "0"], ["5M", "--for", "soon"], ["0"]],
 )
-def test_what_is_no_limit_is_2_and_changes_nothing(cli, shop, arguments):
+def test_what_is_no_limit_is_2_and_changes_nothing(cli, app, arguments):
     cli("limit", "7M")
     assert cli("limit", *arguments, "--json").status == 2
-    assert cli("limit", "--json").page["limit_bps"] == 7_000_000
+    assert cli("limit", "--json").json["limit_bps"] == 7_000_000
 
 
-def test_the_lowest_limit_applies_and_the_others_are_shown_too(cli, shop, monkeypatch):
+def test_the_lowest_limit_applies_and_the_others_are_shown_too(cli, app, monkeypatch):
     never = Schedule.parse("00:00-00:01", "mon", "300K")
-    shop.home.controls.set(SCHEDULE, never.as_json())
+    app.home.controls.set(SCHEDULE, never.as_json())
     monkeypatch.setenv("FLOWHUB_LIMIT_RATE", "2M")
     cli("limit", "1M")
-    page = cli("limit", "--json").page
+    page = cli("limit", "--json").json
     assert [page[name] for name in KEYS[1:-1]] == [300_000, "schedule", 1_000_000, None, 300_000, 2_000_000]
     said = cli("limit").out
     assert said.startswith("All jobs together are limited to 300.0 KB/s by the schedule")
@@ -77,8 +77,8 @@ def test_the_lowest_limit_applies_and_the_others_are_shown_too(cli, shop, monkey
     assert "config.toml allows 2.0 MB/s" in said
 
 
-def test_the_screens_tell_a_limit_in_force(cli, shop):
-    shop.enqueue("m1")
+def test_the_screens_tell_a_limit_in_force(cli, app):
+    app.enqueue("m1")
     assert "limited" not in cli("status").err + cli().out
     cli("limit", "5M", "--for", "2h")
     assert "limited to 5.0 MB/s" in cli("status").err
@@ -88,12 +88,12 @@ def test_the_screens_tell_a_limit_in_force(cli, shop):
 # priority ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_priority_is_changed_for_ranges_groups_and_all(cli, shop):
+def test_a_priority_is_changed_for_ranges_groups_and_all(cli, app):
     for number in range(1, 5):
-        shop.enqueue(f"m{number}", group="g" if number > 2 else None)
+        app.enqueue(f"m{number}", group="g" if number > 2 else None)
     assert cli("priority", 7, "1-2", "4").out == "Job 1: priority 7.\nJob 2: priority 7.\nJob 4: priority 7.\n"
     assert [job["id"] for job in cli("priority", "-3", "--group", "g", "--json").jobs] == [3, 4]
-    assert [shop.job(number).priority for number in range(1, 5)] == [7, 7, -3, -3]
+    assert [app.job(number).priority for number in range(1, 5)] == [7, 7, -3, -3]
     assert {job["priority"] for job in cli("priority", 0, "--all", "--json").jobs} == {0}
 
 
@@ -101,13 +101,13 @@ def test_a_priority_is_changed_for_ranges_groups_and_all(cli, shop):
     ("arguments", "status"),
     [(["1"], 2), (["x", "1"], 2), (["1", "--wrong"], 2), (["9999999", "1"], 2), (["1", "77"], 3)],
 )
-def test_what_is_no_priority_or_no_job_is_refused(cli, shop, arguments, status):
-    shop.enqueue("m1")
+def test_what_is_no_priority_or_no_job_is_refused(cli, app, arguments, status):
+    app.enqueue("m1")
     assert cli("priority", *arguments, "--json").status == status
 
 
-def test_a_job_that_has_ended_has_no_priority_any_more(cli, shop):
-    shop.enqueue("m1")
+def test_a_job_that_has_ended_has_no_priority_any_more(cli, app):
+    app.enqueue("m1")
     cli("cancel", 1)
     assert cli("priority", 5, 1, "--json").error["code"] == "wrong_state"
 
@@ -115,17 +115,17 @@ def test_a_job_that_has_ended_has_no_priority_any_more(cli, shop):
 # A dry run -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_does_not_guess_a_speed(cli, shop):
-    page = cli("enqueue", "m1", "--dry-run", "--json").page
+def test_a_dry_run_does_not_guess_a_speed(cli, app):
+    page = cli("enqueue", "m1", "--dry-run", "--json").json
     assert (page["usual_bps"], page["done_at"]) == (None, None)
     assert "ETA unknown (no recent downloads)" in cli("enqueue", "m1", "--dry-run").err
 
 
-def test_a_dry_run_says_what_is_here_what_the_disk_will_hold_and_when_it_would_be_done(cli, shop):
-    shop.enqueue("m1")
-    work(shop)
-    shop.enqueue("m2")
-    page = cli("enqueue", "m1", "m2", "m3", "m4", "--dry-run", "--json").page
+def test_a_dry_run_says_what_is_here_what_the_disk_will_hold_and_when_it_would_be_done(cli, app):
+    app.enqueue("m1")
+    run_due_jobs(app)
+    app.enqueue("m2")
+    page = cli("enqueue", "m1", "m2", "m3", "m4", "--dry-run", "--json").json
     assert [plan["action"] for plan in page["plan"]] == ["installed", "queued", "fetch", "fetch"]
     disk = page["disk"]
     assert (disk["needed_bytes"], disk["queued_bytes"]) == (8192, 4096)

@@ -12,7 +12,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from support.agent import SERVER, Agent, agent_of
 from support.app import App
-from support.cli import fail, two_model_app, work
+from support.cli import fail, run_due_jobs, two_model_app
 from support.models import gguf
 from support.origin import Origin
 
@@ -37,14 +37,14 @@ NAMES = [
 
 
 @pytest.fixture
-def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+def app(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """A home whose catalog has the models `a` and `b`, which `origin` serves."""
-    with two_model_app(home, origin, monkeypatch, A, B) as shop:
-        yield shop
+    with two_model_app(home, origin, monkeypatch, A, B) as app:
+        yield app
 
 
 @pytest.fixture
-def agent(shop: App) -> Iterator[Agent]:
+def agent(app: App) -> Iterator[Agent]:
     with agent_of() as agent:
         yield agent
 
@@ -62,7 +62,7 @@ def test_the_tools_are_listed_with_the_schemas_of_their_arguments_and_results(ag
     assert changing == {"enqueue", "pause", "resume", "cancel", "retry"}
 
 
-def test_a_model_is_found_judged_queued_downloaded_and_its_path_told(shop, agent):
+def test_a_model_is_found_judged_queued_downloaded_and_its_path_told(app, agent):
     [found] = agent.call("search_models", query="a", limit=1)["models"]
     assert found["best"] == "a@q4"
     [variant] = agent.call("check_fit", ref="a")["variants"]
@@ -74,7 +74,7 @@ def test_a_model_is_found_judged_queued_downloaded_and_its_path_told(shop, agent
     number = queued["jobs"][0]["id"]
     assert agent.refused("model_path", ref="a")["error"]["code"] == "not_found"
 
-    work(shop)
+    run_due_jobs(app)
     [job] = agent.call("job_status", job=number)["jobs"]
     assert (job["state"], job["sha256_state"]) == ("completed", "verified")
     assert job["events"]
@@ -101,13 +101,13 @@ def test_jobs_are_paused_resumed_cancelled_and_retried(agent):
         assert [job["state"] for job in agent.call(verb, jobs=[number])["jobs"]] == [state]
 
 
-def test_no_tool_removes_a_model_or_a_partial_download(shop, agent):
+def test_no_tool_removes_a_model_or_a_partial_download(app, agent):
     """A cancelled job keeps what it has, and an installed model stays whatever is called."""
     agent.call("enqueue", refs=["a"])
-    work(shop)
+    run_due_jobs(app)
     number = agent.call("enqueue", refs=["b"])["jobs"][0]["id"]
-    claimed = shop.home.commands.artifact(number)
-    partial = shop.home.store.new_partial(claimed, shop.home.node)
+    claimed = app.home.commands.artifact(number)
+    partial = app.home.store.new_partial(claimed, app.home.node)
     partial.mkdir(parents=True)
     agent.call("cancel", jobs=[number])
     agent.refused("cancel", jobs=[1])
@@ -118,11 +118,11 @@ def test_no_tool_removes_a_model_or_a_partial_download(shop, agent):
     assert not {word for word in arguments if word in ("purge", "remove", "delete", "path", "dest")}
 
 
-def test_a_job_outlives_the_agent_and_its_server(shop):
+def test_a_job_outlives_the_agent_and_its_server(app):
     """The next agent finds it; downloads of a server that ends with its process are lost."""
     with agent_of() as first:
         number = first.call("enqueue", refs=["a"])["jobs"][0]["id"]
-    work(shop)
+    run_due_jobs(app)
     with agent_of() as second:
         [job] = second.call("job_status", job=number)["jobs"]
         assert job["state"] == "completed"
@@ -130,7 +130,7 @@ def test_a_job_outlives_the_agent_and_its_server(shop):
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_clients_of_each_protocol_version_are_served(shop, mode):
+def test_clients_of_each_protocol_version_are_served(app, mode):
     with agent_of(mode=mode) as agent:
         assert [tool.name for tool in agent.tools()] == NAMES
         assert agent.call("list_jobs")["jobs"] == []
@@ -146,16 +146,16 @@ def test_jobs_are_in_postgresql_where_the_home_has_them(home, origin, monkeypatc
         assert agent.call("job_status", job=number)["jobs"][0]["ref"] == url
 
 
-def test_two_agents_have_one_queue(shop, agent):
+def test_two_agents_have_one_queue(app, agent):
     with agent_of() as other:
         number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
         other.call("pause", jobs=[number])
         assert agent.call("job_status", job=number)["jobs"][0]["state"] == "paused"
 
 
-def test_a_failed_job_says_what_to_do(shop, agent):
+def test_a_failed_job_says_what_to_do(app, agent):
     number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
-    fail(shop, number, SourceMissing("a.gguf is not there any more.", host="models.example"))
+    fail(app, number, SourceMissing("a.gguf is not there any more.", host="models.example"))
     page = agent.call("job_status", job=number)
     assert page["jobs"][0]["error"]["code"] == "source_missing"
     assert page["jobs"][0]["error"]["retryable"] is False
@@ -212,7 +212,7 @@ def test_a_result_is_the_json_of_the_verb(agent, cli):
     for tool, verb in (("list_jobs", "status"), ("list_installed", "list"), ("search_models", "search")):
         page = agent.call(tool)
         del page["notes"]
-        said = cli(verb, "--json").page
+        said = cli(verb, "--json").json
         if tool == "list_installed":
             _drop_free(page)
             _drop_free(said)
@@ -224,9 +224,9 @@ def test_the_text_of_a_result_is_the_same_json(agent):
     assert json.loads(result.content[0].text) == result.structured_content
 
 
-def test_a_file_whose_name_is_no_unicode_is_listed(shop, agent):
-    shop.home.open_store()
-    (Path(os.fsdecode(os.fsencode(shop.home.store.root) + b"/\xff.gguf"))).write_bytes(A)
+def test_a_file_whose_name_is_no_unicode_is_listed(app, agent):
+    app.home.open_store()
+    (Path(os.fsdecode(os.fsencode(app.home.store.root) + b"/\xff.gguf"))).write_bytes(A)
     assert [model["name"] for model in agent.call("list_installed")["models"]] == ["?.gguf"]
 
 
@@ -239,7 +239,7 @@ def test_a_home_that_cannot_be_used_is_a_result_with_its_error(home, tmp_path, m
         assert agent.refused("list_jobs")["error"]["code"] == "home_unusable"
 
 
-def test_what_a_tool_prints_goes_to_stderr_and_a_fault_is_an_error_with_a_code(shop):
+def test_what_a_tool_prints_goes_to_stderr_and_a_fault_is_an_error_with_a_code(app):
     """stdout belongs to the protocol: the client would fail at any other line."""
     program = (
         "import sys\n"
@@ -297,11 +297,11 @@ def node_agent(
     """An agent on a machine whose database has another node, gpu-01."""
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
     monkeypatch.setenv("FLOWHUB_NODE", "desk")
-    with two_model_app(home, origin, monkeypatch, A, B) as shop:
-        with writing(shop.home.engine) as tx:
-            shop.home.of_nodes(("gpu-01",)).registry.register(tx, "host-gpu-01", "/models", "1")
+    with two_model_app(home, origin, monkeypatch, A, B) as app:
+        with writing(app.home.engine) as tx:
+            app.home.of_nodes(("gpu-01",)).registry.register(tx, "host-gpu-01", "/models", "1")
         with agent_of() as agent:
-            yield shop, agent
+            yield app, agent
 
 
 def test_an_agent_queues_on_another_node_and_reads_it(node_agent):

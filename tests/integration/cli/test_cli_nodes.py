@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from support.app import App, app_of
-from support.cli import process
+from support.cli import run_command
 from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
 
@@ -85,8 +85,8 @@ def fleet(
 def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
     first, second = fleet.worker("gpu-01"), fleet.worker("gpu-02")
     app = fleet.use("gpu-01")
-    app.until(lambda: len(cli("nodes", "--json").page["nodes"]) == 2, "two nodes")
-    listed = cli("nodes", "--json").page
+    app.until(lambda: len(cli("nodes", "--json").json["nodes"]) == 2, "two nodes")
+    listed = cli("nodes", "--json").json
     assert listed["schema"] == "flowhub/nodes/1"
     assert [list(node) for node in listed["nodes"]] == [NODE_KEYS, NODE_KEYS]
     assert [(node["node"], node["state"], node["workers"], node["slots"]) for node in listed["nodes"]] == [
@@ -106,7 +106,7 @@ def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
     for worker in (first, second):
         worker.terminate()
         assert worker.wait(30) == 0
-    assert {node["state"] for node in cli("nodes", "--json").page["nodes"]} == {"gone"}
+    assert {node["state"] for node in cli("nodes", "--json").json["nodes"]} == {"gone"}
 
 
 def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
@@ -115,12 +115,12 @@ def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
     assert fleet.worker("gpu-01", "--drain").wait(60) == 0
     assert cli("pin", "m").status == 0
     assert cli("place", "m", "--in", f"dir:{tmp_path / 'links'}").status == 0
-    [own] = cli("list", "--json").page["models"]
+    [own] = cli("list", "--json").json["models"]
     fleet.use("desk")
-    [seen] = cli("list", "--node", "gpu-01", "--json").page["models"]
+    [seen] = cli("list", "--node", "gpu-01", "--json").json["models"]
     assert seen == own | {"in_catalog": None, "node": "gpu-01"}
     assert (seen["pinned"], seen["placed_in"]) == (True, [f"dir:{tmp_path / 'links'}"])
-    assert cli("list", "--node", "all", "--json").page["models"] == [seen]
+    assert cli("list", "--node", "all", "--json").json["models"] == [seen]
 
 
 def test_a_job_goes_to_the_named_store_of_another_node(fleet, cli, tmp_path):
@@ -160,24 +160,24 @@ def test_a_node_that_was_removed_and_comes_back_has_its_library(fleet, cli):
     fleet.use("gpu-01")
     cli("enqueue", "m", "--json")
     assert fleet.worker("gpu-01", "--drain").wait(60) == 0
-    before = cli("list", "--node", "gpu-01", "--json").page["models"]
+    before = cli("list", "--node", "gpu-01", "--json").json["models"]
     fleet.gone("gpu-01")
     assert cli("nodes", "remove", "gpu-01").status == 0
     fleet.use("desk")
     assert cli("list", "--node", "gpu-01").status == 3
-    assert cli("list", "--node", "all", "--json").page["models"] == []
+    assert cli("list", "--node", "all", "--json").json["models"] == []
     assert fleet.worker("gpu-01", "--drain").wait(60) == 0  # it registers, and has nothing to do
-    assert cli("list", "--node", "gpu-01", "--json").page["models"] == before != []
+    assert cli("list", "--node", "gpu-01", "--json").json["models"] == before != []
 
 
 def test_a_machine_without_a_worker_is_no_node(fleet, cli):
     """`doctor` opens the store of the machine from which jobs are queued for others."""
     fleet.use("desk")
-    assert cli("doctor", "--json").page["schema"] == "flowhub/doctor/1"
-    assert cli("nodes", "--json").page["nodes"] == []
+    assert cli("doctor", "--json").json["schema"] == "flowhub/doctor/1"
+    assert cli("nodes", "--json").json["nodes"] == []
     fleet.registered("gpu-01")
     fleet.use("desk")
-    assert [node["node"] for node in cli("nodes", "--json").page["nodes"]] == ["gpu-01"]
+    assert [node["node"] for node in cli("nodes", "--json").json["nodes"]] == ["gpu-01"]
     assert [job["node"] for job in cli("enqueue", "m", "--on", "all", "--json").jobs] == ["gpu-01"]
 
 
@@ -207,7 +207,7 @@ def test_a_second_machine_under_the_name_of_the_first_is_refused(fleet, tmp_path
     first = fleet.worker("gpu-01")
     app = fleet.homes["gpu-01"]
     app.until(app.home.queries.workers, "a worker")
-    other = process("worker", FLOWHUB_HOME=str(tmp_path / "copy"), FLOWHUB_NODE="gpu-01")
+    other = run_command("worker", FLOWHUB_HOME=str(tmp_path / "copy"), FLOWHUB_NODE="gpu-01")
     assert other.status == 9
     assert str(tmp_path / "copy") in other.err
     assert str(tmp_path / "gpu-01") in other.err
@@ -216,7 +216,7 @@ def test_a_second_machine_under_the_name_of_the_first_is_refused(fleet, tmp_path
 
 def test_the_worker_of_a_node_that_is_removed_by_force_ends(fleet, cli):
     worker = fleet.worker("gpu-01")
-    fleet.homes["gpu-01"].until(lambda: cli("nodes", "--json").page["nodes"], "a node")
+    fleet.homes["gpu-01"].until(lambda: cli("nodes", "--json").json["nodes"], "a node")
     assert cli("nodes", "remove", "gpu-01", "--force").status == 0
     assert worker.wait(60) == 9
     assert "was removed" in fleet.homes["gpu-01"].log()
@@ -235,7 +235,7 @@ def test_commands_of_a_copied_home_leave_the_workers_of_the_original_alone(fleet
     monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "copy"))
     assert cli("pause", job["id"]).status == 0
     assert fleet.homes["gpu-01"].home.queries.workers() == ["gpu-01-x"]
-    assert cli("nodes", "--json").page["nodes"][0]["state"] == "alive"
+    assert cli("nodes", "--json").json["nodes"][0]["state"] == "alive"
 
 
 # enqueue --on --------------------------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def test_a_home_with_a_database_of_its_own_has_one_node(home, cli, monkeypatch, 
         for own in ("all", "any", app.home.node):
             assert cli("enqueue", "m", "--on", own, "--json").jobs[0]["node"] == app.home.node
         assert cli("status", "--node", "all", "--json").jobs == cli("status", "--json").jobs != []
-        app.work_here()
+        app.run_next_job()
         table = cli("list", "--node", "all").out.splitlines()
         assert [line.split() for line in table] == [["MODEL", app.home.node], ["m@q4", "ok"]]
 
@@ -391,7 +391,7 @@ def test_a_node_whose_name_is_as_long_as_may_be_works_like_any_other(fleet, cli)
     [job] = cli("enqueue", "m", "--json").jobs
     assert fleet.worker("n" * 64, "--drain").wait(60) == 0
     assert node.job(job["id"]).state is State.COMPLETED
-    assert cli("nodes", "--json").page["nodes"][0]["node"] == "n" * 64
+    assert cli("nodes", "--json").json["nodes"][0]["node"] == "n" * 64
 
 
 def test_nodes_with_long_names_are_paragraphs_that_name_each_figure(fleet, cli, narrow):
@@ -417,9 +417,9 @@ def test_the_report_of_another_node_and_of_all(fleet, cli):
     fleet.registered("b")
     fleet.use("a")
     cli("enqueue", "m", "--on", "b")
-    assert cli("report", "--json").page["going"] == []
+    assert cli("report", "--json").json["going"] == []
     for name in ("b", "all"):
-        report = cli("report", "--node", name, "--json").page
+        report = cli("report", "--node", name, "--json").json
         assert report["node"] == name
         assert len(report["going"]) == 1
     screen = [line.split() for line in cli("report", "--node", "all").out.splitlines()]
@@ -450,7 +450,7 @@ def test_a_node_that_is_gone_is_removed_and_its_jobs_go_on(fleet, cli):
     fleet.gone("b")
     assert cli("nodes", "remove", "b").status == 2
     assert cli("nodes", "remove", "b", "--requeue", "--cancel").status == 2
-    removed = cli("nodes", "remove", "b", "--requeue", "--json").page
+    removed = cli("nodes", "remove", "b", "--requeue", "--json").json
     assert removed == {"schema": "flowhub/node-removed/1", "node": "b", "requeued": [job["id"]], "cancelled": []}
     assert cli("nodes", "remove", "b").status == 3
     assert fleet.worker("a", "--drain").wait(60) == 0
@@ -493,7 +493,7 @@ def test_a_job_for_any_node_continues_on_another_when_its_machine_dies(fleet, cl
     doomed.kill()
     doomed.wait()
     fleet.worker("gpu-02")
-    app.until(lambda: len(cli("nodes", "--json").page["nodes"]) == 2, "the second node")
+    app.until(lambda: len(cli("nodes", "--json").json["nodes"]) == 2, "the second node")
     assert app.job(job["id"]).node == "gpu-01"
     origin.limit(total_bps=None)
     fleet.not_seen("gpu-01")

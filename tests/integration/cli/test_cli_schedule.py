@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.app import App
-from support.cli import Cli, cli_app, owner
+from support.cli import Cli, cli_app, lease_store_of
 from support.fake_clock import micros_of
 from support.models import gguf, one_file_model
 from support.time_zones import machine_in
@@ -24,9 +24,9 @@ MODELS = [one_file_model(name, f"https://h.example/{name}.gguf", gguf(4096, 1)) 
 
 
 @pytest.fixture
-def shop(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    with cli_app(home, monkeypatch, *MODELS) as shop:
-        yield shop
+def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    with cli_app(home, monkeypatch, *MODELS) as app:
+        yield app
 
 
 def window(begins: int, ends: int) -> str:
@@ -43,15 +43,15 @@ def shut(cli: Cli) -> None:
 # schedule ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_schedule_is_set_shown_and_taken_away(cli, shop):
-    page = cli("schedule", "set", "23:00-7:00,12:00-13:00", "--days", "mon-fri", "--json").page
+def test_a_schedule_is_set_shown_and_taken_away(cli, app):
+    page = cli("schedule", "set", "23:00-7:00,12:00-13:00", "--days", "mon-fri", "--json").json
     assert page["schema"] == "flowhub/schedule/1"
     assert page["windows"] == ["12:00-13:00", "23:00-07:00"]
     assert page["days"] == ["mon", "tue", "wed", "thu", "fri"]
     assert page["outside_bps"] is None
     assert isinstance(page["open"], bool)
     assert page["next_change"].endswith("Z")
-    assert cli("schedule", "show", "--json").page == page
+    assert cli("schedule", "show", "--json").json == page
     said = cli("schedule", "show").out
     assert "from 12:00 to 13:00 and 23:00 to 07:00, on mon-fri; outside, nothing runs." in said
     assert "in " in said.splitlines()[-1]
@@ -64,24 +64,24 @@ def test_a_schedule_is_set_shown_and_taken_away(cli, shop):
         "open": True,
         "next_change": None,
     }
-    assert cli("schedule", "off", "--json").page == {"schema": "flowhub/schedule/1", **none}
-    assert cli("schedule", "show", "--json").page == {"schema": "flowhub/schedule/1", **none}
+    assert cli("schedule", "off", "--json").json == {"schema": "flowhub/schedule/1", **none}
+    assert cli("schedule", "show", "--json").json == {"schema": "flowhub/schedule/1", **none}
     assert cli("schedule", "show").out == "No schedule: jobs run at any time.\n"
 
 
-def test_outside_of_the_windows_a_rate_may_hold(cli, shop):
-    page = cli("schedule", "set", "23:00-07:00", "--outside", "500K", "--json").page
+def test_outside_of_the_windows_a_rate_may_hold(cli, app):
+    page = cli("schedule", "set", "23:00-07:00", "--outside", "500K", "--json").json
     assert page["outside_bps"] == 500_000
     assert "every day; outside, at 500.0 KB/s for all jobs together." in cli("schedule", "show").out
 
 
-def test_a_schedule_that_never_closes_says_so(cli, shop):
+def test_a_schedule_that_never_closes_says_so(cli, app):
     assert cli("schedule", "set", "00:00-24:00").out.endswith("The window is open now and never closes.\n")
 
 
-def test_windows_are_added_with_days_and_a_rate_and_removed_by_their_number(cli, shop):
+def test_windows_are_added_with_days_and_a_rate_and_removed_by_their_number(cli, app):
     cli("schedule", "set", "23:00-07:00")
-    page = cli("schedule", "add", "18:00-23:00", "--days", "mon-fri", "--rate", "2M", "--json").page
+    page = cli("schedule", "add", "18:00-23:00", "--days", "mon-fri", "--rate", "2M", "--json").json
     assert (page["windows"], page["rate_bps"]) == (["23:00-07:00"], None)
     days = ["mon", "tue", "wed", "thu", "fri"]
     assert page["more"] == [{"windows": ["18:00-23:00"], "days": days, "rate_bps": 2_000_000}]
@@ -93,39 +93,39 @@ def test_windows_are_added_with_days_and_a_rate_and_removed_by_their_number(cli,
     ]
     assert "Outside, nothing runs." in said
     assert "Where windows overlap, the highest rate applies." in said
-    again = cli("schedule", "add", "18:00-23:00", "--days", "mon-fri", "--rate", "3M", "--json").page
+    again = cli("schedule", "add", "18:00-23:00", "--days", "mon-fri", "--rate", "3M", "--json").json
     assert [group["rate_bps"] for group in again["more"]] == [3_000_000], "the same windows take the new rate"
     assert cli("schedule", "remove", "3").status == 2
-    assert cli("schedule", "remove", "1", "--json").page["windows"] == ["18:00-23:00"]
+    assert cli("schedule", "remove", "1", "--json").json["windows"] == ["18:00-23:00"]
     assert cli("schedule", "remove", "1").out == "No schedule: jobs run at any time.\n"
     assert cli("schedule", "remove", "1").status == 2
 
 
-def test_the_first_window_that_is_added_makes_a_schedule_and_set_replaces_all(cli, shop):
+def test_the_first_window_that_is_added_makes_a_schedule_and_set_replaces_all(cli, app):
     cli("schedule", "add", "01:00-02:00", "--rate", "500K")
     cli("schedule", "add", "03:00-04:00")
-    page = cli("schedule", "show", "--json").page
+    page = cli("schedule", "show", "--json").json
     assert (page["windows"], page["rate_bps"], page["outside_bps"]) == (["01:00-02:00"], 500_000, None)
-    assert cli("schedule", "set", "05:00-06:00", "--rate", "1M", "--json").page["more"] == []
+    assert cli("schedule", "set", "05:00-06:00", "--rate", "1M", "--json").json["more"] == []
 
 
-def test_a_rate_of_the_window_that_is_open_now_is_the_limit_in_force(cli, shop):
+def test_a_rate_of_the_window_that_is_open_now_is_the_limit_in_force(cli, app):
     cli("schedule", "set", window(0, 2), "--rate", "2M")
-    page = cli("limit", "--json").page
+    page = cli("limit", "--json").json
     assert (page["rate_bps"], page["rules"], page["schedule_bps"]) == (2_000_000, "schedule", 2_000_000)
     assert "by the schedule." in cli("limit").out
     assert "It allows 2.0 MB/s now" in cli("schedule", "show").out
     cli("schedule", "add", window(-1, 1))
-    assert cli("limit", "--json").page["rate_bps"] is None
+    assert cli("limit", "--json").json["rate_bps"] is None
 
 
-def test_tonight_in_an_open_window_says_its_speed(cli, shop):
+def test_tonight_in_an_open_window_says_its_speed(cli, app):
     cli("schedule", "set", window(0, 2), "--rate", "2M")
     told = " ".join(cli("enqueue", "a", "--tonight").err.split())
     assert "so the job begins now, at 2.0 MB/s for all jobs together." in told
 
 
-def test_more_windows_than_a_schedule_takes_are_refused(cli, shop):
+def test_more_windows_than_a_schedule_takes_are_refused(cli, app):
     for minute in range(50):
         assert cli("schedule", "add", f"01:{minute:02}-02:{minute:02}").status == 0
     refused = cli("schedule", "add", "03:00-04:00")
@@ -147,10 +147,10 @@ def test_more_windows_than_a_schedule_takes_are_refused(cli, shop):
         (["schedule", "off", "now"], "now"),
     ],
 )
-def test_what_is_not_understood_is_2_and_changes_nothing(cli, shop, arguments, word):
+def test_what_is_not_understood_is_2_and_changes_nothing(cli, app, arguments, word):
     cli("schedule", "set", "23:00-07:00")
     before = cli("schedule", "show").out.splitlines()[0]
-    assert word in cli(*arguments).complaint
+    assert word in cli(*arguments).error_text
     assert cli(*arguments, "--json").error["code"] == "usage"
     assert cli(*arguments).status == 2
     assert cli("schedule", "show").out.splitlines()[0] == before
@@ -164,16 +164,16 @@ def test_each_part_of_schedule_has_its_help(cli, home):
 # --tonight -----------------------------------------------------------------------------------------------------------
 
 
-def test_tonight_is_the_next_opening_of_the_schedule(cli, shop):
+def test_tonight_is_the_next_opening_of_the_schedule(cli, app):
     shut(cli)
-    opens = cli("schedule", "show", "--json").page["next_change"]
+    opens = cli("schedule", "show", "--json").json["next_change"]
     [job] = cli("enqueue", "a", "--tonight", "--json").jobs
     assert (job["reason"], job["not_before"]) == ("at", opens)
 
 
-def test_tonight_is_now_while_a_window_is_open(cli, shop):
+def test_tonight_is_now_while_a_window_is_open(cli, app):
     cli("schedule", "set", window(-1, 2))
-    assert cli("schedule", "show", "--json").page["open"]
+    assert cli("schedule", "show", "--json").json["open"]
     [job] = cli("enqueue", "a", "--tonight", "--json").jobs
     assert (job["reason"], job["not_before"]) == (None, None)
     assert "the schedule's window is open, so the job begins now" in cli("enqueue", "b", "--tonight").err
@@ -189,16 +189,16 @@ def test_tonight_is_now_while_a_window_is_open(cli, shop):
         ("2026-11-24T07:00+01:00", "2026-11-24T23:00+01:00"),
     ],
 )
-def test_without_a_schedule_tonight_is_between_23_and_7(shop, now, begins):
+def test_without_a_schedule_tonight_is_between_23_and_7(app, now, begins):
     """An evening that has begun is tonight: at 23:18 the next 23:00 would be tomorrow's."""
     with machine_in("Europe/Berlin"):
-        shop.session.home = replace(shop.home, clock=Clock(now_us=lambda: micros_of(now)))
-        clerk = OptionReader(shop.session)
+        app.session.home = replace(app.home, clock=Clock(now_us=lambda: micros_of(now)))
+        clerk = OptionReader(app.session)
         said = dict.fromkeys(("at", "priority", "group", "force", "after"))
         assert clerk.terms(said | {"tonight": True}).not_before == (micros_of(begins) if begins else None)
 
 
-def test_what_a_line_says_of_its_time_replaces_what_the_call_says(cli, shop, tmp_path):
+def test_what_a_line_says_of_its_time_replaces_what_the_call_says(cli, app, tmp_path):
     shut(cli)
     (tmp_path / "list").write_text("a --at 2090-01-01T00:00:00Z\nb\nc --tonight\n")
     one, two, three = cli("enqueue", "-f", tmp_path / "list", "--tonight", "--json").jobs
@@ -209,7 +209,7 @@ def test_what_a_line_says_of_its_time_replaces_what_the_call_says(cli, shop, tmp
 # --after -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_waits_for_the_jobs_named_however_they_are_named(cli, shop):
+def test_a_job_waits_for_the_jobs_named_however_they_are_named(cli, app):
     cli("enqueue", "a", "b", "c", "d")
     [job] = cli("enqueue", "e", "--after", "1", "--after", "2,3-4", "--json").jobs
     assert (job["reason"], job["not_before"]) == ("after", None)
@@ -220,7 +220,7 @@ def test_a_job_waits_for_the_jobs_named_however_they_are_named(cli, shop):
     assert cli("status", 5, "--json").jobs[0]["reason"] is None
 
 
-def test_in_a_list_each_line_may_wait_for_its_own(cli, shop, tmp_path):
+def test_in_a_list_each_line_may_wait_for_its_own(cli, app, tmp_path):
     cli("enqueue", "a", "b")
     (tmp_path / "list").write_text("c --after 1\nd\n")
     jobs = cli("enqueue", "-f", tmp_path / "list", "--after", "2", "--json").jobs
@@ -230,30 +230,30 @@ def test_in_a_list_each_line_may_wait_for_its_own(cli, shop, tmp_path):
 
 
 @pytest.mark.parametrize("after", ["2", "1,7", "1-3"])
-def test_a_job_that_is_not_there_is_3_and_nothing_is_queued(cli, shop, after):
+def test_a_job_that_is_not_there_is_3_and_nothing_is_queued(cli, app, after):
     cli("enqueue", "a")
     said = cli("enqueue", "b", "--after", after)
     assert said.status == 3
-    assert "There is no job" in said.complaint
+    assert "There is no job" in said.error_text
     assert cli("enqueue", "b", "--after", after, "--json").error["code"] == "not_found"
     assert len(cli("status", "--json").jobs) == 1
 
 
-def test_a_line_that_waits_for_no_job_is_named_by_its_number(cli, shop, tmp_path):
+def test_a_line_that_waits_for_no_job_is_named_by_its_number(cli, app, tmp_path):
     cli("enqueue", "a")
     (tmp_path / "list").write_text("b --after 1\nc --after 9\n")
     said = cli("enqueue", "-f", tmp_path / "list")
-    assert (said.status, "Line 2: There is no job 9" in said.complaint) == (3, True)
+    assert (said.status, "Line 2: There is no job 9" in said.error_text) == (3, True)
     kept = cli("enqueue", "-f", tmp_path / "list", "--keep-going")
     assert (kept.status, len(cli("status", "--json").jobs)) == (10, 2)
 
 
 @pytest.mark.parametrize("after", ["", "a", "1,", "0", "-1", "1-2000"])
-def test_what_is_no_number_of_a_job_is_2(cli, shop, after):
+def test_what_is_no_number_of_a_job_is_2(cli, app, after):
     cli("enqueue", "a")
     said = cli("enqueue", "b", f"--after={after}")
     assert said.status == 2
-    assert said.complaint
+    assert said.error_text
 
 
 # Why it does not move ------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def answer(cli: Cli, job: int) -> str:
     return cli("status", job).out.split("\n\n")[0]
 
 
-def test_a_closed_window_is_shown_with_its_opening_and_a_remedy(cli, shop):
+def test_a_closed_window_is_shown_with_its_opening_and_a_remedy(cli, app):
     shut(cli)
     cli("enqueue", "a")
     said = answer(cli, 1)
@@ -272,7 +272,7 @@ def test_a_closed_window_is_shown_with_its_opening_and_a_remedy(cli, shop):
     assert "`flowhub start 1` starts it now" in said
 
 
-def test_a_job_for_later_is_shown_with_its_time_and_its_other_holds(cli, shop):
+def test_a_job_for_later_is_shown_with_its_time_and_its_other_holds(cli, app):
     shut(cli)
     cli("enqueue", "a")
     cli("enqueue", "b", "--at", "2090-01-01T00:00:00Z", "--after", "1")
@@ -283,15 +283,15 @@ def test_a_job_for_later_is_shown_with_its_time_and_its_other_holds(cli, shop):
     assert "window" not in said, "it will be open by then"
 
 
-def test_holds_that_outlast_the_reason_are_shown_too(cli, shop):
+def test_holds_that_outlast_the_reason_are_shown_too(cli, app):
     shut(cli)
     cli("enqueue", "a", "--at", "+5m")
     assert "Then it waits for the schedule's window (until " in answer(cli, 1)
 
 
-def test_a_network_that_is_down_is_shown_with_the_text_of_its_observer(cli, shop):
+def test_a_network_that_is_down_is_shown_with_the_text_of_its_observer(cli, app):
     cli("enqueue", "a")
-    shop.home.controls.set(NETWORK, {"text": "No name can be resolved."}, until=shop.home.clock.now_us() + MINUTE_US)
+    app.home.controls.set(NETWORK, {"text": "No name can be resolved."}, until=app.home.clock.now_us() + MINUTE_US)
     said = answer(cli, 1)
     assert "This machine is offline; the next check is at " in said
     assert "No name can be resolved." in said
@@ -307,10 +307,10 @@ def test_a_network_that_is_down_is_shown_with_the_text_of_its_observer(cli, shop
         (Reason.BACKOFF, "The last try failed; the next one is at "),
     ],
 )
-def test_the_wait_that_a_run_left_is_shown_with_its_time_and_its_text(cli, shop, reason, words):
+def test_the_wait_that_a_run_left_is_shown_with_its_time_and_its_text(cli, app, reason, words):
     cli("enqueue", "a")
-    pen = owner(shop)
-    until = shop.home.clock.now_us() + MINUTE_US
+    pen = lease_store_of(app)
+    until = app.home.clock.now_us() + MINUTE_US
     claimed = pen.claim()
     assert claimed is not None
     pen.wait(claimed.lease, until, reason, ServerBusy("The host says 503."), faults=1, cost=True)
@@ -319,9 +319,9 @@ def test_the_wait_that_a_run_left_is_shown_with_its_time_and_its_text(cli, shop,
     assert "The host says 503." in said
 
 
-def test_taken_slots_are_shown_with_a_remedy(cli, shop):
+def test_taken_slots_are_shown_with_a_remedy(cli, app):
     cli("enqueue", "a", "b")
-    pen = owner(shop)
+    pen = lease_store_of(app)
     pen.register(1, 1)
     pen.claim()
     assert "All workers are busy; it starts when a slot is free." in answer(cli, 2)
@@ -336,21 +336,21 @@ def test_every_reason_is_explained_in_the_help_in_its_order(cli, home):
 # What `enqueue` and `wait` say of it ---------------------------------------------------------------------------------
 
 
-def test_enqueue_says_when_a_job_begins(cli, shop):
+def test_enqueue_says_when_a_job_begins(cli, app):
     assert ", queued, starts " in cli("enqueue", "a", "--at", "+3h").out
     shut(cli)
     assert "window opens " in " ".join(cli("enqueue", "b").out.split())
 
 
-def test_enqueue_says_that_a_job_which_was_there_keeps_its_own_terms(cli, shop):
+def test_enqueue_says_that_a_job_which_was_there_keeps_its_own_terms(cli, app):
     cli("enqueue", "a")
     assert cli("enqueue", "a").out.endswith("already queued\n")
     again = cli("enqueue", "a", "--priority", "9", "--at", "+3h")
     assert "already queued, with its own time, priority and group" in " ".join(again.out.split())
-    assert shop.job(1).priority == 0
+    assert app.job(1).priority == 0
 
 
-def test_wait_names_the_jobs_and_says_that_no_worker_runs(cli, shop):
+def test_wait_names_the_jobs_and_says_that_no_worker_runs(cli, app):
     cli("enqueue", "a", "b")
     said = cli("wait", "--all", "--timeout", "0.1")
     assert said.status == 124

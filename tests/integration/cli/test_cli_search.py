@@ -5,7 +5,7 @@ import os
 import sqlite3
 
 import pytest
-from support.cli import cli_app, process, work
+from support.cli import cli_app, run_command, run_due_jobs
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.home import opened
@@ -19,7 +19,7 @@ A = gguf(4096, 1)
 
 
 @pytest.fixture
-def shop(home, origin, monkeypatch):
+def app(home, origin, monkeypatch):
     models = []
     for name in ("qwen-small", "qwen-large", "llama"):
         url = origin.serve(f"/{name}.gguf", A)
@@ -27,16 +27,16 @@ def shop(home, origin, monkeypatch):
         models += [one_file_model(name, url, A, option="q8", filename=f"{name}-q8.gguf")]
     about = {"publisher": "Some Labs", "family": "f", "license": "MIT", "parameters": "7B", "contextLength": 4096}
     told = {"tags": ["chat"], "versions": [{"version": "1", "releasedAt": "2024-05-06"}]}
-    with cli_app(home, monkeypatch, *[model | about | told for model in models]) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *[model | about | told for model in models]) as app:
+        yield app
 
 
 def installed(page):
     return {variant["ref"] for model in page["models"] for variant in model["variants"] if variant["installed"]}
 
 
-def test_a_program_reads_every_model_with_its_variants(cli, shop):
-    page = cli("search", "llama", "--json").page
+def test_a_program_reads_every_model_with_its_variants(cli, app):
+    page = cli("search", "llama", "--json").json
     assert list(page) == ["schema", "total", "models", "corrected"]
     assert (page["schema"], page["total"], page["corrected"]) == ("flowhub/search/1", 1, None)
     [model] = page["models"]
@@ -52,29 +52,29 @@ def test_a_program_reads_every_model_with_its_variants(cli, shop):
     assert first["why"]
 
 
-def test_quiet_prints_references_that_enqueue_takes(cli, shop):
+def test_quiet_prints_references_that_enqueue_takes(cli, app):
     said = cli("search", "-q", "--sort", "name")
-    [page] = [cli("search", "--json", "--sort", "name").page]
+    [page] = [cli("search", "--json", "--sort", "name").json]
     assert said.out.split() == [model["best"] for model in page["models"]]
     everything = cli("search", "--quiet", "--variants", "llama")
     assert set(everything.out.split()) == {"llama@q4", "llama@q8"}
     assert everything.err == ""
 
 
-def test_the_json_has_what_was_searched_for_instead(cli, shop):
-    page = cli("search", "lama", "--json").page
+def test_the_json_has_what_was_searched_for_instead(cli, app):
+    page = cli("search", "lama", "--json").json
     assert page["corrected"] == {"typed": "lama", "shown": "llama"}
     assert page["total"] == 1
 
 
-def test_the_hint_names_what_was_searched_for_instead(cli, shop):
+def test_the_hint_names_what_was_searched_for_instead(cli, app):
     said = cli("search", "lama")
     assert "Nothing has 'lama'; showing 'llama'." in said.err
     assert "llama" in said.out
 
 
-def test_nothing_found_is_no_error(cli, shop):
-    page = cli("search", "unheardof", "--json").page
+def test_nothing_found_is_no_error(cli, app):
+    page = cli("search", "unheardof", "--json").json
     assert page == {"schema": "flowhub/search/1", "total": 0, "models": [], "corrected": None}
     said = cli("search", "unheardof", "--format", "mlx")
     assert (said.status, said.out) == (0, "")
@@ -88,42 +88,40 @@ def test_nothing_found_is_no_error(cli, shop):
     [("--params x", "7..14B"), ("--max-size ten", "10G"), ("--format exe", "gguf"), ("--sort age", "size"),
      ("--license ***", "apache"), ("--tag -", "chat"), ("--publisher .", "--publisher"), ("--limit -1", "--help")],
 )  # fmt: skip
-def test_a_filter_that_is_not_understood_is_2_with_an_example(cli, shop, typed, example):
-    assert example in cli("search", *typed.split()).complaint
+def test_a_filter_that_is_not_understood_is_2_with_an_example(cli, app, typed, example):
+    assert example in cli("search", *typed.split()).error_text
     assert cli("search", *typed.split(), "--json").error["code"] == "usage"
 
 
-def test_the_rest_is_counted_and_limit_0_shows_it(cli, shop):
+def test_the_rest_is_counted_and_limit_0_shows_it(cli, app):
     said = cli("search", "--limit", "2")
     assert len(said.out.splitlines()) == 3
     assert "1 more: --limit 0 shows all" in said.err
     assert len(cli("search", "--limit", "0").out.splitlines()) == 4
-    page = cli("search", "--limit", "2", "--json").page
+    page = cli("search", "--limit", "2", "--json").json
     assert (page["total"], len(page["models"])) == (3, 2)
 
 
-def test_what_is_installed_is_marked_until_it_is_gone(cli, shop):
-    assert installed(cli("search", "--json").page) == set()
-    shop.enqueue("qwen-small")
-    work(shop)
-    assert installed(cli("search", "--json").page) == {"qwen-small@q4"}
-    assert [model["id"] for model in cli("search", "--installed", "--json").page["models"]] == ["qwen-small"]
+def test_what_is_installed_is_marked_until_it_is_gone(cli, app):
+    assert installed(cli("search", "--json").json) == set()
+    app.enqueue("qwen-small")
+    run_due_jobs(app)
+    assert installed(cli("search", "--json").json) == {"qwen-small@q4"}
+    assert [model["id"] for model in cli("search", "--installed", "--json").json["models"]] == ["qwen-small"]
     said = cli("search", "--installed")
     assert "installed" in said.out
     assert "flowhub enqueue" not in said.err
-    (shop.store / "qwen-small.gguf").unlink()
-    assert cli("search", "--installed", "--json").page["total"] == 0
+    (app.store / "qwen-small.gguf").unlink()
+    assert cli("search", "--installed", "--json").json["total"] == 0
 
 
-def test_the_marks_are_those_of_the_library(shop):
-    shop.enqueue("llama@q8")
-    work(shop)
-    with opened(shop.settings) as home:
+def test_the_marks_are_those_of_the_library(app):
+    app.enqueue("llama@q8")
+    run_due_jobs(app)
+    with opened(app.settings) as home:
         known = {(model.model, model.option) for model in home.library.models(lambda model, option: True)}
-    assert (
-        installed_options(shop.settings.database_url, shop.home.node, [Store(shop.store)]) == known == {("llama", "q8")}
-    )
-    assert installed_options(shop.settings.database_url, "another-node", [Store(shop.store)]) == frozenset()
+    assert installed_options(app.settings.database_url, app.home.node, [Store(app.store)]) == known == {("llama", "q8")}
+    assert installed_options(app.settings.database_url, "another-node", [Store(app.store)]) == frozenset()
 
 
 def test_a_library_that_cannot_be_read_is_unknown_not_empty(cli, home, tmp_path, monkeypatch):
@@ -132,7 +130,7 @@ def test_a_library_that_cannot_be_read_is_unknown_not_empty(cli, home, tmp_path,
     database.write_bytes(b"no database at all, but some text of which there is enough")
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", f"sqlite:///{database}")
     monkeypatch.setenv("FLOWHUB_NODE", "n-1")
-    page = cli("search", "qwen3-8b", "--limit", "1", "--json").page
+    page = cli("search", "qwen3-8b", "--limit", "1", "--json").json
     assert page["models"][0]["installed"] is None
     assert cli("search", "--installed", "--json").error["code"] == "database_unusable"
 
@@ -145,7 +143,7 @@ def test_a_search_makes_no_database(cli, home):
 def test_a_pipe_in_the_place_of_the_index_is_not_waited_at_and_stays(home):
     home.mkdir(exist_ok=True)
     os.mkfifo(home / "search.db")
-    said = process("search", "qwen3-8b", timeout_s=20)
+    said = run_command("search", "qwen3-8b", timeout_s=20)
     assert (said.status, "qwen3-8b" in said.out) == (0, True)
     assert "search.db is not a regular file" in said.err
     assert (home / "search.db").is_fifo()
@@ -154,7 +152,7 @@ def test_a_pipe_in_the_place_of_the_index_is_not_waited_at_and_stays(home):
 @pytest.mark.parametrize("typed", [("qwen",), ("--variants", "coder"), ("--fits", "--sort", "size"), ()], ids=" ".join)
 @pytest.mark.parametrize("columns", ["40", "80", "120"])
 def test_a_screen_of_real_models_is_no_wider_than_the_terminal_and_cuts_no_id(home, columns, typed):
-    said = process("search", *typed, COLUMNS=columns)
+    said = run_command("search", *typed, COLUMNS=columns)
     assert said.status == 0
     assert max(len(line) for line in (said.out + said.err).splitlines()) <= max(int(columns), 80)
     assert max(len(line) for line in said.out.splitlines()) <= int(columns)
@@ -163,20 +161,20 @@ def test_a_screen_of_real_models_is_no_wider_than_the_terminal_and_cuts_no_id(ho
     assert all("…" not in line.split()[0] for line in said.out.splitlines())
 
 
-def test_a_search_without_words_is_a_table_at_80_columns(shop):
+def test_a_search_without_words_is_a_table_at_80_columns(app):
     long = "a-model-with-a-name-of-many-words-35"
-    page = json.loads(shop.catalog.read_text())
+    page = json.loads(app.catalog.read_text())
     page["models"][0] |= {"id": long, "parameters": "22.7M"}
     page["models"][0]["downloads"][0] |= {"id": "q4_k_m-bartowski"}
     page["models"][0]["downloads"] = page["models"][0]["downloads"][:1]
     page["models"][1]["downloads"] = [option | {"format": "mlx"} for option in page["models"][1]["downloads"]]
-    shop.catalog.write_text(json.dumps(page))
-    said = process("search", COLUMNS="80")
+    app.catalog.write_text(json.dumps(page))
+    said = run_command("search", COLUMNS="80")
     assert said.out.startswith("MODEL")
     assert long in said.out
     assert "q4_k_m-ba…" in said.out
     assert max(map(len, said.out.splitlines())) <= 80
-    assert "q4_k_m-bartowski" in process("search", "--variants", COLUMNS="80").out, "which is read to be typed"
+    assert "q4_k_m-bartowski" in run_command("search", "--variants", COLUMNS="80").out, "which is read to be typed"
 
 
 def test_a_model_that_runs_here_is_shown_with_the_next_command(cli, home):
@@ -190,6 +188,6 @@ def test_a_model_that_runs_here_is_shown_with_the_next_command(cli, home):
     assert "fits" in row or "tight" in row
 
 
-def test_every_variant_has_a_line_with_variants(cli, shop):
+def test_every_variant_has_a_line_with_variants(cli, app):
     assert len(cli("search", "llama", "--variants").out.splitlines()) == 3
     assert len(cli("search", "llama").out.splitlines()) == 2

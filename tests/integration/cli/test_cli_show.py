@@ -4,8 +4,8 @@ import sqlite3
 
 import pytest
 from support.answer_faults import Status
-from support.cli import cli_app, process, work
-from support.gguf_files import Written, usual
+from support.cli import cli_app, run_command, run_due_jobs
+from support.gguf_files import GgufFile, llama_8b
 from support.hub import commit_of
 from support.models import gguf, mlx_folder, one_file_model
 
@@ -30,7 +30,7 @@ VARIANT = {"ref", "option", "format", "quantization", "bytes", "files", "fit", "
 
 
 @pytest.fixture
-def shop(home, hub, origin, monkeypatch):
+def app(home, hub, origin, monkeypatch):
     for seed, path in enumerate(["Tiny-Q4_K_M.gguf", "Tiny-Q8_0.gguf", "mmproj-F16.gguf"]):
         hub.add(GGUF, path, gguf(4096 * (seed + 1), seed))
     for path, content in mlx_folder().items():
@@ -38,11 +38,11 @@ def shop(home, hub, origin, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     q4 = one_file_model("a", origin.serve("/a.gguf", A), A, quantization="Q4_0")
     q8 = one_file_model("a", origin.serve("/a8.gguf", B), B, option="q8")
-    with cli_app(home, monkeypatch, q4 | ABOUT, q8 | ABOUT) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, q4 | ABOUT, q8 | ABOUT) as app:
+        yield app
 
 
-def test_a_card_has_all_that_the_catalog_says(cli, shop):
+def test_a_card_has_all_that_the_catalog_says(cli, app):
     said = cli("show", "a")
     needs = "1 GiB of memory, 2 GiB recommended, 0.5 GB of disk, linux or macos"
     texts = (
@@ -61,7 +61,7 @@ def test_a_card_has_all_that_the_catalog_says(cli, shop):
     assert "flowhub enqueue a@q8" in said.err  # both fit; more bytes are more of the model
 
 
-def test_versions_stand_newest_first_with_their_notes(cli, shop):
+def test_versions_stand_newest_first_with_their_notes(cli, app):
     out = cli("show", "a").out
     places = [out.index(text) for text in ("1.1 (2024-09-19): Longer context.", "1.0 (2024-01-02): The first.", "0.9")]
     assert places == sorted(places)
@@ -74,36 +74,36 @@ def test_a_text_of_a_megabyte_fills_no_screen_and_no_text_steers_the_terminal(ho
     model = one_file_model("a", origin.serve("/a.gguf", A), A, quantization="Q" * 100_000)
     with cli_app(home, monkeypatch, model | ABOUT | texts | versions):
         for verb in ("show", "search"):
-            said = process(verb, "a", PYTHONIOENCODING="utf-8")
+            said = run_command(verb, "a", PYTHONIOENCODING="utf-8")
             assert said.status == 0
             assert len(said.out) < 12_000
             assert not set(said.out) & set("\u202e\u2066\u200b\u2028")
-        assert "more characters)" in process("show", "a").out
-        assert len(process("show", "a", "--json").out) > 1_000_000
+        assert "more characters)" in run_command("show", "a").out
+        assert len(run_command("show", "a", "--json").out) > 1_000_000
 
 
-def test_the_json_of_a_card_keeps_its_keys(cli, shop):
-    page = cli("show", "a", "--json").page
+def test_the_json_of_a_card_keeps_its_keys(cli, app):
+    page = cli("show", "a", "--json").json
     assert set(page) == {"schema", "model", "variants", "catalog", "installed", "notes"}
     assert (page["schema"], page["catalog"], page["installed"]) == ("flowhub/model/1", "base", None)
     assert (page["model"]["contextLength"], page["model"]["hardware"]["minRamGb"]) == (32768, 1)
     assert [set(variant) for variant in page["variants"]] == [VARIANT] * 2
     first = page["variants"][0]
     assert (first["ref"], first["quantization"], first["bytes"], first["files"]) == ("a@q4", "Q4_0", 4096, 1)
-    assert [variant["ref"] for variant in cli("show", "a@q8", "--json").page["variants"]] == ["a@q8"]
+    assert [variant["ref"] for variant in cli("show", "a@q8", "--json").json["variants"]] == ["a@q8"]
 
 
-def test_what_is_queued_or_installed_is_marked(cli, shop):
-    shop.enqueue("a@q4")
-    work(shop)
-    shop.enqueue("a@q8")
-    page = cli("show", "a", "--json").page
+def test_what_is_queued_or_installed_is_marked(cli, app):
+    app.enqueue("a@q4")
+    run_due_jobs(app)
+    app.enqueue("a@q8")
+    page = cli("show", "a", "--json").json
     assert {variant["ref"]: variant["state"] for variant in page["variants"]} == {"a@q4": "installed", "a@q8": "queued"}
     assert "flowhub path a@q4" in cli("show", "a").err
 
 
-def test_a_repository_is_shown_with_its_variants_sizes_and_verdicts(cli, shop):
-    page = cli("show", f"hf:{GGUF}", "--json").page
+def test_a_repository_is_shown_with_its_variants_sizes_and_verdicts(cli, app):
+    page = cli("show", f"hf:{GGUF}", "--json").json
     assert (page["schema"], page["model"]["id"], page["model"]["name"]) == ("flowhub/model/1", None, GGUF)
     assert len(page["model"]["commit"]) == 40
     assert page["model"]["companions"] == ["mmproj-F16.gguf"]
@@ -117,61 +117,61 @@ def test_a_repository_is_shown_with_its_variants_sizes_and_verdicts(cli, shop):
 
 def test_a_repository_is_judged_by_the_header_of_one_variant(cli, home, hub, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    eight = usual(Written(tmp_path / "eight.gguf")).read_bytes()
+    eight = llama_8b(GgufFile(tmp_path / "eight.gguf")).read_bytes()
     for quant, more in (("Q4_K_M", 0), ("Q8_0", 1000)):
         hub.add("acme/m-GGUF", f"m-{quant}.gguf", eight + bytes(more))
     with cli_app(home, monkeypatch):
-        shown = cli("show", "hf:acme/m-GGUF", "--json").page["variants"]
+        shown = cli("show", "hf:acme/m-GGUF", "--json").json["variants"]
         asked = [request.path for request in hub.front.requests() if "/resolve/" in request.path]
-        fits = cli("fits", "hf:acme/m-GGUF", "--json").page["variants"]
+        fits = cli("fits", "hf:acme/m-GGUF", "--json").json["variants"]
     assert {variant["fit"] for variant in shown} == {variant["fit"] for variant in fits}
     assert "unknown" not in {variant["fit"] for variant in shown}
     assert len(asked) == 1, "variants are built alike"
 
 
-def test_a_repository_whose_headers_cannot_be_had_is_shown_all_the_same(cli, shop, hub):
+def test_a_repository_whose_headers_cannot_be_had_is_shown_all_the_same(cli, app, hub):
     hub.break_front(Status(503), path=f"/{GGUF}/resolve/{commit_of(GGUF, 'main')}/Tiny-Q4_K_M.gguf")
-    page = cli("show", f"hf:{GGUF}", "--json").page
+    page = cli("show", f"hf:{GGUF}", "--json").json
     assert [variant["fit"] for variant in page["variants"]] == ["unknown"] * 2
 
 
-def test_what_was_taken_from_the_hub_is_marked_in_its_repository(cli, shop):
-    shop.enqueue(f"hf:{GGUF}:Q8_0")
-    states = lambda: {v["quantization"]: v["state"] for v in cli("show", f"hf:{GGUF}", "--json").page["variants"]}  # noqa: E731
+def test_what_was_taken_from_the_hub_is_marked_in_its_repository(cli, app):
+    app.enqueue(f"hf:{GGUF}:Q8_0")
+    states = lambda: {v["quantization"]: v["state"] for v in cli("show", f"hf:{GGUF}", "--json").json["variants"]}  # noqa: E731
     assert states() == {"Q4_K_M": None, "Q8_0": "queued"}
-    work(shop)
-    shop.enqueue(f"hf:{GGUF}:Q4_K_M")
+    run_due_jobs(app)
+    app.enqueue(f"hf:{GGUF}:Q4_K_M")
     assert states() == {"Q4_K_M": "queued", "Q8_0": "installed"}
 
 
-def test_a_folder_of_the_hub_counts_its_files(cli, shop):
-    [variant] = cli("show", f"hf:{MLX}", "--json").page["variants"]
+def test_a_folder_of_the_hub_counts_its_files(cli, app):
+    [variant] = cli("show", f"hf:{MLX}", "--json").json["variants"]
     assert (variant["format"], variant["files"]) == ("mlx", 3)
     assert "mlx, 3 files" in cli("show", f"hf:{MLX}").out
 
 
-def test_a_repository_that_is_not_there_is_not_found(cli, shop):
-    assert cli("show", "hf:org/nothing").complaint
+def test_a_repository_that_is_not_there_is_not_found(cli, app):
+    assert cli("show", "hf:org/nothing").error_text
     assert cli("show", "hf:org/nothing", "--json").status in (3, 4, 5)
 
 
-def test_an_installed_name_shows_its_path_and_its_card(cli, shop):
-    shop.enqueue("a@q4")
-    work(shop)
-    page = cli("show", "a.gguf", "--json").page
+def test_an_installed_name_shows_its_path_and_its_card(cli, app):
+    app.enqueue("a@q4")
+    run_due_jobs(app)
+    page = cli("show", "a.gguf", "--json").json
     assert (page["model"]["id"], [variant["ref"] for variant in page["variants"]]) == ("a", ["a@q4"])
     lying = page["installed"]
-    assert (lying["name"], lying["path"], lying["bytes"]) == ("a.gguf", str(shop.store / "a.gguf"), 4096)
+    assert (lying["name"], lying["path"], lying["bytes"]) == ("a.gguf", str(app.store / "a.gguf"), 4096)
     assert (len(lying["sha256"]), lying["condition"], lying["source"]) == (64, "ok", "a@q4")
     said = cli("show", "a.gguf")
-    assert str(shop.store / "a.gguf") in said.out
+    assert str(app.store / "a.gguf") in said.out
     assert "flowhub path a.gguf" in said.err
 
 
-def test_what_was_put_there_by_hand_is_shown_as_far_as_it_is_known(cli, shop):
-    shop.store.mkdir(exist_ok=True)
-    (shop.store / "Hand Made.gguf").write_bytes(A)
-    page = cli("show", "Hand Made.gguf", "--json").page
+def test_what_was_put_there_by_hand_is_shown_as_far_as_it_is_known(cli, app):
+    app.store.mkdir(exist_ok=True)
+    (app.store / "Hand Made.gguf").write_bytes(A)
+    page = cli("show", "Hand Made.gguf", "--json").json
     assert (page["model"]["id"], page["catalog"]) == (None, None)
     assert (page["installed"]["condition"], page["installed"]["installed_at"]) == ("by hand", None)
     [variant] = page["variants"]
@@ -180,15 +180,15 @@ def test_what_was_put_there_by_hand_is_shown_as_far_as_it_is_known(cli, shop):
 
 
 @pytest.mark.parametrize("ref", ["nothing", "nothing.gguf", "../a.gguf", "a b", "a@q9"])
-def test_an_unknown_name_is_not_found_as_before(cli, shop, ref):
+def test_an_unknown_name_is_not_found_as_before(cli, app, ref):
     assert cli("show", ref).status in (2, 3)
-    assert cli("show", ref).complaint
+    assert cli("show", ref).error_text
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "80", "120"])
 @pytest.mark.parametrize("ref", ["a", f"hf:{GGUF}", f"hf:{MLX}"])
-def test_a_card_is_no_wider_than_the_screen_and_cuts_nothing(shop, ref, columns):
-    said = process("show", ref, COLUMNS=columns)
+def test_a_card_is_no_wider_than_the_screen_and_cuts_nothing(app, ref, columns):
+    said = run_command("show", ref, COLUMNS=columns)
     assert said.status == 0
     assert "…" not in said.out
     long = [line for line in said.out.splitlines() if len(line) > int(columns)]
@@ -196,17 +196,17 @@ def test_a_card_is_no_wider_than_the_screen_and_cuts_nothing(shop, ref, columns)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".partial", "./.partial"])
-def test_the_store_itself_is_no_model(cli, shop, name):
+def test_the_store_itself_is_no_model(cli, app, name):
     cli("enqueue", "a")  # which makes the store
-    work(shop)
+    run_due_jobs(app)
     said = cli("show", name)
     assert said.status in (2, 3)
-    assert "llms" not in said.complaint
+    assert "llms" not in said.error_text
 
 
-def test_a_damaged_card_in_the_index_is_made_again(cli, shop):
-    whole = cli("show", "a", "--json").page
-    with sqlite3.connect(shop.path / "search.db") as index:
+def test_a_damaged_card_in_the_index_is_made_again(cli, app):
+    whole = cli("show", "a", "--json").json
+    with sqlite3.connect(app.path / "search.db") as index:
         index.execute("UPDATE cards SET artifacts = '[{}]'")
     index.close()
-    assert cli("show", "a", "--json").page == whole
+    assert cli("show", "a", "--json").json == whole

@@ -10,7 +10,7 @@ import sys
 
 import psutil
 import pytest
-from support.cli import PROGRAM, cli_app, fail, owner, process, started
+from support.cli import PROGRAM, cli_app, fail, lease_store_of, run_command, start_command
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
@@ -22,36 +22,36 @@ HEAVY = ["pydantic", "httpx", "sqlalchemy.dialects.postgresql", "alembic", "huey
 
 
 @pytest.fixture
-def shop(home, monkeypatch):
+def app(home, monkeypatch):
     models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(40)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
-def mixed(shop):
+def mixed(app):
     """Queue six jobs and bring them into the six states, in the order of `State`."""
-    numbers = [shop.enqueue(f"m{place}", priority=10 - place) for place in range(6)]
-    pen = owner(shop)
+    numbers = [app.enqueue(f"m{place}", priority=10 - place) for place in range(6)]
+    pen = lease_store_of(app)
     failed = pen.claim()
     pen.fail(failed.lease, SourceMissing("m0.gguf is not there (status 404)."))
     running = pen.claim()
     file = FileCounts(0, 4096, 1024, None, "etag", DigestState.RUNNING)
     pen.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 100, DigestState.RUNNING, (file,)))
-    shop.home.commands.pause(numbers[2])
-    shop.home.commands.cancel(numbers[3])
+    app.home.commands.pause(numbers[2])
+    app.home.commands.cancel(numbers[3])
     return numbers
 
 
 # A program -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_empty_queue_is_an_empty_list(cli, shop):
-    assert cli("status", "--json").page == {"schema": "flowhub/jobs/1", "jobs": []}
+def test_an_empty_queue_is_an_empty_list(cli, app):
+    assert cli("status", "--json").json == {"schema": "flowhub/jobs/1", "jobs": []}
 
 
-def test_the_attempt_of_a_job_is_that_of_its_events_also_after_it_was_handed_back(cli, shop):
-    number = str(shop.enqueue("m0"))
-    pen = owner(shop)
+def test_the_attempt_of_a_job_is_that_of_its_events_also_after_it_was_handed_back(cli, app):
+    number = str(app.enqueue("m0"))
+    pen = lease_store_of(app)
     assert "attempt    0\n" in cli("status", number).out
     lease = pen.claim().lease
     assert "attempt    1\n" in cli("status", number).out
@@ -63,8 +63,8 @@ def test_the_attempt_of_a_job_is_that_of_its_events_also_after_it_was_handed_bac
     assert "attempt    1\n" in cli("status", number).out
 
 
-def test_each_state_says_what_it_knows(cli, shop):
-    mixed(shop)
+def test_each_state_says_what_it_knows(cli, app):
+    mixed(app)
     jobs = cli("status", "--json").jobs
     assert [job["state"] for job in jobs] == ["running", "failed", "queued", "queued", "paused", "cancelled"]
     running, failed, *_ = jobs
@@ -81,32 +81,32 @@ def test_each_state_says_what_it_knows(cli, shop):
     assert {job["stage"] for job in jobs if job["state"] != "running"} == {None}
 
 
-def test_the_status_of_one_job_shows_its_history(cli, shop):
-    numbers = mixed(shop)
+def test_the_status_of_one_job_shows_its_history(cli, app):
+    numbers = mixed(app)
     [job] = cli("status", numbers[0], "--json").jobs
     assert job["events"][0]["kind"] == "queued"
     assert list(job["events"][0]) == ["at", "kind", "text", "code"]
     assert "events" not in cli("status", "1-2", "--json").jobs[0]
 
 
-def test_numbers_and_ranges_are_arguments(cli, shop):
-    mixed(shop)
+def test_numbers_and_ranges_are_arguments(cli, app):
+    mixed(app)
     assert [job["id"] for job in cli("status", "5", "1-3", "2", "--json").jobs] == [5, 1, 2, 3]
     assert [job["id"] for job in cli("status", "1-6", "--state", "queued", "--json").jobs] == [5, 6]
 
 
-def test_state_since_and_all_choose(cli, shop):
-    mixed(shop)
+def test_state_since_and_all_choose(cli, app):
+    mixed(app)
     assert [job["id"] for job in cli("status", "--state", "failed", "--json").jobs] == [1]
     assert [job["id"] for job in cli("status", "--state", "FAILED", "--since", "1h", "--json").jobs] == [1]
     assert len(cli("status", "--since", "1h", "--json").jobs) == 6
     assert cli("status", "--since", "2090-01-01T00:00:00Z", "--json").error["code"] == "usage"
 
 
-def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, shop):
+def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, app):
     for place in range(25):
-        shop.home.commands.cancel(shop.enqueue(f"m{place}"))
-    live = shop.enqueue("m30")
+        app.home.commands.cancel(app.enqueue(f"m{place}"))
+    live = app.enqueue("m30")
     assert [job["id"] for job in cli("status", "--json").jobs] == [live, *range(25, 5, -1)]
     assert len(cli("status", "--all", "--json").jobs) == 26
 
@@ -126,14 +126,14 @@ def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, shop):
         ["--since", "999999999d"],
     ],
 )
-def test_what_is_not_understood_is_2(cli, shop, arguments):
+def test_what_is_not_understood_is_2(cli, app, arguments):
     said = cli("status", *arguments, "--json")
     assert (said.status, said.out, said.error["code"]) == (2, "", "usage")
     assert said.error["hint"]
 
 
-def test_a_job_that_is_not_there_is_3_and_names_the_last(cli, shop):
-    shop.enqueue("m1")
+def test_a_job_that_is_not_there_is_3_and_names_the_last(cli, app):
+    app.enqueue("m1")
     said = cli("status", "1-3", "--json")
     assert (said.status, said.error["code"]) == (3, "not_found")
     assert "The last job is 1" in said.error["hint"]
@@ -143,8 +143,8 @@ def test_a_job_that_is_not_there_is_3_and_names_the_last(cli, shop):
 # A person ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_table_says_each_job_on_a_line_and_that_no_worker_runs(cli, shop):
-    mixed(shop)
+def test_the_table_says_each_job_on_a_line_and_that_no_worker_runs(cli, app):
+    mixed(app)
     said = cli("status")
     lines = said.out.splitlines()
     assert [line.split()[0] for line in lines] == ["JOB", "2", "1", "5", "6", "3", "4", "1", "1"]
@@ -155,43 +155,43 @@ def test_the_table_says_each_job_on_a_line_and_that_no_worker_runs(cli, shop):
     assert said.err == "No worker is running; start one with `flowhub worker`.\n"
 
 
-def test_a_failed_download_is_not_pushed_out_by_what_ended_after_it(cli, shop):
-    fail(shop, shop.enqueue("m0"), SourceMissing("It is gone."))
+def test_a_failed_download_is_not_pushed_out_by_what_ended_after_it(cli, app):
+    fail(app, app.enqueue("m0"), SourceMissing("It is gone."))
     for place in range(1, 30):
-        shop.home.commands.cancel(shop.enqueue(f"m{place}"))
+        app.home.commands.cancel(app.enqueue(f"m{place}"))
     assert cli("status", "--json").jobs[0]["id"] == 1
     assert "Failed:    1 needs you" in cli().out
-    assert cli("--json").page["need_you"] == [1]
+    assert cli("--json").json["need_you"] == [1]
 
 
-def test_a_failed_job_needs_no_one_when_a_later_job_speaks_for_it(cli, shop):
-    fail(shop, shop.enqueue("m0"), SourceMissing("It is gone."))
-    later = shop.enqueue("m0")
-    assert cli("--json").page["need_you"] == []
+def test_a_failed_job_needs_no_one_when_a_later_job_speaks_for_it(cli, app):
+    fail(app, app.enqueue("m0"), SourceMissing("It is gone."))
+    later = app.enqueue("m0")
+    assert cli("--json").json["need_you"] == []
     assert [job["id"] for job in cli("status", "--json").jobs] == [later, 1]
-    shop.home.commands.cancel(later)
-    assert cli("--json").page["need_you"] == [1]
+    app.home.commands.cancel(later)
+    assert cli("--json").json["need_you"] == [1]
 
 
-def test_the_jobs_of_a_group_alone(cli, shop):
-    one = shop.enqueue("m1", group="night")
-    shop.enqueue("m2", group="day")
+def test_the_jobs_of_a_group_alone(cli, app):
+    one = app.enqueue("m1", group="night")
+    app.enqueue("m2", group="day")
     assert [job["id"] for job in cli("status", "--group", "night", "--json").jobs] == [one]
     assert cli("status", "--group", "none").err.startswith("No job matches.")
 
 
-def test_quiet_prints_numbers_alone(cli, shop):
-    mixed(shop)
+def test_quiet_prints_numbers_alone(cli, app):
+    mixed(app)
     assert cli("status", "-q").out == "2\n1\n5\n6\n3\n4\n"
     assert cli("status", "--quiet", "--state", "queued").out == "5\n6\n"
 
 
 @pytest.mark.parametrize("height", [14, 24, 40])
-def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(shop, height):
+def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(app, height):
     for place in range(38):
-        number = shop.enqueue(f"m{place}")
+        number = app.enqueue(f"m{place}")
         if place % 2:
-            shop.home.commands.cancel(number)
+            app.home.commands.cancel(number)
     lines = overview_on_terminal(height)
     assert len(lines) <= height
     assert any(re.match("     … and [0-9]+ more: `flowhub status --(state queued|all)`", line) for line in lines)
@@ -208,26 +208,26 @@ def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(shop, height
         (5, "Job 5: m4@q4 is queued.\n  No worker is running"),
     ],
 )
-def test_one_job_says_first_why_it_does_not_move(cli, shop, number, words):
-    mixed(shop)
+def test_one_job_says_first_why_it_does_not_move(cli, app, number, words):
+    mixed(app)
     said = cli("status", number)
     assert said.out.startswith(words)
     assert "Events" in said.out
 
 
-def test_a_job_that_is_held_says_for_how_long(cli, shop):
-    shop.enqueue("m1", not_before=32_503_680_000_000_000)
+def test_a_job_that_is_held_says_for_how_long(cli, app):
+    app.enqueue("m1", not_before=32_503_680_000_000_000)
     assert "it starts on 3000-01-01" in cli("status", 1).out
 
 
-def test_nothing_to_show_says_what_to_do(cli, shop):
+def test_nothing_to_show_says_what_to_do(cli, app):
     assert "flowhub enqueue MODEL" in cli("status").err
     assert "flowhub status --all" in cli("status", "--state", "failed").err
 
 
-def test_bare_flowhub_is_one_screen(cli, shop):
+def test_bare_flowhub_is_one_screen(cli, app):
     for place in range(40):
-        shop.enqueue(f"m{place}")
+        app.enqueue(f"m{place}")
     lines = cli().out.splitlines()
     assert lines[0].startswith("Workers:   none running")
     assert lines[1] == "Queue:     40 queued"
@@ -235,21 +235,21 @@ def test_bare_flowhub_is_one_screen(cli, shop):
     assert lines[3].startswith("Installed: 0 models")
     assert "27 more" in lines[-1]
     assert len(lines) <= 23
-    page = cli("--json").page
+    page = cli("--json").json
     assert (len(page["jobs"]), page["workers"], page["installed"]["models"]) == (40, 0, 0)
 
 
-def test_with_a_worker_no_hint_says_that_there_is_none(cli, shop, home):
-    shop.worker()
-    shop.until(shop.home.living_workers, "a worker")
-    shop.enqueue("m1", not_before=32_503_680_000_000_000)
+def test_with_a_worker_no_hint_says_that_there_is_none(cli, app, home):
+    app.worker()
+    app.until(app.home.living_workers, "a worker")
+    app.enqueue("m1", not_before=32_503_680_000_000_000)
     assert cli("status").err == ""
     assert cli().out.startswith("Workers:   1 running")
 
 
-def test_no_colour_into_a_pipe_and_no_line_is_cut(cli, shop):
-    mixed(shop)
-    said = process("status")
+def test_no_colour_into_a_pipe_and_no_line_is_cut(cli, app):
+    mixed(app)
+    said = run_command("status")
     assert "\x1b" not in said.out
     assert "…" not in said.out
 
@@ -257,24 +257,24 @@ def test_no_colour_into_a_pipe_and_no_line_is_cut(cli, shop):
 # Waiting -------------------------------------------------------------------------------------------------------------
 
 
-def test_wait_on_what_has_ended_has_the_status_of_its_end(cli, shop):
+def test_wait_on_what_has_ended_has_the_status_of_its_end(cli, app):
     for error in (Gated("It is gated."), DigestMismatch("It differs.")):
-        fail(shop, shop.enqueue("m1"), error)
-    shop.home.commands.cancel(shop.enqueue("m2"))
+        fail(app, app.enqueue("m1"), error)
+    app.home.commands.cancel(app.enqueue("m2"))
     assert [cli("wait", number, "--json").status for number in (1, 2, 3)] == [4, 8, 1]
     several = cli("wait", "1-3", "--json")
     assert (several.status, several.error["code"]) == (10, "some_failed")
     assert cli("wait", 3, "--json").error["code"] == "cancelled"
 
 
-def test_wait_with_a_timeout_ends_with_124_and_leaves_the_jobs(cli, shop):
-    shop.enqueue("m1")
+def test_wait_with_a_timeout_ends_with_124_and_leaves_the_jobs(cli, app):
+    app.enqueue("m1")
     said = cli("wait", "--all", "--timeout", "0", "--json")
     assert (said.status, said.error["code"]) == (124, "timeout")
     assert cli("status", "--json").jobs[0]["state"] == "queued"
 
 
-def test_wait_for_nothing_is_done_at_once(cli, shop):
+def test_wait_for_nothing_is_done_at_once(cli, app):
     assert cli("wait", "--all", "--json").jobs == []
     assert cli("wait", "--all").status == 0
     assert cli("wait", "--group", "none").status == 0
@@ -283,22 +283,22 @@ def test_wait_for_nothing_is_done_at_once(cli, shop):
 @pytest.mark.parametrize(
     "arguments", [[], ["1", "--all"], ["--all", "--timeout", "soon"], ["--all", "--timeout", "-1"]]
 )
-def test_wait_wants_to_know_for_what(cli, shop, arguments):
+def test_wait_wants_to_know_for_what(cli, app, arguments):
     assert cli("wait", *arguments, "--json").status == 2
 
 
 @pytest.mark.parametrize(("word", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_wait_and_no_job(shop, word, status):
-    shop.enqueue("m1")
-    with started("wait", "1", "--json") as waiting:
+def test_a_signal_ends_wait_and_no_job(app, word, status):
+    app.enqueue("m1")
+    with start_command("wait", "1", "--json") as waiting:
         # It waits when it has opened the database, which its process shows by holding the file open.
-        shop.until(lambda: holds(waiting.pid, "flowhub.db"), "the wait")
+        app.until(lambda: holds(waiting.pid, "flowhub.db"), "the wait")
         waiting.send_signal(word)
         out, err = waiting.communicate(timeout=30)
     assert waiting.returncode == status
     assert (out, err.count("\n")) == ("", 1)
     assert '"code": "' in err
-    assert shop.job(1).live
+    assert app.job(1).live
 
 
 def holds(pid: int, name: str) -> bool:
@@ -326,11 +326,11 @@ READERS = [
 
 
 @pytest.mark.parametrize("arguments", READERS, ids=" ".join)
-def test_a_command_that_only_reads_imports_neither_sqlalchemy_nor_pydantic(shop, cli, arguments):
+def test_a_command_that_only_reads_imports_neither_sqlalchemy_nor_pydantic(app, cli, arguments):
     """Other programs ask `flowhub status` every second, and SQLAlchemy's import takes longer than all the rest."""
-    shop.store.mkdir()
-    (shop.store / "by-hand.gguf").write_bytes(A)
-    shop.enqueue("m1")
+    app.store.mkdir()
+    (app.store / "by-hand.gguf").write_bytes(A)
+    app.enqueue("m1")
     assert cli("list").status == 0  # it makes the index of the catalog, once for all others
     assert imported(arguments, [*HEAVY, "sqlalchemy"]) == []
 
@@ -338,26 +338,26 @@ def test_a_command_that_only_reads_imports_neither_sqlalchemy_nor_pydantic(shop,
 @pytest.mark.parametrize(
     "arguments", [["show", "m2"], ["show", "m1@q4", "--json"], ["show", "by-hand.gguf"]], ids=" ".join
 )
-def test_show_imports_neither_sqlalchemy_nor_pydantic(shop, cli, arguments):
+def test_show_imports_neither_sqlalchemy_nor_pydantic(app, cli, arguments):
     """It reads the machine with psutil; the catalog comes from its index, the library and the queue by plain SQL."""
-    shop.store.mkdir()
-    (shop.store / "by-hand.gguf").write_bytes(A)
+    app.store.mkdir()
+    (app.store / "by-hand.gguf").write_bytes(A)
     assert cli("list").status == 0  # it makes the index of the catalog, once for all others
     assert imported(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.huggingface.hub_client"]) == ["psutil"]
 
 
-def test_pause_imports_nothing_heavy_but_sqlalchemy(shop):
+def test_pause_imports_nothing_heavy_but_sqlalchemy(app):
     """It loads no model of the catalog, no client, no queue."""
-    shop.enqueue("m1")
+    app.enqueue("m1")
     assert imported(["pause", "1"], HEAVY) == []
 
 
-def test_wait_ends_when_its_database_is_replaced(shop):
+def test_wait_ends_when_its_database_is_replaced(app):
     """What reads for longer than a moment notices it: the file that it opened gets no news any more."""
-    shop.enqueue("m1")
-    with started("wait", "1") as waiting:
+    app.enqueue("m1")
+    with start_command("wait", "1") as waiting:
         assert waiting.stderr.readline().startswith("Waiting for job 1")
-        (shop.path / "flowhub.db").replace(shop.path / "elsewhere.db")
+        (app.path / "flowhub.db").replace(app.path / "elsewhere.db")
         _, err = waiting.communicate(timeout=30)
     assert waiting.returncode == 1
     assert "was removed while it was open" in err

@@ -1,7 +1,7 @@
 """Several stores on the command line: `enqueue --store`, `list`, `move`."""
 
 import pytest
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.cli import output
@@ -16,33 +16,33 @@ A, B = gguf(4096, 1), gguf(5000, 2)
 
 
 @pytest.fixture
-def shop(home, origin, tmp_path, monkeypatch):
+def app(home, origin, tmp_path, monkeypatch):
     home.mkdir(exist_ok=True)
     (home / "config.toml").write_text(f'[stores]\nfast = "{tmp_path / "fast"}"\n')
     models = [
         one_file_model(name, origin.serve(f"/{name}.gguf", content), content) for name, content in (("a", A), ("b", B))
     ]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
-def test_a_model_is_downloaded_into_a_store_listed_and_moved(cli, shop, tmp_path):
+def test_a_model_is_downloaded_into_a_store_listed_and_moved(cli, app, tmp_path):
     [job] = cli("enqueue", "a", "--store", "fast", "--json").jobs
     assert (job["store"], job["target"]) == ("fast", str(tmp_path / "fast" / "a.gguf"))
-    work(shop)
-    page = cli("list", "--json").page
+    run_due_jobs(app)
+    page = cli("list", "--json").json
     assert [(model["name"], model["store"]) for model in page["models"]] == [("a.gguf", "fast")]
     assert [store["name"] for store in page["stores"]] == ["default", "fast"]
     assert "STORE" in cli("list").out
     assert cli("path", "a").out.strip() == str(tmp_path / "fast" / "a.gguf")
     [job] = cli("move", "a", "--to", "default", "--json").jobs
     assert (job["kind"], job["state"], job["store"]) == ("move", "completed", "default")
-    assert (shop.store / "a.gguf").read_bytes() == A
+    assert (app.store / "a.gguf").read_bytes() == A
     assert cli("move", "a", "--to", "default").status == 0
     assert "STORE" not in cli("list").out
 
 
-def test_a_model_that_is_still_queued_is_not_installed_and_its_job_is_named(cli, shop):
+def test_a_model_that_is_still_queued_is_not_installed_and_its_job_is_named(cli, app):
     cli("enqueue", "a")
     for ref in ("a", "a@q4", "a:q4"):
         refused = cli("path", ref)
@@ -51,17 +51,17 @@ def test_a_model_that_is_still_queued_is_not_installed_and_its_job_is_named(cli,
     assert "Job 1" not in cli("path", "b").err
 
 
-def test_the_store_of_a_model_is_listed_on_a_narrow_screen_too(cli, shop, monkeypatch):
+def test_the_store_of_a_model_is_listed_on_a_narrow_screen_too(cli, app, monkeypatch):
     cli("enqueue", "a", "--store", "fast")
-    work(shop)
+    run_due_jobs(app)
     monkeypatch.setattr(output, "columns", lambda: 34)
-    assert "  a@q4, gguf, verified" in models_text(list_store(shop.session).models, verbose=False)
-    assert "store fast" in models_text(list_store(shop.session).models, verbose=False).split("verified")[1]
+    assert "  a@q4, gguf, verified" in models_text(list_store(app.session).models, verbose=False)
+    assert "store fast" in models_text(list_store(app.session).models, verbose=False).split("verified")[1]
 
 
-def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cli, shop):
+def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cli, app):
     assert cli("enqueue", "a", "--store", "fast").status == 0
-    work(shop)
+    run_due_jobs(app)
     for line in (
         ("enqueue", "a", "--store", "nosuch"),
         ("enqueue", "a", "--store", "/tmp/x"),
@@ -73,16 +73,16 @@ def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cl
         assert "default, fast" in refused.error["hint"]
 
 
-def test_the_list_names_a_placement_that_waits_once(cli, shop, tmp_path):
+def test_the_list_names_a_placement_that_waits_once(cli, app, tmp_path):
     place = f"dir:{tmp_path}/usb/models"
     cli("enqueue", "a", "--place", place)
-    work(shop)
+    run_due_jobs(app)
     assert f"Not placed yet: a.gguf in {place}. `flowhub placements`" in " ".join(cli("list").err.split())
 
 
-def test_the_models_of_a_store_that_left_the_settings_are_offline_and_no_strangers(cli, shop, home, tmp_path):
+def test_the_models_of_a_store_that_left_the_settings_are_offline_and_no_strangers(cli, app, home, tmp_path):
     cli("enqueue", "a", "--store", "fast")
-    work(shop)
+    run_due_jobs(app)
     assert f"{format_bytes(len(A))} in 2 stores" in cli("du").err
     (home / "config.toml").write_text(f'[stores]\nother = "{tmp_path / "other"}"\n')
     listed = cli("list")
@@ -94,12 +94,12 @@ def test_the_models_of_a_store_that_left_the_settings_are_offline_and_no_strange
     assert "[stores]" in refused.err
 
 
-def test_doctor_checks_the_files_of_each_store_that_is_there(cli, shop, tmp_path):
+def test_doctor_checks_the_files_of_each_store_that_is_there(cli, app, tmp_path):
     cli("enqueue", "a", "--store", "fast")
-    work(shop)
+    run_due_jobs(app)
 
     def files() -> tuple[str, str]:
-        [found] = [one for one in cli("doctor", "--json").page["checks"] if one["name"] == "library.files"]
+        [found] = [one for one in cli("doctor", "--json").json["checks"] if one["name"] == "library.files"]
         return found["status"], found["message"]
 
     assert files()[0] == "ok"
@@ -111,9 +111,9 @@ def test_doctor_checks_the_files_of_each_store_that_is_there(cli, shop, tmp_path
     assert files()[0] == "ok"
 
 
-def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, shop, tmp_path):
+def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, app, tmp_path):
     cli("enqueue", "a", "--store", "fast")
-    work(shop)
+    run_due_jobs(app)
     (tmp_path / "fast").rename(tmp_path / "away")
     assert "The store fast" in cli("enqueue", "b", "--store", "fast").err
     assert "offline" in cli("enqueue", "b", "--store", "fast").err
@@ -121,7 +121,7 @@ def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, shop, tmp_path)
     assert "offline" not in cli("enqueue", "b", "--store", "default").err
     cli("cancel", "--all")
     moved = cli("enqueue", "b", "--store", "default")
-    work(shop)
+    run_due_jobs(app)
     refused = cli("move", "b", "--to", "fast")
     assert refused.status == 1
     assert "the store's disk is not mounted" in refused.err
@@ -129,10 +129,10 @@ def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, shop, tmp_path)
 
 
 @pytest.fixture
-def twins(cli, shop, origin, tmp_path):
+def twins(cli, app, origin, tmp_path):
     """Two models of one file name, `one` in the default store and `two` in the store fast."""
     contents = {"one": A, "two": B}
-    shop.offer(
+    app.set_models(
         *(
             one_file_model(name, origin.serve(f"/{name}.gguf", content), content, filename="m.gguf")
             for name, content in contents.items()
@@ -140,10 +140,10 @@ def twins(cli, shop, origin, tmp_path):
     )
     cli("enqueue", "one")
     cli("enqueue", "two", "--store", "fast")
-    work(shop)
-    assert (shop.store / "m.gguf").read_bytes() == A
+    run_due_jobs(app)
+    assert (app.store / "m.gguf").read_bytes() == A
     assert (tmp_path / "fast" / "m.gguf").read_bytes() == B
-    return shop.store / "m.gguf", tmp_path / "fast" / "m.gguf"
+    return app.store / "m.gguf", tmp_path / "fast" / "m.gguf"
 
 
 def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cli, twins, tmp_path):
@@ -155,24 +155,24 @@ def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cl
     [job] = cli("export", "two", "--to", str(tmp_path / "stick"), "--json").jobs
     assert job["ref"] == "two@q4"
     assert (tmp_path / "stick" / "m.gguf").read_bytes() == B
-    placed = cli("place", "two", "--in", f"dir:{tmp_path / 'app'}", "--json").page["placements"]
+    placed = cli("place", "two", "--in", f"dir:{tmp_path / 'app'}", "--json").json["placements"]
     assert [row["model"] for row in placed] == ["two"]
     assert cli("unplace", "one").status == 3
     assert cli("unplace", "two").status == 0
     assert cli("pin", "two").status == 0
-    assert {row["model"]: row["pinned"] for row in cli("list", "--json").page["models"]} == {"one": False, "two": True}
+    assert {row["model"]: row["pinned"] for row in cli("list", "--json").json["models"]} == {"one": False, "two": True}
     assert cli("outdated").err.strip().endswith("2 models.")
     assert cli("rm", "two", "-y").status == 0
     assert one.read_bytes() == A
     assert not two.exists()
 
 
-def test_each_store_has_a_job_of_its_own_that_verifies_one_model(cli, shop, tmp_path):
+def test_each_store_has_a_job_of_its_own_that_verifies_one_model(cli, app, tmp_path):
     cli("enqueue", "a")
-    work(shop)
+    run_due_jobs(app)
     cli("enqueue", "a", "--store", "fast", "--force")
-    work(shop)
-    assert (tmp_path / "fast" / "a.gguf").read_bytes() == (shop.store / "a.gguf").read_bytes()
+    run_due_jobs(app)
+    assert (tmp_path / "fast" / "a.gguf").read_bytes() == (app.store / "a.gguf").read_bytes()
     first, second = cli("verify", "--later", "--json").jobs
     assert [(job["kind"], job["store"]) for job in (first, second)] == [("verify", "default"), ("verify", "fast")]
     assert [job["id"] for job in cli("verify", "fast:a.gguf", "--later", "--json").jobs] == [second["id"]]
@@ -180,13 +180,13 @@ def test_each_store_has_a_job_of_its_own_that_verifies_one_model(cli, shop, tmp_
     checked = cli("verify")
     assert checked.out == "a.gguf: ok, 4.1 KB\nfast:a.gguf: damaged, 4.1 KB\n"
     assert "`flowhub verify fast:a.gguf --repair` mends it." in checked.err
-    [mended] = cli("verify", "fast:a.gguf", "--repair", "--json").page["models"]
+    [mended] = cli("verify", "fast:a.gguf", "--repair", "--json").json["models"]
     assert (mended["store"], mended["state"]) == ("fast", "repaired")
 
 
-def test_each_of_two_models_of_one_name_has_its_own_placements_in_the_list_of_a_node(cli, shop, twins, tmp_path):
+def test_each_of_two_models_of_one_name_has_its_own_placements_in_the_list_of_a_node(cli, app, twins, tmp_path):
     cli("place", "two", "--in", f"dir:{tmp_path / 'app'}")
-    seen = models_on(shop.home, [shop.home.node]).models
+    seen = models_on(app.home, [app.home.node]).models
     assert {model.ref: model.placed_in for model in seen} == {"one@q4": (), "two@q4": (f"dir:{tmp_path / 'app'}",)}
 
 
@@ -210,7 +210,7 @@ def test_rm_of_a_name_removes_one_model_and_with_its_store_the_other(cli, twins)
     assert not one.exists()
 
 
-def test_the_disk_of_several_stores_is_named_once(cli, shop, monkeypatch):
+def test_the_disk_of_several_stores_is_named_once(cli, app, monkeypatch):
     cli("enqueue", "a", "--store", "fast")
     assert cli("du").err.count(" free on their disk") == 1
     monkeypatch.setattr("flowhub_jobs.home.room_at", lambda *_: Room(free=100, reserve=10))

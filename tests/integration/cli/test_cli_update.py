@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 import pytest
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
@@ -14,12 +14,12 @@ V1, V2, V3 = gguf(4096, 1), gguf(5000, 2), gguf(5000, 3)
 
 
 @pytest.fixture
-def shop(home, origin, monkeypatch):
-    with cli_app(home, monkeypatch, model(origin, 1), folder(origin, 1)) as shop:
-        shop.enqueue("a")
-        shop.enqueue("c")
-        work(shop)
-        yield shop
+def app(home, origin, monkeypatch):
+    with cli_app(home, monkeypatch, model(origin, 1), folder(origin, 1)) as app:
+        app.enqueue("a")
+        app.enqueue("c")
+        run_due_jobs(app)
+        yield app
 
 
 def model(origin, version, content=None, **more):
@@ -35,130 +35,130 @@ def folder(origin, version):
 
 
 def outdated(cli) -> list[str]:
-    return [one["name"] for one in cli("outdated", "--json").page["outdated"]]
+    return [one["name"] for one in cli("outdated", "--json").json["outdated"]]
 
 
-def test_what_the_catalog_pins_as_it_was_installed_is_not_outdated(cli, shop):
-    page = cli("outdated", "--json").page
+def test_what_the_catalog_pins_as_it_was_installed_is_not_outdated(cli, app):
+    page = cli("outdated", "--json").json
     assert page == {"schema": "flowhub/outdated/1", "outdated": [], "unknown": [], "failed": []}
     assert cli("outdated").err == "Nothing is outdated, of 2 models.\n"
     assert cli("update", "--all").err == "Nothing is outdated, of 2 models.\n"
-    assert cli("update", "--all", "--json").page == {"schema": "flowhub/jobs/1", "jobs": []}
+    assert cli("update", "--all", "--json").json == {"schema": "flowhub/jobs/1", "jobs": []}
 
 
-def test_another_digest_in_the_catalog_is_outdated_and_update_fetches_it(cli, shop, origin):
-    shop.offer(model(origin, 2), folder(origin, 2))
-    page = cli("outdated", "--json").page
+def test_another_digest_in_the_catalog_is_outdated_and_update_fetches_it(cli, app, origin):
+    app.set_models(model(origin, 2), folder(origin, 2))
+    page = cli("outdated", "--json").json
     file, whole = page["outdated"]
     assert (file["name"], file["ref"], file["bytes_to_fetch"]) == ("a.gguf", "a@q4", 5000)
     assert file["installed"]["sha256"] != file["available"]["sha256"]
     assert (whole["name"], whole["installed"]["sha256"]) == ("c-mlx-4bit", None)
     said = cli("outdated")
     assert (said.status, "a.gguf" in said.out, "flowhub update --all" in said.err) == (0, True, True)
-    dry = cli("update", "--all", "--dry-run", "--json").page
+    dry = cli("update", "--all", "--dry-run", "--json").json
     assert [one["action"] for one in dry["plan"]] == ["fetch", "fetch"]
     jobs = cli("update", "--all", "--group", "newer", "--json").jobs
     assert [(job["ref"], job["state"], job["group"]) for job in jobs] == [
         ("a@q4", "queued", "newer"),
         ("c@mlx-4bit", "queued", "newer"),
     ]
-    assert (shop.store / "a.gguf").read_bytes() == V1
-    assert shop.drain() == 0
-    assert (shop.store / "a.gguf").read_bytes() == V2
-    assert {path.name: path.read_bytes() for path in (shop.store / "c-mlx-4bit").iterdir()} == mlx_folder(2)
+    assert (app.store / "a.gguf").read_bytes() == V1
+    assert app.drain() == 0
+    assert (app.store / "a.gguf").read_bytes() == V2
+    assert {path.name: path.read_bytes() for path in (app.store / "c-mlx-4bit").iterdir()} == mlx_folder(2)
     assert outdated(cli) == []
-    assert len(cli("list", "--json").page["models"]) == 2
+    assert len(cli("list", "--json").json["models"]) == 2
 
 
-def test_a_newer_version_whose_bytes_are_wrong_leaves_the_old_one(cli, shop, origin):
-    shop.offer(model(origin, 2, content=V3), folder(origin, 1))
+def test_a_newer_version_whose_bytes_are_wrong_leaves_the_old_one(cli, app, origin):
+    app.set_models(model(origin, 2, content=V3), folder(origin, 1))
     [job] = cli("update", "a", "--json").jobs
-    assert shop.drain() == 10
-    assert shop.job(job["id"]).error["code"] == "digest_mismatch"
-    assert (shop.store / "a.gguf").read_bytes() == V1
-    [a, _] = cli("list", "--json").page["models"]
+    assert app.drain() == 10
+    assert app.job(job["id"]).error["code"] == "digest_mismatch"
+    assert (app.store / "a.gguf").read_bytes() == V1
+    [a, _] = cli("list", "--json").json["models"]
     assert (a["name"], a["condition"]) == ("a.gguf", "ok")
     assert outdated(cli) == ["a.gguf"]
 
 
-def test_a_newer_version_under_another_name_leaves_the_old_one_for_prune(cli, shop, origin):
-    shop.offer(model(origin, 2, filename="a-2.gguf"), folder(origin, 1))
+def test_a_newer_version_under_another_name_leaves_the_old_one_for_prune(cli, app, origin):
+    app.set_models(model(origin, 2, filename="a-2.gguf"), folder(origin, 1))
     cli("update", "a")
-    work(shop)
-    assert (shop.store / "a.gguf").read_bytes() == V1
-    assert (shop.store / "a-2.gguf").read_bytes() == V2
-    assert cli("path", "a").out == f"{shop.store / 'a-2.gguf'}\n"
+    run_due_jobs(app)
+    assert (app.store / "a.gguf").read_bytes() == V1
+    assert (app.store / "a-2.gguf").read_bytes() == V2
+    assert cli("path", "a").out == f"{app.store / 'a-2.gguf'}\n"
     assert outdated(cli) == []
     assert "Old versions: a.gguf" in cli("list").err
-    [old] = cli("prune", "--old", "-y", "--json").page["removed"]
+    [old] = cli("prune", "--old", "-y", "--json").json["removed"]
     assert (old["kind"], old["name"], old["freed"]) == ("old version", "a.gguf", 4096)
-    assert sorted(path.name for path in shop.store.glob("*.gguf")) == ["a-2.gguf"]
+    assert sorted(path.name for path in app.store.glob("*.gguf")) == ["a-2.gguf"]
 
 
 @pytest.mark.parametrize("sound", [False, True])
-def test_an_old_version_stays_while_the_new_one_is_not_sound(cli, shop, origin, sound):
-    shop.offer(model(origin, 2, filename="a-2.gguf"), folder(origin, 1))
+def test_an_old_version_stays_while_the_new_one_is_not_sound(cli, app, origin, sound):
+    app.set_models(model(origin, 2, filename="a-2.gguf"), folder(origin, 1))
     cli("update", "a")
-    work(shop)
+    run_due_jobs(app)
     if not sound:
-        os.utime(shop.store / "a-2.gguf", (1, 1))
+        os.utime(app.store / "a-2.gguf", (1, 1))
     cli("prune", "-y")
-    assert (shop.store / "a.gguf").exists() is not sound
+    assert (app.store / "a.gguf").exists() is not sound
 
 
-def test_the_same_bytes_under_another_name_are_not_outdated(cli, shop, origin):
-    shop.offer(model(origin, 1, filename="renamed.gguf"), folder(origin, 1))
+def test_the_same_bytes_under_another_name_are_not_outdated(cli, app, origin):
+    app.set_models(model(origin, 1, filename="renamed.gguf"), folder(origin, 1))
     assert outdated(cli) == []
 
 
-def test_what_was_changed_by_hand_is_replaced_only_by_force(cli, shop, origin):
+def test_what_was_changed_by_hand_is_replaced_only_by_force(cli, app, origin):
     mine = b"GGUF" + b"mine" * 1000
-    (shop.store / "a.gguf").write_bytes(mine)
-    shop.offer(model(origin, 2), folder(origin, 2))
+    (app.store / "a.gguf").write_bytes(mine)
+    app.set_models(model(origin, 2), folder(origin, 2))
     said = cli("update", "a", "--json")
     assert (said.status, said.error["code"]) == (1, "name_taken")
     assert "--force" in said.error["hint"]
     every = cli("update", "--all")
     assert (every.status, "a.gguf was changed by hand" in every.err) == (0, True)
-    assert [job.ref for job in shop.home.queries.overview() if job.live] == ["c@mlx-4bit"]
-    work(shop)
-    assert (shop.store / "a.gguf").read_bytes() == mine
+    assert [job.ref for job in app.home.queries.overview() if job.live] == ["c@mlx-4bit"]
+    run_due_jobs(app)
+    assert (app.store / "a.gguf").read_bytes() == mine
     cli("update", "a", "--force")
-    work(shop)
-    assert (shop.store / "a.gguf").read_bytes() == V2
+    run_due_jobs(app)
+    assert (app.store / "a.gguf").read_bytes() == V2
 
 
-def test_a_folder_with_a_file_of_the_user_is_not_replaced_even_by_force(cli, shop, origin):
-    (shop.store / "c-mlx-4bit" / "mine.txt").write_text("mine")
-    shop.offer(model(origin, 1), folder(origin, 2))
+def test_a_folder_with_a_file_of_the_user_is_not_replaced_even_by_force(cli, app, origin):
+    (app.store / "c-mlx-4bit" / "mine.txt").write_text("mine")
+    app.set_models(model(origin, 1), folder(origin, 2))
     said = cli("update", "c", "--force", "--json")
     assert (said.status, said.error["code"]) == (1, "name_taken")
-    assert (shop.store / "c-mlx-4bit" / "mine.txt").exists()
+    assert (app.store / "c-mlx-4bit" / "mine.txt").exists()
 
 
-def test_a_model_without_a_known_version_is_unknown_and_no_error(cli, shop, origin):
+def test_a_model_without_a_known_version_is_unknown_and_no_error(cli, app, origin):
     url = origin.serve("/plain.gguf", V1)
     cli("enqueue", url)
-    work(shop)
-    (shop.store / "hand.gguf").write_bytes(b"GGUF")
-    shop.offer(folder(origin, 1))
+    run_due_jobs(app)
+    (app.store / "hand.gguf").write_bytes(b"GGUF")
+    app.set_models(folder(origin, 1))
     asked = len(origin.requests())
-    page = cli("outdated", "--json").page
+    page = cli("outdated", "--json").json
     why = {one["name"]: one["why"] for one in page["unknown"]}
     assert why["a.gguf"] == "the catalog has it no longer"
     assert "names no version" in why["plain.gguf"]
     assert len(origin.requests()) == asked
-    assert [one["why"] for one in cli("outdated", "hand.gguf", "--json").page["unknown"]] == [
+    assert [one["why"] for one in cli("outdated", "hand.gguf", "--json").json["unknown"]] == [
         "it was put there by hand"
     ]
 
 
 @pytest.mark.parametrize("arguments", [(), ("a", "--all")])
-def test_update_wants_names_or_all(cli, shop, arguments):
+def test_update_wants_names_or_all(cli, app, arguments):
     assert cli("update", *arguments, "--json").error["code"] == "usage"
 
 
-def test_update_of_what_is_not_installed_is_3(cli, shop):
+def test_update_of_what_is_not_installed_is_3(cli, app):
     assert cli("update", "b", "--json").status == 3
     assert cli("outdated", "b", "--json").status == 3
 
@@ -167,33 +167,33 @@ def test_update_of_what_is_not_installed_is_3(cli, shop):
 
 
 @pytest.fixture
-def repos(cli, shop, hub, monkeypatch):
+def repos(cli, app, hub, monkeypatch):
     """Two models taken from the Hub's repositories, org/x and org/y."""
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     for repo in ("org/x", "org/y"):
         hub.add(repo, f"{repo[-1]}-Q4_K_M.gguf", V1)
         assert cli("enqueue", f"hf:{repo}:Q4_K_M").status == 0
-    assert shop.drain() == 0
+    assert app.drain() == 0
     return hub
 
 
-def test_another_commit_with_other_bytes_is_outdated_and_update_fetches_it(cli, shop, repos):
+def test_another_commit_with_other_bytes_is_outdated_and_update_fetches_it(cli, app, repos):
     assert outdated(cli) == []
     repos.add("org/x", "README.md", b"another commit, the same model", lfs=False)
     assert outdated(cli) == []
     repos.add("org/x", "x-Q4_K_M.gguf", V2)
-    [newer] = cli("outdated", "--json").page["outdated"]
+    [newer] = cli("outdated", "--json").json["outdated"]
     assert newer["name"] == "x-Q4_K_M.gguf"
     assert len(newer["installed"]["commit"]) == 40
     assert newer["installed"]["sha256"] != newer["available"]["sha256"]
     assert newer["bytes_to_fetch"] == 5000
     assert cli("update", "hf:org/x:Q4_K_M").status == 0
-    assert shop.drain() == 0
-    assert (shop.store / "x-Q4_K_M.gguf").read_bytes() == V2
+    assert app.drain() == 0
+    assert (app.store / "x-Q4_K_M.gguf").read_bytes() == V2
     assert outdated(cli) == []
 
 
-def test_a_repository_that_fails_does_not_keep_the_others_from_their_answer(cli, shop, repos):
+def test_a_repository_that_fails_does_not_keep_the_others_from_their_answer(cli, app, repos):
     repos.add("org/x", "x-Q4_K_M.gguf", V2)
     del repos.repositories.files["org/y", "main", "y-Q4_K_M.gguf"]
     said = cli("outdated")
@@ -207,29 +207,29 @@ def test_a_repository_that_fails_does_not_keep_the_others_from_their_answer(cli,
 @pytest.mark.parametrize(
     "ref", ["hf:org/x", "hf:org/x:Q4_K_M", "hf:ORG/X:q4_k_m", "hf:org/x:Q4", "hf:org/x/x-Q4_K_M.gguf"]
 )
-def test_path_knows_what_came_from_the_hub_without_asking_it(cli, shop, repos, ref):
+def test_path_knows_what_came_from_the_hub_without_asking_it(cli, app, repos, ref):
     repos.close()
-    assert cli("path", ref).out == f"{shop.store / 'x-Q4_K_M.gguf'}\n"
+    assert cli("path", ref).out == f"{app.store / 'x-Q4_K_M.gguf'}\n"
     assert cli("path", "hf:org/x:Q8_0", "--json").status == 3
 
 
-def test_all_repositories_are_asked_also_where_the_first_fails(shop, repos):
+def test_all_repositories_are_asked_also_where_the_first_fails(app, repos):
     def latest(_settings, artifact):
         if artifact.hub.repo == "org/x":
             raise SourceMissing("It is gone.")
         return artifact
 
-    found = check_outdated(shop.session, None, latest)
+    found = check_outdated(app.session, None, latest)
     assert list(found.failed) == ["x-Q4_K_M.gguf"]
     assert "y-Q4_K_M.gguf" in found.current
 
 
-def test_a_repository_that_was_renamed_keeps_the_name_that_it_was_taken_by(shop, repos):
+def test_a_repository_that_was_renamed_keeps_the_name_that_it_was_taken_by(app, repos):
     """Else its newer version would not take the old one's place."""
 
     def latest(_settings, artifact):
         [file] = artifact.files
         return replace(artifact, ref="hf:org/renamed:Q4_K_M", files=(replace(file, sha256="ab" * 32),))
 
-    found = check_outdated(shop.session, ["x-Q4_K_M.gguf"], latest)
+    found = check_outdated(app.session, ["x-Q4_K_M.gguf"], latest)
     assert [newer.artifact.ref for newer in found.outdated] == ["hf:org/x:Q4_K_M"]

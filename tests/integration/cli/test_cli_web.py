@@ -10,7 +10,7 @@ import sys
 import urllib.request
 
 import pytest
-from support.cli import process, started
+from support.cli import run_command, start_command
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def answer_of(url, token=None):
 
 
 def test_it_prints_the_url_to_open_as_its_one_line(home, free_port):
-    with started("web", "--no-open", "--port", free_port) as web:
+    with start_command("web", "--no-open", "--port", free_port) as web:
         line = web.stdout.readline()
         assert line.startswith(f"http://127.0.0.1:{free_port}/sign-in?ticket=")
         web.send_signal(signal.SIGTERM)
@@ -39,7 +39,7 @@ def test_it_prints_the_url_to_open_as_its_one_line(home, free_port):
 
 
 def test_json_tells_a_program_where_the_api_is(home, free_port):
-    with started("web", "--json", "--port", free_port) as web:
+    with start_command("web", "--json", "--port", free_port) as web:
         page = json.loads(web.stdout.readline())
         assert page["schema"] == "flowhub/web/1"
         assert page["api"] == f"http://127.0.0.1:{free_port}/api/v1"
@@ -56,7 +56,7 @@ def test_json_tells_a_program_where_the_api_is(home, free_port):
 def test_the_token_stays_from_one_start_to_the_next(home):
     tokens = []
     for _ in range(2):
-        with started("web", "--json", "--port", "0") as web:
+        with start_command("web", "--json", "--port", "0") as web:
             tokens.append((home / "web.token").read_text() if web.stdout.readline() else None)
     assert tokens[0] == tokens[1]
 
@@ -65,22 +65,22 @@ def test_a_port_that_is_taken_is_an_error(home, free_port):
     with socket.socket() as other:
         other.bind(("127.0.0.1", free_port))
         other.listen()
-        said = process("web", "--json", "--port", free_port)
+        said = run_command("web", "--json", "--port", free_port)
     assert said.error["code"] == "port_unusable"
     assert str(free_port) in said.error["message"]
 
 
 def test_without_a_port_the_next_free_one_is_taken(home):
-    with started("web", "--json") as first, started("web", "--json") as second:
+    with start_command("web", "--json") as first, start_command("web", "--json") as second:
         ports = [json.loads(web.stdout.readline())["api"].split(":")[2] for web in (first, second)]
     assert ports[0] != ports[1]
 
 
 @pytest.mark.parametrize("host", ["no such host", "203.0.113.7", "x" * 300])
 def test_an_address_of_another_machine_is_an_error(home, host):
-    said = process("web", "--host", host, "--port", "0")
+    said = run_command("web", "--host", host, "--port", "0")
     assert said.status in (1, 2)
-    assert said.complaint
+    assert said.error_text
 
 
 def test_without_its_packages_it_says_what_to_install(home):
@@ -101,7 +101,7 @@ def test_other_verbs_do_not_import_the_web(home):
 
 
 def test_an_address_of_the_network_is_printed_with_the_token_that_reads_the_share(home):
-    with started("web", "--no-open", "--port", "0", "--host", "0.0.0.0", "--share") as web:
+    with start_command("web", "--no-open", "--port", "0", "--host", "0.0.0.0", "--share") as web:
         assert web.stdout.readline().startswith("http://127.0.0.1:")
         assert "nothing is encrypted" in web.stderr.readline()
         assert str(home / "share.token") in web.stderr.readline()

@@ -32,17 +32,17 @@ JSON_VERBS = [["status", "--json"], ["list", "--json"], ["path", "wide", "--json
 
 
 @pytest.fixture
-def shop(tmp_path, home, origin, monkeypatch):
+def app(tmp_path, home, origin, monkeypatch):
     """A home and a store with names beyond Latin-1, and a model that is installed there."""
     wide = one_file_model("wide", origin.serve("/wide.gguf", CONTENT), CONTENT, filename=NAME, name="通义千问 8B 🦙")
     folder = tmp_path / "höme-量"
     monkeypatch.setenv("FLOWHUB_HOME", str(folder))
-    with app_of(folder, wide) as shop:
-        monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
-        shop.enqueue("wide")
-        shop.work_here()
-        shop.close_home()
-        yield shop
+    with app_of(folder, wide) as app:
+        monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
+        app.enqueue("wide")
+        app.run_next_job()
+        app.close_home()
+        yield app
 
 
 def said(arguments, environ):
@@ -51,7 +51,7 @@ def said(arguments, environ):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_every_verb_prints_in_every_locale(shop, locale):
+def test_every_verb_prints_in_every_locale(app, locale):
     for verb in VERBS:
         status, out, err = said(verb, LOCALES[locale])
         assert status == 0, (verb, out, err)
@@ -60,7 +60,7 @@ def test_every_verb_prints_in_every_locale(shop, locale):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_json_is_ascii_in_every_locale_and_names_the_same_path(shop, locale):
+def test_json_is_ascii_in_every_locale_and_names_the_same_path(app, locale):
     for verb in JSON_VERBS:
         status, out, err = said(verb, LOCALES[locale])
         assert (status, err) == (0, b"")
@@ -69,16 +69,16 @@ def test_json_is_ascii_in_every_locale_and_names_the_same_path(shop, locale):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_a_path_is_printed_with_the_bytes_of_the_file(shop, locale):
+def test_a_path_is_printed_with_the_bytes_of_the_file(app, locale):
     status, out, _ = said(["path", "wide"], LOCALES[locale])
     assert status == 0
-    assert out == os.fsencode(shop.store / NAME) + b"\n"
+    assert out == os.fsencode(app.store / NAME) + b"\n"
     assert os.path.exists(out.rstrip(b"\n"))
 
 
 @pytest.mark.parametrize("locale", ["ASCII file names"])
 @pytest.mark.parametrize("argument", [b"\xff\xfe", "模型☃".encode(), b"hf:o/\xff"])
-def test_an_argument_in_any_encoding_is_answered_with_a_sentence(shop, locale, argument):
+def test_an_argument_in_any_encoding_is_answered_with_a_sentence(app, locale, argument):
     for verb in ([b"show", argument], [b"enqueue", argument], [argument], [b"path", argument]):
         status, _, err = said(verb, LOCALES[locale])
         assert status not in (0, None)
@@ -91,7 +91,7 @@ def test_an_argument_in_any_encoding_is_answered_with_a_sentence(shop, locale, a
 
 
 @pytest.mark.parametrize("zone", ["UTC+26", "XYZ-30", "<nowhere>99"])
-def test_a_time_zone_that_python_refuses_is_replaced_by_utc(shop, zone):
+def test_a_time_zone_that_python_refuses_is_replaced_by_utc(app, zone):
     ended = subprocess.run(
         [*PROGRAM, "status", "--all"], env=os.environ | {"TZ": zone}, capture_output=True, text=True, check=False
     )

@@ -183,27 +183,27 @@ def test_a_write_that_reads_first_waits_its_turn(tmp_path):
 
 
 def test_an_error_inside_a_write_leaves_nothing_of_it(tmp_path):
-    rooms = JobStore(tmp_path)
-    [job] = rooms.enqueue("tiny")
+    job_store = JobStore(tmp_path)
+    [job] = job_store.enqueue("tiny")
 
     def half() -> None:
-        with writing(rooms.engine) as tx:
+        with writing(job_store.engine) as tx:
             tx.execute(sa.update(jobs).values(priority=9))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         half()
-    assert rooms.row(job)["priority"] == 0
-    rooms.close()
+    assert job_store.row(job)["priority"] == 0
+    job_store.close()
 
 
 def test_a_number_is_never_given_twice_also_after_the_last_row_went(tmp_path):
-    rooms = JobStore(tmp_path)
-    assert rooms.enqueue("a", "b", "c") == [1, 2, 3]
-    with writing(rooms.engine) as tx:
+    job_store = JobStore(tmp_path)
+    assert job_store.enqueue("a", "b", "c") == [1, 2, 3]
+    with writing(job_store.engine) as tx:
         tx.execute(sa.delete(jobs))
-    assert rooms.enqueue("a") == [4]
-    rooms.close()
+    assert job_store.enqueue("a") == [4]
+    job_store.close()
 
 
 # What is no database of ours -----------------------------------------------------------------------------------------

@@ -15,78 +15,78 @@ from flowhub_jobs.values.enums import DigestState, Stage, State
 RENAME = "ALTER TABLE jobs RENAME COLUMN {} TO {}"
 
 
-def migrate(rooms, *statements, version="9999"):
-    with _migrating(rooms.engine) as tx:
+def migrate(job_store, *statements, version="9999"):
+    with _migrating(job_store.engine) as tx:
         for statement in statements:
             tx.exec_driver_sql(statement)
         tx.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
 
 
 @contextmanager
-def migrated_by_a_newer_flowhub(rooms):
+def migrated_by_a_newer_flowhub(job_store):
     """For a while; the next test may use the same database."""
-    migrate(rooms, RENAME.format("rate_bps", "speed_bps"))
+    migrate(job_store, RENAME.format("rate_bps", "speed_bps"))
     yield
-    migrate(rooms, RENAME.format("speed_bps", "rate_bps"), version=HEAD)
+    migrate(job_store, RENAME.format("speed_bps", "rate_bps"), version=HEAD)
 
 
-def test_no_write_reaches_a_newer_schema(rooms):
-    [job] = rooms.enqueue("a")
-    with migrated_by_a_newer_flowhub(rooms):
+def test_no_write_reaches_a_newer_schema(job_store):
+    [job] = job_store.enqueue("a")
+    with migrated_by_a_newer_flowhub(job_store):
         with pytest.raises(DatabaseNewer, match=rf"9999.*{HEAD}"):
-            rooms.commands.cancel(job)
+            job_store.commands.cancel(job)
         with pytest.raises(DatabaseNewer):
-            rooms.claim()
-    assert rooms.state(job) is State.QUEUED
+            job_store.claim()
+    assert job_store.state(job) is State.QUEUED
 
 
 @pytest.mark.parametrize(
     "files", [(), (FileCounts(0, 1000, 400, "d", None, DigestState.RUNNING),)], ids=["job", "file"]
 )
-def test_no_progress_reaches_a_newer_schema_whose_tables_are_the_same(rooms, files):
-    [job] = rooms.enqueue("a")
-    lease = rooms.claim().lease
-    migrate(rooms)
+def test_no_progress_reaches_a_newer_schema_whose_tables_are_the_same(job_store, files):
+    [job] = job_store.enqueue("a")
+    lease = job_store.claim().lease
+    migrate(job_store)
     with pytest.raises(DatabaseNewer, match=rf"9999.*{HEAD}"):
-        rooms.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 400, 7, DigestState.RUNNING, files))
-    migrate(rooms, version=HEAD)
-    assert (rooms.row(job)["bytes_done"], rooms.queries.jobs([job])[0].files[0].bytes_done) == (0, 0)
+        job_store.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 400, 7, DigestState.RUNNING, files))
+    migrate(job_store, version=HEAD)
+    assert (job_store.row(job)["bytes_done"], job_store.queries.jobs([job])[0].files[0].bytes_done) == (0, 0)
 
 
-def test_a_read_that_a_newer_schema_does_not_answer_says_so(rooms):
-    [job] = rooms.enqueue("a")
-    with migrated_by_a_newer_flowhub(rooms):
+def test_a_read_that_a_newer_schema_does_not_answer_says_so(job_store):
+    [job] = job_store.enqueue("a")
+    with migrated_by_a_newer_flowhub(job_store):
         for _ in range(2):
             with pytest.raises(DatabaseNewer, match=rf"9999.*{HEAD}"):
-                rooms.queries.jobs([job])
+                job_store.queries.jobs([job])
 
 
-def test_a_migration_waits_for_the_write_that_began_before_it(rooms):
+def test_a_migration_waits_for_the_write_that_began_before_it(job_store):
     begun = threading.Event()
 
     def migrate_and_tell():
-        with _migrating(rooms.engine) as tx:
+        with _migrating(job_store.engine) as tx:
             begun.set()
             tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
     with ThreadPoolExecutor(1) as pool:
-        with writing(rooms.engine) as tx:
+        with writing(job_store.engine) as tx:
             migration = pool.submit(migrate_and_tell)
             assert not begun.wait(0.3)
             tx.exec_driver_sql("DELETE FROM controls")
         migration.result()
-    with pytest.raises(DatabaseNewer), writing(rooms.engine):
+    with pytest.raises(DatabaseNewer), writing(job_store.engine):
         pytest.fail("a write began in a newer schema")
-    migrate(rooms, version=HEAD)
+    migrate(job_store, version=HEAD)
 
 
 def test_a_migration_that_a_backup_keeps_waiting_gives_up_and_says_so(job_store_on_postgresql, monkeypatch):
     """Every write would wait behind it, and leases would end."""
     monkeypatch.setattr("flowhub_jobs.database.postgresql.MIGRATION_LOCK_TIMEOUT_S", 1)
-    rooms = job_store_on_postgresql
-    with rooms.engine.connect() as backup:
+    job_store = job_store_on_postgresql
+    with job_store.engine.connect() as backup:
         backup.exec_driver_sql("LOCK TABLE alembic_version IN ACCESS SHARE MODE")
-        with pytest.raises(DatabaseUnusable, match="lock timeout") as waited, translated(rooms.url):
-            migrate(rooms)
+        with pytest.raises(DatabaseUnusable, match="lock timeout") as waited, translated(job_store.url):
+            migrate(job_store)
     assert "pg_dump" in (waited.value.hint or "")
-    rooms.enqueue("a")
+    job_store.enqueue("a")

@@ -238,18 +238,18 @@ def test_writers_of_one_node_exclude_each_other_and_those_of_another_do_not(post
 
 
 def test_a_reader_sees_one_state_of_the_database(job_store_on_postgresql):
-    rooms = job_store_on_postgresql
-    [job] = rooms.enqueue("a")
-    with reading(rooms.engine) as tx:
+    job_store = job_store_on_postgresql
+    [job] = job_store.enqueue("a")
+    with reading(job_store.engine) as tx:
         assert tx.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 1
-        rooms.enqueue("b")
+        job_store.enqueue("b")
         assert tx.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 1
-    assert rooms.row(job)["state"] == "queued"
+    assert job_store.row(job)["state"] == "queued"
 
 
 def test_a_name_that_postgresql_cannot_hold_is_not_installed(job_store_on_postgresql, tmp_path):
-    rooms = job_store_on_postgresql
-    assert Library(rooms.database, rooms.node, Store(tmp_path / "llms")).named("a\0b") is None
+    job_store = job_store_on_postgresql
+    assert Library(job_store.database, job_store.node, Store(tmp_path / "llms")).named("a\0b") is None
 
 
 def test_a_run_needs_one_connection_of_the_pool_at_a_time(home, origin, postgres_url, monkeypatch):
@@ -260,18 +260,18 @@ def test_a_run_needs_one_connection_of_the_pool_at_a_time(home, origin, postgres
     content = gguf_pattern(100_000, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
         job = app.enqueue("m")
-        app.work_here()
+        app.run_next_job()
         assert app.job(job).state is State.COMPLETED
         assert [model.model for model in app.session.installed.models()] == ["m"]
 
 
 def test_a_node_is_seen_at_the_databases_time_whatever_its_own_clock_says(job_store_on_postgresql, tmp_path):
-    rooms = job_store_on_postgresql
+    job_store = job_store_on_postgresql
     now = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
-    with reading(rooms.engine) as tx:
+    with reading(job_store.engine) as tx:
         before = tx.exec_driver_sql(now).scalar()
-    Library(rooms.database, rooms.node, Store(tmp_path / "llms")).remember_store("s" * 32, "host", 7)
-    with reading(rooms.engine) as tx:
+    Library(job_store.database, job_store.node, Store(tmp_path / "llms")).remember_store("s" * 32, "host", 7)
+    with reading(job_store.engine) as tx:
         seen = tx.execute(sa.select(nodes.c.seen_at)).scalar()
         assert before < seen < tx.exec_driver_sql(now).scalar()
 

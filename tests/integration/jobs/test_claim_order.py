@@ -20,20 +20,20 @@ SIZES = {"large": (900, 0), "half": (800, 400), "unknown": (None, 0), "nearly": 
 
 
 @pytest.fixture
-def queued(rooms: JobStore) -> list[int]:
+def queued(job_store: JobStore) -> list[int]:
     """Queue a job for each of SIZES, and one with a higher priority; return them."""
-    found = rooms.enqueue(*SIZES)
+    found = job_store.enqueue(*SIZES)
     for job, (total, kept) in zip(found, SIZES.values(), strict=True):
-        rooms.set_row(job, bytes_total=total, bytes_done=kept)
-    [urgent] = rooms.enqueue("urgent", priority=1)
-    rooms.set_row(urgent, bytes_total=10_000)
+        job_store.set_row(job, bytes_total=total, bytes_done=kept)
+    [urgent] = job_store.enqueue("urgent", priority=1)
+    job_store.set_row(urgent, bytes_total=10_000)
     return [*found, urgent]
 
 
-def claims(rooms: JobStore, order: QueueOrder) -> list[str]:
+def claims(job_store: JobStore, order: QueueOrder) -> list[str]:
     """Return the models in the order in which a worker claims them."""
-    owner, found = LeaseStore(rooms.engine, rooms.node, "w-1", rooms.time.clock, order), []
-    while (claimed := owner.claim(rooms.controls.gates())) is not None:
+    owner, found = LeaseStore(job_store.engine, job_store.node, "w-1", job_store.time.clock, order), []
+    while (claimed := owner.claim(job_store.controls.gates())) is not None:
         found.append(claimed.artifact.model or "")
     return found
 
@@ -46,42 +46,42 @@ def claims(rooms: JobStore, order: QueueOrder) -> list[str]:
         (QueueOrder.NEARLY_DONE, ["urgent", "nearly", "half", "large", "unknown", "small"]),
     ],
 )
-def test_jobs_of_one_priority_start_in_the_order_that_was_set(rooms, queued, order, models):
+def test_jobs_of_one_priority_start_in_the_order_that_was_set(job_store, queued, order, models):
     assert len(queued) == len(models)
-    assert claims(rooms, order) == models
+    assert claims(job_store, order) == models
 
 
 @pytest.mark.parametrize("order", QueueOrder)
-def test_the_screens_show_the_order_in_which_a_claim_takes_them(rooms, queued, order):
-    shown = [job.model for job in arrange(rooms.queries.overview(), (), order).waiting]
-    assert shown == claims(rooms, order)
+def test_the_screens_show_the_order_in_which_a_claim_takes_them(job_store, queued, order):
+    shown = [job.model for job in arrange(job_store.queries.overview(), (), order).waiting]
+    assert shown == claims(job_store, order)
 
 
 @pytest.mark.parametrize("order", QueueOrder)
-def test_room_is_kept_for_the_jobs_that_go_first_in_that_order(rooms, queued, order):
-    _, needs = needs_in_order(rooms.engine, rooms.node, order)
+def test_room_is_kept_for_the_jobs_that_go_first_in_that_order(job_store, queued, order):
+    _, needs = needs_in_order(job_store.engine, job_store.node, order)
     ahead = list(needs)
     for place, job in enumerate(ahead):
         expected = [needs[other] for other in ahead[:place]]
-        assert room_needed_before(rooms.engine, rooms.node, job, order)[1] == expected
+        assert room_needed_before(job_store.engine, job_store.node, job, order)[1] == expected
 
 
 @pytest.mark.parametrize("order", QueueOrder)
-def test_a_claim_walks_the_index_of_its_order_and_sorts_nothing(rooms, order):
+def test_a_claim_walks_the_index_of_its_order_and_sorts_nothing(job_store, order):
     """Of ten thousand queued jobs it reads one."""
-    rooms.enqueue(*(f"m{number}" for number in range(300)))
+    job_store.enqueue(*(f"m{number}" for number in range(300)))
     said: list[tuple[str, object]] = []
 
     def listen(connection, cursor, statement, parameters, context, many) -> None:
         if statement.startswith("UPDATE jobs"):
             said.append((statement, parameters))
 
-    sa.event.listen(rooms.engine, "before_cursor_execute", listen)
-    LeaseStore(rooms.engine, NODE, "w-1", rooms.time.clock, order).claim(rooms.controls.gates())
-    sa.event.remove(rooms.engine, "before_cursor_execute", listen)
+    sa.event.listen(job_store.engine, "before_cursor_execute", listen)
+    LeaseStore(job_store.engine, NODE, "w-1", job_store.time.clock, order).claim(job_store.controls.gates())
+    sa.event.remove(job_store.engine, "before_cursor_execute", listen)
     statement, parameters = said[0]
-    explain = "EXPLAIN QUERY PLAN" if rooms.engine.dialect.name == "sqlite" else "EXPLAIN"
-    with reading(rooms.engine) as tx:
+    explain = "EXPLAIN QUERY PLAN" if job_store.engine.dialect.name == "sqlite" else "EXPLAIN"
+    with reading(job_store.engine) as tx:
         if explain == "EXPLAIN":
             # Of a table this small PostgreSQL reads all rows unless it is told that this is dear.
             tx.exec_driver_sql("SET LOCAL enable_seqscan = off")

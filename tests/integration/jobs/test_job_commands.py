@@ -40,29 +40,29 @@ def test_the_table_has_every_state():
 
 
 @pytest.mark.parametrize(("state", "verb", "after"), CELLS, ids=[f"{state}-{verb}" for state, verb, _ in CELLS])
-def test_a_verb_moves_a_job_as_the_table_says_and_else_changes_nothing(rooms, state, verb, after):
-    job = rooms.job_in(State(state))
-    before = rooms.row(job)
+def test_a_verb_moves_a_job_as_the_table_says_and_else_changes_nothing(job_store, state, verb, after):
+    job = job_store.job_in(State(state))
+    before = job_store.row(job)
     if after == REFUSED:
         with pytest.raises(WrongState, match=f"Job {job} is {state}") as caught:
-            getattr(rooms.commands, verb)(job)
+            getattr(job_store.commands, verb)(job)
         assert caught.value.hint
-        assert rooms.row(job) == before
+        assert job_store.row(job) == before
     else:
-        assert getattr(rooms.commands, verb)(job) == after
-        assert rooms.state(job) == after
+        assert getattr(job_store.commands, verb)(job) == after
+        assert job_store.state(job) == after
     if after == state and state != "running":
-        assert rooms.row(job) == before
+        assert job_store.row(job) == before
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_an_unknown_job_is_not_found(rooms, verb):
+def test_an_unknown_job_is_not_found(job_store, verb):
     with pytest.raises(NotFound, match="no job 7") as caught:
-        getattr(rooms.commands, verb)(7)
+        getattr(job_store.commands, verb)(7)
     assert "No job was queued yet" in (caught.value.hint or "")
-    rooms.enqueue("tiny")
+    job_store.enqueue("tiny")
     with pytest.raises(NotFound) as caught:
-        getattr(rooms.commands, verb)(7)
+        getattr(job_store.commands, verb)(7)
     assert "The last job is 1" in (caught.value.hint or "")
 
 
@@ -75,23 +75,23 @@ def test_an_unknown_job_is_not_found(rooms, verb):
         ("failed", "retry", "queued"),
     ],
 )
-def test_a_job_of_another_node_is_moved_by_its_number(rooms, state, verb, after):
-    job = rooms.job_in(State(state))
-    other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
+def test_a_job_of_another_node_is_moved_by_its_number(job_store, state, verb, after):
+    job = job_store.job_in(State(state))
+    other = JobCommands(job_store.engine, "n-other", job_store.time.clock)
     assert getattr(other, verb)(job) == after
-    assert (rooms.row(job)["state"], rooms.row(job)["node"]) == (after, rooms.node)
+    assert (job_store.row(job)["state"], job_store.row(job)["node"]) == (after, job_store.node)
 
 
 def test_a_command_of_another_node_waits_for_the_owner_that_moves_the_job(job_store_on_postgresql, tmp_path):
     """Between the two statements of a pause the job would be neither queued nor running, and stay as it is."""
-    rooms = job_store_on_postgresql
-    job = rooms.job_in(State.RUNNING)
-    other, asked = JobStore(tmp_path / "other", "n-other", rooms.url), threading.Event()
+    job_store = job_store_on_postgresql
+    job = job_store.job_in(State.RUNNING)
+    other, asked = JobStore(tmp_path / "other", "n-other", job_store.url), threading.Event()
     sa.event.listen(
         other.engine, "before_cursor_execute", lambda *statement: "FOR UPDATE" in statement[2] and asked.set()
     )
     with ThreadPoolExecutor(1) as pool:
-        with writing(rooms.engine) as tx:
+        with writing(job_store.engine) as tx:
             tx.execute(sa.update(jobs).where(jobs.c.id == job).values(state=State.QUEUED, lease_token=None))
             pausing = pool.submit(other.commands.pause, job)
             assert asked.wait(30)
@@ -101,10 +101,10 @@ def test_a_command_of_another_node_waits_for_the_owner_that_moves_the_job(job_st
 
 
 def test_commands_of_two_nodes_that_queue_the_same_for_a_third_get_the_same_job(job_store_on_postgresql, tmp_path):
-    rooms = job_store_on_postgresql
-    with writing(rooms.engine) as tx:
+    job_store = job_store_on_postgresql
+    with writing(job_store.engine) as tx:
         tx.execute(nodes.insert().values(node="n-third", hostname="h", store="/s", seen_at=0))
-    two, gate = [JobStore(tmp_path / name, name, rooms.url) for name in ("n-a", "n-b")], threading.Barrier(2)
+    two, gate = [JobStore(tmp_path / name, name, job_store.url) for name in ("n-a", "n-b")], threading.Barrier(2)
 
     def queue(node: JobStore) -> list[int]:
         requests = [Request(artifact(f"m{number}"), "/s/m", node="n-third") for number in range(20)]
@@ -118,158 +118,158 @@ def test_commands_of_two_nodes_that_queue_the_same_for_a_third_get_the_same_job(
         node.close()
 
 
-def test_nothing_is_queued_for_a_node_that_is_not_registered(rooms):
+def test_nothing_is_queued_for_a_node_that_is_not_registered(job_store):
     with pytest.raises(NotFound, match="no node 'n-third'"):
-        rooms.commands.enqueue([Request(artifact("m"), "/s/m", node="n-third")])
+        job_store.commands.enqueue([Request(artifact("m"), "/s/m", node="n-third")])
 
 
-def test_a_request_for_any_node_is_answered_by_the_live_job_of_one(rooms):
-    [own] = rooms.enqueue("m")
-    [again] = rooms.commands.enqueue([Request(artifact("m"), "m", node=ANY_NODE)])
+def test_a_request_for_any_node_is_answered_by_the_live_job_of_one(job_store):
+    [own] = job_store.enqueue("m")
+    [again] = job_store.commands.enqueue([Request(artifact("m"), "m", node=ANY_NODE)])
     assert (again.job, again.new) == (own, False)
-    [fresh] = rooms.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
-    [once] = rooms.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
+    [fresh] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
+    [once] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
     assert (fresh.new, once.new, once.job) == (True, False, fresh.job)
-    assert (rooms.row(fresh.job)["node"], rooms.row(fresh.job)["any_node"]) == (ANY_NODE, True)
+    assert (job_store.row(fresh.job)["node"], job_store.row(fresh.job)["any_node"]) == (ANY_NODE, True)
 
 
 # Wishes --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("wish", "asked"), [("cancel", {}), ("purge", {"purge": True})])
-def test_of_a_running_job_a_cancel_is_only_wished(rooms, wish, asked):
-    job = rooms.job_in(State.RUNNING)
-    before = rooms.row(job)
-    assert rooms.commands.cancel(job, **asked) is State.RUNNING
-    assert rooms.row(job) == before | {"requested": wish}
+def test_of_a_running_job_a_cancel_is_only_wished(job_store, wish, asked):
+    job = job_store.job_in(State.RUNNING)
+    before = job_store.row(job)
+    assert job_store.commands.cancel(job, **asked) is State.RUNNING
+    assert job_store.row(job) == before | {"requested": wish}
 
 
-def test_of_a_running_job_a_pause_is_only_wished_and_a_resume_takes_the_wish_back(rooms):
-    job = rooms.job_in(State.RUNNING)
-    before = rooms.row(job)
-    rooms.commands.pause(job)
-    assert rooms.row(job) == before | {"requested": "pause"}
-    rooms.commands.resume(job)
-    assert rooms.row(job) == before
+def test_of_a_running_job_a_pause_is_only_wished_and_a_resume_takes_the_wish_back(job_store):
+    job = job_store.job_in(State.RUNNING)
+    before = job_store.row(job)
+    job_store.commands.pause(job)
+    assert job_store.row(job) == before | {"requested": "pause"}
+    job_store.commands.resume(job)
+    assert job_store.row(job) == before
 
 
-def test_a_resume_does_not_take_back_a_cancel(rooms):
-    job = rooms.job_in(State.RUNNING)
-    rooms.commands.cancel(job)
-    rooms.commands.resume(job)
-    assert rooms.row(job)["requested"] == "cancel"
+def test_a_resume_does_not_take_back_a_cancel(job_store):
+    job = job_store.job_in(State.RUNNING)
+    job_store.commands.cancel(job)
+    job_store.commands.resume(job)
+    assert job_store.row(job)["requested"] == "cancel"
 
 
-def test_a_pause_does_not_take_back_a_cancel(rooms):
-    job = rooms.job_in(State.RUNNING)
-    rooms.commands.cancel(job)
-    rooms.commands.pause(job)
-    assert rooms.row(job)["requested"] == "cancel"
+def test_a_pause_does_not_take_back_a_cancel(job_store):
+    job = job_store.job_in(State.RUNNING)
+    job_store.commands.cancel(job)
+    job_store.commands.pause(job)
+    assert job_store.row(job)["requested"] == "cancel"
 
 
 # Times ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_resume_keeps_a_time_that_is_still_ahead_and_its_reason(rooms):
-    [job] = rooms.enqueue("tiny", not_before=rooms.time.in_us(HOUR))
-    rooms.commands.pause(job)
-    rooms.commands.resume(job)
-    [seen] = rooms.queries.jobs([job])
+def test_a_resume_keeps_a_time_that_is_still_ahead_and_its_reason(job_store):
+    [job] = job_store.enqueue("tiny", not_before=job_store.time.in_us(HOUR))
+    job_store.commands.pause(job)
+    job_store.commands.resume(job)
+    [seen] = job_store.queries.jobs([job])
     assert seen.reason is Reason.AT
-    assert rooms.owner.claim() is None
-    rooms.time.turn(HOUR)
-    assert rooms.owner.claim() is not None
+    assert job_store.owner.claim() is None
+    job_store.time.advance(HOUR)
+    assert job_store.owner.claim() is not None
 
 
-def test_a_job_that_was_resumed_after_its_time_starts_at_once(rooms):
-    [job] = rooms.enqueue("tiny", not_before=rooms.time.in_us(HOUR))
-    rooms.commands.pause(job)
-    rooms.time.turn(HOUR)
-    rooms.commands.resume(job)
-    assert rooms.claim().lease.job == job
+def test_a_job_that_was_resumed_after_its_time_starts_at_once(job_store):
+    [job] = job_store.enqueue("tiny", not_before=job_store.time.in_us(HOUR))
+    job_store.commands.pause(job)
+    job_store.time.advance(HOUR)
+    job_store.commands.resume(job)
+    assert job_store.claim().lease.job == job
 
 
-def test_a_retry_keeps_the_persons_own_time_if_it_is_still_ahead(rooms):
-    [job] = rooms.enqueue("tiny", not_before=rooms.time.in_us(HOUR))
-    rooms.commands.cancel(job)
-    rooms.commands.retry(job)
-    assert rooms.queries.jobs([job])[0].reason is Reason.AT
-    assert not rooms.queries.still_to_do()
-    rooms.commands.cancel(job)
-    rooms.time.turn(HOUR)
-    rooms.commands.retry(job)
-    assert (rooms.row(job)["not_before"], rooms.row(job)["wait_reason"]) == (None, None)
+def test_a_retry_keeps_the_persons_own_time_if_it_is_still_ahead(job_store):
+    [job] = job_store.enqueue("tiny", not_before=job_store.time.in_us(HOUR))
+    job_store.commands.cancel(job)
+    job_store.commands.retry(job)
+    assert job_store.queries.jobs([job])[0].reason is Reason.AT
+    assert not job_store.queries.still_to_do()
+    job_store.commands.cancel(job)
+    job_store.time.advance(HOUR)
+    job_store.commands.retry(job)
+    assert (job_store.row(job)["not_before"], job_store.row(job)["wait_reason"]) == (None, None)
 
 
-def test_a_retry_does_not_wait_for_what_the_earlier_attempts_waited_for(rooms):
-    [job] = rooms.enqueue("tiny")
-    later = rooms.time.in_us(300)
-    rooms.owner.wait(rooms.claim().lease, later, Reason.BACKOFF, FlowhubError("It waits."), faults=3, cost=True)
-    rooms.commands.cancel(job)
-    rooms.commands.retry(job)
-    assert rooms.claim().lease.job == job
+def test_a_retry_does_not_wait_for_what_the_earlier_attempts_waited_for(job_store):
+    [job] = job_store.enqueue("tiny")
+    later = job_store.time.in_us(300)
+    job_store.owner.wait(job_store.claim().lease, later, Reason.BACKOFF, FlowhubError("It waits."), faults=3, cost=True)
+    job_store.commands.cancel(job)
+    job_store.commands.retry(job)
+    assert job_store.claim().lease.job == job
 
 
 # Retry ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_retry_keeps_the_id_the_times_the_attempt_and_the_bytes_and_gets_a_fresh_budget(rooms):
-    [job] = rooms.enqueue("tiny")
-    claimed = rooms.claim()
-    rooms.owner.progress(claimed.lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, None, DigestState.RUNNING))
-    rooms.set_row(job, faults=9, rescues=7)
-    rooms.time.turn(20)
-    rooms.owner.fail(claimed.lease, SourceMissing("It is gone."), mismatch=True)
-    before = rooms.row(job)
+def test_a_retry_keeps_the_id_the_times_the_attempt_and_the_bytes_and_gets_a_fresh_budget(job_store):
+    [job] = job_store.enqueue("tiny")
+    claimed = job_store.claim()
+    job_store.owner.progress(claimed.lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, None, DigestState.RUNNING))
+    job_store.set_row(job, faults=9, rescues=7)
+    job_store.time.advance(20)
+    job_store.owner.fail(claimed.lease, SourceMissing("It is gone."), mismatch=True)
+    before = job_store.row(job)
     assert before["error"]["code"] == "source_missing"
-    rooms.time.turn(60)
-    rooms.commands.retry(job)
+    job_store.time.advance(60)
+    job_store.commands.retry(job)
     fresh = {"finished_at": None, "error": None, "faults": 0, "rescues": 0, "sha256_state": "pending"}
-    assert rooms.row(job) == before | fresh | {"state": "queued"}
-    assert rooms.claim().lease.attempt == 2
-    with reading(rooms.engine) as tx:
+    assert job_store.row(job) == before | fresh | {"state": "queued"}
+    assert job_store.claim().lease.attempt == 2
+    with reading(job_store.engine) as tx:
         assert tx.execute(sa.select(attempts.c.attempt).order_by(attempts.c.id)).scalars().all() == [1, 2]
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
-def test_a_retry_is_refused_while_another_job_is_at_the_same_files(rooms, state):
-    old = rooms.job_in(state)
-    [new] = rooms.enqueue("tiny")
+def test_a_retry_is_refused_while_another_job_is_at_the_same_files(job_store, state):
+    old = job_store.job_in(state)
+    [new] = job_store.enqueue("tiny")
     assert new != old
     with pytest.raises(Busy, match=f"job {new} is at work on the same files"):
-        rooms.commands.retry(old)
-    assert rooms.state(old) is state
-    rooms.commands.cancel(new)
-    assert rooms.commands.retry(old) is State.QUEUED
+        job_store.commands.retry(old)
+    assert job_store.state(old) is state
+    job_store.commands.cancel(new)
+    assert job_store.commands.retry(old) is State.QUEUED
 
 
 # The priority --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
-def test_a_live_job_takes_another_priority_and_stays_as_it_is(rooms, state):
-    job = rooms.job_in(state)
-    before = rooms.row(job)
-    assert rooms.commands.set_priority(job, 7) is state
-    assert rooms.row(job) == before | {"priority": 7}
+def test_a_live_job_takes_another_priority_and_stays_as_it_is(job_store, state):
+    job = job_store.job_in(state)
+    before = job_store.row(job)
+    assert job_store.commands.set_priority(job, 7) is state
+    assert job_store.row(job) == before | {"priority": 7}
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
-def test_a_job_that_has_ended_keeps_its_priority(rooms, state):
-    job = rooms.job_in(state)
+def test_a_job_that_has_ended_keeps_its_priority(job_store, state):
+    job = job_store.job_in(state)
     with pytest.raises(WrongState, match=f"Job {job} is {state} and cannot be given another priority") as caught:
-        rooms.commands.set_priority(job, 7)
+        job_store.commands.set_priority(job, 7)
     assert caught.value.hint
-    assert rooms.row(job)["priority"] == 0
+    assert job_store.row(job)["priority"] == 0
 
 
-def test_the_priority_of_no_job_is_refused_and_that_of_another_nodes_is_set(rooms):
+def test_the_priority_of_no_job_is_refused_and_that_of_another_nodes_is_set(job_store):
     with pytest.raises(NotFound, match="no job 7"):
-        rooms.commands.set_priority(7, 1)
-    job = rooms.job_in(State.QUEUED)
-    other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
+        job_store.commands.set_priority(7, 1)
+    job = job_store.job_in(State.QUEUED)
+    other = JobCommands(job_store.engine, "n-other", job_store.time.clock)
     assert other.set_priority(job, 1) is State.QUEUED
-    assert rooms.row(job)["priority"] == 1
+    assert job_store.row(job)["priority"] == 1
 
 
 # Enqueue -------------------------------------------------------------------------------------------------------------
@@ -277,132 +277,132 @@ def test_the_priority_of_no_job_is_refused_and_that_of_another_nodes_is_set(room
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
 @pytest.mark.parametrize("force", [False, True])
-def test_a_live_job_for_the_same_artifact_answers_as_it_is(rooms, state, force):
-    job = rooms.job_in(state)
-    before = rooms.row(job)
+def test_a_live_job_for_the_same_artifact_answers_as_it_is(job_store, state, force):
+    job = job_store.job_in(state)
+    before = job_store.row(job)
     request = Request(artifact(), "/elsewhere", EnqueueTerms(priority=5, group="night", force=force))
-    assert rooms.commands.enqueue([request]) == [Enqueued(job, new=False)]
-    assert rooms.row(job) == before
+    assert job_store.commands.enqueue([request]) == [Enqueued(job, new=False)]
+    assert job_store.row(job) == before
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
-def test_after_the_end_of_a_job_a_new_one_is_made_where_nothing_is_installed(rooms, state):
-    job = rooms.job_in(state)
-    assert rooms.commands.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
-    assert rooms.state(job) is state
+def test_after_the_end_of_a_job_a_new_one_is_made_where_nothing_is_installed(job_store, state):
+    job = job_store.job_in(state)
+    assert job_store.commands.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
+    assert job_store.state(job) is state
 
 
-def test_an_installed_artifact_answers_with_the_job_that_installed_it(rooms):
-    job = rooms.job_in(State.COMPLETED)
+def test_an_installed_artifact_answers_with_the_job_that_installed_it(job_store):
+    job = job_store.job_in(State.COMPLETED)
     request = Request(artifact(), "/store/x", installed=True, installed_by=job)
-    assert rooms.commands.enqueue([request, request]) == [Enqueued(job, new=False)] * 2
+    assert job_store.commands.enqueue([request, request]) == [Enqueued(job, new=False)] * 2
 
 
 @pytest.mark.parametrize(("sha256", "said"), [("ab" * 32, "verified"), (None, "unpinned")])
-def test_an_installed_artifact_without_a_job_gets_one_that_was_born_completed(rooms, sha256, said):
+def test_an_installed_artifact_without_a_job_gets_one_that_was_born_completed(job_store, sha256, said):
     request = Request(
-        artifact(sha256=sha256), "/store/x", EnqueueTerms(not_before=rooms.time.in_us(60)), installed=True
+        artifact(sha256=sha256), "/store/x", EnqueueTerms(not_before=job_store.time.in_us(60)), installed=True
     )
-    [answer] = rooms.commands.enqueue([request])
-    [seen] = rooms.queries.jobs([answer.job])
+    [answer] = job_store.commands.enqueue([request])
+    [seen] = job_store.queries.jobs([answer.job])
     assert (seen.state, seen.sha256_state, seen.attempt, seen.not_before) == ("completed", said, 0, None)
     assert (seen.bytes_total, seen.bytes_done, seen.bytes_fetched) == (1000, 1000, 0)
     assert seen.files[0].bytes_done == 1000
     assert seen.finished_at == seen.created_at
-    assert rooms.owner.claim() is None
+    assert job_store.owner.claim() is None
 
 
-def test_force_fetches_what_is_installed_again(rooms):
-    job = rooms.job_in(State.COMPLETED)
+def test_force_fetches_what_is_installed_again(job_store):
+    job = job_store.job_in(State.COMPLETED)
     request = Request(artifact(), "/store/x", EnqueueTerms(force=True), installed=True, installed_by=job)
-    [answer] = rooms.commands.enqueue([request])
+    [answer] = job_store.commands.enqueue([request])
     assert answer == Enqueued(job + 1, new=True)
-    assert rooms.claim().forced
+    assert job_store.claim().forced
 
 
-def test_of_two_requests_for_one_installed_artifact_the_one_that_forces_speaks_for_both(rooms):
+def test_of_two_requests_for_one_installed_artifact_the_one_that_forces_speaks_for_both(job_store):
     plain = Request(artifact(), "/store/x", installed=True)
     forced = Request(artifact(), "/store/x", EnqueueTerms(force=True), installed=True)
-    first, second = rooms.commands.enqueue([plain, forced])
+    first, second = job_store.commands.enqueue([plain, forced])
     assert first == Enqueued(second.job, new=False)
     assert second.new
-    assert rooms.state(second.job) is State.QUEUED
+    assert job_store.state(second.job) is State.QUEUED
 
 
 @pytest.mark.parametrize("installed", [False, True])
-def test_the_same_artifact_twice_in_one_call_is_one_job(rooms, installed):
+def test_the_same_artifact_twice_in_one_call_is_one_job(job_store, installed):
     request = Request(artifact(), "/store/x", installed=installed)
-    first, second = rooms.commands.enqueue([request, request])
+    first, second = job_store.commands.enqueue([request, request])
     assert first.job == second.job
     assert not second.new
 
 
-def test_the_answers_stand_in_the_order_of_the_requests(rooms):
-    [b] = rooms.enqueue("b")
-    assert rooms.enqueue("a", "b", "c", "a") == [b + 1, b, b + 2, b + 1]
+def test_the_answers_stand_in_the_order_of_the_requests(job_store):
+    [b] = job_store.enqueue("b")
+    assert job_store.enqueue("a", "b", "c", "a") == [b + 1, b, b + 2, b + 1]
 
 
-def test_the_same_artifact_on_another_node_is_another_job(rooms):
-    [job] = rooms.enqueue("tiny")
-    other = JobCommands(rooms.engine, "n-other", rooms.time.clock)
+def test_the_same_artifact_on_another_node_is_another_job(job_store):
+    [job] = job_store.enqueue("tiny")
+    other = JobCommands(job_store.engine, "n-other", job_store.time.clock)
     assert other.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
 
 
-def test_what_was_asked_is_written_down(rooms):
+def test_what_was_asked_is_written_down(job_store):
     wanted = artifact("big", size=None, sha256=None)
-    terms = EnqueueTerms(priority=-3, group="night", not_before=rooms.time.in_us(60))
-    [answer] = rooms.commands.enqueue([Request(wanted, "/store/big", terms)])
-    row = rooms.row(answer.job)
-    assert rooms.commands.artifact(answer.job) == wanted
+    terms = EnqueueTerms(priority=-3, group="night", not_before=job_store.time.in_us(60))
+    [answer] = job_store.commands.enqueue([Request(wanted, "/store/big", terms)])
+    row = job_store.row(answer.job)
+    assert job_store.commands.artifact(answer.job) == wanted
     asked = {"ref": "big@q4", "target": "/store/big", "priority": -3, "group": "night", "bytes_total": None}
     assert {name: row[name] for name in asked} == asked
-    assert row["not_before"] == rooms.time.in_us(60)
-    with reading(rooms.engine) as tx:
+    assert row["not_before"] == job_store.time.in_us(60)
+    with reading(job_store.engine) as tx:
         [file] = tx.execute(sa.select(job_files)).mappings()
     assert (file["path"], file["bytes"], file["sha256"]) == ("big-q4.gguf", None, None)
 
 
-def test_to_wait_for_a_job_that_is_not_there_is_refused_and_nothing_is_queued(rooms):
-    [job] = rooms.enqueue("a")
+def test_to_wait_for_a_job_that_is_not_there_is_refused_and_nothing_is_queued(job_store):
+    [job] = job_store.enqueue("a")
     with pytest.raises(NotFound, match="no job 2"):
-        rooms.enqueue("b", after=(job, job + 1))
-    assert [job.id for job in rooms.queries.all()] == [job]
+        job_store.enqueue("b", after=(job, job + 1))
+    assert [job.id for job in job_store.queries.all()] == [job]
 
 
-def test_one_request_that_cannot_be_written_leaves_none_of_the_call(rooms):
+def test_one_request_that_cannot_be_written_leaves_none_of_the_call(job_store):
     bad = Request(artifact("b"), None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
-        rooms.commands.enqueue([Request(artifact("a"), "/store/a"), bad])
-    assert rooms.queries.all() == []
+        job_store.commands.enqueue([Request(artifact("a"), "/store/a"), bad])
+    assert job_store.queries.all() == []
 
 
-def test_ten_thousand_requests_fit_into_one_call(rooms):
-    numbers = rooms.enqueue(*(f"m{number}" for number in range(10_000)))
+def test_ten_thousand_requests_fit_into_one_call(job_store):
+    numbers = job_store.enqueue(*(f"m{number}" for number in range(10_000)))
     assert numbers == list(range(1, 10_001))
-    assert [job.id for job in rooms.queries.jobs(numbers)] == numbers
-    assert rooms.owner.due() == 10_000
+    assert [job.id for job in job_store.queries.jobs(numbers)] == numbers
+    assert job_store.owner.due() == 10_000
 
 
-def test_two_live_jobs_of_one_artifact_cannot_stand_in_the_table(rooms):
+def test_two_live_jobs_of_one_artifact_cannot_stand_in_the_table(job_store):
     """Also where two processes enqueue at once and the code's own look missed it."""
-    [job] = rooms.enqueue("tiny")
-    [old] = rooms.enqueue("other")
-    rooms.commands.cancel(old)
+    [job] = job_store.enqueue("tiny")
+    [old] = job_store.enqueue("other")
+    job_store.commands.cancel(old)
     with pytest.raises(sa.exc.IntegrityError):
-        rooms.set_row(old, artifact_key=rooms.row(job)["artifact_key"], state="paused")
+        job_store.set_row(old, artifact_key=job_store.row(job)["artifact_key"], state="paused")
 
 
-def test_every_move_is_recorded_in_the_jobs_history(rooms):
-    [job] = rooms.enqueue("tiny")
+def test_every_move_is_recorded_in_the_jobs_history(job_store):
+    [job] = job_store.enqueue("tiny")
     for verb in ("pause", "resume", "cancel", "retry"):
-        getattr(rooms.commands, verb)(job)
-    kinds = [event.kind for event in rooms.queries.events(job)]
+        getattr(job_store.commands, verb)(job)
+    kinds = [event.kind for event in job_store.queries.events(job)]
     assert kinds == ["queued", "paused", "resumed", "cancelled", "retried"]
 
 
-def test_nothing_kept_is_noted_of_ended_jobs_only(rooms):
-    ended, live = rooms.job_in(State.CANCELLED, "a"), rooms.job_in(State.QUEUED, "b")
+def test_nothing_kept_is_noted_of_ended_jobs_only(job_store):
+    ended, live = job_store.job_in(State.CANCELLED, "a"), job_store.job_in(State.QUEUED, "b")
     for job in (ended, live):
-        rooms.set_row(job, bytes_done=7)
-        rooms.commands.purged(job)
-    assert (rooms.row(ended)["bytes_done"], rooms.row(live)["bytes_done"]) == (0, 7)
+        job_store.set_row(job, bytes_done=7)
+        job_store.commands.purged(job)
+    assert (job_store.row(ended)["bytes_done"], job_store.row(live)["bytes_done"]) == (0, 7)

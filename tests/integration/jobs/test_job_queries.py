@@ -23,24 +23,24 @@ KEYS = (
 HOUR = 3600
 
 
-def wait(rooms: JobStore, job_reason: Reason, seconds: float = 60) -> int:
+def wait(job_store: JobStore, job_reason: Reason, seconds: float = 60) -> int:
     """Let a new job wait for this reason, as its last run left it."""
-    [job] = rooms.enqueue(f"waits-{job_reason}")
-    until = rooms.time.in_us(seconds)
-    rooms.owner.wait(
-        rooms.claim().lease, until, job_reason, FlowhubError(f"It waits: {job_reason}."), faults=0, cost=True
+    [job] = job_store.enqueue(f"waits-{job_reason}")
+    until = job_store.time.in_us(seconds)
+    job_store.owner.wait(
+        job_store.claim().lease, until, job_reason, FlowhubError(f"It waits: {job_reason}."), faults=0, cost=True
     )
     return job
 
 
-def test_more_jobs_than_one_query_can_ask_for_are_read(rooms):
-    [first, last] = rooms.enqueue("first", "last")
-    rooms.limit_variables()
+def test_more_jobs_than_one_query_can_ask_for_are_read(job_store):
+    [first, last] = job_store.enqueue("first", "last")
+    job_store.limit_variables()
     numbers = [first, *[last] * 40_000]
-    assert rooms.queries.state_of(numbers) == {first: State.QUEUED, last: State.QUEUED}
-    assert [job.id for job in rooms.queries.jobs(numbers)] == numbers
+    assert job_store.queries.state_of(numbers) == {first: State.QUEUED, last: State.QUEUED}
+    assert [job.id for job in job_store.queries.jobs(numbers)] == numbers
     with pytest.raises(NotFound, match="40001"):
-        rooms.queries.jobs(range(40_001, first, -1))
+        job_store.queries.jobs(range(40_001, first, -1))
 
 
 # One job -------------------------------------------------------------------------------------------------------------
@@ -50,9 +50,9 @@ def test_a_job_has_the_keys_of_the_contract_in_their_order():
     assert " ".join(field.name for field in fields(Job)) == KEYS
 
 
-def test_a_fresh_job_knows_nothing_that_it_cannot_know(rooms):
-    [answer] = rooms.commands.enqueue([Request(artifact(size=None, sha256=None), "/store/x")])
-    [job] = rooms.queries.jobs([answer.job])
+def test_a_fresh_job_knows_nothing_that_it_cannot_know(job_store):
+    [answer] = job_store.commands.enqueue([Request(artifact(size=None, sha256=None), "/store/x")])
+    [job] = job_store.queries.jobs([answer.job])
     assert (job.ref, job.model, job.option, job.format, job.node) == ("tiny@q4", "tiny", "q4", "gguf", NODE)
     assert (job.state, job.sha256_state, job.priority, job.attempt) == ("queued", "pending", 0, 0)
     assert (job.bytes_done, job.bytes_fetched) == (0, 0)
@@ -62,12 +62,12 @@ def test_a_fresh_job_knows_nothing_that_it_cannot_know(rooms):
     assert job.live
 
 
-def test_a_running_job_shows_its_stage_its_rate_and_when_it_ends(rooms):
-    [job] = rooms.enqueue("tiny")
-    lease = rooms.claim().lease
+def test_a_running_job_shows_its_stage_its_rate_and_when_it_ends(job_store):
+    [job] = job_store.enqueue("tiny")
+    lease = job_store.claim().lease
     file = FileCounts(0, 1000, 400, "ab" * 32, "etag", DigestState.RUNNING)
-    rooms.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, 7, DigestState.RUNNING, (file,)))
-    [seen] = rooms.queries.jobs([job])
+    job_store.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, 7, DigestState.RUNNING, (file,)))
+    [seen] = job_store.queries.jobs([job])
     assert (seen.state, seen.stage, seen.sha256_state, seen.reason) == ("running", "download", "running", None)
     assert (seen.bytes_total, seen.bytes_done, seen.bytes_fetched) == (1000, 400, 450)
     assert (seen.rate_bps, seen.eta_s) == (7, 86)  # 600 bytes at 7 a second, rounded up
@@ -75,125 +75,125 @@ def test_a_running_job_shows_its_stage_its_rate_and_when_it_ends(rooms):
 
 
 @pytest.mark.parametrize(("total", "rate"), [(None, 10), (1000, None), (1000, 0)])
-def test_without_a_total_or_a_rate_the_end_is_unknown(rooms, total, rate):
-    [job] = rooms.enqueue("tiny")
+def test_without_a_total_or_a_rate_the_end_is_unknown(job_store, total, rate):
+    [job] = job_store.enqueue("tiny")
     progress = Progress(Stage.DOWNLOAD, total, 1, 1, rate, DigestState.RUNNING)
-    rooms.owner.progress(rooms.claim().lease, progress)
-    assert rooms.queries.jobs([job])[0].eta_s is None
+    job_store.owner.progress(job_store.claim().lease, progress)
+    assert job_store.queries.jobs([job])[0].eta_s is None
 
 
-def test_the_files_of_a_folder_stand_in_the_artifacts_order(rooms):
+def test_the_files_of_a_folder_stand_in_the_artifacts_order(job_store):
     wanted = folder_artifact(sizes={"z.json": 1, "a/b.safetensors": 2, "m.json": 3})
-    [answer] = rooms.commands.enqueue([Request(wanted, "/store/x")])
-    [job] = rooms.queries.jobs([answer.job])
+    [answer] = job_store.commands.enqueue([Request(wanted, "/store/x")])
+    [job] = job_store.queries.jobs([answer.job])
     assert [(file.path, file.bytes) for file in job.files] == [("z.json", 1), ("a/b.safetensors", 2), ("m.json", 3)]
     assert job.bytes_total == 6
 
 
-def test_a_failed_job_says_why_in_the_four_keys_of_an_error(rooms):
-    [job] = rooms.enqueue("tiny")
-    rooms.owner.fail(rooms.claim().lease, SourceMissing("It is gone."), mismatch=True)
-    [seen] = rooms.queries.jobs([job])
+def test_a_failed_job_says_why_in_the_four_keys_of_an_error(job_store):
+    [job] = job_store.enqueue("tiny")
+    job_store.owner.fail(job_store.claim().lease, SourceMissing("It is gone."), mismatch=True)
+    [seen] = job_store.queries.jobs([job])
     assert (seen.state, seen.sha256_state, seen.stage, seen.rate_bps) == ("failed", "mismatch", None, None)
     assert seen.error is not None
     assert set(seen.error) == {"code", "message", "hint", "retryable"}
     assert not seen.live
 
 
-def test_times_are_utc_to_the_microsecond(rooms):
-    rooms.time.calendar_us = 1_795_000_000_123_456
-    [job] = rooms.enqueue("tiny")
-    created = rooms.queries.jobs([job])[0].created_at
+def test_times_are_utc_to_the_microsecond(job_store):
+    job_store.time.calendar_us = 1_795_000_000_123_456
+    [job] = job_store.enqueue("tiny")
+    created = job_store.queries.jobs([job])[0].created_at
     assert created.tzinfo is UTC
     assert rfc3339(created) == "2026-11-18T11:06:40.123456Z"
 
 
-def test_jobs_are_returned_in_the_order_asked_and_the_first_missing_one_is_named(rooms):
-    rooms.enqueue("a", "b", "c")
-    assert [job.id for job in rooms.queries.jobs([3, 1, 2, 1])] == [3, 1, 2, 1]
+def test_jobs_are_returned_in_the_order_asked_and_the_first_missing_one_is_named(job_store):
+    job_store.enqueue("a", "b", "c")
+    assert [job.id for job in job_store.queries.jobs([3, 1, 2, 1])] == [3, 1, 2, 1]
     with pytest.raises(NotFound, match="no job 8"):
-        rooms.queries.jobs([1, 8, 9])
+        job_store.queries.jobs([1, 8, 9])
 
 
 # Why it waits --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.SLOTS])
-def test_a_wait_is_shown_with_its_time_and_its_text_until_the_time_has_come(rooms, reason):
-    job = wait(rooms, reason)
-    [seen] = rooms.queries.jobs([job])
+def test_a_wait_is_shown_with_its_time_and_its_text_until_the_time_has_come(job_store, reason):
+    job = wait(job_store, reason)
+    [seen] = job_store.queries.jobs([job])
     assert seen.reason is reason
     assert seen.not_before is not None
-    assert rooms.queries.wait_text(job) == f"It waits: {reason}."
-    rooms.time.turn(60)
-    assert rooms.queries.jobs([job])[0].reason is None
+    assert job_store.queries.wait_text(job) == f"It waits: {reason}."
+    job_store.time.advance(60)
+    assert job_store.queries.jobs([job])[0].reason is None
 
 
-def test_a_queued_job_waits_for_slots_when_every_slot_of_every_worker_is_taken(rooms):
-    other = rooms.worker("w-2")
-    rooms.owner.register(1, 1)
+def test_a_queued_job_waits_for_slots_when_every_slot_of_every_worker_is_taken(job_store):
+    other = job_store.worker("w-2")
+    job_store.owner.register(1, 1)
     other.register(2, 1)
-    rooms.enqueue("a", "b", "c")
-    at = rooms.enqueue("d", not_before=rooms.time.in_us(HOUR))
-    rooms.claim()
-    assert [job.reason for job in rooms.queries.jobs([2, 3])] == [None, None]
+    job_store.enqueue("a", "b", "c")
+    at = job_store.enqueue("d", not_before=job_store.time.in_us(HOUR))
+    job_store.claim()
+    assert [job.reason for job in job_store.queries.jobs([2, 3])] == [None, None]
     assert other.claim() is not None
-    assert [job.reason for job in rooms.queries.jobs([1, 2, 3, *at])] == [None, None, Reason.SLOTS, Reason.AT]
+    assert [job.reason for job in job_store.queries.jobs([1, 2, 3, *at])] == [None, None, Reason.SLOTS, Reason.AT]
 
 
-def test_without_a_worker_no_job_waits_for_slots(rooms):
-    rooms.enqueue("a", "b")
-    rooms.claim()
-    assert rooms.queries.jobs([2])[0].reason is None
+def test_without_a_worker_no_job_waits_for_slots(job_store):
+    job_store.enqueue("a", "b")
+    job_store.claim()
+    assert job_store.queries.jobs([2])[0].reason is None
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
-def test_only_a_queued_job_has_a_reason(rooms, state):
-    job = rooms.job_in(state)
-    rooms.set_row(job, not_before=rooms.time.in_us(60), wait_reason="backoff")
-    assert rooms.queries.jobs([job])[0].reason is None
+def test_only_a_queued_job_has_a_reason(job_store, state):
+    job = job_store.job_in(state)
+    job_store.set_row(job, not_before=job_store.time.in_us(60), wait_reason="backoff")
+    assert job_store.queries.jobs([job])[0].reason is None
 
 
 # Lists ---------------------------------------------------------------------------------------------------------------
 
 
-def test_the_overview_is_every_live_job_and_the_last_20_that_ended(rooms):
-    live = rooms.enqueue(*(f"live-{number}" for number in range(30)))
-    ended = rooms.enqueue(*(f"ended-{number}" for number in range(25)))
+def test_the_overview_is_every_live_job_and_the_last_20_that_ended(job_store):
+    live = job_store.enqueue(*(f"live-{number}" for number in range(30)))
+    ended = job_store.enqueue(*(f"ended-{number}" for number in range(25)))
     for job in ended:
-        rooms.commands.cancel(job)
-    JobCommands(rooms.engine, "n-other", rooms.time.clock).enqueue([Request(artifact("other"), "/x")])
-    assert [job.id for job in rooms.queries.overview()] == [*live, *ended[5:]]
+        job_store.commands.cancel(job)
+    JobCommands(job_store.engine, "n-other", job_store.time.clock).enqueue([Request(artifact("other"), "/x")])
+    assert [job.id for job in job_store.queries.overview()] == [*live, *ended[5:]]
 
 
-def test_all_is_every_job_of_the_node_or_those_of_a_state_or_since_a_time(rooms):
-    old = rooms.job_in(State.CANCELLED, "a")
-    late = rooms.job_in(State.QUEUED, "b")
-    rooms.time.turn(HOUR)
-    now = rooms.time.in_us(0)
-    new = rooms.job_in(State.FAILED, "c")  # the claim takes b, which is older
-    assert [job.id for job in rooms.queries.all()] == [old, late, new]
-    assert [job.id for job in rooms.queries.all(state=State.CANCELLED)] == [old]
-    assert [job.id for job in rooms.queries.all(since=now)] == [late, new]
-    assert [job.id for job in rooms.queries.all(live=True)] == [new]
+def test_all_is_every_job_of_the_node_or_those_of_a_state_or_since_a_time(job_store):
+    old = job_store.job_in(State.CANCELLED, "a")
+    late = job_store.job_in(State.QUEUED, "b")
+    job_store.time.advance(HOUR)
+    now = job_store.time.in_us(0)
+    new = job_store.job_in(State.FAILED, "c")  # the claim takes b, which is older
+    assert [job.id for job in job_store.queries.all()] == [old, late, new]
+    assert [job.id for job in job_store.queries.all(state=State.CANCELLED)] == [old]
+    assert [job.id for job in job_store.queries.all(since=now)] == [late, new]
+    assert [job.id for job in job_store.queries.all(live=True)] == [new]
 
 
-def test_jobs_are_found_by_state_and_group(rooms):
-    rooms.enqueue("a", group="night")
-    rooms.enqueue("b")
-    rooms.commands.pause(2)
-    assert rooms.queries.in_state([State.QUEUED, State.PAUSED]) == [1, 2]
-    assert rooms.queries.in_state([State.QUEUED, State.PAUSED], group="night") == [1]
-    assert rooms.queries.state_of([1, 2, 99]) == {1: State.QUEUED, 2: State.PAUSED}
+def test_jobs_are_found_by_state_and_group(job_store):
+    job_store.enqueue("a", group="night")
+    job_store.enqueue("b")
+    job_store.commands.pause(2)
+    assert job_store.queries.in_state([State.QUEUED, State.PAUSED]) == [1, 2]
+    assert job_store.queries.in_state([State.QUEUED, State.PAUSED], group="night") == [1]
+    assert job_store.queries.state_of([1, 2, 99]) == {1: State.QUEUED, 2: State.PAUSED}
 
 
 # What a drain waits for ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("state", "stays"), [(state, state in ("queued", "running")) for state in State])
-def test_a_drain_stays_for_what_is_queued_or_runs(rooms, state, stays):
-    rooms.job_in(state)
-    assert rooms.queries.still_to_do() is stays
+def test_a_drain_stays_for_what_is_queued_or_runs(job_store, state, stays):
+    job_store.job_in(state)
+    assert job_store.queries.still_to_do() is stays
 
 
 @pytest.mark.parametrize(
@@ -209,42 +209,42 @@ def test_a_drain_stays_for_what_is_queued_or_runs(rooms, state, stays):
         (Reason.BACKOFF, True),
     ],
 )
-def test_a_drain_waits_through_short_waits_and_not_for_what_is_held(rooms, reason, stays):
-    wait(rooms, reason)
-    assert rooms.queries.still_to_do() is stays
-    rooms.time.turn(60)
-    assert rooms.queries.still_to_do()
+def test_a_drain_waits_through_short_waits_and_not_for_what_is_held(job_store, reason, stays):
+    wait(job_store, reason)
+    assert job_store.queries.still_to_do() is stays
+    job_store.time.advance(60)
+    assert job_store.queries.still_to_do()
 
 
-def test_a_drain_does_not_stay_for_another_node(rooms):
-    JobCommands(rooms.engine, "n-other", rooms.time.clock).enqueue([Request(artifact(), "/x")])
-    assert not rooms.queries.still_to_do()
+def test_a_drain_does_not_stay_for_another_node(job_store):
+    JobCommands(job_store.engine, "n-other", job_store.time.clock).enqueue([Request(artifact(), "/x")])
+    assert not job_store.queries.still_to_do()
 
 
 @pytest.mark.parametrize(("state", "badly"), [(state, state in ("failed", "cancelled")) for state in State])
-def test_only_what_ended_otherwise_than_completed_ended_badly(rooms, state, badly):
-    begin = rooms.time.in_us(0)
-    rooms.job_in(state)
-    assert rooms.queries.ended_badly(begin) is badly
-    assert not rooms.queries.ended_badly(begin + 1)
+def test_only_what_ended_otherwise_than_completed_ended_badly(job_store, state, badly):
+    begin = job_store.time.in_us(0)
+    job_store.job_in(state)
+    assert job_store.queries.ended_badly(begin) is badly
+    assert not job_store.queries.ended_badly(begin + 1)
 
 
 # Bytes and paths -----------------------------------------------------------------------------------------------------
 
 
-def test_the_bytes_to_come_are_those_of_jobs_that_will_fetch_them(rooms):
-    rooms.enqueue("a", "b", "c", "d")
-    running = rooms.claim().lease
-    rooms.owner.progress(running, Progress(Stage.DOWNLOAD, 1000, 300, 300, None, DigestState.RUNNING))
-    rooms.commands.pause(3)
-    rooms.set_row(4, bytes_total=None)
-    assert rooms.queries.bytes_still_needed() == 700 + 1000
-    assert rooms.queries.bytes_being_fetched(but=2) == 700
-    assert rooms.queries.bytes_being_fetched(but=running.job) == 0
+def test_the_bytes_to_come_are_those_of_jobs_that_will_fetch_them(job_store):
+    job_store.enqueue("a", "b", "c", "d")
+    running = job_store.claim().lease
+    job_store.owner.progress(running, Progress(Stage.DOWNLOAD, 1000, 300, 300, None, DigestState.RUNNING))
+    job_store.commands.pause(3)
+    job_store.set_row(4, bytes_total=None)
+    assert job_store.queries.bytes_still_needed() == 700 + 1000
+    assert job_store.queries.bytes_being_fetched(but=2) == 700
+    assert job_store.queries.bytes_being_fetched(but=running.job) == 0
 
 
-def test_a_running_job_is_found_by_the_path_that_it_writes(rooms):
-    rooms.enqueue("a", "b")
-    rooms.claim()
-    assert rooms.queries.working_on(["/store/b"]) is None
-    assert rooms.queries.working_on(["/store/b", "/store/a"]) == 1
+def test_a_running_job_is_found_by_the_path_that_it_writes(job_store):
+    job_store.enqueue("a", "b")
+    job_store.claim()
+    assert job_store.queries.working_on(["/store/b"]) is None
+    assert job_store.queries.working_on(["/store/b", "/store/a"]) == 1

@@ -34,8 +34,8 @@ class Queue(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.rooms = self.open_store(Path(self.folder.name))
-        self.owners = {name: self.rooms.worker(name) for name in ("w-1", "w-2")}
+        self.job_store = self.open_store(Path(self.folder.name))
+        self.owners = {name: self.job_store.worker(name) for name in ("w-1", "w-2")}
         self.runs: list[tuple[str, Claimed]] = []
         self.last: dict[int, dict[str, Any]] = {}
         self.retried: int | None = None
@@ -44,46 +44,46 @@ class Queue(RuleBasedStateMachine):
         return JobStore(folder)
 
     def teardown(self) -> None:
-        self.rooms.close()
+        self.job_store.close()
         self.folder.cleanup()
 
     # The person
 
     @rule(data=st.data(), model=st.sampled_from("abcd"), priority=PRIORITIES, later=st.sampled_from([None, 20]))
     def enqueue(self, data: st.DataObject, model: str, priority: int, later: int | None) -> None:
-        time = None if later is None else self.rooms.time.in_us(later)
+        time = None if later is None else self.job_store.time.in_us(later)
         after = tuple(data.draw(st.sets(st.sampled_from(sorted(self.last)), max_size=2))) if self.last else ()
-        [job] = self.rooms.enqueue(model, priority=priority, not_before=time, after=after)
-        assert self.rooms.queries.jobs([job])[0].live
+        [job] = self.job_store.enqueue(model, priority=priority, not_before=time, after=after)
+        assert self.job_store.queries.jobs([job])[0].live
 
     @precondition(lambda self: self.last)
     @rule(data=st.data(), verb=st.sampled_from(["cancel", "pause", "resume", "retry"]))
     def ask(self, data: st.DataObject, verb: str) -> None:
         job = data.draw(st.sampled_from(sorted(self.last)))
-        before = self.rooms.row(job)
+        before = self.job_store.row(job)
         try:
-            getattr(self.rooms.commands, verb)(job)
+            getattr(self.job_store.commands, verb)(job)
             self.retried = job if verb == "retry" else None
         except (WrongState, Busy):
-            assert self.rooms.row(job) == before
+            assert self.job_store.row(job) == before
 
     @precondition(lambda self: self.last)
     @rule(data=st.data(), priority=PRIORITIES)
     def set_priority(self, data: st.DataObject, priority: int) -> None:
         job = data.draw(st.sampled_from(sorted(self.last)))
-        before = self.rooms.row(job)
+        before = self.job_store.row(job)
         try:
-            self.rooms.commands.set_priority(job, priority)
-            assert self.rooms.row(job) == before | {"priority": priority}
+            self.job_store.commands.set_priority(job, priority)
+            assert self.job_store.row(job) == before | {"priority": priority}
         except WrongState:
-            assert self.rooms.row(job) == before
+            assert self.job_store.row(job) == before
 
     @rule(opens_in=st.sampled_from([None, -1, 1, 720]))
     def schedule(self, opens_in: int | None) -> None:
         """Set a window of two hours that opens in so many minutes, or take the schedule away."""
-        now = datetime.fromtimestamp(self.rooms.time.calendar_us / 1e6)
+        now = datetime.fromtimestamp(self.job_store.time.calendar_us / 1e6)
         opens, closes = (now + timedelta(minutes=away) for away in (opens_in or 0, (opens_in or 0) + 120))
-        self.rooms.schedule(None if opens_in is None else f"{opens:%H:%M}-{closes:%H:%M}")
+        self.job_store.schedule(None if opens_in is None else f"{opens:%H:%M}-{closes:%H:%M}")
         self.claim("w-1")  # alone, it is drawn too rarely right behind
 
     # The workers
@@ -91,30 +91,30 @@ class Queue(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["w-1", "w-2"]))
     def claim(self, name: str) -> None:
         best = self._best()
-        claimed = self.owners[name].claim(self.rooms.controls.gates())
+        claimed = self.owners[name].claim(self.job_store.controls.gates())
         assert best == (claimed.lease.job if claimed else None)
         if claimed is not None:
             self.runs.append((name, claimed))
 
     def _best(self) -> int | None:
         """Return the job that has to be claimed next: of all that may start the one of the highest priority."""
-        may = [self.rooms.row(job) for job in self.last if self._may_start(job)]
+        may = [self.job_store.row(job) for job in self.last if self._may_start(job)]
         return min(may, key=lambda row: (-row["priority"], row["id"]))["id"] if may else None
 
     def _may_start(self, job: int) -> bool:
-        row, rooms = self.rooms.row(job), self.rooms
-        earlier = [rooms.state(other) for other, waiting in self._after() if waiting == job]
-        schedule = rooms.controls.schedule()
+        row, job_store = self.job_store.row(job), self.job_store
+        earlier = [job_store.state(other) for other, waiting in self._after() if waiting == job]
+        schedule = job_store.controls.schedule()
         return (
             row["state"] == "queued"
-            and (row["not_before"] or 0) <= rooms.time.calendar_us
+            and (row["not_before"] or 0) <= job_store.time.calendar_us
             and not any(state in LIVE_STATES for state in earlier)
-            and (schedule is None or schedule.is_open(rooms.time.calendar_us))
+            and (schedule is None or schedule.is_open(job_store.time.calendar_us))
         )
 
     def _after(self) -> list[tuple[int, int]]:
         """Return each pair of an earlier job and the one that waits for it."""
-        with reading(self.rooms.engine) as tx:
+        with reading(self.job_store.engine) as tx:
             return [(row.after_id, row.job_id) for row in tx.execute(sa.select(job_after))]
 
     @precondition(lambda self: self.runs)
@@ -131,18 +131,18 @@ class Queue(RuleBasedStateMachine):
 
     def _write(self, name: str, run: Claimed, write: str) -> None:
         """Only the run whose token the row bears, and in time, may change anything."""
-        before, may = self.rooms.row(run.lease.job), self._may_write(run)
-        self.rooms.owner = self.owners[name]
+        before, may = self.job_store.row(run.lease.job), self._may_write(run)
+        self.job_store.owner = self.owners[name]
         try:
-            WRITES[write](self.rooms, run)
+            WRITES[write](self.job_store, run)
             assert may
         except LeaseLost:
             assert not may
-            assert self.rooms.row(run.lease.job) == before
+            assert self.job_store.row(run.lease.job) == before
 
     def _may_write(self, run: Claimed) -> bool:
-        row = self.rooms.row(run.lease.job)
-        return row["lease_token"] == run.lease.token and self.rooms.time.awake_s < row["lease_until"]
+        row = self.job_store.row(run.lease.job)
+        return row["lease_token"] == run.lease.token and self.job_store.time.awake_s < row["lease_until"]
 
     @rule(name=st.sampled_from(["w-1", "w-2"]))
     def renew(self, name: str) -> None:
@@ -151,7 +151,7 @@ class Queue(RuleBasedStateMachine):
     @rule(dead=st.sampled_from(["", "w-1", "w-2"]))
     def rescue(self, dead: str) -> None:
         """Take back what has no owner. Its runs stay: a worker may be thought dead, and wake up again."""
-        self.rooms.rescue(dead)
+        self.job_store.rescue(dead)
 
     @rule(old=st.sampled_from(["w-1", "w-2"]))
     def hand_over(self, old: str) -> None:
@@ -161,8 +161,8 @@ class Queue(RuleBasedStateMachine):
         self.claim("w-2" if old == "w-1" else "w-1")
 
     @rule(seconds=st.sampled_from([1, 16, 31]))
-    def turn(self, seconds: int) -> None:
-        self.rooms.time.turn(seconds)
+    def advance(self, seconds: int) -> None:
+        self.job_store.time.advance(seconds)
 
     # What holds after each of these
 
@@ -174,7 +174,7 @@ class Queue(RuleBasedStateMachine):
 
     @invariant()
     def the_screens_say_of_each_queued_job_whether_it_may_start(self) -> None:
-        queued = [job for job in self.rooms.queries.overview() if job.state is State.QUEUED]
+        queued = [job for job in self.job_store.queries.overview() if job.state is State.QUEUED]
         assert [job.id for job in queued if job.reason is None] == [job.id for job in queued if self._may_start(job.id)]
 
     @invariant()
@@ -182,11 +182,11 @@ class Queue(RuleBasedStateMachine):
         assert all(earlier < waiting for earlier, waiting in self._after())
 
     def _bears(self, run: Claimed) -> bool:
-        return self.rooms.row(run.lease.job)["lease_token"] == run.lease.token
+        return self.job_store.row(run.lease.job)["lease_token"] == run.lease.token
 
     @invariant()
     def nothing_is_lost_and_every_move_is_allowed(self) -> None:
-        with reading(self.rooms.engine) as tx:
+        with reading(self.job_store.engine) as tx:
             now = {row["id"]: dict(row) for row in tx.execute(sa.select(jobs)).mappings()}
         assert set(self.last) <= set(now)
         for job, row in now.items():

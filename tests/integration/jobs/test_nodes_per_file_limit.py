@@ -18,8 +18,8 @@ from flowhub_jobs.values.enums import DigestState, Stage
 class Node:
     """A node with a running job for the file, which shares its store unless said otherwise."""
 
-    def __init__(self, rooms, name, *, shares=True):
-        self.engine, self.name, clock = rooms.engine, name, rooms.time.clock
+    def __init__(self, job_store, name, *, shares=True):
+        self.engine, self.name, clock = job_store.engine, name, job_store.time.clock
         if shares:
             NodeShares(self.engine, name, clock).publish(f"http://{name}.example", name, "/store")
         JobCommands(self.engine, name, clock).enqueue([Request(artifact(), "/store/tiny")])
@@ -46,8 +46,8 @@ class Node:
 
 
 @pytest.fixture
-def fleet(rooms):
-    return [Node(rooms, name) for name in "abcdef"]
+def fleet(job_store):
+    return [Node(job_store, name) for name in "abcdef"]
 
 
 def test_one_node_downloads_from_the_origin_and_the_others_wait_for_its_copy(fleet):
@@ -86,8 +86,8 @@ def test_the_next_node_downloads_if_the_worker_of_the_first_one_is_gone(fleet):
     assert b.take() is None
 
 
-def test_no_node_waits_for_one_that_does_not_share(rooms):
-    a, b, c = Node(rooms, "a", shares=False), Node(rooms, "b"), Node(rooms, "c")
+def test_no_node_waits_for_one_that_does_not_share(job_store):
+    a, b, c = Node(job_store, "a", shares=False), Node(job_store, "b"), Node(job_store, "c")
     assert [a.take(), b.take(), c.take()] == [None, None, "b"]
 
 
@@ -97,8 +97,8 @@ def test_a_run_without_its_lease_takes_no_place(fleet):
         fleet[1].take()
 
 
-def test_of_nodes_that_make_the_fleets_token_at_once_all_have_one(rooms):
-    first, second = (NodeShares(rooms.engine, name, rooms.time.clock) for name in "ab")
+def test_of_nodes_that_make_the_fleets_token_at_once_all_have_one(job_store):
+    first, second = (NodeShares(job_store.engine, name, job_store.time.clock) for name in "ab")
     token = first.token()
     assert second._new_token(replace=False) == token  # it had read that there is none
     second.rotate_token()

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 from support.app import app_of
-from support.cli import process
+from support.cli import run_command
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.database.stored_json import StoredJson
@@ -44,83 +44,83 @@ READ_ALL_THE_SAME = {
 
 
 @pytest.fixture
-def shop(home, origin):
+def app(home, origin):
     first = one_file_model("first", origin.serve("/first.gguf", CONTENT), CONTENT)
     second = one_file_model("second", origin.serve("/second.gguf", OTHER), OTHER)
-    with app_of(home, first, second) as shop:
-        yield shop
+    with app_of(home, first, second) as app:
+        yield app
 
 
-def change(shop, job, assignment):
-    with contextlib.closing(sqlite3.connect(shop.path / "flowhub.db")) as database:
+def change(app, job, assignment):
+    with contextlib.closing(sqlite3.connect(app.path / "flowhub.db")) as database:
         database.execute(f"UPDATE jobs SET {assignment} WHERE id = ?", (job,))
         database.commit()
 
 
-def status(shop):
-    said = process("status", "--json")
+def status(app):
+    said = run_command("status", "--json")
     assert (said.status, said.err) == (0, "")
     return {job["id"]: job for job in json.loads(said.out)["jobs"]}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_row_fails_with_its_own_code_and_the_other_job_completes(shop, damage):
-    bad, good = shop.enqueue("first"), shop.enqueue("second")
-    change(shop, bad, DAMAGES[damage])
-    assert good in status(shop)
-    assert shop.drain() == 10
-    shown = status(shop)
+def test_a_damaged_row_fails_with_its_own_code_and_the_other_job_completes(app, damage):
+    bad, good = app.enqueue("first"), app.enqueue("second")
+    change(app, bad, DAMAGES[damage])
+    assert good in status(app)
+    assert app.drain() == 10
+    shown = status(app)
     assert (shown[good]["state"], shown[bad]["state"]) == ("completed", "failed")
     error = shown[bad]["error"]
     assert error["code"] == "job_unreadable"
     assert error["message"].startswith(f"Job {bad} cannot be read: ")
     assert "`flowhub enqueue" in error["hint"]
     assert not error["retryable"]
-    assert "Traceback" not in shop.log()
-    assert process("status", bad).status == 0
-    assert process("report").status == 0
+    assert "Traceback" not in app.log()
+    assert run_command("status", bad).status == 0
+    assert run_command("report").status == 0
 
 
 @pytest.mark.parametrize("change_of", READ_ALL_THE_SAME)
-def test_what_a_newer_version_added_does_not_keep_a_job_from_completing(shop, change_of):
-    job = shop.enqueue("first")
-    change(shop, job, READ_ALL_THE_SAME[change_of])
-    assert shop.drain() == 0
-    assert shop.job(job).state is State.COMPLETED
-    assert process("list").status == 0
+def test_what_a_newer_version_added_does_not_keep_a_job_from_completing(app, change_of):
+    job = app.enqueue("first")
+    change(app, job, READ_ALL_THE_SAME[change_of])
+    assert app.drain() == 0
+    assert app.job(job).state is State.COMPLETED
+    assert run_command("list").status == 0
 
 
-def test_a_job_that_failed_as_unreadable_can_be_queued_again(shop):
-    bad = shop.enqueue("first")
-    change(shop, bad, DAMAGES["cut JSON"])
-    assert shop.drain() == 10
-    again = shop.enqueue("first")
+def test_a_job_that_failed_as_unreadable_can_be_queued_again(app):
+    bad = app.enqueue("first")
+    change(app, bad, DAMAGES["cut JSON"])
+    assert app.drain() == 10
+    again = app.enqueue("first")
     assert again != bad
-    assert shop.drain() == 0
-    assert shop.job(again).state is State.COMPLETED
+    assert app.drain() == 0
+    assert app.job(again).state is State.COMPLETED
 
 
 @pytest.mark.parametrize("damage", ["lease_until = NULL", "lease_token = NULL", "lease_until = 'later'"])
-def test_a_running_row_with_a_damaged_lease_is_taken_back_or_failed(shop, damage):
-    job = shop.enqueue("first")
-    change(shop, job, f"state = 'running', lease_worker = 'n-x', lease_token = 't', lease_until = 1e12, {damage}")
-    shop.drain()
-    assert shop.job(job).state in (State.COMPLETED, State.FAILED)
-    assert "Traceback" not in shop.log()
+def test_a_running_row_with_a_damaged_lease_is_taken_back_or_failed(app, damage):
+    job = app.enqueue("first")
+    change(app, job, f"state = 'running', lease_worker = 'n-x', lease_token = 't', lease_until = 1e12, {damage}")
+    app.drain()
+    assert app.job(job).state in (State.COMPLETED, State.FAILED)
+    assert "Traceback" not in app.log()
 
 
 @pytest.mark.parametrize(
     "damage", ["artifact = '{'", "damage = '{'", "format = 'onnx'", "artifact = json_set(artifact, '$.more', 1)"]
 )
-def test_a_damaged_row_of_the_library_does_not_hide_the_others(shop, damage):
+def test_a_damaged_row_of_the_library_does_not_hide_the_others(app, damage):
     for ref in ("first", "second"):
-        shop.enqueue(ref)
-    assert shop.drain() == 0
-    with contextlib.closing(sqlite3.connect(shop.path / "flowhub.db")) as database:
+        app.enqueue(ref)
+    assert app.drain() == 0
+    with contextlib.closing(sqlite3.connect(app.path / "flowhub.db")) as database:
         database.execute(f"UPDATE artifacts SET {damage} WHERE model = 'first'")
         database.commit()
     for verb in (["list", "--json"], ["du"], ["path", "first"], ["verify", "--fast"], ["prune", "--dry-run"]):
-        said = process(*verb)
+        said = run_command(*verb)
         assert said.status == 0, (verb, said.err)
 
 

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.cli import cli_app, work
-from support.gguf_files import Written, usual
+from support.cli import cli_app, run_due_jobs
+from support.gguf_files import GgufFile, llama_8b
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
 from support.other_apps import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, put, sha256
 
@@ -25,27 +25,27 @@ MLX = mlx_folder(seed=7)
 
 
 @pytest.fixture
-def shop(home, person, monkeypatch):
+def app(home, user_home, monkeypatch):
     files = {path: (f"https://h.example/c/{path}", data) for path, data in MLX.items()}
     models = [one_file_model("a", "https://h.example/A-Q4.gguf", A), folder_model("c", files)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
 def listed(cli):
-    return {model["name"]: model for model in cli("list", "--json").page["models"]}
+    return {model["name"]: model for model in cli("list", "--json").json["models"]}
 
 
 def found(page):
     return {model["name"]: model for model in page["models"]}
 
 
-def test_each_program_s_models_are_found_recognized_by_their_bytes_and_listed(cli, shop, person):
-    lm_studio(person, "pub/repo/renamed.gguf", A)
-    ollama(person, "beta", "7b", B)
-    llama_cpp(person, "ggml-org_gamma.gguf", C)
-    hugging_face(person, "own/delta", {"delta-q8.gguf": D, "README.md": b"# delta"})
-    page = cli("adopt", "-y", "--json").page
+def test_each_program_s_models_are_found_recognized_by_their_bytes_and_listed(cli, app, user_home):
+    lm_studio(user_home, "pub/repo/renamed.gguf", A)
+    ollama(user_home, "beta", "7b", B)
+    llama_cpp(user_home, "ggml-org_gamma.gguf", C)
+    hugging_face(user_home, "own/delta", {"delta-q8.gguf": D, "README.md": b"# delta"})
+    page = cli("adopt", "-y", "--json").json
     assert page["schema"] == "flowhub/adopt/1"
     assert {model["state"] for model in page["models"]} == {"adopted"}
     assert {model["program"] for model in page["models"]} == {"lm-studio", "ollama", "llama.cpp", "huggingface"}
@@ -55,57 +55,57 @@ def test_each_program_s_models_are_found_recognized_by_their_bytes_and_listed(cl
     assert (a["model"], a["option"], a["format"], a["sha256"], a["in_catalog"]) == ("a", "q4", "gguf", sha256(A), True)
     assert (models["beta-7b.gguf"]["model"], models["beta-7b.gguf"]["sha256"]) == (None, sha256(B))
     assert all(model["verified_at"] for model in models.values())
-    entries = {entry.name: entry for entry in shop.home.library.entries()}
+    entries = {entry.name: entry for entry in app.home.library.entries()}
     assert entries["delta-q8.gguf"].ref == "hf:own/delta/delta-q8.gguf"
     assert entries["beta-7b.gguf"].linked_from.endswith(f"blobs/sha256-{sha256(B)}")
-    source = shop.home.library.artifact("delta-q8.gguf").hub
+    source = app.home.library.artifact("delta-q8.gguf").hub
     assert (source.repo, source.commit, source.path) == ("own/delta", COMMIT, "delta-q8.gguf")
     assert delta["sha256"] == sha256(D)
 
 
-def test_what_is_adopted_shares_its_bytes_and_nothing_is_left_of_the_work(cli, shop, person):
-    theirs = lm_studio(person, "pub/repo/a.gguf", A)
-    [model] = cli("adopt", "-y", "--json").page["models"]
-    ours = shop.store / model["name"]
+def test_what_is_adopted_shares_its_bytes_and_nothing_is_left_of_the_work(cli, app, user_home):
+    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
+    [model] = cli("adopt", "-y", "--json").json["models"]
+    ours = app.store / model["name"]
     assert ours.read_bytes() == A
     assert model["how"] in ("hardlink", "reflink")
     assert (ours.stat().st_ino == theirs.stat().st_ino) is (model["how"] == "hardlink")
-    assert shop.left_over() == []
+    assert app.leftover_partials() == []
 
 
-def test_an_adopted_model_of_the_catalog_is_installed_for_enqueue(cli, shop, person):
-    lm_studio(person, "pub/repo/a.gguf", A)
+def test_an_adopted_model_of_the_catalog_is_installed_for_enqueue(cli, app, user_home):
+    lm_studio(user_home, "pub/repo/a.gguf", A)
     cli("adopt", "-y")
     [job] = cli("enqueue", "a", "--json").jobs
     assert (job["state"], job["bytes_fetched"]) == ("completed", 0)
 
 
-def test_a_folder_is_known_by_its_pinned_files_and_only_those_are_linked(cli, shop, person):
-    hugging_face(person, "mlx-community/c", {**MLX, "README.md": b"# c", ".gitattributes": b"*"})
-    [model] = cli("adopt", "-y", "--json").page["models"]
+def test_a_folder_is_known_by_its_pinned_files_and_only_those_are_linked(cli, app, user_home):
+    hugging_face(user_home, "mlx-community/c", {**MLX, "README.md": b"# c", ".gitattributes": b"*"})
+    [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["model"], model["option"], model["format"], model["name"]) == ("c", "mlx-4bit", "mlx", "c-mlx-4bit")
-    ours = shop.store / "c-mlx-4bit"
+    ours = app.store / "c-mlx-4bit"
     assert {path.name: path.read_bytes() for path in ours.iterdir()} == MLX
     assert listed(cli)["c-mlx-4bit"]["in_catalog"]
 
 
-def test_a_folder_with_one_byte_of_another_is_not_the_catalog_s(cli, shop, person):
+def test_a_folder_with_one_byte_of_another_is_not_the_catalog_s(cli, app, user_home):
     weights = next(path for path in MLX if path.endswith(".safetensors"))
     turned = MLX[weights][:-1] + bytes([MLX[weights][-1] ^ 1])
     for path, data in (MLX | {weights: turned}).items():
-        lm_studio(person, f"pub/c/{path}", data)
-    [model] = cli("adopt", "-y", "--json").page["models"]
+        lm_studio(user_home, f"pub/c/{path}", data)
+    [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["state"], model["model"]) == ("adopted", None)
 
 
-def test_a_folder_that_no_catalog_knows_is_listed_as_itself_with_its_repository(cli, shop, person):
+def test_a_folder_that_no_catalog_knows_is_listed_as_itself_with_its_repository(cli, app, user_home):
     files = {"config.json": b"{}", "model.safetensors": safetensors(9000, 3), "1_Pooling/config.json": b"{}"}
-    hugging_face(person, "own/embed", files)
-    [model] = cli("adopt", "-y", "--json").page["models"]
+    hugging_face(user_home, "own/embed", files)
+    [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["ref"], model["format"], model["name"]) == ("hf:own/embed", "safetensors", "embed")
-    ours = shop.store / "embed"
+    ours = app.store / "embed"
     assert {str(path.relative_to(ours)) for path in ours.rglob("*") if path.is_file()} == set(files)
-    artifact = shop.home.library.artifact("embed")
+    artifact = app.home.library.artifact("embed")
     pins = {file.path: (bool(file.sha256), bool(file.git_sha1)) for file in artifact.files}
     assert pins == {
         "config.json": (False, True),
@@ -115,29 +115,29 @@ def test_a_folder_that_no_catalog_knows_is_listed_as_itself_with_its_repository(
     assert artifact.files[0].url == f"https://huggingface.co/own/embed/resolve/{COMMIT}/1_Pooling/config.json"
 
 
-def test_the_parts_of_a_split_gguf_are_one_model_and_a_part_alone_is_none(cli, shop, person):
+def test_the_parts_of_a_split_gguf_are_one_model_and_a_part_alone_is_none(cli, app, user_home):
     for number, content in ((1, B), (2, C)):
-        lm_studio(person, f"pub/big/big-0000{number}-of-00002.gguf", content)
-    lm_studio(person, "pub/torn/torn-00001-of-00003.gguf", D)
-    page = cli("adopt", "-y", "--json").page
+        lm_studio(user_home, f"pub/big/big-0000{number}-of-00002.gguf", content)
+    lm_studio(user_home, "pub/torn/torn-00001-of-00003.gguf", D)
+    page = cli("adopt", "-y", "--json").json
     assert [(model["name"], model["format"]) for model in page["models"]] == [("big", "gguf")]
-    assert sorted(path.name for path in (shop.store / "big").iterdir()) == [
+    assert sorted(path.name for path in (app.store / "big").iterdir()) == [
         "big-00001-of-00002.gguf",
         "big-00002-of-00002.gguf",
     ]
     assert "is a part of a model of 3: 1 there" in page["skipped"][0]["why"]
 
 
-def test_ollama_s_projector_is_a_companion_with_a_name_that_says_so(cli, shop, person):
-    ollama(person, "llava", "7b", B, projector=C)
-    page = cli("adopt", "-y", "--json").page
+def test_ollama_s_projector_is_a_companion_with_a_name_that_says_so(cli, app, user_home):
+    ollama(user_home, "llava", "7b", B, projector=C)
+    page = cli("adopt", "-y", "--json").json
     assert {model["name"] for model in page["models"]} == {"llava-7b.gguf", "mmproj-llava-7b.gguf"}
 
 
 @pytest.mark.parametrize("link", [True, False])
-def test_a_model_of_ollama_s_newer_manifests_is_found(cli, shop, person, link):
+def test_a_model_of_ollama_s_newer_manifests_is_found(cli, app, user_home, link):
     """They are blobs, to which the names link; where there are no links, copies."""
-    blob = ollama(person, "beta", "7b", B)
+    blob = ollama(user_home, "beta", "7b", B)
     root = blob.parents[1]
     old = root / "manifests" / "registry.ollama.ai" / "library" / "beta" / "7b"
     new = root / "manifests-v2" / "ollama.com" / "library" / "beta" / "7b"
@@ -148,88 +148,88 @@ def test_a_model_of_ollama_s_newer_manifests_is_found(cli, shop, person, link):
         new.symlink_to(put(root / "blobs" / f"sha256-{sha256(content)}", content))
     else:
         new.write_bytes(content)
-    outside = put(person / "elsewhere", content)
+    outside = put(user_home / "elsewhere", content)
     (new.parent / "outside").symlink_to(outside)
-    page = cli("adopt", "--dry-run", "--json").page
+    page = cli("adopt", "--dry-run", "--json").json
     assert [(model["program"], model["name"]) for model in page["models"]] == [("ollama", "beta-7b.gguf")]
 
 
 @pytest.mark.parametrize("place", ["ollama", "huggingface"])
-def test_a_name_that_claims_a_digest_is_not_believed(cli, shop, person, place):
+def test_a_name_that_claims_a_digest_is_not_believed(cli, app, user_home, place):
     """The blob is named by A's digest, which the catalog knows, and holds something else."""
     if place == "ollama":
-        blob = ollama(person, "a", "latest", A)
+        blob = ollama(user_home, "a", "latest", A)
     else:
-        blob = hugging_face(person, "own/a", {"a.gguf": A}) / "blobs" / sha256(A)
+        blob = hugging_face(user_home, "own/a", {"a.gguf": A}) / "blobs" / sha256(A)
     blob.write_bytes(B)
-    page = cli("adopt", "-y", "--json").page
+    page = cli("adopt", "-y", "--json").json
     assert page["models"] == []
     assert "is damaged: by its name its digest is" in page["skipped"][0]["why"]
     assert listed(cli) == {}
 
 
-def test_what_ends_before_its_own_header_says_is_not_adopted(cli, shop, person, tmp_path):
-    whole = usual(Written(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
+def test_what_ends_before_its_own_header_says_is_not_adopted(cli, app, user_home, tmp_path):
+    whole = llama_8b(GgufFile(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
     weights = safetensors(50_000)
-    lm_studio(person, "pub/repo/cut.gguf", whole[:-100])
-    lm_studio(person, "pub/repo/whole.gguf", whole)
-    put(shop.store / "by-hand.gguf", whole[:300])
-    put(shop.store / "half.safetensors", weights[: len(weights) // 2])
-    page = cli("adopt", "-y", "--json").page
+    lm_studio(user_home, "pub/repo/cut.gguf", whole[:-100])
+    lm_studio(user_home, "pub/repo/whole.gguf", whole)
+    put(app.store / "by-hand.gguf", whole[:300])
+    put(app.store / "half.safetensors", weights[: len(weights) // 2])
+    page = cli("adopt", "-y", "--json").json
     assert [model["name"] for model in page["models"]] == ["whole.gguf"]
     assert len(page["skipped"]) == 3
     assert all("is cut short: it has" in skipped["why"] for skipped in page["skipped"])
 
 
-def test_a_model_that_is_in_the_store_already_is_reported_and_skipped(cli, shop, person):
-    lm_studio(person, "pub/repo/a.gguf", A)
-    ollama(person, "a", "latest", A)
-    first = cli("adopt", "-y", "--json").page
+def test_a_model_that_is_in_the_store_already_is_reported_and_skipped(cli, app, user_home):
+    lm_studio(user_home, "pub/repo/a.gguf", A)
+    ollama(user_home, "a", "latest", A)
+    first = cli("adopt", "-y", "--json").json
     assert sorted(model["state"] for model in first["models"]) == ["adopted", "already"]
-    again = cli("adopt", "-y", "--json").page
+    again = cli("adopt", "-y", "--json").json
     assert [(model["state"], model["name"]) for model in again["models"]] == [("already", "A-Q4.gguf")] * 2
     assert "in the store already as A-Q4.gguf" in " ".join(cli("adopt", "--dry-run").out.split())
     assert list(listed(cli)) == ["A-Q4.gguf"]
 
 
-def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, shop, person):
-    lm_studio(person, "pub/repo/a.gguf", A)
-    page = cli("adopt", "--dry-run", "--json").page
+def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, app, user_home):
+    lm_studio(user_home, "pub/repo/a.gguf", A)
+    page = cli("adopt", "--dry-run", "--json").json
     assert (page["dry_run"], page["models"][0]["state"]) == (True, "found")
     assert page["models"][0]["how"] in ("reflink", "hardlink")
-    assert (listed(cli), shop.left_over()) == ({}, [])
+    assert (listed(cli), app.leftover_partials()) == ({}, [])
 
 
-def test_without_a_terminal_and_without_y_no_question_is_asked(cli, shop, person):
-    lm_studio(person, "pub/repo/a.gguf", A)
+def test_without_a_terminal_and_without_y_no_question_is_asked(cli, app, user_home):
+    lm_studio(user_home, "pub/repo/a.gguf", A)
     assert cli("adopt", "--json").error["code"] == "usage"
-    assert "this is not a terminal" in cli("adopt").complaint
+    assert "this is not a terminal" in cli("adopt").error_text
     assert listed(cli) == {}
 
 
 @pytest.mark.parametrize("named", ["folder", "file", "program", "its own layout"])
-def test_only_what_was_named_is_looked_through(cli, shop, person, tmp_path, named):
+def test_only_what_was_named_is_looked_through(cli, app, user_home, tmp_path, named):
     other = put(tmp_path / "other disk" / "deep" / "b.gguf", B)
-    lm_studio(person, "pub/repo/a.gguf", A)
+    lm_studio(user_home, "pub/repo/a.gguf", A)
     if named == "its own layout":
-        ollama(person, "beta", "7b", B)
-        shutil.move(person / ".ollama" / "models", tmp_path / "moved")
+        ollama(user_home, "beta", "7b", B)
+        shutil.move(user_home / ".ollama" / "models", tmp_path / "moved")
     target = {"folder": tmp_path / "other disk", "file": other, "program": "lm-studio"}.get(named, tmp_path / "moved")
-    page = cli("adopt", target, "-y", "--json").page
+    page = cli("adopt", target, "-y", "--json").json
     name = {"program": "A-Q4.gguf", "its own layout": "beta-7b.gguf"}.get(named, "b.gguf")
     assert [model["name"] for model in page["models"]] == [name]
 
 
-def test_a_place_that_is_not_there_is_named(cli, shop):
+def test_a_place_that_is_not_there_is_named(cli, app):
     said = cli("adopt", "/no/such/folder", "-y")
     assert said.status == 3
-    assert "There is no file and no folder '/no/such/folder'" in said.complaint
+    assert "There is no file and no folder '/no/such/folder'" in said.error_text
 
 
 @pytest.mark.parametrize("when", ["before the link", "before the index"])
-def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, shop, person, monkeypatch, when):
+def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, app, user_home, monkeypatch, when):
     """Its digest is known, and no longer its own."""
-    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
     module, name = (adopt, "link") if when == "before the link" else (adopt, "rename_into_place")
     real = getattr(module, name)
 
@@ -246,45 +246,45 @@ def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, shop
     said = cli("adopt", "-y", "--json")
     assert json.loads(said.out)["models"][0]["error"]["code"] == "busy"
     assert said.status == 9
-    assert shop.home.library.entries() == []
-    assert not (shop.store / "A-Q4.gguf").exists()
+    assert app.home.library.entries() == []
+    assert not (app.store / "A-Q4.gguf").exists()
     assert theirs.read_bytes() == B
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("when", ["at the sync", "at the index"])
-def test_whatever_fails_after_the_link_takes_it_back(cli, shop, person, monkeypatch, error, when):
-    theirs = lm_studio(person, "pub/repo/a.gguf", A)
+def test_whatever_fails_after_the_link_takes_it_back(cli, app, user_home, monkeypatch, error, when):
+    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
     where = {"at the sync": "store.install.sync_path", "at the index": "store.library.Library.index"}[when]
 
     def fail(*_arguments, **_options):
-        assert (shop.store / "A-Q4.gguf").exists()
+        assert (app.store / "A-Q4.gguf").exists()
         raise error("on purpose")
 
-    shop.home.open_store()
+    app.home.open_store()
     monkeypatch.setattr(f"flowhub_jobs.{where}", fail)
-    finder = AdoptScanner(shop.home, Identifier(shop.session.loaded.catalog), os.environ)
+    finder = AdoptScanner(app.home, Identifier(app.session.loaded.catalog), os.environ)
     [offer] = finder.scan([]).offers
-    with closing(adopt.Adoption(shop.home)) as adoption, pytest.raises(error, match="on purpose"):
+    with closing(adopt.Adoption(app.home)) as adoption, pytest.raises(error, match="on purpose"):
         adoption.adopt(offer)
-    assert not (shop.store / "A-Q4.gguf").exists()
-    assert (theirs.read_bytes(), shop.left_over()) == (A, [])
+    assert not (app.store / "A-Q4.gguf").exists()
+    assert (theirs.read_bytes(), app.leftover_partials()) == (A, [])
 
 
-def test_a_foreign_file_of_that_name_is_never_replaced(cli, shop, person):
+def test_a_foreign_file_of_that_name_is_never_replaced(cli, app, user_home):
     """Not even when it comes to be there between the look and the link."""
-    lm_studio(person, "pub/repo/a.gguf", A)
-    (shop.store).mkdir(exist_ok=True)
-    (shop.store / "A-Q4.gguf").write_bytes(b"notes")
+    lm_studio(user_home, "pub/repo/a.gguf", A)
+    (app.store).mkdir(exist_ok=True)
+    (app.store / "A-Q4.gguf").write_bytes(b"notes")
     said = cli("adopt", "-y")
-    assert (said.status, (shop.store / "A-Q4.gguf").read_bytes()) == (1, b"notes")
+    assert (said.status, (app.store / "A-Q4.gguf").read_bytes()) == (1, b"notes")
     assert "is not flowhub's" in said.err
 
 
-def test_two_models_that_want_one_name_get_two(cli, shop, person):
-    lm_studio(person, "one/repo/model.gguf", B)
-    lm_studio(person, "two/repo/model.gguf", C)
-    page = cli("adopt", "-y", "--json").page
+def test_two_models_that_want_one_name_get_two(cli, app, user_home):
+    lm_studio(user_home, "one/repo/model.gguf", B)
+    lm_studio(user_home, "two/repo/model.gguf", C)
+    page = cli("adopt", "-y", "--json").json
     assert len({model["name"] for model in page["models"]}) == 2
     assert {model["sha256"] for model in listed(cli).values()} == {sha256(B), sha256(C)}
 
@@ -292,21 +292,21 @@ def test_two_models_that_want_one_name_get_two(cli, shop, person):
 # The store itself ----------------------------------------------------------------------------------------------------
 
 
-def test_a_lost_database_is_rebuilt_from_the_store(cli, home, person, origin, monkeypatch):
+def test_a_lost_database_is_rebuilt_from_the_store(cli, home, user_home, origin, monkeypatch):
     files = {path: (origin.serve(f"/c/{path}", data), data) for path, data in MLX.items()}
     models = [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        shop.enqueue("a")
-        shop.enqueue("c")
-        work(shop)
-        put(shop.store / "by hand.gguf", B)
-        (shop.store / "notes.txt").write_text("hello")
+    with cli_app(home, monkeypatch, *models) as app:
+        app.enqueue("a")
+        app.enqueue("c")
+        run_due_jobs(app)
+        put(app.store / "by hand.gguf", B)
+        (app.store / "notes.txt").write_text("hello")
         before = listed(cli)
-        stamps = {path: path.stat().st_mtime_ns for path in shop.store.iterdir() if path.name != ".partial"}
+        stamps = {path: path.stat().st_mtime_ns for path in app.store.iterdir() if path.name != ".partial"}
     for path in home.glob("*.db*"):
         path.unlink()
-    with cli_app(home, monkeypatch, *models) as shop:
-        put(shop.store / ".partial" / f"b.gguf.{'0' * 16}.{shop.home.node}" / "files" / "b.gguf", b"GGUF")
+    with cli_app(home, monkeypatch, *models) as app:
+        put(app.store / ".partial" / f"b.gguf.{'0' * 16}.{app.home.node}" / "files" / "b.gguf", b"GGUF")
         assert listed(cli)["a.gguf"]["model"] is None
         said = cli("adopt", "-y")
         assert said.status == 0
@@ -321,65 +321,65 @@ def test_a_lost_database_is_rebuilt_from_the_store(cli, home, person, origin, mo
         assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
         jobs = cli("enqueue", "a", "c", "--json").jobs
         assert [(job["state"], job["bytes_fetched"]) for job in jobs] == [("completed", 0)] * 2
-        assert cli("adopt", "-y", "--json").page["models"] == []
+        assert cli("adopt", "-y", "--json").json["models"] == []
 
 
-def test_a_link_in_the_store_whose_database_was_lost_is_known_again_with_what_it_shares(cli, shop, person):
-    theirs = lm_studio(person, "pub/repo/a.gguf", A)
-    shop.store.mkdir(exist_ok=True)
-    os.link(theirs, shop.store / "A-Q4.gguf")
-    (shop.store / "sym.gguf").symlink_to(put(person / "elsewhere" / "b.gguf", B))
-    models = found(cli("adopt", "-y", "--json").page)
+def test_a_link_in_the_store_whose_database_was_lost_is_known_again_with_what_it_shares(cli, app, user_home):
+    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
+    app.store.mkdir(exist_ok=True)
+    os.link(theirs, app.store / "A-Q4.gguf")
+    (app.store / "sym.gguf").symlink_to(put(user_home / "elsewhere" / "b.gguf", B))
+    models = found(cli("adopt", "-y", "--json").json)
     assert models["sym.gguf"]["how"] == "in place"
-    entries = {entry.name: entry for entry in shop.home.library.entries()}
+    entries = {entry.name: entry for entry in app.home.library.entries()}
     assert entries["A-Q4.gguf"].linked_from == str(theirs)
-    assert entries["sym.gguf"].linked_from == str(person / "elsewhere" / "b.gguf")
+    assert entries["sym.gguf"].linked_from == str(user_home / "elsewhere" / "b.gguf")
     assert len(entries) == 2
 
 
-def test_a_link_without_a_target_is_listed_and_not_adopted(cli, shop, person):
-    theirs = put(person / "b.gguf", B)
-    shop.store.mkdir(exist_ok=True)
-    (shop.store / "sym.gguf").symlink_to(theirs)
+def test_a_link_without_a_target_is_listed_and_not_adopted(cli, app, user_home):
+    theirs = put(user_home / "b.gguf", B)
+    app.store.mkdir(exist_ok=True)
+    (app.store / "sym.gguf").symlink_to(theirs)
     cli("adopt", "-y")
     theirs.unlink()
     assert cli("list").status == 0
     assert list(listed(cli)) == ["sym.gguf"]
-    (shop.store / "gone.gguf").symlink_to(theirs)
-    why = {Path(one["path"]).name: one["why"] for one in cli("adopt", "-y", "--json").page["skipped"]}
+    (app.store / "gone.gguf").symlink_to(theirs)
+    why = {Path(one["path"]).name: one["why"] for one in cli("adopt", "-y", "--json").json["skipped"]}
     assert why == {"gone.gguf": "is a link that leads nowhere"}
 
 
 # Hostile content -----------------------------------------------------------------------------------------------------
 
 
-def test_hostile_content_does_no_harm(cli, shop, person, tmp_path):
+def test_hostile_content_does_no_harm(cli, app, user_home, tmp_path):
     secret = put(tmp_path / "secret.json", b'{"password": 1}')
-    folder = lm_studio(person, "pub/folder/model.safetensors", safetensors(6000, 2)).parent
+    folder = lm_studio(user_home, "pub/folder/model.safetensors", safetensors(6000, 2)).parent
     (folder / "config.json").symlink_to(secret)
-    hub = person / ".cache" / "huggingface" / "hub"
-    evil = hugging_face(person, "own/evil", {"model.safetensors": safetensors(5000, 1)})
+    hub = user_home / ".cache" / "huggingface" / "hub"
+    evil = hugging_face(user_home, "own/evil", {"model.safetensors": safetensors(5000, 1)})
     (evil / "snapshots" / COMMIT / "config.json").symlink_to(secret)
     (evil / "snapshots" / COMMIT / "out.gguf").symlink_to(put(tmp_path / "out.gguf", C))
     (hub / "models--..--..").mkdir()
-    lm = person / ".lmstudio" / "models"
-    lm_studio(person, "pub/repo/bad\x1b[2Jname\n.gguf", B)
-    lm_studio(person, "pub/repo/not-one.gguf", b"<html>")
+    lm = user_home / ".lmstudio" / "models"
+    lm_studio(user_home, "pub/repo/bad\x1b[2Jname\n.gguf", B)
+    lm_studio(user_home, "pub/repo/not-one.gguf", b"<html>")
     os.mkfifo(lm / "pub" / "repo" / "pipe.gguf")
     (lm / "loop").symlink_to(lm)
     (lm / "pub" / "repo" / "self.gguf").symlink_to("self.gguf")
     (lm / "pub" / "repo" / "gone.gguf").symlink_to("/nowhere")
-    manifests = person / ".ollama" / "models" / "manifests" / "registry.ollama.ai" / "library"
+    manifests = user_home / ".ollama" / "models" / "manifests" / "registry.ollama.ai" / "library"
     climbs = {"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../../secret"}]}
     put(manifests / "x" / "latest", json.dumps(climbs).encode())
     put(manifests / "y" / "latest", b"[" * 100_000)
     put(manifests / "z" / "latest", b'{"layers": 3}')
-    put(person / ".lmstudio" / "settings.json", b'{"downloadsFolder": "a\\u0000b"}')
+    put(user_home / ".lmstudio" / "settings.json", b'{"downloadsFolder": "a\\u0000b"}')
     said = cli("adopt", "-y", "--json")
-    names = {model["name"]: model for model in said.page["models"]}
+    names = {model["name"]: model for model in said.json["models"]}
     assert set(names) == {"bad-[2Jname-.gguf"}
-    assert not any(path.read_bytes() == secret.read_bytes() for path in shop.store.rglob("*") if path.is_file())
-    why = " ".join(one["why"] for one in said.page["skipped"])
+    assert not any(path.read_bytes() == secret.read_bytes() for path in app.store.rglob("*") if path.is_file())
+    why = " ".join(one["why"] for one in said.json["skipped"])
     for part in (
         "leads out of",
         "neither GGUF",
@@ -394,33 +394,33 @@ def test_hostile_content_does_no_harm(cli, shop, person, tmp_path):
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_a_name_that_is_no_utf8_is_reported_and_the_other_models_are_taken(cli, shop, person, as_json):
+def test_a_name_that_is_no_utf8_is_reported_and_the_other_models_are_taken(cli, app, user_home, as_json):
     bad = os.fsdecode(b"caf\xe9")
-    lm_studio(person, f"pub/{bad}/a.gguf", A)
-    lm_studio(person, f"pub/repo/{bad}.gguf", C)
-    lm_studio(person, "pub/repo/b.gguf", B)
-    put(person / bad, D)
-    (person / ".lmstudio" / "models" / "pub" / "link.gguf").symlink_to(person / bad)
-    ollama(person, "beta", bad, D)
-    hub = person / ".cache" / "huggingface" / "hub"
-    hugging_face(person, f"own/{bad}", {"delta-q8.gguf": D})
-    hugging_face(person, "own/epsilon", {f"{bad}.gguf": C, "eps.gguf": gguf(50_000, 9)})
+    lm_studio(user_home, f"pub/{bad}/a.gguf", A)
+    lm_studio(user_home, f"pub/repo/{bad}.gguf", C)
+    lm_studio(user_home, "pub/repo/b.gguf", B)
+    put(user_home / bad, D)
+    (user_home / ".lmstudio" / "models" / "pub" / "link.gguf").symlink_to(user_home / bad)
+    ollama(user_home, "beta", bad, D)
+    hub = user_home / ".cache" / "huggingface" / "hub"
+    hugging_face(user_home, f"own/{bad}", {"delta-q8.gguf": D})
+    hugging_face(user_home, "own/epsilon", {f"{bad}.gguf": C, "eps.gguf": gguf(50_000, 9)})
     refs = hub / "models--own--epsilon" / "refs"
     (refs / "main").rename(refs / bad)
     said = cli("adopt", "-y", *(["--json"] if as_json else []))
     assert said.status == 0
     assert set(listed(cli)) == {"b.gguf", "eps.gguf"}
     if as_json:
-        assert {one["why"] for one in said.page["skipped"]} == {"has a name that is not UTF-8"}
-        assert len(said.page["skipped"]) == 6
+        assert {one["why"] for one in said.json["skipped"]} == {"has a name that is not UTF-8"}
+        assert len(said.json["skipped"]) == 6
     else:
         assert "has a name that is not UTF-8" in " ".join(said.err.split())
 
 
-def test_an_unreadable_folder_is_reported_and_the_other_models_are_taken(cli, shop, person, monkeypatch):
+def test_an_unreadable_folder_is_reported_and_the_other_models_are_taken(cli, app, user_home, monkeypatch):
     """Refused by hand: who runs the tests as root may read everything."""
-    closed = lm_studio(person, "closed/repo/b.gguf", B).parent
-    lm_studio(person, "open/repo/c.gguf", C)
+    closed = lm_studio(user_home, "closed/repo/b.gguf", B).parent
+    lm_studio(user_home, "open/repo/c.gguf", C)
     real = os.scandir
 
     def scandir(path):
@@ -429,16 +429,16 @@ def test_an_unreadable_folder_is_reported_and_the_other_models_are_taken(cli, sh
         return real(path)
 
     monkeypatch.setattr("flowhub_jobs.store.folder_scan.os.scandir", scandir)
-    page = cli("adopt", "-y", "--json").page
+    page = cli("adopt", "-y", "--json").json
     assert [model["name"] for model in page["models"]] == ["c.gguf"]
     assert [one["why"] for one in page["skipped"]] == ["may not be read"]
 
 
-def test_weights_of_which_a_shard_is_missing_are_not_a_model(cli, shop, person):
+def test_weights_of_which_a_shard_is_missing_are_not_a_model(cli, app, user_home):
     index = {"weight_map": {"x": "model-00001-of-00002.safetensors", "y": "model-00002-of-00002.safetensors"}}
     files = {"config.json": b"{}", "model.safetensors.index.json": json.dumps(index).encode()}
-    hugging_face(person, "own/torn", {**files, "model-00001-of-00002.safetensors": safetensors(5000)})
-    page = cli("adopt", "-y", "--json").page
+    hugging_face(user_home, "own/torn", {**files, "model-00001-of-00002.safetensors": safetensors(5000)})
+    page = cli("adopt", "-y", "--json").json
     assert page["models"] == []
     assert page["skipped"][0]["why"] == "is not whole: model-00002-of-00002.safetensors is not there"
 
@@ -448,36 +448,36 @@ def test_weights_of_which_a_shard_is_missing_are_not_a_model(cli, shop, person):
 
 @pytest.mark.parametrize("kind", ["reflink or hardlink", "symlink"])
 @pytest.mark.parametrize("folder", [False, True])
-def test_rm_removes_our_link_and_never_the_other_program_s_file(cli, shop, person, monkeypatch, kind, folder):
-    theirs = hugging_face(person, "own/c", MLX) if folder else lm_studio(person, "pub/repo/a.gguf", A)
-    before = {path: path.read_bytes() for path in person.rglob("*") if path.is_file()}
+def test_rm_removes_our_link_and_never_the_other_program_s_file(cli, app, user_home, monkeypatch, kind, folder):
+    theirs = hugging_face(user_home, "own/c", MLX) if folder else lm_studio(user_home, "pub/repo/a.gguf", A)
+    before = {path: path.read_bytes() for path in user_home.rglob("*") if path.is_file()}
     if kind == "symlink":
         monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
         monkeypatch.setattr("flowhub_jobs.store.links._make_hardlink", lambda source, target: False)
-    [model] = cli("adopt", "-y", "--json").page["models"]
+    [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["how"] == "symlink") is (kind == "symlink")
     assert theirs.exists()
     assert cli("rm", model["name"], "-y").status == 0
-    assert not (shop.store / model["name"]).exists()
-    assert {path: path.read_bytes() for path in person.rglob("*") if path.is_file()} == before
+    assert not (app.store / model["name"]).exists()
+    assert {path: path.read_bytes() for path in user_home.rglob("*") if path.is_file()} == before
     assert listed(cli) == {}
 
 
-def test_each_text_names_a_link_in_the_same_words(cli, shop, person, tmp_path, monkeypatch):
+def test_each_text_names_a_link_in_the_same_words(cli, app, user_home, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
     monkeypatch.setattr(output, "columns", lambda: 200)
-    lm_studio(person, "pub/repo/a.gguf", A)
+    lm_studio(user_home, "pub/repo/a.gguf", A)
     assert "hard link from lm-studio" in cli("adopt", "--dry-run").out
     assert "(hard link)." in cli("adopt", "-y").out
     assert "(hard link)." in cli("place", "A-Q4.gguf", "--in", f"dir:{tmp_path}").out
     assert "  hard link  " in cli("placements").out
 
 
-def test_a_copy_is_made_only_where_it_was_asked_for(cli, shop, person):
-    theirs = lm_studio(person, "pub/repo/a.gguf", A)
-    [model] = cli("adopt", "-y", "--copy", "--json").page["models"]
+def test_a_copy_is_made_only_where_it_was_asked_for(cli, app, user_home):
+    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
+    [model] = cli("adopt", "-y", "--copy", "--json").json["models"]
     assert model["how"] in ("copy", "reflink")
-    ours = shop.store / model["name"]
+    ours = app.store / model["name"]
     assert ours.stat().st_ino != theirs.stat().st_ino
     assert ours.read_bytes() == A
 

@@ -17,17 +17,17 @@ def test_a_job_that_was_moved_starts_where_it_was_put(home, monkeypatch, order):
     monkeypatch.setenv("FLOWHUB_QUEUE_ORDER", order)
     sizes = [9000, 5000, 7000, 5000, 8000]
     models = [one_file_model(f"m{n}", f"https://h.example/m{n}.gguf", gguf(size, n)) for n, size in enumerate(sizes)]
-    with app_of(home, *models) as shop:
+    with app_of(home, *models) as app:
         for number in range(len(sizes)):
-            shop.enqueue(f"m{number}")
-        expected = [job.id for job in read_overview(shop.session).waiting]
+            app.enqueue(f"m{number}")
+        expected = [job.id for job in read_overview(app.session).waiting]
         for moved, place in itertools.product(range(1, 6), (0, 2, None)):
             expected.remove(moved)
             other = None if place is None else expected[place]
-            move_before(shop.session, moved, other)
+            move_before(app.session, moved, other)
             expected.insert(len(expected) if other is None else expected.index(other), moved)
-            assert [job.id for job in read_overview(shop.session).waiting] == expected
-        context = WorkerContext(shop.home, 5)
+            assert [job.id for job in read_overview(app.session).waiting] == expected
+        context = WorkerContext(app.home, 5)
         try:
             claimed = [context.leases.claim() for _ in sizes]
             assert [one.lease.job for one in claimed if one] == expected

@@ -21,9 +21,9 @@ def looking(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shop(home, monkeypatch):
-    with cli_app(home, monkeypatch) as shop:
-        yield shop
+def app(home, monkeypatch):
+    with cli_app(home, monkeypatch) as app:
+        yield app
 
 
 @pytest.mark.parametrize(
@@ -36,39 +36,39 @@ def shop(home, monkeypatch):
     ],
 )
 def test_a_permanent_refusal_is_an_error_before_anything_is_queued(
-    cli, shop, origin, status, headers, code, exit_status
+    cli, app, origin, status, headers, code, exit_status
 ):
     url = origin.serve("m.gguf", DATA, faults=[Status(status, headers)])
     said = cli("enqueue", url, "--json")
     assert (said.status, said.error["code"]) == (exit_status, code)
-    assert shop.home.queries.in_state(list(State)) == []
+    assert app.home.queries.in_state(list(State)) == []
 
 
-def test_the_digest_of_nothing_is_refused_for_a_file_of_some_bytes(cli, shop, origin):
+def test_the_digest_of_nothing_is_refused_for_a_file_of_some_bytes(cli, app, origin):
     """`curl … | sha256sum` prints it after a failed download."""
     said = cli("enqueue", origin.serve("m.gguf", DATA), "--sha256", hashlib.sha256(b"").hexdigest(), "--json")
     assert (said.status, said.error["code"]) == (8, "digest_mismatch")
     assert str(len(DATA)) in said.error["message"]
     assert "read nothing" in said.error["hint"]
-    assert shop.home.queries.in_state(list(State)) == []
+    assert app.home.queries.in_state(list(State)) == []
 
 
 @pytest.mark.parametrize("status", [403, 406, 408, 416, 429, 500, 503, 520])
-def test_what_may_pass_or_may_be_asked_otherwise_is_left_to_the_worker(cli, shop, origin, status):
+def test_what_may_pass_or_may_be_asked_otherwise_is_left_to_the_worker(cli, app, origin, status):
     url = origin.serve("m.gguf", DATA, faults=[Status(status)])
     said = cli("enqueue", url)
     assert said.status == 0
     assert "could not be checked" in said.err
-    assert len(shop.home.queries.in_state([State.QUEUED])) == 1
+    assert len(app.home.queries.in_state([State.QUEUED])) == 1
 
 
-def test_a_server_that_dislikes_ranges_is_asked_for_all(cli, shop, origin):
+def test_a_server_that_dislikes_ranges_is_asked_for_all(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[Status(400).first(1)])
     said = cli("enqueue", url)
     assert (said.status, "not looked at" in said.err) == (0, False)
 
 
-def test_a_source_that_cannot_be_reached_is_asked_once_and_does_not_keep_jobs_from_being_queued(cli, shop):
+def test_a_source_that_cannot_be_reached_is_asked_once_and_does_not_keep_jobs_from_being_queued(cli, app):
     refused = "http://127.0.0.1:1"
     said = cli("enqueue", f"{refused}/a.gguf", f"{refused}/b.gguf", "--no-check", "--dry-run")
     assert "not be checked" not in said.err
@@ -77,31 +77,31 @@ def test_a_source_that_cannot_be_reached_is_asked_once_and_does_not_keep_jobs_fr
     assert "could not be checked (2 in all)" in said.err
 
 
-def test_a_page_in_the_place_of_a_file_is_refused(cli, shop, origin):
+def test_a_page_in_the_place_of_a_file_is_refused(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[LoginPage()])
     assert cli("enqueue", url, "--json").error["code"] == "wrong_content"
     assert cli("enqueue", url, "--sha256", "ab" * 32, "--json").error["code"] == "wrong_content"
-    assert "browser" in cli("enqueue", url).complaint
+    assert "browser" in cli("enqueue", url).error_text
     url = origin.serve("m.bin", b"x" * 40, faults=[LoginPage()])
     assert cli("enqueue", url, "--json").error["code"] == "wrong_content"
 
 
-def test_first_bytes_of_another_format_do_not_count_against_a_digest(cli, shop, origin):
+def test_first_bytes_of_another_format_do_not_count_against_a_digest(cli, app, origin):
     url = origin.serve("m.gguf", b"\x00" * 400)
     assert cli("enqueue", url, "--json").error["code"] == "wrong_content"
     assert cli("enqueue", url, "--sha256", "ab" * 32).status == 0
 
 
-def test_the_size_is_known_before_the_job_begins_and_binds_nothing(cli, shop, origin):
+def test_the_size_is_known_before_the_job_begins_and_binds_nothing(cli, app, origin):
     url = origin.serve("m.gguf", DATA)
     job = cli("enqueue", url, "--json").jobs[0]
     assert (job["bytes_total"], job["files"][0]["bytes"]) == (len(DATA), None)
-    assert cli("enqueue", origin.serve("n.gguf", DATA), "--dry-run", "--json").page["plan"][0]["bytes_total"] == len(
+    assert cli("enqueue", origin.serve("n.gguf", DATA), "--dry-run", "--json").json["plan"][0]["bytes_total"] == len(
         DATA
     )
 
 
-def test_what_is_installed_or_queued_is_not_asked_for_again(cli, shop, origin):
+def test_what_is_installed_or_queued_is_not_asked_for_again(cli, app, origin):
     url = origin.serve("m.gguf", DATA)
     cli("enqueue", url)
     before = len(origin.requests("m.gguf"))
@@ -109,7 +109,7 @@ def test_what_is_installed_or_queued_is_not_asked_for_again(cli, shop, origin):
     assert len(origin.requests("m.gguf")) == before == 1
 
 
-def test_every_bad_line_of_a_list_is_reported_at_once(cli, shop, origin, tmp_path):
+def test_every_bad_line_of_a_list_is_reported_at_once(cli, app, origin, tmp_path):
     good = origin.serve("m.gguf", DATA)
     (tmp_path / "list").write_text(f"{good}\nno such thing\n{origin.url('gone.gguf')}\nftp://h/x.gguf\n")
     said = cli("enqueue", "-f", tmp_path / "list", "--json")
@@ -119,7 +119,7 @@ def test_every_bad_line_of_a_list_is_reported_at_once(cli, shop, origin, tmp_pat
     places = [said.err.find(f"Line {number}:") for number in (2, 3, 4)]
     assert places == sorted(places)
     assert -1 not in places
-    assert shop.home.queries.in_state(list(State)) == []
+    assert app.home.queries.in_state(list(State)) == []
     said = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--quiet")
     assert (said.status, said.out) == (10, "1\n")
 
@@ -139,31 +139,31 @@ def test_every_bad_line_of_a_list_is_reported_at_once(cli, shop, origin, tmp_pat
         ("1234", "inline", "1234"),
     ],
 )
-def test_a_name_that_the_address_lacks_is_the_servers_confined(cli, shop, origin, path, header, name):
+def test_a_name_that_the_address_lacks_is_the_servers_confined(cli, app, origin, path, header, name):
     url = origin.serve(path, DATA, headers={"Content-Disposition": header.encode().decode("latin-1")})
     job = cli("enqueue", url, "--json").jobs[0]
-    assert Path(job["target"]) == shop.home.store.root / name
+    assert Path(job["target"]) == app.home.store.root / name
     assert job["format"] == ("gguf" if name.endswith(".gguf") else None)
     again = cli("enqueue", url, "--json").jobs[0]
     assert again["id"] == job["id"]
 
 
-def test_a_name_is_that_of_the_address_to_which_the_server_redirects(cli, shop, origin):
+def test_a_name_is_that_of_the_address_to_which_the_server_redirects(cli, app, origin):
     origin.serve("files/real.gguf", DATA)
     url = origin.serve("1234", b"", faults=[Redirect(302, "/files/real.gguf?sig=1")])
     assert cli("enqueue", url, "--json").jobs[0]["target"].endswith("/real.gguf")
 
 
-def test_a_redirect_may_suggest_a_name_itself(cli, shop, origin):
+def test_a_redirect_may_suggest_a_name_itself(cli, app, origin):
     origin.serve("blob", DATA)
     headers = {"Location": "/blob", "Content-Disposition": 'attachment; filename="hop.gguf"'}
     url = origin.serve("1234", b"", faults=[Status(302, headers)])
     assert cli("enqueue", url, "--json").jobs[0]["target"].endswith("/hop.gguf")
 
 
-def test_what_needs_no_source_is_not_refused_for_it(cli, shop, origin):
-    shop.home.open_store()
-    (shop.home.store.root / "m.gguf").write_bytes(DATA)
+def test_what_needs_no_source_is_not_refused_for_it(cli, app, origin):
+    app.home.open_store()
+    (app.home.store.root / "m.gguf").write_bytes(DATA)
     gone = origin.url("m.gguf")
     assert cli("enqueue", gone, "--json").error["code"] == "source_missing"
     cli("enqueue", gone, "--sha256", hashlib.sha256(DATA).hexdigest())
@@ -171,19 +171,19 @@ def test_what_needs_no_source_is_not_refused_for_it(cli, shop, origin):
     assert cli("status", "1", "--json").jobs[0]["state"] == "completed"
 
 
-def test_a_pasted_address_may_have_spaces(cli, shop, origin):
+def test_a_pasted_address_may_have_spaces(cli, app, origin):
     origin.serve("my%20model.gguf", DATA)
     job = cli("enqueue", f"{origin.address}/my model.gguf", "--json").jobs[0]
     assert job["target"].endswith("/my model.gguf")
 
 
 @pytest.mark.parametrize("around", ["<{}>", '"{}"', " {} "])
-def test_what_was_copied_along_with_a_reference_is_left_out(cli, shop, origin, around):
+def test_what_was_copied_along_with_a_reference_is_left_out(cli, app, origin, around):
     url = origin.serve("m.gguf", DATA)
     assert cli("enqueue", around.format(url), "--json").jobs[0]["target"].endswith("/m.gguf")
 
 
-def test_without_any_name_one_is_asked_for(cli, shop, origin):
+def test_without_any_name_one_is_asked_for(cli, app, origin):
     url = origin.serve("", DATA)
     error = cli("enqueue", url, "--json").error
     assert (error["code"], "--name" in error["hint"]) == ("usage", True)
@@ -193,18 +193,18 @@ def test_without_any_name_one_is_asked_for(cli, shop, origin):
     assert cli("enqueue", "hf:o/r", "--name", "m.gguf", "--json").error["code"] == "usage"
 
 
-def test_a_file_under_the_name_that_its_server_gave_it_is_fetched(cli, shop, origin):
+def test_a_file_under_the_name_that_its_server_gave_it_is_fetched(cli, app, origin):
     url = origin.serve("1234", DATA, headers={"Content-Disposition": 'attachment; filename="m.gguf"'})
     cli("enqueue", url)
     assert cli("worker", "--drain").status == 0
-    assert (shop.home.store.root / "m.gguf").read_bytes() == DATA
+    assert (app.home.store.root / "m.gguf").read_bytes() == DATA
     assert cli("status", "1", "--json").jobs[0]["state"] == "completed"
 
 
 # Repositories --------------------------------------------------------------------------------------------------------
 
 
-def test_the_error_of_a_gated_repository_names_its_page(cli, shop, hub, monkeypatch):
+def test_the_error_of_a_gated_repository_names_its_page(cli, app, hub, monkeypatch):
     hub.add("o/r", "m-Q4_K_M.gguf", DATA)
     hub.access.gated.add("o/r")
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
@@ -213,21 +213,21 @@ def test_the_error_of_a_gated_repository_names_its_page(cli, shop, hub, monkeypa
     assert "https://huggingface.co/o/r" in error["hint"]
 
 
-def test_a_page_says_nothing_of_the_size_that_a_catalog_has(cli, shop, origin):
+def test_a_page_says_nothing_of_the_size_that_a_catalog_has(cli, app, origin):
     """A captive portal: the catalog is not out of date."""
     option = {"id": "q", "format": "gguf", "filename": "m.gguf", "sizeBytes": len(DATA)}
     option |= {"url": origin.serve("m.gguf", DATA, faults=[LoginPage()]), "sha256": hashlib.sha256(DATA).hexdigest()}
-    shop.offer({"id": "m", "name": "M", "downloads": [option]})
+    app.set_models({"id": "m", "name": "M", "downloads": [option]})
     error = cli("enqueue", "m@q", "--check", "--json").error
     assert error["code"] == "wrong_content"
     assert "a web page" in error["message"]
 
 
 def test_the_hint_for_a_contradicted_size_names_the_catalog_only_where_that_states_it(
-    cli, shop, origin, hub, monkeypatch
+    cli, app, origin, hub, monkeypatch
 ):
     option = {"id": "q", "format": "gguf", "filename": "m.gguf", "url": origin.serve("m.gguf", DATA)}
-    shop.offer({"id": "m", "name": "M", "downloads": [option | {"sizeBytes": len(DATA) + 1}]})
+    app.set_models({"id": "m", "name": "M", "downloads": [option | {"sizeBytes": len(DATA) + 1}]})
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     hub.add("o/r", "m-Q4_K_M.gguf", DATA)
     hub.break_cdn(WrongTotal())
@@ -238,17 +238,17 @@ def test_the_hint_for_a_contradicted_size_names_the_catalog_only_where_that_stat
     assert "The Hub lists another size" in by_hub["hint"]
 
 
-def test_a_data_set_is_fetched_as_a_folder(cli, shop, hub, monkeypatch):
+def test_a_data_set_is_fetched_as_a_folder(cli, app, hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     hub.add("datasets/o/d", "README.md", b"# data", lfs=False)
     hub.add("datasets/o/d", "data/a.parquet", b"PAR1" + bytes(5000))
     assert cli("enqueue", "hf:datasets/o/d").status == 0
     assert cli("worker", "--drain").status == 0
-    assert (shop.home.store.root / "d" / "data" / "a.parquet").stat().st_size == 5004
-    assert cli("list", "--json").page["models"][0]["format"] is None
+    assert (app.home.store.root / "d" / "data" / "a.parquet").stat().st_size == 5004
+    assert cli("list", "--json").json["models"][0]["format"] is None
 
 
-def test_a_branch_with_slashes_is_found_however_they_are_written(cli, shop, hub, monkeypatch):
+def test_a_branch_with_slashes_is_found_however_they_are_written(cli, app, hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     hub.add("o/r", "sub/m-Q4_K_M.gguf", DATA, revision="feature/x")
     for ref in (
@@ -257,29 +257,29 @@ def test_a_branch_with_slashes_is_found_however_they_are_written(cli, shop, hub,
         "hf:o/r@feature/x/sub/m-Q4_K_M.gguf",
         "hf:o/r@feature/x:Q4_K_M",
     ):
-        page = cli("enqueue", ref, "--dry-run", "--json").page
+        page = cli("enqueue", ref, "--dry-run", "--json").json
         assert page["plan"][0]["ref"].startswith("hf:o/r@feature%2Fx"), ref
 
 
-def test_a_page_whose_published_size_and_digest_are_right_is_a_file_like_any(cli, shop, hub, monkeypatch):
+def test_a_page_whose_published_size_and_digest_are_right_is_a_file_like_any(cli, app, hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     hub.add("o/r", "config.json", b"{}", lfs=False)
     hub.add("o/r", "model.safetensors", b"\x02" + bytes(7) + b"{}")
     hub.add("o/r", "notes.json", b"<html>odd</html>", lfs=False)
     assert cli("enqueue", "hf:o/r").status == 0
     assert cli("worker", "--drain").status == 0
-    assert (shop.home.store.root / "r" / "notes.json").read_bytes() == b"<html>odd</html>"
+    assert (app.home.store.root / "r" / "notes.json").read_bytes() == b"<html>odd</html>"
 
 
-def test_a_part_that_calls_itself_the_whole_file_contradicts_no_published_size(cli, shop, origin):
+def test_a_part_that_calls_itself_the_whole_file_contradicts_no_published_size(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[PartAs200(named=False)])
     option = {"id": "q", "format": "gguf", "filename": "m.gguf", "url": url, "sizeBytes": len(DATA)}
-    shop.offer({"id": "m", "name": "M", "downloads": [option]})
+    app.set_models({"id": "m", "name": "M", "downloads": [option]})
     assert cli("enqueue", "m", "--check").status == 0
-    shop.work_here()
-    assert shop.job(1).state is State.COMPLETED
+    app.run_next_job()
+    assert app.job(1).state is State.COMPLETED
 
 
-def test_a_coding_that_is_none_hides_no_size(cli, shop, origin):
+def test_a_coding_that_is_none_hides_no_size(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[IgnoreRange(), NamedCoding("aws-chunked")])
     assert cli("enqueue", url, "--json").jobs[0]["bytes_total"] == len(DATA)

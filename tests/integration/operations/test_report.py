@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 from support.app import app_of
-from support.cli import cli_app, fail, owner, work
+from support.cli import cli_app, fail, lease_store_of, run_due_jobs
 from support.faults import FlipByte, Multipart, NoContentRange, Reset, ShiftedRange, Status
 from support.models import gguf, one_file_model
 
@@ -23,23 +23,23 @@ A = gguf(300_000, 1)
 
 
 @pytest.fixture
-def shop(home, monkeypatch, origin):
+def app(home, monkeypatch, origin):
     models = [one_file_model(f"m{number}", origin.serve(f"m{number}.gguf", A), A) for number in range(4)]
     models.append(one_file_model("bare", origin.serve("bare.gguf", A), A, pin=False))
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
 # The report ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_report_as_json_has_every_section_and_key(cli, shop):
-    came, failed, waits = shop.enqueue("m0", priority=2), shop.enqueue("m1", priority=1), shop.enqueue("m2")
-    shop.work_here()
-    fail(shop, failed, Gated("Its terms are to be accepted."))
-    page = cli("report", "--json").page
+def test_the_report_as_json_has_every_section_and_key(cli, app):
+    came, failed, waits = app.enqueue("m0", priority=2), app.enqueue("m1", priority=1), app.enqueue("m2")
+    app.run_next_job()
+    fail(app, failed, Gated("Its terms are to be accepted."))
+    page = cli("report", "--json").json
     assert list(page) == ["schema", "node", "since", "until", "came", "healed", "going", "needs_you", "totals"]
-    assert (page["schema"], page["node"]) == ("flowhub/report/1", shop.home.node)
+    assert (page["schema"], page["node"]) == ("flowhub/report/1", app.home.node)
     [model] = page["came"]
     assert (model["job"], model["ref"], model["bytes"], model["bytes_fetched"]) == (came, "m0@q4", len(A), len(A))
     assert model["sha256_state"] == "verified"
@@ -56,9 +56,9 @@ def test_the_report_as_json_has_every_section_and_key(cli, shop):
     assert totals["work_s"] > 0
 
 
-def test_the_report_as_a_screen(cli, shop):
-    shop.enqueue("bare")
-    shop.work_here()
+def test_the_report_as_a_screen(cli, app):
+    app.enqueue("bare")
+    app.run_next_job()
     said = cli("report")
     assert (said.status, said.err) == (0, "")
     assert ": 1 completed." in said.out.splitlines()[0]
@@ -67,30 +67,30 @@ def test_the_report_as_a_screen(cli, shop):
     assert "nothing twice" in said.out
 
 
-def test_the_report_of_an_empty_night_says_so_and_exits_with_0(cli, shop):
+def test_the_report_of_an_empty_night_says_so_and_exits_with_0(cli, app):
     assert cli("report").out.endswith(": nothing happened.\n")
-    page = cli("report", "--json").page
+    page = cli("report", "--json").json
     assert (page["came"], page["totals"]["rate_bps"]) == ([], None)
 
 
-def test_only_what_ended_since_then_came_but_what_lives_is_told_whenever_it_was_queued(cli, shop):
-    shop.enqueue("m0")
-    shop.work_here()
-    waits = shop.enqueue("m1")
-    page = cli("report", "--since", datetime.now(UTC).isoformat(), "--json").page
+def test_only_what_ended_since_then_came_but_what_lives_is_told_whenever_it_was_queued(cli, app):
+    app.enqueue("m0")
+    app.run_next_job()
+    waits = app.enqueue("m1")
+    page = cli("report", "--since", datetime.now(UTC).isoformat(), "--json").json
     assert (page["came"], [job["job"] for job in page["going"]]) == ([], [waits])
 
 
-def test_what_was_installed_before_is_no_work(cli, shop):
-    shop.enqueue("m0")
-    work(shop)
-    shop.home.commands.cancel(shop.enqueue("m1"))
-    page = cli("report", "--json").page
+def test_what_was_installed_before_is_no_work(cli, app):
+    app.enqueue("m0")
+    run_due_jobs(app)
+    app.home.commands.cancel(app.enqueue("m1"))
+    page = cli("report", "--json").json
     assert len(page["came"]) == 1
     assert (page["going"], page["needs_you"]) == ([], [])
 
 
-def test_a_since_that_is_not_understood_is_2(cli, shop):
+def test_a_since_that_is_not_understood_is_2(cli, app):
     assert cli("report", "--since", "yesteryear", "--json").status == 2
 
 
@@ -109,25 +109,25 @@ HEALING = {
 def test_a_recovery_is_counted_by_the_code_of_its_error(home, monkeypatch, origin, fault, kind):
     monkeypatch.setenv("FLOWHUB_BACKOFF_BASE_S", "0.01")
     entry = one_file_model("m", origin.serve("m.gguf", A, faults=[fault.once()]), A)
-    with app_of(home, entry) as shop:
-        job = shop.enqueue("m")
-        shop.work_here()
-        found = read_morning(shop.home, LONG_AGO)
+    with app_of(home, entry) as app:
+        job = app.enqueue("m")
+        app.run_next_job()
+        found = read_morning(app.home, LONG_AGO)
     assert [(one.kind, one.count, one.jobs) for one in found.recoveries] == [(kind, 1, (job,))]
 
 
-def test_a_rescue_is_reported_and_a_wait_for_room_needs_the_user(cli, shop):
-    first, second = shop.enqueue("m0"), shop.enqueue("m1")
-    pen = owner(shop)
+def test_a_rescue_is_reported_and_a_wait_for_room_needs_the_user(cli, app):
+    first, second = app.enqueue("m0"), app.enqueue("m1")
+    pen = lease_store_of(app)
     pen.claim()
     pen.register(1, 1)
-    lock = shop.home.settings.locks / "w-by-hand.lock"
+    lock = app.home.settings.locks / "w-by-hand.lock"
     lock.write_text("")  # nobody holds it: its worker is gone
-    assert shop.home.take_back_orphans() == [first]
-    shop.home.commands.set_priority(second, 5)
-    soon = shop.home.clock.now_us() + 60_000_000
+    assert app.home.take_back_orphans() == [first]
+    app.home.commands.set_priority(second, 5)
+    soon = app.home.clock.now_us() + 60_000_000
     pen.wait(pen.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, cost=False)
-    page = cli("report", "--json").page
+    page = cli("report", "--json").json
     assert page["healed"] == [{"kind": "rescue", "count": 1, "jobs": [first]}]
     assert [(need["job"], need["code"]) for need in page["needs_you"]] == [(second, "disk_full"), (None, "no_worker")]
     assert "`flowhub rm`" in page["needs_you"][0]["hint"]
@@ -136,28 +136,28 @@ def test_a_rescue_is_reported_and_a_wait_for_room_needs_the_user(cli, shop):
 # History -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_died_worked_until_it_was_last_seen_not_until_it_was_missed(rooms):
+def test_a_worker_that_died_worked_until_it_was_last_seen_not_until_it_was_missed(job_store):
     """A machine that lost its power at midnight did not fetch until seven in the morning."""
-    [job] = rooms.enqueue("tiny")
-    rooms.owner.register(1, 3)
-    rooms.claim()
-    rooms.time.turn(10)
-    rooms.owner.renew({})
-    with writing(rooms.engine) as tx:  # PostgreSQL's clock, by which it says so, is not turned
-        tx.execute(sa.update(workers).values(seen_at=rooms.time.calendar_us))
-    rooms.time.turn(7 * 3600)
-    rooms.rescue("w-1")
-    [attempt] = History(rooms.database).attempts([job], rooms.time.calendar_us)[job]
+    [job] = job_store.enqueue("tiny")
+    job_store.owner.register(1, 3)
+    job_store.claim()
+    job_store.time.advance(10)
+    job_store.owner.renew({})
+    with writing(job_store.engine) as tx:  # PostgreSQL's clock, by which it says so, is not turned
+        tx.execute(sa.update(workers).values(seen_at=job_store.time.calendar_us))
+    job_store.time.advance(7 * 3600)
+    job_store.rescue("w-1")
+    [attempt] = History(job_store.database).attempts([job], job_store.time.calendar_us)[job]
     worked = (attempt.worked_until - attempt.started_at).total_seconds()
     assert worked == 10 + SEEN_EVERY_US / 1e6
     assert (attempt.finished_at - attempt.started_at).total_seconds() == 7 * 3600 + 10
 
 
-def test_an_attempt_that_runs_has_worked_until_now(rooms):
-    [job] = rooms.enqueue("tiny")
-    rooms.claim()
-    rooms.time.turn(30)
-    [attempt] = History(rooms.database).attempts([job], rooms.time.calendar_us)[job]
+def test_an_attempt_that_runs_has_worked_until_now(job_store):
+    [job] = job_store.enqueue("tiny")
+    job_store.claim()
+    job_store.time.advance(30)
+    [attempt] = History(job_store.database).attempts([job], job_store.time.calendar_us)[job]
     assert (attempt.worked_until - attempt.started_at).total_seconds() == 30
     assert (attempt.finished_at, attempt.outcome) == (None, None)
 
@@ -165,20 +165,20 @@ def test_an_attempt_that_runs_has_worked_until_now(rooms):
 # Logs ----------------------------------------------------------------------------------------------------------------
 
 
-def lived(shop) -> int:
+def lived(app) -> int:
     """Bring a job through a wait, a failure and a retry."""
-    job, pen = shop.enqueue("m0"), owner(shop)
+    job, pen = app.enqueue("m0"), lease_store_of(app)
     lease = pen.claim().lease
     pen.progress(lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, None, DigestState.RUNNING, ()))
     pen.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
     pen.wait(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, cost=True)
     pen.fail(pen.claim().lease, SourceMissing("It is gone."))
-    shop.home.commands.retry(job)
+    app.home.commands.retry(job)
     return job
 
 
-def test_logs_tell_each_event_on_a_line_oldest_first_with_the_attempts(cli, shop):
-    job = lived(shop)
+def test_logs_tell_each_event_on_a_line_oldest_first_with_the_attempts(cli, app):
+    job = lived(app)
     said = cli("logs", job)
     assert said.err == ""
     lines = said.out.splitlines()
@@ -197,9 +197,9 @@ def test_logs_tell_each_event_on_a_line_oldest_first_with_the_attempts(cli, shop
     ]
 
 
-def test_logs_as_json_hold_events_and_attempts(cli, shop):
-    job = lived(shop)
-    page = cli("logs", job, "--json").page
+def test_logs_as_json_hold_events_and_attempts(cli, app):
+    job = lived(app)
+    page = cli("logs", job, "--json").json
     assert page["schema"] == "flowhub/logs/1"
     [found] = page["jobs"]
     assert (found["id"], found["ref"], found["state"]) == (job, "m0@q4", "queued")
@@ -211,40 +211,40 @@ def test_logs_as_json_hold_events_and_attempts(cli, shop):
     assert (first["outcome"], second["outcome"], second["attempt"]) == ("waits", "failed", 2)
 
 
-def test_logs_of_several_jobs_come_one_after_the_other(cli, shop):
+def test_logs_of_several_jobs_come_one_after_the_other(cli, app):
     for number in range(3):
-        shop.enqueue(f"m{number}")
+        app.enqueue(f"m{number}")
     heads = [line for line in cli("logs", "3", "1-2").out.splitlines() if line.startswith("Job ")]
     assert heads == ["Job 3: m2@q4", "Job 1: m0@q4", "Job 2: m1@q4"]
 
 
-def test_logs_of_an_attempt_that_runs_say_so(cli, shop):
-    job = shop.enqueue("m0")
-    owner(shop).claim()
+def test_logs_of_an_attempt_that_runs_say_so(cli, app):
+    job = app.enqueue("m0")
+    lease_store_of(app).claim()
     assert cli("logs", job).out.splitlines()[-1].endswith("attempt 1    at work for 0 s, worker w-by-hand")
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["9"], 3), (["1-9"], 3), (["x"], 2), ([], 2)])
-def test_logs_of_a_job_that_is_none_is_an_error(cli, shop, arguments, status):
-    shop.enqueue("m0")
+def test_logs_of_a_job_that_is_none_is_an_error(cli, app, arguments, status):
+    app.enqueue("m0")
     assert cli("logs", *arguments).status == status
     assert cli("logs", *arguments, "--json").error["hint"]
 
 
-def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, shop):
-    job = shop.enqueue("m0")
-    shop.home.commands.cancel(job)
-    with shop.home.engine.begin() as connection:
+def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, app):
+    job = app.enqueue("m0")
+    app.home.commands.cancel(job)
+    with app.home.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM events")
     assert "keep_events_days" in cli("logs", job).out
 
 
-def test_a_disk_that_was_full_in_the_night_and_is_not_any_more_healed(rooms):
-    [job] = rooms.enqueue("tiny")
+def test_a_disk_that_was_full_in_the_night_and_is_not_any_more_healed(job_store):
+    [job] = job_store.enqueue("tiny")
     full = DiskFull("The disk that holds /store has 1 GB free.")
-    rooms.owner.wait(rooms.claim().lease, rooms.time.in_us(1), Reason.DISK, full, faults=0, cost=False)
-    rooms.time.turn(2)
-    rooms.complete(rooms.claim())
-    assert rooms.state(job) is State.COMPLETED
-    events = History(rooms.database).events_since(0, ["waits"])
+    job_store.owner.wait(job_store.claim().lease, job_store.time.in_us(1), Reason.DISK, full, faults=0, cost=False)
+    job_store.time.advance(2)
+    job_store.complete(job_store.claim())
+    assert job_store.state(job) is State.COMPLETED
+    events = History(job_store.database).events_since(0, ["waits"])
     assert [event.text for event in events[job]] == [full.message]

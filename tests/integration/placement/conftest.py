@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def user_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A person of each test's own: what one test places is not found by the downloads of the next."""
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "me" / ".ollama" / "models"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from support import app_readers
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.disk_files import files_in
 from support.disks import image_disk, own_disk
-from support.gguf_files import Written, usual
+from support.gguf_files import GgufFile, llama_8b
 from support.hub import commit_of
 from support.models import folder_model, gguf, one_file_model
 
@@ -32,11 +32,11 @@ FOLDERS = {
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    return usual(Written(tmp_path_factory.mktemp("gguf") / "w.gguf", words=["word"] * 100)).read_bytes()
+    return llama_8b(GgufFile(tmp_path_factory.mktemp("gguf") / "w.gguf", words=["word"] * 100)).read_bytes()
 
 
 @pytest.fixture
-def shop(home, hub, origin, monkeypatch, tmp_path, weights):
+def app(home, hub, origin, monkeypatch, tmp_path, weights):
     """A home with a GGUF model and its projector, of the Hub, and the model `a` of one file from elsewhere."""
     files = {FILE: weights, MMPROJ: gguf(3000, 3)}
     for path, content in files.items():
@@ -53,7 +53,7 @@ def shop(home, hub, origin, monkeypatch, tmp_path, weights):
     with cli_app(home, monkeypatch, catalog_model(origin, OTHER), whole) as app:
         app.enqueue(MODEL)
         app.enqueue("a")
-        work(app)
+        run_due_jobs(app)
         yield app
 
 
@@ -61,10 +61,10 @@ def catalog_model(origin, content):
     return one_file_model("a", origin.serve(f"/{len(content)}/a-q4.gguf", content), content)
 
 
-def use_person(monkeypatch, person):
-    monkeypatch.setenv("OLLAMA_MODELS", str(person / ".ollama" / "models"))
-    (person / ".localai" / "models").mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(person))
+def use_person(monkeypatch, user_home):
+    monkeypatch.setenv("OLLAMA_MODELS", str(user_home / ".ollama" / "models"))
+    (user_home / ".localai" / "models").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(user_home))
 
 
 def opened(program: str, folder: Path) -> tuple[bytes, bytes]:
@@ -89,23 +89,23 @@ def opened(program: str, folder: Path) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("program", FOLDERS)
-def test_a_program_opens_a_placed_model_and_nothing_is_left_of_it_after_unplace(cli, shop, tmp_path, weights, program):
-    person = tmp_path / "person"
-    before = sorted(person.rglob("*"))
-    [placed] = cli("place", MODEL, "--in", program, "--json").page["placements"]
+def test_a_program_opens_a_placed_model_and_nothing_is_left_of_it_after_unplace(cli, app, tmp_path, weights, program):
+    user_home = tmp_path / "person"
+    before = sorted(user_home.rglob("*"))
+    [placed] = cli("place", MODEL, "--in", program, "--json").json["placements"]
     assert (placed["app"], placed["how"], placed["state"]) == (program, "hardlink", "ok")
     assert Path(placed["path"]).exists()
-    assert opened(program, person / FOLDERS[program]) == (weights, gguf(3000, 3))
+    assert opened(program, user_home / FOLDERS[program]) == (weights, gguf(3000, 3))
     assert cli("unplace", MODEL, "--in", program).status == 0
-    left = [path for path in sorted(person.rglob("*")) if path not in before and not path.is_dir()]
+    left = [path for path in sorted(user_home.rglob("*")) if path not in before and not path.is_dir()]
     assert left == []
     assert cli("verify").status == 0
 
 
-def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, shop, tmp_path, weights, monkeypatch):
+def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, app, tmp_path, weights, monkeypatch):
     with own_disk(tmp_path / "disk") as disk:
         use_person(monkeypatch, disk.place)
-        page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").page
+        page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").json
         assert {placed["how"] for placed in page["placements"]} == {"symlink"}
         for program, folder in FOLDERS.items():
             assert opened(program, disk.place / folder) == (weights, gguf(3000, 3))
@@ -113,7 +113,7 @@ def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, shop, tmp_pa
         assert [path for path in disk.place.rglob("*") if path.is_symlink() or path.is_file()] == []
 
 
-def test_a_program_that_follows_no_symbolic_link_gets_none(cli, shop, tmp_path, monkeypatch):
+def test_a_program_that_follows_no_symbolic_link_gets_none(cli, app, tmp_path, monkeypatch):
     monkeypatch.setattr(lm_studio, "APP", replace(lm_studio.APP, follows_symlinks=False))
     with own_disk(tmp_path / "disk") as disk:
         use_person(monkeypatch, disk.place)
@@ -127,14 +127,14 @@ def test_a_program_that_follows_no_symbolic_link_gets_none(cli, shop, tmp_path, 
 @pytest.mark.parametrize(
     ("kind", "ways"), [("ext4", {"hardlink"}), ("xfs", {"reflink", "hardlink"}), ("btrfs", {"reflink"})]
 )
-def test_every_program_opens_it_on_a_file_system_of_this_kind(cli, shop, tmp_path, weights, monkeypatch, kind, ways):
+def test_every_program_opens_it_on_a_file_system_of_this_kind(cli, app, tmp_path, weights, monkeypatch, kind, ways):
     """The store is on the same one: moved there, as its user would."""
     with image_disk(tmp_path / "image", kind) as place:
         use_person(monkeypatch, place)
-        shutil.copytree(shop.store, place / "llms")
+        shutil.copytree(app.store, place / "llms")
         monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
         assert cli("verify", MODEL).status == 0
-        page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").page
+        page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").json
         assert {placed["how"] for placed in page["placements"]} <= ways
         for program, folder in FOLDERS.items():
             assert opened(program, place / folder) == (weights, gguf(3000, 3))
@@ -145,7 +145,7 @@ def test_every_program_opens_it_on_a_file_system_of_this_kind(cli, shop, tmp_pat
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
 @pytest.mark.parametrize("program", FOLDERS)
-def test_a_program_on_a_disk_without_any_links_opens_a_copy(cli, shop, tmp_path, weights, monkeypatch, program, code):
+def test_a_program_on_a_disk_without_any_links_opens_a_copy(cli, app, tmp_path, weights, monkeypatch, program, code):
     """As FAT and some network disks: neither links nor a rename that replaces nothing."""
     folder = tmp_path / "person" / FOLDERS[program]
     before = {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()}
@@ -154,7 +154,7 @@ def test_a_program_on_a_disk_without_any_links_opens_a_copy(cli, shop, tmp_path,
         error = cli("place", MODEL, "--in", program, "--json").error
         assert (error["code"], "--copy" in error["hint"]) == ("placement_refused", True)
         assert {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()} == before
-    [placed] = cli("place", MODEL, "--in", program, "--copy", "--json").page["placements"]
+    [placed] = cli("place", MODEL, "--in", program, "--copy", "--json").json["placements"]
     assert (placed["state"], placed["how"]) == ("ok", "copy" if program != "jan" else placed["how"])
     assert opened(program, folder) == (weights, gguf(3000, 3))
     assert [path for path in folder.rglob("*") if path.is_symlink()] == []
@@ -172,13 +172,13 @@ def without_links(monkeypatch, code):
     monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
 
 
-def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, shop, tmp_path, weights, monkeypatch):
+def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, app, tmp_path, weights, monkeypatch):
     def refuse(*arguments, **options):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "symlink", refuse)
     monkeypatch.setattr(os, "link", refuse)
-    [placed] = cli("place", MODEL, "--in", "jan", "--json").page["placements"]
+    [placed] = cli("place", MODEL, "--in", "jan", "--json").json["placements"]
     assert placed["state"] == "ok"
     assert opened("jan", tmp_path / "person" / FOLDERS["jan"]) == (weights, gguf(3000, 3))
     assert cli("unplace", MODEL).status == 0
@@ -188,7 +188,7 @@ def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, shop,
 # Ollama --------------------------------------------------------------------------------------------------------------
 
 
-def test_ollama_lists_nothing_that_is_half_made(cli, shop, tmp_path, monkeypatch):
+def test_ollama_lists_nothing_that_is_half_made(cli, app, tmp_path, monkeypatch):
     """Its list takes every file next to a tag for a model."""
     root, lists = tmp_path / "person" / FOLDERS["ollama"], []
     real = staging.put_in_place
@@ -204,19 +204,19 @@ def test_ollama_lists_nothing_that_is_half_made(cli, shop, tmp_path, monkeypatch
     assert list(root.rglob(".flowhub-*")) == []
 
 
-def test_an_update_of_a_model_is_run_by_ollama_under_the_same_name(cli, shop, origin, tmp_path):
+def test_an_update_of_a_model_is_run_by_ollama_under_the_same_name(cli, app, origin, tmp_path):
     root = tmp_path / "person" / FOLDERS["ollama"]
     assert cli("place", "a", "--in", "ollama").status == 0
     newer = gguf(5000, 5)
-    shop.offer(catalog_model(origin, newer))  # `b` is no longer in it
+    app.set_models(catalog_model(origin, newer))  # `b` is no longer in it
     cli("update", "a")
-    work(shop)
+    run_due_jobs(app)
     [model] = app_readers.read_ollama(root).values()
     assert (model.name, model.weights.read_bytes()) == ("a:q4", newer)
     assert app_readers.ollama_prune(root) == []
 
 
-def test_a_model_that_its_user_copied_in_ollama_keeps_its_weights(cli, shop, tmp_path):
+def test_a_model_that_its_user_copied_in_ollama_keeps_its_weights(cli, app, tmp_path):
     root = tmp_path / "person" / FOLDERS["ollama"]
     cli("place", "a", "--in", "ollama")
     library = root / "manifests" / "registry.ollama.ai" / "library"
@@ -227,7 +227,7 @@ def test_a_model_that_its_user_copied_in_ollama_keeps_its_weights(cli, shop, tmp
     ]
 
 
-def test_a_model_that_ollama_pulled_itself_is_used_and_stays(cli, shop, tmp_path):
+def test_a_model_that_ollama_pulled_itself_is_used_and_stays(cli, app, tmp_path):
     root = tmp_path / "person" / FOLDERS["ollama"]
     (root / "blobs").mkdir(parents=True)
     blob = root / "blobs" / app_readers.write_blob(root, OTHER).replace(":", "-")
@@ -237,7 +237,7 @@ def test_a_model_that_ollama_pulled_itself_is_used_and_stays(cli, shop, tmp_path
     assert files_in(root / "blobs") == {blob.name: OTHER}
 
 
-def test_a_name_that_ollama_has_already_is_not_taken_over(cli, shop, tmp_path):
+def test_a_name_that_ollama_has_already_is_not_taken_over(cli, app, tmp_path):
     manifest = tmp_path / "person" / FOLDERS["ollama"] / "manifests/registry.ollama.ai/library/a/q4"
     manifest.parent.mkdir(parents=True)
     manifest.write_bytes(b"{}")
@@ -249,15 +249,17 @@ def test_a_name_that_ollama_has_already_is_not_taken_over(cli, shop, tmp_path):
 # Together ------------------------------------------------------------------------------------------------------------
 
 
-def test_vllm_and_lm_studio_open_one_copy_of_the_bytes(cli, shop, tmp_path):
+def test_vllm_and_lm_studio_open_one_copy_of_the_bytes(cli, app, tmp_path):
     cli("place", MODEL, "--in", "hf-cache", "--in", "lm-studio")
-    person, here = tmp_path / "person", shop.store / "b-q4_k_m" / FILE
-    snapshot = person / f".cache/huggingface/hub/models--{REPO.replace('/', '--')}/snapshots/{commit_of(REPO, 'main')}"
-    copies = [here, snapshot / FILE, person / FOLDERS["lm-studio"] / REPO / FILE]
+    user_home, here = tmp_path / "person", app.store / "b-q4_k_m" / FILE
+    snapshot = (
+        user_home / f".cache/huggingface/hub/models--{REPO.replace('/', '--')}/snapshots/{commit_of(REPO, 'main')}"
+    )
+    copies = [here, snapshot / FILE, user_home / FOLDERS["lm-studio"] / REPO / FILE]
     assert len({path.stat().st_ino for path in copies}) == 1
 
 
-def test_two_programs_that_share_a_cache_do_not_lose_each_others_model(cli, shop, tmp_path, weights):
+def test_two_programs_that_share_a_cache_do_not_lose_each_others_model(cli, app, tmp_path, weights):
     cache = tmp_path / "person" / FOLDERS["llama-cpp"]
     assert cli("place", MODEL, "--in", "hf-cache", "--in", "llama-cpp").status == 0
     assert cli("unplace", MODEL, "--in", "hf-cache").status == 0
@@ -266,12 +268,12 @@ def test_two_programs_that_share_a_cache_do_not_lose_each_others_model(cli, shop
     assert files_in(cache) == {}
 
 
-def test_two_models_of_the_same_bytes_share_a_blob_until_both_are_removed(cli, shop, origin, tmp_path):
+def test_two_models_of_the_same_bytes_share_a_blob_until_both_are_removed(cli, app, origin, tmp_path):
     root = tmp_path / "person" / FOLDERS["ollama"]
     same = one_file_model("same", origin.serve("/same.gguf", OTHER), OTHER)
-    shop.offer(catalog_model(origin, OTHER), same)
-    shop.enqueue("same")
-    work(shop)
+    app.set_models(catalog_model(origin, OTHER), same)
+    app.enqueue("same")
+    run_due_jobs(app)
     assert cli("place", "a", "same", "--in", "ollama").status == 0
     assert list(app_readers.read_ollama(root)) == ["a:q4", "same:q4"]
     assert cli("unplace", "a").status == 0
@@ -280,9 +282,9 @@ def test_two_models_of_the_same_bytes_share_a_blob_until_both_are_removed(cli, s
     assert files_in(root) == {}
 
 
-def test_placed_models_are_not_offered_for_adoption(cli, shop):
+def test_placed_models_are_not_offered_for_adoption(cli, app):
     cli("place", MODEL, "a", "--in", "lm-studio", "--in", "ollama")
-    page = cli("adopt", "--dry-run", "--json").page
+    page = cli("adopt", "--dry-run", "--json").json
     assert (page["models"], page["skipped"]) == ([], [])
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.disks import own_disk
 from support.hub import commit_of
 from support.models import gguf, mlx_folder, one_file_model
@@ -20,7 +20,7 @@ FILE = "some-model-q4_k_m.gguf"
 
 
 @pytest.fixture
-def shop(home, hub, origin, monkeypatch, tmp_path):
+def app(home, hub, origin, monkeypatch, tmp_path):
     """A home with a file and a folder of the Hub, and the model `a` of a catalog."""
     for path, content in FOLDER.items():
         hub.add(MLX, path, content, lfs=path.endswith(".safetensors"))
@@ -31,7 +31,7 @@ def shop(home, hub, origin, monkeypatch, tmp_path):
     with cli_app(home, monkeypatch, one_file_model("a", origin.url("a.gguf"), A)) as app:
         for ref in (f"hf:{REPO}:Q4_K_M", f"hf:{MLX}", "a"):
             app.enqueue(ref)
-        work(app)
+        run_due_jobs(app)
         assert len(app.home.store.models()) == 3
         yield app
 
@@ -45,8 +45,8 @@ def hub_program(tmp_path: Path, program: str, **more: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_hubs_own_package_opens_a_placed_repository_without_a_network(cli, shop, tmp_path):
-    page = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").page
+def test_the_hubs_own_package_opens_a_placed_repository_without_a_network(cli, app, tmp_path):
+    page = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").json
     [placed] = page["placements"]
     assert (placed["app"], placed["state"]) == ("hf-cache", "ok")
     folder = Path(hub_program(tmp_path, f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"))
@@ -55,7 +55,7 @@ def test_the_hubs_own_package_opens_a_placed_repository_without_a_network(cli, s
     assert folder.name == commit_of(MLX, "main")
 
 
-def test_it_scans_without_a_warning(cli, shop, tmp_path):
+def test_it_scans_without_a_warning(cli, app, tmp_path):
     cli("place", f"hf:{MLX}", f"hf:{REPO}", "--in", "hf-cache")
     program = """
 import json, huggingface_hub as h
@@ -67,7 +67,7 @@ print(json.dumps([[str(w) for w in found.warnings], sorted(r.repo_id for r in fo
     assert size == len(B) + sum(map(len, FOLDER.values()))
 
 
-def test_a_model_that_is_not_from_the_hub_is_refused(cli, shop):
+def test_a_model_that_is_not_from_the_hub_is_refused(cli, app):
     said = cli("place", "a", "--in", "hf-cache", "--json").error
     assert said["code"] == "placement_refused"
     assert "no known commit" in said["message"]
@@ -98,7 +98,7 @@ print(json.dumps([[str(w) for w in found.warnings], {r.repo_id: len(r.revisions)
     return warnings, repos
 
 
-def test_the_hubs_own_check_of_a_cache_accepts_it(cli, shop, hub, tmp_path):
+def test_the_hubs_own_check_of_a_cache_accepts_it(cli, app, hub, tmp_path):
     cli("place", f"hf:{MLX}", "--in", "hf-cache")
     program = f"import huggingface_hub as h; print(h.HfApi().verify_repo_checksums({MLX!r}))"
     said = hub_program(tmp_path, program, HF_ENDPOINT=hub.endpoint, HF_HUB_OFFLINE="0")
@@ -106,7 +106,7 @@ def test_the_hubs_own_check_of_a_cache_accepts_it(cli, shop, hub, tmp_path):
     assert "mismatches=[]" in said
 
 
-def test_what_the_hubs_own_package_downloaded_stays_and_is_used(cli, shop, hub, tmp_path):
+def test_what_the_hubs_own_package_downloaded_stays_and_is_used(cli, app, hub, tmp_path):
     """Its commit, its branch and its blobs are its own; flowhub links only what is not there."""
     online = {"HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
     hub_program(tmp_path, f"import huggingface_hub as h; h.hf_hub_download({MLX!r}, 'config.json')", **online)
@@ -119,7 +119,7 @@ def test_what_the_hubs_own_package_downloaded_stays_and_is_used(cli, shop, hub, 
     assert cached(tmp_path) == ([], {MLX: 1})
 
 
-def test_a_file_that_a_snapshot_of_the_program_needs_stays(cli, shop, hub, tmp_path):
+def test_a_file_that_a_snapshot_of_the_program_needs_stays(cli, app, hub, tmp_path):
     """The package found the blob in its cache, and links to it: without the blob, its snapshot would be corrupt."""
     cli("place", f"hf:{MLX}", "--in", "hf-cache")
     commit_anew(hub, MLX, FOLDER | {"README.md": b"# new"})
@@ -132,23 +132,23 @@ def test_a_file_that_a_snapshot_of_the_program_needs_stays(cli, shop, hub, tmp_p
     assert {path: (folder / path).read_bytes() for path in FOLDER} == FOLDER
 
 
-def test_removing_a_placed_repository_with_the_hubs_tools_leaves_the_store(cli, shop, tmp_path):
+def test_removing_a_placed_repository_with_the_hubs_tools_leaves_the_store(cli, app, tmp_path):
     cli("place", f"hf:{MLX}", "--in", "hf-cache")
     program = f"""
 import huggingface_hub as h
 h.scan_cache_dir().delete_revisions({commit_of(MLX, "main")!r}).execute()
 """
     hub_program(tmp_path, program)
-    assert {path: (shop.store / "some-model-mlx" / path).read_bytes() for path in FOLDER} == FOLDER
+    assert {path: (app.store / "some-model-mlx" / path).read_bytes() for path in FOLDER} == FOLDER
     assert cli("unplace", f"hf:{MLX}").status == 0
     assert not cache_of(tmp_path, MLX).exists()
 
 
-def test_two_variants_of_a_repository_share_its_branch(cli, shop, hub, tmp_path):
+def test_two_variants_of_a_repository_share_its_branch(cli, app, hub, tmp_path):
     cli("place", f"hf:{REPO}", "--in", "hf-cache")
     commit_anew(hub, REPO, {FILE: B, "some-model-q8_0.gguf": gguf(8192, 5)})
     assert cli("enqueue", f"hf:{REPO}:Q8_0", "--place", "hf-cache").status == 0
-    work(shop)
+    run_due_jobs(app)
     refs = cache_of(tmp_path, REPO) / "refs" / "main"
     assert refs.read_text() == NEWER  # of the one that was placed last
     assert cached(tmp_path) == ([], {REPO: 2})
@@ -161,21 +161,21 @@ def test_two_variants_of_a_repository_share_its_branch(cli, shop, hub, tmp_path)
     assert not cache_of(tmp_path, REPO).exists()
 
 
-def test_update_moves_the_branch_to_the_new_commit(cli, shop, hub, tmp_path):
+def test_update_moves_the_branch_to_the_new_commit(cli, app, hub, tmp_path):
     cli("place", f"hf:{MLX}", "--in", "hf-cache")
     newer = FOLDER | {"config.json": FOLDER["config.json"] + b"\n"}
     commit_anew(hub, MLX, newer)
     assert cli("update", f"hf:{MLX}").status == 0
-    work(shop)
+    run_due_jobs(app)
     folder = Path(hub_program(tmp_path, f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"))
     assert {path: (folder / path).read_bytes() for path in newer} == newer
     assert cached(tmp_path) == ([], {MLX: 1})
 
 
-def test_on_another_disk_it_is_made_of_symbolic_links(cli, shop, tmp_path, monkeypatch):
+def test_on_another_disk_it_is_made_of_symbolic_links(cli, app, tmp_path, monkeypatch):
     with own_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("HF_HOME", str(disk.place))
-        [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").page["placements"]
+        [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").json["placements"]
         assert placed["how"] == "symlink"
         program = f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}), h.scan_cache_dir().warnings)"
         said = hub_program(tmp_path, program, HF_HOME=str(disk.place))
@@ -184,12 +184,12 @@ def test_on_another_disk_it_is_made_of_symbolic_links(cli, shop, tmp_path, monke
         assert os.listdir(disk.place / "hub") == []
 
 
-def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, shop, tmp_path, monkeypatch):
+def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, app, tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "symlink", refuse)
-    [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").page["placements"]
+    [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").json["placements"]
     assert (placed["how"], placed["state"]) == ("hardlink", "ok")
     assert not (cache_of(tmp_path, MLX) / "blobs").exists()
     folder = Path(hub_program(tmp_path, f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"))
@@ -197,17 +197,17 @@ def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, shop, tmp_
 
 
 @pytest.mark.parametrize("another_disk", [False, True])
-def test_two_placements_that_share_a_file_need_each_other_not(cli, shop, tmp_path, monkeypatch, another_disk):
+def test_two_placements_that_share_a_file_need_each_other_not(cli, app, tmp_path, monkeypatch, another_disk):
     """One blob for both; it follows the placement that stays, also where it is a symbolic link to the other's file."""
     with own_disk(tmp_path / "disk") as disk:
         root = str(disk.place) if another_disk else str(tmp_path / "hf")
         monkeypatch.setenv("HF_HOME", root)
         cli("enqueue", f"hf:{MLX}/config.json")
-        work(shop)
+        run_due_jobs(app)
         cli("place", "config.json", f"hf:{MLX}", "--in", "hf-cache")
-        assert [one["state"] for one in cli("placements", "--json").page["placements"]] == ["ok", "ok"]
+        assert [one["state"] for one in cli("placements", "--json").json["placements"]] == ["ok", "ok"]
         assert cli("rm", "config.json", "-y").status == 0
-        [left] = cli("placements", "--json").page["placements"]
+        [left] = cli("placements", "--json").json["placements"]
         assert (left["name"], left["state"]) == ("some-model-mlx", "ok")
         program = f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}))"
         folder = Path(hub_program(tmp_path, program, HF_HOME=root))
@@ -216,11 +216,11 @@ def test_two_placements_that_share_a_file_need_each_other_not(cli, shop, tmp_pat
         assert os.listdir(Path(root) / "hub") == []
 
 
-def test_a_shared_file_that_the_program_replaced_stays_when_it_is_handed_over(cli, shop, tmp_path, monkeypatch):
+def test_a_shared_file_that_the_program_replaced_stays_when_it_is_handed_over(cli, app, tmp_path, monkeypatch):
     with own_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("HF_HOME", str(disk.place))
         cli("enqueue", f"hf:{MLX}/config.json")
-        work(shop)
+        run_due_jobs(app)
         cli("place", "config.json", f"hf:{MLX}", "--in", "hf-cache")
         [blob] = [path for path in disk.place.rglob("blobs/*") if path.read_bytes() == FOLDER["config.json"]]
         blob.unlink()

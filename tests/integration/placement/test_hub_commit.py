@@ -3,7 +3,7 @@
 import pytest
 from support.answer_faults import Status
 from support.app_readers import read_llama_cpp, read_lm_studio
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.hub import commit_of
 from support.models import folder_model, gguf, one_file_model
 
@@ -17,7 +17,7 @@ def address(path, revision="main"):
 
 
 @pytest.fixture
-def shop(home, hub, monkeypatch, tmp_path):
+def app(home, hub, monkeypatch, tmp_path):
     hub.add(REPO, FILE, A)
     for path, content in PARTS.items():
         hub.add(REPO, path, content)
@@ -31,9 +31,9 @@ def shop(home, hub, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(("model", "tag", "content"), [("a", "Q4_K_M", [A]), ("b", "Q8_0", list(PARTS.values()))])
-def test_a_model_of_a_branch_is_placed_under_the_commit_that_it_came_from(cli, shop, tmp_path, model, tag, content):
+def test_a_model_of_a_branch_is_placed_under_the_commit_that_it_came_from(cli, app, tmp_path, model, tag, content):
     cli("enqueue", model)
-    work(shop)
+    run_due_jobs(app)
     said = cli("place", model, "--in", "llama-cpp", "--in", "lm-studio")
     assert said.status == 0, said.err
     assert [path.read_bytes() for path in read_llama_cpp(tmp_path / "llama", REPO, tag)["parts"]] == content
@@ -42,49 +42,49 @@ def test_a_model_of_a_branch_is_placed_under_the_commit_that_it_came_from(cli, s
     assert list(read_lm_studio(tmp_path / "person" / ".lmstudio" / "models")) == [REPO]
 
 
-def test_its_identity_and_its_address_stay_those_of_the_catalog(cli, shop):
+def test_its_identity_and_its_address_stay_those_of_the_catalog(cli, app):
     cli("enqueue", "a")
-    work(shop)
-    [entry] = shop.home.library.entries()
-    [file] = shop.home.library.artifact(entry.name).files
+    run_due_jobs(app)
+    [entry] = app.home.library.entries()
+    [file] = app.home.library.artifact(entry.name).files
     assert (file.url, file.commit) == (address(FILE), commit_of(REPO, "main"))
-    assert cli("outdated", "--json").page["outdated"] == []
+    assert cli("outdated", "--json").json["outdated"] == []
     [job] = cli("enqueue", "a", "--json").jobs
     assert (job["state"], job["id"]) == ("completed", 1)
 
 
-def of_a_mirror(shop, origin):
+def of_a_mirror(app, origin):
     """Have the file come from a mirror, which does not tell its commit."""
     path = f"/{REPO}/resolve/main/{FILE}"
     mirror = origin.serve(path, A).removesuffix(path)
-    (shop.path / "config.toml").write_text(f'[mirrors]\n"https://huggingface.co" = ["{mirror}"]\n')
+    (app.path / "config.toml").write_text(f'[mirrors]\n"https://huggingface.co" = ["{mirror}"]\n')
 
 
-def test_a_worker_that_places_a_model_asks_for_its_commit_too(cli, shop, hub, origin, tmp_path):
-    of_a_mirror(shop, origin)
+def test_a_worker_that_places_a_model_asks_for_its_commit_too(cli, app, hub, origin, tmp_path):
+    of_a_mirror(app, origin)
     cli("enqueue", "a", "--place", "llama-cpp")
     assert cli("worker", "--drain").status == 0
-    [file] = shop.home.library.artifact(FILE).files
+    [file] = app.home.library.artifact(FILE).files
     assert file.commit == commit_of(REPO, "main")
     assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
 
 
-def test_a_hub_that_does_not_answer_then_is_asked_again(cli, shop, hub, origin, tmp_path):
-    of_a_mirror(shop, origin)
+def test_a_hub_that_does_not_answer_then_is_asked_again(cli, app, hub, origin, tmp_path):
+    of_a_mirror(app, origin)
     cli("enqueue", "a", "--place", "llama-cpp")
     hub.break_front(Status(429, {"Retry-After": "3600"}))
     assert cli("worker", "--drain").status == 0
-    [row] = shop.home.placement_rows.all()
+    [row] = app.home.placement_rows.all()
     assert row.error["retryable"]
     assert row.error["message"].startswith("The Hub does not tell the commit")
     hub.break_front()
-    shop.home.placements.context.rows.update(row.id, next_at=None)  # an hour later
-    assert shop.home.placements.settle(wait=True)
+    app.home.placements.context.rows.update(row.id, next_at=None)  # an hour later
+    assert app.home.placements.settle(wait=True)
     assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
 
 
 @pytest.fixture
-def adopted(cli, shop, tmp_path):
+def adopted(cli, app, tmp_path):
     """A model that was linked from another program: its commit is unknown, as is that of one from a mirror."""
     other = tmp_path / "person" / ".cache" / "llama.cpp" / FILE
     other.parent.mkdir(parents=True)
@@ -92,7 +92,7 @@ def adopted(cli, shop, tmp_path):
     assert cli("adopt", other.parent, "-y").status == 0
 
 
-def test_the_hub_is_asked_for_a_commit_that_is_not_known(cli, shop, hub, adopted, tmp_path):
+def test_the_hub_is_asked_for_a_commit_that_is_not_known(cli, app, hub, adopted, tmp_path):
     assert cli("place", "a", "--in", "llama-cpp").status == 0
     assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
     asked = len(hub.front.requests())
@@ -101,12 +101,12 @@ def test_the_hub_is_asked_for_a_commit_that_is_not_known(cli, shop, hub, adopted
     assert len(hub.front.requests()) == asked
 
 
-def test_a_branch_that_has_other_bytes_now_is_not_taken_for_it(cli, shop, hub, adopted):
+def test_a_branch_that_has_other_bytes_now_is_not_taken_for_it(cli, app, hub, adopted):
     hub.add(REPO, FILE, gguf(4096, 9))
     assert "the commit" in cli("place", "a", "--in", "llama-cpp").err
 
 
-def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, shop, adopted, tmp_path, monkeypatch):
+def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, app, adopted, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     said = cli("place", "a", "--in", "llama-cpp")
     assert said.status == 5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.app import app_of
-from support.cli import work
+from support.cli import run_due_jobs
 from support.disks import own_disk
 from support.fake_clock import FakeClock
 from support.models import gguf, one_file_model
@@ -26,16 +26,16 @@ class Night:
 
     def install(self, *programs):
         number = self.app.enqueue("a", place=programs)
-        work(self.app)
+        run_due_jobs(self.app)
         return number
 
-    def offer(self, version):
+    def set_models(self, version):
         content = {1: V1, 2: V2}[version]
-        self.app.offer(one_file_model("a", self.origin.serve(f"/v{version}/a.gguf", content), content))
+        self.app.set_models(one_file_model("a", self.origin.serve(f"/v{version}/a.gguf", content), content))
 
     def later(self, seconds):
         """Let time pass, and do what maintenance does."""
-        self.clock.turn(seconds)
+        self.clock.advance(seconds)
         self.upkeep.settle_if_due()
         if self.upkeep.busy:
             self.upkeep._thread.join()
@@ -57,7 +57,7 @@ def night(home, origin, monkeypatch, any_database):
     with app_of(home, clock=clock.clock) as app:
         monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
         night = Night(app, clock, origin)
-        night.offer(1)
+        night.set_models(1)
         yield night
 
 
@@ -90,7 +90,7 @@ def test_it_is_tried_at_least_every_hour_also_after_the_clock_was_set_back(night
 def test_every_screen_says_why_it_is_missing_and_what_to_do(night, cli, tmp_path):
     place = f"dir:{tmp_path}/usb/models"
     job = night.install(place)
-    [shown] = cli("placements", "--json").page["placements"]
+    [shown] = cli("placements", "--json").json["placements"]
     assert (shown["state"], shown["error"]["code"], shown["error"]["retryable"]) == (
         "missing",
         "app_folder_unusable",
@@ -101,16 +101,16 @@ def test_every_screen_says_why_it_is_missing_and_what_to_do(night, cli, tmp_path
     for text in (f"a.gguf is not in {place} yet", "mount its disk", f"flowhub place a.gguf --in {place}"):
         assert text in " ".join(said.err.split())
     assert f"Not placed yet: a.gguf in {place}. `flowhub placements` says why." in " ".join(cli("list").err.split())
-    assert [model["placed_in"] for model in cli("list", "--json").page["models"]] == [[]]
+    assert [model["placed_in"] for model in cli("list", "--json").json["models"]] == [[]]
     assert "1 model is not placed yet: `flowhub placements` says why." in cli("status").out
     detail = " ".join(cli("status", str(job)).out.split())
     assert f"a.gguf is not placed in {place} yet" in detail
     assert "mount its disk" in detail
-    [need] = cli("report", "--since", "2020-01-01T00:00:00Z", "--json").page["needs_you"]
+    [need] = cli("report", "--since", "2020-01-01T00:00:00Z", "--json").json["needs_you"]
     assert (need["code"], "mount its disk" in need["hint"]) == ("app_folder_unusable", True)
     assert cli("unplace", "a").status == 0
     assert night.app.home.placement_rows.all() == []
-    assert cli("report", "--since", "2020-01-01T00:00:00Z", "--json").page["needs_you"] == []
+    assert cli("report", "--since", "2020-01-01T00:00:00Z", "--json").json["needs_you"] == []
     assert "not placed" not in cli("status").out
 
 
@@ -135,12 +135,12 @@ def test_a_newer_version_is_placed_and_the_old_link_removed_once_the_disk_is_bac
         place.mkdir(parents=True)
         night.install(f"dir:{place}")
         assert (place / "a.gguf").read_bytes() == V1
-        night.offer(2)
-        disk.unplug()
+        night.set_models(2)
+        disk.unmount()
         night.app.enqueue("a", force=True)
-        work(night.app)
+        run_due_jobs(night.app)
         assert (night.row.state, night.row.error["code"]) == ("wanted", "app_folder_unusable")
-        disk.plug()
+        disk.mount()
         night.later(61)
         assert sorted(place.iterdir()) == [place / "a.gguf"]
         assert (place / "a.gguf").read_bytes() == V2
@@ -221,10 +221,10 @@ def test_a_version_that_is_installed_while_the_older_one_is_placed_is_placed_in_
 
     def during(*arguments):
         monkeypatch.setattr(module, step, real)
-        night.offer(2)
+        night.set_models(2)
         night.app.enqueue("a", force=True)
         monkeypatch.setattr("flowhub_jobs.placement.place_and_unplace.PATIENCE_S", 0.0)
-        work(night.app)
+        run_due_jobs(night.app)
         return real(*arguments)
 
     monkeypatch.setattr(module, step, during)

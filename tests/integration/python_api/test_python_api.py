@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import cli_app, owner
+from support.cli import cli_app, lease_store_of
 from support.faults import Hold, Reset
 from support.models import folder_model, gguf, gguf_pattern, mlx_folder, one_file_model, write_catalog
 
@@ -241,14 +241,14 @@ def test_delete_of_what_is_not_there_is_not_found(home):
 
 
 def test_delete_is_refused_while_a_job_works_on_it(home, monkeypatch):
-    with cli_app(home, monkeypatch, one_file_model("a", "https://h.example/a.gguf", A)) as shop:
-        shop.store.mkdir()
-        (shop.store / "a.gguf").write_bytes(b"GGUF")
-        shop.enqueue("a")
-        assert owner(shop).claim() is not None
+    with cli_app(home, monkeypatch, one_file_model("a", "https://h.example/a.gguf", A)) as app:
+        app.store.mkdir()
+        (app.store / "a.gguf").write_bytes(b"GGUF")
+        app.enqueue("a")
+        assert lease_store_of(app).claim() is not None
         with pytest.raises(Busy, match="job 1"):
             delete_local_llm("a.gguf")
-        assert (shop.store / "a.gguf").exists()
+        assert (app.store / "a.gguf").exists()
 
 
 def test_the_row_of_an_installed_model_is_public():

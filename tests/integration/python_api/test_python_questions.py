@@ -1,7 +1,7 @@
 """The Python API's questions: the same answers as the command line's, as values."""
 
 import pytest
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.models import gguf, one_file_model
 
 import flowhub_jobs
@@ -11,18 +11,18 @@ A, B = gguf(4096, 1), gguf(4096, 2)
 
 
 @pytest.fixture
-def shop(home, origin, monkeypatch):
+def app(home, origin, monkeypatch):
     models = [
         one_file_model("coder", origin.serve("/a.gguf", A), A),
         one_file_model("b", origin.serve("/b.gguf", B), B),
     ]
-    with cli_app(home, monkeypatch, *models) as shop:
-        shop.enqueue("coder")
-        work(shop)
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        app.enqueue("coder")
+        run_due_jobs(app)
+        yield app
 
 
-def test_a_search_finds_models_and_their_best_variant(shop):
+def test_a_search_finds_models_and_their_best_variant(app):
     found = flowhub_jobs.search("codr")
     assert (found.total, found.corrected) == (1, "coder")
     assert found.models[0].best.ref == "coder@q4"
@@ -31,7 +31,7 @@ def test_a_search_finds_models_and_their_best_variant(shop):
         flowhub_jobs.search(params="many")
 
 
-def test_whether_it_runs_on_this_machine_or_another(shop):
+def test_whether_it_runs_on_this_machine_or_another(app):
     machine = flowhub_jobs.machine()
     assert machine.ram_total_bytes
     [variant] = flowhub_jobs.fits("coder")
@@ -40,15 +40,15 @@ def test_whether_it_runs_on_this_machine_or_another(shop):
         flowhub_jobs.fits("nothing")
 
 
-def test_what_is_installed_and_where_a_runtime_finds_it(shop):
+def test_what_is_installed_and_where_a_runtime_finds_it(app):
     [model] = flowhub_jobs.installed()
     assert (model.name, model.model, model.in_catalog) == ("a.gguf", "coder", True)
-    assert flowhub_jobs.path("coder") == shop.store / "a.gguf"
+    assert flowhub_jobs.path("coder") == app.store / "a.gguf"
     with pytest.raises(NotFound):
         flowhub_jobs.path("b")
 
 
-def test_what_the_catalog_has_in_another_version(shop, origin):
+def test_what_the_catalog_has_in_another_version(app, origin):
     assert flowhub_jobs.outdated().outdated == []
-    shop.offer(one_file_model("coder", origin.serve("/a.gguf", B), B))
+    app.set_models(one_file_model("coder", origin.serve("/a.gguf", B), B))
     assert [one.entry.name for one in flowhub_jobs.outdated().outdated] == ["a.gguf"]

@@ -115,6 +115,6 @@ def test_a_token_has_its_place_elsewhere(agent, session):
 
 def test_on_macos_the_verbs_act_on_launchd(home, session, monkeypatch, cli):
     monkeypatch.setattr("flowhub_jobs.operations.worker_status.MACOS", True)
-    said = cli("worker", "install", "--print", "--json").page
+    said = cli("worker", "install", "--print", "--json").json
     assert said["kind"] == "launchd"
     assert plistlib.loads(said["text"].encode())["StandardOutPath"] == str(Path(home) / "worker.log")

@@ -1,4 +1,4 @@
-"""What a worker tells systemd of itself, over a real socket; and that nobody who does not listen can harm it."""
+"""What a worker reports to systemd over a real socket; a missing or silent socket does it no harm."""
 
 import os
 import signal
@@ -158,7 +158,7 @@ def test_each_round_is_a_sign_of_life_and_every_few_seconds_a_status(listener):
     pulse.beat()
     pulse.beat()
     assert listener.heard() == ["WATCHDOG=1", "STATUS=Idle", "WATCHDOG=1"]
-    time.turn(10)
+    time.advance(10)
     pulse.beat()
     assert listener.heard() == ["WATCHDOG=1", "STATUS=1 job"]
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import cli_app, owner, process
+from support.cli import cli_app, lease_store_of, run_command
 from support.fake_service_tools import FakeServiceTools
 from support.models import gguf, one_file_model
 from support.systemd_syntax import command, values
@@ -25,7 +25,7 @@ SYSTEMCTL = "systemctl --user"
 
 
 @pytest.fixture
-def person(home, tmp_path, monkeypatch):
+def user_home(home, tmp_path, monkeypatch):
     """A person on Linux with a home of their own; returns its ~/.config."""
     monkeypatch.setattr("flowhub_jobs.system.MACOS", False)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
@@ -34,22 +34,22 @@ def person(home, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def session(person, tmp_path, monkeypatch):
+def session(user_home, tmp_path, monkeypatch):
     session = FakeServiceTools(tmp_path, monkeypatch, "systemctl", "loginctl")
     session.answers("loginctl", "show-user", out="Linger=yes\n")
     return session
 
 
 @pytest.fixture
-def unit(person):
-    return person / "systemd" / "user" / "flowhub.service"
+def unit(user_home):
+    return user_home / "systemd" / "user" / "flowhub.service"
 
 
 @pytest.fixture
-def shop(home, monkeypatch):
+def app(home, monkeypatch):
     models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(5)]
-    with cli_app(home, monkeypatch, *models) as shop:
-        yield shop
+    with cli_app(home, monkeypatch, *models) as app:
+        yield app
 
 
 def no_session(session):
@@ -83,8 +83,8 @@ def test_print_shows_the_unit_alone_on_stdout_and_does_nothing(cli, session, uni
 
 
 def test_what_print_shows_is_what_install_writes_and_runs(cli, session, unit):
-    shown = cli("worker", "install", "--print", "--json").page
-    done = cli("worker", "install", "--json").page
+    shown = cli("worker", "install", "--print", "--json").json
+    done = cli("worker", "install", "--json").json
     assert (shown["schema"], shown["installed"], done["installed"]) == ("flowhub/service/1", False, True)
     assert shown["text"] == unit.read_text()
     assert [shlex.join(words) for words in done["commands"]] == session.changes()
@@ -123,7 +123,7 @@ def test_a_foreign_unit_is_not_replaced(cli, session, unit, verb):
     unit.write_text("[Service]\nExecStart=/my/own flowhub\n")
     said = cli("worker", verb)
     assert said.status == 1
-    assert f"rm {unit}" in said.complaint
+    assert f"rm {unit}" in said.error_text
     assert cli("worker", verb, "--json").error["code"] == "name_taken"
     assert unit.read_text() == "[Service]\nExecStart=/my/own flowhub\n"
     assert session.changes() == []
@@ -141,7 +141,7 @@ def test_without_a_session_of_systemds_nothing_is_done_and_the_ways_out_are_name
     no_session(session)
     said = cli("worker", "install")
     assert said.status == 1
-    assert "No medium found" in said.complaint
+    assert "No medium found" in said.error_text
     assert "--drain" in said.err
     assert "--print > flowhub.service" in said.err
     assert cli("worker", "install", "--json").error["code"] == "service_unavailable"
@@ -149,11 +149,11 @@ def test_without_a_session_of_systemds_nothing_is_done_and_the_ways_out_are_name
     assert session.changes() == []
 
 
-def test_without_systemd_the_error_says_that_there_is_none(cli, person, unit, tmp_path, monkeypatch):
+def test_without_systemd_the_error_says_that_there_is_none(cli, user_home, unit, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     said = cli("worker", "install")
     assert said.status == 1
-    assert "There is no systemd here" in said.complaint
+    assert "There is no systemd here" in said.error_text
     assert cli("worker", "install", "--print").status == 0
     assert cli("worker", "status").status == 0
     assert not unit.exists()
@@ -163,7 +163,7 @@ def test_a_service_that_does_not_start_is_a_failure_with_the_way_to_its_log(cli,
     session.answers("systemctl", "enable", 1, err="Job for flowhub.service failed.\n")
     said = cli("worker", "install")
     assert said.status == 1
-    assert "Job for flowhub.service failed." in said.complaint
+    assert "Job for flowhub.service failed." in said.error_text
     assert "journalctl --user -u flowhub" in said.err
     assert cli("worker", "install", "--json").error["code"] == "service_failed"
 
@@ -180,16 +180,16 @@ def test_what_the_worker_would_not_understand_is_refused_at_once(cli, session, u
     assert not unit.exists()
 
 
-def test_a_token_is_not_written_and_its_place_is_named(cli, session, person, unit, monkeypatch):
+def test_a_token_is_not_written_and_its_place_is_named(cli, session, user_home, unit, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
     said = cli("worker", "install")
     assert "HF_TOKEN" in said.err
-    assert f"{person}/flowhub/env" in said.err
+    assert f"{user_home}/flowhub/env" in said.err
     assert "very_secret" not in said.out + said.err + unit.read_text()
 
 
-def test_a_file_of_secrets_that_others_can_read_is_named(cli, session, person):
-    secrets = person / "flowhub" / "env"
+def test_a_file_of_secrets_that_others_can_read_is_named(cli, session, user_home):
+    secrets = user_home / "flowhub" / "env"
     secrets.parent.mkdir(parents=True)
     secrets.write_text("HF_TOKEN=hf_x\n")
     secrets.chmod(0o600)
@@ -204,8 +204,8 @@ def test_a_hint_says_that_the_service_stops_at_log_out_where_it_does(cli, sessio
     assert ("loginctl enable-linger" in cli("worker", "install").err) == told
 
 
-def test_a_worker_that_runs_by_hand_is_named(cli, session, shop):
-    context = WorkerContext(shop.home, 1)
+def test_a_worker_that_runs_by_hand_is_named(cli, session, app):
+    context = WorkerContext(app.home, 1)
     try:
         context.leases.register(os.getpid(), 1)
         assert f"process {os.getpid()}" in cli("worker", "install").err
@@ -230,7 +230,7 @@ def test_uninstall_stops_it_then_takes_the_unit_away(cli, session, unit):
     cli("worker", "install")
     session.forget()
     said = cli("worker", "uninstall", "--json")
-    assert said.page["removed"] is True
+    assert said.json["removed"] is True
     assert session.changes()[:2] == [f"{SYSTEMCTL} disable --now flowhub.service", f"{SYSTEMCTL} daemon-reload"]
     assert not unit.exists()
 
@@ -246,7 +246,7 @@ def test_uninstall_without_a_session_says_what_is_left_to_do(cli, session, unit)
     no_session(session)
     said = cli("worker", "uninstall")
     assert said.status == 1
-    assert f"rm {unit}" in said.complaint
+    assert f"rm {unit}" in said.error_text
     assert unit.exists()
 
 
@@ -260,7 +260,7 @@ def test_a_unit_whose_service_does_not_stop_stays(cli, session, unit):
 # status --------------------------------------------------------------------------------------------------------------
 
 
-def test_status_without_anything_says_so(cli, session, person):
+def test_status_without_anything_says_so(cli, session, user_home):
     said = cli("worker", "status")
     assert said.status == 0
     assert said.out.splitlines()[0] == "Workers:  none running; 0 queued"
@@ -276,11 +276,11 @@ def test_status_where_there_is_no_systemd_is_no_failure(cli, session, unit):
 
 
 @pytest.mark.parametrize("by", ["systemd", "hand"])
-def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
-    context = WorkerContext(shop.home, 2)
+def test_status_tells_a_service_from_a_worker_by_hand(cli, session, app, by):
+    context = WorkerContext(app.home, 2)
     try:
-        shop.enqueue("m0")
-        shop.enqueue("m1")
+        app.enqueue("m0")
+        app.enqueue("m1")
         context.leases.register(os.getpid(), 2)
         running = context.leases.claim()
         file = FileCounts(0, 4096, 1024, None, "etag", DigestState.RUNNING)
@@ -289,7 +289,7 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
         pid = os.getpid() if by == "systemd" else 1
         state = f"LoadState=loaded\nActiveState=active\nSubState=running\nMainPID={pid}\nStatusText=1 job\n"
         session.answers("systemctl", "show", out=state)
-        page = cli("worker", "status", "--json").page
+        page = cli("worker", "status", "--json").json
         plain = cli("worker", "status").out
     finally:
         context.close()
@@ -305,7 +305,7 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
         "by": by,
     }
     service = page.pop("service")
-    assert page == {"schema": "flowhub/worker/1", "node": shop.home.node, "queued": 1}
+    assert page == {"schema": "flowhub/worker/1", "node": app.home.node, "queued": 1}
     assert (service["installed"], service["state"], service["pid"]) == (True, "active (running)", pid)
     assert service["outlives_log_out"] is True
     assert "1 of 2 slots taken, 5.0 MB/s" in plain
@@ -313,11 +313,11 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, shop, by):
     assert "journalctl --user -u flowhub" in plain
 
 
-def test_a_worker_that_died_is_not_counted(cli, session, shop):
-    context = WorkerContext(shop.home, 2)
+def test_a_worker_that_died_is_not_counted(cli, session, app):
+    context = WorkerContext(app.home, 2)
     context.leases.register(os.getpid(), 2)
     context._alive.release()  # as the kernel does, when it dies
-    assert cli("worker", "status", "--json").page["workers"] == []
+    assert cli("worker", "status", "--json").json["workers"] == []
 
 
 # The worker itself ---------------------------------------------------------------------------------------------------
@@ -329,23 +329,23 @@ def test_options_before_the_verb_are_refused_and_not_lost(cli, session, home, op
     assert not home.exists()
 
 
-def test_what_no_restart_can_mend_has_a_status_of_its_own_for_systemd_alone(shop, tmp_path):
-    with sqlite3.connect(shop.settings.home / "flowhub.db") as database:
+def test_what_no_restart_can_mend_has_a_status_of_its_own_for_systemd_alone(app, tmp_path):
+    with sqlite3.connect(app.settings.home / "flowhub.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
-    assert process("worker", "--drain").status == 1
-    said = process("worker", "--drain", NOTIFY_SOCKET=str(tmp_path / "nobody"))
+    assert run_command("worker", "--drain").status == 1
+    said = run_command("worker", "--drain", NOTIFY_SOCKET=str(tmp_path / "nobody"))
     assert said.status == EX_CONFIG
-    assert "newer flowhub" in said.complaint
+    assert "newer flowhub" in said.error_text
 
 
-def test_the_status_line_says_what_runs_how_fast_and_what_waits(shop):
-    queries = shop.home.queries
+def test_the_status_line_says_what_runs_how_fast_and_what_waits(app):
+    queries = app.home.queries
     assert status_line([], 0) == "Idle; the queue is empty"
     assert status_line([], 3) == "Idle; 3 queued"
     for number in range(5):
-        shop.enqueue(f"m{number}")
-    pen = owner(shop)
+        app.enqueue(f"m{number}")
+    pen = lease_store_of(app)
     first = pen.claim()
     assert status_line(queries.all(state=State.RUNNING), 4) == "1 job, 4 queued; m0 resolve"
     pen.progress(first.lease, Progress(Stage.DOWNLOAD, 4096, 2048, 2048, 2_000_000, DigestState.RUNNING))

@@ -22,20 +22,20 @@ NOW = 1_795_000_000_000_000
 
 
 @pytest.fixture
-def library(rooms: JobStore, store: Store) -> Library:
-    return Library(Database.of(rooms.engine), NODE, store)
+def library(job_store: JobStore, store: Store) -> Library:
+    return Library(Database.of(job_store.engine), NODE, store)
 
 
-def install(rooms: JobStore, store: Store, wanted: Artifact, name: str | None = None) -> int:
+def install(job_store: JobStore, store: Store, wanted: Artifact, name: str | None = None) -> int:
     """Put the artifact's files there, and write them down for a job of their own."""
-    [job] = rooms.enqueue(f"job-of-{name or wanted.name}")
+    [job] = job_store.enqueue(f"job-of-{name or wanted.name}")
     path = store.root / (name or wanted.name)
     for file in wanted.files:
         place = path / file.path if wanted.folder else path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(b"x" * (file.size or 0))
-    with writing(rooms.engine) as tx:
-        Library(Database.of(rooms.engine), NODE, store).index(
+    with writing(job_store.engine) as tx:
+        Library(Database.of(job_store.engine), NODE, store).index(
             tx, wanted, InstallResult(path.name, path, digests(wanted)), job, NOW
         )
     return job
@@ -47,9 +47,9 @@ FOLDER = folder_artifact("big", sizes={"config.json": 10, "deep/w.safetensors": 
 # The index -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_installed_is_listed_with_all_that_is_known_of_it(rooms, store, library):
-    install(rooms, store, artifact("tiny"))
-    install(rooms, store, FOLDER)
+def test_what_was_installed_is_listed_with_all_that_is_known_of_it(job_store, store, library):
+    install(job_store, store, artifact("tiny"))
+    install(job_store, store, FOLDER)
     folder, file = library.models(lambda model, option: model == "tiny")
     assert (file.name, file.model, file.option, file.format) == ("tiny-q4.gguf", "tiny", "q4", HubFormat.GGUF)
     assert (file.bytes, file.sha256, file.path) == (1000, "ab" * 32, store.root / "tiny-q4.gguf")
@@ -67,44 +67,44 @@ def test_what_was_put_there_by_hand_is_listed_without_a_past(store, library):
     assert not model.in_catalog
 
 
-def test_what_is_indexed_and_gone_is_not_listed(rooms, store, library):
-    install(rooms, store, artifact("tiny"))
+def test_what_is_indexed_and_gone_is_not_listed(job_store, store, library):
+    install(job_store, store, artifact("tiny"))
     (store.root / "tiny-q4.gguf").unlink()
     assert library.models(lambda model, option: True) == []
 
 
-def test_a_newer_version_under_the_same_name_replaces_the_older_ones_entry(rooms, store, library):
-    install(rooms, store, artifact("tiny", size=1000))
+def test_a_newer_version_under_the_same_name_replaces_the_older_ones_entry(job_store, store, library):
+    install(job_store, store, artifact("tiny", size=1000))
     newer = artifact("tiny", size=2000, sha256="cd" * 32)
-    job = install(rooms, store, newer)
+    job = install(job_store, store, newer)
     [model] = library.models(lambda model, option: True)
     assert (model.bytes, model.sha256) == (2000, "cd" * 32)
     assert library.unchanged([newer.key]) == {newer.key: Installed("tiny-q4.gguf", job)}
-    with reading(rooms.engine) as tx:
+    with reading(job_store.engine) as tx:
         assert tx.execute(sa.select(sa.func.count()).select_from(artifacts)).scalar() == 1
         assert tx.execute(sa.select(sa.func.count()).select_from(artifact_files)).scalar() == 1
 
 
-def test_the_index_is_written_with_the_end_of_the_job_or_not_at_all(rooms, store, library):
-    rooms.enqueue("tiny")
-    claimed = rooms.claim()
+def test_the_index_is_written_with_the_end_of_the_job_or_not_at_all(job_store, store, library):
+    job_store.enqueue("tiny")
+    claimed = job_store.claim()
     (store.root / "tiny-q4.gguf").write_bytes(b"x" * 1000)
     placed = InstallResult("tiny-q4.gguf", store.root / "tiny-q4.gguf", digests(claimed.artifact))
-    rooms.time.turn(LEASE_S + 1)
+    job_store.time.advance(LEASE_S + 1)
 
     def end() -> None:
-        with writing(rooms.engine) as tx:
+        with writing(job_store.engine) as tx:
             library.index(tx, claimed.artifact, placed, claimed.lease.job, NOW)
-            rooms.owner.complete(tx, claimed.lease, str(placed.path), placed.files, "Installed.")
+            job_store.owner.complete(tx, claimed.lease, str(placed.path), placed.files, "Installed.")
 
     with pytest.raises(LeaseLost):
         end()
     assert library.owner("tiny-q4.gguf") is None
 
 
-def test_an_entry_outlives_its_job(rooms, store, library):
-    install(rooms, store, artifact("tiny"))
-    with writing(rooms.engine) as tx:
+def test_an_entry_outlives_its_job(job_store, store, library):
+    install(job_store, store, artifact("tiny"))
+    with writing(job_store.engine) as tx:
         tx.execute(sa.delete(jobs))
     assert library.unchanged([artifact("tiny").key]) == {artifact("tiny").key: Installed("tiny-q4.gguf", None)}
 
@@ -113,16 +113,16 @@ def test_an_entry_outlives_its_job(rooms, store, library):
 
 
 @pytest.mark.parametrize("wanted", [artifact("tiny"), FOLDER], ids=["file", "folder"])
-def test_a_file_that_is_as_it_was_installed_is_unchanged(rooms, store, library, wanted):
-    job = install(rooms, store, wanted)
+def test_a_file_that_is_as_it_was_installed_is_unchanged(job_store, store, library, wanted):
+    job = install(job_store, store, wanted)
     assert library.unchanged([wanted.key, "0" * 16]) == {wanted.key: Installed(wanted.name, job)}
     assert library.unchanged(["0" * 16]) == {}
 
 
 @pytest.mark.parametrize("wanted", [artifact("tiny"), FOLDER], ids=["file", "folder"])
 @pytest.mark.parametrize("change", ["time", "size", "gone", "whole gone"])
-def test_another_size_or_time_of_any_file_means_changed(rooms, store, library, wanted, change):
-    install(rooms, store, wanted)
+def test_another_size_or_time_of_any_file_means_changed(job_store, store, library, wanted, change):
+    install(job_store, store, wanted)
     path = store.root / wanted.name
     file = path / "deep/w.safetensors" if wanted.folder else path
     about = file.stat()
@@ -138,43 +138,43 @@ def test_another_size_or_time_of_any_file_means_changed(rooms, store, library, w
     assert library.unchanged([wanted.key]) == {}
 
 
-def test_a_file_in_a_folders_place_means_changed(rooms, store, library):
-    install(rooms, store, FOLDER)
+def test_a_file_in_a_folders_place_means_changed(job_store, store, library):
+    install(job_store, store, FOLDER)
     (store.root / "big-mlx").rename(store.root / "elsewhere")
     (store.root / "big-mlx").write_bytes(b"x" * 10)
     assert library.unchanged([FOLDER.key]) == {}
 
 
 @pytest.mark.parametrize("place", [0, 20_000, -1], ids=["first", "in the middle", "last"])
-def test_a_digest_is_found_among_more_than_one_query_can_ask_for(rooms, store, library, place):
-    install(rooms, store, artifact("tiny"))
+def test_a_digest_is_found_among_more_than_one_query_can_ask_for(job_store, store, library, place):
+    install(job_store, store, artifact("tiny"))
     asked = [f"{number:064x}" for number in range(40_001)]
     asked[place] = PIN
-    rooms.limit_variables()
+    job_store.limit_variables()
     assert library.by_digest([*asked, PIN]) == [(PIN, store.root / "tiny-q4.gguf")]
 
 
 # Whose it is ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_owner_of_a_name_is_found_whatever_its_case(rooms, store, library):
-    install(rooms, store, artifact("tiny"), "Tiny.GGUF")
+def test_the_owner_of_a_name_is_found_whatever_its_case(job_store, store, library):
+    install(job_store, store, artifact("tiny"), "Tiny.GGUF")
     assert library.owner("tiny.gguf") == "tiny@q4"
     assert library.owner("other.gguf") is None
     assert library.owners() == {"tiny.gguf": "tiny@q4"}
 
 
-def test_the_name_of_a_removed_entry_has_no_owner(rooms, store, library):
-    install(rooms, store, artifact("tiny"), "Tiny.GGUF")
+def test_the_name_of_a_removed_entry_has_no_owner(job_store, store, library):
+    install(job_store, store, artifact("tiny"), "Tiny.GGUF")
     library.forget("tiny.gguf")
     assert library.owner("Tiny.GGUF") is None
-    with reading(rooms.engine) as tx:
+    with reading(job_store.engine) as tx:
         assert tx.execute(sa.select(artifact_files)).all() == []
 
 
-def test_the_library_of_another_node_is_another(rooms, store, library):
-    install(rooms, store, artifact("tiny"))
-    other = Library(Database.of(rooms.engine), "n-other", store)
+def test_the_library_of_another_node_is_another(job_store, store, library):
+    install(job_store, store, artifact("tiny"))
+    other = Library(Database.of(job_store.engine), "n-other", store)
     assert other.owner("tiny-q4.gguf") is None
     assert other.unchanged([artifact("tiny").key]) == {}
     other.forget("tiny-q4.gguf")
@@ -184,10 +184,10 @@ def test_the_library_of_another_node_is_another(rooms, store, library):
 # The store's identity ------------------------------------------------------------------------------------------------
 
 
-def test_the_stores_identity_is_remembered_with_its_path(rooms, store, library, tmp_path):
+def test_the_stores_identity_is_remembered_with_its_path(job_store, store, library, tmp_path):
     assert library.known_store() is None
     for identity in ("one", "two"):
         library.remember_store(identity, "host", NOW)
         assert library.known_store() == identity
-    assert Library(Database.of(rooms.engine), NODE, Store(tmp_path / "other")).known_store() is None
-    assert Library(Database.of(rooms.engine), "n-other", store).known_store() is None
+    assert Library(Database.of(job_store.engine), NODE, Store(tmp_path / "other")).known_store() is None
+    assert Library(Database.of(job_store.engine), "n-other", store).known_store() is None

@@ -125,31 +125,31 @@ def test_the_signature_of_an_address_is_kept_until_its_job_is_done_and_no_longer
     home: Path, origin: Origin, url: str, pin: bool
 ) -> None:
     signed = url + "?" + "&".join(f"{name}={value}" for name, value in SECRETS.items()) + "&id=7"
-    with app_of(home, one_file_model("m", signed, CONTENT, pin=pin)) as shop:
-        job = shop.enqueue("m")
+    with app_of(home, one_file_model("m", signed, CONTENT, pin=pin)) as app:
+        job = app.enqueue("m")
         assert set(SECRETS.values()) <= found_in(home)
-        shop.work_here()
-        assert shop.job(job).state is State.COMPLETED
+        app.run_next_job()
+        assert app.job(job).state is State.COMPLETED
         assert origin.requests()[-1].query.endswith("&id=7")
         assert found_in(home) == set()
-        [entry] = shop.home.library.entries()
-        kept = shop.home.library.artifact(entry.name)
+        [entry] = app.home.library.entries()
+        kept = app.home.library.artifact(entry.name)
         assert kept is not None
         assert kept.files[0].url.endswith("&id=7")
-        assert kept.key == entry.key == shop.artifact("m").key
-        assert shop.enqueue("m") == job, "it is known for the same"
+        assert kept.key == entry.key == app.artifact("m").key
+        assert app.enqueue("m") == job, "it is known for the same"
 
 
 def test_the_signature_of_an_address_is_kept_for_the_retry_of_a_job_that_failed(home: Path, origin: Origin) -> None:
     signed = origin.url("/m.gguf") + "?sig=azure%2Bsig%3D"
-    with app_of(home, one_file_model("m", signed, CONTENT)) as shop:
-        job = shop.enqueue("m")
-        shop.work_here()
-        assert shop.job(job).state is State.FAILED
+    with app_of(home, one_file_model("m", signed, CONTENT)) as app:
+        job = app.enqueue("m")
+        app.run_next_job()
+        assert app.job(job).state is State.FAILED
         origin.serve("/m.gguf", CONTENT)
-        shop.session.again(job, "retry")
-        shop.work_here()
-        assert shop.job(job).state is State.COMPLETED
+        app.session.again(job, "retry")
+        app.run_next_job()
+        assert app.job(job).state is State.COMPLETED
         assert origin.requests()[-1].query == "sig=azure%2Bsig%3D"
 
 

@@ -27,7 +27,7 @@ def test_the_journal_never_claims_a_byte_that_is_not_on_the_disk(
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=24 * MIB)
     claims: list[int] = []
-    with app_of(home, one_file_model("m", url, content)) as shop:
+    with app_of(home, one_file_model("m", url, content)) as app:
         disk = ForgetfulDisk(monkeypatch)
 
         def hold_against_the_disk(line: bytes) -> None:
@@ -35,14 +35,14 @@ def test_the_journal_never_claims_a_byte_that_is_not_on_the_disk(
             for file in said.get("files", {}).values():
                 kept = Ranges((start, end) for start, end in file["kept"])
                 if kept.total:
-                    durable = disk.durable_bytes(shop.partial("m") / "files" / "m.gguf")
+                    durable = disk.durable_bytes(app.partial("m") / "files" / "m.gguf")
                     assert not [gap for start, end in kept for gap in durable.gaps(start, end)]
                     claims.append(kept.total)
 
         disk.at_journal = hold_against_the_disk
-        job = shop.enqueue("m")
-        shop.work_here()
-        assert shop.job(job).state is State.COMPLETED
+        job = app.enqueue("m")
+        app.run_next_job()
+        assert app.job(job).state is State.COMPLETED
         assert claims[-1] == content.size
         assert len(claims) > 2
 
@@ -52,7 +52,7 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
     home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     entry, paths = _model(origin, kind)
-    with app_of(home, entry) as shop:
+    with app_of(home, entry) as app:
         disk = ForgetfulDisk(monkeypatch)
         order: list[str] = []
         real_place, real_complete = install.rename_into_place, LeaseStore.complete
@@ -68,15 +68,15 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
             return real_place(staged, name, *rest, **options)
 
         def complete(*arguments: Any, **options: Any) -> None:
-            assert shop.store in disk.synced_folders
+            assert app.store in disk.synced_folders
             order.append("indexed")
             real_complete(*arguments, **options)
 
         monkeypatch.setattr(install, "rename_into_place", place)
         monkeypatch.setattr(LeaseStore, "complete", complete)
-        job = shop.enqueue("m")
-        shop.work_here()
-        assert shop.job(job).state is State.COMPLETED
+        job = app.enqueue("m")
+        app.run_next_job()
+        assert app.job(job).state is State.COMPLETED
         assert order == ["named", "indexed"]
 
 

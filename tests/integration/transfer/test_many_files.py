@@ -96,17 +96,17 @@ def test_a_limit_that_is_met_is_named_and_costs_nothing_that_was_kept(origin, op
 
 def test_a_worker_raises_its_limit_as_far_as_it_may(home, origin, entry):
     origin.remove(f"/m/{LAST}")
-    with app_of(home, entry) as shop:
-        job = shop.enqueue("m")
-        shop.work_here()
-        assert shop.job(job).state is State.FAILED
+    with app_of(home, entry) as app:
+        job = app.enqueue("m")
+        app.run_next_job()
+        assert app.job(job).state is State.FAILED
         origin.serve(f"/m/{LAST}", FILES[LAST])
         before = sent(origin)
-        shop.session.again(job, "retry")
+        app.session.again(job, "retry")
         few = [sys.executable, "-c", f"{_limited()}; from flowhub_jobs.cli.main import main; main()"]
-        worker = subprocess.run([*few, "worker", "--drain"], env=os.environ | {"FLOWHUB_CATALOG": str(shop.catalog)})
+        worker = subprocess.run([*few, "worker", "--drain"], env=os.environ | {"FLOWHUB_CATALOG": str(app.catalog)})
         assert worker.returncode == 0
-        assert shop.job(job).state is State.COMPLETED
+        assert app.job(job).state is State.COMPLETED
         assert sent(origin) - before == len(FILES[LAST])
 
 

@@ -8,7 +8,7 @@ import pytest
 from support.faults import FlipByte, Reset
 from support.models import gguf_pattern
 from support.run_fetch import folder_of, one_file, pinned, quick, run, unpinned
-from support.stepped_transfer import Answered, ByHand, Fetcher
+from support.stepped_transfer import Answered, Fetcher, SteppedTransfer
 
 from flowhub_jobs.errors import DigestMismatch, StorageFailed
 from flowhub_jobs.net.urls import HUB
@@ -85,7 +85,7 @@ def test_the_room_of_a_file_that_was_started_over_is_free_at_once_though_a_threa
     committer.commit()
     assert not part.path.exists()
     assert os.fstat(part.descriptor).st_blocks == 0
-    part.write(b"late", 0)  # no harm: nobody knows of it
+    part.write(b"late", 0)  # ignored: the state has no range for it
 
 
 def test_a_commit_that_failed_is_followed_by_none(half):
@@ -167,7 +167,7 @@ def test_a_partial_that_cannot_be_read_now_is_not_fetched_again(origin, tmp_path
 
 def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_path):
     """What an earlier answer promised is about to be written: two versions would lie in one file."""
-    by_hand = ByHand(unpinned("https://h.example/m.gguf"), tmp_path)
+    by_hand = SteppedTransfer(unpinned("https://h.example/m.gguf"), tmp_path)
 
     def answered(fetcher: Fetcher, etag: str) -> None:
         start, end = fetcher.asked

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 from support.app import App
-from support.browser import Visitor, chromium, visiting
+from support.browser import Visitor, chromium, signed_in_visitor
 from support.cli import two_model_app
 from support.models import gguf
 from support.origin import Origin
@@ -17,23 +17,23 @@ A, B = gguf(4096, 1), gguf(8192, 2)
 
 
 @pytest.fixture
-def shop(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+def app(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """A home whose catalog has the models `a` and `b`, which `origin` serves."""
-    with two_model_app(home, origin, monkeypatch, A, B) as shop:
-        yield shop
+    with two_model_app(home, origin, monkeypatch, A, B) as app:
+        yield app
 
 
 @pytest.fixture
-def web(shop: App) -> Iterator[WebServer]:
+def web(app: App) -> Iterator[WebServer]:
     """The server of that home, at a free port of the loopback."""
-    with web_server(shop.settings) as web:
+    with web_server(app.settings) as web:
         yield web
 
 
 @pytest.fixture
-def program(web: WebServer) -> httpx.Client:
+def api_client(web: WebServer) -> httpx.Client:
     """A client that sends the token for programs."""
-    return web.program
+    return web.api_client
 
 
 @pytest.fixture(scope="session")
@@ -45,15 +45,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visitor(browser: Browser, web: WebServer) -> Iterator[Visitor]:
     """A signed-in window; at its end nothing has been complained about, and no request has left the server."""
-    with visiting(browser, web) as visitor:
+    with signed_in_visitor(browser, web) as visitor:
         yield visitor
-        assert visitor.complaints == []
-        assert visitor.strangers == []
+        assert visitor.console_errors == []
+        assert visitor.outside_requests == []
 
 
 @pytest.fixture
-def plain_visitor(browser: Browser, web: WebServer) -> Iterator[Visitor]:
+def visitor_without_javascript(browser: Browser, web: WebServer) -> Iterator[Visitor]:
     """The same, with JavaScript switched off."""
-    with visiting(browser, web, java_script_enabled=False) as visitor:
+    with signed_in_visitor(browser, web, java_script_enabled=False) as visitor:
         yield visitor
-        assert visitor.strangers == []
+        assert visitor.outside_requests == []

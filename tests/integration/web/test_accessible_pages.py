@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from support.browser import large_letters, visiting
+from support.browser import large_font_browser, signed_in_visitor
 from support.models import gguf
 
 from flowhub_jobs.database.engine import writing
@@ -23,19 +23,19 @@ OVERFLOW = """async () => {
 
 
 @pytest.fixture
-def paths(shop, origin):
+def paths(app, origin):
     """The address of each page, with something on it."""
-    with writing(shop.home.engine) as tx:
-        add_to_minute(tx, shop.home.node, shop.home.clock.now_us(), 10**9)
-    set_schedule(shop.session, Schedule.parse("23:00-07:00", "mon-fri", "500K"))
-    first = shop.enqueue("a@q4")
-    shop.session.again(first, "start")
-    shop.work_here()
-    failed = shop.enqueue("b@q4")
+    with writing(app.home.engine) as tx:
+        add_to_minute(tx, app.home.node, app.home.clock.now_us(), 10**9)
+    set_schedule(app.session, Schedule.parse("23:00-07:00", "mon-fri", "500K"))
+    first = app.enqueue("a@q4")
+    app.session.again(first, "start")
+    app.run_next_job()
+    failed = app.enqueue("b@q4")
     origin.serve("b.gguf", gguf(8192, 9))  # the error has two digests: words that no narrow screen has room for
-    shop.session.again(failed, "start")
-    shop.work_here()
-    shop.enqueue(origin.url("a.gguf"))
+    app.session.again(failed, "start")
+    app.run_next_job()
+    app.enqueue(origin.url("a.gguf"))
     tabs = ["/queue", "/discover?tag=x", "/discover", "/installed", "/schedule", "/machine"]
     return [*tabs, f"/jobs/{first}", f"/jobs/{failed}", "/models/a", "/installed/a.gguf/remove", "/jobs/99"]
 
@@ -52,25 +52,25 @@ def pages(visitor, paths, widths):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser, web, paths, scheme):
-    with visiting(browser, web, color_scheme=scheme) as visitor:
+    with signed_in_visitor(browser, web, color_scheme=scheme) as visitor:
         for page, path, width in pages(visitor, paths, [1280, 390]):
             page.evaluate(Axe().axe_script)
             assert page.evaluate(VIOLATIONS) == [], (path, width)
 
 
 def test_no_page_is_wider_than_its_screen(browser, web, paths):
-    with visiting(browser, web, viewport={"width": 320, "height": 800}) as visitor:
+    with signed_in_visitor(browser, web, viewport={"width": 320, "height": 800}) as visitor:
         for page, path, width in pages(visitor, paths, [320, 390, 820, 1100, 1280, 320]):
             assert page.evaluate(OVERFLOW) <= 0, (path, width)
 
 
 def test_pages_fit_a_phone_whose_letters_are_twice_as_large(browser, web, paths):
-    with large_letters(browser) as another, visiting(another, web) as visitor:
+    with large_font_browser(browser) as another, signed_in_visitor(another, web) as visitor:
         for page, path, width in pages(visitor, paths, [390, 1024]):
             assert page.evaluate(OVERFLOW) <= 0, (path, width)
 
 
 def test_nothing_moves_for_one_who_asked_for_less_motion(browser, web):
-    with visiting(browser, web, reduced_motion="reduce") as visitor:
+    with signed_in_visitor(browser, web, reduced_motion="reduce") as visitor:
         page = visitor.open("/queue")
         assert page.evaluate("getComputedStyle(document.querySelector('.tabs a')).transitionDuration") == "0s"

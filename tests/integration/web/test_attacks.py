@@ -62,14 +62,14 @@ def test_a_head_that_no_browser_sends_is_refused(address, web, head, statuses):
     answer = raw(address, (head.format(host=host) + "Connection: close\r\n\r\n").encode("latin-1"))
     assert status_of(answer) in statuses, answer[:300]
     assert b"access-control-allow" not in answer.lower()
-    assert web.program.get(JOBS).status_code == 200
+    assert web.api_client.get(JOBS).status_code == 200
 
 
 def test_two_hundred_silent_connections_keep_no_client_out(address, web):
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(socket.create_connection(address, timeout=PATIENCE_S))
-        assert web.program.get(JOBS).status_code == 200
+        assert web.api_client.get(JOBS).status_code == 200
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
@@ -88,34 +88,34 @@ def test_a_body_that_does_not_come_is_refused(address, web, monkeypatch):
         assert status_of(connection.recv(65536)) == 422
 
 
-def test_a_reader_that_does_not_read_keeps_no_client_out(web, shop):
-    with web.program.stream("GET", "/api/v1/events"):
+def test_a_reader_that_does_not_read_keeps_no_client_out(web, app):
+    with web.api_client.stream("GET", "/api/v1/events"):
         for _ in range(20):
-            shop.home.controls.set("limit", {"rate_bps": 5_000_000})
-        assert web.program.get(JOBS).status_code == 200
+            app.home.controls.set("limit", {"rate_bps": 5_000_000})
+        assert web.api_client.get(JOBS).status_code == 200
 
 
-def test_text_from_outside_stays_text(program):
+def test_text_from_outside_stays_text(api_client):
     hostile = "<script>alert(1)</script>\u202e\r\nSet-Cookie: x=y"
-    answer = program.get(f"/api/v1/models/{quote(hostile)}")
+    answer = api_client.get(f"/api/v1/models/{quote(hostile)}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert "set-cookie" not in answer.headers
 
 
-def test_a_database_that_is_replaced_by_a_backup_is_read_from_then_on(program, shop, home, tmp_path):
+def test_a_database_that_is_replaced_by_a_backup_is_read_from_then_on(api_client, app, home, tmp_path):
     with contextlib.closing(sqlite3.connect(home / "flowhub.db")) as there:
         there.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     shutil.copy(home / "flowhub.db", tmp_path / "backup.db")
-    assert program.post(JOBS, json={"refs": ["a"]}).status_code == 201
-    shop.close_home()
+    assert api_client.post(JOBS, json={"refs": ["a"]}).status_code == 201
+    app.close_home()
     for path in home.glob("flowhub.db*"):
         path.unlink()
     shutil.copy(tmp_path / "backup.db", home / "flowhub.db")
-    assert program.get(JOBS).json()["jobs"] == []
-    assert program.post(JOBS, json={"refs": ["b"]}).status_code == 201
+    assert api_client.get(JOBS).json()["jobs"] == []
+    assert api_client.post(JOBS, json={"refs": ["b"]}).status_code == 201
 
 
 def test_what_is_not_our_cookie_is_no_sign_in(web):
     for cookie in ("a=b; c", "=;;;", "x" * 5000, 'flowhub="', "\x01=1"):
-        assert_problem(web.stranger.get(JOBS, headers={"Cookie": cookie}), 401, "sign_in_required")
+        assert_problem(web.anonymous.get(JOBS, headers={"Cookie": cookie}), 401, "sign_in_required")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import httpx
 import pytest
-from support.cli import work
+from support.cli import run_due_jobs
 from support.event_loops import run_to_end
 from support.fake_clock import FakeClock
 from support.problems import assert_problem
@@ -77,20 +77,20 @@ def listening(client: httpx.Client, seen: str | None = None) -> Iterator[Stream]
         yield Stream(response)
 
 
-def test_a_new_job_and_its_change_arrive(program, shop):
-    with listening(program) as stream:
+def test_a_new_job_and_its_change_arrive(api_client, app):
+    with listening(api_client) as stream:
         stream.until_open()
-        number = shop.enqueue("a")
-        assert stream.until("job", id=number, state="queued").data == program.get(JOBS).json()["jobs"][0]
-        shop.home.commands.pause(number)
+        number = app.enqueue("a")
+        assert stream.until("job", id=number, state="queued").data == api_client.get(JOBS).json()["jobs"][0]
+        app.home.commands.pause(number)
         stream.until("job", id=number, state="paused")
 
 
-def test_an_installed_model_arrives(program, shop, cli):
-    with listening(program) as stream:
+def test_an_installed_model_arrives(api_client, app, cli):
+    with listening(api_client) as stream:
         stream.until_open()
-        shop.enqueue("a")
-        work(shop)
+        app.enqueue("a")
+        run_due_jobs(app)
         event = stream.until("installed")
         assert [model["name"] for model in event.data["models"]] == ["a.gguf"]
         assert event.data["schema"] == "flowhub/installed/1"
@@ -98,21 +98,21 @@ def test_an_installed_model_arrives(program, shop, cli):
         assert stream.until("installed").data["models"] == []
 
 
-def test_the_limit_and_the_schedule_arrive(program, cli):
-    with listening(program) as stream:
+def test_the_limit_and_the_schedule_arrive(api_client, cli):
+    with listening(api_client) as stream:
         stream.until_open()
         cli("limit", "5M")
-        assert stream.until("controls").data["limit"] == cli("limit", "--json").page
+        assert stream.until("controls").data["limit"] == cli("limit", "--json").json
         cli("schedule", "set", "23:00-07:00")
-        assert stream.until("controls").data["schedule"] == cli("schedule", "show", "--json").page
+        assert stream.until("controls").data["schedule"] == cli("schedule", "show", "--json").json
 
 
 @pytest.mark.parametrize("set_back", [False, True], ids=["time passes", "the clock is set back"])
-def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(shop, set_back):
+def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(app, set_back):
     """Nothing is written at that moment."""
     clock = FakeClock()
-    home = replace(shop.home, clock=clock.clock)
-    clock.turn_to("2026-12-05T12:00+00:00")
+    home = replace(app.home, clock=clock.clock)
+    clock.set_to("2026-12-05T12:00+00:00")
     opens = Schedule.parse(local("2026-12-05T13:00+00:00", "2026-12-05T15:00+00:00"))
 
     async def follow() -> list[tuple[bool, int | None]]:
@@ -136,11 +136,11 @@ def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(shop,
                 await next_controls()
                 reader.cancel()
                 return seen
-            clock.turn(3601)  # the window opens
+            clock.advance(3601)  # the window opens
             await next_controls()
-            clock.turn(1800)  # the limit ends
+            clock.advance(1800)  # the limit ends
             await next_controls()
-            clock.turn(5400)  # the window closes
+            clock.advance(5400)  # the window closes
             await next_controls()
         reader.cancel()
         return seen
@@ -154,57 +154,57 @@ def local(*moments: str) -> str:
     return "-".join(datetime.fromisoformat(moment).astimezone().strftime("%H:%M") for moment in moments)
 
 
-def test_a_reader_that_was_away_gets_what_it_missed_and_no_more(program, shop):
-    with listening(program) as stream:
+def test_a_reader_that_was_away_gets_what_it_missed_and_no_more(api_client, app):
+    with listening(api_client) as stream:
         stream.until_open()
-        first = shop.enqueue("a")
+        first = app.enqueue("a")
         seen = stream.until("job", id=first).id
-    second = shop.enqueue("b")
-    with listening(program, seen) as stream:
+    second = app.enqueue("b")
+    with listening(api_client, seen) as stream:
         event = next(stream)
         assert (event.kind, event.data["id"]) == ("job", second)
-        shop.home.commands.pause(first)
+        app.home.commands.pause(first)
         assert next(stream).data["id"] == first
 
 
-def test_a_reader_resumes_after_a_restart_of_the_server(shop):
-    with web_server(shop.settings) as web, listening(web.program) as stream:
+def test_a_reader_resumes_after_a_restart_of_the_server(app):
+    with web_server(app.settings) as web, listening(web.api_client) as stream:
         seen = stream.until_open()
-    number = shop.enqueue("a")
-    with web_server(shop.settings) as web, listening(web.program, seen) as stream:
+    number = app.enqueue("a")
+    with web_server(app.settings) as web, listening(web.api_client, seen) as stream:
         assert stream.until("job").data["id"] == number
 
 
 @pytest.mark.parametrize("seen", ["x", "999999-0-0", "1-2", "0-0-0"])
-def test_an_id_that_is_not_known_gets_the_whole_state(program, shop, seen):
-    number = shop.enqueue("a")
-    with listening(program, seen) as stream:
+def test_an_id_that_is_not_known_gets_the_whole_state(api_client, app, seen):
+    number = app.enqueue("a")
+    with listening(api_client, seen) as stream:
         kinds = {event.kind for event in (next(stream), next(stream), next(stream))}
     assert kinds == {"job", "installed", "controls"}
     assert number == 1
 
 
-def test_every_subscriber_gets_every_change(web, shop):
+def test_every_subscriber_gets_every_change(web, app):
     with contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(listening(web.client(headers=web.program.headers))) for _ in range(8)]
+        streams = [stack.enter_context(listening(web.client(headers=web.api_client.headers))) for _ in range(8)]
         for stream in streams:
             stream.until_open()
-        number = shop.enqueue("a")
+        number = app.enqueue("a")
         for stream in streams:
             assert stream.until("job").data["id"] == number
 
 
-def test_a_subscriber_that_does_not_read_is_dropped_and_the_others_get_every_change(shop, monkeypatch):
+def test_a_subscriber_that_does_not_read_is_dropped_and_the_others_get_every_change(app, monkeypatch):
     """What is kept for it has an end: it connects again, says what it has seen, and gets the state of that moment."""
     monkeypatch.setattr("flowhub_jobs.web.live.BATCHES_MAX", 2)
 
     async def follow() -> tuple[list[int], object]:
-        live = Live(lambda: Session(shop.home), lambda _home: None)
+        live = Live(lambda: Session(app.home), lambda _home: None)
         reader = asyncio.create_task(live.run())
         async with live.subscribe(None) as quick, live.subscribe(None) as slow:
             seen = []
             for rate in range(1, 6):
-                await asyncio.to_thread(shop.home.controls.set, "limit", {"rate_bps": rate})
+                await asyncio.to_thread(app.home.controls.set, "limit", {"rate_bps": rate})
                 batch = await quick.next(60)
                 assert batch is not None
                 seen.append(json.loads(batch.events[-1].data)["limit"]["limit_bps"])
@@ -215,17 +215,17 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_the_others_get_every_cha
     assert run_to_end(follow()) == ([1, 2, 3, 4, 5], None)
 
 
-def test_head_ends_at_once(program):
-    response = program.head(EVENTS)
+def test_head_ends_at_once(api_client):
+    response = api_client.head(EVENTS)
     assert (response.status_code, response.content) == (200, b"")
 
 
 def test_events_need_a_sign_in(web):
-    assert_problem(web.stranger.get(EVENTS), 401, "sign_in_required")
+    assert_problem(web.anonymous.get(EVENTS), 401, "sign_in_required")
 
 
-def test_an_open_stream_does_not_hold_up_the_servers_end(shop):
-    with web_server(shop.settings) as web, listening(web.program) as stream:
+def test_an_open_stream_does_not_hold_up_the_servers_end(app):
+    with web_server(app.settings) as web, listening(web.api_client) as stream:
         stream.until_open()
         web.stop()
         with pytest.raises((AssertionError, httpx.RemoteProtocolError)):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from support.app import App
-from support.cli import cli_app, work
+from support.cli import cli_app, run_due_jobs
 from support.faults import CloseBeforeHeaders
 from support.models import gguf, one_file_model
 from support.web import web_server
@@ -39,7 +39,7 @@ def first(home, tmp_path, origin, monkeypatch):
     monkeypatch.setenv("FLOWHUB_NODE", "first")
     with cli_app(home, monkeypatch, one_file_model("a", origin.serve("a.gguf", A), A)) as app:
         app.enqueue("a")
-        work(app)
+        run_due_jobs(app)
         yield app
 
 
@@ -76,7 +76,7 @@ def share(app, url, hostname=None):
 
 def fetch_a(app):
     number = app.enqueue("a")
-    app.work_here()
+    app.run_next_job()
     return app.job(number)
 
 
@@ -176,7 +176,7 @@ def test_without_a_credential_or_with_an_old_or_false_one_nothing_is_read(first,
     renamed = credential_of(first).replace("second", "third")
     for given in (old, wrong, future, renamed, "flowhub1.", shares_of(first).token()):
         assert network.client(headers=bearer(given)).get(BLOB).status_code == 401
-    assert network.stranger.get(BLOB).status_code == 401
+    assert network.anonymous.get(BLOB).status_code == 401
 
 
 def test_a_rotated_token_ends_the_credentials_of_the_old_one(first, network, monkeypatch):
@@ -207,7 +207,7 @@ def test_the_token_never_crosses_the_network(first, second, origin):
 def test_a_rotation_says_so_and_does_not_show_the_token(first, cli):
     token = shares_of(first).token()
     said = cli("nodes", "rotate-token", "--json")
-    assert said.page == {"schema": "flowhub/token-rotated/1", "rotated": True}
+    assert said.json == {"schema": "flowhub/token-rotated/1", "rotated": True}
     assert shares_of(first).token() != token
     assert "replaced" in cli("nodes", "rotate-token").out
 
@@ -289,9 +289,9 @@ def test_a_file_is_served_although_the_library_was_read_before_it_was_installed(
     client = network.client(headers=bearer(credential_of(first, digest=digest)))
     assert network.client(headers=bearer(credential_of(first))).get(BLOB).content == A
     assert client.get(f"/blobs/{digest}").status_code == 404
-    first.offer(one_file_model("b", origin.serve("b.gguf", other), other))
+    first.set_models(one_file_model("b", origin.serve("b.gguf", other), other))
     first.enqueue("b")
-    first.work_here()
+    first.run_next_job()
     assert client.get(f"/blobs/{digest}").content == other
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from playwright.sync_api import expect
-from support.browser import visiting
+from support.browser import signed_in_visitor
 from support.cli import cli_app
 from support.models import gguf
 from support.web import web_server
@@ -21,7 +21,7 @@ def app(home, hub, monkeypatch):
 
 @pytest.mark.parametrize("typed", ["hf:org/tiny-GGUF", "https://huggingface.co/org/tiny-GGUF"])
 def test_a_reference_or_a_link_leads_to_the_repository(browser, app, typed):
-    with web_server(app.settings) as web, visiting(browser, web, java_script_enabled=False) as visitor:
+    with web_server(app.settings) as web, signed_in_visitor(browser, web, java_script_enabled=False) as visitor:
         page = visitor.open("/discover")
         page.get_by_role("searchbox").fill(typed)
         page.get_by_role("button", name="Search").click()
@@ -36,7 +36,7 @@ def test_a_reference_or_a_link_leads_to_the_repository(browser, app, typed):
 
 
 def test_a_hub_that_does_not_answer_is_an_answer(browser, app, hub):
-    with web_server(app.settings) as web, visiting(browser, web, java_script_enabled=False) as visitor:
+    with web_server(app.settings) as web, signed_in_visitor(browser, web, java_script_enabled=False) as visitor:
         page = visitor.open("/models/hf:org/none")
         expect(page.get_by_role("alert")).to_be_visible()
         page.get_by_role("link", name="Back").click()
@@ -44,7 +44,7 @@ def test_a_hub_that_does_not_answer_is_an_answer(browser, app, hub):
 
 
 def test_a_reference_is_queued_from_the_queue_too(browser, app):
-    with web_server(app.settings) as web, visiting(browser, web) as visitor:
+    with web_server(app.settings) as web, signed_in_visitor(browser, web) as visitor:
         page = visitor.open("/queue")
         page.get_by_label("Model, reference or link").fill("hf:org/tiny-GGUF:Q8_0")
         page.get_by_label("Model, reference or link").press("Enter")

@@ -2,30 +2,30 @@
 
 import shutil
 
-from support.cli import fail, work
+from support.cli import fail, run_due_jobs
 from support.problems import assert_problem
-from support.web import figures
+from support.web import metrics_of
 
 from flowhub_jobs.errors import SourceMissing, Stalled
 
 
 def test_health_needs_no_sign_in(web):
-    response = web.stranger.get("/healthz")
+    response = web.anonymous.get("/healthz")
     assert response.status_code == 200
     assert response.json()["status"] == "ok"
 
 
 def test_a_home_that_was_removed_is_not_healthy(web, home):
     shutil.rmtree(home)
-    assert_problem(web.stranger.get("/healthz"), 500, "home_unusable")
+    assert_problem(web.anonymous.get("/healthz"), 500, "home_unusable")
 
 
-def test_metrics_count_jobs_bytes_and_errors_and_name_nothing(web, shop):
-    shop.enqueue("a")
-    work(shop)
-    number = shop.enqueue("b")
-    fail(shop, number, SourceMissing("b.gguf is gone."))
-    found = figures(web)
+def test_metrics_count_jobs_bytes_and_errors_and_name_nothing(web, app):
+    app.enqueue("a")
+    run_due_jobs(app)
+    number = app.enqueue("b")
+    fail(app, number, SourceMissing("b.gguf is gone."))
+    found = metrics_of(web)
     assert found["flowhub_jobs", "completed"] == 1
     assert found["flowhub_jobs", "failed"] == 1
     assert found["flowhub_jobs", "running"] == 0
@@ -35,22 +35,22 @@ def test_metrics_count_jobs_bytes_and_errors_and_name_nothing(web, shop):
     assert found["flowhub_installed_bytes",] == 4096
     assert found["flowhub_workers",] == 0
     assert ("flowhub_heartbeat_age_seconds",) not in found
-    text = web.stranger.get("/metrics").text
+    text = web.anonymous.get("/metrics").text
     assert "gguf" not in text
-    assert str(shop.path) not in text
+    assert str(app.path) not in text
 
 
-def test_metrics_count_stalls_and_what_the_queue_still_needs(web, shop):
-    number = shop.enqueue("b")
-    before = figures(web)
+def test_metrics_count_stalls_and_what_the_queue_still_needs(web, app):
+    number = app.enqueue("b")
+    before = metrics_of(web)
     assert before["flowhub_disk_promised_bytes",] == 8192
     assert before["flowhub_stalls_total",] == 0
-    fail(shop, number, Stalled("Nothing came."))
-    assert figures(web)["flowhub_stalls_total",] == 1
+    fail(app, number, Stalled("Nothing came."))
+    assert metrics_of(web)["flowhub_stalls_total",] == 1
 
 
-def test_a_living_worker_has_a_heartbeat(web, shop):
-    shop.worker()
-    shop.until(lambda: shop.home.living_workers() == 1, "the worker")
-    found = shop.until(lambda: figures(web) if figures(web)["flowhub_workers",] else None)
+def test_a_living_worker_has_a_heartbeat(web, app):
+    app.worker()
+    app.until(lambda: app.home.living_workers() == 1, "the worker")
+    found = app.until(lambda: metrics_of(web) if metrics_of(web)["flowhub_workers",] else None)
     assert found["flowhub_heartbeat_age_seconds",] >= 0

@@ -12,8 +12,8 @@ ROUTES = [route for route in (*api.ROUTES, *metrics.ROUTES) if isinstance(route,
 
 
 @pytest.fixture
-def document(program):
-    response = program.get("/api/openapi.json")
+def document(api_client):
+    response = api_client.get("/api/openapi.json")
     assert response.status_code == 200
     return response.json()
 
@@ -45,7 +45,7 @@ def test_every_operation_is_described_and_names_its_parameters(document):
 
 
 def test_an_option_has_the_help_of_its_verb(document, cli):
-    verbs = {verb["name"]: verb for verb in cli("help", "--json").page["verbs"]}
+    verbs = {verb["name"]: verb for verb in cli("help", "--json").json["verbs"]}
     [since] = [option["help"] for option in verbs["status"]["options"] if "--since" in option["names"]]
     parameters = document["paths"]["/api/v1/jobs"]["get"]["parameters"]
     assert [one["description"] for one in parameters if one["name"] == "since"] == [since]
@@ -58,8 +58,8 @@ def test_every_error_code_is_in_the_problem(document):
     assert document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == sorted(ERRORS)
 
 
-def test_an_answer_is_of_the_schema_that_the_document_names(document, program):
+def test_an_answer_is_of_the_schema_that_the_document_names(document, api_client):
     for path, methods in document["paths"].items():
         if "get" in methods and "{" not in path and "events" not in path and path.startswith("/api/v1"):
             [(_, content)] = methods["get"]["responses"]["200"]["content"].items()
-            assert program.get(path).json()["schema"] == content["schema"]["properties"]["schema"]["const"]
+            assert api_client.get(path).json()["schema"] == content["schema"]["properties"]["schema"]["const"]

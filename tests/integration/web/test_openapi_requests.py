@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import work
+from support.cli import run_due_jobs
 
 pytestmark = pytest.mark.timeout(300)
 NAMES = """
@@ -25,9 +25,9 @@ SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 LEFT_OUT = "positive_data_acceptance"
 
 
-def test_no_request_is_answered_otherwise_than_the_document_says(web, shop, tmp_path):
-    web.program.post("/api/v1/jobs", json={"refs": ["a", "b"]})
-    work(shop)
+def test_no_request_is_answered_otherwise_than_the_document_says(web, app, tmp_path):
+    web.api_client.post("/api/v1/jobs", json={"refs": ["a", "b"]})
+    run_due_jobs(app)
     (tmp_path / "schemathesis.toml").write_text(NAMES)
     command = [
         *(SCHEMATHESIS, "run", f"{web.serving.base}/api/openapi.json"),
@@ -39,6 +39,6 @@ def test_no_request_is_answered_otherwise_than_the_document_says(web, shop, tmp_
     ]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    paths = web.program.get("/api/openapi.json").json()["paths"].values()
+    paths = web.api_client.get("/api/openapi.json").json()["paths"].values()
     assert int(re.search(r"Tested: (\d+)", done.stdout)[1]) == sum(map(len, paths)) - 2  # the events, the document
-    assert web.program.get("/healthz").status_code == 200
+    assert web.api_client.get("/healthz").status_code == 200

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.cli import cli_app, process, work
+from support.cli import cli_app, run_command, run_due_jobs
 from support.hub import commit_of
 from support.models import gguf, mlx_folder, one_file_model
 from support.problems import assert_problem
@@ -37,7 +37,7 @@ def node(home, hub, origin, monkeypatch):
     with cli_app(home, monkeypatch, one_file_model("a", origin.url("a.gguf"), A)) as app:
         for ref in (f"hf:{REPO}:Q4_K_M", f"hf:{MLX}", "a"):
             app.enqueue(ref)
-            work(app)
+            run_due_jobs(app)
         assert len(app.home.store.models()) == 3
         yield app
 
@@ -51,7 +51,7 @@ def web(node):
 @pytest.fixture
 def client(web):
     """A client without a token: on the loopback it needs none."""
-    return web.stranger
+    return web.anonymous
 
 
 # The Hub's shape -----------------------------------------------------------------------------------------------------
@@ -204,9 +204,9 @@ def test_the_catalog_names_what_is_shared_with_addresses_of_its_own(client, web,
 
 def test_at_an_address_of_the_network_the_share_needs_a_token(node):
     with web_server(node.settings, share=True, host="0.0.0.0") as web:
-        assert_problem(web.stranger.get(RESOLVE), 401, "sign_in_required")
-        assert_problem(web.stranger.get("/catalog.json"), 401, "sign_in_required")
-        assert web.program.get(RESOLVE).status_code == 200
+        assert_problem(web.anonymous.get(RESOLVE), 401, "sign_in_required")
+        assert_problem(web.anonymous.get("/catalog.json"), 401, "sign_in_required")
+        assert web.api_client.get(RESOLVE).status_code == 200
         token = web.serving.share_token_file.read_text().strip()
         reader = web.client(headers={"Authorization": f"Bearer {token}"})
         assert reader.get(RESOLVE).status_code == 200
@@ -216,16 +216,16 @@ def test_at_an_address_of_the_network_the_share_needs_a_token(node):
 
 def test_without_share_nothing_of_it_is_there(node):
     with web_server(node.settings) as web:
-        assert_problem(web.stranger.get(RESOLVE), 401, "sign_in_required")
-        assert_problem(web.program.get(RESOLVE), 404, "not_found")
-        assert_problem(web.program.get("/catalog.json"), 404, "not_found")
+        assert_problem(web.anonymous.get(RESOLVE), 401, "sign_in_required")
+        assert_problem(web.api_client.get(RESOLVE), 404, "not_found")
+        assert_problem(web.api_client.get("/catalog.json"), 404, "not_found")
 
 
 # Real clients --------------------------------------------------------------------------------------------------------
 
 
 def hub_client(web, tmp_path, *command, **environ):
-    """Run a program of huggingface_hub against the share; return its stdout."""
+    """Run a api_client of huggingface_hub against the share; return its stdout."""
     values = {
         "HF_ENDPOINT": web.serving.base,
         "HF_HOME": str(tmp_path / "hf-home"),
@@ -256,20 +256,20 @@ def test_hf_download_gets_a_repository_and_one_file(web, tmp_path):
 
 
 def test_snapshot_download_fills_the_cache_under_the_hubs_commit(web, tmp_path):
-    program = f"import huggingface_hub; print(huggingface_hub.snapshot_download({MLX!r}))"
-    snapshot = Path(hub_client(web, tmp_path, sys.executable, "-c", program).splitlines()[-1])
+    api_client = f"import huggingface_hub; print(huggingface_hub.snapshot_download({MLX!r}))"
+    snapshot = Path(hub_client(web, tmp_path, sys.executable, "-c", api_client).splitlines()[-1])
     assert snapshot.name == commit_of(MLX, "main")
     assert files_below(snapshot) == FOLDER
 
 
 def test_the_hubs_file_system_lists_and_reads(web, tmp_path):
-    program = f"""
+    api_client = f"""
 from huggingface_hub import HfFileSystem
 files = HfFileSystem()
 print(sorted(files.ls({MLX!r}, detail=False)), files.info("{MLX}/config.json")["size"])
 assert files.cat("{MLX}/config.json") == {FOLDER["config.json"]!r}
 """
-    said = hub_client(web, tmp_path, sys.executable, "-c", program)
+    said = hub_client(web, tmp_path, sys.executable, "-c", api_client)
     assert said == f"{sorted(f'{MLX}/{path}' for path in FOLDER)} {len(FOLDER['config.json'])}"
 
 
@@ -277,7 +277,7 @@ def test_a_data_set_is_shared_as_one(web, node, hub, tmp_path):
     for path in ("train.csv", "data/test.csv"):
         hub.add("datasets/owner/numbers", path, f"{path}\n".encode(), lfs=False)
     node.enqueue("hf:datasets/owner/numbers")
-    work(node)
+    run_due_jobs(node)
     hf = Path(sys.executable).with_name("hf")
     folder = tmp_path / "numbers"
     hub_client(web, tmp_path, hf, "download", "owner/numbers", "--repo-type", "dataset", "--local-dir", str(folder))
@@ -306,9 +306,9 @@ def test_hf_sends_its_token_to_a_server_that_demands_one(node, tmp_path):
 @pytest.mark.parametrize("ref", [f"hf:{REPO}:Q4_K_M", f"hf:{MLX}"])
 def test_another_flowhub_downloads_it_as_from_the_hub(web, tmp_path, ref):
     environ = {"FLOWHUB_HOME": str(tmp_path / "other"), "HF_ENDPOINT": web.serving.base}
-    assert process("enqueue", ref, "--check", **environ).status == 0
-    assert process("worker", "--drain", **environ).status == 0
-    [model] = process("list", "--json", **environ).page["models"]
+    assert run_command("enqueue", ref, "--check", **environ).status == 0
+    assert run_command("worker", "--drain", **environ).status == 0
+    [model] = run_command("list", "--json", **environ).json["models"]
     assert model["condition"] == "ok"
     place = Path(model["path"])
     assert (files_below(place) if place.is_dir() else place.read_bytes()) == (FOLDER if place.is_dir() else B)
@@ -324,28 +324,28 @@ def test_the_main_branch_of_a_model_of_a_catalog_has_the_files_of_all_its_option
     with cli_app(home, monkeypatch, *options) as app:
         for option in ("q4", "q8"):
             app.enqueue(f"m@{option}")
-            work(app)
+            run_due_jobs(app)
         with web_server(app.settings, share=True) as web:
-            tree = {file["path"]: file["oid"] for file in web.stranger.get("/api/models/flowhub/m/tree/main").json()}
-            page = web.stranger.get("/api/models/flowhub/m").json()
-            [model] = web.stranger.get("/catalog.json").json()["models"]
+            tree = {file["path"]: file["oid"] for file in web.anonymous.get("/api/models/flowhub/m/tree/main").json()}
+            page = web.anonymous.get("/api/models/flowhub/m").json()
+            [model] = web.anonymous.get("/catalog.json").json()["models"]
             assert tree.keys() == {file["rfilename"] for file in page["siblings"]} == {"q4.gguf", "q8.gguf"}
-            head = web.stranger.head("/flowhub/m/resolve/main/q4.gguf")
+            head = web.anonymous.head("/flowhub/m/resolve/main/q4.gguf")
             assert head.headers["x-repo-commit"] == page["sha"]
             for option in model["downloads"]:
-                assert web.stranger.get(option["url"]).content in (small, large)
+                assert web.anonymous.get(option["url"]).content in (small, large)
             hf = Path(sys.executable).with_name("hf")
             hub_client(web, tmp_path, hf, "download", "flowhub/m", "--local-dir", str(tmp_path / "both"))
             environ = {"FLOWHUB_HOME": str(tmp_path / "other"), "HF_ENDPOINT": web.serving.base}
-            assert process("enqueue", "hf:flowhub/m/q4.gguf", **environ).status == 0
+            assert run_command("enqueue", "hf:flowhub/m/q4.gguf", **environ).status == 0
     assert files_below(tmp_path / "both") == {"q4.gguf": small, "q8.gguf": large}
 
 
 def test_another_flowhub_downloads_by_the_catalog(web, tmp_path):
     environ = {"FLOWHUB_HOME": str(tmp_path / "other"), "FLOWHUB_CATALOG": f"{web.serving.base}/catalog.json"}
-    assert process("enqueue", "a", **environ).status == 0
-    assert process("worker", "--drain", **environ).status == 0
-    [job] = process("status", "1", "--json", **environ).jobs
+    assert run_command("enqueue", "a", **environ).status == 0
+    assert run_command("worker", "--drain", **environ).status == 0
+    [job] = run_command("status", "1", "--json", **environ).jobs
     assert (job["state"], job["sha256_state"]) == ("completed", "verified")
     assert (tmp_path / "other" / "llms" / "a.gguf").read_bytes() == A
 

@@ -10,11 +10,11 @@ pytestmark = pytest.mark.timeout(300)
 MIB = 1 << 20
 
 
-def test_from_the_search_to_installed_and_removed(visitor, shop, origin):
+def test_from_the_search_to_installed_and_removed(visitor, app, origin):
     content = gguf_pattern(24 * MIB, 7)
     model = one_file_model("walker", origin.serve("walker.gguf", content), content, quantization="Q4_K_M")
-    shop.offer(model | {"name": "Walker 1B", "parameters": "1B", "tags": ["chat"]})
-    shop.worker("--limit-rate", "8M")
+    app.set_models(model | {"name": "Walker 1B", "parameters": "1B", "tags": ["chat"]})
+    app.worker("--limit-rate", "8M")
     page = visitor.open("/discover")
     page.get_by_role("searchbox").fill("walk")
     expect(page.locator(".found")).to_contain_text("1 of 1 models")
@@ -24,7 +24,7 @@ def test_from_the_search_to_installed_and_removed(visitor, shop, origin):
     expect(page.get_by_text("Walker 1B is queued.")).to_be_visible()
 
     page.get_by_role("link", name="Queue", exact=True).click()
-    [job] = shop.home.queries.all()
+    [job] = app.home.queries.all()
     running = page.locator(f".jobs #job-{job.id}")
     expect(running).to_contain_text("MB/s")
     expect(running.locator(".spark polyline")).to_be_attached()
@@ -34,7 +34,7 @@ def test_from_the_search_to_installed_and_removed(visitor, shop, origin):
     expect(running).to_be_visible()
     expect(page).to_have_title("Queue · flowhub", timeout=60_000)  # without its progress: all is done
     expect(page.locator(f".ends #job-{job.id}")).to_contain_text("Completed")
-    assert shop.job(job.id).state is State.COMPLETED
+    assert app.job(job.id).state is State.COMPLETED
 
     page.get_by_role("link", name="Installed", exact=True).click()
     row = page.locator(".inst tbody tr", has_text="Walker 1B")
@@ -45,4 +45,4 @@ def test_from_the_search_to_installed_and_removed(visitor, shop, origin):
     row.get_by_role("link", name="Remove").click()
     page.get_by_role("button", name="Remove, free 25.2 MB").click()
     expect(page.get_by_text("Nothing is installed yet.")).to_be_visible()
-    assert not (shop.store / "walker.gguf").exists()
+    assert not (app.store / "walker.gguf").exists()

@@ -24,13 +24,13 @@ MODEL = gguf_pattern(24 * MIB, 7)
 HEAD_MAX = 2048  # bytes of an answer's head
 
 
-def received(shop: App) -> int:
-    with shop.home.database.reading() as snapshot:
-        return received_in(snapshot, shop.home.node, Period.DAY, shop.home.clock.now_us())
+def received(app: App) -> int:
+    with app.home.database.reading() as snapshot:
+        return received_in(snapshot, app.home.node, Period.DAY, app.home.clock.now_us())
 
 
-def cap(shop: App, count: int | None) -> None:
-    shop.home.controls.set(CAP, Cap(count, Period.DAY).as_json() if count is not None else None)
+def cap(app: App, count: int | None) -> None:
+    app.home.controls.set(CAP, Cap(count, Period.DAY).as_json() if count is not None else None)
 
 
 # The count -----------------------------------------------------------------------------------------------------------
@@ -59,11 +59,11 @@ def test_over_tls_the_bytes_inside_of_it_are_counted(tmp_path, monkeypatch, fres
 
 def test_the_count_of_a_run_is_in_the_database_when_the_job_has_ended(home: Path, origin: Origin):
     url = origin.serve("/m.gguf", MODEL)
-    with app_of(home, one_file_model("m", url, MODEL)) as shop:
-        job = shop.enqueue("m")
-        shop.work_here()
-        assert shop.job(job).state is State.COMPLETED
-        assert received(shop) >= MODEL.size
+    with app_of(home, one_file_model("m", url, MODEL)) as app:
+        job = app.enqueue("m")
+        app.run_next_job()
+        assert app.job(job).state is State.COMPLETED
+        assert received(app) >= MODEL.size
 
 
 # The cap -------------------------------------------------------------------------------------------------------------
@@ -71,33 +71,33 @@ def test_the_count_of_a_run_is_in_the_database_when_the_job_has_ended(home: Path
 
 def test_a_transfer_stops_at_the_cap_and_continues_when_there_is_more(home: Path, origin: Origin):
     url = origin.serve("/m.gguf", MODEL)
-    with app_of(home, one_file_model("m", url, MODEL)) as shop:
-        cap(shop, 8 * MIB)
-        job = shop.enqueue("m")
-        shop.work_here()
-        stopped = shop.job(job)
+    with app_of(home, one_file_model("m", url, MODEL)) as app:
+        cap(app, 8 * MIB)
+        job = app.enqueue("m")
+        app.run_next_job()
+        stopped = app.job(job)
         assert (stopped.state, stopped.reason, stopped.attempt) == (State.QUEUED, Reason.CAP, 0)
-        assert 8 * MIB <= received(shop) < 16 * MIB  # a buffer of each connection more, at the most
+        assert 8 * MIB <= received(app) < 16 * MIB  # a buffer of each connection more, at the most
         assert stopped.bytes_done > 4 * MIB
-        assert shop.events(job)[-1].text == "The cap is reached; the job was handed back."
-        cap(shop, None)
-        shop.work_here()
-        assert shop.job(job).state is State.COMPLETED
-        assert received(shop) < MODEL.size + 8 * MIB, "what was kept did not come again"
+        assert app.events(job)[-1].text == "The cap is reached; the job was handed back."
+        cap(app, None)
+        app.run_next_job()
+        assert app.job(job).state is State.COMPLETED
+        assert received(app) < MODEL.size + 8 * MIB, "what was kept did not come again"
 
 
 def test_nothing_is_asked_for_once_the_cap_is_reached(home: Path, origin: Origin):
     """A worker whose gates are a second old may still claim a job."""
     url = origin.serve("/m.gguf", MODEL)
-    with app_of(home, one_file_model("m", url, MODEL)) as shop:
-        cap(shop, 1)
-        job = shop.enqueue("m")
-        context = WorkerContext(shop.home, 1)
+    with app_of(home, one_file_model("m", url, MODEL)) as app:
+        cap(app, 1)
+        job = app.enqueue("m")
+        context = WorkerContext(app.home, 1)
         context.shared.meter.count(5)
         context.cap.update(at_once=True)
         context.close()
-        shop.work_here()
-        assert shop.job(job).reason is Reason.CAP
+        app.run_next_job()
+        assert app.job(job).reason is Reason.CAP
         assert origin.requests() == []
 
 
@@ -119,9 +119,9 @@ def time() -> FakeClock:
 
 @pytest.fixture
 def workers(home: Path, time: FakeClock) -> Iterator[list[WorkerContext]]:
-    with app_of(home, one_file_model("m", "https://h.example/m.gguf", gguf()), clock=time.clock) as shop:
-        cap(shop, 1000)
-        found = [WorkerContext(shop.home, 1) for _ in range(2)]
+    with app_of(home, one_file_model("m", "https://h.example/m.gguf", gguf()), clock=time.clock) as app:
+        cap(app, 1000)
+        found = [WorkerContext(app.home, 1) for _ in range(2)]
         for worker in found:
             worker.cap.update(at_once=True)
         yield found
@@ -134,14 +134,14 @@ def test_two_workers_share_what_is_left(workers, time):
     one.shared.meter.count(600)
     one.cap.update(at_once=True)
     two.shared.meter.count(399)
-    time.turn(WRITE_EVERY_S)
+    time.advance(WRITE_EVERY_S)
     two.cap.update()
     assert not two.shared.meter.exhausted
     two.shared.meter.count(1)
     assert two.shared.meter.exhausted, "at once, without a look at the database"
     two.cap.reached()
     assert two.gates.current().cap_reached(time.calendar_us)
-    time.turn(WRITE_EVERY_S)
+    time.advance(WRITE_EVERY_S)
     one.cap.update()
     assert one.shared.meter.exhausted
 
@@ -151,7 +151,7 @@ def test_when_the_day_turns_there_is_the_whole_cap_again(workers, time):
     one.shared.meter.count(1000)
     one.cap.reached()
     assert one.shared.meter.exhausted
-    time.turn(86_400)
+    time.advance(86_400)
     one.cap.update()
     assert not one.shared.meter.exhausted
     one.gates.refresh()

@@ -18,21 +18,21 @@ PATIENCE_S = 30.0
 
 
 @pytest.fixture
-def shop(home, monkeypatch, any_database):
+def app(home, monkeypatch, any_database):
     if any_database is not None:
         monkeypatch.setenv("FLOWHUB_DATABASE_URL", any_database)
-    with app_of(home, one_file_model("a", "http://127.0.0.1:9/a.gguf", gguf(1000, 1))) as shop:
-        yield shop
+    with app_of(home, one_file_model("a", "http://127.0.0.1:9/a.gguf", gguf(1000, 1))) as app:
+        yield app
 
 
 @pytest.mark.parametrize("notified", [True, False])
-def test_a_pause_stops_the_run(shop, monkeypatch, notified):
+def test_a_pause_stops_the_run(app, monkeypatch, notified):
     # A heartbeat that is notified would otherwise look for itself only in a quarter of an hour.
     monkeypatch.setattr(heartbeat, "LOOK_NOTIFIED_S", 900.0)
-    job, context = shop.enqueue("a"), WorkerContext(shop.home, 1)
-    wakeups = worker_wakeups(shop.home, lambda: None, 1, context.note_change)
+    job, context = app.enqueue("a"), WorkerContext(app.home, 1)
+    wakeups = worker_wakeups(app.home, lambda: None, 1, context.note_change)
     run = context.begin(context.leases.claim())
-    if notified and shop.home.database.is_shared:
+    if notified and app.home.database.is_shared:
         context.is_notified = wakeups.hears_changes
         assert context.changed.wait(PATIENCE_S)  # it listens
     looked, stopped, look = threading.Event(), threading.Event(), context.leases.requested_actions
@@ -42,7 +42,7 @@ def test_a_pause_stops_the_run(shop, monkeypatch, notified):
     beating.start()
     try:
         assert looked.wait(PATIENCE_S)  # from now on it looks for itself no more
-        shop.home.commands.pause(job)
+        app.home.commands.pause(job)
         assert stopped.wait(PATIENCE_S)
         with pytest.raises(Cancelled, match=StopReason.REQUESTED):
             run.control.check()
@@ -53,10 +53,10 @@ def test_a_pause_stops_the_run(shop, monkeypatch, notified):
         context.close()
 
 
-def test_a_new_control_is_read_at_once_when_the_database_notifies_of_it(shop):
-    context = WorkerContext(shop.home, 1)
+def test_a_new_control_is_read_at_once_when_the_database_notifies_of_it(app):
+    context = WorkerContext(app.home, 1)
     assert context.gates.limits(0.0).rate_bps is None
-    shop.home.controls.set(LIMIT, {"rate_bps": 1000})
+    app.home.controls.set(LIMIT, {"rate_bps": 1000})
     assert context.gates.limits(900.0).rate_bps is None
     context.note_change()
     assert context.gates.limits(900.0).rate_bps == 1000

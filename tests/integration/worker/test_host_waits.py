@@ -22,8 +22,8 @@ ORIGIN = "https://h.example:443"
 REFUSED = "h.example cannot be reached: Connection refused."
 
 
-def waits_of(rooms: JobStore) -> HostWaits:
-    return HostWaits(rooms.engine, rooms.node, rooms.time.clock)
+def waits_of(job_store: JobStore) -> HostWaits:
+    return HostWaits(job_store.engine, job_store.node, job_store.time.clock)
 
 
 def doubling(tries: int) -> float:
@@ -34,28 +34,28 @@ def refused() -> NetworkDown:
     return NetworkDown(REFUSED, host="h.example")
 
 
-def fail(rooms: JobStore, run: Claimed, delay_s: Callable[[int], float] = doubling) -> HostWait:
+def fail(job_store: JobStore, run: Claimed, delay_s: Callable[[int], float] = doubling) -> HostWait:
     """End a run as a worker does whose host cannot be reached."""
-    wait = waits_of(rooms).hold(ORIGIN, run.lease.token, refused(), delay_s, 1.0)
+    wait = waits_of(job_store).hold(ORIGIN, run.lease.token, refused(), delay_s, 1.0)
     assert wait is not None
-    rooms.owner.wait_for_host(run.lease, wait, 0.0, faults=run.faults + 1, fruitless_s=run.fruitless_s + 1.0)
+    job_store.owner.wait_for_host(run.lease, wait, 0.0, faults=run.faults + 1, fruitless_s=run.fruitless_s + 1.0)
     return wait
 
 
-def elsewhere(rooms: JobStore, model: str) -> int:
+def elsewhere(job_store: JobStore, model: str) -> int:
     """Queue a job of another host."""
     wanted = artifact(model)
     file = wanted.files[0].__class__(wanted.files[0].path, "https://other.example/x.gguf", 1000, None)
     request = Request(wanted.__class__(wanted.ref, model, "q4", wanted.format, wanted.name, False, (file,)), "/x")
-    return rooms.commands.enqueue([request])[0].job
+    return job_store.commands.enqueue([request])[0].job
 
 
-def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_when(rooms):
-    jobs = rooms.enqueue("a", "b", "c")
-    wait = fail(rooms, rooms.claim())
-    assert rooms.owner.claim() is None
-    assert rooms.owner.due() == 0
-    for job in rooms.queries.jobs(jobs):
+def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_when(job_store):
+    jobs = job_store.enqueue("a", "b", "c")
+    wait = fail(job_store, job_store.claim())
+    assert job_store.owner.claim() is None
+    assert job_store.owner.due() == 0
+    for job in job_store.queries.jobs(jobs):
         assert (job.state, job.reason, job.attempt) == (State.QUEUED, Reason.HOST_WAIT, 0)
         assert job.wait is not None
         assert (job.wait.message, job.wait.code, job.wait.host) == (REFUSED, "network", "h.example")
@@ -63,167 +63,167 @@ def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_wh
         assert round(job.not_before.timestamp() * 1e6) == wait.until
 
 
-def test_another_host_is_not_held(rooms):
-    rooms.enqueue("a")
-    other = elsewhere(rooms, "b")
-    fail(rooms, rooms.claim())
-    assert rooms.owner.due() == 1
-    assert rooms.claim().lease.job == other
+def test_another_host_is_not_held(job_store):
+    job_store.enqueue("a")
+    other = elsewhere(job_store, "b")
+    fail(job_store, job_store.claim())
+    assert job_store.owner.due() == 1
+    assert job_store.claim().lease.job == other
 
 
-def test_when_the_wait_ends_one_job_tries_the_host_and_the_others_wait_on(rooms):
-    rooms.enqueue("a", "b", "c")
-    fail(rooms, rooms.claim())
-    rooms.time.turn(2)
-    assert rooms.owner.due() == 1
-    probe = rooms.claim()
+def test_when_the_wait_ends_one_job_tries_the_host_and_the_others_wait_on(job_store):
+    job_store.enqueue("a", "b", "c")
+    fail(job_store, job_store.claim())
+    job_store.time.advance(2)
+    assert job_store.owner.due() == 1
+    probe = job_store.claim()
     assert probe.probes == ORIGIN
-    assert rooms.owner.claim() is None
-    assert rooms.owner.due() == 0
+    assert job_store.owner.claim() is None
+    assert job_store.owner.due() == 0
 
 
-def test_each_try_is_made_by_the_job_that_failed_least(rooms):
+def test_each_try_is_made_by_the_job_that_failed_least(job_store):
     """A file that its host always answers with an error must not keep the host's other jobs from it."""
-    jobs = rooms.enqueue("a", "b", "c")
+    jobs = job_store.enqueue("a", "b", "c")
     tried = []
     for _ in range(6):
-        run = rooms.claim()
+        run = job_store.claim()
         tried.append(run.lease.job)
-        rooms.time.turn(fail(rooms, run).wait_us / 1e6)
+        job_store.time.advance(fail(job_store, run).wait_us / 1e6)
     assert tried == jobs * 2
 
 
-def test_each_failed_try_makes_the_wait_longer_up_to_five_minutes(rooms):
-    rooms.enqueue("a", "b")
+def test_each_failed_try_makes_the_wait_longer_up_to_five_minutes(job_store):
+    job_store.enqueue("a", "b")
     waits = []
     for _ in range(11):
-        wait = fail(rooms, rooms.claim())
+        wait = fail(job_store, job_store.claim())
         waits.append(wait.wait_us / 1e6)
-        rooms.time.turn(wait.wait_us / 1e6)
+        job_store.time.advance(wait.wait_us / 1e6)
     assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
 
 
-def test_runs_that_lose_their_connections_together_are_one_failure(rooms):
-    rooms.enqueue("a", "b", "c")
-    runs = [rooms.claim() for _ in range(3)]
-    found = [fail(rooms, run) for run in runs]
+def test_runs_that_lose_their_connections_together_are_one_failure(job_store):
+    job_store.enqueue("a", "b", "c")
+    runs = [job_store.claim() for _ in range(3)]
+    found = [fail(job_store, run) for run in runs]
     assert {(wait.tries, wait.until) for wait in found} == {(1, found[0].until)}
 
 
-def test_a_host_that_answers_lets_all_its_jobs_continue_at_once(rooms):
-    jobs = rooms.enqueue("a", "b", "c")
-    fail(rooms, rooms.claim())
-    rooms.time.turn(2)
-    probe = rooms.claim()
-    assert waits_of(rooms).clear(ORIGIN) is not None
-    assert [rooms.claim().lease.job for _ in range(2)] == [job for job in jobs if job != probe.lease.job]
-    assert waits_of(rooms).clear(ORIGIN) is None
+def test_a_host_that_answers_lets_all_its_jobs_continue_at_once(job_store):
+    jobs = job_store.enqueue("a", "b", "c")
+    fail(job_store, job_store.claim())
+    job_store.time.advance(2)
+    probe = job_store.claim()
+    assert waits_of(job_store).clear(ORIGIN) is not None
+    assert [job_store.claim().lease.job for _ in range(2)] == [job for job in jobs if job != probe.lease.job]
+    assert waits_of(job_store).clear(ORIGIN) is None
 
 
 @pytest.mark.parametrize(("queued", "said"), [("a", "its 1 job continues."), ("abc", "its 3 jobs continue.")])
-def test_the_log_counts_the_job_that_tried_among_those_that_continue(rooms, caplog, queued, said):
-    rooms.enqueue(*queued)
+def test_the_log_counts_the_job_that_tried_among_those_that_continue(job_store, caplog, queued, said):
+    job_store.enqueue(*queued)
     for _ in range(OUTAGE_TRIES):
-        rooms.time.turn(fail(rooms, rooms.claim()).wait_us / 1e6)
-    rooms.claim()  # it tries the host
-    home: Any = SimpleNamespace(engine=rooms.engine, node=rooms.node, clock=rooms.time.clock)
+        job_store.time.advance(fail(job_store, job_store.claim()).wait_us / 1e6)
+    job_store.claim()  # it tries the host
+    home: Any = SimpleNamespace(engine=job_store.engine, node=job_store.node, clock=job_store.time.clock)
     with caplog.at_level("INFO", "flowhub.hosts"):
         HostOutages(home, HostLimits(), Patience()).reached(ORIGIN)
     assert [message for message in caplog.messages if message.endswith(said)], caplog.messages
 
 
-def test_a_job_that_failed_in_an_outage_starts_with_the_others_whatever_its_own_backoff(rooms):
-    jobs = rooms.enqueue("a", "b", "c")
+def test_a_job_that_failed_in_an_outage_starts_with_the_others_whatever_its_own_backoff(job_store):
+    jobs = job_store.enqueue("a", "b", "c")
     for _ in jobs:
-        run = rooms.claim()
-        wait = waits_of(rooms).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
+        run = job_store.claim()
+        wait = waits_of(job_store).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
         assert wait is not None
-        rooms.owner.wait_for_host(run.lease, wait, 250.0, faults=run.faults + 1, fruitless_s=0.0)
-        rooms.time.turn(wait.wait_us / 1e6)
-    waits_of(rooms).clear(ORIGIN)
-    assert [rooms.claim().lease.job for _ in range(3)] == jobs
+        job_store.owner.wait_for_host(run.lease, wait, 250.0, faults=run.faults + 1, fruitless_s=0.0)
+        job_store.time.advance(wait.wait_us / 1e6)
+    waits_of(job_store).clear(ORIGIN)
+    assert [job_store.claim().lease.job for _ in range(3)] == jobs
 
 
-def test_an_error_for_one_file_keeps_its_backoff_when_another_file_is_answered(rooms):
-    [bad, good] = rooms.enqueue("bad", "good")
-    run = rooms.claim()
-    wait = waits_of(rooms).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
+def test_an_error_for_one_file_keeps_its_backoff_when_another_file_is_answered(job_store):
+    [bad, good] = job_store.enqueue("bad", "good")
+    run = job_store.claim()
+    wait = waits_of(job_store).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
     assert wait is not None
-    rooms.owner.wait_for_host(run.lease, wait, 60.0, faults=1, fruitless_s=0.0)
-    rooms.time.turn(3)
-    assert rooms.claim().lease.job == good
-    waits_of(rooms).clear(ORIGIN)
-    assert rooms.owner.claim() is None
-    rooms.time.turn(60)
-    assert rooms.claim().lease.job == bad
+    job_store.owner.wait_for_host(run.lease, wait, 60.0, faults=1, fruitless_s=0.0)
+    job_store.time.advance(3)
+    assert job_store.claim().lease.job == good
+    waits_of(job_store).clear(ORIGIN)
+    assert job_store.owner.claim() is None
+    job_store.time.advance(60)
+    assert job_store.claim().lease.job == bad
 
 
-def test_a_fault_is_the_jobs_own_while_another_job_gets_bytes_from_the_host(rooms):
-    rooms.enqueue("a", "b")
-    moves, fails = rooms.claim(), rooms.claim()
-    rooms.owner.progress(moves.lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, 5, DigestState.RUNNING))
-    assert waits_of(rooms).hold(ORIGIN, fails.lease.token, refused(), doubling, 1.0) is None
+def test_a_fault_is_the_jobs_own_while_another_job_gets_bytes_from_the_host(job_store):
+    job_store.enqueue("a", "b")
+    moves, fails = job_store.claim(), job_store.claim()
+    job_store.owner.progress(moves.lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, 5, DigestState.RUNNING))
+    assert waits_of(job_store).hold(ORIGIN, fails.lease.token, refused(), doubling, 1.0) is None
 
 
-def test_a_job_that_dies_while_it_tries_the_host_blocks_no_other(rooms):
-    rooms.enqueue("a", "b")
-    fail(rooms, rooms.claim())
-    rooms.time.turn(2)
-    probe = rooms.claim()
-    assert rooms.rescue("w-1") == [probe.lease.job]
-    assert rooms.claim().probes == ORIGIN
+def test_a_job_that_dies_while_it_tries_the_host_blocks_no_other(job_store):
+    job_store.enqueue("a", "b")
+    fail(job_store, job_store.claim())
+    job_store.time.advance(2)
+    probe = job_store.claim()
+    assert job_store.rescue("w-1") == [probe.lease.job]
+    assert job_store.claim().probes == ORIGIN
 
 
-def test_the_time_without_a_byte_counts_for_every_job_that_could_run_and_for_no_other(rooms):
-    able, paused = rooms.enqueue("able", "paused")
-    [later] = rooms.enqueue("later", not_before=rooms.time.in_us(86_400))
-    [tried] = rooms.enqueue("tried", priority=1)
-    rooms.commands.pause(paused)
-    run = rooms.claim()
+def test_the_time_without_a_byte_counts_for_every_job_that_could_run_and_for_no_other(job_store):
+    able, paused = job_store.enqueue("able", "paused")
+    [later] = job_store.enqueue("later", not_before=job_store.time.in_us(86_400))
+    [tried] = job_store.enqueue("tried", priority=1)
+    job_store.commands.pause(paused)
+    run = job_store.claim()
     assert run.lease.job == tried
-    fail(rooms, run, lambda tries: 100.0)
-    assert rooms.row(able)["fruitless_us"] == 101e6
-    assert [rooms.row(job)["fruitless_us"] for job in (paused, later)] == [0, 0]
+    fail(job_store, run, lambda tries: 100.0)
+    assert job_store.row(able)["fruitless_us"] == 101e6
+    assert [job_store.row(job)["fruitless_us"] for job in (paused, later)] == [0, 0]
 
 
-def test_an_outage_leaves_one_event_a_job_and_not_one_for_each_try(rooms):
-    [job] = rooms.enqueue("a")
+def test_an_outage_leaves_one_event_a_job_and_not_one_for_each_try(job_store):
+    [job] = job_store.enqueue("a")
     for _ in range(50):
-        rooms.time.turn(fail(rooms, rooms.claim()).wait_us / 1e6)
-    assert [event.kind for event in rooms.queries.events(job)] == ["queued", "claimed", "waits"]
+        job_store.time.advance(fail(job_store, job_store.claim()).wait_us / 1e6)
+    assert [event.kind for event in job_store.queries.events(job)] == ["queued", "claimed", "waits"]
 
 
-def test_a_job_that_is_queued_in_an_outage_waits_with_the_others(rooms):
-    rooms.enqueue("a")
-    fail(rooms, rooms.claim())
-    [late] = rooms.enqueue("late")
-    assert rooms.queries.jobs([late])[0].reason is Reason.HOST_WAIT
+def test_a_job_that_is_queued_in_an_outage_waits_with_the_others(job_store):
+    job_store.enqueue("a")
+    fail(job_store, job_store.claim())
+    [late] = job_store.enqueue("late")
+    assert job_store.queries.jobs([late])[0].reason is Reason.HOST_WAIT
 
 
-def test_a_wait_for_a_host_that_no_job_wants_any_more_is_dropped(rooms):
-    [job] = rooms.enqueue("a")
-    fail(rooms, rooms.claim())
-    waits_of(rooms).forget_unwanted()
-    assert waits_of(rooms).held().waits
-    rooms.commands.cancel(job)
-    waits_of(rooms).forget_unwanted()
-    assert not waits_of(rooms).held().waits
+def test_a_wait_for_a_host_that_no_job_wants_any_more_is_dropped(job_store):
+    [job] = job_store.enqueue("a")
+    fail(job_store, job_store.claim())
+    waits_of(job_store).forget_unwanted()
+    assert waits_of(job_store).held().waits
+    job_store.commands.cancel(job)
+    waits_of(job_store).forget_unwanted()
+    assert not waits_of(job_store).held().waits
 
 
 @pytest.mark.parametrize("seconds", [86_400.0, -86_400.0])
-def test_a_wait_for_a_host_moves_along_with_the_calendar(rooms, seconds):
-    rooms.enqueue("a")
-    shift_waits(rooms.engine, rooms.node, rooms.time.clock)
-    wait = fail(rooms, rooms.claim())
-    rooms.time.set_calendar(seconds)
-    shift_waits(rooms.engine, rooms.node, rooms.time.clock)
-    assert waits_of(rooms).held().waits[ORIGIN].until == wait.until + round(seconds * 1e6)
+def test_a_wait_for_a_host_moves_along_with_the_calendar(job_store, seconds):
+    job_store.enqueue("a")
+    shift_waits(job_store.engine, job_store.node, job_store.time.clock)
+    wait = fail(job_store, job_store.claim())
+    job_store.time.set_calendar(seconds)
+    shift_waits(job_store.engine, job_store.node, job_store.time.clock)
+    assert waits_of(job_store).held().waits[ORIGIN].until == wait.until + round(seconds * 1e6)
 
 
-def test_a_drain_stays_for_a_host_until_its_patience_is_over(rooms):
-    rooms.enqueue("a")
-    wait = fail(rooms, rooms.claim())
-    assert rooms.queries.still_to_do()
-    assert not rooms.queries.still_to_do([wait.origin])
+def test_a_drain_stays_for_a_host_until_its_patience_is_over(job_store):
+    job_store.enqueue("a")
+    wait = fail(job_store, job_store.claim())
+    assert job_store.queries.still_to_do()
+    assert not job_store.queries.still_to_do([wait.origin])
     assert wait.lasted(0, wait.since + 5) == 5
     assert wait.lasted(wait.since + 3, wait.since + 5) == 2

@@ -26,106 +26,106 @@ def mirror() -> Iterator[Origin]:
 
 
 @pytest.fixture
-def shop(home, origin, mirror):
+def app(home, origin, mirror):
     home.mkdir()
     (home / "config.toml").write_text(f'look_elsewhere = false\n[mirrors]\n"{origin.address}" = ["{mirror.address}"]\n')
     models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in (("a", A), ("b", B))]
     for name, data in (("a", A), ("b", B)):
         mirror.serve(f"/{name}.gguf", data)
-    with app_of(home, *models) as shop:
-        yield shop
+    with app_of(home, *models) as app:
+        yield app
 
 
-def run(shop, ref):
-    job = shop.enqueue(ref)
-    shop.work_here()
-    return shop.job(job)
+def run(app, ref):
+    job = app.enqueue(ref)
+    app.run_next_job()
+    return app.job(job)
 
 
 def by_origin(job):
     return {source["origin"]: source["bytes"] for source in job_json(job)["sources"]}
 
 
-def test_a_job_tells_which_origins_sent_its_bytes_and_keeps_its_address(shop, origin, mirror):
+def test_a_job_tells_which_origins_sent_its_bytes_and_keeps_its_address(app, origin, mirror):
     mirror.break_with(Reset(after=HALF).once(), Status(503).from_byte(1), path="/a.gguf")
-    job = run(shop, "a")
+    job = run(app, "a")
     assert job.state is State.COMPLETED
     assert by_origin(job) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert sum(by_origin(job).values()) == job.bytes_fetched
     assert (mirror.sent("/a.gguf"), origin.sent("/a.gguf")) == (HALF, SIZE - HALF)
-    assert [file.url for file in shop.home.commands.artifact(job.id).files] == [origin.url("/a.gguf")]
+    assert [file.url for file in app.home.commands.artifact(job.id).files] == [origin.url("/a.gguf")]
 
 
-def test_the_origins_of_the_bytes_survive_a_killed_worker(shop, origin, mirror):
+def test_the_origins_of_the_bytes_survive_a_killed_worker(app, origin, mirror):
     hold = Hold(after=HALF)
     mirror.break_with(hold.once(), path="/a.gguf")
-    number = shop.enqueue("a")
-    worker = shop.worker("--drain", **HELD)
-    shop.until(lambda: shop.job(number).bytes_fetched == HALF, "the first half")
+    number = app.enqueue("a")
+    worker = app.worker("--drain", **HELD)
+    app.until(lambda: app.job(number).bytes_fetched == HALF, "the first half")
     worker.kill()
     worker.wait()
     hold.event.set()
     mirror.break_with(Status(404), path="/a.gguf")
-    shop.worker("--drain")
-    job = shop.until_state(number, State.COMPLETED, State.FAILED)
+    app.worker("--drain")
+    job = app.until_state(number, State.COMPLETED, State.FAILED)
     assert by_origin(job) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert job.bytes_fetched == SIZE
 
 
-def test_a_job_that_fetched_nothing_has_no_sources(shop):
-    assert job_json(shop.job(shop.enqueue("a")))["sources"] == []
+def test_a_job_that_fetched_nothing_has_no_sources(app):
+    assert job_json(app.job(app.enqueue("a")))["sources"] == []
 
 
-def test_a_mirror_that_sent_wrong_bytes_is_named_and_not_asked_for_a_day(shop, origin, mirror):
+def test_a_mirror_that_sent_wrong_bytes_is_named_and_not_asked_for_a_day(app, origin, mirror):
     mirror.break_with(FlipByte(at=HALF), path="/a.gguf")
-    job = run(shop, "a")
+    job = run(app, "a")
     assert job.state is State.COMPLETED
-    [event] = [event for event in shop.events(job.id) if event.code == "mirror_mismatch"]
+    [event] = [event for event in app.events(job.id) if event.code == "mirror_mismatch"]
     assert mirror.address.removeprefix("http://") in event.text
-    assert run(shop, "b").state is State.COMPLETED
+    assert run(app, "b").state is State.COMPLETED
     assert not mirror.requests("/b.gguf")
-    table = RefusedMirrors(shop.home.engine, shop.home.node, shop.home.clock)
+    table = RefusedMirrors(app.home.engine, app.home.node, app.home.clock)
     assert table.current() == {mirror.address}
 
 
-def test_a_mirror_costs_a_job_no_attempt(shop, origin, mirror):
+def test_a_mirror_costs_a_job_no_attempt(app, origin, mirror):
     mirror.break_with(CloseBeforeHeaders(), path="/a.gguf")
-    job = run(shop, "a")
+    job = run(app, "a")
     assert (job.state, job.attempt) == (State.COMPLETED, 1)
-    assert {event.kind for event in shop.events(job.id)} == {"queued", "claimed", "mirror", "completed"}
+    assert {event.kind for event in app.events(job.id)} == {"queued", "claimed", "mirror", "completed"}
 
 
-def test_jobs_of_a_host_that_is_down_continue_once_a_mirror_sends_bytes(shop, origin, mirror):
+def test_jobs_of_a_host_that_is_down_continue_once_a_mirror_sends_bytes(app, origin, mirror):
     """The first job meets both down, and all jobs of the host wait; the job that tries it next gets the mirror."""
     for name in ("a", "b"):
         origin.break_with(CloseBeforeHeaders(), path=f"/{name}.gguf")
         mirror.break_with(CloseBeforeHeaders(), path=f"/{name}.gguf")
-    jobs = [shop.enqueue(name) for name in ("a", "b")]
-    shop.worker("--drain", FLOWHUB_BACKOFF_BASE_S="0.01", FLOWHUB_BACKOFF_CAP_S="0.05")
-    shop.until(lambda: mirror.requests() and origin.requests(), "a try")
+    jobs = [app.enqueue(name) for name in ("a", "b")]
+    app.worker("--drain", FLOWHUB_BACKOFF_BASE_S="0.01", FLOWHUB_BACKOFF_CAP_S="0.05")
+    app.until(lambda: mirror.requests() and origin.requests(), "a try")
     for name in ("a", "b"):
         mirror.break_with(path=f"/{name}.gguf")
     for number in jobs:
-        assert shop.until_state(number, State.COMPLETED, State.FAILED).state is State.COMPLETED
+        assert app.until_state(number, State.COMPLETED, State.FAILED).state is State.COMPLETED
 
 
-def test_download_uses_the_mirrors_of_the_settings(shop, origin, mirror, tmp_path, monkeypatch):
-    monkeypatch.setenv("FLOWHUB_CATALOG", str(shop.catalog))
+def test_download_uses_the_mirrors_of_the_settings(app, origin, mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
     path = flowhub_jobs.download(flowhub_jobs.resolve_option(flowhub_jobs.find("a")), tmp_path / "here")
     assert path.read_bytes() == A
     assert (mirror.sent("/a.gguf"), origin.sent("/a.gguf")) == (SIZE, 0)
 
 
-def test_status_shows_the_origins(shop, cli, mirror):
-    job = run(shop, "a")
+def test_status_shows_the_origins(app, cli, mirror):
+    job = run(app, "a")
     assert f"from {mirror.address}" in cli("status", job.id).out
     assert cli("status", job.id, "--json").jobs[0]["sources"]
 
 
-def test_an_open_worker_reads_refusals_of_others(shop, mirror):
-    context = WorkerContext(shop.home, 1)
+def test_an_open_worker_reads_refusals_of_others(app, mirror):
+    context = WorkerContext(app.home, 1)
     try:
-        RefusedMirrors(shop.home.engine, shop.home.node, shop.home.clock).refuse([mirror.address])
+        RefusedMirrors(app.home.engine, app.home.node, app.home.clock).refuse([mirror.address])
         assert context.refused_mirrors.current() == {mirror.address}
     finally:
         context.close()

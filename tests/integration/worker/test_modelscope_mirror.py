@@ -174,14 +174,14 @@ def test_a_job_names_it_and_one_that_lied_is_not_asked_for_a_day(home, origin, s
         site.serve(f"/api/v1/models/owner/{name}/repo/files", json.dumps(listing).encode())
         site.serve(f"/api/v1/models/owner/{name}/repo", content)
     site.break_with(FlipByte(at=500_000), path="/api/v1/models/owner/b/repo")
-    with app_of(home, *(one_file_model(name, urls[name], data[name]) for name in data)) as shop:
+    with app_of(home, *(one_file_model(name, urls[name], data[name]) for name in data)) as app:
         jobs = {}
         for name in data:
-            number = shop.enqueue(name)
-            shop.work_here()
-            jobs[name] = shop.job(number)
+            number = app.enqueue(name)
+            app.run_next_job()
+            jobs[name] = app.job(number)
         assert {job.state for job in jobs.values()} == {State.COMPLETED}
         sent = {name: {one["origin"] for one in job_json(job)["sources"]} for name, job in jobs.items()}
         assert sent == {"a": {site.address}, "b": {site.address, origin.address}, "c": {origin.address}}
-        assert [event.code for event in shop.events(jobs["b"].id) if event.code] == ["mirror_mismatch"]
-        assert [file.url for file in shop.home.commands.artifact(jobs["a"].id).files] == [urls["a"]]
+        assert [event.code for event in app.events(jobs["b"].id) if event.code] == ["mirror_mismatch"]
+        assert [file.url for file in app.home.commands.artifact(jobs["a"].id).files] == [urls["a"]]

@@ -41,7 +41,7 @@ def app(home: Path, cold: Path, origin: Origin) -> Iterator[App]:
     with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("c", files)) as app:
         for ref in ("a", "c"):
             app.enqueue(ref)
-            app.work_here()
+            app.run_next_job()
         yield app
 
 
@@ -53,7 +53,7 @@ def queued(app: App, ref: str, store: str = "cold") -> int:
 
 def moved(app: App, ref: str, store: str = "cold") -> int:
     job = queued(app, ref, store)
-    app.work_here()
+    app.run_next_job()
     return job
 
 

@@ -45,25 +45,29 @@ NOTICE = b'{"schema": "flowhub/notice/1"}'
 
 
 @pytest.fixture
-def office() -> Iterator[WebhookServer]:
-    with webhook_server() as office:
-        yield office
+def webhook() -> Iterator[WebhookServer]:
+    with webhook_server() as webhook:
+        yield webhook
 
 
 class Desk:
     """One worker's notices, and what it told."""
 
-    def __init__(self, rooms: JobStore, folder: Path, office: WebhookServer, on: tuple[str, ...] = NOTICES) -> None:
-        settings = replace(load_settings({"FLOWHUB_HOME": str(folder)}), notify=Notify(webhook=office.url(), on=on))
-        home = Home(settings, rooms.node, Database.of(rooms.engine), Store(folder / "store"), rooms.time.clock)
-        self.notices, self._office = Notifications(home, "w-1"), office
+    def __init__(
+        self, job_store: JobStore, folder: Path, webhook: WebhookServer, on: tuple[str, ...] = NOTICES
+    ) -> None:
+        settings = replace(load_settings({"FLOWHUB_HOME": str(folder)}), notify=Notify(webhook=webhook.url(), on=on))
+        home = Home(
+            settings, job_store.node, Database.of(job_store.engine), Store(folder / "store"), job_store.time.clock
+        )
+        self.notices, self._webhook = Notifications(home, "w-1"), webhook
 
     def look(self) -> list[dict[str, Any]]:
         """Look, see the telling through, and return the events that were told now."""
-        before = len(self._office.posts)
+        before = len(self._webhook.posts)
         self.notices.deliver_pending()
         self.finish()
-        return [event for post in self._office.posts[before:] for event in post["events"]]
+        return [event for post in self._webhook.posts[before:] for event in post["events"]]
 
     def finish(self) -> None:
         pause = threading.Event()
@@ -72,15 +76,15 @@ class Desk:
 
 
 @pytest.fixture
-def session(rooms, tmp_path, office) -> Desk:
-    session = Desk(rooms, tmp_path, office)
+def session(job_store, tmp_path, webhook) -> Desk:
+    session = Desk(job_store, tmp_path, webhook)
     assert session.look() == []  # what was before the first look is no news
     return session
 
 
-def fail(rooms: JobStore, model: str, error: Exception = GONE) -> int:
-    [job] = rooms.enqueue(model)
-    rooms.owner.fail(rooms.claim().lease, error)
+def fail(job_store: JobStore, model: str, error: Exception = GONE) -> int:
+    [job] = job_store.enqueue(model)
+    job_store.owner.fail(job_store.claim().lease, error)
     return job
 
 
@@ -91,104 +95,104 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
 # What is told --------------------------------------------------------------------------------------------------------
 
 
-def test_the_notice_of_a_failed_job_has_the_cause_and_the_remedy(rooms, session, office):
-    rooms.enqueue("waits", priority=-1)
-    job = fail(rooms, "tiny")
+def test_the_notice_of_a_failed_job_has_the_cause_and_the_remedy(job_store, session, webhook):
+    job_store.enqueue("waits", priority=-1)
+    job = fail(job_store, "tiny")
     [event] = session.look()
     assert event["kind"] == "failed"
     assert (event["job"], event["ref"], event["code"]) == (job, "tiny@q4", "source_missing")
     assert event["message"] == "It is gone."
     assert event["hint"] == "`flowhub show tiny` lists its other variants."
-    [post] = office.posts
+    [post] = webhook.posts
     assert list(post) == ["schema", "at", "node", "events"]
-    assert (post["schema"], post["node"]) == ("flowhub/notice/1", rooms.node)
-    assert office.headers[0]["content-type"] == "application/json"
+    assert (post["schema"], post["node"]) == ("flowhub/notice/1", job_store.node)
+    assert webhook.headers[0]["content-type"] == "application/json"
 
 
-def test_each_event_is_notified_once(rooms, session):
-    fail(rooms, "tiny")
+def test_each_event_is_notified_once(job_store, session):
+    fail(job_store, "tiny")
     assert kinds(session.look()) == ["failed", "queue_empty"]
-    rooms.time.turn(HOUR)
+    job_store.time.advance(HOUR)
     assert session.look() == []
     assert not session.notices.busy
 
 
-def test_a_licence_needs_the_person(rooms, session):
-    rooms.enqueue("waits", priority=-1)
-    job = fail(rooms, "tiny", Gated("Its terms are to be accepted."))
+def test_a_licence_needs_the_person(job_store, session):
+    job_store.enqueue("waits", priority=-1)
+    job = fail(job_store, "tiny", Gated("Its terms are to be accepted."))
     [event] = session.look()
     assert (event["kind"], event["code"]) == ("needs_you", "gated")
     assert event["job"] == job
     assert "`flowhub enqueue tiny@q4`" in event["hint"]
 
 
-def test_a_job_that_was_given_up_after_its_rescues_is_notified(rooms, session):
-    rooms.enqueue("tiny")
+def test_a_job_that_was_given_up_after_its_rescues_is_notified(job_store, session):
+    job_store.enqueue("tiny")
     for _ in range(RESCUES_MAX):
-        rooms.claim()
-        rooms.rescue("w-1")
+        job_store.claim()
+        job_store.rescue("w-1")
     lost, empty = session.look()
     assert (lost["kind"], lost["code"]) == ("failed", "worker_lost")
     assert empty["message"] == "The queue is empty: 1 failed."
 
 
-def test_a_failure_that_was_retried_at_once_is_notified(rooms, session):
-    job = fail(rooms, "tiny")
-    rooms.commands.retry(job)
+def test_a_failure_that_was_retried_at_once_is_notified(job_store, session):
+    job = fail(job_store, "tiny")
+    job_store.commands.retry(job)
     [event] = session.look()
     assert (event["kind"], event["message"], event["hint"]) == ("failed", "It is gone.", None)
 
 
-def test_the_empty_queue_is_notified_once_after_the_last_job_ended(rooms, session):
-    rooms.enqueue("one", "two")
-    rooms.complete(rooms.claim())
+def test_the_empty_queue_is_notified_once_after_the_last_job_ended(job_store, session):
+    job_store.enqueue("one", "two")
+    job_store.complete(job_store.claim())
     assert session.look() == []
-    rooms.complete(rooms.claim())
+    job_store.complete(job_store.claim())
     [event] = session.look()
     assert (event["kind"], event["job"]) == ("queue_empty", None)
     assert event["message"] == "The queue is empty: 2 completed."
-    rooms.time.turn(HOUR)
+    job_store.time.advance(HOUR)
     assert session.look() == []
 
 
-def test_a_paused_job_keeps_the_queue_from_being_empty(rooms, session):
-    [job] = rooms.enqueue("paused")
-    rooms.commands.pause(job)
-    rooms.enqueue("other")
-    rooms.complete(rooms.claim())
+def test_a_paused_job_keeps_the_queue_from_being_empty(job_store, session):
+    [job] = job_store.enqueue("paused")
+    job_store.commands.pause(job)
+    job_store.enqueue("other")
+    job_store.complete(job_store.claim())
     assert session.look() == []
-    rooms.commands.cancel(job)
+    job_store.commands.cancel(job)
     assert [event["message"] for event in session.look()] == ["The queue is empty: 1 cancelled, 1 completed."]
 
 
 @pytest.mark.parametrize("reason", [Reason.DISK, Reason.STORE_OFFLINE])
-def test_a_job_that_is_parked_for_an_hour_needs_the_person_once(rooms, session, reason):
-    [job] = rooms.enqueue("tiny")
+def test_a_job_that_is_parked_for_an_hour_needs_the_person_once(job_store, session, reason):
+    [job] = job_store.enqueue("tiny")
     told = []
     for _ in range(30):  # it looks again and again, and is caught now waiting, now looking
-        claimed = rooms.claim()
+        claimed = job_store.claim()
         told += session.look()
-        rooms.owner.wait(
-            claimed.lease, rooms.time.in_us(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
+        job_store.owner.wait(
+            claimed.lease, job_store.time.in_us(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
         )
         told += session.look()
-        rooms.time.turn(3 * MINUTE)
+        job_store.time.advance(3 * MINUTE)
     [event] = told
     assert (event["kind"], event["job"], event["message"]) == ("needs_you", job, "No room.")
 
 
-def test_a_job_that_made_progress_is_parked_again(rooms, session):
-    [job] = rooms.enqueue("tiny")
+def test_a_job_that_made_progress_is_parked_again(job_store, session):
+    [job] = job_store.enqueue("tiny")
     told = []
     for done in (0, 500):
-        claimed = rooms.claim()
-        rooms.set_row(job, bytes_done=done)
+        claimed = job_store.claim()
+        job_store.set_row(job, bytes_done=done)
         told += session.look()
-        rooms.owner.wait(
-            claimed.lease, rooms.time.in_us(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
+        job_store.owner.wait(
+            claimed.lease, job_store.time.in_us(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
         )
         told += session.look()
-        rooms.time.turn(0.75 * HOUR)
+        job_store.time.advance(0.75 * HOUR)
     assert told == []
 
 
@@ -200,64 +204,64 @@ def test_a_job_that_made_progress_is_parked_again(rooms, session):
         (("queue_empty",), ["queue_empty"]),
     ],
 )
-def test_only_the_chosen_events_are_notified(rooms, tmp_path, office, on, told):
-    session = Desk(rooms, tmp_path, office, on)
+def test_only_the_chosen_events_are_notified(job_store, tmp_path, webhook, on, told):
+    session = Desk(job_store, tmp_path, webhook, on)
     session.look()
-    fail(rooms, "one")
-    fail(rooms, "two", Gated("Its terms are to be accepted."))
+    fail(job_store, "one")
+    fail(job_store, "two", Gated("Its terms are to be accepted."))
     assert kinds(session.look()) == told
 
 
-def test_without_a_table_nothing_is_read_or_written(rooms, tmp_path, office):
-    session = Desk(rooms, tmp_path, office, on=())
-    fail(rooms, "tiny")
+def test_without_a_table_nothing_is_read_or_written(job_store, tmp_path, webhook):
+    session = Desk(job_store, tmp_path, webhook, on=())
+    fail(job_store, "tiny")
     assert session.look() == []
-    with rooms.engine.connect() as connection:
+    with job_store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM controls").scalar() == 0
 
 
 # How often -----------------------------------------------------------------------------------------------------------
 
 
-def test_there_is_one_notice_a_minute_and_nothing_is_left_out(rooms, session, office):
-    rooms.enqueue("waits", priority=-1)
-    first = fail(rooms, "m0")
+def test_there_is_one_notice_a_minute_and_nothing_is_left_out(job_store, session, webhook):
+    job_store.enqueue("waits", priority=-1)
+    first = fail(job_store, "m0")
     assert [event["job"] for event in session.look()] == [first]
     later = []
     for number in range(1, 6):
-        later.append(fail(rooms, f"m{number}"))
-        rooms.time.turn(10)
+        later.append(fail(job_store, f"m{number}"))
+        job_store.time.advance(10)
         assert session.look() == []
         assert not session.notices.settled()  # a worker that drains stays to tell it
-    rooms.time.turn(10)
+    job_store.time.advance(10)
     assert [event["job"] for event in session.look()] == later
-    assert len(office.posts) == 2
+    assert len(webhook.posts) == 2
 
 
-def test_while_a_job_runs_that_may_add_to_it_a_notice_waits_for_a_minute(rooms, session):
-    rooms.enqueue("runs", priority=1)
-    rooms.claim()
-    job = fail(rooms, "tiny")
+def test_while_a_job_runs_that_may_add_to_it_a_notice_waits_for_a_minute(job_store, session):
+    job_store.enqueue("runs", priority=1)
+    job_store.claim()
+    job = fail(job_store, "tiny")
     assert session.look() == []
-    rooms.time.turn(MINUTE)
+    job_store.time.advance(MINUTE)
     assert [event["job"] for event in session.look()] == [job]
 
 
-def test_a_calendar_that_was_set_back_suppresses_no_notice(rooms, session):
-    rooms.enqueue("waits", priority=-1)
-    fail(rooms, "one")
+def test_a_calendar_that_was_set_back_suppresses_no_notice(job_store, session):
+    job_store.enqueue("waits", priority=-1)
+    fail(job_store, "one")
     session.look()
-    rooms.time.set_calendar(-24 * HOUR)
-    job = fail(rooms, "two")
+    job_store.time.set_calendar(-24 * HOUR)
+    job = fail(job_store, "two")
     assert [event["job"] for event in session.look()] == [job]
 
 
-def test_very_many_failures_come_in_several_notices(rooms, session, monkeypatch):
+def test_very_many_failures_come_in_several_notices(job_store, session, monkeypatch):
     monkeypatch.setattr(notices_due, "AT_ONCE", 10)
-    rooms.enqueue("waits", priority=-1)
-    failed = [fail(rooms, f"m{number}") for number in range(15)]
+    job_store.enqueue("waits", priority=-1)
+    failed = [fail(job_store, f"m{number}") for number in range(15)]
     first = session.look()
-    rooms.time.turn(MINUTE)
+    job_store.time.advance(MINUTE)
     second = session.look()
     assert [len(first), len(second)] == [10, 5]
     assert [event["job"] for event in first + second] == failed
@@ -266,27 +270,27 @@ def test_very_many_failures_come_in_several_notices(rooms, session, monkeypatch)
 # Workers that come and go --------------------------------------------------------------------------------------------
 
 
-def test_the_next_worker_notifies_what_happened_while_none_ran(rooms, session, tmp_path, office):
-    fail(rooms, "tiny")
-    assert kinds(Desk(rooms, tmp_path, office).look()) == ["failed", "queue_empty"]
+def test_the_next_worker_notifies_what_happened_while_none_ran(job_store, session, tmp_path, webhook):
+    fail(job_store, "tiny")
+    assert kinds(Desk(job_store, tmp_path, webhook).look()) == ["failed", "queue_empty"]
 
 
-def test_of_two_workers_one_tells(rooms, session, tmp_path, office):
-    other = Desk(rooms, tmp_path, office)
-    fail(rooms, "tiny")
-    office.hold.clear()
+def test_of_two_workers_one_tells(job_store, session, tmp_path, webhook):
+    other = Desk(job_store, tmp_path, webhook)
+    fail(job_store, "tiny")
+    webhook.hold.clear()
     session.notices.deliver_pending()
     other.notices.deliver_pending()
     assert not other.notices.delivering
-    office.hold.set()
+    webhook.hold.set()
     session.finish()
     other.look()
-    assert len(office.posts) == 1
+    assert len(webhook.posts) == 1
 
 
-def test_two_workers_that_look_at_once_tell_once(rooms, session, tmp_path, office):
-    desks = [Desk(rooms, tmp_path, office) for _ in range(4)]
-    fail(rooms, "tiny")
+def test_two_workers_that_look_at_once_tell_once(job_store, session, tmp_path, webhook):
+    desks = [Desk(job_store, tmp_path, webhook) for _ in range(4)]
+    fail(job_store, "tiny")
     start = threading.Barrier(len(desks))
     threads = [
         threading.Thread(target=lambda each=each: (start.wait(), each.notices.deliver_pending())) for each in desks
@@ -297,36 +301,40 @@ def test_two_workers_that_look_at_once_tell_once(rooms, session, tmp_path, offic
         thread.join()
     for one in desks:
         one.finish()
-    assert len(office.posts) == 1
+    assert len(webhook.posts) == 1
 
 
-def test_another_worker_delivers_the_notice_of_a_killed_one(rooms, session, tmp_path, office, monkeypatch):
-    fail(rooms, "tiny")
+def test_another_worker_delivers_the_notice_of_a_killed_one(job_store, session, tmp_path, webhook, monkeypatch):
+    fail(job_store, "tiny")
     monkeypatch.setattr(session.notices, "_deliver", lambda *_: None)  # killed before it told, its turn not given back
     session.notices.deliver_pending()
     session.finish()
-    other = Desk(rooms, tmp_path, office)
+    other = Desk(job_store, tmp_path, webhook)
     assert other.look() == []
-    rooms.time.turn(119)
+    job_store.time.advance(119)
     assert other.look() == []
-    rooms.time.turn(1)
+    job_store.time.advance(1)
     assert kinds(other.look()) == ["failed", "queue_empty"]
 
 
-def test_a_worker_that_stops_gives_its_turn_back(rooms, tmp_path, office):
+def test_a_worker_that_stops_gives_its_turn_back(job_store, tmp_path, webhook):
     settings = load_settings({"FLOWHUB_HOME": str(tmp_path)})
     waits = Notify(command=(sys.executable, "-c", "import sys, signal; signal.pause()"), webhook=None)
     home = Home(
-        replace(settings, notify=waits), rooms.node, Database.of(rooms.engine), Store(tmp_path), rooms.time.clock
+        replace(settings, notify=waits),
+        job_store.node,
+        Database.of(job_store.engine),
+        Store(tmp_path),
+        job_store.time.clock,
     )
     notices = Notifications(home, "w-1")
     notices.deliver_pending()
-    fail(rooms, "tiny")
+    fail(job_store, "tiny")
     notices.deliver_pending()
     assert notices.delivering
     notices.close()
     assert not notices.delivering
-    assert kinds(Desk(rooms, tmp_path, office).look()) == ["failed", "queue_empty"]
+    assert kinds(Desk(job_store, tmp_path, webhook).look()) == ["failed", "queue_empty"]
 
 
 # The command and the webhook -----------------------------------------------------------------------------------------
@@ -382,32 +390,32 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def test_a_webhook_that_fails_is_tried_three_times_then_told_of_once(office, caplog):
-    office.answers = [500, 503, 500]
-    assert Delivery(Notify(webhook=office.url("secret-path")), pauses_s=(0, 0)).deliver(NOTICE)
-    assert len(office.posts) == 3
+def test_a_webhook_that_fails_is_tried_three_times_then_told_of_once(webhook, caplog):
+    webhook.answers = [500, 503, 500]
+    assert Delivery(Notify(webhook=webhook.url("secret-path")), pauses_s=(0, 0)).deliver(NOTICE)
+    assert len(webhook.posts) == 3
     [message] = caplog.messages
     assert "it answers 500, 3 times" in message
     assert "secret-path" not in caplog.text
 
 
-def test_a_webhook_that_recovers_is_not_logged(office, caplog):
-    office.answers = [500]
-    assert Delivery(Notify(webhook=office.url()), pauses_s=(0, 0)).deliver(NOTICE)
-    assert len(office.posts) == 2
+def test_a_webhook_that_recovers_is_not_logged(webhook, caplog):
+    webhook.answers = [500]
+    assert Delivery(Notify(webhook=webhook.url()), pauses_s=(0, 0)).deliver(NOTICE)
+    assert len(webhook.posts) == 2
     assert caplog.records == []
 
 
-def test_a_webhooks_redirect_is_not_followed(office, caplog):
-    office.answers, office.location = [307] * 3, office.url("elsewhere")
-    assert Delivery(Notify(webhook=office.url()), pauses_s=(0, 0)).deliver(NOTICE)
-    assert set(office.paths) == {"/hook"}
+def test_a_webhooks_redirect_is_not_followed(webhook, caplog):
+    webhook.answers, webhook.location = [307] * 3, webhook.url("elsewhere")
+    assert Delivery(Notify(webhook=webhook.url()), pauses_s=(0, 0)).deliver(NOTICE)
+    assert set(webhook.paths) == {"/hook"}
     assert "it answers 307" in caplog.text
 
 
-def test_a_missing_webhook_does_not_keep_the_command_from_its_notice(tmp_path, office, caplog):
-    url = office.url()
-    office.close()
+def test_a_missing_webhook_does_not_keep_the_command_from_its_notice(tmp_path, webhook, caplog):
+    url = webhook.url()
+    webhook.close()
     there = tmp_path / "told"
     notify = Notify(command=python(f"open({str(there)!r}, 'w').close()"), webhook=url)
     assert Delivery(notify, pauses_s=(0, 0)).deliver(NOTICE)
@@ -420,42 +428,42 @@ def _heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "flowhub")
 
 
-def test_the_notice_is_one_json_object(rooms, session, office):
-    fail(rooms, "tiny")
+def test_the_notice_is_one_json_object(job_store, session, webhook):
+    fail(job_store, "tiny")
     session.look()
-    assert json.loads(json.dumps(office.posts[0])) == office.posts[0]
+    assert json.loads(json.dumps(webhook.posts[0])) == webhook.posts[0]
     assert all(
-        list(event) == ["kind", "at", "job", "ref", "code", "message", "hint"] for event in office.posts[0]["events"]
+        list(event) == ["kind", "at", "job", "ref", "code", "message", "hint"] for event in webhook.posts[0]["events"]
     )
 
 
-def test_a_worker_with_nothing_to_tell_is_not_kept(rooms, session):
-    [job] = rooms.enqueue("tiny")
+def test_a_worker_with_nothing_to_tell_is_not_kept(job_store, session):
+    [job] = job_store.enqueue("tiny")
     session.look()
-    assert rooms.state(job) is State.QUEUED
+    assert job_store.state(job) is State.QUEUED
     assert session.notices.settled()
 
 
-def test_a_worker_that_drains_stays_until_the_last_notice_is_delivered(rooms, session, office):
-    fail(rooms, "tiny")
+def test_a_worker_that_drains_stays_until_the_last_notice_is_delivered(job_store, session, webhook):
+    fail(job_store, "tiny")
     assert not session.notices.settled()
     session.finish()
     assert session.notices.settled()
-    assert kinds(office.posts[0]["events"]) == ["failed", "queue_empty"]
+    assert kinds(webhook.posts[0]["events"]) == ["failed", "queue_empty"]
 
 
 @pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)  # whose plan it reads
-def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, session):
+def test_a_look_costs_the_same_however_many_jobs_there_were(job_store, session):
     """The planner begins with the events, which are few, and not with all jobs."""
     seen: list[tuple[str, object]] = []
     sa.event.listen(
-        rooms.engine, "before_cursor_execute", lambda c, cursor, text, given, *_: seen.append((text, given))
+        job_store.engine, "before_cursor_execute", lambda c, cursor, text, given, *_: seen.append((text, given))
     )
-    fail(rooms, "tiny")
+    fail(job_store, "tiny")
     seen.clear()
     session.look()
     asked = [(text, given) for text, given in seen if "FROM events" in text and text.startswith("SELECT")]
-    with rooms.engine.connect() as connection:
+    with job_store.engine.connect() as connection:
         plans = [
             [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given)]
             for text, given in asked
@@ -465,24 +473,26 @@ def test_a_look_costs_the_same_however_many_jobs_there_were(rooms, session):
     assert not [step for plan in plans for step in plan if "events USING INDEX ix_events_job" in step]
 
 
-def test_a_wait_that_hardly_passes_without_the_user_is_notified_at_once(rooms, session):
+def test_a_wait_that_hardly_passes_without_the_user_is_notified_at_once(job_store, session):
     """A captive portal shows its own certificate to every job: the host is tried again, and the user can sign in."""
-    [job] = rooms.enqueue("tiny")
-    lease = rooms.claim().lease
-    rooms.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
-    rooms.owner.wait(lease, rooms.time.in_us(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False)
+    [job] = job_store.enqueue("tiny")
+    lease = job_store.claim().lease
+    job_store.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
+    job_store.owner.wait(
+        lease, job_store.time.in_us(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False
+    )
     [event] = session.look()
     assert (event["kind"], event["job"]) == ("needs_you", job)
     assert event["message"] == "h.example shows a certificate that is not trusted."
     assert f"`flowhub status {job}`" in event["hint"]
 
 
-def test_a_model_that_could_not_be_placed_is_notified(rooms, session):
-    [job] = rooms.enqueue("tiny")
+def test_a_model_that_could_not_be_placed_is_notified(job_store, session):
+    [job] = job_store.enqueue("tiny")
     note = Note(EventKind.PLACEMENT_FAILED, "Not placed in hf-cache: a.gguf is there already.", "name_taken")
-    lease = rooms.claim().lease
-    rooms.owner.record_event(lease, note)
-    rooms.owner.hand_back(lease)
+    lease = job_store.claim().lease
+    job_store.owner.record_event(lease, note)
+    job_store.owner.hand_back(lease)
     [event] = session.look()
     assert (event["kind"], event["job"], event["code"]) == ("needs_you", job, "name_taken")
     assert "flowhub place" in event["hint"]
@@ -491,50 +501,50 @@ def test_a_model_that_could_not_be_placed_is_notified(rooms, session):
 # Subscriptions -------------------------------------------------------------------------------------------------------
 
 
-def followed(rooms: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
-    rows = SubscriptionRows(rooms.engine, rooms.node, rooms.time.clock)
-    rows.add(SubscriptionKind.REFERENCE, ref, Terms(), rooms.time.in_us(HOUR))
-    return subscription(rooms, ref)
+def followed(job_store: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
+    rows = SubscriptionRows(job_store.engine, job_store.node, job_store.time.clock)
+    rows.add(SubscriptionKind.REFERENCE, ref, Terms(), job_store.time.in_us(HOUR))
+    return subscription(job_store, ref)
 
 
-def subscription(rooms: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
-    return next(one for one in SubscriptionQueries(rooms.database, rooms.node).all() if one.ref == ref)
+def subscription(job_store: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
+    return next(one for one in SubscriptionQueries(job_store.database, job_store.node).all() if one.ref == ref)
 
 
-def checked(rooms: JobStore, error: FlowhubError | None = None, job: int | None = None) -> None:
+def checked(job_store: JobStore, error: FlowhubError | None = None, job: int | None = None) -> None:
     """Write the outcome of a check: an error, or a newer version with its job."""
-    rows, before = SubscriptionRows(rooms.engine, rooms.node, rooms.time.clock), subscription(rooms)
+    rows, before = SubscriptionRows(job_store.engine, job_store.node, job_store.time.clock), subscription(job_store)
     made = [NewJob(job, "It has a newer version.")] if job else []
-    with writing(rooms.engine) as tx:
-        rows.record(tx, before, {}, CheckOutcome(error=error), made, rooms.time.in_us(HOUR))
+    with writing(job_store.engine) as tx:
+        rows.record(tx, before, {}, CheckOutcome(error=error), made, job_store.time.in_us(HOUR))
 
 
-def test_a_newer_version_that_a_subscription_queued_is_announced_once(rooms, session):
-    followed(rooms)
-    [job] = rooms.enqueue("tiny")
-    checked(rooms, job=job)
+def test_a_newer_version_that_a_subscription_queued_is_announced_once(job_store, session):
+    followed(job_store)
+    [job] = job_store.enqueue("tiny")
+    checked(job_store, job=job)
     [event] = session.look()
     assert (event["kind"], event["job"], event["ref"]) == ("update", job, "tiny@q4")
-    rooms.time.turn(HOUR)
+    job_store.time.advance(HOUR)
     assert session.look() == []
 
 
-def test_a_subscription_that_needs_the_user_is_announced_once_and_again_for_another_reason(rooms, session):
-    followed(rooms)
-    checked(rooms, ServerBusy("It is busy."))
+def test_a_subscription_that_needs_the_user_is_announced_once_and_again_for_another_reason(job_store, session):
+    followed(job_store)
+    checked(job_store, ServerBusy("It is busy."))
     assert session.look() == []
-    checked(rooms, Gated("It is gated."))
+    checked(job_store, Gated("It is gated."))
     [event] = session.look()
     assert (event["kind"], event["code"], event["ref"]) == ("needs_you", "gated", "hf:o/r:Q4_K_M")
     assert event["job"] is None
     for _ in range(3):
-        rooms.time.turn(24 * HOUR)
-        checked(rooms, Gated("It is gated."))
+        job_store.time.advance(24 * HOUR)
+        checked(job_store, Gated("It is gated."))
         assert session.look() == []
-    checked(rooms, SourceMissing("It is gone."))
+    checked(job_store, SourceMissing("It is gone."))
     assert kinds(session.look()) == ["needs_you"]
-    checked(rooms)
-    rooms.time.turn(HOUR)
+    checked(job_store)
+    job_store.time.advance(HOUR)
     assert session.look() == []
-    checked(rooms, SourceMissing("It is gone."))
+    checked(job_store, SourceMissing("It is gone."))
     assert kinds(session.look()) == ["needs_you"]

@@ -25,18 +25,18 @@ def time() -> FakeClock:
 
 
 @pytest.fixture
-def shop(home: Path, time: FakeClock) -> Iterator[App]:
+def app(home: Path, time: FakeClock) -> Iterator[App]:
     models = [one_file_model(f"m{number}", f"https://h.example/m{number}.gguf", A) for number in range(9)]
-    with app_of(home, *models, clock=time.clock) as shop:
+    with app_of(home, *models, clock=time.clock) as app:
         for number in range(9):
-            shop.enqueue(f"m{number}")
-        shop.home.controls.set(LIMIT, {"rate_bps": RATE})
-        yield shop
+            app.enqueue(f"m{number}")
+        app.home.controls.set(LIMIT, {"rate_bps": RATE})
+        yield app
 
 
 @pytest.fixture
-def floors(shop: App) -> Iterator[list[WorkerContext]]:
-    floors = [WorkerContext(shop.home, 3) for _ in range(2)]
+def floors(app: App) -> Iterator[list[WorkerContext]]:
+    floors = [WorkerContext(app.home, 3) for _ in range(2)]
     yield floors
     for context in floors:
         context.close()
@@ -68,7 +68,7 @@ def test_a_second_worker_begins_when_the_first_has_made_room(floors, time):
     for _ in range(20):
         shares = rates(floors)
         assert sum(share or 0 for share in shares) <= RATE + 1  # a byte a second is the least
-        time.turn(LOOK_EVERY_S)
+        time.advance(LOOK_EVERY_S)
     assert rates(floors) == [RATE // 2, RATE // 2]
 
 
@@ -78,43 +78,43 @@ def test_each_has_as_much_as_it_runs_jobs_and_what_one_leaves_the_other_takes(fl
     begin(two)
     for _ in range(4):
         rates(floors)
-        time.turn(SETTLED_S)
+        time.advance(SETTLED_S)
     assert rates(floors) == [RATE * 3 // 4, RATE // 4]
     for claimed in first:
         one.leases.hand_back(claimed.lease)
-    time.turn(LOOK_EVERY_S)
+    time.advance(LOOK_EVERY_S)
     assert rates([two]) == [RATE]
 
 
-def test_a_new_limit_is_obeyed_at_the_next_look_and_none_when_it_is_over(floors, time, shop):
+def test_a_new_limit_is_obeyed_at_the_next_look_and_none_when_it_is_over(floors, time, app):
     begin(floors[0])
-    shop.home.controls.set(LIMIT, {"rate_bps": 7_000}, until=time.in_us(60))
-    time.turn(LOOK_EVERY_S)
+    app.home.controls.set(LIMIT, {"rate_bps": 7_000}, until=time.in_us(60))
+    time.advance(LOOK_EVERY_S)
     assert rates(floors[:1]) == [7_000]
-    time.turn(60)
+    time.advance(60)
     assert rates(floors[:1]) == [None]
 
 
-def test_the_schedules_rate_outside_of_its_windows_is_obeyed_while_jobs_run(floors, time, shop):
-    shop.home.controls.set(LIMIT, None)
+def test_the_schedules_rate_outside_of_its_windows_is_obeyed_while_jobs_run(floors, time, app):
+    app.home.controls.set(LIMIT, None)
     begin(floors[0])
     assert rates(floors[:1]) == [None]
     opens = time.in_us(3600)
     never = Schedule.parse("00:00-00:01", None, "5K")
     if never.is_open(opens):
-        time.turn(600)
-    shop.home.controls.set(SCHEDULE, never.as_json())
-    time.turn(1)
+        time.advance(600)
+    app.home.controls.set(SCHEDULE, never.as_json())
+    time.advance(1)
     assert rates(floors[:1]) == [5_000]
 
 
 @pytest.mark.parametrize(("own", "mine"), [("300K", 300_000), ("5M", RATE)])
 def test_the_workers_own_cap_is_its_own(home, monkeypatch, own, mine):
     monkeypatch.setenv("FLOWHUB_LIMIT_RATE", own)
-    with app_of(home, one_file_model("m", "https://h.example/m.gguf", A)) as shop:
-        shop.enqueue("m")
-        shop.home.controls.set(LIMIT, {"rate_bps": RATE})
-        context = WorkerContext(shop.home, 1)
+    with app_of(home, one_file_model("m", "https://h.example/m.gguf", A)) as app:
+        app.enqueue("m")
+        app.home.controls.set(LIMIT, {"rate_bps": RATE})
+        context = WorkerContext(app.home, 1)
         begin(context)
         assert rates([context]) == [mine]
         context.close()

@@ -64,7 +64,7 @@ def app(home: Path, fast: Path, origin: Origin) -> Iterator[App]:
 
 def fetched(app: App, ref: str, **terms: object) -> int:
     job = app.enqueue(ref, **terms)
-    app.work_here()
+    app.run_next_job()
     assert app.job(job).state is State.COMPLETED
     return job
 
@@ -100,7 +100,7 @@ def test_what_is_installed_in_any_store_is_not_downloaded_again(app):
 
 def test_a_new_version_goes_to_the_store_of_the_old_one(app, fast, origin):
     fetched(app, "b", store="fast")
-    app.offer(one_file_model("b", origin.serve("/new/b.gguf", C), C))
+    app.set_models(one_file_model("b", origin.serve("/new/b.gguf", C), C))
     fetched(app, "b")
     assert (fast / "b.gguf").read_bytes() == C
     assert not (app.store / "b.gguf").exists()
@@ -110,7 +110,7 @@ def test_a_store_that_is_away_holds_its_own_jobs_alone(app, fast):
     fetched(app, "a", store="fast")
     away = unmount(fast)
     held = app.enqueue("b", store="fast")
-    app.work_here()
+    app.run_next_job()
     assert (app.job(held).state, app.events(held)[-1].code) == (State.QUEUED, "store_offline")
     assert not (fast / "b.gguf").exists()
     other = app.enqueue("c")
@@ -128,7 +128,7 @@ def test_a_check_of_the_jobs_that_wait_for_room_measures_their_store_once(app, f
     measured: list[Path] = []
     monkeypatch.setattr(space, "measure", lambda path: measured.append(path) or measure(path))
     with app_of(app.path) as limited:
-        limited.work_here()
+        limited.run_next_job()
         assert limited.job(job).reason is Reason.DISK
         measured.clear()
         assert not DiskWaitCheck(lambda: limited.home).release()
@@ -139,7 +139,7 @@ def test_a_job_whose_store_is_in_no_setting_waits(app, fast):
     job = app.enqueue("b", store="fast")
     (app.path / "config.toml").write_text("look_again_s = 600\n")
     with app_of(app.path) as later:
-        later.work_here()
+        later.run_next_job()
         assert later.job(job).reason is Reason.STORE_OFFLINE
 
 
@@ -231,10 +231,10 @@ def test_verify_reads_the_model_of_its_store_and_repair_mends_it_there(app, fast
     (fast / "b.gguf").write_bytes(damaged)
     jobs = LibraryJobs(app.session)
     [job] = jobs.verify(jobs.installed(["b"]))
-    app.work_here()
+    app.run_next_job()
     assert app.job(job).error["code"] == "digest_mismatch"
     jobs.repair(jobs.installed(["b"])[0])
-    app.work_here()
+    app.run_next_job()
     assert (fast / "b.gguf").read_bytes() == B
     assert not (app.store / "b.gguf").exists()
 

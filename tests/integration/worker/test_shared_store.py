@@ -42,8 +42,8 @@ def homes(home: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         yield opened
 
 
-def at_work(shop: App, node: str) -> None:
-    shop.worker(FLOWHUB_HOME=str(shop.path), FLOWHUB_NODE=node, **HELD)
+def at_work(app: App, node: str) -> None:
+    app.worker(FLOWHUB_HOME=str(app.path), FLOWHUB_NODE=node, **HELD)
 
 
 def pinned(origin: Origin, path: str, served: Pattern, hold: Hold) -> dict[str, Any]:
@@ -52,10 +52,10 @@ def pinned(origin: Origin, path: str, served: Pattern, hold: Hold) -> dict[str, 
     return one_file_model("m", url, RIGHT, filename="m.gguf")
 
 
-def begun(shop: App, store: Path, count: int) -> None:
+def begun(app: App, store: Path, count: int) -> None:
     """Wait until `count` partials have their first bytes."""
     partials = lambda: store.glob(".partial/*/")  # noqa: E731
-    shop.until(lambda: sum(kept_in(one) >= MIB for one in partials()) == count, f"{count} partials begun")
+    app.until(lambda: sum(kept_in(one) >= MIB for one in partials()) == count, f"{count} partials begun")
 
 
 def test_a_second_home_of_the_same_name_never_writes_into_what_the_first_installs(
@@ -88,19 +88,19 @@ def test_the_second_to_finish_the_same_pinned_file_takes_it_as_it_is(
     origin: Origin, homes: Homes, store: Path, nodes: tuple[str, str]
 ) -> None:
     holds = Hold(after=MIB + 100_000), Hold(after=MIB + 100_000)
-    shops = [
+    apps = [
         homes(node, pinned(origin, f"/{number}/m.gguf", RIGHT, hold))
         for number, (node, hold) in enumerate(zip(nodes, holds, strict=True))
     ]
     jobs = []
-    for number, (shop, node) in enumerate(zip(shops, nodes, strict=True), 1):
-        jobs.append(shop.enqueue("m"))
-        at_work(shop, node)
-        begun(shop, store, number)
-    for shop, job, hold in zip(shops, jobs, holds, strict=True):
+    for number, (app, node) in enumerate(zip(apps, nodes, strict=True), 1):
+        jobs.append(app.enqueue("m"))
+        at_work(app, node)
+        begun(app, store, number)
+    for app, job, hold in zip(apps, jobs, holds, strict=True):
         hold.event.set()
-        assert shop.until_ended(job).state is State.COMPLETED
-        assert [model.sha256 for model in shop.session.installed.models()] == [RIGHT.sha256()]
+        assert app.until_ended(job).state is State.COMPLETED
+        assert [model.sha256 for model in app.session.installed.models()] == [RIGHT.sha256()]
     assert (store / "m.gguf").read_bytes() == RIGHT.read()
     assert list((store / ".partial").iterdir()) == []
 
@@ -110,18 +110,18 @@ def test_the_second_to_finish_the_same_pinned_folder_takes_it_as_it_is(
 ) -> None:
     files = mlx_folder(3)
     holds = Hold(after=1000), Hold(after=1000)
-    shops = []
+    apps = []
     for number, hold in enumerate(holds):
         served = {path: (origin.serve(f"/{number}/{path}", content), content) for path, content in files.items()}
         origin.break_with(hold.once(), path=f"/{number}/model.safetensors")
-        shops.append(homes(f"n{number}", folder_model("m", served)))
-    jobs = [shop.enqueue("m") for shop in shops]
-    for number, shop in enumerate(shops):
-        at_work(shop, f"n{number}")
-        shop.until(lambda number=number: origin.sent(f"/{number}/model.safetensors") >= 1000, "its first bytes")
-    for shop, job, hold in zip(shops, jobs, holds, strict=True):
+        apps.append(homes(f"n{number}", folder_model("m", served)))
+    jobs = [app.enqueue("m") for app in apps]
+    for number, app in enumerate(apps):
+        at_work(app, f"n{number}")
+        app.until(lambda number=number: origin.sent(f"/{number}/model.safetensors") >= 1000, "its first bytes")
+    for app, job, hold in zip(apps, jobs, holds, strict=True):
         hold.event.set()
-        assert shop.until_ended(job).state is State.COMPLETED
+        assert app.until_ended(job).state is State.COMPLETED
     assert {path: (store / "m-mlx-4bit" / path).read_bytes() for path in files} == files
 
 
@@ -130,18 +130,18 @@ def test_an_unpinned_file_that_another_home_was_quicker_with_is_taken_if_it_is_t
     origin: Origin, homes: Homes, store: Path, same: bool
 ) -> None:
     holds = Hold(after=MIB + 100_000), Hold(after=MIB + 100_000)
-    shops = []
+    apps = []
     for number, (content, hold) in enumerate(zip((RIGHT, RIGHT if same else WRONG), holds, strict=True)):
         url = origin.serve(f"/{number}/m.gguf", content, faults=(hold.once(),))
-        shops.append(homes(f"n{number}", one_file_model("m", url, content, pin=False, filename="m.gguf")))
-    jobs = [shop.enqueue("m") for shop in shops]
-    for number, shop in enumerate(shops):
-        at_work(shop, f"n{number}")
-        begun(shop, store, number + 1)
+        apps.append(homes(f"n{number}", one_file_model("m", url, content, pin=False, filename="m.gguf")))
+    jobs = [app.enqueue("m") for app in apps]
+    for number, app in enumerate(apps):
+        at_work(app, f"n{number}")
+        begun(app, store, number + 1)
     holds[0].event.set()
-    assert shops[0].until_ended(jobs[0]).state is State.COMPLETED
+    assert apps[0].until_ended(jobs[0]).state is State.COMPLETED
     holds[1].event.set()
-    ended = shops[1].until_ended(jobs[1])
+    ended = apps[1].until_ended(jobs[1])
     assert (ended.error and ended.error["code"]) == (None if same else "name_taken")
     assert ended.sha256_state == ("unpinned" if same else ended.sha256_state)
     assert (store / "m.gguf").read_bytes() == RIGHT.read()
@@ -150,14 +150,14 @@ def test_an_unpinned_file_that_another_home_was_quicker_with_is_taken_if_it_is_t
 def test_a_home_that_was_copied_to_another_machine_is_noticed(
     homes: Homes, origin: Origin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shop = homes("twin", one_file_model("m", origin.url("/m.gguf"), RIGHT))
+    app = homes("twin", one_file_model("m", origin.url("/m.gguf"), RIGHT))
     monkeypatch.setattr("platform.node", lambda: "alpha")
-    shop.home.open_store()
-    shop.home.open_store()
+    app.home.open_store()
+    app.home.open_store()
     assert caplog.messages == []
     monkeypatch.setattr("platform.node", lambda: "beta")
-    shop.home.open_store()
-    shop.home.open_store()
+    app.home.open_store()
+    app.home.open_store()
     assert len(caplog.messages) == 1
     assert "was last used on the machine alpha, and is on beta now" in caplog.messages[0]
     assert "FLOWHUB_NODE" in caplog.messages[0]

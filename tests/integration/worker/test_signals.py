@@ -28,7 +28,7 @@ TWICE = """
 import os, sys
 from flowhub_jobs.cli import app, main
 
-def told(*_, **__):
+def with_values(*_, **__):
     os.kill(os.getpid(), {second})
     print("not reached")
 

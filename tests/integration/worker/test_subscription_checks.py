@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from support.answer_faults import Status
 from support.app import App, app_of
-from support.cli import work
+from support.cli import run_due_jobs
 from support.fake_clock import FakeClock
 from support.models import gguf, one_file_model
 
@@ -63,7 +63,7 @@ class Night:
 
     def live(self, seconds: float, step: float = 10 * MINUTE) -> None:
         for _ in range(round(seconds / step)):
-            self.clock.turn(step)
+            self.clock.advance(step)
             self.second()
 
     def jobs(self) -> list[str]:
@@ -121,7 +121,7 @@ def test_over_a_month_each_change_is_queued_once_and_notified(on_any_database, h
     lines.write_text("hf:org/Listed-GGUF:Q8_0\n")
 
     def offer(seed: int) -> None:
-        night.app.offer(one_file_model("a", origin.serve(f"/{seed}/a.gguf", gguf(4096, seed)), gguf(4096, seed)))
+        night.app.set_models(one_file_model("a", origin.serve(f"/{seed}/a.gguf", gguf(4096, seed)), gguf(4096, seed)))
 
     offer(100)
     night.follow("a", f"hf:{REPO}:Q4_K_M")
@@ -139,7 +139,7 @@ def test_over_a_month_each_change_is_queued_once_and_notified(on_any_database, h
     for day in range(31):
         changes.get(day, lambda: None)()
         night.live(DAY, step=2 * HOUR)
-        work(night.app)
+        run_due_jobs(night.app)
     assert night.updates() == {
         f"hf:{REPO}:Q4_K_M": 2,
         "a@q4": 2,
@@ -157,11 +157,11 @@ def test_after_a_week_asleep_each_is_checked_once_and_not_all_at_the_same_time(n
     for seed, repo in enumerate(repos):
         hub.add(repo, "Many-Q4_K_M.gguf", gguf(4096, 50 + seed))
     night.follow(*(f"hf:{repo}:Q4_K_M" for repo in repos))
-    night.clock.turn(7 * DAY)
+    night.clock.advance(7 * DAY)
     before, counts = asked(hub), []
     for _ in range(100):
         seen = asked(hub)
-        night.clock.turn(1.0)
+        night.clock.advance(1.0)
         night.second()
         counts.append(asked(hub) - seen)
     assert asked(hub) - before == len(repos)
@@ -183,18 +183,18 @@ def test_a_change_whose_job_the_user_cancelled_or_whose_model_was_removed_is_not
 
 def test_a_new_version_that_fails_leaves_the_old_one(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
-    work(night.app)
+    run_due_jobs(night.app)
     hub.add(REPO, FILE, gguf(4096, 1))
     hub.break_cdn(Status(404))
     night.live(2 * DAY, step=HOUR)
-    work(night.app)
+    run_due_jobs(night.app)
     assert len(night.jobs()) == 2
     assert (night.app.store / FILE).read_bytes() == gguf(4096, 0)
 
 
 def test_a_model_that_was_changed_by_hand_is_not_replaced_and_needs_the_user(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
-    work(night.app)
+    run_due_jobs(night.app)
     (night.app.store / FILE).write_bytes(b"mine")
     hub.add(REPO, FILE, gguf(4096, 1))
     night.live(2 * DAY, step=HOUR)
@@ -221,7 +221,7 @@ def test_a_crash_between_queueing_and_the_result_queues_nothing_and_the_next_che
         assert tx.execute(sa.select(sa.func.count()).select_from(jobs)).scalar() == 2
         raise Crash
 
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     with monkeypatch.context() as patch:
         patch.setattr(subscription_rows.SubscriptionRows, "record", crash)
         night.second()
@@ -235,7 +235,7 @@ def test_two_checks_of_one_change_queue_it_once(on_any_database, hub):
     night = on_any_database
     night.follow(f"hf:{REPO}:Q4_K_M")
     hub.add(REPO, FILE, gguf(4096, 1))
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     [due] = [night.one]
     stopping = threading.Event()
     checker = SubscriptionChecker(night.app.home, read_followed_list)
@@ -267,7 +267,7 @@ def test_a_worker_that_slept_between_its_look_and_its_outcome_queues_nothing(on_
 def test_only_the_worker_that_has_the_turn_checks_and_a_dead_one_has_it_no_longer(on_any_database, hub, hangs):
     night = on_any_database
     night.follow(f"hf:{REPO}:Q4_K_M")
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     first, second = night.worker("w-a"), night.worker("w-b")
     alive = LockFile(night.app.settings.locks / "w-a.lock")
     assert first._take_turn()
@@ -275,7 +275,7 @@ def test_only_the_worker_that_has_the_turn_checks_and_a_dead_one_has_it_no_longe
     night.second(by=second)
     assert asked(hub) == before
     if hangs:
-        night.clock.turn(3 * MINUTE)  # it has not renewed its turn
+        night.clock.advance(3 * MINUTE)  # it has not renewed its turn
     else:
         alive.release()
         (night.app.settings.locks / "w-a.lock").unlink(missing_ok=True)  # as its rescuer does
@@ -285,7 +285,7 @@ def test_only_the_worker_that_has_the_turn_checks_and_a_dead_one_has_it_no_longe
 
 def test_a_worker_that_stops_gives_its_turn_back(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     first, second = night.worker("w-a"), night.worker("w-b")
     alive = LockFile(night.app.settings.locks / "w-a.lock")
     assert first._take_turn()
@@ -299,7 +299,7 @@ def test_a_worker_that_stops_gives_its_turn_back(night, hub):
 def test_a_subscription_that_was_removed_during_its_check_queues_nothing(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
     hub.add(REPO, FILE, gguf(4096, 1))
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     due = night.one
     unfollow(night.app.session, None)
     SubscriptionChecker(night.app.home, read_followed_list).check(due, threading.Event())
@@ -312,24 +312,24 @@ def test_a_subscription_that_was_removed_during_its_check_queues_nothing(night, 
 def test_outside_the_schedules_window_and_offline_nothing_is_checked(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
     before = asked(hub)
-    night.clock.turn_to("2026-12-05T12:00+00:00")
+    night.clock.set_to("2026-12-05T12:00+00:00")
     night.app.home.controls.set(SCHEDULE, Schedule.parse("23:00-07:00").as_json())
     night.live(HOUR)
     assert asked(hub) == before
-    night.clock.turn_to("2026-12-06T01:00+00:00")
+    night.clock.set_to("2026-12-06T01:00+00:00")
     night.second()
     assert asked(hub) == before + 1
 
 
 def test_a_host_that_holds_its_jobs_is_not_asked(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     waits = HostWaits(night.app.home.engine, night.app.home.node, night.app.home.clock)
     waits.hold(origin_of(HUB), "t", ServerBusy("It is busy."), lambda tries: 300.0, 0.0)
     before = asked(hub)
     night.second()
     assert asked(hub) == before
-    night.clock.turn(301)
+    night.clock.advance(301)
     night.second()
     assert asked(hub) == before + 1
 
@@ -337,7 +337,7 @@ def test_a_host_that_holds_its_jobs_is_not_asked(night, hub):
 def test_a_busy_hub_is_asked_after_the_time_that_it_names_and_others_of_it_wait_too(night, hub):
     hub.add("org/Other-GGUF", "Other-Q4_K_M.gguf", gguf(4096, 5))
     night.follow(f"hf:{REPO}:Q4_K_M", "hf:org/Other-GGUF:Q4_K_M")
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     hub.break_front(Status(429, {"Retry-After": "1000"}))
     night.second()
     before = asked(hub)
@@ -364,10 +364,10 @@ def test_a_calendar_that_was_set_ahead_and_back_does_not_stop_the_checks(night, 
     night.clock.set_calendar(400 * DAY)
     night.second()
     night.clock.set_calendar(-400 * DAY)
-    night.clock.turn(10)
+    night.clock.advance(10)
     before = asked(hub)
     night.second()
-    night.clock.turn(10)
+    night.clock.advance(10)
     night.second()
     assert asked(hub) == before + 1
 
@@ -375,7 +375,7 @@ def test_a_calendar_that_was_set_ahead_and_back_does_not_stop_the_checks(night, 
 def test_a_slow_source_does_not_keep_maintenance_waiting(night, hub):
     """`check_if_due` returns while the Hub has not answered yet."""
     night.follow(f"hf:{REPO}:Q4_K_M")
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     entered, may_answer = threading.Event(), threading.Event()
     checker = SubscriptionChecker(night.app.home, read_followed_list)
 
@@ -392,7 +392,7 @@ def test_a_slow_source_does_not_keep_maintenance_waiting(night, hub):
     assert entered.wait(30)
     assert checks.busy
     assert not checks.settled(night.app.home.controls.gates())
-    night.clock.turn(40)
+    night.clock.advance(40)
     checks.check_if_due(night.app.home.controls.gates())  # which renews the turn
     may_answer.set()
     pause = threading.Event()
@@ -404,7 +404,7 @@ def test_a_slow_source_does_not_keep_maintenance_waiting(night, hub):
 
 def test_a_check_that_ends_in_an_unexpected_error_is_not_repeated_at_once(night):
     night.follow(f"hf:{REPO}:Q4_K_M")
-    night.clock.turn(2 * DAY)
+    night.clock.advance(2 * DAY)
     calls = []
 
     class Broken:
@@ -417,7 +417,7 @@ def test_a_check_that_ends_in_an_unexpected_error_is_not_repeated_at_once(night)
 
     checks = SubscriptionChecks(night.app.home, "w-1", Broken())
     for _ in range(60):
-        night.clock.turn(1.0)
+        night.clock.advance(1.0)
         night.second(by=checks)
     assert len(calls) == 1
 
@@ -443,7 +443,7 @@ def test_a_list_is_read_again_at_each_check_and_a_line_that_was_removed_and_came
     lines = tmp_path / "models.txt"
     lines.write_text(f"hf:{REPO}:Q4_K_M --priority 7\n")
     night.follow(file=lines)
-    work(night.app)
+    run_due_jobs(night.app)
     hub.add(REPO, "Tiny-Q8_0.gguf", gguf(4096, 8))
     lines.write_text(f"hf:{REPO}:Q4_K_M --priority 7\nabsent\nhf:{REPO}:Q8_0\n")
     night.live(2 * DAY, step=HOUR)
@@ -470,12 +470,12 @@ def versioned(hub, number: int) -> None:
 def test_old_versions_beyond_keep_are_removed_but_none_that_the_subscription_did_not_install(night, hub, keep, left):
     versioned(hub, 1)
     night.app.enqueue(f"hf:{REPO}:Q4_K_M")  # the user's own: it stays whatever --keep says
-    work(night.app)
+    run_due_jobs(night.app)
     night.follow(f"hf:{REPO}:Q4_K_M", keep=keep)
     for number in (2, 3, 4):
         versioned(hub, number)
         night.live(2 * DAY, step=HOUR)
-        work(night.app)
+        run_due_jobs(night.app)
     night.live(2 * DAY, step=HOUR)
     names = sorted(path.name for path in night.app.store.iterdir() if not path.name.startswith("."))
     assert names == [f"Tiny-v{number}-Q4_K_M.gguf" for number in left]
@@ -485,10 +485,10 @@ def test_old_versions_beyond_keep_are_removed_but_none_that_the_subscription_did
 def test_an_old_version_that_is_placed_or_pinned_stays_whatever_keep_says(night, hub, tmp_path, held_by):
     versioned(hub, 1)
     night.follow(f"hf:{REPO}:Q4_K_M", keep=0)
-    work(night.app)
+    run_due_jobs(night.app)
     versioned(hub, 2)
     night.live(2 * DAY, step=HOUR)
-    work(night.app)
+    run_due_jobs(night.app)
     old = night.app.store / "Tiny-v1-Q4_K_M.gguf"
     home = night.app.home
     if held_by == "place":
@@ -508,10 +508,10 @@ def test_an_old_version_that_is_placed_or_pinned_stays_whatever_keep_says(night,
 def test_each_new_version_is_placed_in_the_programs_of_the_subscription(night, hub, tmp_path):
     versioned(hub, 1)
     night.follow(f"hf:{REPO}:Q4_K_M", place=[f"dir:{tmp_path / 'program'}"])
-    work(night.app)
+    run_due_jobs(night.app)
     versioned(hub, 2)
     night.live(2 * DAY, step=HOUR)
-    work(night.app)
+    run_due_jobs(night.app)
     night.app.home.placements.settle(wait=True)  # as maintenance does
     assert (tmp_path / "program" / "Tiny-v2-Q4_K_M.gguf").read_bytes() == gguf(4096, 2)
     with pytest.raises(UsageInvalid):
@@ -521,7 +521,7 @@ def test_each_new_version_is_placed_in_the_programs_of_the_subscription(night, h
 def test_an_old_version_stays_while_the_new_one_is_not_installed(night, hub):
     versioned(hub, 1)
     night.follow(f"hf:{REPO}:Q4_K_M", keep=0)
-    work(night.app)
+    run_due_jobs(night.app)
     versioned(hub, 2)
     night.live(3 * DAY, step=HOUR)
     assert (night.app.store / "Tiny-v1-Q4_K_M.gguf").exists()
@@ -529,11 +529,11 @@ def test_an_old_version_stays_while_the_new_one_is_not_installed(night, hub):
 
 def test_a_followed_repository_that_was_renamed_replaces_the_installed_version(night, hub):
     night.follow(f"hf:{REPO}:Q4_K_M")
-    work(night.app)
+    run_due_jobs(night.app)
     hub.add("org/Renamed-GGUF", FILE, gguf(4096, 5))
     hub.facts.renamed[REPO] = "org/Renamed-GGUF"
     night.live(2 * DAY, step=HOUR)
-    work(night.app)
+    run_due_jobs(night.app)
     assert night.jobs() == [f"hf:{REPO}:Q4_K_M"] * 2
     assert (night.app.store / FILE).read_bytes() == gguf(4096, 5)
 

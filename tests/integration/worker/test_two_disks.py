@@ -39,69 +39,69 @@ def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slot:
 
 
 @pytest.fixture
-def shop(home: Path, slot: Slot, origin: Origin):
+def app(home: Path, slot: Slot, origin: Origin):
     models = [
         one_file_model(name, origin.serve(f"/{name}.gguf", content), content, pin=name != "a")
         for name, content in (("a", A), ("b", B))
     ]
     slot.insert("one")
-    with app_of(home, *models) as shop:
-        fetched(shop, "a")
-        yield shop
+    with app_of(home, *models) as app:
+        fetched(app, "a")
+        yield app
 
 
-def fetched(shop: App, ref: str) -> None:
-    job = shop.enqueue(ref)
-    shop.work_here()
-    assert shop.job(job).state is State.COMPLETED
+def fetched(app: App, ref: str) -> None:
+    job = app.enqueue(ref)
+    app.run_next_job()
+    assert app.job(job).state is State.COMPLETED
 
 
-def conditions(shop: App) -> dict[str, Condition]:
-    return {model.name: model.condition for model in shop.session.installed.models()}
+def conditions(app: App) -> dict[str, Condition]:
+    return {model.name: model.condition for model in app.session.installed.models()}
 
 
-def test_a_second_disk_takes_nothing_away_from_the_first(shop: App, slot: Slot) -> None:
+def test_a_second_disk_takes_nothing_away_from_the_first(app: App, slot: Slot) -> None:
     slot.insert("two")
-    assert conditions(shop) == {"a.gguf": Condition.OFFLINE}
-    fetched(shop, "b")
-    assert conditions(shop) == {"a.gguf": Condition.OFFLINE, "b.gguf": Condition.GOOD}
-    assert [item for item in find_removable(shop.home, shop.session.installed) if item.kind is Removable.GONE] == []
+    assert conditions(app) == {"a.gguf": Condition.OFFLINE}
+    fetched(app, "b")
+    assert conditions(app) == {"a.gguf": Condition.OFFLINE, "b.gguf": Condition.GOOD}
+    assert [item for item in find_removable(app.home, app.session.installed) if item.kind is Removable.GONE] == []
     slot.insert("one")
-    assert conditions(shop) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.OFFLINE}
+    assert conditions(app) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.OFFLINE}
 
 
 def test_a_model_of_the_disk_that_is_away_is_neither_removed_nor_verified_nor_taken_for_installed(
-    shop: App, slot: Slot
+    app: App, slot: Slot
 ) -> None:
     slot.insert("two")
     with pytest.raises(StoreOffline, match="in another store"):
-        shop.session.installed.remove("a.gguf")
+        app.session.installed.remove("a.gguf")
     from flowhub_jobs.operations.library_jobs import LibraryJobs
 
-    assert LibraryJobs(shop.session).installed([]) == []
-    fetched(shop, "a")  # an unpinned one of the same name
-    assert conditions(shop) == {"a.gguf": Condition.GOOD}
-    assert len(shop.home.library.entries()) == 2
-    shop.session.installed.remove("a.gguf")
+    assert LibraryJobs(app.session).installed([]) == []
+    fetched(app, "a")  # an unpinned one of the same name
+    assert conditions(app) == {"a.gguf": Condition.GOOD}
+    assert len(app.home.library.entries()) == 2
+    app.session.installed.remove("a.gguf")
     slot.insert("one")
-    assert conditions(shop) == {"a.gguf": Condition.GOOD}
+    assert conditions(app) == {"a.gguf": Condition.GOOD}
 
 
-def test_the_copy_of_a_store_on_a_larger_disk_is_the_store(shop: App, slot: Slot) -> None:
+def test_the_copy_of_a_store_on_a_larger_disk_is_the_store(app: App, slot: Slot) -> None:
     shutil.copytree(slot.path, slot.path.with_name("disks") / "two", copy_function=shutil.copy2)
     (slot.path.with_name("disks") / "two" / STORE_ID).unlink()
     slot.insert("two")
-    assert conditions(shop) == {"a.gguf": Condition.GOOD}
-    fetched(shop, "b")
-    assert conditions(shop) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.GOOD}
+    assert conditions(app) == {"a.gguf": Condition.GOOD}
+    fetched(app, "b")
+    assert conditions(app) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.GOOD}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\n", b"two words\n"])
-def test_a_store_that_has_lost_its_identity_gets_it_back(shop: App, slot: Slot, content: bytes | None) -> None:
-    known = shop.home.library.known_store()
+def test_a_store_that_has_lost_its_identity_gets_it_back(app: App, slot: Slot, content: bytes | None) -> None:
+    known = app.home.library.known_store()
     (slot.path / STORE_ID).unlink()
     if content is not None:
         (slot.path / STORE_ID).write_bytes(content)
-    fetched(shop, "b")
+    fetched(app, "b")
     assert (slot.path / STORE_ID).read_text().strip() == known
-    assert conditions(shop) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.GOOD}
+    assert conditions(app) == {"a.gguf": Condition.GOOD, "b.gguf": Condition.GOOD}

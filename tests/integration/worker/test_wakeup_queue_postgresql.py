@@ -108,16 +108,16 @@ def changes_of(node: str, url: str, engine: sa.Engine) -> tuple[Counter, Postgre
 def test_a_new_control_and_a_requested_action_are_heard_by_their_node_alone(
     engine, postgres_url, job_store_on_postgresql
 ):
-    rooms = job_store_on_postgresql
-    own, queue = changes_of(rooms.node, postgres_url, engine)
+    job_store = job_store_on_postgresql
+    own, queue = changes_of(job_store.node, postgres_url, engine)
     other, others = changes_of("n-other", postgres_url, engine)
     assert queue.hears_changes()
-    job = rooms.job_in(State.RUNNING)
-    rooms.controls.set(LIMIT, {"rate_bps": 1000})
+    job = job_store.job_in(State.RUNNING)
+    job_store.controls.set(LIMIT, {"rate_bps": 1000})
     assert own.wait_for(2)
-    rooms.commands.pause(job)
+    job_store.commands.pause(job)
     assert own.wait_for(3)
-    rooms.controls.set(LIMIT, None)
+    job_store.controls.set(LIMIT, None)
     assert own.wait_for(4)
     assert other.count == 1
     queue.close()
