@@ -17,7 +17,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def any_database(request: pytest.FixtureRequest) -> str | None:
-    """The test runs over both databases: this is the URL of one of PostgreSQL's, or None for a SQLite file."""
+    """Run the test over both databases: return the URL of a PostgreSQL database, or None for a SQLite file."""
     return request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
 
 

@@ -1,4 +1,4 @@
-"""The home opened: named once, unusable places said clearly, and orphans taken back through real locks."""
+"""Tests of opening a home: the node's name, clear errors for unusable folders, orphaned jobs found by file locks."""
 
 import contextlib
 import os
@@ -25,10 +25,10 @@ def settings_of(home: Path, **environ: str) -> Settings:
     return load_settings({"FLOWHUB_HOME": str(home), **environ})
 
 
-# Opened --------------------------------------------------------------------------------------------------------------
+# Open ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_home_is_made_with_all_it_needs(tmp_path):
+def test_a_new_home_gets_its_files_and_folders(tmp_path):
     with opened(settings_of(tmp_path / "deep" / "home")) as home:
         assert home.queries.overview() == []
         assert sorted(path.name for path in home.settings.home.iterdir() if "db-" not in path.name) == [
@@ -48,23 +48,24 @@ def test_the_node_is_named_once(tmp_path):
     assert (tmp_path / "node").read_text().strip() in names
 
 
-def test_a_node_that_another_process_named_meanwhile_keeps_its_name(tmp_path, monkeypatch):
-    (tmp_path / "node").write_text("n-theirs\n")
+def test_a_name_that_another_process_writes_first_is_used(tmp_path, monkeypatch):
+    (tmp_path / "node").write_text("n-other\n")
     exists = Path.exists
-    monkeypatch.setattr(Path, "exists", lambda path: path.name != "node" and exists(path))  # as it was when we looked
+    # The file is absent when this process checks.
+    monkeypatch.setattr(Path, "exists", lambda path: path.name != "node" and exists(path))
     with opened(settings_of(tmp_path)) as home:
-        assert home.node == "n-theirs"
+        assert home.node == "n-other"
     assert sorted(path.name for path in tmp_path.glob("node*")) == ["node"]
 
 
-def test_a_name_from_the_settings_goes_over_the_kept_one(tmp_path):
+def test_a_name_in_the_settings_takes_precedence_over_the_node_file(tmp_path):
     with opened(settings_of(tmp_path, FLOWHUB_NODE="gpu-01")) as home:
         assert home.node == "gpu-01"
     assert not (tmp_path / "node").exists()
 
 
 @pytest.mark.parametrize("name", ["all", "Any", "a b", "-x", "a/b", "x" * 65, "ö", "a\nb"])
-def test_a_name_that_is_none_for_a_node_is_refused(tmp_path, name):
+def test_an_invalid_name_of_a_node_is_refused(tmp_path, name):
     with pytest.raises(SettingInvalid), opened(settings_of(tmp_path, FLOWHUB_NODE=name)):
         pass
 
@@ -83,16 +84,16 @@ def test_the_error_of_a_damaged_node_file_names_its_path(tmp_path, content):
 def test_a_home_that_is_a_file_or_below_one_is_unusable_and_the_file_stays(tmp_path, below):
     (tmp_path / "file").write_text("mine")
     home = tmp_path / "file" / below
-    with pytest.raises(HomeUnusable) as caught, opened(settings_of(home)):
+    with pytest.raises(HomeUnusable) as raised, opened(settings_of(home)):
         pass
-    assert str(home) in caught.value.message
-    assert "FLOWHUB_HOME" in (caught.value.hint or "")
+    assert str(home) in raised.value.message
+    assert "FLOWHUB_HOME" in (raised.value.hint or "")
     assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.fixture
-def somebody() -> Iterator[Path]:
-    """A folder of a user who may not write everywhere: where the tests run as root, they are nobody for a while."""
+def unprivileged_folder() -> Iterator[Path]:
+    """A folder of a user without root's rights. Tests that run as root become user 65534 until the end of the test."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
@@ -102,13 +103,13 @@ def somebody() -> Iterator[Path]:
             os.setresuid(65534, 65534, 0)
             stack.callback(os.setresuid, 0, 0, 0)
         elif os.geteuid() == 0:
-            pytest.skip("root may write everywhere, and this system has no setresuid to be somebody else")
+            pytest.skip("root may write everywhere, and this system has no setresuid to change the user")
         yield folder
 
 
 @pytest.mark.parametrize("used_before", [False, True])
-def test_a_home_that_may_not_be_written_is_unusable(somebody, used_before):
-    home = somebody / "home"
+def test_a_read_only_home_is_unusable(unprivileged_folder, used_before):
+    home = unprivileged_folder / "home"
     (home / "workers" if used_before else home).mkdir(parents=True)
     home.chmod(0o555)
     with pytest.raises(HomeUnusable, match=str(home)), opened(settings_of(home)):
@@ -116,21 +117,21 @@ def test_a_home_that_may_not_be_written_is_unusable(somebody, used_before):
     home.chmod(0o755)
 
 
-def test_a_database_that_may_not_be_written_is_unusable(somebody):
-    with opened(settings_of(somebody)):
+def test_a_read_only_database_is_unusable(unprivileged_folder):
+    with opened(settings_of(unprivileged_folder)):
         pass
-    (somebody / "flowhub.db").chmod(0o444)
-    for file in somebody.glob("flowhub.db-*"):
+    (unprivileged_folder / "flowhub.db").chmod(0o444)
+    for file in unprivileged_folder.glob("flowhub.db-*"):
         file.unlink()
     with (
         pytest.raises((HomeUnusable, DatabaseUnusable), match=r"flowhub\.db"),
-        opened(settings_of(somebody)) as home,
+        opened(settings_of(unprivileged_folder)) as home,
         translated(home.settings.database_url),
     ):
         home.commands.enqueue([Request(artifact(), "/x")])
 
 
-def test_a_database_that_is_text_is_named(tmp_path):
+def test_the_error_of_a_database_that_is_a_text_file_names_it(tmp_path):
     (tmp_path / "flowhub.db").write_text("Dear diary, " * 1000)
     with pytest.raises(DatabaseUnusable, match=r"flowhub\.db"), opened(settings_of(tmp_path)):
         pass
@@ -139,7 +140,7 @@ def test_a_database_that_is_text_is_named(tmp_path):
 # The store -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_store_elsewhere_that_was_unmounted_is_offline_until_it_is_back(tmp_path):
+def test_a_store_outside_the_home_that_was_unmounted_is_offline_until_it_is_back(tmp_path):
     mount = tmp_path / "mnt"
     mount.mkdir()
     with opened(settings_of(tmp_path / "home", FLOWHUB_STORE=str(mount))) as home:
@@ -164,7 +165,7 @@ def test_a_store_in_the_home_that_was_removed_is_made_again(tmp_path):
 
 # Orphans -------------------------------------------------------------------------------------------------------------
 
-WORK = """
+CLAIM_A_JOB = """
 import sys
 from pathlib import Path
 from flowhub_jobs.home import opened
@@ -183,7 +184,7 @@ with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
 def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_before(tmp_path):
     with opened(settings_of(tmp_path)) as home:
         [answer] = home.commands.enqueue([Request(artifact(), "/x")])
-        worker = start(WORK, tmp_path)
+        worker = start(CLAIM_A_JOB, tmp_path)
         try:
             assert worker.stdout.readline() == f"{answer.job}\n"
             assert home.living_workers() == 1
@@ -197,10 +198,10 @@ def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_befor
 
 @pytest.mark.parametrize("name", ["q?one", "p%41x", "100%", "a#b c;d&e"])
 def test_a_home_may_have_any_name(tmp_path, name):
-    """What a URL of its database would read as something else stays a name."""
+    """Characters with a meaning in the database's URL stay part of the name."""
     home = tmp_path / name
-    with opened(load_settings({"FLOWHUB_HOME": str(home)})) as found:
-        assert found.queries.all() == []
+    with opened(load_settings({"FLOWHUB_HOME": str(home)})) as opened_home:
+        assert opened_home.queries.all() == []
     assert {"flowhub.db", "node"} <= {path.name for path in home.iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert installed_options(load_settings({"FLOWHUB_HOME": str(home)}).database_url, "n", [Store(home)]) == frozenset()

@@ -1,4 +1,4 @@
-"""What is shipped is whole: the wheel carries all that runs, and no file ties the project to one registry's host."""
+"""Tests of the wheel: it contains all that the program needs. No file of the project names a registry's host."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ import pytest
 
 TOP = Path(__file__).parents[2]
 SOURCES = ("flowhub_jobs", "migrations", "hub_catalog.json", "pyproject.toml", "README.md", "LICENSE")
-# In pieces, so that this file does not hold what it looks for.
+# In parts, so that this file does not contain the names that it searches for.
 REGISTRY_HOSTS = (
     ("pypi", "org"),
     ("pythonhosted", "org"),
@@ -28,7 +28,7 @@ REGISTRY_HOSTS = (
     ("rubygems", "org"),
 )
 LOCK_FILES = {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "package-lock.json"}
-USE_IT = """
+OPEN_A_HOME = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import flowhub_jobs
@@ -42,7 +42,7 @@ print(json.dumps({"from": flowhub_jobs.__file__, "models": len(flowhub_jobs.cata
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built without a network from a copy of what is needed to build it."""
+    """The wheel, built without a network from a copy of the files that its build needs."""
     if importlib.util.find_spec("hatchling") is None:
         pytest.skip("needs hatchling")
     copy, out = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("dist")
@@ -69,50 +69,52 @@ def test_the_wheel_carries_the_skill_for_agents(wheel):
 
 
 def test_the_wheel_carries_every_migration_and_the_catalog(wheel):
-    inside = contents(wheel)
-    assert inside["flowhub_jobs/_shipped/hub_catalog.json"] == (TOP / "hub_catalog.json").read_bytes()
+    packed = contents(wheel)
+    assert packed["flowhub_jobs/_shipped/hub_catalog.json"] == (TOP / "hub_catalog.json").read_bytes()
     migrations = [path for path in (TOP / "migrations").rglob("*") if path.suffix in (".py", ".mako")]
     assert any(path.parent.name == "versions" for path in migrations)
     for path in migrations:
-        assert inside[f"flowhub_jobs/_shipped/{path.relative_to(TOP).as_posix()}"] == path.read_bytes()
+        assert packed[f"flowhub_jobs/_shipped/{path.relative_to(TOP).as_posix()}"] == path.read_bytes()
 
 
 def test_the_wheel_carries_every_module_and_page_and_nothing_of_the_tests(wheel):
-    inside = contents(wheel)
+    packed = contents(wheel)
     modules = {path.relative_to(TOP).as_posix() for path in (TOP / "flowhub_jobs").rglob("*.py")}
-    assert modules <= inside.keys()
-    assert "flowhub_jobs/py.typed" in inside
+    assert modules <= packed.keys()
+    assert "flowhub_jobs/py.typed" in packed
     for folder in ("templates", "static"):
-        of_pages = {path.relative_to(TOP).as_posix() for path in (TOP / "flowhub_jobs/web" / folder).iterdir()}
-        assert of_pages
-        assert of_pages <= inside.keys()
-    assert not [name for name in inside if not name.startswith(("flowhub_jobs/", "flowhub-"))]
+        page_files = {path.relative_to(TOP).as_posix() for path in (TOP / "flowhub_jobs/web" / folder).iterdir()}
+        assert page_files
+        assert page_files <= packed.keys()
+    assert not [name for name in packed if not name.startswith(("flowhub_jobs/", "flowhub-"))]
 
 
-def test_the_wheel_brings_the_command_flowhub_under_its_license(wheel):
-    about = {name.partition(".dist-info/")[2]: text for name, text in contents(wheel).items() if ".dist-info/" in name}
-    assert b"flowhub = flowhub_jobs.cli.entry:main" in about["entry_points.txt"]
-    assert about["licenses/LICENSE"] == (TOP / "LICENSE").read_bytes()
+def test_the_wheel_has_the_flowhub_command_and_the_license(wheel):
+    metadata = {
+        name.partition(".dist-info/")[2]: text for name, text in contents(wheel).items() if ".dist-info/" in name
+    }
+    assert b"flowhub = flowhub_jobs.cli.entry:main" in metadata["entry_points.txt"]
+    assert metadata["licenses/LICENSE"] == (TOP / "LICENSE").read_bytes()
 
 
-def test_what_the_wheel_installs_works_from_any_folder_without_the_checkout(wheel, tmp_path, home):
-    """Its own catalog and its own migrations are found: nothing else is on the path."""
-    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
-    elsewhere.mkdir()
+def test_the_installed_wheel_works_from_any_folder_without_the_checkout(wheel, tmp_path, home):
+    """It finds its own catalog and its own migrations: nothing else is on the path."""
+    site, other_folder = tmp_path / "site", tmp_path / "elsewhere"
+    other_folder.mkdir()
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    command = [sys.executable, "-c", USE_IT, str(site), str(home)]
-    result = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", OPEN_A_HOME, str(site), str(home)]
+    result = subprocess.run(command, cwd=other_folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    said = json.loads(result.stdout)
-    assert Path(said["from"]).is_relative_to(site)
-    assert said["models"] >= 80
-    assert said["jobs"] == 0
+    page = json.loads(result.stdout)
+    assert Path(page["from"]).is_relative_to(site)
+    assert page["models"] >= 80
+    assert page["jobs"] == 0
 
 
 def test_no_file_names_a_package_registrys_host():
     hosts = "|".join(rf"\b{re.escape(name)}\.{top}\b" for name, top in REGISTRY_HOSTS)
-    named = [f"{path}: {found[0]}" for path, text in texts() if (found := re.search(hosts, text))]
+    named = [f"{path}: {match[0]}" for path, text in texts() if (match := re.search(hosts, text))]
     assert named == []
 
 
@@ -126,11 +128,11 @@ def texts() -> Iterator[tuple[Path, str]]:
 
 
 def tracked() -> list[Path]:
-    """Return the files that belong to the project: those git knows, and those it would not ignore."""
+    """Return the project's files: those that git tracks, and new ones that it does not ignore."""
     if shutil.which("git") is None:
         pytest.skip("needs git")
-    listed = ["git", "-c", f"safe.directory={TOP}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    result = subprocess.run(listed, cwd=TOP, capture_output=True, text=True, check=False)
+    command = ["git", "-c", f"safe.directory={TOP}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    result = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     if result.returncode:
-        pytest.skip("needs a checkout of git's")
+        pytest.skip("needs a Git checkout")
     return [path for name in result.stdout.split("\0") if name and (path := TOP / name).is_file()]

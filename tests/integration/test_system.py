@@ -1,4 +1,4 @@
-"""What differs between systems: renames that replace nothing, swaps, syncs, clocks, and locks that the kernel drops."""
+"""Tests of what differs between systems: renames that replace nothing, swaps, syncs, clocks, file locks."""
 
 import fcntl
 import os
@@ -14,14 +14,14 @@ from flowhub_jobs.system import awake_clock, boot_id, rename_new, swap, sync_dat
 
 
 @pytest.fixture
-def way(request, monkeypatch) -> str:
-    """The kernel's one call, or the fallback where a file system has none."""
+def method(request, monkeypatch) -> str:
+    """The way to rename: the kernel's call with flags, or the fallback for file systems that lack it."""
     if request.param == "fallback":
         monkeypatch.setattr(system, "_rename_flags", lambda *names, **flags: False)
     return request.param
 
 
-BOTH_WAYS = pytest.mark.parametrize("way", ["flags", "fallback"], indirect=True)
+BOTH_METHODS = pytest.mark.parametrize("method", ["flags", "fallback"], indirect=True)
 
 
 def make(path: Path, kind: str, content: str) -> Path:
@@ -40,63 +40,65 @@ def content(path: Path) -> str:
 # Rename and swap -----------------------------------------------------------------------------------------------------
 
 
-def test_this_system_has_the_one_call(tmp_path):
-    """Else the other tests would try the fallback twice."""
-    one, other = make(tmp_path / "one", "file", "1"), tmp_path / "other"
-    assert system._rename_flags(one, other, linux=system._RENAME_NOREPLACE, macos=system._RENAME_EXCL)
-    assert system._rename_flags(make(one, "file", "2"), other, linux=system._RENAME_EXCHANGE, macos=system._RENAME_SWAP)
-    assert (content(one), content(other)) == ("1", "2")
+def test_this_system_has_the_rename_call_with_flags(tmp_path):
+    """Otherwise the other tests would run the fallback twice."""
+    first, second = make(tmp_path / "one", "file", "1"), tmp_path / "other"
+    assert system._rename_flags(first, second, linux=system._RENAME_NOREPLACE, macos=system._RENAME_EXCL)
+    assert system._rename_flags(
+        make(first, "file", "2"), second, linux=system._RENAME_EXCHANGE, macos=system._RENAME_SWAP
+    )
+    assert (content(first), content(second)) == ("1", "2")
 
 
-@BOTH_WAYS
+@BOTH_METHODS
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_new_name_is_given(tmp_path, way, kind):
+def test_a_new_name_is_given(tmp_path, method, kind):
     source = make(tmp_path / "source", kind, "new")
     rename_new(source, tmp_path / "target")
     assert content(tmp_path / "target") == "new"
     assert not source.exists()
 
 
-@BOTH_WAYS
+@BOTH_METHODS
 @pytest.mark.parametrize("kind", ["file", "folder"])
-@pytest.mark.parametrize("there", ["file", "folder", "empty folder", "dangling link"])
-def test_a_name_that_is_taken_stays_as_it_is(tmp_path, way, kind, there):
+@pytest.mark.parametrize("existing", ["file", "folder", "empty folder", "dangling link"])
+def test_a_name_that_is_taken_stays_as_it_is(tmp_path, method, kind, existing):
     source, target = make(tmp_path / "source", kind, "new"), tmp_path / "target"
-    if there == "dangling link":
+    if existing == "dangling link":
         target.symlink_to("nowhere")
-    elif there == "empty folder":
+    elif existing == "empty folder":
         target.mkdir()
     else:
-        make(target, there, "old")
+        make(target, existing, "old")
     inode = target.lstat().st_ino
     with pytest.raises(FileExistsError):
         rename_new(source, target)
     assert target.lstat().st_ino == inode
     assert content(source) == "new"
-    assert there not in ("file", "folder") or content(target) == "old"
+    assert existing not in ("file", "folder") or content(target) == "old"
 
 
-@BOTH_WAYS
-def test_what_is_not_there_cannot_be_renamed(tmp_path, way):
+@BOTH_METHODS
+def test_a_missing_source_cannot_be_renamed(tmp_path, method):
     with pytest.raises(FileNotFoundError):
         rename_new(tmp_path / "none", tmp_path / "target")
     assert not (tmp_path / "target").exists()
 
 
-@BOTH_WAYS
+@BOTH_METHODS
 @pytest.mark.parametrize("kinds", [("file", "file"), ("folder", "folder"), ("file", "folder"), ("folder", "file")])
-def test_two_names_are_exchanged(tmp_path, way, kinds):
-    one, other = make(tmp_path / "one", kinds[0], "1"), make(tmp_path / "other", kinds[1], "2")
-    swap(one, other)
-    assert (content(one), content(other)) == ("2", "1")
+def test_two_names_are_exchanged(tmp_path, method, kinds):
+    first, second = make(tmp_path / "one", kinds[0], "1"), make(tmp_path / "other", kinds[1], "2")
+    swap(first, second)
+    assert (content(first), content(second)) == ("2", "1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other"]
 
 
 def test_an_error_of_the_call_names_both_files(tmp_path):
     make(tmp_path / "one", "file", "1")
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(FileNotFoundError) as raised:
         rename_new(tmp_path / "one", tmp_path / "none" / "other")
-    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "one"), str(tmp_path / "none" / "other"))
+    assert (raised.value.filename, raised.value.filename2) == (str(tmp_path / "one"), str(tmp_path / "none" / "other"))
 
 
 # Sync and clocks -----------------------------------------------------------------------------------------------------
@@ -114,12 +116,12 @@ def test_files_and_folders_are_synced(tmp_path):
 
 
 def test_on_macos_a_sync_goes_through_the_drives_cache(tmp_path, monkeypatch):
-    asked = []
+    commands = []
     monkeypatch.setattr(system, "MACOS", True)
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
-    monkeypatch.setattr(system.fcntl, "fcntl", lambda fd, command: asked.append((fd, command)))
+    monkeypatch.setattr(system.fcntl, "fcntl", lambda fd, command: commands.append((fd, command)))
     sync_data(7)
-    assert asked == [(7, 51)]
+    assert commands == [(7, 51)]
 
 
 def test_on_macos_a_disk_that_knows_no_full_sync_gets_the_plain_one(tmp_path, monkeypatch):
@@ -134,7 +136,7 @@ def test_on_macos_a_disk_that_knows_no_full_sync_gets_the_plain_one(tmp_path, mo
     assert synced == [7]
 
 
-def test_the_awake_clock_goes_on_and_is_not_the_calendar():
+def test_the_awake_clock_advances_and_is_not_the_time_of_day():
     first = awake_clock()
     assert first <= awake_clock()
     assert abs(first - time.time()) > 1e6
@@ -170,7 +172,7 @@ def test_the_lock_of_a_process_is_free_the_moment_it_is_killed(tmp_path):
     assert lock_is_free(path) is True
 
 
-def test_a_look_at_a_lock_does_not_take_it(tmp_path):
+def test_a_check_of_a_lock_does_not_take_it(tmp_path):
     held = LockFile(tmp_path / "w.lock")
     assert [lock_is_free(held.path) for _ in range(3)] == [False] * 3
     held.release()
@@ -178,29 +180,29 @@ def test_a_look_at_a_lock_does_not_take_it(tmp_path):
     again.release()
 
 
-def test_of_a_worker_that_left_well_nothing_is_known(tmp_path):
+def test_a_worker_that_ended_normally_leaves_no_lock_file(tmp_path):
     held = LockFile(tmp_path / "w.lock")
     held.release()
     assert not held.path.exists()
     assert lock_is_free(held.path) is None
 
 
-def test_a_lock_is_not_handed_to_a_child(tmp_path):
-    """A child that outlives its worker would keep it alive for the others."""
+def test_a_child_process_does_not_inherit_a_lock(tmp_path):
+    """Otherwise a child that outlives its worker would make the worker look alive."""
     held = LockFile(tmp_path / "w.lock")
     assert os.get_inheritable(held._fd) is False
     held.release()
 
 
-def test_a_lock_whose_name_went_away_while_it_was_waited_for_is_taken_at_the_new_one(tmp_path, monkeypatch):
-    """Else a third would find the name free, and two would be at work."""
+def test_a_lock_is_taken_at_the_new_file_if_the_old_one_is_removed_during_the_wait(tmp_path, monkeypatch):
+    """Otherwise a third process would find the name free, and two would hold the lock."""
     path, real = tmp_path / "w.lock", fcntl.flock
     first = LockFile(path)
 
-    def flock(fd, how):
+    def flock(fd, operation):
         monkeypatch.setattr(fcntl, "flock", real)
-        first.release()  # between the other's opening and its lock
-        real(fd, how)
+        first.release()  # after the second opened the file, before it locks it
+        real(fd, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
     second = LockFile(path)
@@ -209,10 +211,10 @@ def test_a_lock_whose_name_went_away_while_it_was_waited_for_is_taken_at_the_new
     second.release()
 
 
-def test_a_lock_whose_name_is_another_s_by_now_is_let_go_without_it(tmp_path):
+def test_a_release_leaves_a_lock_file_that_another_process_has_made_since(tmp_path):
     path = tmp_path / "w.lock"
     first = LockFile(path)
-    path.unlink()  # as who tidies a whole folder up
+    path.unlink()  # as a cleanup of the whole folder does
     second = LockFile(path)
     first.release()
     assert lock_is_free(path) is False

@@ -1,4 +1,4 @@
-"""`on_progress` of `download()`: how it is called, and the README's own bar; hints that a program can follow."""
+"""Tests of `on_progress` of `download()`: its arguments, and the README's progress bar; hints for programs."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ def option(home, origin, tmp_path, monkeypatch):
     return resolve_option(find("qwen3-8b"), "q4_k_m")
 
 
-def _names_of_its_own(calls):
+def _positional_names(calls):
     def bar(stage, done, total):
         calls.append((stage, done, total))
 
@@ -44,31 +44,31 @@ def _any_keywords(calls):
     return lambda **named: calls.append((named["stage"], named["bytes_done"], named["bytes_total"]))
 
 
-@pytest.mark.parametrize("shape", [_names_of_its_own, _keywords_only, _any_number, _any_keywords])
-def test_a_function_of_any_shape_gets_the_stage_the_bytes_and_the_total(option, tmp_path, shape):
+@pytest.mark.parametrize("bar_factory", [_positional_names, _keywords_only, _any_number, _any_keywords])
+def test_a_function_of_any_shape_gets_the_stage_the_bytes_and_the_total(option, tmp_path, bar_factory):
     calls = []
-    download(option, tmp_path / "models", shape(calls))
+    download(option, tmp_path / "models", bar_factory(calls))
     assert {stage for stage, _, _ in calls} <= {"resolve", "download", "verify", "install"}
-    assert calls[0] == ("download", 0, len(A)), "a small file, too, has a beginning"
+    assert calls[0] == ("download", 0, len(A)), "a small file has a first call too"
     assert calls[-1][1:] == (len(A), len(A))
 
 
 def test_the_bar_of_the_readme_works(option, tmp_path):
     [snippet] = [code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "bar(" in code]
-    done = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert f"{'#' * 30} 100%" in done.stdout
-    assert done.stdout.endswith(f"\n{tmp_path}/models/a.gguf\n")
+    process = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert f"{'#' * 30} 100%" in process.stdout
+    assert process.stdout.endswith(f"\n{tmp_path}/models/a.gguf\n")
     assert (tmp_path / "models" / "a.gguf").read_bytes() == A
 
 
 @pytest.mark.parametrize("fault", ["gone", "other bytes"])
-def test_the_hint_of_an_error_names_nothing_that_a_program_does_not_have(home, origin, tmp_path, monkeypatch, fault):
+def test_the_hint_of_an_error_names_no_command_and_no_job(home, origin, tmp_path, monkeypatch, fault):
     url = origin.serve("/a.gguf", A)
     model = one_file_model("m", url if fault == "other bytes" else origin.url("/none.gguf"), gguf(300_000, 2))
     monkeypatch.setenv("FLOWHUB_CATALOG", str(write_catalog(tmp_path / "catalog.json", model)))
-    with pytest.raises(DigestMismatch if fault == "other bytes" else SourceMissing) as caught:
+    with pytest.raises(DigestMismatch if fault == "other bytes" else SourceMissing) as raised:
         download(resolve_option(find("m")), tmp_path / "models")
-    assert caught.value.hint
-    assert "flowhub" not in caught.value.hint
-    assert "job" not in caught.value.hint
+    assert raised.value.hint
+    assert "flowhub" not in raised.value.hint
+    assert "job" not in raised.value.hint

@@ -1,4 +1,4 @@
-"""The Python API's questions: the same answers as the command line's, as values."""
+"""Tests of the Python API's queries: they return as values what the commands print."""
 
 import pytest
 from support.cli import cli_app, run_due_jobs
@@ -23,15 +23,15 @@ def app(home, origin, monkeypatch):
 
 
 def test_a_search_finds_models_and_their_best_variant(app):
-    found = flowhub_jobs.search("codr")
-    assert (found.total, found.corrected) == (1, "coder")
-    assert found.models[0].best.ref == "coder@q4"
+    page = flowhub_jobs.search("codr")
+    assert (page.total, page.corrected) == (1, "coder")
+    assert page.models[0].best.ref == "coder@q4"
     assert flowhub_jobs.search(installed=True).total == 1
     with pytest.raises(UsageInvalid):
         flowhub_jobs.search(params="many")
 
 
-def test_whether_it_runs_on_this_machine_or_another(app):
+def test_fits_judges_this_machine_or_another(app):
     machine = flowhub_jobs.machine()
     assert machine.ram_total_bytes
     [variant] = flowhub_jobs.fits("coder")
@@ -40,7 +40,7 @@ def test_whether_it_runs_on_this_machine_or_another(app):
         flowhub_jobs.fits("nothing")
 
 
-def test_what_is_installed_and_where_a_runtime_finds_it(app):
+def test_installed_models_and_the_path_that_a_runtime_opens(app):
     [model] = flowhub_jobs.installed()
     assert (model.name, model.model, model.in_catalog) == ("a.gguf", "coder", True)
     assert flowhub_jobs.path("coder") == app.store / "a.gguf"
@@ -48,7 +48,7 @@ def test_what_is_installed_and_where_a_runtime_finds_it(app):
         flowhub_jobs.path("b")
 
 
-def test_what_the_catalog_has_in_another_version(app, origin):
+def test_outdated_lists_models_with_another_version_in_the_catalog(app, origin):
     assert flowhub_jobs.outdated().outdated == []
     app.set_models(one_file_model("coder", origin.serve("/a.gguf", B), B))
-    assert [one.entry.name for one in flowhub_jobs.outdated().outdated] == ["a.gguf"]
+    assert [model.entry.name for model in flowhub_jobs.outdated().outdated] == ["a.gguf"]
