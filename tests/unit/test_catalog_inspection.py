@@ -1,4 +1,4 @@
-"""An inspection names every fault of a catalog at once, every unknown field, and every file that nothing verifies."""
+"""The inspection of a catalog reports all faults at once, every unknown field, and every file without a digest."""
 
 import copy
 import json
@@ -26,16 +26,16 @@ PARTS = (HubCatalog, HubModel, DownloadOption, DownloadFile, HubVersion, Hardwar
 PIN = "ab" * 32
 
 
-def option(**more):
-    return {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf", "sha256": PIN} | more
+def option(**fields):
+    return {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf", "sha256": PIN} | fields
 
 
-def document(*options, **more):
-    return {"apiVersion": "v1", "models": [{"id": "m", "name": "M", "downloads": list(options)} | more]}
+def document(*options, **fields):
+    return {"apiVersion": "v1", "models": [{"id": "m", "name": "M", "downloads": list(options)} | fields]}
 
 
-def inspected(value):
-    return inspect(json.dumps(value).encode())
+def inspect_document(catalog):
+    return inspect(json.dumps(catalog).encode())
 
 
 def texts(findings):
@@ -46,8 +46,8 @@ def texts(findings):
 
 
 def test_the_documented_example_has_no_fault_no_warning_and_no_unpinned_file():
-    found = inspect(EXAMPLE.encode())
-    assert (found.faults, found.warnings, found.notes, found.models) == ([], [], [], 1)
+    report = inspect(EXAMPLE.encode())
+    assert (report.faults, report.warnings, report.notes, report.models) == ([], [], [], 1)
 
 
 def test_the_documentation_names_every_field_and_no_other():
@@ -75,7 +75,7 @@ def test_all_faults_are_named_at_once_with_entry_and_field():
         {"id": "f", "format": "mlx", "files": [{"path": "a", "url": "ftp://h/a"}, {"path": "A"}]},
         name=5,
     )
-    assert texts(inspected(bad).faults) == [
+    assert texts(inspect_document(bad).faults) == [
         'model "m", field "name": must be a text, not the number 5',
         'model "m", field "downloads": has \'q\' twice',
         'model "m", option "q", field "format": must be one of \'gguf\', \'mlx\' or \'safetensors\', not the text "x"',
@@ -88,14 +88,14 @@ def test_all_faults_are_named_at_once_with_entry_and_field():
     ]
 
 
-def test_what_is_no_catalog_at_all_is_one_fault():
+def test_bytes_that_are_no_catalog_are_one_fault():
     assert texts(inspect(b"<html>").faults) == ["is a web page (HTML or XML), not a catalog"]
     assert texts(inspect(b"{").faults)[0].startswith("is not JSON: ")
 
 
 def test_a_model_of_too_many_options_is_refused_by_its_number():
-    many = document(*(option(id=f"q{number}") for number in range(1001)))
-    assert texts(inspected(many).faults) == [
+    catalog = document(*(option(id=f"q{number}") for number in range(1001)))
+    assert texts(inspect_document(catalog).faults) == [
         'model "m", field "downloads": has more than 1,000 entries, the most that are read'
     ]
 
@@ -115,14 +115,14 @@ def test_a_model_of_too_many_options_is_refused_by_its_number():
         {"id": "mlx.", "url": None, "files": [{"path": "a", "url": "https://h/a", "sha256": PIN}]},
     ],
 )
-def test_an_inspection_finds_a_fault_just_where_loading_does(change):
+def test_an_inspection_finds_a_fault_exactly_where_loading_does(change):
     raw = json.dumps(document(option(**change))).encode()
     try:
         parse_catalog(raw, where="c", error=CatalogMalformed)
     except CatalogMalformed as error:
-        found = texts(inspect(raw).faults)
+        faults = texts(inspect(raw).faults)
         first = error.message.removeprefix("c: ")
-        assert any(first.startswith(fault) for fault in found)
+        assert any(first.startswith(fault) for fault in faults)
     else:
         assert inspect(raw).faults == []
 
@@ -137,31 +137,31 @@ VALUES = st.recursive(
 @given(
     st.sampled_from(["apiVersion", "models"]), VALUES, st.sampled_from(["id", "url", "files", "sha256", "x"]), VALUES
 )
-def test_whatever_a_document_holds_is_inspected(top, value, name, other):
-    inspected(copy.deepcopy(document(option())) | {top: value})
-    inspected(document(option(**{name: other})))
-    inspected(document(**{"downloads": value, name: other}))
+def test_any_document_can_be_inspected(top_field, value, name, other_value):
+    inspect_document(copy.deepcopy(document(option())) | {top_field: value})
+    inspect_document(document(option(**{name: other_value})))
+    inspect_document(document(**{"downloads": value, name: other_value}))
 
 
 # Warnings and notes --------------------------------------------------------------------------------------------------
 
 
 def test_a_misspelt_digest_is_a_warning_that_nothing_is_verified():
-    found = inspected(document(option(shaa256=PIN, sha256=None)))
-    assert found.faults == []
-    (warning,) = found.warnings
+    report = inspect_document(document(option(shaa256=PIN, sha256=None)))
+    assert report.faults == []
+    (warning,) = report.warnings
     assert (warning.entry, warning.field) == ('model "m", option "q"', "shaa256")
     assert 'did you mean "sha256"? Nothing is verified without it' in warning.why
-    assert texts(found.notes) == ['model "m", option "q": has no sha256: its bytes are not verified']
+    assert texts(report.notes) == ['model "m", option "q": has no sha256: its bytes are not verified']
 
 
 def test_a_misspelt_field_next_to_the_right_one_is_only_ignored():
-    (warning,) = inspected(document(option(shaa256=PIN))).warnings
+    (warning,) = inspect_document(document(option(shaa256=PIN))).warnings
     assert warning.why == 'is not a known field, and ignored; did you mean "sha256"?'
 
 
 @pytest.mark.parametrize(
-    ("part", "typed", "meant"),
+    ("part", "typed", "suggested"),
     [
         (DownloadOption, "shaa256", "sha256"),
         (DownloadOption, "SHA256", "sha256"),
@@ -182,39 +182,39 @@ def test_a_misspelt_field_next_to_the_right_one_is_only_ignored():
         (DownloadOption, "x", None),
     ],
 )
-def test_the_field_that_was_meant_is_named(part, typed, meant):
+def test_the_field_that_was_probably_meant_is_suggested(part, typed, suggested):
     assert typed not in known_fields(part)
-    assert nearest_field(typed, part) == meant
+    assert nearest_field(typed, part) == suggested
 
 
-def test_pages_dates_that_are_none_and_repeated_fields_are_warnings():
+def test_addresses_of_pages_bad_dates_and_repeated_fields_are_warnings():
     page = option(url="https://huggingface.co/a/b/blob/main/m.gguf")
-    found = inspected(document(page, versions=[{"version": "1", "releasedAt": "soon"}]))
-    assert [(warning.field, warning.why.split(":")[0]) for warning in found.warnings] == [
+    report = inspect_document(document(page, versions=[{"version": "1", "releasedAt": "soon"}]))
+    assert [(warning.field, warning.why.split(":")[0]) for warning in report.warnings] == [
         ("url", "is the address of a page; the file is at /resolve/ in its place"),
         ("releasedAt", "is not a date such as 2024-09-19"),
     ]
-    twice = json.dumps(document(option())).replace('"format"', '"format": "mlx", "format"')
-    assert texts(inspect(twice.encode()).warnings) == [
+    repeated = json.dumps(document(option())).replace('"format"', '"format": "mlx", "format"')
+    assert texts(inspect(repeated.encode()).warnings) == [
         'field "format": occurs twice in one object; the last one counts'
     ]
 
 
-def test_a_platform_that_is_none_is_a_warning():
-    found = inspected(document(option(), hardware={"platforms": ["Linux", "darwin", "Win32", "amiga"]}))
-    assert [(warning.field, warning.why) for warning in found.warnings] == [
+def test_an_unknown_platform_is_a_warning():
+    report = inspect_document(document(option(), hardware={"platforms": ["Linux", "darwin", "Win32", "amiga"]}))
+    assert [(warning.field, warning.why) for warning in report.warnings] == [
         ("hardware.platforms", 'has "amiga"; known are linux, macos, windows')
     ]
 
 
 @pytest.mark.parametrize(("start", "name"), [(b"\x1f\x8b\x08", "gzip"), (b"PK\x03\x04", "zip")])
-def test_a_packed_catalog_is_named_as_one(start, name):
+def test_the_fault_of_a_packed_catalog_says_that_it_is_packed(start, name):
     assert texts(inspect(start + bytes(50)).faults) == [f"is packed ({name}): unpack it first"]
 
 
 def test_a_git_digest_verifies_too_and_python_names_are_known():
-    found = inspected(document(option(sha256=None, git_sha1="ab" * 20, size_bytes=5)))
-    assert (found.faults, found.warnings, found.notes) == ([], [], [])
+    report = inspect_document(document(option(sha256=None, git_sha1="ab" * 20, size_bytes=5)))
+    assert (report.faults, report.warnings, report.notes) == ([], [], [])
 
 
 # Encodings and YAML --------------------------------------------------------------------------------------------------

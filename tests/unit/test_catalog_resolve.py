@@ -1,4 +1,4 @@
-"""A reference becomes a model and an option, or the artifact of an address; what is unknown comes with the nearest."""
+"""References resolve to a model and an option, or to the artifact of an address; errors suggest the nearest names."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ def test_a_reference_is_a_model_and_maybe_an_option(text: str, expected: ModelRe
 
 
 @pytest.mark.parametrize("text", ["", " ", "@q4", "qwen3-8b@", "a@b@c", "a b", "../x", "/x", "a/b", "-x", "x@../y"])
-def test_what_is_no_reference_is_a_usage_error(text: str) -> None:
+def test_a_malformed_reference_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageInvalid):
         parse_reference(text)
 
@@ -98,7 +98,7 @@ def test_the_named_option_is_taken_else_the_first(catalog: HubCatalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "meant"),
+    ("typo", "suggested"),
     [
         ("qwen3-8", "qwen3-8b"),
         ("qwen", "qwen3-14b"),
@@ -106,36 +106,36 @@ def test_the_named_option_is_taken_else_the_first(catalog: HubCatalog) -> None:
         ("llama3.2-1b-instruct", "llama-3-2-1b-instruct"),
     ],
 )
-def test_an_unknown_model_comes_with_the_nearest(catalog: HubCatalog, wrong: str, meant: str) -> None:
-    with pytest.raises(NotFound) as caught:
-        find_model(catalog, wrong)
-    assert wrong in caught.value.message
-    assert meant in (caught.value.hint or "")
+def test_an_unknown_model_comes_with_the_nearest(catalog: HubCatalog, typo: str, suggested: str) -> None:
+    with pytest.raises(NotFound) as raised:
+        find_model(catalog, typo)
+    assert typo in raised.value.message
+    assert suggested in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("pasted", ["a" * 3000, "a b" * 1000, "a/" * 40 + "b" * 3000])
 def test_an_error_repeats_the_beginning_of_what_was_pasted(catalog: HubCatalog, pasted: str) -> None:
-    with pytest.raises((NotFound, UsageInvalid)) as caught:
+    with pytest.raises((NotFound, UsageInvalid)) as raised:
         artifact_for(catalog, pasted)
-    assert pasted[:20] in caught.value.message
-    assert len(caught.value.message + (caught.value.hint or "")) < 700
+    assert pasted[:20] in raised.value.message
+    assert len(raised.value.message + (raised.value.hint or "")) < 700
 
 
 def test_a_reference_as_ollama_writes_it_comes_with_the_models_that_have_both_words(catalog: HubCatalog) -> None:
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFound) as raised:
         artifact_for(catalog, "llama3.2:1b")
-    assert (caught.value.hint or "").startswith("Did you mean llama-3-2-1b-instruct?")
+    assert (raised.value.hint or "").startswith("Did you mean llama-3-2-1b-instruct?")
 
 
 @pytest.mark.parametrize("ref", ["ms:o/r", "MS:o/r:Q4_K_M", "modelscope://o/r", "ollama:llama3.2", "oci:ghcr.io/o/m:1"])
-def test_a_source_that_is_to_come_is_refused_with_a_sentence_that_says_so(ref: str) -> None:
-    with pytest.raises(AddressRefused, match="are to come") as caught:
+def test_the_refusal_of_a_source_says_that_it_is_not_supported_yet(ref: str) -> None:
+    with pytest.raises(AddressRefused, match="are to come") as raised:
         parse_reference(ref)
-    assert caught.value.exit_status == 2
+    assert raised.value.exit_status == 2
 
 
 @pytest.mark.parametrize("ref", ["magnet:?xt=urn:btih:ab", "s3:b/x.gguf", "gs://b/x", "sftp:h/x", "ipfs://x"])
-def test_other_kinds_of_addresses_are_named_for_what_they_are(ref: str) -> None:
+def test_the_refusal_of_another_address_names_its_scheme(ref: str) -> None:
     with pytest.raises(AddressRefused, match=f"of the scheme {ref.partition(':')[0]}"):
         parse_reference(ref)
 
@@ -148,36 +148,36 @@ def test_other_kinds_of_addresses_are_named_for_what_they_are(ref: str) -> None:
         ("@q4_k_m", "'@q4_k_m' is not a reference"),
     ],
 )
-def test_what_was_typed_is_quoted_and_what_is_wrong_with_it_is_named(ref: str, message: str) -> None:
+def test_the_error_of_a_malformed_reference_quotes_it_and_names_the_mistake(ref: str, message: str) -> None:
     with pytest.raises(UsageInvalid, match=message):
         parse_reference(ref)
 
 
 def test_an_unknown_model_like_no_other_still_has_a_hint(catalog: HubCatalog) -> None:
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFound) as raised:
         artifact_for(catalog, "zzzzzzzz")
-    assert caught.value.hint
+    assert raised.value.hint
 
 
 def test_an_unknown_option_comes_with_all_options(catalog: HubCatalog) -> None:
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFound) as raised:
         artifact_for(catalog, "qwen3-8b@q4_k_s")
-    assert caught.value.hint == "Its options: q4_k_m, q8_0. Did you mean q4_k_m?"
+    assert raised.value.hint == "Its options: q4_k_m, q8_0. Did you mean q4_k_m?"
 
 
-def test_the_nearest_are_few_and_each_comes_once() -> None:
+def test_at_most_five_names_are_suggested_and_each_once() -> None:
     names = {f"qwen-{n}": f"Qwen {n}" for n in range(40)}
-    found = nearest("qwen-1", names)
-    assert found[0] == "qwen-1"
-    assert len(found) == len(set(found)) == 5
+    suggestions = nearest("qwen-1", names)
+    assert suggestions[0] == "qwen-1"
+    assert len(suggestions) == len(set(suggestions)) == 5
 
 
 def test_an_address_becomes_an_artifact_of_one_file() -> None:
     url = "https://h.example/a/My%20Model.GGUF?download=true"
-    made = artifact_for_url(url, "AB" * 32)
-    assert (made.model, made.option, made.folder, made.format) == (None, None, False, HubFormat.GGUF)
-    assert (made.name, made.ref) == ("My Model.GGUF", "https://h.example/a/My%20Model.GGUF")
-    assert (made.files[0].url, made.files[0].sha256, made.files[0].size) == (url, "ab" * 32, None)
+    artifact = artifact_for_url(url, "AB" * 32)
+    assert (artifact.model, artifact.option, artifact.folder, artifact.format) == (None, None, False, HubFormat.GGUF)
+    assert (artifact.name, artifact.ref) == ("My Model.GGUF", "https://h.example/a/My%20Model.GGUF")
+    assert (artifact.files[0].url, artifact.files[0].sha256, artifact.files[0].size) == (url, "ab" * 32, None)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +231,6 @@ def test_an_address_that_ends_in_no_file_name_is_a_usage_error(url: str) -> None
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "g" * 64])
-def test_a_digest_that_is_none_is_a_usage_error(digest: str) -> None:
+def test_a_malformed_digest_is_a_usage_error(digest: str) -> None:
     with pytest.raises(UsageInvalid, match="not 64 hex digits"):
         artifact_for_url("https://h.example/x.gguf", digest)

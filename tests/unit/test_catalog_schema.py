@@ -1,4 +1,4 @@
-"""A catalog is read strictly, and what is wrong with it is said in plain words, with the entry and the field."""
+"""Catalogs are parsed strictly; an error names the entry and the field in plain words."""
 
 import copy
 import json
@@ -40,19 +40,22 @@ def parse(raw: bytes) -> HubCatalog:
     return parse_catalog(raw, where="catalog file /x.json", error=CatalogMalformed)
 
 
-def edited(edit: Edit) -> bytes:
+def catalog_with(edit: Edit) -> bytes:
     document = copy.deepcopy(GOOD)
     edit(document)
     return json.dumps(document).encode()
 
 
-def complaint(raw: bytes) -> str:
-    with pytest.raises(CatalogMalformed) as caught:
+def error_text(raw: bytes) -> str:
+    with pytest.raises(CatalogMalformed) as raised:
         parse(raw)
-    message = caught.value.message
+    message = raised.value.message
     assert "\n" not in message
     assert message.startswith("catalog file /x.json: ")
     return message.removeprefix("catalog file /x.json: ")
+
+
+# Each of these returns an edit of GOOD: it sets fields of the catalog, a model, an option or a file, or deletes one.
 
 
 def top(**change: Any) -> Edit:
@@ -71,9 +74,9 @@ def file(**change: Any) -> Edit:
     return lambda document: document["models"][0]["downloads"][1]["files"][0].update(change)
 
 
-def without(name: str, *way: Any) -> Edit:
+def without(name: str, *path: Any) -> Edit:
     def edit(document: Any) -> None:
-        for step in way:
+        for step in path:
             document = document[step]
         del document[name]
 
@@ -141,13 +144,13 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("edit", "words"), FIELDS, ids=[words for _, words in FIELDS])
-def test_a_fault_is_named_by_entry_and_field(edit: Edit, words: str) -> None:
-    assert words in complaint(edited(edit))
+@pytest.mark.parametrize(("edit", "expected"), FIELDS, ids=[expected for _, expected in FIELDS])
+def test_a_fault_is_named_by_entry_and_field(edit: Edit, expected: str) -> None:
+    assert expected in error_text(catalog_with(edit))
 
 
 @pytest.mark.parametrize(
-    ("raw", "words"),
+    ("raw", "expected"),
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
@@ -166,35 +169,35 @@ def test_a_fault_is_named_by_entry_and_field(edit: Edit, words: str) -> None:
         (b'{"a": ' + b"9" * 5000 + b"}", "holds a number too long to be read"),
     ],
 )
-def test_bytes_that_are_no_catalog_are_named_for_what_they_are(raw: bytes, words: str) -> None:
-    assert words in complaint(raw)
+def test_the_error_for_bytes_that_are_no_catalog_says_what_they_are(raw: bytes, expected: str) -> None:
+    assert expected in error_text(raw)
 
 
-@pytest.mark.parametrize("written", [b"60000", b"60000.0", b"6e4"])
-def test_a_whole_number_may_be_written_as_a_float(written) -> None:
-    raw = edited(option(sizeBytes=12345)).replace(b"12345", written)
+@pytest.mark.parametrize("number", [b"60000", b"60000.0", b"6e4"])
+def test_a_whole_number_may_be_written_as_a_float(number) -> None:
+    raw = catalog_with(option(sizeBytes=12345)).replace(b"12345", number)
     size = parse_catalog(raw, where="test", error=CatalogMalformed).models[0].downloads[0].size_bytes
     assert (size, type(size)) == (60000, int)
 
 
-@pytest.mark.parametrize("written", [b"60000.5", b"1e999", b"-6e4", b"1e17"])
-def test_a_float_that_is_no_size_is_refused(written) -> None:
-    raw = edited(option(sizeBytes=12345)).replace(b"12345", written)
-    assert 'field "sizeBytes"' in complaint(raw)
+@pytest.mark.parametrize("number", [b"60000.5", b"1e999", b"-6e4", b"1e17"])
+def test_a_float_that_is_no_size_is_refused(number) -> None:
+    raw = catalog_with(option(sizeBytes=12345)).replace(b"12345", number)
+    assert 'field "sizeBytes"' in error_text(raw)
 
 
 def test_a_number_too_large_for_a_float_is_refused() -> None:
-    raw = edited(model(hardware={"minRamGb": 1.5})).replace(b"1.5", b"1e999")
-    assert complaint(raw) == 'model "foo", field "hardware.minRamGb": must be a finite number'
+    raw = catalog_with(model(hardware={"minRamGb": 1.5})).replace(b"1.5", b"1e999")
+    assert error_text(raw) == 'model "foo", field "hardware.minRamGb": must be a finite number'
 
 
 def test_the_error_counts_further_faults() -> None:
-    assert complaint(b"{}") == 'field "apiVersion": is missing (and 1 more)'
+    assert error_text(b"{}") == 'field "apiVersion": is missing (and 1 more)'
 
 
-def test_a_model_without_options_of_many_lists_nested_deep_is_only_one_complaint() -> None:
+def test_a_deeply_nested_list_in_place_of_a_model_is_one_error() -> None:
     junk = b"[" * 900 + b"]" * 900
-    assert "must be an object" in complaint(b'{"apiVersion": "v1", "models": ' + junk + b"}")
+    assert "must be an object" in error_text(b'{"apiVersion": "v1", "models": ' + junk + b"}")
 
 
 def test_unknown_fields_a_minor_version_and_null_for_absent_are_accepted() -> None:
@@ -203,7 +206,7 @@ def test_unknown_fields_a_minor_version_and_null_for_absent_are_accepted() -> No
         document["models"][0].update(rating=5, tags=None, hardware=None, versions=[{"version": "1.0.0", "x": 1}])
         document["models"][0]["downloads"][0].update(filename=None, sha256=None)
 
-    model = parse(edited(newer)).models[0]
+    model = parse(catalog_with(newer)).models[0]
     assert model.tags == ()
     assert model.hardware is None
     assert model.versions[0].version == "1.0.0"
@@ -211,16 +214,16 @@ def test_unknown_fields_a_minor_version_and_null_for_absent_are_accepted() -> No
 
 def test_a_single_file_becomes_an_artifact_named_by_the_decoded_end_of_its_address() -> None:
     model = parse(json.dumps(GOOD).encode()).models[0]
-    made = artifact(model, model.downloads[0])
-    assert (made.ref, made.name, made.folder, made.format) == ("foo@q4", "x y.gguf", False, HubFormat.GGUF)
-    assert made.files == (ArtifactFile("x y.gguf", "https://h.example/a/x%20y.gguf", 5),)
+    single = artifact(model, model.downloads[0])
+    assert (single.ref, single.name, single.folder, single.format) == ("foo@q4", "x y.gguf", False, HubFormat.GGUF)
+    assert single.files == (ArtifactFile("x y.gguf", "https://h.example/a/x%20y.gguf", 5),)
 
 
 def test_files_become_a_folder_named_by_model_and_option() -> None:
     model = parse(json.dumps(GOOD).encode()).models[0]
-    made = artifact(model, model.downloads[1])
-    assert (made.ref, made.name, made.folder) == ("foo@mlx-4bit", "foo-mlx-4bit", True)
-    assert made.files[0] == ArtifactFile("a/b.json", "https://h.example/b", 7, None, "ab" * 20)
+    folder = artifact(model, model.downloads[1])
+    assert (folder.ref, folder.name, folder.folder) == ("foo@mlx-4bit", "foo-mlx-4bit", True)
+    assert folder.files[0] == ArtifactFile("a/b.json", "https://h.example/b", 7, None, "ab" * 20)
 
 
 def test_an_option_taken_alone_still_knows_its_model() -> None:
@@ -238,10 +241,10 @@ def test_an_option_made_by_hand_has_no_model() -> None:
 def test_the_total_size_is_unknown_where_one_file_has_none() -> None:
     first, folder = parse(json.dumps(GOOD).encode()).models[0].downloads
     assert (first.size_bytes_total, folder.size_bytes_total) == (5, 7)
-    unknown = parse(edited(without("sizeBytes", "models", 0, "downloads", 1, "files", 0)))
+    unknown = parse(catalog_with(without("sizeBytes", "models", 0, "downloads", 1, "files", 0)))
     assert unknown.models[0].downloads[1].size_bytes_total is None
 
 
-def test_digests_are_lower_cased_and_plain_http_is_taken_with_one() -> None:
-    made = parse(edited(option(url="http://h.example/x.gguf", sha256="AB" * 32))).models[0].downloads[0]
-    assert made.sha256 == "ab" * 32
+def test_digests_are_lower_cased_and_plain_http_is_accepted_with_one() -> None:
+    download = parse(catalog_with(option(url="http://h.example/x.gguf", sha256="AB" * 32))).models[0].downloads[0]
+    assert download.sha256 == "ab" * 32

@@ -1,4 +1,4 @@
-"""When a subscription is checked again: after its interval, at a time of day, or after a failure."""
+"""Times of a subscription's next check: after its interval, at a time of day, or after a failure."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -16,13 +16,13 @@ def at(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp()) * 1_000_000
 
 
-def shown(moment: int) -> str:
+def local_time(moment: int) -> str:
     return datetime.fromtimestamp(moment / 1e6, BERLIN).strftime("%m-%d %H:%M")
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 @pytest.mark.parametrize("every", [HOUR_US, DAY_US, 30 * DAY_US])
-def test_without_a_time_of_day_it_is_the_interval_and_a_twentieth_at_most(every, jitter):
+def test_without_a_time_of_day_the_next_check_varies_by_a_twentieth_of_the_interval(every, jitter):
     next_at = regular_check(Terms(every_us=every), 0, jitter)
     assert 0.95 * every <= next_at <= 1.05 * every
 
@@ -41,13 +41,13 @@ def test_without_a_time_of_day_it_is_the_interval_and_a_twentieth_at_most(every,
         ("2026-10-25T02:31+02:00", DAY_US, "10-26 02:30"),
     ],
 )
-def test_at_a_time_of_day_it_is_that_of_the_local_clock(now, every, expected):
+def test_a_time_of_day_is_that_of_the_local_clock(now, every, expected):
     terms = Terms(every_us=every, at_minute=150)
-    assert shown(regular_check(terms, at(now), 0.0, BERLIN)) == expected
+    assert local_time(regular_check(terms, at(now), 0.0, BERLIN)) == expected
     assert regular_check(terms, at(now), 0.999, BERLIN) - regular_check(terms, at(now), 0.0, BERLIN) < 600_000_000
 
 
-def test_over_a_year_a_daily_check_is_made_each_day_once():
+def test_a_daily_check_is_made_once_each_day_of_a_year():
     terms, now, days = Terms(at_minute=150), at("2026-01-01T12:00+01:00"), []
     for number in range(365):
         now = regular_check(terms, now, (number * 7 % 10) / 10, BERLIN)

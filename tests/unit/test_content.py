@@ -1,4 +1,4 @@
-"""The first bytes of a file tell whether it is what its name says."""
+"""The check of a file's first bytes against the format that its name promises."""
 
 import pytest
 from hypothesis import given
@@ -22,11 +22,11 @@ def test_real_files_pass():
 @pytest.mark.parametrize("path", ["m.gguf", "sub/m.safetensors", "config.json", "M.GGUF"])
 @pytest.mark.parametrize("head", [PAGE, b"  \n<html>"])
 def test_a_web_page_is_refused_for_every_known_format(path, head):
-    with pytest.raises(WrongContent, match="a web page") as caught:
+    with pytest.raises(WrongContent, match="a web page") as raised:
         check_first_bytes(path, head[:HEAD_BYTES])
-    assert caught.value.message.startswith(f"{path}: expected {path.lower().rsplit('.', 1)[1]}")
-    assert caught.value.retryable
-    assert not caught.value.passing, "ten tries, and not a day"
+    assert raised.value.message.startswith(f"{path}: expected {path.lower().rsplit('.', 1)[1]}")
+    assert raised.value.retryable
+    assert not raised.value.passing, "it is retried ten times, not for a day"
 
 
 @pytest.mark.parametrize(
@@ -45,31 +45,31 @@ def test_a_web_page_is_refused_for_every_known_format(path, head):
         ("c.json", b"Not found"),
     ],
 )
-def test_what_is_not_of_the_format_is_refused_with_what_it_begins_with(path, head):
+def test_content_of_another_format_is_refused_with_its_beginning(path, head):
     with pytest.raises(WrongContent, match=r"something else|an empty file"):
         check_first_bytes(path, head)
 
 
 @pytest.mark.parametrize("head", [b"", b"  ", b"{}", b"[1]", b'"x"', b"-1", b"null", b"true", b"\xef\xbb\xbf {}"])
-def test_what_can_begin_a_json_text_passes(head):
+def test_any_beginning_of_a_json_text_passes(head):
     check_first_bytes("c.json", head)
 
 
 @given(st.binary(max_size=HEAD_BYTES).filter(lambda head: b"<" not in head and b"version https:" not in head))
-def test_other_names_promise_nothing_but_no_web_page_and_no_pointer(head):
+def test_files_of_other_names_may_hold_anything_but_a_web_page_or_a_pointer(head):
     for path in ("README.md", "tokenizer.model", "gguf", "merges.txt"):
         check_first_bytes(path, head)
 
 
 @pytest.mark.parametrize("path", ["m.bin", "model", "weights.npz", "tokenizer.model"])
 @pytest.mark.parametrize("page", [b"<!DOCTYPE html>", b"\n <html lang=en", b"\xef\xbb\xbf<!doctype HTM"])
-def test_a_web_page_is_no_file_of_a_model_whatever_its_name(path, page):
+def test_a_web_page_is_refused_as_a_models_file_of_any_format(path, page):
     with pytest.raises(WrongContent, match="a web page"):
         check_first_bytes(path, page)
 
 
 @pytest.mark.parametrize("path", ["README.md", "chat_template.jinja", "notes.html", "tokenizer.model"])
-def test_what_may_begin_like_a_page_is_believed(path):
+def test_a_file_that_may_begin_like_a_page_passes(path):
     check_first_bytes(path, b"<div align=cent" if path == "tokenizer.model" else b"<!DOCTYPE html>")
 
 
@@ -78,10 +78,10 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 @pytest.mark.parametrize("proof", [Proof.NOTHING, Proof.TYPED])
 @pytest.mark.parametrize("path", ["m.bin", "m.onnx", "a.tar.gz", "tokenizer.model", "model", "m.gguf"])
-def test_a_git_lfs_pointer_is_refused_with_where_the_file_itself_is(path, proof):
-    with pytest.raises(WrongContent, match=f"{path}: expected .*, but what came is a Git LFS pointer") as caught:
+def test_a_git_lfs_pointer_is_refused_with_a_hint_at_the_files_address(path, proof):
+    with pytest.raises(WrongContent, match=f"{path}: expected .*, but what came is a Git LFS pointer") as raised:
         check_first_bytes(path, POINTER[:HEAD_BYTES], proof)
-    assert "/resolve/" in caught.value.hint
+    assert "/resolve/" in raised.value.hint
 
 
 @pytest.mark.parametrize("path", ["README.md", "lfs.py", "notes.txt"])
@@ -101,7 +101,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("path", ["m.bin", "m.pt", "m.onnx", "m.zip", "a.tar.gz", "m.npz", "m.PARQUET", "a.png"])
 @pytest.mark.parametrize("head", ERRORS)
-def test_json_and_markup_are_no_archive_and_no_weights(path, head):
+def test_json_and_markup_are_refused_as_archives_and_weights(path, head):
     with pytest.raises(WrongContent, match=r"in JSON|XML|a web page"):
         check_first_bytes(path, head)
 
@@ -109,12 +109,12 @@ def test_json_and_markup_are_no_archive_and_no_weights(path, head):
 @pytest.mark.parametrize(
     "head", [b"{\x80\x02}q\x00", b"[\x00\x00\x80?", b"<\x00\x00\x00", b"PK\x03\x04", b"\x80\x02", b"", b"lmgg"]
 )
-def test_numbers_that_begin_like_a_text_are_weights(head):
+def test_binary_weights_that_begin_like_text_pass(head):
     check_first_bytes("m.bin", head)
 
 
 @pytest.mark.parametrize("proof", [Proof.PUBLISHED, Proof.PUBLISHED_WITH_SIZE])
 @pytest.mark.parametrize("head", [POINTER[:HEAD_BYTES], b'{"error":"Invali'])
 @pytest.mark.parametrize("path", ["m.bin", "m.zip", "model"])
-def test_a_published_digest_judges_better_than_first_bytes(path, head, proof):
+def test_a_file_with_a_published_digest_is_not_judged_by_its_first_bytes(path, head, proof):
     check_first_bytes(path, head, proof)

@@ -1,4 +1,4 @@
-"""A compressed body is decoded in portions, held against its checksum, and bounded."""
+"""Compressed bodies are decoded in portions, checked against their checksum, and limited in size."""
 
 import gzip
 import random
@@ -13,13 +13,13 @@ DATA = random.Random(1).randbytes(5000) + bytes(50_000)
 PACKED = gzip.compress(DATA)
 
 
-def raw(data: bytes, level: int = 6) -> bytes:
-    made = zlib.compressobj(level, wbits=-15)
-    return made.compress(data) + made.flush()
+def raw_deflate(data: bytes, level: int = 6) -> bytes:
+    compressor = zlib.compressobj(level, wbits=-15)
+    return compressor.compress(data) + compressor.flush()
 
 
 def decode(body: bytes, coding: str = "gzip", size: int | None = None, *, view: int = 1000, step: int = 7) -> bytes:
-    """Return what a body decodes to that comes `step` bytes at a time, read in portions of `view` bytes."""
+    """Return the decoded body; it arrives `step` bytes at a time and is read in portions of `view` bytes."""
     rest = memoryview(body)
 
     def read(into: memoryview) -> int:
@@ -41,8 +41,8 @@ BODIES = {
         "x-gzip",
     ),
     "deflate of zlib's form": (zlib.compress(DATA), "deflate"),
-    "raw deflate": (raw(DATA), "deflate"),
-    "raw deflate, stored": (raw(DATA, 0), "deflate"),
+    "raw deflate": (raw_deflate(DATA), "deflate"),
+    "raw deflate, stored": (raw_deflate(DATA, 0), "deflate"),
 }
 
 
@@ -63,7 +63,7 @@ def test_a_body_that_ends_early_is_a_lost_connection(length, size):
 DAMAGED = {
     "no gzip": b"plain",
     "a wrong checksum": PACKED[:-8] + bytes(8),
-    "more behind the end": PACKED + b"junk",
+    "bytes after the end": PACKED + b"junk",
 }
 
 
@@ -80,7 +80,7 @@ def test_a_body_that_is_longer_than_the_file_is_refused(size):
         decode(PACKED, size=size)
 
 
-def test_what_expands_more_than_a_hundred_times_is_refused_unless_the_size_is_known():
+def test_a_body_that_expands_more_than_a_hundred_times_is_refused_unless_the_size_is_known():
     size = RATIO_FROM + (1 << 20)
     bomb = gzip.compress(bytes(size))
     with pytest.raises(WrongContent, match=r"h\.example sent \d+ bytes in gzip"):

@@ -1,4 +1,4 @@
-"""A name by Content-Disposition, as the standards say and as servers write it."""
+"""File names from Content-Disposition, as the standards define them and as servers write them."""
 
 import pytest
 from hypothesis import given
@@ -46,6 +46,6 @@ def test_the_name_is_read(header, name):
 
 
 @given(st.text(max_size=60), st.sampled_from(["filename=", "filename*=", 'filename="', "filename*=UTF-8''"]))
-def test_whatever_a_server_sends_is_one_component_or_nothing(text, before):
+def test_any_header_gives_one_path_component_or_nothing(text, before):
     name = suggested_name(f"attachment; {before}{text}")
     assert name is None or (name and not {"/", "\\"} & set(name))

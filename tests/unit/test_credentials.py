@@ -1,4 +1,4 @@
-"""When a token goes with a request, and what is left of a signed address."""
+"""Requests that carry a token, and signed addresses without their secrets."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def no_proxy(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("url", "goes"),
+    ("url", "sent"),
     [
         ("https://hub.example/api/x", True),
         ("https://hub.example:8443/x", True),
@@ -29,17 +29,17 @@ def no_proxy(monkeypatch):
         ("http://127.0.0.1.example/x", False),
     ],
 )
-def test_a_token_never_crosses_a_network_in_the_clear(url, goes):
-    assert token_for(url, {origin(url): TOKEN}) == (TOKEN if goes else None)
+def test_a_token_never_crosses_a_network_in_the_clear(url, sent):
+    assert token_for(url, {origin(url): TOKEN}) == (TOKEN if sent else None)
 
 
 @pytest.mark.parametrize(
-    ("proxy", "goes"), [("http://proxy.example:3128", False), ("http://127.0.0.1:3128", True), ("", True)]
+    ("proxy", "sent"), [("http://proxy.example:3128", False), ("http://127.0.0.1:3128", True), ("", True)]
 )
-def test_a_token_for_this_machine_does_not_leave_it_by_way_of_a_proxy(monkeypatch, proxy, goes):
+def test_a_token_for_this_machine_does_not_leave_it_by_way_of_a_proxy(monkeypatch, proxy, sent):
     monkeypatch.setenv("http_proxy", proxy)
     url = "http://127.0.0.1:8000/x"
-    assert token_for(url, {origin(url): TOKEN}) == (TOKEN if goes else None)
+    assert token_for(url, {origin(url): TOKEN}) == (TOKEN if sent else None)
 
 
 def test_a_token_goes_to_its_own_origin_alone():
@@ -49,13 +49,13 @@ def test_a_token_goes_to_its_own_origin_alone():
 
 
 def test_a_refusal_says_that_a_token_was_withheld():
-    url, elsewhere = "http://hub.example/x", "https://hub.example/x"
-    told = with_withheld_token(TokenMissing("It wants a token."), url, {origin(url): TOKEN})
-    assert "was not sent" in str(told.hint)
-    assert TOKEN not in str(told.hint)
-    for error, place in ((SourceMissing("gone"), url), (TokenMissing("It wants one."), elsewhere)):
+    url, https_url = "http://hub.example/x", "https://hub.example/x"
+    refusal = with_withheld_token(TokenMissing("It wants a token."), url, {origin(url): TOKEN})
+    assert "was not sent" in str(refusal.hint)
+    assert TOKEN not in str(refusal.hint)
+    for error, address in ((SourceMissing("gone"), url), (TokenMissing("It wants one."), https_url)):
         before = error.hint
-        assert with_withheld_token(error, place, {origin(place): TOKEN}).hint == before
+        assert with_withheld_token(error, address, {origin(address): TOKEN}).hint == before
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_a_refusal_says_that_a_token_was_withheld():
         "X%2DAmz%2DSignature",
     ],
 )
-def test_a_secret_of_an_address_is_forgotten_and_its_file_is_not(name):
+def test_a_secret_is_removed_from_an_address_whose_file_stays_identifiable(name):
     url = f"https://h.example/a?id=7&{name}=abc%2B123&download=true"
-    kept = without_secrets(url)
-    assert "abc" not in kept
-    assert kept.startswith("https://h.example/a?id=7&")
-    assert kept.endswith("&download=true")
-    assert without_secrets(kept) == kept
-    assert kept != without_secrets(url.replace("123", "124"))
+    redacted = without_secrets(url)
+    assert "abc" not in redacted
+    assert redacted.startswith("https://h.example/a?id=7&")
+    assert redacted.endswith("&download=true")
+    assert without_secrets(redacted) == redacted
+    assert redacted != without_secrets(url.replace("123", "124"))
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_a_secret_of_an_address_is_forgotten_and_its_file_is_not(name):
         "https://h.example/token=abc",
     ],
 )
-def test_what_is_no_secret_stays(url):
+def test_an_address_without_a_secret_stays_as_it_is(url):
     assert without_secrets(url) == url

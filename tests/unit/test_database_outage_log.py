@@ -1,4 +1,4 @@
-"""The log of an outage of the database: each kind of error once, and again after five minutes, and the end."""
+"""The log of a database outage: each kind of error once and again after five minutes, then the end."""
 
 import logging
 

@@ -1,6 +1,7 @@
 """Local days and the periods of a cap, across changes of the clock."""
 
 from datetime import UTC, date
+from zoneinfo import ZoneInfo
 
 import pytest
 from support.fake_clock import micros_of
@@ -44,7 +45,5 @@ def test_a_month_begins_on_its_first_day_and_ends_before_the_next(month):
 
 
 def test_where_the_clock_skips_midnight_the_day_begins_after_the_gap():
-    from zoneinfo import ZoneInfo
-
     havana = ZoneInfo("America/Havana")  # 2027-03-14: from 00:00 to 01:00
     assert day_begins(date(2027, 3, 14), havana) == micros_of("2027-03-14T01:00-04:00")

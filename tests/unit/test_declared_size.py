@@ -1,4 +1,4 @@
-"""A model file tells by its own header how many bytes a whole one has at least."""
+"""The least size of a complete model file, as its header declares it."""
 
 import json
 import struct
@@ -24,17 +24,19 @@ def test_a_whole_gguf_reaches_its_declared_size_to_within_its_last_padding(tmp_p
     assert size - (alignment or DEFAULT_ALIGNMENT) < declared_size_of(file.path) <= size
 
 
-def test_every_beginning_of_a_gguf_tells_that_it_is_cut_and_never_too_much(tmp_path):
+def test_every_prefix_of_a_gguf_declares_more_than_it_has_and_never_too_much(tmp_path):
     raw = llama_8b(GgufFile(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
-    whole = declared_size(raw)
-    told = [declared_size(raw[:count]) for count in range(4, whole)]
-    assert all(count < size <= whole for count, size in enumerate(told, start=4))
-    assert told == sorted(told)
+    full_size = declared_size(raw)
+    sizes = [declared_size(raw[:count]) for count in range(4, full_size)]
+    assert all(count < size <= full_size for count, size in enumerate(sizes, start=4))
+    assert sizes == sorted(sizes)
 
 
 def test_the_blocks_of_each_type_are_those_of_the_formats_own_library():
-    own = {int(kind): sizes for kind, sizes in gguf.GGML_QUANT_SIZES.items()}
-    assert {kind: own[kind] for kind in BLOCKS if kind != 9} == {kind: BLOCKS[kind] for kind in BLOCKS if kind != 9}
+    library_sizes = {int(kind): block for kind, block in gguf.GGML_QUANT_SIZES.items()}
+    assert {kind: library_sizes[kind] for kind in BLOCKS if kind != 9} == {
+        kind: BLOCKS[kind] for kind in BLOCKS if kind != 9
+    }
 
 
 def test_an_unknown_type_counts_from_where_its_tensor_begins():
@@ -53,7 +55,7 @@ def test_version_1_is_read():
     assert declared_size(raw) == 64 + 8 * 4
 
 
-def test_an_alignment_that_cannot_be_one_is_not_believed():
+def test_an_impossible_alignment_is_ignored():
     odd = header(tensor("a", [8], 0, 0), keys=[text("general.alignment") + struct.pack("<II", 4, 0)])
     assert declared_size(odd) == len(odd) + 32
 
@@ -72,16 +74,16 @@ def test_an_alignment_that_cannot_be_one_is_not_believed():
         struct.pack("<Q", 10) + b"  {}      ",
     ],
 )
-def test_what_is_no_header_or_makes_no_sense_tells_nothing(raw):
+def test_a_malformed_header_declares_no_size(raw):
     assert declared_size(raw) is None
 
 
-def test_sizes_that_overflow_tell_nothing():
+def test_tensor_sizes_that_overflow_declare_no_size():
     assert declared_size(header(tensor("a", [2**62, 2**62], 0, 0))) is None
     assert declared_size(header(tensor("a", [1], 0, 2**63))) is None
 
 
-def test_a_vocabulary_of_a_million_words_is_walked(tmp_path):
+def test_a_vocabulary_of_a_million_words_is_read(tmp_path):
     words = b"".join(struct.pack("<Q", 8) + b"%08d" % number for number in range(1_000_000))
     vocabulary = text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 1_000_000) + words
     path = tmp_path / "m.gguf"
@@ -100,14 +102,14 @@ def safetensors(tensors, data=b"", pad=0):
     return struct.pack("<Q", len(head)) + head + data
 
 
-def place(start, end, dtype="F32"):
+def tensor_entry(start, end, dtype="F32"):
     return {"dtype": dtype, "shape": [1], "data_offsets": [start, end]}
 
 
 @pytest.mark.parametrize("dtype", ["F32", "BF16", "F8_E4M3", "F4", "C64", "a type of tomorrow"])
 def test_a_safetensors_ends_with_its_furthest_tensor_whatever_their_types(dtype):
     raw = safetensors(
-        {"__metadata__": {"format": "pt"}, "b": place(40, 96, dtype), "a": place(0, 32)}, bytes(96), pad=7
+        {"__metadata__": {"format": "pt"}, "b": tensor_entry(40, 96, dtype), "a": tensor_entry(0, 32)}, bytes(96), pad=7
     )
     assert declared_size(raw) == len(raw)  # with a hole, and not in order
     assert declared_size(raw[:200]) == len(raw)
@@ -115,14 +117,16 @@ def test_a_safetensors_ends_with_its_furthest_tensor_whatever_their_types(dtype)
 
 
 def test_a_safetensors_header_that_is_cut_gives_its_own_length():
-    raw = safetensors({f"t{number}": place(0, 8) for number in range(100)}, bytes(8))
+    raw = safetensors({f"t{number}": tensor_entry(0, 8) for number in range(100)}, bytes(8))
     assert declared_size(raw[:60]) == len(raw) - 8
     assert declared_size(raw[:9]) == len(raw) - 8
     assert declared_size(raw[:3]) is None
 
 
-def test_names_that_look_like_places_are_no_places():
-    raw = safetensors({'"data_offsets":[0,999]': place(0, 8), "__metadata__": {"data_offsets": "[0, 999]"}}, bytes(8))
+def test_tensor_names_that_look_like_offsets_are_not_read_as_offsets():
+    raw = safetensors(
+        {'"data_offsets":[0,999]': tensor_entry(0, 8), "__metadata__": {"data_offsets": "[0, 999]"}}, bytes(8)
+    )
     assert declared_size(raw) == len(raw)
 
 
@@ -133,19 +137,19 @@ def test_metadata_alone_is_a_whole_safetensors():
 
 
 def test_a_file_is_read_as_far_as_its_header_goes_and_no_further():
-    raw = safetensors({f"t{number}": place(0, 8) for number in range(20_000)}, bytes(8))
-    asked = []
+    raw = safetensors({f"t{number}": tensor_entry(0, 8) for number in range(20_000)}, bytes(8))
+    requested = []
 
     def read(count):
-        asked.append(count)
+        requested.append(count)
         return raw[:count]
 
     assert declared_size_by(read, first=1024) == len(raw)
-    assert len(asked) == 2
+    assert len(requested) == 2
     assert declared_size_by(lambda count: raw[: min(count, 5000)]) == len(raw) - 8  # it ends there
 
 
-def test_a_gguf_header_without_end_is_given_up(tmp_path):
+def test_an_endless_gguf_header_declares_no_size(tmp_path):
     endless = tmp_path / "endless.gguf"
     with endless.open("wb") as file:  # sparse: it takes no disk
         file.write(header(keys=[text("x") + struct.pack("<IQ", 8, MAX_HEADER)]))
@@ -153,7 +157,7 @@ def test_a_gguf_header_without_end_is_given_up(tmp_path):
     assert declared_size_of(endless) is None
 
 
-# By hand --------------------------------------------------------------------------------------------------------------
+# Headers written by hand --------------------------------------------------------------------------------------------
 
 
 def header(*tensors, keys=()):

@@ -1,4 +1,4 @@
-"""A packed body comes out in the portions that were asked for, however much is in it."""
+"""Compressed bodies are unpacked in portions of the requested size, however much they contain."""
 
 import gzip
 
@@ -8,13 +8,13 @@ from flowhub_jobs.errors import ConnectionLost, WrongContent
 from flowhub_jobs.net.get import unpacker
 
 
-def test_no_more_comes_out_of_a_chunk_than_was_asked_for():
+def test_a_chunk_unpacks_to_no_more_bytes_than_requested():
     unpack = unpacker("gzip", "h.example")
     assert unpack(gzip.compress(bytes(50_000_000)), 10) == bytes(10)
 
 
 @pytest.mark.parametrize("encoding", ["", "identity", " Identity "])
-def test_what_is_plain_stays_as_it_is(encoding):
+def test_a_body_without_compression_stays_as_it_is(encoding):
     assert unpacker(encoding, "h.example")(b"abc", 2) == b"ab"
 
 

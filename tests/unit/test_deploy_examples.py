@@ -1,4 +1,4 @@
-"""The examples in docs/deploy: well-formed, with commands that exist, and with the promises of a service kept."""
+"""The examples in docs/deploy are well-formed, use commands that exist, and keep the promises of the service."""
 
 import re
 import shutil
@@ -15,7 +15,8 @@ from flowhub_jobs.settings import unknown_variables
 
 DEPLOY = manpage.TOP / "docs" / "deploy"
 VERBS = {
-    verb["name"]: {name for one in verb["options"] for name in one["names"]} for verb in manual.manual_json()["verbs"]
+    verb["name"]: {name for option in verb["options"] for name in option["names"]}
+    for verb in manual.manual_json()["verbs"]
 }
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 MANIFESTS = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
@@ -36,37 +37,38 @@ def pods():
 
 
 def containers():
-    return [one for pod in pods() for one in (*pod["initContainers"], *pod["containers"])]
+    return [container for pod in pods() for container in (*pod["initContainers"], *pod["containers"])]
 
 
 def test_the_nodes_of_compose_have_commands_names_and_disks_of_their_own():
-    services = {name: one for name, one in COMPOSE["services"].items() if name != "database"}
+    services = {name: service for name, service in COMPOSE["services"].items() if name != "database"}
     assert len(services) == 4
-    for one in services.values():
-        check_command(one["command"])
-        assert not unknown_variables(one["environment"])
-        assert {volume.split(":")[0] for volume in one["volumes"]} <= set(COMPOSE["volumes"])
-    homes = [one["volumes"][0] for one in services.values()]
-    nodes = [one["command"][-1] for name, one in services.items() if name.startswith("node-")]
+    for service in services.values():
+        check_command(service["command"])
+        assert not unknown_variables(service["environment"])
+        assert {volume.split(":")[0] for volume in service["volumes"]} <= set(COMPOSE["volumes"])
+    homes = [service["volumes"][0] for service in services.values()]
+    nodes = [service["command"][-1] for name, service in services.items() if name.startswith("node-")]
     assert len(set(homes)) == 4
     assert nodes == ["node-1", "node-2", "node-3"]
 
 
 def test_the_containers_of_kubernetes_have_commands_that_exist_and_volumes_of_their_pod():
-    assert [one["kind"] for one in MANIFESTS] == ["ConfigMap", "PersistentVolumeClaim", "Job", "CronJob"]
+    assert [manifest["kind"] for manifest in MANIFESTS] == ["ConfigMap", "PersistentVolumeClaim", "Job", "CronJob"]
     for pod in pods():
         assert pod["restartPolicy"] == "OnFailure"
         assert pod["terminationGracePeriodSeconds"] >= 5
-    for one in containers():
-        check_command(one["args"])
-        assert not unknown_variables({variable["name"]: "" for variable in one["env"]})
+    for container in containers():
+        check_command(container["args"])
+        assert not unknown_variables({variable["name"]: "" for variable in container["env"]})
 
 
 @pytest.mark.parametrize("pod", list(pods()), ids=["Job", "CronJob"])
 def test_a_pod_has_the_volumes_that_its_containers_mount(pod):
-    there = {volume["name"] for volume in pod["volumes"]}
-    mounted = {mount["name"] for one in (*pod["initContainers"], *pod["containers"]) for mount in one["volumeMounts"]}
-    assert mounted == there
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    pod_containers = (*pod["initContainers"], *pod["containers"])
+    mounted = {mount["name"] for container in pod_containers for mount in container["volumeMounts"]}
+    assert mounted == volumes
 
 
 def test_the_image_runs_a_worker_as_a_user_of_its_own():
@@ -86,17 +88,17 @@ def test_the_system_unit_stops_and_restarts_as_the_user_unit_does():
     assert values(text, "KillMode") == ["mixed"]
     assert values(text, "TimeoutStopSec") == [str(STOP_S)]
     assert values(text, "RestartPreventExitStatus") == [f"2 {EX_CONFIG}"]
-    assert not unknown_variables(dict(one.split("=") for one in values(text, "Environment")))
+    assert not unknown_variables(dict(variable.split("=") for variable in values(text, "Environment")))
     check_command(values(text, "ExecStart")[0].split()[1:])
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-def test_systemd_finds_nothing_wrong_but_that_flowhub_is_not_installed_there():
-    done = subprocess.run(
+def test_systemd_complains_only_that_flowhub_is_not_installed():
+    process = subprocess.run(
         ["systemd-analyze", "verify", str(DEPLOY / "flowhub.service")], capture_output=True, text=True, check=False
     )
-    wrong = [line for line in done.stderr.splitlines() if "flowhub.service" in line]
-    assert [line for line in wrong if "is not executable" not in line] == []
+    complaints = [line for line in process.stderr.splitlines() if "flowhub.service" in line]
+    assert [line for line in complaints if "is not executable" not in line] == []
 
 
 def test_the_man_page_is_as_scripts_reference_writes_it_and_has_every_verb():
@@ -107,7 +109,7 @@ def test_the_man_page_is_as_scripts_reference_writes_it_and_has_every_verb():
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
 def test_groff_reads_the_man_page_without_a_warning():
-    done = subprocess.run(
+    process = subprocess.run(
         ["groff", "-man", "-Tutf8", "-ww", str(manpage.PATH)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""A sha256 is read in every form in which people and tools write it, and nothing else is taken for one."""
+"""A sha256 is read in every form that people and tools write, and no other text is read as one."""
 
 import base64
 import hashlib
@@ -65,11 +65,11 @@ def test_every_usual_form_is_read(text):
         BASE64,
     ],
 )
-def test_nothing_else_is_taken_for_one(text):
+def test_no_other_text_is_read_as_a_sha256(text):
     assert parse_sha256(text) is None
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_digest_or_none(text):
-    found = parse_sha256(text)
-    assert found is None or (len(found) == 64 and set(found) <= set("0123456789abcdef"))
+    digest = parse_sha256(text)
+    assert digest is None or (len(digest) == 64 and set(digest) <= set("0123456789abcdef"))

@@ -33,10 +33,10 @@ def test_a_verb_has_a_heading_and_below_it_each_of_its_options(verb):
 @pytest.mark.parametrize(
     ("title", "words"),
     [
-        ("Settings", [one["name"] for one in PAGE["settings"]]),
-        ("Error codes", [one["code"] for one in PAGE["errors"]]),
-        ("States", [one["state"] for one in PAGE["states"]]),
-        ("Reasons", [one["reason"] for one in PAGE["reasons"]]),
+        ("Settings", [setting["name"] for setting in PAGE["settings"]]),
+        ("Error codes", [error["code"] for error in PAGE["errors"]]),
+        ("States", [state["state"] for state in PAGE["states"]]),
+        ("Reasons", [reason["reason"] for reason in PAGE["reasons"]]),
     ],
 )
 def test_each_has_a_row_in_its_table(title, words):
@@ -55,16 +55,15 @@ def test_the_tables_are_as_scripts_reference_writes_them(path):
 
 def test_every_operation_of_the_http_api_has_a_row():
     text = (DOCS / "http.md").read_text()
-    assert {
-        one.path for one in OPERATIONS if f"| `{one.method} {one.path.replace(':path', '')}` |" not in text
-    } == set()
+    rows = [f"| `{operation.method} {operation.path.replace(':path', '')}` |" for operation in OPERATIONS]
+    assert [row for row in rows if row not in text] == []
 
 
 def test_every_json_schema_has_a_section():
     sources = (path.read_text() for path in (TOP / "flowhub_jobs").rglob("*.py"))
-    made = {name for text in sources for name in SCHEMA.findall(text)}
+    schemas = {name for text in sources for name in SCHEMA.findall(text)}
     headings = set(re.findall(r"(?m)^## `(flowhub/[a-z-]+/\d)`$", (DOCS / "json.md").read_text()))
-    assert headings == made
+    assert headings == schemas
 
 
 def test_the_readme_is_short_and_links_each_page():
@@ -83,10 +82,10 @@ def test_every_link_to_a_file_leads_to_one(path):
 def test_the_map_of_contributing_has_a_line_for_each_package_and_each_module_at_the_top():
     text = (TOP / "CONTRIBUTING.md").read_text()
     package = TOP / "flowhub_jobs"
-    there = {str(path.parent.relative_to(package)) for path in package.rglob("__init__.py")} - {"."}
-    there |= {path.stem for path in package.glob("*.py")} - {"__init__"}
+    packages = {str(path.parent.relative_to(package)) for path in package.rglob("__init__.py")} - {"."}
+    packages |= {path.stem for path in package.glob("*.py")} - {"__init__"}
     table = text.split("| package | contents |\n")[1].split("\n\n")[0]
-    assert set(re.findall(r"(?m)^\| `([a-z_/]+)` \|", table)) == there
+    assert set(re.findall(r"(?m)^\| `([a-z_/]+)` \|", table)) == packages
 
 
 def test_every_script_that_a_person_runs_and_every_path_of_contributing_exists():
@@ -115,7 +114,8 @@ def commands(text):
         r"(?m)^(?:\$ )?(flowhub [^#\n]+)", "\n".join(re.findall(r"```(?:sh|console)\n(.*?)```", text, re.DOTALL))
     )
     inline = re.findall(r"`(flowhub [^`]+)`", text)
-    return [one.split() for line in [*fenced, *inline] for one in line.split(";") if one.strip().startswith("flowhub")]
+    parts = [part.strip() for line in [*fenced, *inline] for part in line.split(";")]
+    return [part.split() for part in parts if part.startswith("flowhub")]
 
 
 @pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in COMMANDS), SKILL])
@@ -132,7 +132,7 @@ def test_the_skill_names_only_errors_that_exist_and_begins_as_a_skill_does():
     text = (TOP / SKILL).read_text()
     assert re.match(r"---\nname: flowhub\ndescription: \S.{50,900}\n---\n", text)
     codes = re.findall(r"`([a-z_]+)`", re.split(r"\n## ", text.split("\n## Errors\n")[1])[0])
-    assert set(codes) - {"code", "hint", "message", "retryable", "retry"} <= {one["code"] for one in PAGE["errors"]}
+    assert set(codes) - {"code", "hint", "message", "retryable", "retry"} <= {error["code"] for error in PAGE["errors"]}
     statuses = re.findall(r"(\d+) [a-z]", text.split("Exit statuses:")[1].split("\n")[0])
     assert len(statuses) == 9
     assert set(statuses) <= {str(status) for status in PAGE["exit_statuses"]}
