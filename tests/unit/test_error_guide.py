@@ -14,25 +14,25 @@ EACH = pytest.mark.parametrize("code", list(ERRORS))
 
 @EACH
 def test_every_code_has_a_meaning_and_a_remedy_in_whole_sentences(code):
-    found = guide(code)
-    assert re.fullmatch(r"[A-Z`].*\.", found.meaning)
-    assert re.fullmatch(r"[A-Z`].*\.", found.remedy)
+    entry = guide(code)
+    assert re.fullmatch(r"[A-Z`].*\.", entry.meaning)
+    assert re.fullmatch(r"[A-Z`].*\.", entry.remedy)
 
 
 @EACH
 def test_the_remedy_for_a_program_names_no_command_no_job_and_no_worker(code):
     error = ERRORS[code].__new__(ERRORS[code])
     error.hint = "Then {retry}."
-    said = hint_in_call(error) or ""
-    assert not re.search(r"`flowhub|\bjob|\bworker", said)
+    call_hint = hint_in_call(error) or ""
+    assert not re.search(r"`flowhub|\bjob|\bworker", call_hint)
 
 
 @EACH
 def test_no_placeholder_of_a_hint_is_left_unfilled(code):
     error = ERRORS[code].__new__(ERRORS[code])
     error.hint = ERRORS[code].default_hint
-    shown = (error.hint, for_jobs(error.hint_template or "", "7", ["m@q4"]), hint_in_call(error), guide(code).remedy)
-    assert not [text for text in shown if re.search(r"[{}]", text or "")]
+    texts = (error.hint, for_jobs(error.hint_template or "", "7", ["m@q4"]), hint_in_call(error), guide(code).remedy)
+    assert not [text for text in texts if re.search(r"[{}]", text or "")]
 
 
 def test_a_hint_names_the_command_of_its_reader():
@@ -48,6 +48,6 @@ def test_a_hint_that_a_program_can_follow_stays():
     assert "Free some space." in str(hint_in_call(DiskFull("It is full.")))
 
 
-def test_the_table_is_by_exit_status_and_names_no_code_that_is_none():
-    assert [one.exit_status for one in guides()] == sorted(one.exit_status for one in guides())
+def test_the_table_is_sorted_by_exit_status_and_has_known_codes_only():
+    assert [entry.exit_status for entry in guides()] == sorted(entry.exit_status for entry in guides())
     assert set(TEXTS) <= set(ERRORS)

@@ -1,4 +1,4 @@
-"""The tree of errors: one code each, one exit status each, a hint where a person can do something."""
+"""The tree of errors: each has one code and one exit status, and a hint where the user can act."""
 
 import json
 import re
@@ -19,10 +19,10 @@ def test_every_error_has_a_snake_case_code_of_its_own_and_a_status_of_the_contra
 
 
 def test_no_two_errors_share_a_code():
-    # Those of database/exceptions.py are the same errors, in the form that SQLAlchemy's handlers know;
-    # Overtaken is a Busy that placement.py catches by itself.
-    again = ("flowhub_jobs.database.exceptions", "flowhub_jobs.placement.carry_out_plan")
-    kinds = [kind for kind in _leaves(FlowhubError) if kind.__module__ not in again]
+    # database/exceptions.py has the same errors in the form that SQLAlchemy's handlers accept;
+    # Overtaken is a Busy that the placement package raises and catches itself.
+    excluded = ("flowhub_jobs.database.exceptions", "flowhub_jobs.placement.carry_out_plan")
+    kinds = [kind for kind in _leaves(FlowhubError) if kind.__module__ not in excluded]
     codes = [kind.code for kind in kinds]
     assert len(codes) == len(set(codes))
 
@@ -32,9 +32,9 @@ def test_every_status_of_the_contract_has_an_error():
 
 
 @EACH
-def test_what_was_raised_is_an_object_of_four_keys_that_json_can_hold(kind):
-    said = json.loads(json.dumps(kind("It broke.", hint="Mend it.").as_dict()))
-    assert said == {"code": kind.code, "message": "It broke.", "hint": "Mend it.", "retryable": kind.retryable}
+def test_an_error_is_a_json_object_of_four_keys(kind):
+    document = json.loads(json.dumps(kind("It broke.", hint="Mend it.").as_dict()))
+    assert document == {"code": kind.code, "message": "It broke.", "hint": "Mend it.", "retryable": kind.retryable}
 
 
 @EACH
@@ -44,16 +44,16 @@ def test_a_hint_is_a_sentence_and_a_given_one_comes_first(kind):
     assert kind("It broke.", hint="Mend it.").hint == "Mend it."
 
 
-def test_whatever_a_source_does_wrong_ends_with_the_sources_status():
+def test_every_error_of_a_source_has_the_sources_exit_status():
     assert {kind.exit_status for kind in _leaves(SourceError)} == {5}
 
 
 def test_a_message_names_the_file_and_the_host_where_it_happened():
-    """The text of the network knows its host, that of a check neither: what is missing is added when it is shown."""
+    """A network error names its host, a content check neither host nor file: `at()` adds what the message lacks."""
     dropped = ConnectionLost("h.example dropped the connection.", host="h.example")
     assert dropped.at(host="other.example", path="m.gguf").message == "m.gguf: h.example dropped the connection."
     assert dropped.host == "h.example"
-    wrong = WrongContent("expected gguf, but what came is a web page.").at(host="h.example", path="m.gguf")
-    assert wrong.message == "m.gguf: expected gguf, but what came is a web page. It came from h.example."
-    assert wrong.message_of_host == "expected gguf, but what came is a web page. It came from h.example."
-    assert str(wrong) == wrong.as_dict()["message"] == wrong.message
+    mismatch = WrongContent("expected gguf, but what came is a web page.").at(host="h.example", path="m.gguf")
+    assert mismatch.message == "m.gguf: expected gguf, but what came is a web page. It came from h.example."
+    assert mismatch.message_of_host == "expected gguf, but what came is a web page. It came from h.example."
+    assert str(mismatch) == mismatch.as_dict()["message"] == mismatch.message

@@ -1,4 +1,4 @@
-"""`scripts/faults` lists what the tests of faults are about: every file a group, every row of a table a fault."""
+"""`scripts/faults` lists the faults that tests cover: each test file is a group, each row of a table a fault."""
 
 import runpy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Will it run here? Five machines and a shelf of models worked out by hand; then each rule, and which of two wins."""
+"""Fit of models on machines: five machines and a dozen models computed by hand, then each rule and its precedence."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,7 @@ from flowhub_jobs.device.need import ModelNeeds, cache_by_rule
 from flowhub_jobs.formats.metadata import ModelMetadata
 from flowhub_jobs.values.enums import Fit, HubFormat, Offload
 
-# The machines, with what each can give (all GiB) ---------------------------------------------------------------------
+# The machines, with the memory that each has for models (all GiB) ----------------------------------------------------
 
 LINUX = Device(platform="linux", architecture="x86_64", ram_source="system", disk_free_bytes=500 * GB)
 
@@ -23,13 +23,13 @@ def card(name: str = "RTX 4090", size: float = 24, free: float | None = None) ->
     return Gpu(name, "nvidia", int(size * GIB), int((size if free is None else free) * GIB), "nvml")
 
 
-# 8 in all, 1.5 for the system: 6.5 to give. More than nine tenths of it, 5.85, is tight.
+# 8 in all, 1.5 for the system: 6.5 left. More than nine tenths of it, 5.85, is tight.
 LAPTOP = replace(LINUX, ram_total_bytes=8 * GIB)
-# 16 in all; Metal takes two thirds, 10.667, tight above 9.6. Beyond it the processor works: up to 16 - 1.5 = 14.5.
+# 16 in all; Metal takes two thirds, 10.667, tight above 9.6. Beyond that the CPU runs it: up to 16 - 1.5 = 14.5.
 APPLE = replace(LAPTOP, platform="macos", architecture="arm64", ram_total_bytes=16 * GIB, unified_memory=True)
 # One GPU: 24 - 0.75 = 23.25, tight above 20.925. With the memory's 32 - 1.5 = 30.5: 53.75.
 GPU_24 = replace(LINUX, ram_total_bytes=32 * GIB, gpus=(card(),))
-# A limit of 4; only 0.25 is kept free, since a system does not run in there: 3.75, tight above 3.375.
+# A limit of 4; only 0.25 is kept free, since the system runs outside of it: 3.75, tight above 3.375.
 CONTAINER = replace(LINUX, ram_total_bytes=4 * GIB, ram_source="cgroup")
 # Two GPUs: 2 x 24 - 2 x 0.75 = 46.5, tight above 41.85. With the memory's 128 - 1.5 = 126.5: 173.
 SERVER = replace(LINUX, ram_total_bytes=128 * GIB, gpus=(card(), card()))
@@ -82,23 +82,23 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize(("asked", "words"), TABLE.values(), ids=TABLE.keys())
-def test_the_table_worked_out_by_hand(asked, words):
-    assert " ".join(fit(asked, machine).fit.name.lower() for machine in MACHINES) == words
+@pytest.mark.parametrize(("needs", "fits"), TABLE.values(), ids=TABLE.keys())
+def test_the_table_computed_by_hand(needs, fits):
+    assert " ".join(fit(needs, machine).fit.name.lower() for machine in MACHINES) == fits
 
 
-EIGHT = TABLE["Llama 3.1 8B Q4_K_M"][0]
+LLAMA_8B_Q4 = TABLE["Llama 3.1 8B Q4_K_M"][0]
 SUM = "4.58 GiB weights + 0.5 GiB context (4,096 tokens) + 0.5 GiB overhead = 5.58 GiB"
 
 
 @pytest.mark.parametrize(
-    ("asked", "machine", "why"),
+    ("needs", "machine", "why"),
     [
-        (EIGHT, LAPTOP, f"{SUM}; this machine has 8 GiB, less 1.5 GiB in reserve"),
-        (EIGHT, APPLE, f"{SUM}; Metal may use 10.66 of this machine's 16 GiB"),
-        (EIGHT, GPU_24, f"{SUM}; the GPU has 24 GiB, less 0.75 GiB in reserve"),
-        (EIGHT, CONTAINER, f"{SUM}; this container has 4 GiB, less 0.25 GiB in reserve"),
-        (EIGHT, SERVER, f"{SUM}; the 2 GPUs have 48 GiB, less 1.5 GiB in reserve"),
+        (LLAMA_8B_Q4, LAPTOP, f"{SUM}; this machine has 8 GiB, less 1.5 GiB in reserve"),
+        (LLAMA_8B_Q4, APPLE, f"{SUM}; Metal may use 10.66 of this machine's 16 GiB"),
+        (LLAMA_8B_Q4, GPU_24, f"{SUM}; the GPU has 24 GiB, less 0.75 GiB in reserve"),
+        (LLAMA_8B_Q4, CONTAINER, f"{SUM}; this container has 4 GiB, less 0.25 GiB in reserve"),
+        (LLAMA_8B_Q4, SERVER, f"{SUM}; the 2 GPUs have 48 GiB, less 1.5 GiB in reserve"),
         (
             TABLE["Llama 3.3 70B Q4_K_M"][0],
             GPU_24,
@@ -106,7 +106,7 @@ SUM = "4.58 GiB weights + 0.5 GiB context (4,096 tokens) + 0.5 GiB overhead = 5.
             "less 0.75 GiB in reserve, the other 18.11 GiB would be in the memory, which is slower",
         ),
         (
-            replace(EIGHT, weights_bytes=100 * GIB),
+            replace(LLAMA_8B_Q4, weights_bytes=100 * GIB),
             GPU_24,
             "100 GiB weights + 0.5 GiB context (4,096 tokens) + 0.5 GiB overhead = 101 GiB; this machine and the GPU "
             "have 56 GiB, less 2.25 GiB in reserve",
@@ -119,14 +119,14 @@ SUM = "4.58 GiB weights + 0.5 GiB context (4,096 tokens) + 0.5 GiB overhead = 5.
         ),
     ],
 )
-def test_the_sentence_has_the_arithmetic(asked, machine, why):
-    assert fit(asked, machine).why == why
+def test_the_sentence_has_the_arithmetic(needs, machine, why):
+    assert fit(needs, machine).why == why
 
 
 def test_the_numbers_of_a_verdict_are_those_of_its_sentence():
-    page = fit(EIGHT, GPU_24).as_dict()
-    assert page.pop("why").startswith(SUM)
-    assert page == {
+    document = fit(LLAMA_8B_Q4, GPU_24).as_dict()
+    assert document.pop("why").startswith(SUM)
+    assert document == {
         "fit": "fits",
         "need_bytes": 4_920_739_232 + GIB,
         "have_bytes": int(23.25 * GIB),
@@ -147,21 +147,21 @@ def test_a_model_that_was_trained_for_less_is_counted_with_less():
 
 
 def test_a_context_beyond_the_trained_one_is_counted_and_reported():
-    said = fit(gguf(GIB, shape(32, 8, trained=2048), 4096), LAPTOP)
-    assert said.context_bytes == GIB // 2
-    assert "(4,096 tokens, trained for 2,048)" in said.why
+    verdict = fit(gguf(GIB, shape(32, 8, trained=2048), 4096), LAPTOP)
+    assert verdict.context_bytes == GIB // 2
+    assert "(4,096 tokens, trained for 2,048)" in verdict.why
 
 
 def test_a_windowed_layer_keeps_its_window_and_a_batch():
-    # Gemma 3's way, 5 of 6 layers look back over 1,024: 5 x (1,024 + 512) + 1 x 8,192 = 15,872 tokens of 1 KiB x 4.
-    six = ModelMetadata(
+    # As Gemma 3, of 6 layers 5 have a window of 1,024: 5 x (1,024 + 512) + 1 x 8,192 = 15,872 tokens of 1 KiB x 4.
+    metadata = ModelMetadata(
         layers=6, kv_heads=6 * 4, key_length=256, value_length=256, sliding_window=1024, windowed_layers=5
     )  # fmt: skip
-    assert fit(gguf(GIB, six, 8192), LAPTOP).context_bytes == 15_872 * 4 * 512 * 2
-    assert fit(gguf(GIB, replace(six, windowed_layers=None), 8192), LAPTOP).context_bytes == 6 * 8192 * 4 * 512 * 2
+    assert fit(gguf(GIB, metadata, 8192), LAPTOP).context_bytes == 15_872 * 4 * 512 * 2
+    assert fit(gguf(GIB, replace(metadata, windowed_layers=None), 8192), LAPTOP).context_bytes == 6 * 8192 * 4 * 512 * 2
 
 
-def test_an_encoder_keeps_nothing_of_what_it_read():
+def test_an_encoder_needs_no_memory_for_its_context():
     assert fit(gguf(GIB, ModelMetadata(kv_heads=0)), LAPTOP).context_bytes == 0
 
 
@@ -182,123 +182,125 @@ PER_TOKEN = {
 
 @pytest.mark.parametrize(("billions", "per_token"), PER_TOKEN.values(), ids=PER_TOKEN.keys())
 def test_the_rule_from_the_parameters_is_not_below_what_headers_say(billions, per_token):
-    ruled = cache_by_rule(int(billions * 10**9), 1)
-    assert per_token <= ruled <= 5 * per_token
+    estimate = cache_by_rule(int(billions * 10**9), 1)
+    assert per_token <= estimate <= 5 * per_token
 
 
 def test_without_a_header_the_rule_is_used_and_named():
-    said = fit(ModelNeeds(weights_bytes=4 * GIB, parameters=4 * 10**9), LAPTOP)
-    assert (said.context_bytes, said.basis) == (4096 * 144 * 1024, "parameters")
-    assert "0.56 GiB context (4,096 tokens, by its parameters)" in said.why
+    verdict = fit(ModelNeeds(weights_bytes=4 * GIB, parameters=4 * 10**9), LAPTOP)
+    assert (verdict.context_bytes, verdict.basis) == (4096 * 144 * 1024, "parameters")
+    assert "0.56 GiB context (4,096 tokens, by its parameters)" in verdict.why
 
 
-def test_a_header_that_tells_too_little_leaves_it_to_the_rule():
-    told = ModelMetadata(layers=32, parameters=4 * 10**9)
-    assert fit(ModelNeeds(weights_bytes=4 * GIB, anatomy=told), LAPTOP).basis == "parameters"
+def test_a_header_with_too_few_fields_leaves_it_to_the_rule():
+    header = ModelMetadata(layers=32, parameters=4 * 10**9)
+    assert fit(ModelNeeds(weights_bytes=4 * GIB, anatomy=header), LAPTOP).basis == "parameters"
 
 
-# Where it goes -------------------------------------------------------------------------------------------------------
+# GPU and memory ------------------------------------------------------------------------------------------------------
 
 
-def test_what_may_not_use_a_gpu_counts_the_memory_alone():
-    assert fit(replace(EIGHT, offload=Offload.NONE), replace(GPU_24, ram_total_bytes=4 * GIB)).fit is Fit.TOO_BIG
-    assert "this machine has 32 GiB" in fit(replace(EIGHT, offload=Offload.NONE), GPU_24).why
+def test_a_model_that_may_not_use_a_gpu_counts_the_memory_alone():
+    assert fit(replace(LLAMA_8B_Q4, offload=Offload.NONE), replace(GPU_24, ram_total_bytes=4 * GIB)).fit is Fit.TOO_BIG
+    assert "this machine has 32 GiB" in fit(replace(LLAMA_8B_Q4, offload=Offload.NONE), GPU_24).why
 
 
-def test_a_gpu_whose_memory_others_hold_now_is_tight():
-    said = fit(EIGHT, replace(GPU_24, gpus=(card(free=2),)))
-    assert said.fit is Fit.TIGHT
-    assert said.why.endswith("less 0.75 GiB in reserve, and only 2 GiB of it are free now")
+def test_a_gpu_whose_memory_is_in_use_is_tight():
+    verdict = fit(LLAMA_8B_Q4, replace(GPU_24, gpus=(card(free=2),)))
+    assert verdict.fit is Fit.TIGHT
+    assert verdict.why.endswith("less 0.75 GiB in reserve, and only 2 GiB of it are free now")
 
 
 def test_memory_that_is_in_use_now_decides_nothing():
-    assert fit(EIGHT, replace(LAPTOP, ram_available_bytes=1)).fit is Fit.FITS
+    assert fit(LLAMA_8B_Q4, replace(LAPTOP, ram_available_bytes=1)).fit is Fit.FITS
 
 
 def test_the_small_share_that_a_processors_own_graphics_claims_is_not_counted():
-    assert fit(EIGHT, replace(LAPTOP, gpus=(card(size=0.5),))).why == fit(EIGHT, LAPTOP).why
+    assert fit(LLAMA_8B_Q4, replace(LAPTOP, gpus=(card(size=0.5),))).why == fit(LLAMA_8B_Q4, LAPTOP).why
 
 
-def test_what_a_person_lets_metal_have_is_obeyed():
-    fourteen = TABLE["Qwen3 14B Q4_K_M, 16,384 tokens"][0]
-    assert fit(fourteen, replace(APPLE, metal_bytes=14 * GIB)).fit is Fit.FITS
+def test_a_limit_that_the_user_set_for_metal_is_obeyed():
+    needs = TABLE["Qwen3 14B Q4_K_M, 16,384 tokens"][0]
+    assert fit(needs, replace(APPLE, metal_bytes=14 * GIB)).fit is Fit.FITS
 
 
 def test_metal_takes_three_quarters_of_a_large_memory():
-    assert "Metal may use 27 of this machine's 36 GiB" in fit(EIGHT, replace(APPLE, ram_total_bytes=36 * GIB)).why
-    assert "Metal may use 21.33 of this machine's 32 GiB" in fit(EIGHT, replace(APPLE, ram_total_bytes=32 * GIB)).why
+    assert "Metal may use 27 of this machine's 36 GiB" in fit(LLAMA_8B_Q4, replace(APPLE, ram_total_bytes=36 * GIB)).why
+    assert (
+        "Metal may use 21.33 of this machine's 32 GiB" in fit(LLAMA_8B_Q4, replace(APPLE, ram_total_bytes=32 * GIB)).why
+    )
 
 
 # The catalog's own figures -------------------------------------------------------------------------------------------
 
 
 def test_less_than_the_catalogs_minimum_is_too_big_though_the_sum_would_fit():
-    said = fit(replace(EIGHT, min_ram_gib=16), LAPTOP)
-    assert (said.fit, said.why) == (Fit.TOO_BIG, "the catalog asks for 16 GiB of memory, this machine has 8 GiB")
+    verdict = fit(replace(LLAMA_8B_Q4, min_ram_gib=16), LAPTOP)
+    assert (verdict.fit, verdict.why) == (Fit.TOO_BIG, "the catalog asks for 16 GiB of memory, this machine has 8 GiB")
 
 
 def test_memory_and_gpu_count_together_for_the_catalogs_figures():
-    asked = replace(EIGHT, min_ram_gib=40, recommended_ram_gib=56)
-    assert fit(asked, GPU_24).fit is Fit.FITS
-    said = fit(replace(asked, recommended_ram_gib=60), GPU_24)
-    assert said.why == "the catalog recommends 60 GiB of memory, this machine and the GPU have 56 GiB"
+    needs = replace(LLAMA_8B_Q4, min_ram_gib=40, recommended_ram_gib=56)
+    assert fit(needs, GPU_24).fit is Fit.FITS
+    verdict = fit(replace(needs, recommended_ram_gib=60), GPU_24)
+    assert verdict.why == "the catalog recommends 60 GiB of memory, this machine and the GPU have 56 GiB"
 
 
 def test_memory_that_is_just_short_is_not_rounded_up_to_what_is_asked():
     short = replace(LAPTOP, ram_total_bytes=16 * GIB - 1)
-    assert fit(replace(EIGHT, min_ram_gib=16), short).why.endswith("this machine has 15.9 GiB")
+    assert fit(replace(LLAMA_8B_Q4, min_ram_gib=16), short).why.endswith("this machine has 15.9 GiB")
 
 
-@pytest.mark.parametrize("least", [4, None])
-def test_less_than_the_catalog_recommends_is_tight_at_best(least):
-    said = fit(replace(EIGHT, min_ram_gib=least, recommended_ram_gib=12), LAPTOP)
-    assert said.fit is Fit.TIGHT
-    assert said.why.startswith("the catalog recommends 12 GiB of memory")
+@pytest.mark.parametrize("minimum", [4, None])
+def test_less_than_the_catalog_recommends_is_tight_at_best(minimum):
+    verdict = fit(replace(LLAMA_8B_Q4, min_ram_gib=minimum, recommended_ram_gib=12), LAPTOP)
+    assert verdict.fit is Fit.TIGHT
+    assert verdict.why.startswith("the catalog recommends 12 GiB of memory")
 
 
 def test_where_the_sum_cannot_be_made_the_catalogs_figures_decide():
-    said = fit(ModelNeeds(weights_bytes=4 * GIB, min_ram_gib=5, recommended_ram_gib=8), LAPTOP)
-    assert (said.fit, said.basis, said.need_bytes) == (Fit.FITS, "catalog", None)
-    assert said.why == "the catalog asks for 5 GiB of memory, this machine has 8 GiB"
+    verdict = fit(ModelNeeds(weights_bytes=4 * GIB, min_ram_gib=5, recommended_ram_gib=8), LAPTOP)
+    assert (verdict.fit, verdict.basis, verdict.need_bytes) == (Fit.FITS, "catalog", None)
+    assert verdict.why == "the catalog asks for 5 GiB of memory, this machine has 8 GiB"
 
 
 def test_weights_that_alone_are_more_than_the_gpu_has_are_slow_whatever_the_catalog_says():
     assert fit(ModelNeeds(weights_bytes=30 * GIB, min_ram_gib=30, recommended_ram_gib=40), GPU_24).fit is Fit.SLOW
 
 
-# What is not known ---------------------------------------------------------------------------------------------------
+# Unknown figures -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("asked", "machine", "named"),
+    ("needs", "machine", "missing"),
     [
         (
             ModelNeeds(weights_bytes=GIB),
             LAPTOP,
             "the memory for its context is unknown: neither a header nor its parameters",
         ),
-        (replace(EIGHT, weights_bytes=None), LAPTOP, "its size is not known"),
+        (replace(LLAMA_8B_Q4, weights_bytes=None), LAPTOP, "its size is not known"),
         (ModelNeeds(weights_bytes=GIB, recommended_ram_gib=24), LAPTOP, "states no minimum"),
-        (EIGHT, replace(LAPTOP, ram_total_bytes=None), "this machine's memory is not known"),
-        (EIGHT, replace(LAPTOP, disk_free_bytes=None), "the free space of the store's disk is not known"),
-        (EIGHT, replace(LAPTOP, gpus=(Gpu("GB10", "nvidia"),)), "the memory of GB10 is not known"),
-        (replace(EIGHT, platforms=("linux",)), replace(LAPTOP, platform=None), "what kind of machine it is"),
-        (replace(EIGHT, format=HubFormat.MLX), replace(APPLE, architecture=None), "what kind of machine it is"),
+        (LLAMA_8B_Q4, replace(LAPTOP, ram_total_bytes=None), "this machine's memory is not known"),
+        (LLAMA_8B_Q4, replace(LAPTOP, disk_free_bytes=None), "the free space of the store's disk is not known"),
+        (LLAMA_8B_Q4, replace(LAPTOP, gpus=(Gpu("GB10", "nvidia"),)), "the memory of GB10 is not known"),
+        (replace(LLAMA_8B_Q4, platforms=("linux",)), replace(LAPTOP, platform=None), "what kind of machine it is"),
+        (replace(LLAMA_8B_Q4, format=HubFormat.MLX), replace(APPLE, architecture=None), "what kind of machine it is"),
     ],
 )
-def test_a_figure_that_is_missing_is_named(asked, machine, named):
-    said = fit(asked, machine)
-    assert said.fit is Fit.UNKNOWN
-    assert named in said.why
+def test_a_figure_that_is_missing_is_named(needs, machine, missing):
+    verdict = fit(needs, machine)
+    assert verdict.fit is Fit.UNKNOWN
+    assert missing in verdict.why
 
 
-def test_what_goes_on_the_gpu_asks_for_no_other_memory():
-    assert fit(EIGHT, replace(GPU_24, ram_total_bytes=None)).fit is Fit.FITS
-    asked = replace(EIGHT, min_ram_gib=4, recommended_ram_gib=8)
-    assert fit(asked, replace(GPU_24, ram_total_bytes=None)).fit is Fit.FITS
+def test_a_model_on_the_gpu_needs_no_other_memory():
+    assert fit(LLAMA_8B_Q4, replace(GPU_24, ram_total_bytes=None)).fit is Fit.FITS
+    needs = replace(LLAMA_8B_Q4, min_ram_gib=4, recommended_ram_gib=8)
+    assert fit(needs, replace(GPU_24, ram_total_bytes=None)).fit is Fit.FITS
 
 
-def test_what_is_certainly_too_big_is_not_unknown():
+def test_a_model_that_is_certainly_too_big_is_not_unknown():
     assert fit(ModelNeeds(weights_bytes=100 * GIB), LAPTOP).fit is Fit.TOO_BIG
     assert fit(ModelNeeds(min_ram_gib=64), LAPTOP).fit is Fit.TOO_BIG
     assert fit(ModelNeeds(platforms=("macos",)), LAPTOP).fit is Fit.WRONG_PLATFORM
@@ -308,8 +310,8 @@ def test_what_is_certainly_too_big_is_not_unknown():
 
 
 def test_a_platform_that_is_not_listed_is_wrong():
-    said = fit(replace(EIGHT, platforms=("macos", "windows")), LAPTOP)
-    assert (said.fit, said.why) == (
+    verdict = fit(replace(LLAMA_8B_Q4, platforms=("macos", "windows")), LAPTOP)
+    assert (verdict.fit, verdict.why) == (
         Fit.WRONG_PLATFORM,
         "made for macos, windows, this machine is linux on x86_64",
     )
@@ -317,53 +319,53 @@ def test_a_platform_that_is_not_listed_is_wrong():
 
 @pytest.mark.parametrize("platforms", [None, ()])
 def test_unknown_platforms_exclude_none(platforms):
-    assert fit(replace(EIGHT, platforms=platforms), LAPTOP).fit is Fit.FITS
+    assert fit(replace(LLAMA_8B_Q4, platforms=platforms), LAPTOP).fit is Fit.FITS
 
 
 @pytest.mark.parametrize("machine", [LAPTOP, replace(APPLE, architecture="x86_64"), GPU_24])
 def test_mlx_runs_on_apple_silicon_alone(machine):
-    said = fit(replace(EIGHT, format=HubFormat.MLX), machine)
-    assert said.fit is Fit.WRONG_PLATFORM
-    assert said.why.startswith("MLX needs Apple silicon, this machine is ")
+    verdict = fit(replace(LLAMA_8B_Q4, format=HubFormat.MLX), machine)
+    assert verdict.fit is Fit.WRONG_PLATFORM
+    assert verdict.why.startswith("MLX needs Apple silicon, this machine is ")
 
 
 def test_a_size_beyond_the_free_disk_is_too_big_and_says_that_it_is_the_disk():
-    said = fit(EIGHT, replace(LAPTOP, disk_free_bytes=4 * GB))
-    assert (said.fit, said.why) == (Fit.TOO_BIG, "needs 4.9 GB of disk, the store's disk has 4.0 GB free")
+    verdict = fit(LLAMA_8B_Q4, replace(LAPTOP, disk_free_bytes=4 * GB))
+    assert (verdict.fit, verdict.why) == (Fit.TOO_BIG, "needs 4.9 GB of disk, the store's disk has 4.0 GB free")
 
 
-def test_the_reserve_is_not_there_to_be_used():
-    said = fit(EIGHT, replace(LAPTOP, disk_free_bytes=5 * GB), reserve_bytes=GB)
-    assert said.fit is Fit.TOO_BIG
-    assert said.why.endswith("the store's disk has 4.0 GB free besides the 1.0 GB kept in reserve")
+def test_the_disk_reserve_does_not_count_as_free():
+    verdict = fit(LLAMA_8B_Q4, replace(LAPTOP, disk_free_bytes=5 * GB), reserve_bytes=GB)
+    assert verdict.fit is Fit.TOO_BIG
+    assert verdict.why.endswith("the store's disk has 4.0 GB free besides the 1.0 GB kept in reserve")
 
 
-def test_what_is_installed_asks_for_no_more_disk():
-    assert fit(EIGHT, replace(LAPTOP, disk_free_bytes=0), installed=True).fit is Fit.FITS
+def test_an_installed_model_needs_no_more_disk():
+    assert fit(LLAMA_8B_Q4, replace(LAPTOP, disk_free_bytes=0), installed=True).fit is Fit.FITS
 
 
 def test_all_files_count_on_the_disk_and_the_weights_in_memory():
-    asked = replace(EIGHT, disk_bytes=8 * GB)
-    assert fit(asked, replace(LAPTOP, disk_free_bytes=6 * GB)).fit is Fit.TOO_BIG
-    assert fit(asked, LAPTOP).weights_bytes == 4_920_739_232
+    needs = replace(LLAMA_8B_Q4, disk_bytes=8 * GB)
+    assert fit(needs, replace(LAPTOP, disk_free_bytes=6 * GB)).fit is Fit.TOO_BIG
+    assert fit(needs, LAPTOP).weights_bytes == 4_920_739_232
 
 
 def test_two_figures_that_read_the_same_are_shown_in_bytes():
-    said = fit(replace(EIGHT, disk_bytes=5_240_000_000), replace(LAPTOP, disk_free_bytes=5_210_000_000))
-    assert said.why == "needs 5,240,000,000 bytes of disk, the store's disk has 5,210,000,000 free"
+    verdict = fit(replace(LLAMA_8B_Q4, disk_bytes=5_240_000_000), replace(LAPTOP, disk_free_bytes=5_210_000_000))
+    assert verdict.why == "needs 5,240,000,000 bytes of disk, the store's disk has 5,210,000,000 free"
 
 
 def test_the_catalogs_disk_figure_stands_in_for_an_unknown_size():
-    asked = ModelNeeds(min_ram_gib=4, disk_gb=120)
-    assert fit(asked, replace(LAPTOP, disk_free_bytes=100 * GB)).fit is Fit.TOO_BIG
-    assert fit(asked, LAPTOP).fit is Fit.FITS
+    needs = ModelNeeds(min_ram_gib=4, disk_gb=120)
+    assert fit(needs, replace(LAPTOP, disk_free_bytes=100 * GB)).fit is Fit.TOO_BIG
+    assert fit(needs, LAPTOP).fit is Fit.FITS
 
 
-# What holds for all --------------------------------------------------------------------------------------------------
+# Properties ----------------------------------------------------------------------------------------------------------
 
 FIGURES = st.none() | st.floats(min_value=0, max_value=4096)
 SIZES = st.none() | st.integers(min_value=0, max_value=10**15)
-ASKED = st.builds(
+NEEDS = st.builds(
     ModelNeeds,
     weights_bytes=SIZES,
     anatomy=st.none() | st.just(LLAMA_8B) | st.just(ModelMetadata()),
@@ -392,29 +394,29 @@ def at_least(before: Fit, after: Fit) -> bool:
     return not known or WORST_FIRST.index(before) <= WORST_FIRST.index(after)
 
 
-@given(ASKED, DEVICES, st.integers(0, 10**15), st.booleans())
-def test_every_verdict_has_its_reason_and_sums_that_add_up(asked, device, reserve, installed):
-    said = fit(asked, device, reserve_bytes=reserve, installed=installed)
-    assert said.why
-    assert not said.why.endswith(".")
-    if said.need_bytes is not None:
-        assert said.need_bytes == said.weights_bytes + said.context_bytes + said.overhead_bytes
+@given(NEEDS, DEVICES, st.integers(0, 10**15), st.booleans())
+def test_every_verdict_has_its_reason_and_sums_that_add_up(needs, device, reserve, installed):
+    verdict = fit(needs, device, reserve_bytes=reserve, installed=installed)
+    assert verdict.why
+    assert not verdict.why.endswith(".")
+    if verdict.need_bytes is not None:
+        assert verdict.need_bytes == verdict.weights_bytes + verdict.context_bytes + verdict.overhead_bytes
 
 
-@given(ASKED, DEVICES, st.integers(0, 10**15))
-def test_more_memory_and_disk_never_fit_worse(asked, device, more):
+@given(NEEDS, DEVICES, st.integers(0, 10**15))
+def test_more_memory_and_disk_never_fit_worse(needs, device, more):
     ram, free = device.ram_total_bytes, device.disk_free_bytes
     larger = replace(device, ram_total_bytes=ram and ram + more, disk_free_bytes=free and free + more)
-    assert at_least(fit(asked, device).fit, fit(asked, larger).fit)
+    assert at_least(fit(needs, device).fit, fit(needs, larger).fit)
 
 
-@given(ASKED, DEVICES, st.integers(1, 10**7))
-def test_more_context_never_fits_better(asked, device, more):
-    longer = replace(asked, context=fit(asked, device).context + more)
-    assert at_least(fit(longer, device).fit, fit(asked, device).fit)
+@given(NEEDS, DEVICES, st.integers(1, 10**7))
+def test_more_context_never_fits_better(needs, device, more):
+    longer = replace(needs, context=fit(needs, device).context + more)
+    assert at_least(fit(longer, device).fit, fit(needs, device).fit)
 
 
-def test_a_reserve_never_makes_less_than_nothing():
-    said = fit(EIGHT, replace(LAPTOP, ram_total_bytes=0))
-    assert (said.fit, said.have_bytes) == (Fit.TOO_BIG, 0)
-    assert math.isfinite(said.need_bytes)
+def test_a_reserve_never_makes_the_memory_negative():
+    verdict = fit(LLAMA_8B_Q4, replace(LAPTOP, ram_total_bytes=0))
+    assert (verdict.fit, verdict.have_bytes) == (Fit.TOO_BIG, 0)
+    assert math.isfinite(verdict.need_bytes)

@@ -1,4 +1,4 @@
-"""When an order would be done, by the schedule's windows and their rates, and by the cap."""
+"""Forecasts of the time when jobs are done, from the schedule's windows and their rates, and from the cap."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ NOON = "2026-11-23T12:00+01:00"  # a Monday
 
 
 @pytest.mark.parametrize(
-    ("schedule", "hours", "done"),
+    ("schedule", "hours", "expected"),
     [
         (None, 3, "2026-11-23T15:00+01:00"),
         (Schedule.parse("23:00-07:00", None, "500K"), 3, "2026-11-23T18:00+01:00"),
@@ -30,16 +30,16 @@ NOON = "2026-11-23T12:00+01:00"  # a Monday
         (Schedule.parse("00:00-24:00"), 100, "2026-11-27T16:00+01:00"),
     ],
 )
-def test_work_rests_while_nothing_may_run(schedule, hours, done):
+def test_work_rests_while_nothing_may_run(schedule, hours, expected):
     with machine_in("Europe/Berlin"):
-        assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule) == micros_of(done)
+        assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule) == micros_of(expected)
 
 
 EVENINGS = Schedule.parse("18:00-23:00", None, "pause", "500K").with_group(DayWindows.parse("23:00-07:00"))
 
 
 @pytest.mark.parametrize(
-    ("hours", "done"),
+    ("hours", "expected"),
     [
         (1, "2026-11-23T20:00+01:00"),  # two hours at half the speed
         (2.5, "2026-11-23T23:00+01:00"),
@@ -48,13 +48,13 @@ EVENINGS = Schedule.parse("18:00-23:00", None, "pause", "500K").with_group(DayWi
         (11, "2026-11-24T19:00+01:00"),
     ],
 )
-def test_each_window_gives_its_own_rate(hours, done):
+def test_each_window_gives_its_own_rate(hours, expected):
     with machine_in("Europe/Berlin"):
-        assert done_at(micros_of(NOON), int(hours * 3600 * SPEED), SPEED, EVENINGS) == micros_of(done)
+        assert done_at(micros_of(NOON), int(hours * 3600 * SPEED), SPEED, EVENINGS) == micros_of(expected)
 
 
 @pytest.mark.parametrize(
-    ("schedule", "hours", "done"),
+    ("schedule", "hours", "expected"),
     [
         (None, 1, "2026-11-23T13:00+01:00"),
         (None, 2, "2026-11-24T01:00+01:00"),  # one hour's worth is left today, two come each day
@@ -63,14 +63,14 @@ def test_each_window_gives_its_own_rate(hours, done):
         (Schedule.parse("23:00-07:00"), 4, "2026-11-25T01:00+01:00"),
     ],
 )
-def test_the_cap_holds_what_is_left_until_the_day_turns(schedule, hours, done):
+def test_the_cap_holds_what_is_left_until_the_day_turns(schedule, hours, expected):
     with machine_in("Europe/Berlin"):
         cap = Cap(2 * 3600 * SPEED, Period.DAY)
         use = CapUse(cap, 3600 * SPEED, turns_at(Period.DAY, micros_of(NOON)))
-        assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule, use) == micros_of(done)
+        assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule, use) == micros_of(expected)
 
 
-def test_a_cap_that_is_used_up_is_waited_for_and_one_that_is_far_too_small_gives_no_end():
+def test_a_used_up_cap_is_waited_for_and_one_that_is_far_too_small_gives_no_forecast():
     with machine_in("Europe/Berlin"):
         turns = turns_at(Period.MONTH, micros_of(NOON))
         used = CapUse(Cap(3600 * SPEED, Period.MONTH), 3600 * SPEED, turns)
@@ -78,16 +78,16 @@ def test_a_cap_that_is_used_up_is_waited_for_and_one_that_is_far_too_small_gives
         assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, None, used) is None
 
 
-def test_a_forecast_of_years_is_not_given_to_the_second():
+def test_a_forecast_of_years_is_not_given():
     with machine_in("Europe/Berlin"):
         assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, Schedule.parse("23:00-23:01")) is None
 
 
 @pytest.mark.parametrize("reason", [*AWAY, Reason.BACKOFF])
-def test_while_a_host_is_away_no_end_is_given(reason):
+def test_while_a_host_is_unreachable_no_end_is_given(reason):
     left = Remaining(5_000_000, 10_000_000, 0, 1_000_000, None, reason)
-    told = in_words(left, datetime(2026, 11, 23, tzinfo=UTC))
-    assert "left, at 1.0 MB/s; ETA unknown (" in told
+    line = in_words(left, datetime(2026, 11, 23, tzinfo=UTC))
+    assert "left, at 1.0 MB/s; ETA unknown (" in line
 
 
 def test_a_job_without_room_has_no_end_until_there_is_room():

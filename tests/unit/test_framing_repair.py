@@ -1,4 +1,4 @@
-"""Chunks are rewritten for h11, however they come in pieces and however their lines end."""
+"""Chunked bodies are rewritten for h11, however they are split and however their lines end."""
 
 import h11
 import pytest
@@ -21,9 +21,9 @@ TRAILERS = st.sampled_from([b"", b"X: 1\r\n", b"X: 1\nY: 2\n"])
     st.integers(1, 9),
     st.booleans(),
 )
-def test_a_body_is_the_same_in_all_pieces_and_with_all_line_ends(chunks, size_end, data_end, trailers, step, whole):
+def test_a_body_is_the_same_in_all_pieces_and_with_all_line_ends(chunks, size_end, data_end, trailers, step, complete):
     wire = b"".join(b"%X" % len(chunk) + size_end + chunk + data_end for chunk in chunks)
-    wire += b"0" + size_end + trailers + (data_end if whole else b"")
+    wire += b"0" + size_end + trailers + (data_end if complete else b"")
     pieces = [(HEAD + wire)[at : at + step] for at in range(0, len(HEAD + wire), step)]
     framing, body = ResponseFraming(), b""
     framing.begin()
@@ -39,7 +39,7 @@ def test_a_body_is_the_same_in_all_pieces_and_with_all_line_ends(chunks, size_en
 
 
 @pytest.mark.parametrize("wire", [b"xyz\r\nabc", b"\r\n", b"-1\r\n", b"1" * 20 + b"\r\n"])
-def test_what_is_no_chunk_is_passed_on_unchanged(wire):
+def test_a_malformed_chunk_is_passed_on_unchanged(wire):
     assert ChunkFraming().feed(wire) == wire
 
 
@@ -60,6 +60,6 @@ def test_a_connection_that_ends_in_a_chunk_gets_no_end():
     assert framing.end() == b""
 
 
-def test_a_head_that_is_cut_short_comes_as_it_is():
+def test_a_head_that_is_cut_short_is_returned_unchanged():
     pieces = [b"HTTP/1.1 200 OK\r\nX: 1"]
     assert read_head(lambda: pieces.pop(0) if pieces else b"") == (b"HTTP/1.1 200 OK\r\nX: 1", b"", False)

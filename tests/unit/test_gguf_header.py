@@ -1,4 +1,4 @@
-"""A GGUF's header, written by the format's own library, is read from its first bytes; a hostile one is refused."""
+"""A GGUF's header, written by the format's own library, is read from its first bytes; a hostile header is refused."""
 
 import struct
 
@@ -26,34 +26,34 @@ LLAMA = ModelMetadata(
 
 
 @pytest.fixture
-def written(tmp_path):
+def new_file(tmp_path):
     return lambda kind="llama", **more: GgufFile(tmp_path / "m.gguf", kind, **more)
 
 
-def test_a_real_file_tells_its_anatomy(written):
-    assert read_anatomy(llama_8b(written())) == LLAMA
+def test_the_anatomy_of_a_real_file_is_read(new_file):
+    assert read_anatomy(llama_8b(new_file())) == LLAMA
 
 
-def test_the_first_kilobyte_is_enough_where_the_vocabulary_comes_last(written):
-    raw = llama_8b(written()).read_bytes()
+def test_the_first_kilobyte_is_enough_where_the_vocabulary_comes_last(new_file):
+    raw = llama_8b(new_file()).read_bytes()
     assert len(raw) > 400_000
     assert read_gguf(raw[:1024]) == LLAMA
 
 
-def test_every_beginning_of_a_file_asks_for_more_or_tells_all(written):
-    raw = llama_8b(written(words=["a", "b"])).read_bytes()
-    read = [outcome(raw[:count]) for count in range(len(raw))]
-    told = [place for place, one in enumerate(read) if isinstance(one, ModelMetadata)]
-    assert {read[place] for place in told} == {LLAMA}
-    assert told == list(range(told[0], len(raw)))  # once there is enough, there is
-    assert all(count < short.bytes_wanted <= told[0] for count, short in enumerate(read[: told[0]]))
+def test_every_prefix_of_a_file_asks_for_more_bytes_or_has_all_metadata(new_file):
+    raw = llama_8b(new_file(words=["a", "b"])).read_bytes()
+    outcomes = [outcome(raw[:count]) for count in range(len(raw))]
+    enough = [count for count, result in enumerate(outcomes) if isinstance(result, ModelMetadata)]
+    assert {outcomes[count] for count in enough} == {LLAMA}
+    assert enough == list(range(enough[0], len(raw)))  # every longer prefix is enough, too
+    assert all(count < needed.bytes_wanted <= enough[0] for count, needed in enumerate(outcomes[: enough[0]]))
 
 
 def outcome(raw):
     try:
         return read_gguf(raw)
-    except NeedMore as short:
-        return short
+    except NeedMore as needed:
+        return needed
 
 
 def test_keys_behind_the_vocabulary_are_reached_where_they_are_needed(tmp_path):
@@ -66,17 +66,17 @@ def test_keys_behind_the_vocabulary_are_reached_where_they_are_needed(tmp_path):
     assert read_anatomy(writer.path) == LLAMA
 
 
-def test_a_file_of_the_other_byte_order_is_read(written):
-    assert read_anatomy(llama_8b(written(endian=gguf.GGUFEndian.BIG))) == LLAMA
+def test_a_file_of_the_other_byte_order_is_read(new_file):
+    assert read_anatomy(llama_8b(new_file(endian=gguf.GGUFEndian.BIG))) == LLAMA
 
 
-def test_version_2_is_laid_out_alike_and_version_1_counts_in_32_bits(written):
-    raw = bytearray(llama_8b(written()).read_bytes())
+def test_version_2_is_laid_out_alike_and_version_1_counts_in_32_bits(new_file):
+    raw = bytearray(llama_8b(new_file()).read_bytes())
     raw[4:8] = struct.pack("<I", 2)
     assert read_gguf(bytes(raw)) == LLAMA
     first = b"GGUF" + struct.pack("<III", 1, 0, 2) + pair_1("general.architecture", 8, text_1("llama"))
-    told = read_gguf(first + pair_1("llama.block_count", 4, struct.pack("<I", 32)))
-    assert (told.architecture, told.layers) == ("llama", 32)
+    metadata = read_gguf(first + pair_1("llama.block_count", 4, struct.pack("<I", 32)))
+    assert (metadata.architecture, metadata.layers) == ("llama", 32)
 
 
 def test_an_unknown_version_is_refused_by_its_number():
@@ -92,78 +92,78 @@ def pair_1(key, kind, raw):
     return text_1(key) + struct.pack("<I", kind) + raw
 
 
-def test_heads_that_differ_by_layer_are_summed(written):
-    told = read_anatomy(written("lfm2").with_values(block_count=4, head_count_kv=[0, 8, 0, 8]).write())
-    assert (told.layers, told.kv_heads) == (4, 16)
+def test_heads_that_differ_by_layer_are_summed(new_file):
+    metadata = read_anatomy(new_file("lfm2").with_values(block_count=4, head_count_kv=[0, 8, 0, 8]).write())
+    assert (metadata.layers, metadata.kv_heads) == (4, 16)
 
 
-def test_without_a_count_of_its_own_each_head_has_keys_and_values(written):
-    assert read_anatomy(written().with_values().write()).kv_heads == 32 * 32
+def test_without_a_count_of_its_own_each_head_has_keys_and_values(new_file):
+    assert read_anatomy(new_file().with_values().write()).kv_heads == 32 * 32
 
 
-def test_lengths_that_the_file_names_stand_before_those_derived(written):
-    told = read_anatomy(written("qwen3").with_values(head_count_kv=8, key_length=192, value_length=64).write())
-    assert (told.key_length, told.value_length) == (192, 64)
+def test_lengths_in_the_file_come_before_derived_ones(new_file):
+    metadata = read_anatomy(new_file("qwen3").with_values(head_count_kv=8, key_length=192, value_length=64).write())
+    assert (metadata.key_length, metadata.value_length) == (192, 64)
 
 
-def test_an_encoder_has_no_cache(written):
-    assert read_anatomy(written("bert").with_values(causal_attention=False).write()).kv_heads == 0
+def test_an_encoder_has_no_cache(new_file):
+    assert read_anatomy(new_file("bert").with_values(causal_attention=False).write()).kv_heads == 0
 
 
 @pytest.mark.parametrize(
     ("kind", "pattern", "windowed"),
     [("gemma3", None, 20), ("gemma2", None, 12), ("phi3", None, None), ("olmo2", 4, 18), ("x", [True, False] * 12, 12)],
 )
-def test_windowed_layers_come_from_the_file_or_its_architecture(written, kind, pattern, windowed):
-    file = written(kind).with_values(block_count=24, head_count_kv=4, sliding_window=1024)
+def test_windowed_layers_come_from_the_file_or_its_architecture(new_file, kind, pattern, windowed):
+    file = new_file(kind).with_values(block_count=24, head_count_kv=4, sliding_window=1024)
     if isinstance(pattern, list):
         file.writer.add_array(f"{kind}.attention.sliding_window_pattern", pattern)
     elif pattern:
         file.writer.add_uint32(f"{kind}.attention.sliding_window_pattern", pattern)
-    told = read_anatomy(file.write())
-    assert (told.sliding_window, told.windowed_layers) == (1024, windowed)
+    metadata = read_anatomy(file.write())
+    assert (metadata.sliding_window, metadata.windowed_layers) == (1024, windowed)
 
 
-def test_only_every_so_manieth_layer_of_a_hybrid_keeps_keys_and_values(written):
-    file = written("qwen3next").with_values(block_count=48, head_count_kv=2)
+def test_only_every_fourth_layer_of_this_hybrid_keeps_keys_and_values(new_file):
+    file = new_file("qwen3next").with_values(block_count=48, head_count_kv=2)
     file.writer.add_uint32("qwen3next.full_attention_interval", 4)
     assert read_anatomy(file.write()).kv_heads == 12 * 2
 
 
-def test_a_part_of_a_split_model_tells_how_many_there_are(written):
-    file = written().with_values(head_count_kv=8)
+def test_a_part_of_a_split_model_has_the_number_of_parts(new_file):
+    file = new_file().with_values(head_count_kv=8)
     file.writer.add_uint16("split.count", 3)
     assert read_anatomy(file.write()).parts == 3
 
 
-def test_a_projector_an_adapter_and_a_vocabulary_alone_are_read(written):
-    projector = written("clip")
+def test_a_projector_an_adapter_and_a_vocabulary_alone_are_read(new_file):
+    projector = new_file("clip")
     projector.writer.add_bool("clip.has_vision_encoder", True)
     assert read_anatomy(projector.write()).architecture == "clip"
-    adapter = written("llama")
+    adapter = new_file("llama")
     adapter.writer.add_type("adapter")
     adapter.writer.add_array("adapter.tags", ["a", "b"])
-    told = read_anatomy(adapter.write())
-    assert (told.architecture, told.layers, told.kv_heads) == ("llama", None, None)
+    metadata = read_anatomy(adapter.write())
+    assert (metadata.architecture, metadata.layers, metadata.kv_heads) == ("llama", None, None)
     vocabulary = header(pair("general.architecture", 8, text("llama")), pair("tokenizer.ggml.model", 8, text("gpt2")))
     assert read_gguf(vocabulary).architecture == "llama"
 
 
 def test_arrays_of_arrays_are_stepped_over():
     nested = struct.pack("<IQ", 9, 2) + (struct.pack("<IQ", 4, 2) + bytes(8)) * 2
-    told = read_gguf(header(pair("x", 9, nested), pair("general.architecture", 8, text("llama"))))
-    assert told.architecture == "llama"
+    metadata = read_gguf(header(pair("x", 9, nested), pair("general.architecture", 8, text("llama"))))
+    assert metadata.architecture == "llama"
 
 
-def test_figures_of_a_wrong_kind_or_beyond_reason_are_unknown(written):
-    file = written().with_values(block_count=None, head_count_kv=None)
+def test_figures_of_a_wrong_kind_or_beyond_reason_are_unknown(new_file):
+    file = new_file().with_values(block_count=None, head_count_kv=None)
     file.writer.add_string("llama.block_count", "many")
     file.writer.add_uint64("llama.attention.key_length", 2**63)
-    told = read_anatomy(file.write())
-    assert (told.layers, told.kv_heads, told.heads, told.key_length) == (None, None, 32, 128)
+    metadata = read_anatomy(file.write())
+    assert (metadata.layers, metadata.kv_heads, metadata.heads, metadata.key_length) == (None, None, 32, 128)
 
 
-# By hand: what no library would write ---------------------------------------------------------------------------------
+# Headers written by hand, as no library writes them -------------------------------------------------------------------
 
 
 def header(*pairs, count=None):
@@ -208,7 +208,7 @@ def test_a_file_that_ends_inside_its_header_is_refused(tmp_path):
         read_anatomy(tmp_path / "cut.gguf")
 
 
-def test_a_header_that_claims_to_go_on_and_on_is_refused(tmp_path):
+def test_a_header_that_claims_to_be_endless_is_refused(tmp_path):
     endless = tmp_path / "endless.gguf"
     with endless.open("wb") as file:  # sparse: it takes no disk
         file.write(header(pair("x", 8, struct.pack("<Q", MAX_HEADER - 50)), count=2))
@@ -217,5 +217,5 @@ def test_a_header_that_claims_to_go_on_and_on_is_refused(tmp_path):
         read_anatomy(endless)
 
 
-def test_no_keys_at_all_tell_nothing():
+def test_a_header_without_keys_has_no_metadata():
     assert read_gguf(header()) == ModelMetadata()

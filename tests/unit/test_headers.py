@@ -1,4 +1,4 @@
-"""What an answer's headers are taken for, and which answers are not believed."""
+"""Response headers: their meaning, and the responses that are refused for them."""
 
 from datetime import UTC, datetime
 
@@ -15,12 +15,12 @@ HEX64, HEX40 = "ab" * 32, "cd" * 20
 
 
 def headers(**named):
-    """Return headers as they come off the wire: bytes, which need not be ASCII."""
+    """Return headers as bytes, which need not be ASCII, as they arrive from a socket."""
     return Headers([(name.replace("_", "-").encode(), text.encode()) for name, text in named.items()])
 
 
-def read(status=206, asked=(10, 20), **named):
-    return read_answer(status, headers(**named), asked, "cdn.example")
+def read(status=206, requested=(10, 20), **named):
+    return read_answer(status, headers(**named), requested, "cdn.example")
 
 
 # The body ------------------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ def test_a_206_need_not_know_the_total():
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("content_range", "why"),
     [
         ("bytes 11-19/100", "was asked for bytes 10-19 and sent 11-19"),
         ("bytes 9-9/100", "sent 9-9"),
@@ -53,14 +53,14 @@ def test_a_206_need_not_know_the_total():
         ("bytes 10-1e1/100", "without saying which"),
     ],
 )
-def test_a_206_of_another_range_is_not_believed(said, why):
-    with pytest.raises(WrongRange, match=why) as caught:
-        read(content_range=said)
-    assert "cdn.example" in caught.value.message
+def test_a_206_of_another_range_is_not_believed(content_range, why):
+    with pytest.raises(WrongRange, match=why) as raised:
+        read(content_range=content_range)
+    assert "cdn.example" in raised.value.message
 
 
 @pytest.mark.parametrize(
-    ("said", "span"),
+    ("content_range", "span"),
     [
         ("bytes=10-19/100", (10, 20, 100)),
         ("bytes: 10-19/100", (10, 20, 100)),
@@ -77,8 +77,8 @@ def test_a_206_of_another_range_is_not_believed(said, why):
         ("bytes 10-19/100, bytes 10-19/100", (10, 20, 100)),
     ],
 )
-def test_a_content_range_that_can_mean_one_thing_only_is_read(said, span):
-    answer = read(content_range=said)
+def test_a_content_range_that_can_mean_one_thing_only_is_read(content_range, span):
+    answer = read(content_range=content_range)
     assert (answer.start, answer.end, answer.total) == span
 
 
@@ -88,7 +88,7 @@ def test_a_content_range_without_an_end_ends_with_the_body():
         read(content_range="bytes 10-/100", content_length="95")
 
 
-def test_content_range_says_what_a_200_is():
+def test_content_range_decides_whether_a_200_is_a_part():
     part = read(200, content_range="bytes 10-19/100", content_length="10")
     assert (part.start, part.end, part.total, part.whole) == (10, 20, 100, False)
     whole = read(200, content_range="bytes 10-19/100", content_length="100")
@@ -127,22 +127,22 @@ def test_a_body_in_another_coding_is_not_believed(status):
 NO_CODINGS = ["none", "binary", "utf-8", "aws-chunked", "identity,aws-chunked", "", "8bit", "chunked"]
 
 
-@pytest.mark.parametrize("word", NO_CODINGS)
-def test_a_word_that_names_no_coding_is_none(word):
-    assert read(206, content_encoding=word, content_range="bytes 10-19/100")
+@pytest.mark.parametrize("coding", NO_CODINGS)
+def test_a_content_encoding_that_names_no_coding_is_ignored(coding):
+    assert read(206, content_encoding=coding, content_range="bytes 10-19/100")
 
 
-@pytest.mark.parametrize("word", ["gzip", "x-gzip", "br", "zstd", "deflate", "aws-chunked, gzip", "compress"])
-def test_a_coding_is_not_believed_wherever_it_stands(word):
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "br", "zstd", "deflate", "aws-chunked, gzip", "compress"])
+def test_a_coding_is_not_believed_wherever_it_stands(coding):
     with pytest.raises(WrongRange, match="plain bytes were asked"):
-        read(206, content_encoding=word, content_range="bytes 10-19/100")
+        read(206, content_encoding=coding, content_range="bytes 10-19/100")
 
 
-def test_a_stored_file_that_is_called_by_its_suffix_is_plain():
-    said = headers(content_encoding="x-gzip", content_range="bytes 10-19/100")
-    assert read_answer(206, said, (10, 20), "cdn.example", path="a/b.tar.gz")
+def test_a_coding_that_only_repeats_the_files_suffix_is_ignored():
+    gzip_headers = headers(content_encoding="x-gzip", content_range="bytes 10-19/100")
+    assert read_answer(206, gzip_headers, (10, 20), "cdn.example", path="a/b.tar.gz")
     with pytest.raises(WrongRange, match="x-gzip"):
-        read_answer(206, said, (10, 20), "cdn.example", path="a/b.zst")
+        read_answer(206, gzip_headers, (10, 20), "cdn.example", path="a/b.zst")
 
 
 def test_a_200_is_the_whole_whatever_was_asked():
@@ -194,7 +194,7 @@ def test_a_last_modified_is_strong_a_second_after_it(modified, strong):
     assert strong_date(headers(last_modified=modified, date=DATE)) == (modified if strong else None)
 
 
-def test_a_last_modified_of_an_answer_without_date_is_held_against_the_clock():
+def test_a_last_modified_of_an_answer_without_date_is_compared_with_the_clock():
     assert strong_date(headers(last_modified="Sun, 22 Nov 2026 22:59:00 GMT"), NOW)
     assert strong_date(headers(last_modified="Sun, 22 Nov 2026 23:00:00 GMT"), NOW) is None
 
@@ -205,21 +205,21 @@ def test_a_weak_etag_adds_to_the_date_and_a_strong_one_does_not():
     assert strong_date(headers(last_modified=old, date=DATE, etag='"a"')) == old
 
 
-def test_the_hub_says_digest_size_and_commit():
-    word = parse_hub_metadata(
+def test_the_hubs_headers_have_digest_size_and_commit():
+    metadata = parse_hub_metadata(
         headers(x_repo_commit=HEX40, x_linked_etag=f'"{HEX64}"', x_linked_size="123", etag='"cdn"')
     )
-    assert (word.commit, word.sha256, word.git_sha1, word.size) == (HEX40, HEX64, None, 123)
+    assert (metadata.commit, metadata.sha256, metadata.git_sha1, metadata.size) == (HEX40, HEX64, None, 123)
 
 
-def test_the_hub_says_the_git_sha1_of_a_small_file():
-    word = parse_hub_metadata(headers(x_repo_commit=HEX40, etag=f'W/"{HEX40.upper()}"'))
-    assert (word.sha256, word.git_sha1, word.size) == (None, HEX40, None)
+def test_the_hubs_headers_have_the_git_sha1_of_a_small_file():
+    metadata = parse_hub_metadata(headers(x_repo_commit=HEX40, etag=f'W/"{HEX40.upper()}"'))
+    assert (metadata.sha256, metadata.git_sha1, metadata.size) == (None, HEX40, None)
 
 
-def test_an_etag_that_is_no_digest_is_none():
-    word = parse_hub_metadata(headers(x_linked_etag='"abc"', x_linked_size="many"))
-    assert (word.sha256, word.git_sha1, word.size) == (None, None, None)
+def test_an_etag_that_is_no_digest_is_ignored():
+    metadata = parse_hub_metadata(headers(x_linked_etag='"abc"', x_linked_size="many"))
+    assert (metadata.sha256, metadata.git_sha1, metadata.size) == (None, None, None)
 
 
 def test_an_answer_without_the_hubs_headers_is_not_the_hubs():
@@ -248,7 +248,7 @@ def test_retry_after_is_read_in_both_its_forms(text, seconds):
     assert asked_wait(headers(retry_after=text), NOW) == seconds
 
 
-def test_a_date_in_retry_after_is_by_the_hosts_own_clock():
+def test_a_date_in_retry_after_is_on_the_hosts_own_clock():
     late = {"retry_after": "Sun, 22 Nov 2026 23:50:02 GMT", "date": "Sun, 22 Nov 2026 23:50:00 GMT"}
     assert asked_wait(headers(**late), NOW) == 2.0
 
@@ -277,10 +277,10 @@ def test_retry_after_comes_before_the_rate_limit():
 CODED = {"gzip": "gzip", "X-Gzip": "x-gzip", "deflate": "deflate"}
 
 
-@pytest.mark.parametrize(("said", "coding"), CODED.items(), ids=CODED)
-def test_a_whole_answer_in_a_coding_that_was_asked_for_whole_is_decoded_and_its_length_is_not_the_files(said, coding):
+@pytest.mark.parametrize(("content_encoding", "coding"), CODED.items(), ids=CODED)
+def test_a_whole_answer_to_a_request_without_range_is_decoded_and_its_length_is_not_the_files(content_encoding, coding):
     answer = read_answer(
-        200, headers(content_encoding=said, content_length="50"), (0, 100), "cdn.example", ranged=False
+        200, headers(content_encoding=content_encoding, content_length="50"), (0, 100), "cdn.example", ranged=False
     )
     assert (answer.start, answer.end, answer.total, answer.whole, answer.coding) == (0, None, None, True, coding)
 
@@ -294,15 +294,17 @@ NOT_DECODED = {
 }
 
 
-@pytest.mark.parametrize(("status", "said", "ranged"), NOT_DECODED.values(), ids=NOT_DECODED)
-def test_no_other_coded_answer_is_decoded(status, said, ranged):
-    with pytest.raises(WrongRange, match="plain bytes were asked") as caught:
-        read_answer(status, headers(**said, content_length="10"), (0, 10), "cdn.example", ranged=ranged)
-    assert caught.value.coded == (said["content_encoding"] == "gzip"), "asked for whole, it may be decoded"
+@pytest.mark.parametrize(("status", "coded_headers", "ranged"), NOT_DECODED.values(), ids=NOT_DECODED)
+def test_no_other_coded_answer_is_decoded(status, coded_headers, ranged):
+    with pytest.raises(WrongRange, match="plain bytes were asked") as raised:
+        read_answer(status, headers(**coded_headers, content_length="10"), (0, 10), "cdn.example", ranged=ranged)
+    assert raised.value.coded == (coded_headers["content_encoding"] == "gzip"), (
+        "in answer to a request for the whole file it may be decoded"
+    )
 
 
 @pytest.mark.parametrize("length", [0, 100], ids=["empty", "as long as the file"])
-def test_a_coding_is_no_coding_where_the_length_tells_that_the_file_comes_as_it_is_stored(length):
-    said = headers(content_encoding="gzip", content_length=str(length))
-    answer = read_answer(200, said, (0, 100), "cdn.example", ranged=False, size=100)
+def test_a_coding_is_ignored_where_the_length_is_that_of_the_stored_file(length):
+    gzip_headers = headers(content_encoding="gzip", content_length=str(length))
+    answer = read_answer(200, gzip_headers, (0, 100), "cdn.example", ranged=False, size=100)
     assert (answer.total, answer.coding) == (length, None)

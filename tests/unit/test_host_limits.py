@@ -1,18 +1,18 @@
-"""What one job learns of a host holds for all jobs."""
+"""Limits of a host: a limit that one job met applies to all jobs."""
 
 from flowhub_jobs.transfer.host_limits import LOWERED_S, HostLimits
 
 HUB, OTHER = "https://hub.example:443", "https://other.example:443"
 
 
-class Turned:
+class FakeClock:
     now = 1000.0
 
     def __call__(self):
         return self.now
 
 
-def test_a_host_has_so_many_connections_and_no_more():
+def test_a_host_gets_as_many_connections_as_its_cap():
     hosts = HostLimits(cap=3)
     assert [hosts.acquire(HUB) for _ in range(4)] == [True, True, True, False]
     assert hosts.acquire(OTHER)
@@ -20,8 +20,8 @@ def test_a_host_has_so_many_connections_and_no_more():
     assert hosts.acquire(HUB)
 
 
-def test_a_host_that_refused_one_more_is_asked_with_what_held_for_an_hour():
-    clock = Turned()
+def test_a_host_that_refused_a_connection_keeps_a_lower_cap_for_an_hour():
+    clock = FakeClock()
     hosts = HostLimits(cap=16, clock=clock)
     assert all(hosts.acquire(HUB) for _ in range(5))
     assert hosts.lower_cap(HUB)
@@ -42,7 +42,7 @@ def test_a_host_that_refuses_its_only_connection_refuses_the_job():
 
 
 def test_a_host_that_asks_for_a_wait_gets_it_until_its_end():
-    clock = Turned()
+    clock = FakeClock()
     hosts = HostLimits(clock=clock)
     assert hosts.cooldown_left(HUB) == 0
     hosts.cool_down(HUB, 30)
@@ -54,7 +54,7 @@ def test_a_host_that_asks_for_a_wait_gets_it_until_its_end():
 
 
 def test_a_shorter_wait_does_not_end_a_longer_one():
-    hosts = HostLimits(clock=Turned())
+    hosts = HostLimits(clock=FakeClock())
     hosts.cool_down(HUB, 30)
     hosts.cool_down(HUB, 5)
     assert hosts.cooldown_left(HUB) == 30

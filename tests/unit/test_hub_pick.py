@@ -1,4 +1,4 @@
-"""Of a repository's files those are taken that make the model that was asked for, and nothing else."""
+"""The choice of a repository's files: those that make up the requested model, and no others."""
 
 from urllib.parse import quote
 
@@ -28,19 +28,20 @@ def files(*paths: str) -> list[RepoFile]:
     ]
 
 
-def picked(ref: str, *paths: str, **about: object) -> Picked:
-    asked = parse_hub_ref(ref)
-    assert asked is not None
-    return pick(RepoInfo(asked.repo, COMMIT, **about), files(*paths), asked)  # type: ignore[arg-type]
+def pick_files(ref: str, *paths: str, **about: object) -> Picked:
+    parsed_ref = parse_hub_ref(ref)
+    assert parsed_ref is not None
+    return pick(RepoInfo(parsed_ref.repo, COMMIT, **about), files(*paths), parsed_ref)  # type: ignore[arg-type]
 
 
-def artifact(ref: str, *paths: str, **about: object) -> Artifact:
-    return picked(ref, *paths, **about).artifact
+def pick_artifact(ref: str, *paths: str, **about: object) -> Artifact:
+    return pick_files(ref, *paths, **about).artifact
 
 
-def taken(ref: str, *paths: str) -> list[str]:
+def picked_paths(ref: str, *paths: str) -> list[str]:
     return [
-        file.url.removeprefix(f"https://huggingface.co/o/r/resolve/{COMMIT}/") for file in artifact(ref, *paths).files
+        file.url.removeprefix(f"https://huggingface.co/o/r/resolve/{COMMIT}/")
+        for file in pick_artifact(ref, *paths).files
     ]
 
 
@@ -83,41 +84,45 @@ def test_a_quant_is_recognized_by_the_name_of_the_file_or_of_its_folder(path, la
 
 
 def test_a_single_gguf_is_one_file_under_its_bare_name():
-    made = artifact("hf:o/r:q8_0", "sub/m-Q8_0.gguf", *GGUFS[1:])
-    assert (made.model, made.option, made.format, made.folder) == (None, None, HubFormat.GGUF, False)
-    assert (made.ref, made.name, [file.path for file in made.files]) == ("hf:o/r:Q8_0", "m-Q8_0.gguf", ["m-Q8_0.gguf"])
-    assert made.files[0].url == f"https://huggingface.co/o/r/resolve/{COMMIT}/sub/m-Q8_0.gguf"
-    assert (made.files[0].size, made.files[0].sha256) == (10, "ab" * 32)
-    assert made.hub == HubSource("o/r", COMMIT, "main", "Q8_0")
+    artifact = pick_artifact("hf:o/r:q8_0", "sub/m-Q8_0.gguf", *GGUFS[1:])
+    assert (artifact.model, artifact.option, artifact.format, artifact.folder) == (None, None, HubFormat.GGUF, False)
+    assert (artifact.ref, artifact.name, [file.path for file in artifact.files]) == (
+        "hf:o/r:Q8_0",
+        "m-Q8_0.gguf",
+        ["m-Q8_0.gguf"],
+    )
+    assert artifact.files[0].url == f"https://huggingface.co/o/r/resolve/{COMMIT}/sub/m-Q8_0.gguf"
+    assert (artifact.files[0].size, artifact.files[0].sha256) == (10, "ab" * 32)
+    assert artifact.hub == HubSource("o/r", COMMIT, "main", "Q8_0")
 
 
-def test_where_no_quant_is_named_the_preferred_is_taken_and_named():
-    found = picked("hf:o/r", *GGUFS)
-    assert found.artifact.ref == "hf:o/r:Q4_K_M"
-    assert found.notes == ("No quant was named: Q4_K_M is taken. There are also Q8_0, BF16.",)
-    assert artifact("hf:o/r", "m-Q8_0.gguf", "m-IQ4_XS.gguf", "m-Q2_K.gguf").ref == "hf:o/r:IQ4_XS"
+def test_where_no_quant_is_named_the_preferred_one_is_picked_and_noted():
+    picked = pick_files("hf:o/r", *GGUFS)
+    assert picked.artifact.ref == "hf:o/r:Q4_K_M"
+    assert picked.notes == ("No quant was named: Q4_K_M is taken. There are also Q8_0, BF16.",)
+    assert pick_artifact("hf:o/r", "m-Q8_0.gguf", "m-IQ4_XS.gguf", "m-Q2_K.gguf").ref == "hf:o/r:IQ4_XS"
 
 
 def test_a_lone_gguf_needs_no_quant_in_its_name():
-    found = picked("hf:o/r", "model.gguf", "README.md")
-    assert (found.artifact.ref, found.artifact.name, found.notes) == ("hf:o/r/model.gguf", "model.gguf", ())
+    picked = pick_files("hf:o/r", "model.gguf", "README.md")
+    assert (picked.artifact.ref, picked.artifact.name, picked.notes) == ("hf:o/r/model.gguf", "model.gguf", ())
 
 
-def test_an_unknown_quant_comes_with_those_that_are_there():
-    with pytest.raises(NotFound, match="has no Q5_K_M") as caught:
-        picked("hf:o/r:Q5_K_M", *GGUFS)
-    assert caught.value.hint == "It has: Q4_K_M, Q8_0, BF16."
-    with pytest.raises(NotFound) as caught:
-        picked("hf:o/r:Q5_K_M", *MLX)
-    assert "no GGUF files" in (caught.value.hint or "")
+def test_an_unknown_quant_comes_with_the_available_ones():
+    with pytest.raises(NotFound, match="has no Q5_K_M") as raised:
+        pick_files("hf:o/r:Q5_K_M", *GGUFS)
+    assert raised.value.hint == "It has: Q4_K_M, Q8_0, BF16."
+    with pytest.raises(NotFound) as raised:
+        pick_files("hf:o/r:Q5_K_M", *MLX)
+    assert "no GGUF files" in (raised.value.hint or "")
 
 
-def test_the_short_name_of_a_dynamic_quant_will_do():
-    assert artifact("hf:o/r:Q4_K_XL", *SPLIT).ref == "hf:o/r:UD-Q4_K_XL"
+def test_the_short_name_of_a_dynamic_quant_is_enough():
+    assert pick_artifact("hf:o/r:Q4_K_XL", *SPLIT).ref == "hf:o/r:UD-Q4_K_XL"
 
 
 @pytest.mark.parametrize(
-    ("asked", "there"),
+    ("quant", "path"),
     [
         ("Q4_K", "m-Q4_K_M.gguf"),
         ("Q4_K_M", "m-Q4_K_S.gguf"),
@@ -132,84 +137,84 @@ def test_the_short_name_of_a_dynamic_quant_will_do():
         ("Q8_0", "m.Q8_0.gguf.part1of2"),
     ],
 )
-def test_a_label_means_that_quant_alone(asked, there):
+def test_a_label_means_that_quant_alone(quant, path):
     with pytest.raises(NotFound):
-        picked(f"hf:o/r:{asked}", there, "other-Q2_K.gguf")
+        pick_files(f"hf:o/r:{quant}", path, "other-Q2_K.gguf")
 
 
 @pytest.mark.parametrize("word", ["m-Q8_0.gguf", "M-Q8_0.GGUF", "Q8_0-00001-of-00002", "m-Q8_0-00001-of-00002.gguf"])
-def test_a_files_name_behind_the_colon_means_the_model_that_it_is_of(word):
+def test_a_files_name_behind_the_colon_means_its_model(word):
     split = ("m-Q8_0-00001-of-00002.gguf", "m-Q8_0-00002-of-00002.gguf")
-    there = split if "of-00002.gguf" in word else ("m-Q8_0.gguf",)
-    assert artifact(f"hf:o/r:{word}", *there, "m-Q4_K_M.gguf").ref == "hf:o/r:Q8_0"
+    paths = split if "of-00002.gguf" in word else ("m-Q8_0.gguf",)
+    assert pick_artifact(f"hf:o/r:{word}", *paths, "m-Q4_K_M.gguf").ref == "hf:o/r:Q8_0"
 
 
 def test_latest_is_the_preferred_quant():
-    assert artifact("hf:o/r:latest", *GGUFS).ref == "hf:o/r:Q4_K_M"
+    assert pick_artifact("hf:o/r:latest", *GGUFS).ref == "hf:o/r:Q4_K_M"
 
 
 def test_the_note_on_a_split_model_counts_its_parts():
-    assert picked("hf:o/r:UD-Q4_K_XL", *SPLIT).notes == ("UD-Q4_K_XL is in 3 parts.",)
-    with pytest.raises(NotFound) as caught:
-        picked("hf:o/r:Q2_K", *SPLIT, *GGUFS)
-    assert caught.value.hint == "It has: Q4_K_M, UD-Q4_K_XL (in 3 parts), Q8_0, BF16."
+    assert pick_files("hf:o/r:UD-Q4_K_XL", *SPLIT).notes == ("UD-Q4_K_XL is in 3 parts.",)
+    with pytest.raises(NotFound) as raised:
+        pick_files("hf:o/r:Q2_K", *SPLIT, *GGUFS)
+    assert raised.value.hint == "It has: Q4_K_M, UD-Q4_K_XL (in 3 parts), Q8_0, BF16."
 
 
 CUT = ("m.Q6_K.gguf.part2of2", "m.Q6_K.gguf.part1of2")
 
 
-def test_a_file_that_was_cut_into_pieces_is_never_a_quant_but_can_be_taken_whole():
-    with pytest.raises(NotFound, match="Q6_K only in 2 pieces that must be joined") as caught:
-        picked("hf:o/r:Q6_K", *CUT, "m.Q2_K.gguf")
-    assert "hf:o/r/m.Q6_K.gguf.part1of2" in (caught.value.hint or "")
-    found = picked("hf:o/r/m.Q6_K.gguf.part1of2", *CUT, "m.Q2_K.gguf")
-    assert [file.path for file in found.artifact.files] == ["m.Q6_K.gguf.part1of2", "m.Q6_K.gguf.part2of2"]
-    assert "Join them" in found.notes[0]
+def test_a_file_in_pieces_is_never_a_quant_but_can_be_picked_as_a_whole():
+    with pytest.raises(NotFound, match="Q6_K only in 2 pieces that must be joined") as raised:
+        pick_files("hf:o/r:Q6_K", *CUT, "m.Q2_K.gguf")
+    assert "hf:o/r/m.Q6_K.gguf.part1of2" in (raised.value.hint or "")
+    picked = pick_files("hf:o/r/m.Q6_K.gguf.part1of2", *CUT, "m.Q2_K.gguf")
+    assert [file.path for file in picked.artifact.files] == ["m.Q6_K.gguf.part1of2", "m.Q6_K.gguf.part2of2"]
+    assert "Join them" in picked.notes[0]
 
 
-def test_the_parts_of_a_split_model_lie_side_by_side_in_a_folder():
-    made = artifact("hf:o/r:UD-Q4_K_XL", *GGUFS, *SPLIT)
-    assert (made.name, made.folder) == ("r-UD-Q4_K_XL", True)
-    assert [file.path for file in made.files] == [f"m-UD-Q4_K_XL-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+def test_the_parts_of_a_split_model_are_in_one_folder():
+    artifact = pick_artifact("hf:o/r:UD-Q4_K_XL", *GGUFS, *SPLIT)
+    assert (artifact.name, artifact.folder) == ("r-UD-Q4_K_XL", True)
+    assert [file.path for file in artifact.files] == [f"m-UD-Q4_K_XL-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
 
 
 def test_a_model_with_a_missing_part_is_reported_and_not_preferred():
     with pytest.raises(NotFound, match="only 2 of the 3 parts of UD-Q4_K_XL"):
-        picked("hf:o/r:UD-Q4_K_XL", *SPLIT[:2])
+        pick_files("hf:o/r:UD-Q4_K_XL", *SPLIT[:2])
     parts = ("m-Q4_K_M-00001-of-00002.gguf", "m-Q2_K.gguf")
-    assert artifact("hf:o/r", *parts).ref == "hf:o/r:Q2_K"
+    assert pick_artifact("hf:o/r", *parts).ref == "hf:o/r:Q2_K"
 
 
 def test_a_part_named_by_its_path_brings_the_others():
-    found = picked(f"hf:o/r/{SPLIT[0]}", *SPLIT, *GGUFS)
-    assert len(found.artifact.files) == 3
-    assert "all of them are taken" in found.notes[0]
+    picked = pick_files(f"hf:o/r/{SPLIT[0]}", *SPLIT, *GGUFS)
+    assert len(picked.artifact.files) == 3
+    assert "all of them are taken" in picked.notes[0]
 
 
 def test_two_models_of_one_quant_are_named_by_path():
-    with pytest.raises(UsageInvalid, match="2 models of o/r are Q4_K_M") as caught:
-        picked("hf:o/r:Q4_K_M", "a-Q4_K_M.gguf", "b/b-Q4_K_M.gguf")
-    assert caught.value.hint == "Name one: hf:o/r/a-Q4_K_M.gguf, hf:o/r/b/b-Q4_K_M.gguf."
-    assert taken("hf:o/r/b/b-Q4_K_M.gguf", "a-Q4_K_M.gguf", "b/b-Q4_K_M.gguf") == ["b/b-Q4_K_M.gguf"]
+    with pytest.raises(UsageInvalid, match="2 models of o/r are Q4_K_M") as raised:
+        pick_files("hf:o/r:Q4_K_M", "a-Q4_K_M.gguf", "b/b-Q4_K_M.gguf")
+    assert raised.value.hint == "Name one: hf:o/r/a-Q4_K_M.gguf, hf:o/r/b/b-Q4_K_M.gguf."
+    assert picked_paths("hf:o/r/b/b-Q4_K_M.gguf", "a-Q4_K_M.gguf", "b/b-Q4_K_M.gguf") == ["b/b-Q4_K_M.gguf"]
 
 
 # Companions ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_companion_is_offered_and_never_taken_for_the_model():
-    found = picked("hf:o/r", "mmproj-m-BF16.gguf", "mmproj-m-F16.gguf", "m-Q4_K_M.gguf", "imatrix.gguf")
-    assert found.artifact.name == "m-Q4_K_M.gguf"
-    assert found.notes == (
+def test_a_companion_is_suggested_and_never_picked_as_the_model():
+    picked = pick_files("hf:o/r", "mmproj-m-BF16.gguf", "mmproj-m-F16.gguf", "m-Q4_K_M.gguf", "imatrix.gguf")
+    assert picked.artifact.name == "m-Q4_K_M.gguf"
+    assert picked.notes == (
         "It has a companion for images or sound: add --include mmproj-m-F16.gguf to fetch that too.",
     )
 
 
-def test_a_companion_that_is_asked_for_comes_along_in_a_folder():
-    found = picked("hf:o/r:Q4_K_M,include=mmproj*F16*", "x/mmproj-F16.gguf", "m-Q4_K_M.gguf", "m-Q8_0.gguf")
-    assert [file.path for file in found.artifact.files] == ["m-Q4_K_M.gguf", "mmproj-F16.gguf"]
-    assert (found.artifact.name, found.artifact.folder, found.notes) == ("r-Q4_K_M", True, ())
-    assert found.artifact.ref == "hf:o/r:Q4_K_M,include=mmproj*F16*"
-    assert found.artifact.hub.include == ("mmproj*F16*",)
+def test_a_requested_companion_is_in_one_folder_with_its_model():
+    picked = pick_files("hf:o/r:Q4_K_M,include=mmproj*F16*", "x/mmproj-F16.gguf", "m-Q4_K_M.gguf", "m-Q8_0.gguf")
+    assert [file.path for file in picked.artifact.files] == ["m-Q4_K_M.gguf", "mmproj-F16.gguf"]
+    assert (picked.artifact.name, picked.artifact.folder, picked.notes) == ("r-Q4_K_M", True, ())
+    assert picked.artifact.ref == "hf:o/r:Q4_K_M,include=mmproj*F16*"
+    assert picked.artifact.hub.include == ("mmproj*F16*",)
 
 
 # A whole model -------------------------------------------------------------------------------------------------------
@@ -217,83 +222,92 @@ def test_a_companion_that_is_asked_for_comes_along_in_a_folder():
 
 def test_a_model_in_a_folder_is_its_settings_its_tokenizer_and_its_weights():
     duplicates = ("pytorch_model.bin", "model.onnx", "onnx/config.json", "flax_model.msgpack", "original/params.json")
-    made = artifact("hf:o/r", *MLX, *duplicates, ".gitattributes")
-    assert [file.path for file in made.files] == list(MLX[:5])
-    assert (made.ref, made.name, made.folder, made.format) == ("hf:o/r", "r", True, HubFormat.SAFETENSORS)
-    assert made.files[0].git_sha1 == "cd" * 20
+    artifact = pick_artifact("hf:o/r", *MLX, *duplicates, ".gitattributes")
+    assert [file.path for file in artifact.files] == list(MLX[:5])
+    assert (artifact.ref, artifact.name, artifact.folder, artifact.format) == (
+        "hf:o/r",
+        "r",
+        True,
+        HubFormat.SAFETENSORS,
+    )
+    assert artifact.files[0].git_sha1 == "cd" * 20
 
 
 @pytest.mark.parametrize(
     ("ref", "about"), [("hf:mlx-community/r", {}), ("hf:o/r", {"tags": ("mlx",)}), ("hf:o/r", {"library": "mlx"})]
 )
 def test_an_mlx_model_is_recognized_by_its_owner_its_tags_or_its_library(ref, about):
-    assert artifact(ref, *MLX, **about).format is HubFormat.MLX
+    assert pick_artifact(ref, *MLX, **about).format is HubFormat.MLX
 
 
-def test_weights_that_lie_there_twice_are_taken_once():
-    assert "consolidated.safetensors" not in taken("hf:o/r", *MLX, "consolidated.safetensors")
-    assert "consolidated.safetensors" in taken("hf:o/r", "consolidated.safetensors", "params.json")
+def test_weights_that_are_present_twice_are_picked_once():
+    assert "consolidated.safetensors" not in picked_paths("hf:o/r", *MLX, "consolidated.safetensors")
+    assert "consolidated.safetensors" in picked_paths("hf:o/r", "consolidated.safetensors", "params.json")
 
 
-def test_globs_add_and_take_away_and_make_another_reference():
-    made = artifact("hf:o/r,include=README.md,include=onnx/,exclude=*.TXT", *MLX, "onnx/a.onnx", "onnx/b/c.onnx")
-    paths = [file.path for file in made.files]
+def test_globs_add_and_remove_files_and_make_another_reference():
+    artifact = pick_artifact(
+        "hf:o/r,include=README.md,include=onnx/,exclude=*.TXT", *MLX, "onnx/a.onnx", "onnx/b/c.onnx"
+    )
+    paths = [file.path for file in artifact.files]
     assert {"README.md", "onnx/a.onnx", "onnx/b/c.onnx"} <= set(paths)
     assert "merges.txt" not in paths
-    assert made.ref == "hf:o/r,include=README.md,include=onnx/,exclude=*.TXT"
+    assert artifact.ref == "hf:o/r,include=README.md,include=onnx/,exclude=*.TXT"
 
 
-def test_a_repository_of_both_gives_its_folder_when_its_ggufs_are_excluded():
-    assert artifact("hf:o/r,exclude=*.gguf", *GGUFS, *MLX).format is HubFormat.SAFETENSORS
+def test_a_repository_of_both_formats_gives_its_folder_when_ggufs_are_excluded():
+    assert pick_artifact("hf:o/r,exclude=*.gguf", *GGUFS, *MLX).format is HubFormat.SAFETENSORS
 
 
-def test_a_glob_that_covers_nothing_is_an_error():
+def test_a_glob_that_matches_nothing_is_an_error():
     with pytest.raises(NotFound, match="matches --include 'x\\*'"):
-        picked("hf:o/r,include=x*", *MLX)
+        pick_files("hf:o/r,include=x*", *MLX)
     with pytest.raises(NotFound):
-        picked("hf:o/r,exclude=*", *MLX)
+        pick_files("hf:o/r,exclude=*", *MLX)
 
 
 def test_a_repository_of_other_files_is_a_folder_of_all_that_is_not_hidden():
-    found = picked("hf:o/r", "unet/model.onnx", "README.md", ".gitattributes", "a/.cache/x")
-    assert [file.path for file in found.artifact.files] == ["unet/model.onnx", "README.md"]
-    assert (found.artifact.format, found.artifact.folder, found.artifact.name) == (None, True, "r")
-    assert found.notes == ("It holds neither GGUF nor safetensors files: all its 2 files are taken.",)
+    picked = pick_files("hf:o/r", "unet/model.onnx", "README.md", ".gitattributes", "a/.cache/x")
+    assert [file.path for file in picked.artifact.files] == ["unet/model.onnx", "README.md"]
+    assert (picked.artifact.format, picked.artifact.folder, picked.artifact.name) == (None, True, "r")
+    assert picked.notes == ("It holds neither GGUF nor safetensors files: all its 2 files are taken.",)
 
 
 def test_a_data_set_is_a_folder_of_all_its_files_whatever_they_are():
-    made = artifact("hf:datasets/o/r", "config.json", "data/a.safetensors", "m-Q4_K_M.gguf", kind=RepoKind.DATASET)
-    assert [file.path for file in made.files] == ["config.json", "data/a.safetensors", "m-Q4_K_M.gguf"]
-    assert (made.ref, made.format, made.hub.kind) == ("hf:datasets/o/r", None, RepoKind.DATASET)
-    assert made.files[0].url == f"https://huggingface.co/datasets/o/r/resolve/{COMMIT}/config.json"
-    one = artifact("hf:datasets/o/r/data/a.parquet", "data/a.parquet", "b", kind=RepoKind.DATASET)
-    assert (one.name, one.folder, one.format) == ("a.parquet", False, None)
+    artifact = pick_artifact(
+        "hf:datasets/o/r", "config.json", "data/a.safetensors", "m-Q4_K_M.gguf", kind=RepoKind.DATASET
+    )
+    assert [file.path for file in artifact.files] == ["config.json", "data/a.safetensors", "m-Q4_K_M.gguf"]
+    assert (artifact.ref, artifact.format, artifact.hub.kind) == ("hf:datasets/o/r", None, RepoKind.DATASET)
+    assert artifact.files[0].url == f"https://huggingface.co/datasets/o/r/resolve/{COMMIT}/config.json"
+    single = pick_artifact("hf:datasets/o/r/data/a.parquet", "data/a.parquet", "b", kind=RepoKind.DATASET)
+    assert (single.name, single.folder, single.format) == ("a.parquet", False, None)
 
 
 @pytest.mark.parametrize("paths", [(), (".gitattributes",)])
 def test_a_repository_without_files_is_an_error(paths):
     with pytest.raises(NotFound, match=r"is empty|holds no files"):
-        picked("hf:o/r", *paths)
+        pick_files("hf:o/r", *paths)
 
 
 # A path --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_path_is_one_file_or_a_folder():
-    assert artifact("hf:o/r/config.json", *MLX).name == "config.json"
-    made = artifact("hf:o/r/4bit", "4bit/config.json", "4bit/a/model.safetensors", "8bit/model.safetensors")
-    assert (made.name, [file.path for file in made.files]) == ("r-4bit", ["config.json", "a/model.safetensors"])
-    assert artifact("hf:o/r/UD-Q4_K_XL", *SPLIT, *GGUFS).ref == "hf:o/r/UD-Q4_K_XL"
+    assert pick_artifact("hf:o/r/config.json", *MLX).name == "config.json"
+    artifact = pick_artifact("hf:o/r/4bit", "4bit/config.json", "4bit/a/model.safetensors", "8bit/model.safetensors")
+    assert (artifact.name, [file.path for file in artifact.files]) == ("r-4bit", ["config.json", "a/model.safetensors"])
+    assert pick_artifact("hf:o/r/UD-Q4_K_XL", *SPLIT, *GGUFS).ref == "hf:o/r/UD-Q4_K_XL"
 
 
 def test_a_path_that_is_not_there_comes_with_the_nearest():
-    with pytest.raises(NotFound) as caught:
-        picked("hf:o/r/confg.json", *MLX)
-    assert caught.value.hint == "Did you mean config.json?"
+    with pytest.raises(NotFound) as raised:
+        pick_files("hf:o/r/confg.json", *MLX)
+    assert raised.value.hint == "Did you mean config.json?"
 
 
 def test_the_address_of_a_file_is_percent_encoded():
-    assert taken("hf:o/r/a%20b%231.json", "a b#1.json") == ["a%20b%231.json"]
+    assert picked_paths("hf:o/r/a%20b%231.json", "a b#1.json") == ["a%20b%231.json"]
 
 
 # Names that may not be used ------------------------------------------------------------------------------------------
@@ -312,59 +326,59 @@ def test_the_address_of_a_file_is_percent_encoded():
     ],
 )
 def test_a_wanted_file_with_a_dangerous_name_refuses_the_repository_by_that_name(ref, path):
-    with pytest.raises(SourceRefused) as caught:
-        picked(ref, *MLX, "4bit/model.safetensors", "x.bin", path)
-    assert ascii(path)[1:-1] in caught.value.message
-    assert caught.value.exit_status == 5
+    with pytest.raises(SourceRefused) as raised:
+        pick_files(ref, *MLX, "4bit/model.safetensors", "x.bin", path)
+    assert ascii(path)[1:-1] in raised.value.message
+    assert raised.value.exit_status == 5
 
 
 def test_a_dangerous_name_among_parts_of_the_quant_is_refused():
     with pytest.raises(SourceRefused):
-        picked("hf:o/r:Q4_K_M", *GGUFS, "../m-Q4_K_M.gguf")
-    found = picked("hf:o/r:Q8_0", *GGUFS, "../m-Q4_K_M.gguf", "../README.md")
-    assert found.notes == ("Left out, as their names may not be used: 2 ('../m-Q4_K_M.gguf').",)
+        pick_files("hf:o/r:Q4_K_M", *GGUFS, "../m-Q4_K_M.gguf")
+    picked = pick_files("hf:o/r:Q8_0", *GGUFS, "../m-Q4_K_M.gguf", "../README.md")
+    assert picked.notes == ("Left out, as their names may not be used: 2 ('../m-Q4_K_M.gguf').",)
 
 
 def test_the_error_of_a_quant_under_an_unusable_name_names_the_file():
-    with pytest.raises(NotFound) as caught:
-        picked("hf:o/r:Q4_K_M", "what?-Q4_K_M.gguf")
-    assert "Left out, as their names may not be used: 1 ('what?-Q4_K_M.gguf')." in (caught.value.hint or "")
+    with pytest.raises(NotFound) as raised:
+        pick_files("hf:o/r:Q4_K_M", "what?-Q4_K_M.gguf")
+    assert "Left out, as their names may not be used: 1 ('what?-Q4_K_M.gguf')." in (raised.value.hint or "")
 
 
 def test_a_name_that_cannot_be_used_matters_only_where_its_file_is_wanted():
     odd = "My Model #1 (v+2) 100%?.txt"
-    assert artifact("hf:o/r", *MLX, odd).folder
-    assert artifact("hf:o/r:Q8_0", *GGUFS, odd, "x?-Q4_K_M.gguf").name == "m-Q8_0.gguf"
-    assert artifact("hf:o/r/sub", "sub/m-Q8_0.gguf", f"sub/{odd}").name == "m-Q8_0.gguf"
+    assert pick_artifact("hf:o/r", *MLX, odd).folder
+    assert pick_artifact("hf:o/r:Q8_0", *GGUFS, odd, "x?-Q4_K_M.gguf").name == "m-Q8_0.gguf"
+    assert pick_artifact("hf:o/r/sub", "sub/m-Q8_0.gguf", f"sub/{odd}").name == "m-Q8_0.gguf"
     with pytest.raises(SourceRefused):
-        picked(f"hf:o/r/{quote(odd)}", *MLX, odd)
+        pick_files(f"hf:o/r/{quote(odd)}", *MLX, odd)
     with pytest.raises(SourceRefused):
-        picked("hf:o/r", "a.onnx", odd)
+        pick_files("hf:o/r", "a.onnx", odd)
 
 
 def test_names_that_differ_only_in_case_are_refused():
-    with pytest.raises(SourceRefused, match=r"'config.json' and 'Config.json'.* differ only in case") as refused:
-        picked("hf:o/r", *MLX, "Config.json")
-    assert "--exclude" in refused.value.hint
+    with pytest.raises(SourceRefused, match=r"'config.json' and 'Config.json'.* differ only in case") as raised:
+        pick_files("hf:o/r", *MLX, "Config.json")
+    assert "--exclude" in raised.value.hint
 
 
-def test_a_repository_with_the_name_of_a_device_is_called_otherwise():
-    assert artifact("hf:o/con", *MLX).name == f"o-con-{COMMIT[:12]}"
+def test_a_repository_with_the_name_of_a_device_gets_another_folder_name():
+    assert pick_artifact("hf:o/con", *MLX).name == f"o-con-{COMMIT[:12]}"
 
 
-# What is said --------------------------------------------------------------------------------------------------------
+# Notes and listings --------------------------------------------------------------------------------------------------
 
 
 def test_the_note_on_a_gated_repository_says_so():
-    assert "accept its terms at https://huggingface.co/o/r" in picked("hf:o/r", *MLX, gated=True).notes[0]
+    assert "accept its terms at https://huggingface.co/o/r" in pick_files("hf:o/r", *MLX, gated=True).notes[0]
 
 
-def test_all_that_a_repository_offers_is_listed_the_preferred_first():
+def test_all_variants_of_a_repository_are_listed_the_preferred_first():
     names = (*GGUFS, *SPLIT, "a-Q2_K.gguf", "b-Q2_K.gguf", "m-Q3_K_M-00001-of-00002.gguf")
-    asked = parse_hub_ref("hf:o/r")
-    assert asked is not None
-    found, notes = variants_of(RepoInfo("o/r", COMMIT), files(*names), asked)
-    assert [one.ref for one in found] == [
+    parsed_ref = parse_hub_ref("hf:o/r")
+    assert parsed_ref is not None
+    variants, notes = variants_of(RepoInfo("o/r", COMMIT), files(*names), parsed_ref)
+    assert [variant.ref for variant in variants] == [
         "hf:o/r:Q4_K_M",
         "hf:o/r:UD-Q4_K_XL",
         "hf:o/r:Q8_0",
@@ -373,4 +387,4 @@ def test_all_that_a_repository_offers_is_listed_the_preferred_first():
         "hf:o/r:BF16",
     ]
     assert notes == ()
-    assert variants_of(RepoInfo("o/r", COMMIT), files(".x"), asked)[1]
+    assert variants_of(RepoInfo("o/r", COMMIT), files(".x"), parsed_ref)[1]

@@ -1,4 +1,4 @@
-"""A reference to a repository of the Hub, typed or pasted, means one thing; what is none says how to write one."""
+"""References to repositories of the Hub, typed or pasted: each has one meaning; an error shows how to write one."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ PR = "refs/pr/1"
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("hf:o/r", HubRef("o/r")),
         ("HF:o/r", HubRef("o/r")),
@@ -50,8 +50,8 @@ PR = "refs/pr/1"
         ("  hf:o/r  ", HubRef("o/r")),
     ],
 )
-def test_a_reference_to_a_repository_is_read(text, meant):
-    assert parse_hub_ref(text) == meant
+def test_a_reference_to_a_repository_is_read(text, expected):
+    assert parse_hub_ref(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_reference_to_a_repository_is_read(text, meant):
         "",
     ],
 )
-def test_what_is_no_reference_to_a_repository_is_left_to_others(text):
+def test_another_text_is_no_reference_to_a_repository(text):
     assert parse_hub_ref(text) is None
 
 
@@ -102,16 +102,16 @@ def test_what_is_no_reference_to_a_repository_is_left_to_others(text):
     ],
 )
 def test_a_bad_reference_is_refused_with_an_example(text):
-    with pytest.raises(UsageInvalid) as caught:
+    with pytest.raises(UsageInvalid) as raised:
         parse_hub_ref(text)
-    assert "hf:owner/repo" in (caught.value.hint or "")
+    assert "hf:owner/repo" in (raised.value.hint or "")
 
 
 DATASET = HubRef("o/r", kind=RepoKind.DATASET)
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("hf:o/r@refs/pr/1:Q8_0", HubRef("o/r", PR, quant="Q8_0")),
         ("hf://o/r@refs/pr/1/sub/m.gguf", HubRef("o/r", PR, path="sub/m.gguf")),
@@ -142,13 +142,13 @@ DATASET = HubRef("o/r", kind=RepoKind.DATASET)
         ("hf.co/datasets/o/r/blob/main/d/a.parquet", replace(DATASET, path="d/a.parquet")),
     ],
 )
-def test_every_link_that_the_hubs_pages_have_and_every_form_of_a_revision_is_read(text, meant):
-    assert parse_hub_ref(text) == meant
+def test_every_link_that_the_hubs_pages_have_and_every_form_of_a_revision_is_read(text, expected):
+    assert parse_hub_ref(text) == expected
 
 
 @pytest.mark.parametrize("end", [",", ".", ";", ")", ").", "'", ".git", ".git,", "/"])
 @pytest.mark.parametrize(
-    ("link", "meant"),
+    ("link", "expected"),
     [
         ("https://huggingface.co/o/r", HubRef("o/r")),
         ("hf.co/o/r.v1", HubRef("o/r.v1")),
@@ -156,8 +156,8 @@ def test_every_link_that_the_hubs_pages_have_and_every_form_of_a_revision_is_rea
         ("https://huggingface.co/gpt2", HubRef("gpt2")),
     ],
 )
-def test_what_was_copied_along_behind_a_link_to_a_repository_is_left_out(link, end, meant):
-    assert parse_hub_ref(link + end) == meant
+def test_characters_copied_along_with_a_link_to_a_repository_are_left_out(link, end, expected):
+    assert parse_hub_ref(link + end) == expected
 
 
 def test_punctuation_behind_a_link_is_left_out_of_quants_and_branches_but_not_of_file_names():
@@ -173,7 +173,7 @@ def test_punctuation_behind_a_link_is_left_out_of_quants_and_branches_but_not_of
     ("text", "kind"),
     [("hf.co/spaces/o/r", "Spaces"), ("hf://buckets/o/b/x.bin", "buckets"), ("hf:kernels/o/r", "kernels")],
 )
-def test_what_is_neither_a_model_nor_a_data_set_is_refused_by_its_kind(text, kind):
+def test_a_repository_of_another_kind_is_refused_with_its_kind(text, kind):
     with pytest.raises(UsageInvalid, match=kind):
         parse_hub_ref(text)
 
@@ -188,12 +188,12 @@ def test_what_is_neither_a_model_nor_a_data_set_is_refused_by_its_kind(text, kin
         "https://huggingface.co/spaces/o/r/resolve/main/a.bin",
     ],
 )
-def test_the_url_of_a_file_on_the_hub_is_left_to_others(url):
+def test_the_url_of_a_file_on_the_hub_is_no_reference_to_a_repository(url):
     assert parse_hub_ref(url) is None
 
 
 @pytest.mark.parametrize(
-    ("url", "written"),
+    ("url", "expected"),
     [
         ("https://hf.co/o/r/resolve/main/m.gguf?x=1", "https://huggingface.co/o/r/resolve/main/m.gguf?x=1"),
         ("http://www.huggingface.co/o/r/resolve/main/m.gguf", "https://huggingface.co/o/r/resolve/main/m.gguf"),
@@ -204,21 +204,21 @@ def test_the_url_of_a_file_on_the_hub_is_left_to_others(url):
         ("https://hf.company.example/m.gguf", "https://hf.company.example/m.gguf"),
     ],
 )
-def test_the_url_of_a_file_is_written_as_the_hub_itself_does(url, written):
-    assert hub_file_url(url) == written
+def test_the_url_of_a_file_is_written_as_the_hub_itself_does(url, expected):
+    assert hub_file_url(url) == expected
 
 
-def test_slashes_behind_a_revision_may_be_of_its_name():
-    asked = parse_hub_ref("hf:o/r@feature/x/m.gguf")
-    assert asked is not None
-    readings = [(ref.revision, ref.path) for ref in other_readings(asked)]
+def test_slashes_behind_a_revision_may_belong_to_its_name():
+    ref = parse_hub_ref("hf:o/r@feature/x/m.gguf")
+    assert ref is not None
+    readings = [(reading.revision, reading.path) for reading in other_readings(ref)]
     assert readings == [("feature/x", "m.gguf"), ("feature/x/m.gguf", None)]
     for plain in ("hf:o/r/a/b", "hf:o/r@refs/pr/1/a", f"hf:o/r@{'a' * 40}/a/b"):
         assert list(other_readings(parse_hub_ref(plain))) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("http://127.0.0.1:5/o/r", HubRef("o/r")),
         ("http://127.0.0.1:5/o/r/tree/main", HubRef("o/r")),
@@ -230,11 +230,11 @@ def test_slashes_behind_a_revision_may_be_of_its_name():
         ("http://127.0.0.1:5", None),
     ],
 )
-def test_a_link_at_what_stands_in_for_the_hub_counts_too(text, meant):
-    assert parse_hub_ref(text, "http://127.0.0.1:5") == meant
+def test_a_link_to_another_endpoint_of_the_hub_is_read(text, expected):
+    assert parse_hub_ref(text, "http://127.0.0.1:5") == expected
 
 
-def test_an_endpoint_below_a_path_is_taken_off_a_link():
+def test_an_endpoint_below_a_path_is_removed_from_a_link():
     assert parse_hub_ref("https://mirror.example/hub/o/r/tree/main", "https://mirror.example/hub/") == HubRef("o/r")
     assert parse_hub_ref("https://mirror.example/other/o/tree/main", "https://mirror.example/hub/") is None
 
@@ -251,7 +251,7 @@ def test_an_endpoint_below_a_path_is_taken_off_a_link():
         HubRef("o/r", "feature/x", path="d/a.parquet", kind=RepoKind.DATASET),
     ],
 )
-def test_what_is_written_is_read_back(ref):
+def test_the_text_of_a_reference_is_read_back(ref):
     assert parse_hub_ref(ref.text) == ref
 
 
@@ -261,6 +261,6 @@ def test_the_main_branch_is_not_written():
 
 
 def test_a_secret_in_a_link_is_not_repeated():
-    with pytest.raises(UsageInvalid) as caught:
+    with pytest.raises(UsageInvalid) as raised:
         parse_hub_ref("https://huggingface.co/spaces/o/r?token=hf_abcdefghijklmnopqrst")
-    assert "hf_abc" not in caught.value.message
+    assert "hf_abc" not in raised.value.message

@@ -1,4 +1,4 @@
-"""Whatever a foreign catalog holds, it breaks nothing: it is refused whole with one error, or entry by entry."""
+"""Hostile foreign catalogs do no harm: a catalog is refused as a whole with one error, or entry by entry."""
 
 import json
 import tracemalloc
@@ -21,21 +21,21 @@ MERGES = WIDE + "".join(f"- &{chr(98 + n)} {{<<: [{','.join([f'*{chr(97 + n)}'] 
 
 @pytest.fixture(params=["libyaml", "python"])
 def loader(request, monkeypatch):
-    """Both parsers: wheels have libyaml, a build of one's own may not."""
+    """Both parsers: wheels have libyaml, a local build may not."""
     if request.param == "python":
         monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
     elif not hasattr(yaml, "CSafeLoader"):
         pytest.skip("needs libyaml")
 
 
-def taken(raw, shape=None, error=CatalogMalformed):
+def read(raw, shape=None, error=CatalogMalformed):
     return read_catalog(raw, where="The catalog x", error=error, shape=shape)
 
 
-def complaint(raw, **more):
-    with pytest.raises(CatalogMalformed) as caught:
-        taken(raw, **more)
-    message = caught.value.message
+def error_text(raw, **more):
+    with pytest.raises(CatalogMalformed) as raised:
+        read(raw, **more)
+    message = raised.value.message
     assert message.startswith("The catalog x: ")
     assert message.isprintable()
     return message
@@ -71,7 +71,7 @@ def test_deep_nesting_is_refused(loader, text):
     ("text", "why"),
     [
         ("a: b: c", "is not YAML"),
-        ("- *nobody", "anchor"),
+        ("- *unknown", "anchor"),
         ("--- a\n--- b", "several YAML documents"),
         ("a: \0", "is not YAML"),
         ("a: \x1b[2J", "is not YAML"),
@@ -140,23 +140,23 @@ def test_merge_keys_are_those_of_yaml(loader, key):
         (b'{"apiVersion": 1, "models": []}', "apiVersion"),
     ],
 )
-def test_what_is_no_catalog_is_one_error(raw, why):
-    assert why in complaint(raw)
+def test_bytes_that_are_no_catalog_are_one_error(raw, why):
+    assert why in error_text(raw)
 
 
 def test_a_catalog_of_another_shape_than_the_named_one_is_one_error():
-    assert "no list of models" in complaint(b'{"apiVersion": "v1", "models": []}', shape="gpt4all")
-    assert "apiVersion" in complaint(b"[]", shape="flowhub")
+    assert "no list of models" in error_text(b'{"apiVersion": "v1", "models": []}', shape="gpt4all")
+    assert "apiVersion" in error_text(b"[]", shape="flowhub")
 
 
-def test_the_same_fault_from_a_url_is_the_sources():
+def test_the_same_fault_from_a_url_is_an_error_of_the_source():
     with pytest.raises(CatalogSourceMalformed):
-        taken(b"<html>", error=CatalogSourceMalformed)
+        read(b"<html>", error=CatalogSourceMalformed)
 
 
 def test_a_byte_order_mark_does_no_harm():
-    assert len(taken(b"\xef\xbb\xbf" + json.dumps([gpt4all()]).encode()).models) == 1
-    assert len(taken(b"\xef\xbb\xbf- name: m\n  files: [{filename: m.gguf, uri: 'hf://o/r/m.gguf'}]\n").models) == 1
+    assert len(read(b"\xef\xbb\xbf" + json.dumps([gpt4all()]).encode()).models) == 1
+    assert len(read(b"\xef\xbb\xbf- name: m\n  files: [{filename: m.gguf, uri: 'hf://o/r/m.gguf'}]\n").models) == 1
 
 
 # Entries -------------------------------------------------------------------------------------------------------------
@@ -166,8 +166,8 @@ def gpt4all(**change):
     return {"name": "M", "filename": "m.Q4_0.gguf", "url": "https://h.example/m.gguf", "sha256sum": SHA} | change
 
 
-def refused(**change):
-    [reason] = taken(json.dumps([gpt4all(**change)]).encode(), shape="gpt4all").refused
+def refusal_reason(**change):
+    [reason] = read(json.dumps([gpt4all(**change)]).encode(), shape="gpt4all").refused
     return reason
 
 
@@ -176,7 +176,7 @@ def refused(**change):
     ["../m.gguf", "a/../../m.gguf", "/etc/m.gguf", "\\\\host\\m.gguf", "~/m.gguf", "C:\\m.gguf", "..\\m.gguf"],
 )
 def test_a_name_that_would_leave_the_store_is_refused(name):
-    assert refused(filename=name) == "name would leave the store"
+    assert refusal_reason(filename=name) == "name would leave the store"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_name_that_would_leave_the_store_is_refused(name):
     ["con.gguf", "nul", ".gguf", "a:b.gguf", "m.gguf ", "m\u202e.gguf", "x" * 300 + ".gguf", "a//m.gguf", "m\n.gguf"],
 )
 def test_a_name_that_no_store_takes_is_refused(name):
-    assert refused(filename=name) == "file name not allowed"
+    assert refusal_reason(filename=name) == "file name not allowed"
 
 
 @pytest.mark.parametrize(
@@ -209,38 +209,38 @@ def test_a_name_that_no_store_takes_is_refused(name):
     ],
 )
 def test_an_entry_that_cannot_be_taken_has_one_reason(change, reason):
-    assert refused(**change) == reason
+    assert refusal_reason(**change) == reason
 
 
 def test_plain_http_with_a_sha256_is_taken():
-    assert len(taken(json.dumps([gpt4all(url="http://h.example/m.gguf")]).encode()).models) == 1
+    assert len(read(json.dumps([gpt4all(url="http://h.example/m.gguf")]).encode()).models) == 1
 
 
 @pytest.mark.parametrize("digest", ["ab" * 16, "ab" * 20, "xy" * 32, "", None, 5, ["ab" * 32], "ab" * 33])
-def test_what_is_no_sha256_never_is_a_pin(digest):
-    [model] = taken(json.dumps([gpt4all(sha256sum=digest, md5sum=digest)]).encode()).models
+def test_a_malformed_sha256_is_never_a_pin(digest):
+    [model] = read(json.dumps([gpt4all(sha256sum=digest, md5sum=digest)]).encode()).models
     assert "sha256" not in model["downloads"][0]
 
 
 def test_a_digest_in_capitals_is_a_pin():
-    [model] = taken(json.dumps([gpt4all(sha256sum=f" {SHA.upper()}\n")]).encode()).models
+    [model] = read(json.dumps([gpt4all(sha256sum=f" {SHA.upper()}\n")]).encode()).models
     assert model["downloads"][0]["sha256"] == SHA
 
 
 @pytest.mark.parametrize(
-    ("told", "known"),
+    ("filesize", "expected"),
     [("5", 5), (5, 5), ("0", None), (0, None), (-1, None), ("5 GB", None), (True, None), (1.5, None), (10**20, None)],
 )
-def test_a_size_is_a_number_or_its_digits_and_never_0(told, known):
-    [model] = taken(json.dumps([gpt4all(filesize=told)]).encode()).models
-    assert model["downloads"][0].get("sizeBytes") == known
+def test_a_size_is_a_number_or_its_digits_and_never_0(filesize, expected):
+    [model] = read(json.dumps([gpt4all(filesize=filesize)]).encode()).models
+    assert model["downloads"][0].get("sizeBytes") == expected
 
 
-def test_texts_lose_what_steers_a_terminal_and_have_an_end():
+def test_texts_lose_control_characters_and_are_limited_in_length():
     wild = gpt4all(
         name="A\x1b[31m\u202eB\r\nC", description="<p>x\x07y</p><script>evil()</script>" + "<li>z" * 9999, type=7
     )
-    [model] = taken(json.dumps([wild]).encode()).models
+    [model] = read(json.dumps([wild]).encode()).models
     assert model["name"] == "A[31mB C"
     assert model["description"].startswith("xy. z.")
     assert len(model["description"]) <= 4000
@@ -248,20 +248,20 @@ def test_texts_lose_what_steers_a_terminal_and_have_an_end():
 
 
 def test_equal_names_get_ids_of_their_own():
-    found = taken(json.dumps([gpt4all(), gpt4all(name="m!"), gpt4all(name="Ω"), gpt4all(name="con")]).encode())
-    assert [model["id"] for model in found.models] == ["m", "m-2", "model", "con"]
+    result = read(json.dumps([gpt4all(), gpt4all(name="m!"), gpt4all(name="Ω"), gpt4all(name="con")]).encode())
+    assert [model["id"] for model in result.models] == ["m", "m-2", "model", "con"]
 
 
 def test_malformed_entries_are_counted_next_to_good_ones():
     raw = json.dumps([gpt4all(), None, 5, [gpt4all()], "x", {"name": "empty"}]).encode()
-    found = taken(raw)
-    assert len(found.models) == 1
-    assert {reason: len(named) for reason, named in found.refused.items()} == {"not an object": 4, "no address": 1}
+    result = read(raw)
+    assert len(result.models) == 1
+    assert {reason: len(named) for reason, named in result.refused.items()} == {"not an object": 4, "no address": 1}
 
 
 @pytest.mark.parametrize("odd", [None, 5, "x", [], {}, [None], [[]], {"all": 5}, {"all": [None, {}]}])
-def test_fields_of_the_wrong_kind_end_no_import(odd):
-    """Each field of each shape in turn holds what it never should."""
+def test_a_field_of_the_wrong_type_does_not_stop_an_import(odd):
+    """Each field of each format in turn has a value of the wrong type."""
     file = {"filename": "m.gguf", "uri": "hf://o/r/m.gguf", "sha256": SHA}
     localai = {"name": "l", "urls": ["https://h/x"], "files": [file], "tags": ["a"], "license": "mit"}
     localai |= {"description": "d", "overrides": {"parameters": {"model": "m.gguf"}}}
@@ -269,42 +269,42 @@ def test_fields_of_the_wrong_kind_end_no_import(odd):
     lmstudio = {"name": "s", "author": {"name": "n"}, "resources": {}, "arch": "a", "files": files}
     lmstudio |= {"datePublished": "2024-01-01T00:00:00", "numParameters": "unknown", "trainedFor": "other"}
     for shape, entry in (("localai", localai), ("lmstudio", lmstudio), ("gpt4all", gpt4all())):
-        assert len(taken(json.dumps([entry]).encode(), shape=shape).models) == 1
+        assert len(read(json.dumps([entry]).encode(), shape=shape).models) == 1
         for field in entry:
-            assert taken(json.dumps([entry | {field: odd}]).encode(), shape=shape).entries == 1
+            assert read(json.dumps([entry | {field: odd}]).encode(), shape=shape).entries == 1
 
 
 def localai(*files):
-    """Return what is taken of one entry of LocalAI's with these files: (filename, uri)."""
+    """Import one entry of LocalAI's with these files: (filename, uri)."""
     listed = [{"filename": name, "uri": uri, "sha256": SHA} for name, uri in files]
-    return taken(json.dumps([{"name": "l", "files": listed}]).encode(), shape="localai")
+    return read(json.dumps([{"name": "l", "files": listed}]).encode(), shape="localai")
 
 
 def test_an_entry_that_lacks_a_file_it_needs_is_refused_whole():
-    found = localai(("m.gguf", "hf://o/r/m.gguf"), ("clip.safetensors", "oci://x/clip"))
-    assert (found.models, list(found.refused)) == ([], ["unknown scheme"])
+    result = localai(("m.gguf", "hf://o/r/m.gguf"), ("clip.safetensors", "oci://x/clip"))
+    assert (result.models, list(result.refused)) == ([], ["unknown scheme"])
 
 
 @pytest.mark.parametrize("more", [[], [("mmproj-F16.gguf", "hf://o/r/mmproj-F16.gguf")]], ids=["of one", "of two"])
 def test_a_model_is_taken_alone_where_its_projector_is_left_out(more):
-    found = localai(("m.Q8_0.gguf", "hf://o/r/m.gguf"), ("../mmproj.gguf", "hf://o/r/mmproj.gguf"), *more)
-    assert [option["id"] for option in found.models[0]["downloads"]] == ["q8_0"]
-    assert found.left_out == {"name would leave the store": ["../mmproj.gguf"]}
+    result = localai(("m.Q8_0.gguf", "hf://o/r/m.gguf"), ("../mmproj.gguf", "hf://o/r/mmproj.gguf"), *more)
+    assert [option["id"] for option in result.models[0]["downloads"]] == ["q8_0"]
+    assert result.left_out == {"name would leave the store": ["../mmproj.gguf"]}
 
 
-def test_what_an_importer_overlooks_the_schema_refuses():
-    """Two files of one name, whose folders differ in case alone: some disks hold one of them."""
-    found = localai(("A/m.gguf", "hf://o/r/m.gguf"), ("a/m.gguf", "hf://o/r/n.gguf"))
-    assert (found.models, list(found.refused)) == ([], ["against the catalog's rules"])
+def test_the_schema_refuses_what_an_importer_overlooks():
+    """The folders of two files of one name differ in case alone: some file systems hold only one of them."""
+    result = localai(("A/m.gguf", "hf://o/r/m.gguf"), ("a/m.gguf", "hf://o/r/n.gguf"))
+    assert (result.models, list(result.refused)) == ([], ["against the catalog's rules"])
 
 
 def test_many_entries_of_one_name_get_different_ids():
     entry = {"name": "x", "filename": "x.gguf", "url": "https://h.example/x.gguf", "md5sum": "ab" * 16}
-    found = taken(json.dumps([entry] * 2000).encode(), shape="gpt4all")
-    assert [model["id"] for model in found.models[:3]] == ["x", "x-2", "x-3"]
-    assert len({model["id"] for model in found.models}) == 2000
+    result = read(json.dumps([entry] * 2000).encode(), shape="gpt4all")
+    assert [model["id"] for model in result.models[:3]] == ["x", "x-2", "x-3"]
+    assert len({model["id"] for model in result.models}) == 2000
 
 
 def test_many_entries_of_one_id_refuse_a_flowhub_catalog_whole():
     entry = {"id": "x", "name": "X", "downloads": [{"id": "q4", "format": "gguf", "url": "https://h.example/x.gguf"}]}
-    assert "has 'x' twice" in complaint(json.dumps({"apiVersion": "v1", "models": [entry] * 20_000}).encode())
+    assert "has 'x' twice" in error_text(json.dumps({"apiVersion": "v1", "models": [entry] * 20_000}).encode())

@@ -1,4 +1,4 @@
-"""Each foreign catalog becomes models of our shape; what cannot be taken is counted by a plain reason, and named."""
+"""Foreign catalogs are converted to flowhub's schema; refused entries are named and counted by reason."""
 
 import json
 from pathlib import Path
@@ -15,32 +15,32 @@ DATA = Path(__file__).parents[1] / "data" / "catalogs"
 HUB = "https://huggingface.co"
 
 
-def result(name):
+def import_sample(name):
     raw = (DATA / name).read_bytes()
-    found = read_catalog(raw, where=f"catalog {name}", error=CatalogMalformed)
-    # Whatever was taken can be read back as a catalog of ours.
-    body = json.dumps({"apiVersion": "v1", "models": found.models}).encode()
-    parse_catalog(body, where="what was taken", error=CatalogMalformed)
-    return found
+    imported = read_catalog(raw, where=f"catalog {name}", error=CatalogMalformed)
+    # All that was imported can be read back as a catalog of flowhub.
+    body = json.dumps({"apiVersion": "v1", "models": imported.models}).encode()
+    parse_catalog(body, where="the imported catalog", error=CatalogMalformed)
+    return imported
 
 
-def by_id(found):
-    return {model["id"]: model for model in found.models}
+def by_id(imported):
+    return {model["id"]: model for model in imported.models}
 
 
 @pytest.fixture(scope="module")
 def lmstudio():
-    return result("lmstudio.json")
+    return import_sample("lmstudio.json")
 
 
 @pytest.fixture(scope="module")
 def gpt4all():
-    return result("gpt4all.json")
+    return import_sample("gpt4all.json")
 
 
 @pytest.fixture(scope="module")
 def localai():
-    return result("localai.yaml")
+    return import_sample("localai.yaml")
 
 
 # LM Studio -----------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_an_lm_studio_model_keeps_its_files_with_their_sizes_digests_and_address
     assert [option["id"] for option in model["downloads"]] == ["q4_k_s", "q6_k"]
 
 
-def test_where_label_and_file_name_disagree_the_file_name_is_trusted_and_it_is_remarked(lmstudio):
+def test_where_label_and_file_name_disagree_the_file_name_counts_and_is_remarked(lmstudio):
     [option] = by_id(lmstudio)["llama-3-8b-instruct"]["downloads"]
     assert (option["id"], option["quantization"]) == ("q4_k_m", "Q4_K_M")
     assert lmstudio.remarks == {"quantization taken from the file's name": ["Meta-Llama-3-8B-Instruct-Q4_K_M.gguf"]}
@@ -106,7 +106,7 @@ def test_ram_in_gb_becomes_gib(gpt4all):
     assert by_id(gpt4all)["reasoner-v1"]["hardware"] == {"minRamGb": 7.45}
 
 
-def test_what_its_own_catalog_withdrew_is_not_offered(gpt4all):
+def test_a_model_that_its_own_catalog_withdrew_is_not_offered(gpt4all):
     assert gpt4all.refused == {
         "withdrawn by its own catalog": ["MPT Chat (in version 2.7.3)", "SBert (in version 2.7.4)"]
     }
@@ -121,7 +121,7 @@ def test_an_embedding_model_is_tagged_as_one(gpt4all):
 # LocalAI -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_hub_address_of_localai_becomes_one_that_can_be_asked(localai):
+def test_a_hub_address_of_localai_becomes_an_https_url(localai):
     model = by_id(localai)["phi-4"]
     assert model["downloads"] == [
         {
@@ -134,7 +134,7 @@ def test_a_hub_address_of_localai_becomes_one_that_can_be_asked(localai):
         }
     ]
     assert (model["license"], model["publisher"], model["homepage"]) == ("mit", "microsoft", f"{HUB}/microsoft/phi-4")
-    assert "contextLength" not in model  # how LocalAI runs it is not what it can do
+    assert "contextLength" not in model  # LocalAI's setting for running it is not the model's limit
 
 
 def test_a_merge_key_gives_an_entry_what_it_lacks(localai):
@@ -162,7 +162,7 @@ def test_the_parts_of_a_split_file_are_one_folder_in_their_order(localai):
     assert [file["path"] for file in option["files"]] == [f"big-UD-Q2_K_XL-0000{n}-of-00002.gguf" for n in (1, 2)]
 
 
-def test_files_that_belong_together_are_one_folder_and_keep_apart_what_has_one_name(localai):
+def test_files_that_belong_together_are_one_folder_that_keeps_equal_names_apart(localai):
     [option] = by_id(localai)["flux-like"]["downloads"]
     paths = [file["path"] for file in option["files"]]
     assert paths == ["flux/flux1-dev-Q2_K.gguf", "flux/vae/config.json", "flux/text/config.json"]
@@ -174,8 +174,8 @@ def test_the_name_on_the_disk_is_the_catalogs_own_and_a_revision_is_kept(localai
     assert option["url"] == f"{HUB}/o/wan/resolve/v1.0/split/vae-renamed.safetensors"
 
 
-def test_what_cannot_be_taken_is_named_by_reason(localai):
-    assert {reason: [who.partition(" ")[0] for who in named] for reason, named in localai.refused.items()} == {
+def test_refused_entries_are_named_by_reason(localai):
+    assert {reason: [entry.partition(" ")[0] for entry in named] for reason, named in localai.refused.items()} == {
         "parts of a split file missing": ["half-split"],
         "not a GGUF or safetensors file": ["voice"],
         "configuration only, no files": ["template"],
@@ -186,43 +186,43 @@ def test_what_cannot_be_taken_is_named_by_reason(localai):
     assert localai.entries == 12
 
 
-def test_an_index_of_localais_size_is_taken_whole():
-    found = read_catalog(gallery_index(), where="the index", error=CatalogMalformed)
-    assert (len(found.models), found.refused) == (1709, {})
-    assert {model["license"] for model in found.models} == {"apache-2.0"}  # also of those that merge it
+def test_an_index_of_localais_size_is_imported_completely():
+    imported = read_catalog(gallery_index(), where="the index", error=CatalogMalformed)
+    assert (len(imported.models), imported.refused) == (1709, {})
+    assert {model["license"] for model in imported.models} == {"apache-2.0"}  # those that merge it have it, too
 
 
-# Ours ----------------------------------------------------------------------------------------------------------------
+# flowhub's own format ------------------------------------------------------------------------------------------------
 
 
-def test_of_a_catalog_of_our_shape_one_bad_entry_does_not_keep_the_others_out():
+def test_one_bad_entry_of_a_flowhub_catalog_does_not_exclude_the_others():
     good = {"id": "a", "name": "A", "junk": [1], "downloads": [{"id": "q", "format": "gguf", "url": f"{HUB}/a.gguf"}]}
     bad = {"id": "b", "name": "B", "downloads": [{"id": "q", "format": "gguf", "url": "ftp://h/b.gguf"}]}
     raw = json.dumps({"apiVersion": "v1", "models": [good, bad, good | {"id": "c"}]}).encode()
-    found = read_catalog(raw, where="c", error=CatalogMalformed)
-    assert [model["id"] for model in found.models] == ["a", "c"]
-    assert "junk" not in found.models[0]
-    [told] = found.refused["against the catalog's rules"]
-    assert told.startswith("B (option")
-    assert '"url"' in told
+    imported = read_catalog(raw, where="c", error=CatalogMalformed)
+    assert [model["id"] for model in imported.models] == ["a", "c"]
+    assert "junk" not in imported.models[0]
+    [refusal] = imported.refused["against the catalog's rules"]
+    assert refusal.startswith("B (option")
+    assert '"url"' in refusal
 
 
-class Looked(str):
-    """A name that counts how often it is put together with a number."""
+class CountedName(str):
+    """A name that counts how often it is formatted together with a number."""
 
     count = 0
 
-    def __format__(self, how: str) -> str:
-        Looked.count += 1
+    def __format__(self, spec: str) -> str:
+        CountedName.count += 1
         return str(self)
 
 
-def test_many_of_one_name_are_numbered_without_counting_again():
+def test_equal_names_are_numbered_without_counting_again_from_one():
     ids = Ids(["x-3"])
-    found = [name for name in (ids.free(Looked("x")) for _ in range(1000)) if ids.take(name) is None]
-    assert found[:4] == ["x", "x-2", "x-4", "x-5"]
-    assert len(set(found)) == 1000
-    assert Looked.count < 3000
+    taken = [name for name in (ids.free(CountedName("x")) for _ in range(1000)) if ids.take(name) is None]
+    assert taken[:4] == ["x", "x-2", "x-4", "x-5"]
+    assert len(set(taken)) == 1000
+    assert CountedName.count < 3000
 
 
 def test_a_name_that_was_free_but_not_taken_stays_free():

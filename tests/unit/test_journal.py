@@ -1,4 +1,4 @@
-"""What is written in a journal is read. What holds for all histories is in properties/test_journal_history.py."""
+"""A journal is read back as it was written. properties/test_journal_history.py tests arbitrary histories."""
 
 import copy
 
@@ -12,26 +12,26 @@ STATE = "ab" * 8
 
 
 def record():
-    known = FileRecord("files/a", 100, "etag:x", 10, Ranges([(0, 40), (60, 70)]), {1: STATE, 4: STATE}, 40, STATE)
-    return Record(files={"a": known}, fetched=123, tag="node/1")
+    entry = FileRecord("files/a", 100, "etag:x", 10, Ranges([(0, 40), (60, 70)]), {1: STATE, 4: STATE}, 40, STATE)
+    return Record(files={"a": entry}, fetched=123, tag="node/1")
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_a_written_journal_is_read_back(tmp_path):
     Journal(tmp_path, record()).close()
     assert load(tmp_path) == record()
 
 
-def test_states_gather_over_commits_and_a_new_beginning_forgets_them(tmp_path):
+def test_states_accumulate_over_commits_until_a_new_beginning(tmp_path):
     log = Journal(tmp_path, record())
-    known = copy.deepcopy(record().files["a"])
-    log.commit({"files": {"a": file_entry(known, {2: "cd"})}})
+    entry = copy.deepcopy(record().files["a"])
+    log.commit({"files": {"a": file_entry(entry, {2: "cd"})}})
     assert load(tmp_path).files["a"].states == {1: STATE, 4: STATE, 2: "cd"}
-    log.commit({"begin": {"a": known.begin()}, "files": {"a": file_entry(known, {})}})
+    log.commit({"begin": {"a": entry.begin()}, "files": {"a": file_entry(entry, {})}})
     assert load(tmp_path).files["a"].states == {}
     log.close()
 
 
-def test_clean_holds_only_while_it_is_the_last_word(tmp_path):
+def test_clean_holds_only_while_it_is_the_last_entry(tmp_path):
     log = Journal(tmp_path, record())
     log.commit({"clean": True})
     assert load(tmp_path).clean
@@ -41,7 +41,7 @@ def test_clean_holds_only_while_it_is_the_last_word(tmp_path):
 
 
 def test_opening_a_journal_is_no_longer_clean(tmp_path):
-    """Else a crash of the run that goes on would be taken for the clean end of the one before."""
+    """Otherwise a crash of the resumed run would look like the clean end of the previous one."""
     log = Journal(tmp_path, record())
     log.commit({"clean": True})
     log.close()
@@ -59,7 +59,7 @@ def test_the_lines_of_a_late_writer_are_never_read(tmp_path):
     new.close()
 
 
-def test_words_behind_a_torn_line_are_not_believed(tmp_path):
+def test_lines_behind_a_torn_line_are_not_read(tmp_path):
     log = Journal(tmp_path, record())
     with (tmp_path / journal.NAME).open("ab") as file:
         file.write(b'00000000 {"fetched":1}\n')
@@ -68,7 +68,7 @@ def test_words_behind_a_torn_line_are_not_believed(tmp_path):
     assert load(tmp_path).fetched == 123
 
 
-def test_no_journal_and_one_of_another_version_say_nothing(tmp_path):
+def test_no_journal_and_one_of_another_version_are_read_as_an_empty_one(tmp_path):
     assert load(tmp_path) == Record()
     Journal(tmp_path, record()).close()
     journal.append(tmp_path, {"version": journal.VERSION + 1})
@@ -104,12 +104,12 @@ def test_the_leftover_of_a_rewriting_that_crashed_does_no_harm(tmp_path, left):
     assert load(tmp_path) == record()
 
 
-def test_how_often_a_file_started_over_is_kept_with_the_most_bytes_of_the_old_ones(tmp_path):
-    known = record()
-    known.files["a"].restarts, known.files["a"].most_kept = 3, 90
+def test_the_count_of_restarts_and_the_most_bytes_kept_before_them_are_recorded(tmp_path):
+    expected = record()
+    expected.files["a"].restarts, expected.files["a"].most_kept = 3, 90
     log = Journal(tmp_path, record())
-    log.commit({"files": {"a": file_entry(known.files["a"], {})}})
+    log.commit({"files": {"a": file_entry(expected.files["a"], {})}})
     log.close()
     assert (load(tmp_path).files["a"].restarts, load(tmp_path).files["a"].most_kept) == (3, 90)
-    Journal(tmp_path, known).close()
-    assert load(tmp_path) == known
+    Journal(tmp_path, expected).close()
+    assert load(tmp_path) == expected
