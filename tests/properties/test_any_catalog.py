@@ -1,4 +1,4 @@
-"""Whatever a foreign catalog holds, an import ends with models that our schema takes, or with one error of ours."""
+"""Properties of catalog imports: any input ends in models that flowhub's schema accepts, or in CatalogMalformed."""
 
 import json
 
@@ -34,21 +34,21 @@ entries = st.lists(st.one_of(values, st.dictionaries(st.sampled_from(FIELDS), va
 
 
 @given(entries, st.sampled_from(sorted(TITLES)))
-def test_any_entries_end_in_a_flowhub_catalog_or_in_one_error(found, shape):
-    document = {"apiVersion": "v1", "models": found} if shape == "flowhub" else found
+def test_any_entries_become_a_flowhub_catalog_or_one_error(raw_entries, shape):
+    document = {"apiVersion": "v1", "models": raw_entries} if shape == "flowhub" else raw_entries
     try:
         result = read_catalog(json.dumps(document).encode(), where="c", error=CatalogMalformed, shape=shape)
     except CatalogMalformed:
         return
-    assert result.entries == len(found)
+    assert result.entries == len(raw_entries)
     body = json.dumps({"apiVersion": "v1", "models": result.models}, ensure_ascii=False).encode()
-    assert len(parse_catalog(body, where="what was taken", error=CatalogMalformed).models) == len(result.models)
+    assert len(parse_catalog(body, where="converted", error=CatalogMalformed).models) == len(result.models)
 
 
 @given(
     st.one_of(st.binary(max_size=200), st.text(alphabet="&*<-[]{}:,!|>\"'#%@ \nabc01~", max_size=200).map(str.encode))
 )
-def test_any_bytes_are_a_value_or_no_yaml(raw):
+def test_any_bytes_are_read_as_a_value_or_refused_as_no_yaml(raw):
     try:
         value = read_yaml(raw)
     except NotYaml:

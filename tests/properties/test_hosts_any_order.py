@@ -1,4 +1,4 @@
-"""Connections and waits of a host, in any order: never more than it takes, and never sooner than it said."""
+"""Properties of HostLimits: never more connections to a host than its cap, and no request before its cooldown ends."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,46 +6,49 @@ from hypothesis import strategies as st
 from flowhub_jobs.transfer.host_limits import LOWERED_S, HostLimits
 
 HOSTS = ("https://hub.example:443", "https://other.example:443")
-DEEDS = st.lists(
-    st.tuples(st.sampled_from(["enter", "enter", "enter", "leave", "lower", "quiet", "turn"]), st.sampled_from(HOSTS)),
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["acquire", "acquire", "acquire", "release", "lower", "cool_down", "advance"]),
+        st.sampled_from(HOSTS),
+    ),
     max_size=80,
 )
 SECONDS = st.floats(0, 2 * LOWERED_S)
 
 
-class Turned:
+class FakeClock:
     now = 1000.0
 
     def __call__(self):
         return self.now
 
 
-@given(st.integers(1, 16), DEEDS, st.lists(SECONDS, min_size=1, max_size=10))
-def test_no_host_has_more_than_it_takes_and_none_is_asked_sooner_than_it_said(cap, deeds, seconds):
-    clock = Turned()
+@given(st.integers(1, 16), ACTIONS, st.lists(SECONDS, min_size=1, max_size=10))
+def test_no_host_has_more_connections_than_its_cap_nor_a_request_before_its_cooldown_ends(cap, actions, durations):
+    clock = FakeClock()
     hosts = HostLimits(cap, clock)
-    open_now = dict.fromkeys(HOSTS, 0)
-    quiet_until, lowered = dict.fromkeys(HOSTS, 0.0), {}
-    for number, (what, host) in enumerate(deeds):
-        before, time = hosts.cap(host), seconds[number % len(seconds)]
-        if what == "enter":
-            entered = hosts.acquire(host)
-            assert entered == (open_now[host] < before)
-            open_now[host] += entered
-        elif what == "leave" and open_now[host]:
+    connections = dict.fromkeys(HOSTS, 0)
+    cooldown_until, lowered = dict.fromkeys(HOSTS, 0.0), {}
+    for number, (action, host) in enumerate(actions):
+        cap_before, seconds = hosts.cap(host), durations[number % len(durations)]
+        if action == "acquire":
+            acquired = hosts.acquire(host)
+            assert acquired == (connections[host] < cap_before)
+            connections[host] += acquired
+        elif action == "release" and connections[host]:
             hosts.release(host)
-            open_now[host] -= 1
-        elif what == "lower":
-            assert hosts.lower_cap(host) == (open_now[host] > 1)
-            if open_now[host] > 1:
+            connections[host] -= 1
+        elif action == "lower":
+            assert hosts.lower_cap(host) == (connections[host] > 1)
+            if connections[host] > 1:
                 lowered[host] = clock.now + LOWERED_S
-                assert hosts.cap(host) == open_now[host] - 1
-        elif what == "quiet":
-            hosts.cool_down(host, time)
-            quiet_until[host] = max(quiet_until[host], clock.now + time)
-        elif what == "turn":
-            clock.now += time
-        for one in HOSTS:
-            assert hosts.cooldown_left(one) == max(0.0, quiet_until[one] - clock.now)
-            assert 1 <= hosts.cap(one) <= cap
-            assert hosts.cap(one) == cap or clock.now < lowered[one]
+                assert hosts.cap(host) == connections[host] - 1
+        elif action == "cool_down":
+            hosts.cool_down(host, seconds)
+            cooldown_until[host] = max(cooldown_until[host], clock.now + seconds)
+        elif action == "advance":
+            clock.now += seconds
+        for name in HOSTS:
+            assert hosts.cooldown_left(name) == max(0.0, cooldown_until[name] - clock.now)
+            assert 1 <= hosts.cap(name) <= cap
+            assert hosts.cap(name) == cap or clock.now < lowered[name]

@@ -1,4 +1,4 @@
-"""No bytes break the readers of model headers: they end in an Anatomy, in NeedMore, or in HeaderUnreadable."""
+"""Properties of the readers of model headers: any bytes end in ModelMetadata, NeedMore or HeaderUnreadable."""
 
 import json
 import struct
@@ -17,15 +17,15 @@ KEYS += ["a.attention.head_count_kv", "a.attention.sliding_window_pattern", "a.c
 NUMBERS = st.integers(0, 2**64 - 1) | st.integers(0, 300)
 
 
-def ends(read, raw):
-    told = outcome(read, raw)
-    if isinstance(told, NeedMore):
-        assert told.bytes_wanted > len(raw)
-    elif isinstance(told, HeaderUnreadable):
-        assert str(told)
+def check_outcome(read, raw):
+    result = outcome(read, raw)
+    if isinstance(result, NeedMore):
+        assert result.bytes_wanted > len(raw)
+    elif isinstance(result, HeaderUnreadable):
+        assert str(result)
     else:
-        assert isinstance(told, ModelMetadata)
-        assert told.kv_heads is None or told.kv_heads >= 0
+        assert isinstance(result, ModelMetadata)
+        assert result.kv_heads is None or result.kv_heads >= 0
 
 
 def outcome(read, raw):
@@ -35,7 +35,7 @@ def outcome(read, raw):
         return end
 
 
-def text(value):
+def gguf_string(value):
     return struct.pack("<Q", len(value.encode())) + value.encode()
 
 
@@ -43,7 +43,7 @@ def text(value):
 def values(draw, depth=0):
     kind = draw(st.integers(0, 13))
     if kind == 8:
-        return kind, text(draw(st.text(max_size=5) | st.just("a")))
+        return kind, gguf_string(draw(st.text(max_size=5) | st.just("a")))
     if kind == 9 and depth < 6:
         inner, raw = draw(values(depth + 1))
         count = draw(st.integers(0, 5))
@@ -54,24 +54,24 @@ def values(draw, depth=0):
 @st.composite
 def files(draw):
     pairs = draw(st.lists(st.tuples(st.sampled_from(KEYS) | st.text(max_size=8), values()), max_size=8))
-    body = b"".join(text(key) + struct.pack("<I", kind) + raw for key, (kind, raw) in pairs)
+    body = b"".join(gguf_string(key) + struct.pack("<I", kind) + raw for key, (kind, raw) in pairs)
     order = draw(st.sampled_from("<>"))
     count = draw(st.just(len(pairs)) | NUMBERS)
     return b"GGUF" + struct.pack(f"{order}IQQ", draw(st.integers(1, 4)), 0, count) + body + draw(st.binary(max_size=40))
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes(raw):
-    ends(read_gguf, raw)
-    ends(read_gguf, b"GGUF\x03\0\0\0" + raw)
-    ends(read_safetensors, raw)
-    ends(read_safetensors, struct.pack("<Q", len(raw)) + raw)
-    ends(read_config, raw)
+def test_any_bytes_have_an_outcome(raw):
+    check_outcome(read_gguf, raw)
+    check_outcome(read_gguf, b"GGUF\x03\0\0\0" + raw)
+    check_outcome(read_safetensors, raw)
+    check_outcome(read_safetensors, struct.pack("<Q", len(raw)) + raw)
+    check_outcome(read_config, raw)
 
 
 @given(files())
-def test_gguf_that_is_nearly_right(raw):
-    ends(read_gguf, raw)
+def test_a_nearly_valid_gguf_has_an_outcome(raw):
+    check_outcome(read_gguf, raw)
 
 
 JSON = st.recursive(
@@ -91,15 +91,15 @@ FIELDS += ["sliding_window", "sliding_window_pattern", "quantization", "text_con
 
 
 @given(st.dictionaries(st.text(max_size=6) | st.just("__metadata__"), JSON | TENSOR, max_size=4))
-def test_safetensors_that_is_nearly_right(tensors):
+def test_a_nearly_valid_safetensors_has_an_outcome(tensors):
     raw = json.dumps(tensors).encode()
-    ends(read_safetensors, struct.pack("<Q", len(raw)) + raw)
+    check_outcome(read_safetensors, struct.pack("<Q", len(raw)) + raw)
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON | st.integers(0, 64)))
-def test_a_config_that_is_nearly_right(fields):
-    ends(read_config, json.dumps(fields).encode())
-    ends(read_config, json.dumps({"text_config": fields}).encode())
+def test_a_nearly_valid_config_has_an_outcome(fields):
+    check_outcome(read_config, json.dumps(fields).encode())
+    check_outcome(read_config, json.dumps({"text_config": fields}).encode())
 
 
 # The declared size ---------------------------------------------------------------------------------------------------
@@ -119,11 +119,11 @@ def test_any_bytes_have_a_declared_size_or_none_and_more_of_them_never_have_a_sm
     st.integers(1, 3),
 )
 def test_any_tensors_have_an_end_or_none(tensors, order, version):
-    wide = "I" if version == 1 else "Q"
-    head = struct.pack(f"{order}I{wide}{wide}", version, len(tensors), 0)
+    count_format = "I" if version == 1 else "Q"
+    head = struct.pack(f"{order}I{count_format}{count_format}", version, len(tensors), 0)
     body = b"".join(
-        struct.pack(f"{order}{wide}", 1) + b"t" + struct.pack(f"{order}I", len(lengths))
-        + b"".join(struct.pack(f"{order}{wide}", length % 2**32) for length in lengths)
+        struct.pack(f"{order}{count_format}", 1) + b"t" + struct.pack(f"{order}I", len(lengths))
+        + b"".join(struct.pack(f"{order}{count_format}", length % 2**32) for length in lengths)
         + struct.pack(f"{order}IQ", kind, offset)
         for kind, lengths, offset in tensors
     )  # fmt: skip

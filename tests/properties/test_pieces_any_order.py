@@ -1,4 +1,4 @@
-"""Pieces, answers, stops and crashes in any order: no gap, no overlap, no byte of another version, none unverified."""
+"""Properties of a transfer in any order of steps: no gap, no overlap, one version of the file, every byte verified."""
 
 import hashlib
 import tempfile
@@ -19,37 +19,37 @@ from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import HubFormat
 
-pytestmark = pytest.mark.timeout(600)  # where it fails, the shortest story is looked for, up to five minutes
+pytestmark = pytest.mark.timeout(600)  # after a failure, Hypothesis shrinks the example for up to five minutes
 
 VERSIONS = 6
 SIZES = st.sampled_from([LONGEST, 2 * MIB + 77, MIB + 1, MIB, MIB - 1, 1, 0])
 PORTIONS = st.sampled_from([1, 70_000, 300_000, MIB, LONGEST])
-WHICH = st.integers(0, 15)
+INDEX = st.integers(0, 15)
 
 
 @st.composite
 def sources(draw, path):
     tells, size_known = draw(st.sampled_from([Tells.ETAG, *Tells])), draw(st.booleans())
     first = draw(SIZES)
-    alike = size_known or tells is Tells.PIN or draw(st.booleans())
-    sizes = (first, *(first if alike else draw(SIZES) for _ in range(VERSIONS - 1)))
+    same_size = size_known or tells is Tells.PIN or draw(st.booleans())
+    sizes = (first, *(first if same_size else draw(SIZES) for _ in range(VERSIONS - 1)))
     return Source(path, tells, sizes, size_known)
 
 
-class Fetching(RuleBasedStateMachine):
+class TransferMachine(RuleBasedStateMachine):
     """Fetchers, a hasher, a committer and a source, in any order that Hypothesis finds.
 
-    Beside the transfer it keeps which bytes on the disk came wrong, and what was kept before each step.
+    It also records which bytes on the disk are wrong, and what was kept before each step.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = tempfile.TemporaryDirectory()
-        self.folder = Path(self.place.name) / "partial"
-        self.lies: dict[str, Ranges] = {}  # bytes of a part that are not what its source has
-        self.before: dict[str, tuple[str, Ranges]] = {}  # the part and what was kept of it
-        self.excused: set[str] = set()  # files of which kept bytes may go in this step
-        self.unsteady: set[str] = set()  # files that may be begun anew
+        self.temporary_folder = tempfile.TemporaryDirectory()
+        self.folder = Path(self.temporary_folder.name) / "partial"
+        self.wrong_bytes: dict[str, Ranges] = {}  # by part: bytes that differ from the source's
+        self.previous: dict[str, tuple[str, Ranges]] = {}  # by path: the part, and its kept bytes
+        self.may_lose_bytes: set[str] = set()  # files that may lose kept bytes in this step
+        self.may_restart: set[str] = set()  # files that may be started over
         self.flips = 0
 
     @initialize(data=st.data(), folder=st.booleans(), connections=st.integers(1, 8))
@@ -59,7 +59,7 @@ class Fetching(RuleBasedStateMachine):
         self.sources = {path: data.draw(sources(path)) for path in paths}
         files = tuple(source.file() for source in self.sources.values())
         self.artifact = Artifact("m@q", "m", "q", HubFormat.MLX, "m", folder, files)
-        self.unsteady = {path for path, source in self.sources.items() if source.tells.keyless}
+        self.may_restart = {path for path, source in self.sources.items() if source.tells.keyless}
         self._open()
 
     def _open(self) -> None:
@@ -68,82 +68,82 @@ class Fetching(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "run"):
-            self._end_well()
+            self._finish()
             self.run.stop()
-        self.place.cleanup()
+        self.temporary_folder.cleanup()
 
-    # What fetchers do
+    # Fetchers
 
-    def _pick(self, which: int, *, asked: bool, bound: bool = False) -> Fetcher | None:
-        fits = [one for one in self.run.fetchers if (one.answer is not None) == asked and one.bound == bound]
-        return fits[which % len(fits)] if fits else None
+    def _pick(self, index: int, *, answered: bool, bound: bool = False) -> Fetcher | None:
+        candidates = [it for it in self.run.fetchers if (it.answer is not None) == answered and it.bound == bound]
+        return candidates[index % len(candidates)] if candidates else None
 
     @rule()
     def take(self) -> None:
         if not self.run.transfer.ended and len(self.run.fetchers) < self.connections:
             self.run.take()
 
-    @rule(which=WHICH, style=st.sampled_from(Style))
-    def answer(self, which: int, style: Style) -> None:
-        fetcher = self._pick(which, asked=False)
+    @rule(index=INDEX, style=st.sampled_from(Style))
+    def answer(self, index: int, style: Style) -> None:
+        fetcher = self._pick(index, answered=False)
         if fetcher is not None:
             fetcher.answer = self._source(fetcher).answer(fetcher, style)
 
-    @rule(which=WHICH)
-    def bind(self, which: int) -> None:
-        fetcher = self._pick(which, asked=True)
+    @rule(index=INDEX)
+    def bind(self, index: int) -> None:
+        fetcher = self._pick(index, answered=True)
         if fetcher is not None:
             assert fetcher.answer is not None
-            if fetcher.answer.status == 200:  # it begins from the front; what lies behind its task comes anew
-                self.excused.add(fetcher.task.state.file.path)
+            if fetcher.answer.status == 200:  # it starts at byte 0, so bytes after the task are received again
+                self.may_lose_bytes.add(fetcher.task.state.file.path)
             self.run.bind(fetcher)
 
-    @rule(which=WHICH, count=PORTIONS)
-    def deliver(self, which: int, count: int) -> None:
-        fetcher = self._pick(which, asked=True, bound=True)
+    @rule(index=INDEX, count=PORTIONS)
+    def deliver(self, index: int, count: int) -> None:
+        fetcher = self._pick(index, answered=True, bound=True)
         if fetcher is not None:
             kept = self.run.deliver(fetcher, count)
             if kept is not None:
-                self._lies(fetcher.task.state.record.part).remove(*kept)
+                self._wrong_bytes(fetcher.task.state.record.part).remove(*kept)
 
     @precondition(lambda self: self.flips < 3)
-    @rule(which=WHICH, count=PORTIONS, flip=st.integers(0, LONGEST))
-    def deliver_wrong(self, which: int, count: int, flip: int) -> None:
-        """One byte is flipped on the wire, where a digest can tell."""
-        fetcher = self._pick(which, asked=True, bound=True)
+    @rule(index=INDEX, count=PORTIONS, flip=st.integers(0, LONGEST))
+    def deliver_wrong(self, index: int, count: int, flip: int) -> None:
+        """Deliver with one byte flipped on the wire, if the source has a digest that detects it."""
+        fetcher = self._pick(index, answered=True, bound=True)
         if fetcher is not None and self._source(fetcher).tells.digest:
             kept = self.run.deliver(fetcher, count, flip)
             if kept is not None:
-                self._lies(fetcher.task.state.record.part).add(*kept)
-                self.unsteady.add(fetcher.task.state.file.path)
+                self._wrong_bytes(fetcher.task.state.record.part).add(*kept)
+                self.may_restart.add(fetcher.task.state.file.path)
                 self.flips += 1
 
-    @rule(which=WHICH, styles=st.lists(st.sampled_from(Style), min_size=1, max_size=3), count=PORTIONS)
-    def fetch_on(self, which: int, styles: list[Style], count: int) -> None:
-        """A few good connections, one after the other: each step alone is drawn too rarely to come far."""
+    @rule(index=INDEX, styles=st.lists(st.sampled_from(Style), min_size=1, max_size=3), count=PORTIONS)
+    def fetch_more(self, index: int, styles: list[Style], count: int) -> None:
+        """Run some good connections in sequence: single steps are drawn too rarely to get far."""
         for style in styles:
             self.take()
-            self.answer(which, style)
-            self.bind(which)
-            self.deliver(which, count)
+            self.answer(index, style)
+            self.bind(index)
+            self.deliver(index, count)
 
     @precondition(lambda self: self.run.fetchers)
-    @rule(which=WHICH)
-    def drop(self, which: int) -> None:
-        self.run.drop(self.run.fetchers[which % len(self.run.fetchers)])
+    @rule(index=INDEX)
+    def drop(self, index: int) -> None:
+        self.run.drop(self.run.fetchers[index % len(self.run.fetchers)])
 
     def _source(self, fetcher: Fetcher) -> Source:
         return self.sources[fetcher.task.state.file.path]
 
-    def _lies(self, part: str) -> Ranges:
-        return self.lies.setdefault(part, Ranges())
+    def _wrong_bytes(self, part: str) -> Ranges:
+        return self.wrong_bytes.setdefault(part, Ranges())
 
     @rule(seconds=st.sampled_from([0.1, 1, 3, 60]))
     def advance(self, seconds: float) -> None:
-        """Time passes: who has brought little for so long shares what it has with the next that has nothing to do."""
+        """Let time pass: a fetcher that received little in it shares its range with the next idle one."""
         self.run.now += seconds
 
-    # What the others do
+    # Hasher, committer, source and machine
 
     @rule()
     def hash(self) -> None:
@@ -151,7 +151,7 @@ class Fetching(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        """What the journal says is on the disk when it says so; what is written anew later is the same again."""
+        """Commit; assert that every byte that the journal claims is durable."""
         self.run.committer.commit()
         for known in journal.load(self.folder).files.values():
             if known.kept.total:
@@ -160,26 +160,26 @@ class Fetching(RuleBasedStateMachine):
 
     @rule(path=st.sampled_from(["m.bin", "sub/n.json"]))
     def replace(self, path: str) -> None:
-        """The source has another version from now on; not of what the catalog pins."""
+        """Make the source serve its next version, unless the catalog pins the file."""
         source = self.sources.get(path)
         if source is not None and source.tells is not Tells.PIN and source.version + 1 < VERSIONS:
             source.version += 1
-            self.unsteady.add(path)
+            self.may_restart.add(path)
 
     @precondition(lambda self: len(self.run.fetchers) + 2 <= self.connections)
-    @rule(which=WHICH, style=st.sampled_from(Style), first=PORTIONS | st.none())
-    def replace_between(self, which: int, style: Style, first: int | None) -> None:
-        """One was answered by the old version when another is answered by the new one."""
+    @rule(index=INDEX, style=st.sampled_from(Style), first=PORTIONS | st.none())
+    def replace_between(self, index: int, style: Style, first: int | None) -> None:
+        """Answer one fetcher with the old version and the next with the new one."""
         self.take()
-        self.answer(which, Style.PART)
-        self.bind(which)
+        self.answer(index, Style.PART)
+        self.bind(index)
         if first is not None:
-            self.deliver(which, first)
+            self.deliver(index, first)
         self.take()
         for path in self.sources:
             self.replace(path)
-        self.answer(which, style)
-        self.bind(which)
+        self.answer(index, style)
+        self.bind(index)
 
     @rule(hashed=st.booleans())
     def stop(self, hashed: bool) -> None:
@@ -191,7 +191,7 @@ class Fetching(RuleBasedStateMachine):
 
     @rule(lost=st.sampled_from(["nothing", "all", "ends"]), torn=st.booleans())
     def crash(self, lost: str, torn: bool) -> None:
-        """The power fails: of what was not synced nobody knows what is left."""
+        """Cut the power: an unsynced byte may be lost or not."""
         self.run.crash(lost)
         if torn:
             with (self.folder / journal.NAME).open("ab") as file:
@@ -199,8 +199,8 @@ class Fetching(RuleBasedStateMachine):
         self._reopen()
 
     @rule(at=st.integers(0, LONGEST))
-    def crash_and_rot(self, at: int) -> None:
-        """A byte that was hashed already is another one when the machine comes up again."""
+    def crash_and_flip_a_byte(self, at: int) -> None:
+        """Cut the power, and flip a byte that was already hashed."""
         self.run.crash("nothing")
         for path, known in journal.load(self.folder).files.items():
             if known.frontier and not self.sources[path].tells.keyless:
@@ -209,77 +209,78 @@ class Fetching(RuleBasedStateMachine):
                     byte = file.read(1)[0]
                     file.seek(at % known.frontier)
                     file.write(bytes([byte ^ 0x55]))
-                self._lies(known.part).add(at % known.frontier, at % known.frontier + 1)
-                self.unsteady.add(path)
+                self._wrong_bytes(known.part).add(at % known.frontier, at % known.frontier + 1)
+                self.may_restart.add(path)
         self._reopen()
 
     def _reopen(self) -> None:
-        said = journal.load(self.folder).files
-        self.before = {path: (known.part, known.kept.copy()) for path, known in said.items()}
+        files_of_journal = journal.load(self.folder).files
+        self.previous = {path: (known.part, known.kept.copy()) for path, known in files_of_journal.items()}
         self._open()
 
-    # What holds after each of these
+    # Invariants after each step
 
     @invariant()
-    def no_two_fetch_the_same_bytes_and_nobody_what_is_kept(self) -> None:
+    def no_byte_is_fetched_by_two_or_after_it_is_kept(self) -> None:
         for state in self.run.transfer.files:
-            places = sorted((task.at, task.end) for task in state.tasks)
-            assert all(left[1] <= right[0] for left, right in pairwise(places))
+            spans = sorted((task.at, task.end) for task in state.tasks)
+            assert all(left[1] <= right[0] for left, right in pairwise(spans))
             for task in state.tasks:
-                bound = task.at if not task.accepted else task.end
-                assert all(end <= task.at or start >= bound for start, end in state.record.kept)
+                unwritten_end = task.at if not task.accepted else task.end
+                assert all(end <= task.at or start >= unwritten_end for start, end in state.record.kept)
 
     @invariant()
-    def what_is_kept_is_one_version_as_it_lies_on_the_disk(self) -> None:
+    def kept_bytes_are_of_one_version_and_on_the_disk(self) -> None:
         for state in self.run.transfer.files:
             kept = list(state.record.kept)
             if kept:
-                assert any(self._is(state, version) for version in self._versions(state))
+                assert any(self._matches(state, version) for version in self._versions(state))
 
     def _versions(self, state: FileState) -> list[int]:
         source, identity = self.sources[state.file.path], state.record.identity
-        everyone = range(source.version + 1)
-        return [one for one in everyone if identity is None or source.identity(one) == identity]
+        versions = range(source.version + 1)
+        return [version for version in versions if identity is None or source.identity(version) == identity]
 
-    def _is(self, state: FileState, version: int) -> bool:
-        content, lies = self.sources[state.file.path].content(version), self._lies(state.record.part)
-        sure = [part for start, end in state.record.kept for part in lies.gaps(start, end)]
-        return all(self.run.on_disk(state, start, end) == content[start:end] for start, end in sure)
+    def _matches(self, state: FileState, version: int) -> bool:
+        content, wrong_bytes = self.sources[state.file.path].content(version), self._wrong_bytes(state.record.part)
+        unflipped = [part for start, end in state.record.kept for part in wrong_bytes.gaps(start, end)]
+        return all(self.run.on_disk(state, start, end) == content[start:end] for start, end in unflipped)
 
     @invariant()
-    def nothing_that_was_kept_goes_but_for_a_reason(self) -> None:
+    def kept_bytes_are_dropped_only_for_a_reason(self) -> None:
         for state in self.run.transfer.files:
             path, record = state.file.path, state.record
-            part, kept = self.before.get(path, (record.part, Ranges()))
+            part, kept = self.previous.get(path, (record.part, Ranges()))
             if record.part != part:
-                assert path in self.unsteady or not kept.total
-                self.lies[record.part] = Ranges()
-            elif path not in self.excused and path not in self.unsteady:
+                assert path in self.may_restart or not kept.total
+                self.wrong_bytes[record.part] = Ranges()
+            elif path not in self.may_lose_bytes and path not in self.may_restart:
                 assert all(not list(record.kept.gaps(start, end)) for start, end in kept)
-            self.before[path] = (record.part, record.kept.copy())
-        self.excused.clear()
+            self.previous[path] = (record.part, record.kept.copy())
+        self.may_lose_bytes.clear()
 
     @invariant()
-    def what_is_verified_is_whole_and_lies_so_on_the_disk(self) -> None:
+    def a_verified_file_is_complete_on_the_disk(self) -> None:
         for state in self.run.transfer.files:
             if state.digest.verified is not None:
                 assert state.disk.part is not None
-                there = state.disk.part.path.read_bytes()
+                file_content = state.disk.part.path.read_bytes()
                 source = self.sources[state.file.path]
-                assert state.digest.verified.sha256 == hashlib.sha256(there).hexdigest()
-                assert state.digest.verified.bytes == len(there)
-                assert state.digest.verified.pinned == source.tells.digest or not there  # nobody is asked for nothing
-                assert any(there == source.content(version) for version in self._versions(state))
+                assert state.digest.verified.sha256 == hashlib.sha256(file_content).hexdigest()
+                assert state.digest.verified.bytes == len(file_content)
+                # An empty file is not requested, so no source has told its digest.
+                assert state.digest.verified.pinned == source.tells.digest or not file_content
+                assert any(file_content == source.content(version) for version in self._versions(state))
 
     @invariant()
-    def only_a_digest_that_differs_twice_ends_it(self) -> None:
+    def only_a_repeated_digest_mismatch_fails_the_transfer(self) -> None:
         assert self.run.transfer.error is None or (isinstance(self.run.transfer.error, DigestMismatch) and self.flips)
 
     # The end
 
-    def _end_well(self) -> None:
-        """From here on the source is honest and steady: every file must come to its end, by itself."""
-        for _ in range(60):  # answers; a file has a few ranges, and is begun anew a few times
+    def _finish(self) -> None:
+        """Assert that with an honest source, which no longer changes, every file completes."""
+        for _ in range(60):  # answers; a file has a few ranges, and may be started over a few times
             if self.run.transfer.ended:
                 self.stop(hashed=False)
             self.run.hash()
@@ -291,37 +292,37 @@ class Fetching(RuleBasedStateMachine):
             self.bind(0)
             self.deliver(0, LONGEST)
         assert self.run.transfer.done
-        self.what_is_verified_is_whole_and_lies_so_on_the_disk()
-        self.what_is_kept_is_one_version_as_it_lies_on_the_disk()
+        self.a_verified_file_is_complete_on_the_disk()
+        self.kept_bytes_are_of_one_version_and_on_the_disk()
 
 
-TestPiecesInAnyOrder = Fetching.TestCase
+TestPiecesInAnyOrder = TransferMachine.TestCase
 TestPiecesInAnyOrder.settings = examples(50, stateful_step_count=40)
 
 
-def transfer_of(sizes: tuple[int, ...]) -> Fetching:
-    """A transfer over one connection, of a file that has a strong ETag and no size."""
-    fetching = Fetching()
-    fetching.connections, fetching.sources = 1, {"m.bin": Source("m.bin", Tells.ETAG, sizes, False)}
-    files = (fetching.sources["m.bin"].file(),)
-    fetching.artifact = Artifact("m@q", "m", "q", HubFormat.MLX, "m", False, files)
-    fetching._open()
-    return fetching
+def transfer_of(sizes: tuple[int, ...]) -> TransferMachine:
+    """Return a transfer over one connection, of a file with a strong ETag and no known size."""
+    machine = TransferMachine()
+    machine.connections, machine.sources = 1, {"m.bin": Source("m.bin", Tells.ETAG, sizes, False)}
+    files = (machine.sources["m.bin"].file(),)
+    machine.artifact = Artifact("m@q", "m", "q", HubFormat.MLX, "m", False, files)
+    machine._open()
+    return machine
 
 
-def test_a_file_that_is_replaced_by_an_empty_one_ends_as_the_empty_one():
-    fetching = transfer_of((LONGEST, 0))
-    fetching.fetch_on(count=1, styles=[Style.TOTAL_UNSAID], which=0)
-    fetching.replace("m.bin")
-    fetching.teardown()  # every file comes to its end, and is one version
+def test_a_file_that_is_replaced_by_an_empty_one_ends_empty():
+    machine = transfer_of((LONGEST, 0))
+    machine.fetch_more(count=1, styles=[Style.TOTAL_UNSAID], index=0)
+    machine.replace("m.bin")
+    machine.teardown()  # asserts that the file completes, and is of one version
 
 
 def test_a_gap_in_a_file_of_unknown_size_is_fetched_without_the_kept_bytes_after_it():
-    fetching = transfer_of((LONGEST,))
-    fetching.fetch_on(count=2, styles=[Style.TOTAL_UNSAID], which=0)
-    [state] = fetching.run.transfer.files
+    machine = transfer_of((LONGEST,))
+    machine.fetch_more(count=2, styles=[Style.TOTAL_UNSAID], index=0)
+    [state] = machine.run.transfer.files
     state.record.kept.remove(0, 1)
-    fetching.run.drop(fetching.run.fetchers[0])
-    fetching.take()
+    machine.run.drop(machine.run.fetchers[0])
+    machine.take()
     assert [(task.at, task.end) for task in state.tasks] == [(0, 1)]
-    fetching.teardown()
+    machine.teardown()

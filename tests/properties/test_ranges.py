@@ -1,4 +1,4 @@
-"""Ranges are a set of bytes: no list of them, in any order, leaves a gap, an overlap or a byte asked for twice."""
+"""Properties of Ranges, and of next_range: no order of requests leaves a gap, an overlap or a byte requested twice."""
 
 from itertools import pairwise
 
@@ -10,69 +10,69 @@ from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, PIECES_AIM, Ra
 from flowhub_jobs.transfer.range_scheduler import RANGE_MAX, RANGE_MIN, next_range
 
 TOP = 60
-PLACES = st.integers(0, TOP)
-SPANS = st.tuples(PLACES, PLACES)
-WORDS = st.lists(st.tuples(st.booleans(), SPANS), max_size=25)
+OFFSETS = st.integers(0, TOP)
+SPANS = st.tuples(OFFSETS, OFFSETS)
+OPERATIONS = st.lists(st.tuples(st.booleans(), SPANS), max_size=25)
 
 
-def said(words):
-    """Return the ranges after adding (True) and removing (False), and the same as a plain set of bytes."""
-    ranges, plain = Ranges(), set()
-    for added, (start, end) in words:
-        if added:
+def apply(operations):
+    """Return the ranges after adding (True) and removing (False) spans, and the same as a set of byte offsets."""
+    ranges, byte_set = Ranges(), set()
+    for is_add, (start, end) in operations:
+        if is_add:
             ranges.add(start, end)
-            plain |= set(range(start, end))
+            byte_set |= set(range(start, end))
         else:
             ranges.remove(start, end)
-            plain -= set(range(start, end))
-    return ranges, plain
+            byte_set -= set(range(start, end))
+    return ranges, byte_set
 
 
-@given(WORDS)
-def test_ranges_hold_exactly_the_bytes_that_were_added_and_not_removed(words):
-    ranges, plain = said(words)
-    assert {byte for start, end in ranges for byte in range(start, end)} == plain
-    assert ranges.total == len(plain)
+@given(OPERATIONS)
+def test_ranges_hold_exactly_the_bytes_that_were_added_and_not_removed(operations):
+    ranges, byte_set = apply(operations)
+    assert {byte for start, end in ranges for byte in range(start, end)} == byte_set
+    assert ranges.total == len(byte_set)
 
 
-@given(WORDS)
-def test_ranges_are_sorted_and_neither_touch_nor_overlap(words):
-    ranges = list(said(words)[0])
+@given(OPERATIONS)
+def test_ranges_are_sorted_and_neither_touch_nor_overlap(operations):
+    ranges = list(apply(operations)[0])
     assert all(start < end for start, end in ranges)
     assert all(left[1] < right[0] for left, right in pairwise(ranges))
 
 
-@given(WORDS, SPANS)
-def test_gaps_are_what_is_missing_and_nothing_else(words, span):
-    ranges, plain = said(words)
+@given(OPERATIONS, SPANS)
+def test_gaps_are_the_missing_bytes_and_no_others(operations, span):
+    ranges, byte_set = apply(operations)
     gaps = list(ranges.gaps(*span))
-    assert [byte for start, end in gaps for byte in range(start, end)] == sorted(set(range(*span)) - plain)
+    assert [byte for start, end in gaps for byte in range(start, end)] == sorted(set(range(*span)) - byte_set)
     assert all(start < end for start, end in gaps)
 
 
-@given(WORDS, PLACES)
-def test_reach_is_the_end_of_the_unbroken_run(words, start):
-    ranges, plain = said(words)
+@given(OPERATIONS, OFFSETS)
+def test_reach_is_the_end_of_the_unbroken_run(operations, start):
+    ranges, byte_set = apply(operations)
     end = start
-    while end in plain:
+    while end in byte_set:
         end += 1
     assert ranges.reach(start) == end
 
 
-@given(WORDS)
-def test_a_copy_stays_as_it_is_when_the_first_changes(words):
-    ranges, _ = said(words)
+@given(OPERATIONS)
+def test_a_copy_does_not_change_with_its_original(operations):
+    ranges, _ = apply(operations)
     copy, before = ranges.copy(), list(ranges)
     assert copy == ranges
     ranges.add(0, TOP + 1)
     assert list(copy) == before
 
 
-@given(WORDS, st.randoms(use_true_random=False))
-def test_the_same_bytes_added_in_any_order_are_the_same_ranges(words, dice):
-    ranges = list(said(words)[0])
+@given(OPERATIONS, st.randoms(use_true_random=False))
+def test_the_same_bytes_added_in_any_order_are_the_same_ranges(operations, random):
+    ranges = list(apply(operations)[0])
     halves = [half for start, end in ranges for half in ((start, (start + end) // 2), ((start + end) // 2, end))]
-    dice.shuffle(halves)
+    random.shuffle(halves)
     assert Ranges(halves) == Ranges(ranges)
 
 
@@ -90,10 +90,10 @@ def test_a_piece_is_the_smallest_power_of_two_that_keeps_the_pieces_few(size):
         assert size > piece // 2 * PIECES_AIM
 
 
-# What to ask next ----------------------------------------------------------------------------------------------------
+# The next range to request -------------------------------------------------------------------------------------------
 
 SIZES = st.integers(1, 600).flatmap(lambda halves: st.integers(halves * MIB // 2 - 3, halves * MIB // 2 + 3))
-SPOTS = st.lists(st.tuples(st.integers(0, 600), st.integers(0, 600)), max_size=8)
+SPANS_IN_HALF_MIB = st.lists(st.tuples(st.integers(0, 600), st.integers(0, 600)), max_size=8)
 CONNECTIONS, RATES = st.integers(1, 16), st.floats(0, 1e10)
 
 
@@ -101,44 +101,44 @@ def at_half_mib(spans):
     return Ranges((start * MIB // 2, end * MIB // 2) for start, end in spans)
 
 
-@given(SIZES, SPOTS, SPOTS, CONNECTIONS, RATES)
-def test_the_next_range_is_missing_and_no_other_fetcher_has_it(size, kept, taken, connections, rate):
-    kept, taken = at_half_mib(kept), at_half_mib(taken)
-    asked = next_range(kept, taken, size, connections=connections, rate=rate)
-    busy = Ranges([*kept, *taken])
-    if asked is None:
+@given(SIZES, SPANS_IN_HALF_MIB, SPANS_IN_HALF_MIB, CONNECTIONS, RATES)
+def test_the_next_range_is_missing_and_not_in_flight(size, kept, in_flight, connections, rate):
+    kept, in_flight = at_half_mib(kept), at_half_mib(in_flight)
+    requested = next_range(kept, in_flight, size, connections=connections, rate=rate)
+    busy = Ranges([*kept, *in_flight])
+    if requested is None:
         assert not list(busy.gaps(0, size))
     else:
-        assert 0 <= asked[0] < asked[1] <= size
-        assert list(busy.gaps(*asked)) == [asked]
+        assert 0 <= requested[0] < requested[1] <= size
+        assert list(busy.gaps(*requested)) == [requested]
 
 
-@given(SIZES, SPOTS, SPOTS, CONNECTIONS, RATES)
-def test_the_next_range_is_not_so_short_that_asking_costs_more_nor_so_long_that_it_is_never_done(
-    size, kept, taken, connections, rate
+@given(SIZES, SPANS_IN_HALF_MIB, SPANS_IN_HALF_MIB, CONNECTIONS, RATES)
+def test_the_next_range_is_neither_too_short_to_be_worth_a_request_nor_longer_than_the_maximum(
+    size, kept, in_flight, connections, rate
 ):
-    kept, taken = at_half_mib(kept), at_half_mib(taken)
-    asked = next_range(kept, taken, size, connections=connections, rate=rate)
-    if asked is not None:
-        [gap] = list(Ranges([*kept, *taken]).gaps(asked[0], size))[:1]
-        assert min(RANGE_MIN, gap[1] - gap[0]) <= asked[1] - asked[0] <= RANGE_MAX
+    kept, in_flight = at_half_mib(kept), at_half_mib(in_flight)
+    requested = next_range(kept, in_flight, size, connections=connections, rate=rate)
+    if requested is not None:
+        [gap] = list(Ranges([*kept, *in_flight]).gaps(requested[0], size))[:1]
+        assert min(RANGE_MIN, gap[1] - gap[0]) <= requested[1] - requested[0] <= RANGE_MAX
 
 
-@given(SIZES, SPOTS, st.lists(st.tuples(CONNECTIONS, RATES), min_size=1, max_size=5))
-def test_asking_again_and_again_covers_what_is_missing_once_from_the_front(size, kept, terms):
-    kept, asked = at_half_mib(kept), []
-    taken = Ranges()
+@given(SIZES, SPANS_IN_HALF_MIB, st.lists(st.tuples(CONNECTIONS, RATES), min_size=1, max_size=5))
+def test_repeated_requests_cover_the_missing_bytes_once_from_the_front(size, kept, terms):
+    kept, requested = at_half_mib(kept), []
+    in_flight = Ranges()
     while True:
-        connections, rate = terms[len(asked) % len(terms)]
-        one = next_range(kept, taken, size, connections=connections, rate=rate)
-        if one is None:
+        connections, rate = terms[len(requested) % len(terms)]
+        span = next_range(kept, in_flight, size, connections=connections, rate=rate)
+        if span is None:
             break
-        asked.append(one)
-        taken.add(*one)
-    assert asked == sorted(asked)
-    assert sum(end - start for start, end in asked) == taken.total
-    assert list(taken.gaps(0, size)) == list(Ranges(asked).gaps(0, size))
-    assert not list(Ranges([*kept, *asked]).gaps(0, size))
+        requested.append(span)
+        in_flight.add(*span)
+    assert requested == sorted(requested)
+    assert sum(end - start for start, end in requested) == in_flight.total
+    assert list(in_flight.gaps(0, size)) == list(Ranges(requested).gaps(0, size))
+    assert not list(Ranges([*kept, *requested]).gaps(0, size))
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["take", "arrive", "drop"]), st.integers(0, 15), st.floats(0, 1)))
@@ -146,22 +146,22 @@ STEPS = st.lists(st.tuples(st.sampled_from(["take", "arrive", "drop"]), st.integ
 
 @examples(60)
 @given(SIZES, CONNECTIONS, RATES, STEPS)
-def test_no_byte_is_taken_twice_or_lost_whatever_arrives_and_drops(size, connections, rate, steps):
+def test_no_byte_is_requested_twice_or_lost_whatever_arrives_and_drops(size, connections, rate, steps):
     kept, held = Ranges(), []
 
     def take():
-        asked = next_range(kept, Ranges(held), size, connections=connections, rate=rate)
-        if asked is not None:
-            assert list(Ranges([*kept, *held]).gaps(*asked)) == [asked]
-            held.append(asked)
-        return asked
+        requested = next_range(kept, Ranges(held), size, connections=connections, rate=rate)
+        if requested is not None:
+            assert list(Ranges([*kept, *held]).gaps(*requested)) == [requested]
+            held.append(requested)
+        return requested
 
-    for what, which, part in steps:
-        if what == "take":
+    for action, index, share in steps:
+        if action == "take":
             take()
         elif held:
-            start, end = held.pop(which % len(held))
-            at = end if what == "arrive" else start + int((end - start) * part)
+            start, end = held.pop(index % len(held))
+            at = end if action == "arrive" else start + int((end - start) * share)
             kept.add(start, at)
     while held or take():
         kept.add(*held.pop())

@@ -1,5 +1,4 @@
-"""Whatever fails, and however often: a decision is made, no wait is without end, and the budget is neither cut nor
-passed."""
+"""Properties of retry decisions: each fault has one, no wait is endless, no job ends before its retries are used up."""
 
 import math
 
@@ -10,12 +9,12 @@ from hypothesis import strategies as st
 from flowhub_jobs.errors import ERRORS, AddressExpired, ServerBusy, SourceChanged, SourceError, WaitTooLong
 from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, RetryWait, decide, retry_delay
 
-PROMISED = Patience()
-HOUR_S = PROMISED.server_wait_max_s
+DEFAULT = Patience()
+HOUR_S = DEFAULT.server_wait_max_s
 JITTERS = st.floats(0, 1, exclude_max=True)
 FAULTS = st.integers(1, 100_000)
 SECONDS = st.floats(0, 1e7)
-TRIES = st.builds(PriorFaults, FAULTS, SECONDS)
+PRIOR_FAULTS = st.builds(PriorFaults, FAULTS, SECONDS)
 PATIENCES = st.builds(
     Patience,
     base_s=st.floats(0.001, 10),
@@ -28,21 +27,21 @@ FREE = (AddressExpired, SourceChanged)
 PASSING = [kind for kind in ERRORS.values() if issubclass(kind, SourceError) and kind.retryable]
 
 
-def busy(waits):
+def busy_errors(waits):
     return waits.map(lambda wait_s: ServerBusy("busy.", wait_s=wait_s))
 
 
-def any_of(kinds):
+def errors_of(kinds):
     return kinds.map(lambda kind: kind("It failed."))
 
 
-ERRORS_OF_ANY_KIND = any_of(KINDS) | busy(st.floats(0, 1e12))
-PASSING_ERRORS = any_of(st.sampled_from(PASSING)) | busy(st.floats(0, HOUR_S))
+ERRORS_OF_ANY_KIND = errors_of(KINDS) | busy_errors(st.floats(0, 1e12))
+PASSING_ERRORS = errors_of(st.sampled_from(PASSING)) | busy_errors(st.floats(0, HOUR_S))
 
 
-@given(ERRORS_OF_ANY_KIND, TRIES, JITTERS, PATIENCES, st.booleans())
-def test_every_fault_has_a_decision_and_every_wait_an_end(error, tries, jitter, patience, free):
-    decision = decide(error, tries, jitter, patience, free=free)
+@given(ERRORS_OF_ANY_KIND, PRIOR_FAULTS, JITTERS, PATIENCES, st.booleans())
+def test_every_fault_has_a_decision_and_every_wait_an_end(error, prior, jitter, patience, free):
+    decision = decide(error, prior, jitter, patience, free=free)
     assert isinstance(decision, Again | RetryWait | GiveUp)
     if isinstance(decision, RetryWait):
         assert math.isfinite(decision.seconds)
@@ -51,11 +50,11 @@ def test_every_fault_has_a_decision_and_every_wait_an_end(error, tries, jitter, 
         assert decision.error is error or isinstance(decision.error, WaitTooLong)
 
 
-@given(ERRORS_OF_ANY_KIND, TRIES, JITTERS, PATIENCES, st.booleans())
-def test_only_another_address_or_content_is_asked_for_at_once_and_only_while_that_is_free(
-    error, tries, jitter, patience, free
+@given(ERRORS_OF_ANY_KIND, PRIOR_FAULTS, JITTERS, PATIENCES, st.booleans())
+def test_only_a_new_address_or_content_is_requested_at_once_and_only_while_that_is_free(
+    error, prior, jitter, patience, free
 ):
-    at_once = isinstance(decide(error, tries, jitter, patience, free=free), Again)
+    at_once = isinstance(decide(error, prior, jitter, patience, free=free), Again)
     assert at_once == (free and isinstance(error, FREE))
 
 
@@ -73,28 +72,28 @@ def test_no_job_ends_for_a_fault_that_passes_before_its_time_is_used(error, faul
 
 
 @given(PASSING_ERRORS, JITTERS, PATIENCES)
-def test_tries_that_are_used_and_time_that_is_used_end_it(error, jitter, patience):
+def test_a_job_ends_when_its_tries_and_its_time_are_used(error, jitter, patience):
     used = PriorFaults(patience.faults_max, patience.give_up_after_s)
     assert decide(error, used, jitter, patience, free=False) == GiveUp(error)
 
 
-@given(any_of(KINDS), TRIES, JITTERS, PATIENCES)
-def test_what_does_not_pass_by_asking_again_ends_it_at_the_first_fault(error, tries, jitter, patience):
-    decision = decide(error, tries, jitter, patience, free=False)
+@given(errors_of(KINDS), PRIOR_FAULTS, JITTERS, PATIENCES)
+def test_a_fault_that_no_retry_can_cure_ends_the_job_at_once(error, prior, jitter, patience):
+    decision = decide(error, prior, jitter, patience, free=False)
     assert (isinstance(error, SourceError) and error.retryable) or decision == GiveUp(error)
 
 
 @given(st.floats(0, HOUR_S), st.integers(1, 9), JITTERS)
-def test_a_host_that_names_a_time_is_left_alone_until_then(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, PROMISED)
+def test_a_host_that_names_a_time_gets_no_request_before_it(wait_s, faults, jitter):
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, DEFAULT)
     assert isinstance(decision, RetryWait)
     assert decision.asked
-    assert wait_s <= decision.seconds <= max(wait_s, PROMISED.cap_s)
+    assert wait_s <= decision.seconds <= max(wait_s, DEFAULT.cap_s)
 
 
 @given(st.floats(HOUR_S, exclude_min=True, allow_infinity=False), FAULTS, JITTERS)
-def test_a_wait_of_more_than_an_hour_is_an_end_that_says_so(wait_s, faults, jitter):
-    decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, PROMISED)
+def test_a_wait_of_more_than_an_hour_ends_the_job_with_its_reason(wait_s, faults, jitter):
+    decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, DEFAULT)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
 
@@ -118,5 +117,5 @@ def test_the_jitter_is_full(faults, jitter, patience):
 
 @given(FAULTS, FAULTS, JITTERS, PATIENCES)
 def test_more_faults_never_make_a_shorter_wait(one, other, jitter, patience):
-    few, many = sorted((one, other))
-    assert retry_delay(few, jitter, patience) <= retry_delay(many, jitter, patience)
+    fewer, more = sorted((one, other))
+    assert retry_delay(fewer, jitter, patience) <= retry_delay(more, jitter, patience)

@@ -1,4 +1,4 @@
-"""Any schedule, around any change of the clock: it is open when a clock on the wall says so, minute by minute."""
+"""Properties of schedules: a schedule is open when the local wall clock says so, around any change of the clock."""
 
 import functools
 from datetime import datetime, time, timedelta, tzinfo
@@ -34,19 +34,19 @@ SCHEDULES = st.builds(
     lambda groups, outside: Schedule(tuple(groups), outside), st.lists(GROUPS, min_size=1, max_size=3), RATES
 )
 # Noon, two days before a change or well away from one.
-BEGINNINGS = [
+STARTS = [
     (BERLIN, "2026-10-23T12:00+02:00"),
     (BERLIN, "2027-03-26T12:00+01:00"),
     (NEW_YORK, "2026-10-30T12:00-04:00"),
     (NEW_YORK, "2027-03-12T12:00-05:00"),
     (BERLIN, "2026-12-29T12:00+01:00"),
 ]
-EACH_BEGINNING = pytest.mark.parametrize(("zone", "begin"), BEGINNINGS, ids=[begin for _, begin in BEGINNINGS])
+EACH_START = pytest.mark.parametrize(("zone", "begin"), STARTS, ids=[begin for _, begin in STARTS])
 
 
 @functools.cache
-def walls(zone: tzinfo, begin: str) -> list[datetime]:
-    """Return what the clock on the wall shows in each minute of some days, from a day before `begin`."""
+def local_minutes(zone: tzinfo, begin: str) -> list[datetime]:
+    """Return the local time of each minute of some days, from a day before `begin`."""
     first = micros_of(begin) // SECOND_US - DAY_MINUTES * 60
     return [
         datetime.fromtimestamp(first + 60 * n, zone).replace(tzinfo=None, fold=0)
@@ -54,35 +54,35 @@ def walls(zone: tzinfo, begin: str) -> list[datetime]:
     ]
 
 
-def rate_in_minutes(schedule: Schedule, wall: list[datetime]) -> list[int | None]:
-    """Return the rate that its windows allow in each of these minutes, by going through them; None outside of all.
+def rate_in_minutes(schedule: Schedule, local_times: list[datetime]) -> list[int | None]:
+    """Return the rate that the windows allow in each of these minutes; None outside of all windows.
 
-    A window opens in the first that shows the opening or more, and closes behind the last that shows less than the
-    closing. A further window never allows less.
+    A window opens in the first minute at or after its opening time, and closes after the last one before its closing
+    time. Where windows overlap, the highest rate applies.
     """
-    found: list[int | None] = [None] * len(wall)
-    for away in range(-1, DAYS + 2):
-        midnight = datetime.combine(wall[0].date() + timedelta(days=away), time())
+    rates: list[int | None] = [None] * len(local_times)
+    for day in range(-1, DAYS + 2):
+        midnight = datetime.combine(local_times[0].date() + timedelta(days=day), time())
         for group in (group for group in schedule.groups if midnight.weekday() in group.days):
             rate = UNLIMITED if group.rate_bps is None else group.rate_bps
             for window in group.windows:
                 opens, closes = midnight + timedelta(minutes=window.opens), midnight + timedelta(minutes=window.closes)
-                first = next((n for n, shown in enumerate(wall) if shown >= opens), len(wall))
-                behind = next((n for n in range(len(wall), 0, -1) if wall[n - 1] < closes), 0)
-                for minute in range(first, behind):
-                    found[minute] = max(found[minute] or 0, rate)
-    return found
+                first = next((n for n, shown in enumerate(local_times) if shown >= opens), len(local_times))
+                end = next((n for n in range(len(local_times), 0, -1) if local_times[n - 1] < closes), 0)
+                for minute in range(first, end):
+                    rates[minute] = max(rates[minute] or 0, rate)
+    return rates
 
 
 def next_flip(values: list[Any], minute: int) -> int | None:
-    """Return the first minute after this one in which the value is another."""
-    return next((n for n, (one, other) in enumerate(pairwise(values), 1) if one != other and n > minute), None)
+    """Return the first minute after this one in which the value changes."""
+    return next((n for n, (left, right) in enumerate(pairwise(values), 1) if left != right and n > minute), None)
 
 
-@EACH_BEGINNING
+@EACH_START
 @given(schedule=SCHEDULES, minute=st.integers(0, DAYS * DAY_MINUTES - 1), seconds=st.integers(0, 59))
-def test_it_is_open_when_the_clock_on_the_wall_says_so(zone, begin, schedule, minute, seconds):
-    expected = [rate is not None for rate in rate_in_minutes(schedule, walls(zone, begin))[DAY_MINUTES:]]
+def test_a_schedule_is_open_when_the_local_clock_says_so(zone, begin, schedule, minute, seconds):
+    expected = [rate is not None for rate in rate_in_minutes(schedule, local_minutes(zone, begin))[DAY_MINUTES:]]
     now = micros_of(begin) + minute * MINUTE_US + seconds * SECOND_US
     assert schedule.is_open(now, zone) is expected[minute]
     flip, change = next_flip(expected, minute), schedule.next_change(now, zone)
@@ -92,11 +92,11 @@ def test_it_is_open_when_the_clock_on_the_wall_says_so(zone, begin, schedule, mi
         assert change is None or change >= micros_of(begin) + len(expected) * MINUTE_US
 
 
-@EACH_BEGINNING
+@EACH_START
 @given(schedule=SCHEDULES, minute=st.integers(0, DAYS * DAY_MINUTES - 1), seconds=st.integers(0, 59))
 def test_the_rate_is_the_highest_of_the_open_windows_minute_by_minute(zone, begin, schedule, minute, seconds):
     outside = schedule.outside_bps or 0
-    inside = rate_in_minutes(schedule, walls(zone, begin))[DAY_MINUTES:]
+    inside = rate_in_minutes(schedule, local_minutes(zone, begin))[DAY_MINUTES:]
     expected = [outside if rate is None else rate for rate in inside]
     now = micros_of(begin) + minute * MINUTE_US + seconds * SECOND_US
     assert schedule.rate_at(now, zone) == expected[minute]
@@ -107,9 +107,9 @@ def test_the_rate_is_the_highest_of_the_open_windows_minute_by_minute(zone, begi
         assert change is None or change[0] >= micros_of(begin) + len(expected) * MINUTE_US
 
 
-@EACH_BEGINNING
+@EACH_START
 @given(schedule=SCHEDULES, minute=st.integers(0, DAYS * DAY_MINUTES - 1))
-def test_what_it_says_of_its_openings_agrees(zone, begin, schedule, minute):
+def test_its_opening_time_agrees_with_its_state(zone, begin, schedule, minute):
     now = micros_of(begin) + minute * MINUTE_US
     opens = schedule.opens_at(now, zone)
     assert (opens is None) is schedule.is_open(now, zone)
@@ -121,5 +121,5 @@ def test_what_it_says_of_its_openings_agrees(zone, begin, schedule, minute):
 
 
 @given(schedule=SCHEDULES)
-def test_any_schedule_comes_back_from_the_table_as_it_was(schedule):
+def test_any_schedule_is_read_back_from_the_table_unchanged(schedule):
     assert Schedule.from_json(schedule.as_json()) == schedule
