@@ -1,4 +1,4 @@
-"""`flowhub cap`, and what the screens say of it; `enqueue --rate`."""
+"""The `cap` command, the messages of other commands about a cap, and `enqueue --rate`."""
 
 import pytest
 from support.cli import cli_app
@@ -22,16 +22,16 @@ def receive(app, count: int) -> None:
     add_received(app.home.engine, app.home.node, app.home.clock, count)
 
 
-def test_without_a_cap_it_says_so_and_what_was_downloaded(cli, app):
+def test_without_a_cap_the_output_shows_that_and_the_downloaded_bytes(cli, app):
     receive(app, 3_000_000)
     assert cli("cap").out == "No cap set.\nDownloaded by this node: 3.0 MB today, 3.0 MB this month.\n"
     page = cli("cap", "--json").json
     assert list(page) == KEYS
-    none = dict.fromkeys(KEYS) | {"schema": "flowhub/cap/1", "day_bytes": 3_000_000, "month_bytes": 3_000_000}
-    assert page == none
+    no_cap = dict.fromkeys(KEYS) | {"schema": "flowhub/cap/1", "day_bytes": 3_000_000, "month_bytes": 3_000_000}
+    assert page == no_cap
 
 
-def test_a_cap_is_set_shown_and_removed(cli, app):
+def test_a_cap_is_set_printed_and_removed(cli, app):
     receive(app, 50_000_000_000)
     page = cli("cap", "200G", "--json").json
     assert (page["cap_bytes"], page["per"]) == (200_000_000_000, "month")
@@ -43,14 +43,14 @@ def test_a_cap_is_set_shown_and_removed(cli, app):
     assert cli("cap", "off", "--json").json["cap_bytes"] is None
 
 
-def test_the_screens_say_that_it_is_reached_and_what_to_do(cli, app):
+def test_the_commands_say_that_the_cap_is_reached_and_what_to_do(cli, app):
     job = app.enqueue("m0")
     cli("cap", "1K", "--per", "day")
     receive(app, 1000)
     assert cli("status", job, "--json").json["jobs"][0]["reason"] == "cap"
-    told = " ".join(cli("status", job).out.split())
-    assert "The cap on downloaded bytes is reached; the next period begins" in told
-    assert "`flowhub cap off`" in told
+    output = " ".join(cli("status", job).out.split())
+    assert "The cap on downloaded bytes is reached; the next period begins" in output
+    assert "`flowhub cap off`" in output
     assert "cap reached, until" in cli("status").out
     assert "nothing is downloaded until" in " ".join(cli("status").err.split())
     assert "Cap:" in cli().out
@@ -74,11 +74,11 @@ def test_enqueue_prints_that_the_cap_is_reached(cli, app):
         (["--per", "day"], "--per needs a size"),
     ],
 )
-def test_what_is_no_cap_is_refused_and_changes_nothing(cli, app, arguments, word):
+def test_an_invalid_cap_is_refused_and_changes_nothing(cli, app, arguments, word):
     cli("cap", "5G")
-    refused = cli("cap", *arguments)
-    assert refused.status == 2
-    assert word in refused.err
+    result = cli("cap", *arguments)
+    assert result.status == 2
+    assert word in result.err
     assert cli("cap", "--json").json["cap_bytes"] == 5_000_000_000
 
 
@@ -92,13 +92,13 @@ def test_a_job_has_a_rate_of_its_own(cli, app, tmp_path):
     cli("cancel", job["id"])
     cli("retry", job["id"])
     assert cli("status", job["id"], "--json").json["jobs"][0]["limit_bps"] == 2_000_000, "retry keeps it"
-    models = tmp_path / "models.txt"
-    models.write_text("m1 --rate 500K\nm2\n")
-    listed = cli("enqueue", "-f", models, "--json").json["jobs"]
-    assert [one["limit_bps"] for one in listed] == [500_000, None]
+    list_file = tmp_path / "models.txt"
+    list_file.write_text("m1 --rate 500K\nm2\n")
+    jobs = cli("enqueue", "-f", list_file, "--json").json["jobs"]
+    assert [job["limit_bps"] for job in jobs] == [500_000, None]
 
 
 @pytest.mark.parametrize("rate", ["5", "fast", "-1"])
-def test_what_is_no_rate_is_refused_and_nothing_is_queued(cli, app, rate):
+def test_an_invalid_rate_is_refused_and_nothing_is_queued(cli, app, rate):
     assert cli("enqueue", "m0", "--rate", rate).status == 2
     assert cli("status", "--json").json["jobs"] == []

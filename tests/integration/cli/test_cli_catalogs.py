@@ -1,4 +1,4 @@
-"""catalog list, import, update, remove, validate: other catalogs beside ours, and nothing of them breaks it."""
+"""The `catalog` commands: other catalogs are imported next to the base one, and none of them can break it."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ def app(home, origin, monkeypatch):
 
 
 def gpt4all(*entries):
-    """Return a list of GPT4All's shape: (name, url, filename)."""
+    """Return a catalog in GPT4All's format of these (name, url, filename)."""
     return json.dumps(
         [
             {"name": name, "url": url, "filename": file, "md5sum": "ab" * 16, "filesize": "5000"}
@@ -38,7 +38,7 @@ def gpt4all(*entries):
 
 
 def snapshot(home):
-    """Return what lies in the folder of catalogs: names and bytes."""
+    """Return the files in the folder of catalogs: names and bytes."""
     return {str(path): path.read_bytes() for path in sorted((home / "catalogs").rglob("*")) if path.is_file()}
 
 
@@ -50,18 +50,18 @@ def rows(cli):
 
 
 @pytest.mark.parametrize(
-    ("file", "name", "taken"),
+    ("file", "name", "models"),
     [("lmstudio.json", "lmstudio", 4), ("gpt4all.json", "gpt4all", 5), ("localai.yaml", "localai", 6)],
 )
-def test_each_shape_is_known_by_its_content(cli, app, tmp_path, file, name, taken):
+def test_each_format_is_detected_by_its_content(cli, app, tmp_path, file, name, models):
     disguised = tmp_path / "download"
     disguised.write_bytes((DATA / file).read_bytes())
     page = cli("catalog", "import", disguised, "--json").json
     assert page["schema"] == "flowhub/catalog-import/1"
-    assert (page["name"], page["format"], page["taken"], page["source"]) == (name, name, taken, str(disguised))
-    assert rows(cli)[name]["models"] == taken
-    named = [entry for entry in page["entries"] if entry["kind"] == "refused"]
-    assert {entry["reason"] for entry in named} == set(page["refused"])
+    assert (page["name"], page["format"], page["taken"], page["source"]) == (name, name, models, str(disguised))
+    assert rows(cli)[name]["models"] == models
+    refused = [entry for entry in page["entries"] if entry["kind"] == "refused"]
+    assert {entry["reason"] for entry in refused} == set(page["refused"])
 
 
 def test_an_imported_model_is_shown_queued_fetched_and_listed(cli, app, origin, tmp_path):
@@ -92,7 +92,7 @@ def test_an_id_that_is_taken_gets_the_catalogs_name_and_keeps_it(cli, app, tmp_p
         "n-two",
     ]
     cli("catalog", "remove", "one", "-y")
-    # What was settled stays: somebody may have installed `n-two`.
+    # Ids that were given stay: a user may have installed `n-two`.
     source.write_bytes(
         gpt4all(("N", "https://h.example/n.gguf", "n.gguf"), ("O", "https://h.example/o.gguf", "o.gguf"))
     )
@@ -118,28 +118,28 @@ def test_an_id_that_the_base_took_later_hides_the_imported_one_and_is_counted(cl
     assert {"new", "new-gpt4all"} <= set(catalog_in_force(load_settings()).catalog.by_id)
 
 
-def test_a_second_source_of_a_shape_needs_a_name(cli, app, tmp_path):
+def test_a_second_source_of_a_format_needs_a_name(cli, app, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes((DATA / "gpt4all.json").read_bytes())
     assert cli("catalog", "import", tmp_path / "a").status == 0
     before = snapshot(app.path)
-    said = cli("catalog", "import", tmp_path / "b")
-    assert said.status == 2
-    assert "--name" in said.error_text
+    result = cli("catalog", "import", tmp_path / "b")
+    assert result.status == 2
+    assert "--name" in result.error_text
     assert snapshot(app.path) == before
-    assert cli("catalog", "import", tmp_path / "b", "--name", "gpt4all").status == 0  # named: it is meant
+    assert cli("catalog", "import", tmp_path / "b", "--name", "gpt4all").status == 0  # an explicit name confirms it
     assert cli("catalog", "import", tmp_path / "b").status == 0  # the same source again
 
 
 @pytest.mark.parametrize("name", ["base", "A", "", "../x", "a/b", "x.facts", "con", "-x", "a" * 41, ".x"])
-def test_a_name_that_cannot_be_a_catalogs_is_2(cli, app, name):
-    said = cli("catalog", "import", DATA / "gpt4all.json", f"--name={name}")
-    assert said.status == 2
-    assert said.error_text
+def test_an_invalid_name_of_a_catalog_is_2(cli, app, name):
+    result = cli("catalog", "import", DATA / "gpt4all.json", f"--name={name}")
+    assert result.status == 2
+    assert result.error_text
     assert snapshot(app.path) == {}
 
 
-def test_a_catalog_of_our_shape_is_named_for_its_file(cli, app, tmp_path):
+def test_a_catalog_in_flowhubs_format_is_named_after_its_file(cli, app, tmp_path):
     source = tmp_path / "Team Models (v2).json"
     source.write_text(json.dumps({"apiVersion": "v1", "models": [one_file_model("t", "https://h.example/t.gguf", A)]}))
     assert cli("catalog", "import", source, "--json").json["name"] == "team-models-v2"
@@ -153,9 +153,9 @@ def test_a_file_that_is_no_catalog_is_1_and_changes_nothing(cli, app, tmp_path, 
     cli("catalog", "import", DATA / "gpt4all.json")
     before = snapshot(app.path)
     (tmp_path / "bad").write_bytes(content)
-    said = cli("catalog", "import", tmp_path / "bad", "--name", "gpt4all")
-    assert said.status == status
-    assert str(tmp_path / "bad") in said.error_text
+    result = cli("catalog", "import", tmp_path / "bad", "--name", "gpt4all")
+    assert result.status == status
+    assert str(tmp_path / "bad") in result.error_text
     assert cli("catalog", "import", tmp_path / "bad", "--json").error["code"] == "catalog_malformed"
     assert snapshot(app.path) == before
 
@@ -163,37 +163,37 @@ def test_a_file_that_is_no_catalog_is_1_and_changes_nothing(cli, app, tmp_path, 
 def test_a_file_of_200_mb_is_refused_unread(cli, app, tmp_path):
     with (tmp_path / "huge.json").open("wb") as file:
         file.truncate(200_000_000)
-    said = cli("catalog", "import", tmp_path / "huge.json")
-    assert said.status == 1
-    assert "200 MB; 50 MB are read" in said.error_text
+    result = cli("catalog", "import", tmp_path / "huge.json")
+    assert result.status == 1
+    assert "200 MB; 50 MB are read" in result.error_text
 
 
 @pytest.mark.parametrize("source", [".", "none.json", "/dev/zero", "a\0b"])
-def test_what_cannot_be_read_is_1(cli, app, source):
+def test_an_unreadable_source_is_1(cli, app, source):
     assert cli("catalog", "import", source, "--json").error["code"] == "catalog_unreadable"
 
 
 @pytest.mark.parametrize(
     "source", ["ftp://h/c.json", "file:///etc/passwd", "http://h.example/c.json", "https://u:pw@h.example/c"]
 )
-def test_an_address_that_may_not_be_asked_is_2_and_shows_no_password(cli, app, source):
-    said = cli("catalog", "import", source)
-    assert said.status == 2
-    assert "pw" not in said.error_text
+def test_a_forbidden_address_is_2_and_its_password_is_not_shown(cli, app, source):
+    result = cli("catalog", "import", source)
+    assert result.status == 2
+    assert "pw" not in result.error_text
 
 
 # A URL ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_token_in_the_query_is_kept_for_the_update_and_never_shown(cli, app, origin):
+def test_a_token_in_the_query_is_stored_for_the_update_and_never_shown(cli, app, origin):
     origin.serve("/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf")))
     url = origin.url("/c.json?token=s3cret")
-    said = [
+    results = [
         cli("catalog", *verb)
         for verb in (("import", url), ("list",), ("update",), ("list", "--json"), ("validate", url))
     ]
-    assert [one.status for one in said] == [0] * 5
-    assert "s3cret" not in "".join(one.out + one.err for one in said)
+    assert [result.status for result in results] == [0] * 5
+    assert "s3cret" not in "".join(result.out + result.err for result in results)
     assert {request.query for request in origin.requests("/c.json")} == {"token=s3cret"}
     folder = app.path / "catalogs" / "overlays"
     assert [oct(path.stat().st_mode & 0o777) for path in folder.glob("*.facts.json")] == ["0o600"]
@@ -215,14 +215,14 @@ def test_a_url_that_fails_is_5_and_changes_nothing(cli, app, origin, fault, code
     before = snapshot(app.path)
     origin.break_with(fault, path="/c.json")
     for verb in (("update",), ("update", "gpt4all"), ("import", url), ("validate", url)):
-        said = cli("catalog", *verb, "--json")
-        assert (said.status, said.error["code"]) == (5, code)
+        result = cli("catalog", *verb, "--json")
+        assert (result.status, result.error["code"]) == (5, code)
     assert cli("catalog", "update").error_text
     assert snapshot(app.path) == before
     assert rows(cli)["gpt4all"]["models"] == 1
 
 
-def test_an_unchanged_url_is_not_sent_again_and_a_changed_one_is_reported(cli, app, origin):
+def test_an_unchanged_catalog_is_not_downloaded_again_and_a_changed_one_is_reported(cli, app, origin):
     url = origin.serve(
         "/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf"), ("O", "https://h.example/o.gguf", "o.gguf"))
     )
@@ -239,7 +239,7 @@ def test_an_unchanged_url_is_not_sent_again_and_a_changed_one_is_reported(cli, a
 
 
 @pytest.mark.parametrize("damage", [b"{}", b"", b'{"apiVersion": "v1", "models": [{"id": "n"}]}'])
-def test_a_damaged_copy_is_fetched_whole_by_an_update(cli, app, origin, damage):
+def test_a_damaged_copy_is_downloaded_again_by_an_update(cli, app, origin, damage):
     url = origin.serve("/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf")))
     cli("catalog", "import", url)
     (app.path / "catalogs" / "overlays" / "gpt4all.json").write_bytes(damage)
@@ -248,16 +248,16 @@ def test_a_damaged_copy_is_fetched_whole_by_an_update(cli, app, origin, damage):
     assert rows(cli)["gpt4all"]["models"] == 1
 
 
-def test_of_several_one_that_fails_leaves_the_others_updated(cli, app, origin, tmp_path):
+def test_a_catalog_that_fails_does_not_stop_the_update_of_the_others(cli, app, origin, tmp_path):
     cli("catalog", "import", origin.serve("/c.json", gpt4all(("N", "https://h.example/n.gguf", "n.gguf"))))
     file = tmp_path / "l.yaml"
     file.write_bytes((DATA / "localai.yaml").read_bytes())
     cli("catalog", "import", file)
     file.unlink()
     origin.serve("/c.json", gpt4all(("P", "https://h.example/p.gguf", "p.gguf")))
-    said = cli("catalog", "update", "--json")
-    assert said.status == 10
-    good, bad = json.loads(said.out)["catalogs"]
+    result = cli("catalog", "update", "--json")
+    assert result.status == 10
+    good, bad = json.loads(result.out)["catalogs"]
     assert (good["name"], good["new"]) == ("gpt4all", ["p"])
     assert (bad["name"], bad["outcome"], bad["error"]["code"]) == ("localai", "failed", "catalog_unreadable")
     assert rows(cli)["localai"]["models"] == 6
@@ -291,16 +291,16 @@ def test_a_base_catalog_in_a_file_needs_no_request(cli, app):
     ["{}", "", "\0", '{"apiVersion": "v1", "models": [{}]}', None],
     ids=["empty", "cut", "nul", "wrong", "folder"],
 )
-def test_a_damaged_import_is_left_out_with_a_warning_and_the_rest_goes_on(cli, app, damage):
+def test_a_damaged_import_is_skipped_with_a_warning_and_the_other_catalogs_stay_in_force(cli, app, damage):
     cli("catalog", "import", DATA / "gpt4all.json")
     cli("catalog", "import", DATA / "lmstudio.json")
     damaged = app.path / "catalogs" / "overlays" / "gpt4all.json"
     damaged.unlink()
     damaged.mkdir() if damage is None else damaged.write_text(damage)
-    said = cli("show", "m")
-    assert said.status == 0
+    result = cli("show", "m")
+    assert result.status == 0
     for word in ("gpt4all", "catalog update gpt4all", "catalog remove gpt4all"):
-        assert word in said.err
+        assert word in result.err
     assert cli("show", "zephyr-7b").status == 0
     row = rows(cli)["gpt4all"]
     assert (row["damaged"], row["models"]) == (True, 0)
@@ -317,9 +317,9 @@ def test_damaged_facts_leave_the_models_in_force(cli, app, facts):
     row = rows(cli)["gpt4all"]
     assert (row["models"], row["source"]) == (5, None)
     assert cli("catalog", "list").status == 0
-    said = cli("catalog", "update")
-    assert said.status == 1
-    assert "catalog import" in said.error_text
+    result = cli("catalog", "update")
+    assert result.status == 1
+    assert "catalog import" in result.error_text
 
 
 def test_without_imports_there_is_one_row_and_no_folder(cli, app):
@@ -330,20 +330,20 @@ def test_without_imports_there_is_one_row_and_no_folder(cli, app):
 
 def test_the_signature_changes_with_each_file_in_force(cli, app):
     settings = load_settings()
-    seen = [catalog_signature(settings)]
+    signatures = [catalog_signature(settings)]
     cli("catalog", "import", DATA / "gpt4all.json")
-    seen.append(catalog_signature(settings))
+    signatures.append(catalog_signature(settings))
     cli("catalog", "remove", "gpt4all", "-y")
     app.set_models(one_file_model("other", "https://h.example/m.gguf", A))
-    seen.append(catalog_signature(settings))
-    assert len(set(seen)) == 3
+    signatures.append(catalog_signature(settings))
+    assert len(set(signatures)) == 3
     assert catalog_files(settings) == (app.catalog,)
 
 
 # Remove --------------------------------------------------------------------------------------------------------------
 
 
-def test_remove_wants_a_yes_and_takes_the_models_away(cli, app):
+def test_remove_requires_yes_and_removes_the_models(cli, app):
     cli("catalog", "import", DATA / "gpt4all.json")
     assert cli("catalog", "remove", "gpt4all").status == 2
     assert cli("catalog", "remove", "gpt4all", "--json").error["code"] == "usage"
@@ -353,30 +353,30 @@ def test_remove_wants_a_yes_and_takes_the_models_away(cli, app):
     assert cli("show", "reasoner-v1").status == 3
 
 
-@pytest.mark.parametrize(("answer", "left"), [(b"y\n", False), (b"\n", True), (b"no\n", True)])
-def test_on_a_terminal_it_asks(cli, app, answer, left):
+@pytest.mark.parametrize(("answer", "remains"), [(b"y\n", False), (b"\n", True), (b"no\n", True)])
+def test_remove_asks_on_a_terminal(cli, app, answer, remains):
     cli("catalog", "import", DATA / "gpt4all.json")
-    ours, theirs = pty.openpty()
+    main_fd, terminal_fd = pty.openpty()
     try:
-        os.write(ours, answer)
-        with open(theirs, closefd=False) as terminal, pytest.MonkeyPatch.context() as patch:
+        os.write(main_fd, answer)
+        with open(terminal_fd, closefd=False) as terminal, pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", terminal)
-            said = cli("catalog", "remove", "gpt4all")
+            result = cli("catalog", "remove", "gpt4all")
     finally:
-        for fd in (ours, theirs):
+        for fd in (main_fd, terminal_fd):
             with contextlib.suppress(OSError):
                 os.close(fd)
-    assert said.status == 0
-    assert "Remove the imported catalog gpt4all? [y/N]" in said.err
-    assert ("gpt4all" in rows(cli)) is left
+    assert result.status == 0
+    assert "Remove the imported catalog gpt4all? [y/N]" in result.err
+    assert ("gpt4all" in rows(cli)) is remains
 
 
 def test_an_unknown_name_is_3_with_the_nearest_and_removes_nothing(cli, app):
     cli("catalog", "import", DATA / "gpt4all.json")
-    for verb in (("remove", "-y"), ("update",)):
-        said = cli("catalog", verb[0], "gpt4al", *verb[1:])
-        assert said.status == 3
-        assert "gpt4all" in said.error_text
+    for arguments in (("remove", "-y"), ("update",)):
+        result = cli("catalog", arguments[0], "gpt4al", *arguments[1:])
+        assert result.status == 3
+        assert "gpt4all" in result.error_text
     assert cli("catalog", "remove", "gpt4all", "nope", "-y").status == 3
     assert "gpt4all" in rows(cli)
     assert cli("catalog", "remove", "base", "-y").status == 2
@@ -385,7 +385,7 @@ def test_an_unknown_name_is_3_with_the_nearest_and_removes_nothing(cli, app):
 # Validate ------------------------------------------------------------------------------------------------------------
 
 
-def test_validate_says_what_an_import_would_take_and_writes_nothing(cli, app):
+def test_validate_counts_the_models_of_an_import_and_writes_nothing(cli, app):
     page = cli("catalog", "validate", DATA / "localai.yaml", "--json").json
     assert (page["schema"], page["format"], page["models"]) == ("flowhub/catalog-validate/1", "localai", 6)
     assert page["refused"]["name would leave the store"] == 1
@@ -396,12 +396,12 @@ def test_validate_says_what_an_import_would_take_and_writes_nothing(cli, app):
 def test_validate_of_a_flowhub_catalog_names_the_entry_and_the_field(cli, app, tmp_path):
     assert cli("catalog", "validate", app.catalog, "--json").json["models"] == 1
     (tmp_path / "bad.json").write_text('{"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": []}]}')
-    said = cli("catalog", "validate", tmp_path / "bad.json")
-    assert said.status == 1
-    assert 'model "x", field "downloads"' in said.error_text
+    result = cli("catalog", "validate", tmp_path / "bad.json")
+    assert result.status == 1
+    assert 'model "x", field "downloads"' in result.error_text
 
 
-def test_validate_alone_is_about_what_is_in_force(cli, app):
+def test_validate_without_a_source_checks_the_catalogs_in_force(cli, app):
     cli("catalog", "import", DATA / "gpt4all.json")
     assert cli("catalog", "validate", "--json").json["models"] == 6
     app.catalog.write_text("{}")
@@ -415,9 +415,9 @@ def test_two_models_of_one_id_are_one_fault_of_a_flowhub_catalog(cli, app, tmp_p
     (tmp_path / "twice.yaml").write_text(f"apiVersion: v1\nmodels: {json.dumps(twice['models'])}\n")
     for verb in ("import", "validate"):
         for file in ("twice.json", "twice.yaml"):
-            said = cli("catalog", verb, tmp_path / file)
-            assert said.status == 1
-            assert "field \"models\": has 'm' twice" in said.error_text
+            result = cli("catalog", verb, tmp_path / file)
+            assert result.status == 1
+            assert "field \"models\": has 'm' twice" in result.error_text
     assert not (app.path / "catalogs").exists()
 
 
@@ -425,19 +425,19 @@ def test_two_models_of_one_id_are_one_fault_of_a_flowhub_catalog(cli, app, tmp_p
 
 
 @pytest.mark.parametrize("file", ["gpt4all.json", "gpt4all.facts.json"])
-def test_a_pipe_among_the_imported_catalogs_is_not_waited_at(cli, app, file):
+def test_a_named_pipe_among_the_imported_catalogs_does_not_block(cli, app, file):
     cli("catalog", "import", DATA / "gpt4all.json")
-    place = app.path / "catalogs" / "overlays" / file
-    place.unlink()
-    os.mkfifo(place)
+    path = app.path / "catalogs" / "overlays" / file
+    path.unlink()
+    os.mkfifo(path)
     damaged = file == "gpt4all.json"
-    said = run_command("catalog", "list", "--json", timeout_s=20)
-    assert said.status == 0
-    assert [row["damaged"] for row in json.loads(said.out)["catalogs"]] == [False, damaged]
-    said = run_command("show", "m", timeout_s=20)
-    assert said.status == 0
-    assert ("it is not a regular file" in said.err) is damaged
-    assert run_command("catalog", "remove", "gpt4all", "-y", timeout_s=20).status == 0
+    result = run_command("catalog", "list", "--json")
+    assert result.status == 0
+    assert [row["damaged"] for row in json.loads(result.out)["catalogs"]] == [False, damaged]
+    result = run_command("show", "m")
+    assert result.status == 0
+    assert ("it is not a regular file" in result.err) is damaged
+    assert run_command("catalog", "remove", "gpt4all", "-y").status == 0
 
 
 # Screens -------------------------------------------------------------------------------------------------------------
@@ -452,9 +452,9 @@ def test_no_screen_is_wider_than_the_terminal(app, columns):
         ["validate", DATA / "gpt4all.json"],
         ["validate"],
     ):
-        said = run_command("catalog", *verb, COLUMNS=columns)
-        assert said.status == 0
-        lines = (said.out + said.err).splitlines()
+        result = run_command("catalog", *verb, COLUMNS=columns)
+        assert result.status == 0
+        lines = (result.out + result.err).splitlines()
         # A path stays in one piece, so that it can be copied.
         assert [line for line in lines if len(line) > int(columns) and " " in line.strip()] == []
 
@@ -469,15 +469,15 @@ def test_validate_prints_every_fault_and_exits_as_a_malformed_catalog(cli, tmp_p
     option = {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf", "shaa256": "ab", "size": "12"}
     bad = {"apiVersion": "v1", "models": [{"id": "x", "downloads": [option, {"id": "r", "format": "gguf"}]}]}
     (tmp_path / "bad.json").write_text(json.dumps(bad))
-    said = cli("catalog", "validate", tmp_path / "bad.json")
-    assert said.status == 1
-    told = " ".join(said.out.split())
-    assert 'model "x", field "name": is missing.' in told
-    assert 'option "r": must have either `url` or `files`.' in told
-    assert 'did you mean "sha256"? Nothing is verified without it.' in told
-    assert "2 faults" in told
-    assert "and 1 more" in said.error_text
-    assert "flowhub help catalog" in said.error_text
+    result = cli("catalog", "validate", tmp_path / "bad.json")
+    assert result.status == 1
+    output = " ".join(result.out.split())
+    assert 'model "x", field "name": is missing.' in output
+    assert 'option "r": must have either `url` or `files`.' in output
+    assert 'did you mean "sha256"? Nothing is verified without it.' in output
+    assert "2 faults" in output
+    assert "and 1 more" in result.error_text
+    assert "flowhub help catalog" in result.error_text
     page = run_command("catalog", "validate", str(tmp_path / "bad.json"), "--json")
     assert page.status == 1
     assert [fault["field"] for fault in json.loads(page.out)["faults"]] == ["name", None]
@@ -489,9 +489,9 @@ def test_validate_of_a_sound_catalog_names_the_files_that_nothing_verifies(cli, 
     option = {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf"}
     good = {"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": [option]}]}
     (tmp_path / "good.json").write_text(json.dumps(good), encoding="utf-16")
-    said = cli("catalog", "validate", tmp_path / "good.json")
-    assert said.status == 0
-    assert "1 file has no sha256" in said.out
+    result = cli("catalog", "validate", tmp_path / "good.json")
+    assert result.status == 0
+    assert "1 file has no sha256" in result.out
 
 
 def test_the_help_on_catalogs_shows_an_example_that_can_be_copied(cli, tmp_path):
@@ -501,10 +501,10 @@ def test_the_help_on_catalogs_shows_an_example_that_can_be_copied(cli, tmp_path)
     assert cli("catalog", "validate", tmp_path / "copied.json").out.strip().endswith("1 model without a fault.")
 
 
-def test_an_import_of_our_shape_warns_of_a_misspelt_digest(cli, tmp_path):
+def test_an_import_of_flowhubs_format_warns_of_a_misspelt_digest(cli, tmp_path):
     option = {"id": "q", "format": "gguf", "url": "https://h.example/m.gguf", "shaa256": "ab" * 32}
-    ours = {"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": [option]}]}
-    (tmp_path / "ours.json").write_text(json.dumps(ours))
-    said = " ".join(cli("catalog", "import", tmp_path / "ours.json").out.split())
-    assert 'option "q", field "shaa256": is not a known field' in said
-    assert 'did you mean "sha256"? Nothing is verified without it' in said
+    catalog = {"apiVersion": "v1", "models": [{"id": "x", "name": "X", "downloads": [option]}]}
+    (tmp_path / "misspelt.json").write_text(json.dumps(catalog))
+    output = " ".join(cli("catalog", "import", tmp_path / "misspelt.json").out.split())
+    assert 'option "q", field "shaa256": is not a known field' in output
+    assert 'did you mean "sha256"? Nothing is verified without it' in output

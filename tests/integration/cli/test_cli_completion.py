@@ -1,4 +1,4 @@
-"""Completion in the shell: the scripts, what a real bash makes of them, and how little a Tab costs."""
+"""Shell completion: the scripts, their candidates in a real bash, and the imports of a single Tab."""
 
 import functools
 import os
@@ -38,7 +38,7 @@ def bash_script() -> str:
     return run_command("completion", "bash").out
 
 
-def completed(*words: str) -> set[str]:
+def complete(*words: str) -> set[str]:
     """Return what bash offers for the last word of a command line that begins with flowhub."""
     line = " ".join(f"'{word}'" for word in ("flowhub", *words))
     code = f"{bash_script()}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _flowhub; "
@@ -47,43 +47,43 @@ def completed(*words: str) -> set[str]:
     environ = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
     bash = shutil.which("bash")
     assert bash
-    done = subprocess.run([bash, "--norc", "-c", code], capture_output=True, text=True, env=environ)
-    assert done.stderr == ""
-    return set(done.stdout.split())
+    process = subprocess.run([bash, "--norc", "-c", code], capture_output=True, text=True, env=environ)
+    assert process.stderr == ""
+    return set(process.stdout.split())
 
 
 def test_bash_completes_verbs_options_models_and_jobs(app):
     first, second = app.enqueue("alpha"), app.enqueue("beta")
     fail(app, first, SourceMissing("It is gone."))
-    assert completed("enq") == {"enqueue"}
-    assert {"schedule", "search", "show", "start", "status"} == completed("s")
-    assert completed("enqueue", "al") == {"alpha", "alpine"}
-    assert completed("enqueue", "--to") == {"--tonight"}
-    assert completed("retry", "") == {str(first)}
-    assert completed("pause", "") == {str(second)}
-    assert completed("status", "") == {str(first), str(second)}
-    assert completed("status", "--state", "fa") == {"failed"}
-    assert completed("worker", "un") == {"uninstall"}
-    assert completed("schedule", "set", "--da") == {"--days"}
+    assert complete("enq") == {"enqueue"}
+    assert {"schedule", "search", "show", "start", "status"} == complete("s")
+    assert complete("enqueue", "al") == {"alpha", "alpine"}
+    assert complete("enqueue", "--to") == {"--tonight"}
+    assert complete("retry", "") == {str(first)}
+    assert complete("pause", "") == {str(second)}
+    assert complete("status", "") == {str(first), str(second)}
+    assert complete("status", "--state", "fa") == {"failed"}
+    assert complete("worker", "un") == {"uninstall"}
+    assert complete("schedule", "set", "--da") == {"--days"}
     app.store.mkdir()
     (app.store / "hand.gguf").write_bytes(A)
-    assert completed("path", "h") == {"hand.gguf"}
+    assert complete("path", "h") == {"hand.gguf"}
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_has_a_script_with_every_verb(cli, home, shell):
-    said = cli("completion", shell)
-    assert (said.status, said.err) == (0, "")
+    result = cli("completion", shell)
+    assert (result.status, result.err) == (0, "")
     for names in VERBS.values():
         for name in names:
-            assert name in said.out
+            assert name in result.out
     assert not home.exists()
     if program := shutil.which(shell):
-        done = subprocess.run([program, "-n"], input=said.out, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
+        process = subprocess.run([program, "-n"], input=result.out, capture_output=True, text=True)
+        assert (process.returncode, process.stderr) == (0, "")
 
 
-def test_a_shell_that_is_not_known_is_2(cli, home):
+def test_an_unknown_shell_is_2(cli, home):
     assert "bash, zsh, fish" in cli("completion", "tcsh").error_text
 
 
@@ -100,25 +100,25 @@ def test_a_tab_imports_little_and_an_empty_home_is_no_error(home):
         f"finally: sys.stderr.write(' '.join(name for name in {HEAVY} if name in sys.modules))"
     )
     for kind in (*KINDS, "nonsense"):
-        done = subprocess.run([sys.executable, "-c", code, kind], capture_output=True, text=True, env=os.environ)
-        assert (done.returncode, done.stderr) == (0, "")
+        process = subprocess.run([sys.executable, "-c", code, kind], capture_output=True, text=True, env=os.environ)
+        assert (process.returncode, process.stderr) == (0, "")
     assert not home.exists()
 
 
-def test_a_database_that_cannot_be_read_says_nothing_into_the_shell(home):
+def test_an_unreadable_database_prints_nothing_to_the_shell(home):
     home.mkdir()
     (home / "flowhub.db").write_bytes(b"not a database")
-    said = run_command("__complete", "jobs")
-    assert (said.status, said.out, said.err) == (0, "", "")
+    result = run_command("__complete", "jobs")
+    assert (result.status, result.out, result.err) == (0, "", "")
 
 
-def test_each_kind_of_name_is_one_that_can_be_listed():
+def test_each_kind_of_candidate_can_be_listed():
     assert {*NAMES.values(), *OPTION_NAMES.values()} <= set(KINDS)
 
 
-def test_each_completed_verb_and_option_is_one_of_the_manual():
+def test_each_completed_verb_and_option_is_in_the_manual():
     verbs = {verb["name"]: verb for verb in manual_json()["verbs"]}
-    options = {(name, option) for name, verb in verbs.items() for one in verb["options"] for option in one["names"]}
+    options = {(name, option) for name, verb in verbs.items() for entry in verb["options"] for option in entry["names"]}
     assert set(NAMES) <= set(verbs)
     assert set(OPTION_NAMES) <= options
     assert set(VALUES) <= {option for _, option in options}
@@ -132,19 +132,19 @@ def two_nodes(app):
 
 
 def test_nodes_are_completed_where_an_option_takes_them(two_nodes, app):
-    assert completed("enqueue", "alpha", "--on", "") == {"all", "any", "gpu-01", "gpu-02"}
-    assert completed("enqueue", "--on", "gpu-01,") == {"gpu-01,gpu-02"}
-    assert completed("enqueue", "--on", "gpu-01,gpu-02,") == set()
+    assert complete("enqueue", "alpha", "--on", "") == {"all", "any", "gpu-01", "gpu-02"}
+    assert complete("enqueue", "--on", "gpu-01,") == {"gpu-01,gpu-02"}
+    assert complete("enqueue", "--on", "gpu-01,gpu-02,") == set()
     for verb in ("status", "list", "report"):
-        assert completed(verb, "--node", "") == {"all", "gpu-01", "gpu-02"}
-    assert completed("nodes", "remove", "") == {"gpu-01", "gpu-02"}
-    assert completed("enqueue", "--place", "hf") == {"hf-cache"}
+        assert complete(verb, "--node", "") == {"all", "gpu-01", "gpu-02"}
+    assert complete("nodes", "remove", "") == {"gpu-01", "gpu-02"}
+    assert complete("enqueue", "--place", "hf") == {"hf-cache"}
     (app.path / "config.toml").write_text(f'[stores]\nfast = "{app.path / "fast"}"\n')
-    assert completed("enqueue", "--store", "") == {"default", "fast"}
+    assert complete("enqueue", "--store", "") == {"default", "fast"}
 
 
 def test_help_completes_topics_and_verbs(app):
-    assert completed("help", "sta") == {"states", "start", "status"}
+    assert complete("help", "sta") == {"states", "start", "status"}
 
 
 def test_jobs_in_postgresql_are_completed_newest_first(home, postgres_url, monkeypatch):

@@ -1,4 +1,4 @@
-"""`flowhub db backup` and `flowhub db check`."""
+"""The `db backup` and `db check` commands."""
 
 import shutil
 import sqlite3
@@ -49,7 +49,7 @@ def test_a_backup_onto_a_full_disk_leaves_nothing(cli, home, tmp_path):
         assert [path.name for path in disk.place.iterdir()] == ["other"]
 
 
-def test_a_backup_during_writes_is_whole(cli, home, tmp_path):
+def test_a_backup_during_writes_is_consistent(cli, home, tmp_path):
     cli("status")
     stop = threading.Event()
 
@@ -81,9 +81,9 @@ def test_check_finds_a_damaged_page_and_a_reference_to_nothing(cli, home):
     assert cli("db", "check", "--json").error["code"] == "database_damaged"
 
 
-def test_a_server_has_tools_of_its_own(cli, home, monkeypatch):
+def test_for_postgresql_the_hint_names_the_servers_own_tools(cli, home, monkeypatch):
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", "postgresql://host.example/name")
-    for words in (["db", "check"], ["db", "backup"]):
-        result = cli(*words, "--json")
+    for arguments in (["db", "check"], ["db", "backup"]):
+        result = cli(*arguments, "--json")
         assert result.status == 2
         assert "pg_dump" in result.error["hint"]

@@ -1,4 +1,4 @@
-"""`flowhub doctor`: each check against the thing that it checks."""
+"""The `doctor` command: each check runs on the real thing that it checks."""
 
 import json
 import os
@@ -28,18 +28,18 @@ def checks(result) -> dict[str, dict]:
     return {check["name"]: check for check in result.json["checks"]}
 
 
-def failed(result) -> set[str]:
+def failed_checks(result) -> set[str]:
     return {name for name, check in checks(result).items() if check["status"] == "fail"}
 
 
 def test_an_empty_home_passes_every_check(cli, home):
     result = cli("doctor", "--json")
     assert result.status == 0
-    found = checks(result)
-    assert {check["status"] for check in found.values()} <= {"ok", "skip", "warn"}
+    by_name = checks(result)
+    assert {check["status"] for check in by_name.values()} <= {"ok", "skip", "warn"}
     for name in ("settings.file", "home.folder", "database.schema", "database.queue", "store.rename", "catalog.read"):
-        assert found[name]["status"] == "ok", found[name]
-    assert len(found) == len(result.json["checks"])  # each name once
+        assert by_name[name]["status"] == "ok", by_name[name]
+    assert len(by_name) == len(result.json["checks"])  # each name once
 
 
 def test_the_screen_has_a_line_for_each_check_and_fits_80_columns(home):
@@ -56,20 +56,20 @@ def test_nothing_is_left_in_the_store(cli, home):
 
 def test_nothing_is_sent_without_online(cli, home, origin: Origin, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", origin.url(""))
-    found = checks(cli("doctor", "--json"))
-    assert found["network.hub"]["status"] == "skip"
+    by_name = checks(cli("doctor", "--json"))
+    assert by_name["network.hub"]["status"] == "skip"
     assert origin.requests() == []
 
 
 # Settings and home ---------------------------------------------------------------------------------------------------
 
 
-def test_a_setting_that_cannot_be_read_fails_and_the_program_is_checked_all_the_same(cli, home):
+def test_an_invalid_setting_fails_and_the_program_is_checked_anyway(cli, home):
     home.mkdir()
     (home / "config.toml").write_text("jobs = 'many'\n")
     result = cli("doctor", "--json")
     assert result.status == 1
-    assert failed(result) == {"settings.file"}
+    assert failed_checks(result) == {"settings.file"}
     assert checks(result)["program.version"]["status"] == "ok"
 
 
@@ -78,7 +78,7 @@ def test_tokens_that_others_can_read_fail(cli, home):
     (home / "config.toml").write_text('[tokens]\n"https://host.example" = "secret-token"\n')
     (home / "config.toml").chmod(0o644)
     result = cli("doctor", "--json")
-    assert failed(result) == {"settings.file"}
+    assert failed_checks(result) == {"settings.file"}
     assert "secret-token" not in json.dumps(result.json)
     (home / "config.toml").chmod(0o600)
     assert cli("doctor", "--json").status == 0
@@ -95,7 +95,7 @@ def test_a_home_that_is_a_file_fails(cli, home):
     home.write_text("")
     result = cli("doctor", "--json")
     assert result.status == 1
-    assert failed(result) == {"home.open"}
+    assert failed_checks(result) == {"home.open"}
 
 
 # Database ------------------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_a_database_of_a_newer_flowhub_fails(cli, home):
         file.execute("UPDATE alembic_version SET version_num = '9999'")
     file.close()
     result = cli("doctor", "--json")
-    assert failed(result) == {"home.open"}
+    assert failed_checks(result) == {"home.open"}
     assert "newer" in checks(result)["home.open"]["message"]
 
 
@@ -116,31 +116,31 @@ def test_a_damaged_database_fails(cli, home):
     path = home / "flowhub.db"
     with sqlite3.connect(path) as file:
         file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        pages = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()[0]
-        size = file.execute("PRAGMA page_size").fetchone()[0]
+        root_page = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+        page_size = file.execute("PRAGMA page_size").fetchone()[0]
     file.close()
     with path.open("r+b") as file:
-        file.seek((pages - 1) * size)
-        file.write(b"\xff" * size)
+        file.seek((root_page - 1) * page_size)
+        file.write(b"\xff" * page_size)
     result = cli("doctor", "--json")
     assert result.status == 1
-    assert failed(result) & {"database.whole", "home.open"}
+    assert failed_checks(result) & {"database.whole", "home.open"}
 
 
 def test_a_postgresql_database_is_checked_with_its_server(cli, home, postgres, postgres_url, monkeypatch):
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
     result = cli("doctor", "--json")
     assert result.status == 0
-    found = checks(result)
+    by_name = checks(result)
     for name in ("version", "role", "connections", "clock", "locks", "listen", "nodes"):
-        assert found[f"database.{name}"]["status"] == "ok", found[f"database.{name}"]
+        assert by_name[f"database.{name}"]["status"] == "ok", by_name[f"database.{name}"]
 
 
 def test_a_pooler_that_passes_no_notification_is_a_warning(cli, home, postgres_url, monkeypatch):
     with TransactionPooler(postgres_url) as pooler:
         monkeypatch.setenv("FLOWHUB_DATABASE_URL", pooler.url)
-        found = checks(cli("doctor", "--json"))["database.listen"]
-        assert (found["status"], "FLOWHUB_DATABASE_LISTEN" in found["hint"]) == ("warn", True)
+        check = checks(cli("doctor", "--json"))["database.listen"]
+        assert (check["status"], "FLOWHUB_DATABASE_LISTEN" in check["hint"]) == ("warn", True)
         monkeypatch.setenv("FLOWHUB_DATABASE_LISTEN", "false")
         assert checks(cli("doctor", "--json"))["database.listen"]["status"] == "skip"
 
@@ -151,7 +151,7 @@ def test_a_read_only_server_fails(cli, home, postgres, postgres_url, monkeypatch
     assert cli("doctor").status == 0
     postgres.sql(f'ALTER DATABASE "{database}" SET default_transaction_read_only = on')
     try:
-        assert "database.role" in failed(cli("doctor", "--json"))
+        assert "database.role" in failed_checks(cli("doctor", "--json"))
     finally:
         postgres.sql(f'ALTER DATABASE "{database}" RESET default_transaction_read_only')
 
@@ -194,13 +194,13 @@ def test_a_value_and_its_status(check, status):
 # Store and library ---------------------------------------------------------------------------------------------------
 
 
-def test_a_store_that_is_away_fails_and_nothing_else_of_it_is_tried(cli, home, tmp_path, monkeypatch):
+def test_an_offline_store_fails_and_its_other_checks_are_left_out(cli, home, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWHUB_STORE", str(tmp_path / "disk" / "models"))
     assert cli("doctor").status == 0
     (tmp_path / "disk" / "models").rename(tmp_path / "unplugged")
     (tmp_path / "disk" / "models").mkdir()
     result = cli("doctor", "--json")
-    assert failed(result) == {"store.folder"}
+    assert failed_checks(result) == {"store.folder"}
     assert "store.rename" not in checks(result)
 
 
@@ -227,36 +227,38 @@ def test_a_model_whose_file_was_removed_warns_and_names_it(cli, home, origin: Or
 # Network -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_proxy_that_cannot_be_spoken_to_fails_and_names_the_variable(cli, home, monkeypatch):
+def test_an_unsupported_proxy_fails_and_the_message_names_the_variable(cli, home, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "gopher://proxy.example")
     result = cli("doctor", "--json")
-    assert failed(result) == {"network.proxy"}
+    assert failed_checks(result) == {"network.proxy"}
     assert "HTTPS_PROXY" in checks(result)["network.proxy"]["message"]
 
 
-def test_certificates_that_are_not_there_fail(cli, home, tmp_path, monkeypatch, fresh_trust):
+def test_missing_certificates_fail(cli, home, tmp_path, monkeypatch, fresh_trust):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    assert failed(cli("doctor", "--json")) == {"network.certificates"}
+    assert failed_checks(cli("doctor", "--json")) == {"network.certificates"}
 
 
-def test_online_asks_the_hub_its_token_and_each_host_that_it_names(cli, home, origin: Origin, monkeypatch):
-    with Origin() as files:
-        hosts = {"lfsDomains": ["*.example", files.url("").removeprefix("http://").rstrip("/")], "cdnDomains": []}
+def test_online_checks_the_hub_the_token_and_each_host_that_the_hub_names(cli, home, origin: Origin, monkeypatch):
+    with Origin() as file_host:
+        hosts = {"lfsDomains": ["*.example", file_host.url("").removeprefix("http://").rstrip("/")], "cdnDomains": []}
         origin.serve("/.well-known/meta.json", json.dumps(hosts).encode())
         origin.serve("/api/whoami-v2", b"{}")
         monkeypatch.setenv("HF_ENDPOINT", origin.url("").rstrip("/"))
         monkeypatch.setenv("HF_TOKEN", "hf_secret")
         result = cli("doctor", "--online", "--json")
-        found = checks(result)
-        assert result.status == 0, failed(result)
-        assert found["network.hub"]["status"] == found["network.token"]["status"] == "ok"
-        assert [name for name in found if name.startswith("network.host.")] == [
+        by_name = checks(result)
+        assert result.status == 0, failed_checks(result)
+        assert by_name["network.hub"]["status"] == by_name["network.token"]["status"] == "ok"
+        assert [name for name in by_name if name.startswith("network.host.")] == [
             f"network.host.{hosts['lfsDomains'][1]}"
         ]
-        assert len(files.requests()) == 1
-        assert all("authorization" not in {name.lower() for name in one.headers} for one in files.requests())
-    found = checks(cli("doctor", "--online", "--json"))  # that host is gone
-    assert found[f"network.host.{hosts['lfsDomains'][1]}"]["status"] == "fail"
+        assert len(file_host.requests()) == 1
+        assert all(
+            "authorization" not in {name.lower() for name in request.headers} for request in file_host.requests()
+        )
+    by_name = checks(cli("doctor", "--online", "--json"))  # that host is gone
+    assert by_name[f"network.host.{hosts['lfsDomains'][1]}"]["status"] == "fail"
 
 
 def test_online_a_token_that_the_hub_refuses_fails(cli, home, hub, monkeypatch):
