@@ -143,8 +143,8 @@ class Home:
 
     def installed_names(self, keys: Collection[str]) -> dict[str, str]:
         """Return the name of each of these artifacts that is installed, unchanged, in one of the stores."""
-        every = [home.entries.unchanged(keys) for home in reversed(self.each_store())]
-        return {key: found.name for here in every for key, found in here.items()}
+        by_store = [home.entries.unchanged(keys) for home in reversed(self.each_store())]
+        return {key: entry.name for by_key in by_store for key, entry in by_key.items()}
 
     def room(self) -> Room:
         """Return the bytes that may still be written to the store."""
@@ -241,13 +241,13 @@ class Home:
             """Their locks may be on another machine: then nothing is known of them here."""
             return not (self.database.is_shared and self.registry.is_elsewhere())
 
-        taken = rescue(self.engine, self.node, self.clock, self.is_dead, may_judge)
-        for job, requested in taken.items():
+        rescued = rescue(self.engine, self.node, self.clock, self.is_dead, may_judge)
+        for job, requested in rescued.items():
             if requested is RequestedAction.PURGE:
                 self.purge(job)
         for worker in remove_dead(self.engine, self.node, self.is_dead, may_judge):
             (self.settings.locks / f"{worker}.lock").unlink(missing_ok=True)
-        return list(taken)
+        return list(rescued)
 
     def purge(self, job: int) -> None:
         """Delete the bytes that are kept of an ended job, unless another job uses them.
@@ -355,12 +355,13 @@ def _node_of(home: Path) -> str:
     path = home / "node"
     try:
         if not os.path.lexists(path):
-            mine = home / f"node.{secrets.token_hex(4)}"
-            write_whole(mine, f"n-{secrets.token_hex(4)}\n".encode())  # durably: an empty name would end every command
+            temporary = home / f"node.{secrets.token_hex(4)}"
+            # Durably: an empty name would end every command.
+            write_whole(temporary, f"n-{secrets.token_hex(4)}\n".encode())
             try:
-                rename_new(mine, path)
+                rename_new(temporary, path)
             except FileExistsError:
-                mine.unlink()
+                temporary.unlink()
             sync_path(home)
         return read_regular(path, NODE_BYTES, follow=False).decode().strip()
     except (OSError, ValueError) as error:

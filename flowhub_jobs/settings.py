@@ -130,9 +130,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
 
 def reread_stores(settings: Settings) -> Settings:
     """Return the settings with `[stores]` as config.toml has it now. Raises SettingInvalid."""
-    found = replace(settings, stores=_from_file(settings.config_path).get("stores", {}))
-    _check_stores(found)
-    return found
+    current = replace(settings, stores=_from_file(settings.config_path).get("stores", {}))
+    _check_stores(current)
+    return current
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -201,12 +201,12 @@ def _token_from_file(env: Mapping[str, str]) -> str | None:
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     _refuse_notify(env)
-    found = {}
+    values = {}
     for setting in fields(Settings):
         text = env.get(f"FLOWHUB_{setting.name.upper()}")
         if text and setting.name not in _NOT_FROM_FILE | _FROM_FILE_ALONE:
-            found[setting.name] = converted(setting.name, setting.type, text, f"FLOWHUB_{setting.name.upper()}")
-    return found
+            values[setting.name] = converted(setting.name, setting.type, text, f"FLOWHUB_{setting.name.upper()}")
+    return values
 
 
 def _refuse_notify(env: Mapping[str, str]) -> None:
@@ -224,17 +224,17 @@ def _from_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise SettingInvalid(f"{path} cannot be read: {error}", hint="Correct the file, or remove it.") from error
     known = {setting.name: setting.type for setting in fields(Settings) if setting.name not in _NOT_FROM_FILE}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in table.items():
         if name not in known:
             raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
         read = {"tokens": _tokens, "mirrors": _mirrors, "notify": _notify, "apps": _apps, "stores": _stores}.get(name)
-        found[name] = read(value, path) if read else converted(name, known[name], value, str(path))
-    if "store" in found:  # relative to config.toml
-        found["store"] = path.parent / _expanded("store", found["store"])
-    if "catalog" in found and "://" not in found["catalog"]:
-        found["catalog"] = str(path.parent / _expanded("catalog", found["catalog"]))
-    return found
+        values[name] = read(value, path) if read else converted(name, known[name], value, str(path))
+    if "store" in values:  # relative to config.toml
+        values["store"] = path.parent / _expanded("store", values["store"])
+    if "catalog" in values and "://" not in values["catalog"]:
+        values["catalog"] = str(path.parent / _expanded("catalog", values["catalog"]))
+    return values
 
 
 def _in_url(path: Path) -> str:
@@ -243,14 +243,14 @@ def _in_url(path: Path) -> str:
 
 
 def _place(name: str, path: str | Path) -> Path:
-    whole = _expanded(name, path).absolute()
+    absolute = _expanded(name, path).absolute()
     try:
-        str(whole).encode()
+        str(absolute).encode()
     except UnicodeEncodeError:  # the database and every page are UTF-8
-        shown = os.fsencode(whole).decode(errors="backslashreplace")
+        printable = os.fsencode(absolute).decode(errors="backslashreplace")
         hint = f"Rename that folder, or name another in FLOWHUB_{name.upper()}."
-        raise SettingInvalid(f"The path of the {name} is not UTF-8 text: {shown}.", hint=hint) from None
-    return whole
+        raise SettingInvalid(f"The path of the {name} is not UTF-8 text: {printable}.", hint=hint) from None
+    return absolute
 
 
 def _expanded(name: str, path: str | Path) -> Path:

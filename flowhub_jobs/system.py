@@ -298,10 +298,10 @@ def swap(one: Path, other: Path) -> None:
     """Exchange two names in one step where the system can; else through a third name next to `one`."""
     if _rename_flags(one, other, linux=_RENAME_EXCHANGE, macos=_RENAME_SWAP):
         return
-    aside = one.with_name(one.name + ".swap")
-    other.rename(aside)
+    temporary = one.with_name(one.name + ".swap")
+    other.rename(temporary)
     one.rename(other)
-    aside.rename(one)
+    temporary.rename(one)
 
 
 def reflink(source: Path, target: Path) -> bool:

@@ -104,9 +104,9 @@ def clock_time(moment: datetime, now: datetime) -> str:
 
     Seconds are shown where it is less than two minutes away.
     """
-    local, here = moment.astimezone(), now.astimezone()
+    local, local_now = moment.astimezone(), now.astimezone()
     clock = "%H:%M:%S" if abs((moment - now).total_seconds()) < 120 else "%H:%M"
-    days = abs((local.date() - here.date()).days)
+    days = abs((local.date() - local_now.date()).days)
     day = "" if days == 0 else "%a " if days < 7 else "%Y-%m-%d "
     return local.strftime(day + clock)
 

@@ -45,13 +45,13 @@ def format_duration(seconds: float) -> str:
 def named_jobs(jobs: Sequence[int], most: int) -> str:
     """Return "job 1", "jobs 1, 2", or "jobs 1, 2 and 3 more": `most` of them by their numbers, or one more."""
     most += len(jobs) == most + 1  # its number is shorter than "and 1 more"
-    more = f" and {len(jobs) - most} more" if len(jobs) > most else ""
-    return f"job{'' if len(jobs) == 1 else 's'} {', '.join(map(str, jobs[:most]))}{more}"
+    rest = f" and {len(jobs) - most} more" if len(jobs) > most else ""
+    return f"job{'' if len(jobs) == 1 else 's'} {', '.join(map(str, jobs[:most]))}{rest}"
 
 
-def listed(words: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
     """Return "a", "a and b", "a, b and c"."""
-    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+    return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 
 def counted(count: int, one: str, many: str) -> str:
@@ -66,12 +66,12 @@ def parse_rate(text: str) -> int | None:
     """
     if text.strip().lower() == "off":
         return None
-    found = _RATE.fullmatch(text.strip())
-    rate = int(Decimal(found[1]) * _FACTORS[found[2].upper()]) if found else 0
-    if found and not found[2] and 0 < rate < _LEAST_BARE:
-        units = f"{found[1]}K, {found[1]}M or {found[1]}G"
+    match = _RATE.fullmatch(text.strip())
+    rate = int(Decimal(match[1]) * _FACTORS[match[2].upper()]) if match else 0
+    if match and not match[2] and 0 < rate < _LEAST_BARE:
+        units = f"{match[1]}K, {match[1]}M or {match[1]}G"
         raise UsageInvalid(
-            f"The rate {found[1]} has no unit.", hint=f"Write {units} (kilo-, mega- or gigabytes a second), or off."
+            f"The rate {match[1]} has no unit.", hint=f"Write {units} (kilo-, mega- or gigabytes a second), or off."
         )
     if not 0 < rate <= _MAX_RATE:
         raise UsageInvalid(
@@ -86,12 +86,12 @@ def parse_size(text: str, *, option: str) -> int:
 
     So is a number below 1000 without a unit. `option` is where the size was typed, for the hint.
     """
-    found = _SIZE.fullmatch(text.strip())
-    if found and not found[2] and not found[3] and not found[4] and 0 < Decimal(found[1]) < _LEAST_BARE:
-        hint = f"Write {option} {found[1]}M, {found[1]}G or {found[1]}T (decimal), or {found[1]}GiB."
-        raise UsageInvalid(f"The size {found[1]} has no unit.", hint=hint)
-    power = "KMGT".find(found[2].upper()) + 1 if found and found[2] else 0
-    size = int(Decimal(found[1]) * (1024 if found[3] else 1000) ** power) if found else 0
+    match = _SIZE.fullmatch(text.strip())
+    if match and not match[2] and not match[3] and not match[4] and 0 < Decimal(match[1]) < _LEAST_BARE:
+        hint = f"Write {option} {match[1]}M, {match[1]}G or {match[1]}T (decimal), or {match[1]}GiB."
+        raise UsageInvalid(f"The size {match[1]} has no unit.", hint=hint)
+    power = "KMGT".find(match[2].upper()) + 1 if match and match[2] else 0
+    size = int(Decimal(match[1]) * (1024 if match[3] else 1000) ** power) if match else 0
     if not 0 < size < 2**63:
         raise UsageInvalid(f"The size {text[:40]!r} is not understood.", hint=f"Write {option} 10G, 500M or 8GiB.")
     return size

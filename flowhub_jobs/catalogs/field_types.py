@@ -23,24 +23,24 @@ def _id(text: str) -> str:
 
 
 def _sha256(text: str) -> str:
-    found = parse_sha256(text)
-    if found is None:
+    digest = parse_sha256(text)
+    if digest is None:
         raise ValueError("is not 64 hex digits")
-    return found
+    return digest
 
 
 def _git_sha1(text: str) -> str:
-    found = text.strip().lower().removeprefix("sha1:")
-    if not _SHA1.fullmatch(found):
+    digest = text.strip().lower().removeprefix("sha1:")
+    if not _SHA1.fullmatch(digest):
         raise ValueError("is not 40 hex digits")
-    return found
+    return digest
 
 
 def _printable(text: str) -> str:
     # These texts are shown on terminals: an escape sequence in one could rewrite what the person sees,
     # and a lone surrogate cannot be printed at all.
-    if found := _UNPRINTABLE.search(text):
-        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which no text needs")
+    if match := _UNPRINTABLE.search(text):
+        raise ValueError(f"holds the character U+{ord(match[0]):04X}, which no text needs")
     return text
 
 

@@ -36,12 +36,12 @@ class ImportedCatalogs:
     def names(self) -> list[str]:
         """Return the names in the order in which they count."""
         try:
-            found = [name.removesuffix(".json") for name in os.listdir(self.folder) if name.endswith(".json")]
+            names = [name.removesuffix(".json") for name in os.listdir(self.folder) if name.endswith(".json")]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise HomeUnusable(f"{self.folder} cannot be read: {error.strerror}.") from error
-        return sorted(name for name in found if is_name(name))
+        return sorted(name for name in names if is_name(name))
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
@@ -121,18 +121,18 @@ def with_imported_catalogs(base: LoadedCatalog, imported: ImportedCatalogs) -> L
     models, warning = list(base.catalog.models), base.warning
     owners: dict[str, str] = {}
     hidden: dict[str, int] = {}
-    taken = set(base.catalog.by_id)
+    known_ids = set(base.catalog.by_id)
     for name in present:
         try:
-            found = _models_of(imported, name)
+            imported_models = _models_of(imported, name)
         except CatalogMalformed as fault:
             warning = _joined(warning, fault.message)
             continue
-        shown = [model for model in found if model.id not in taken]
-        hidden[name] = len(found) - len(shown)
-        owners |= dict.fromkeys((model.id for model in shown), name)
-        taken.update(model.id for model in shown)
-        models += shown
+        new_models = [model for model in imported_models if model.id not in known_ids]
+        hidden[name] = len(imported_models) - len(new_models)
+        owners |= dict.fromkeys((model.id for model in new_models), name)
+        known_ids.update(model.id for model in new_models)
+        models += new_models
     # Not validated again: each model was, and their ids differ.
     merged = HubCatalog.model_construct(api_version=base.catalog.api_version, models=tuple(models))
     return replace(base, catalog=merged, warning=warning, imported=owners, hidden=hidden)
@@ -158,21 +158,21 @@ def _models_of(imported: ImportedCatalogs, name: str) -> "tuple[HubModel, ...]":
 
 
 def with_unique_ids(
-    models: list[Entry], name: str, taken: Collection[str], known: Mapping[str, str]
+    models: list[Entry], name: str, used_ids: Collection[str], known: Mapping[str, str]
 ) -> tuple[list[Entry], dict[str, str]]:
     """Return the models with unique ids, and the new id of each that could not keep its own.
 
-    `taken` are the ids of all other catalogs. `known` are the earlier new ids: a model installed as `x-localai` keeps
-    that id after an update, too.
+    `used_ids` are the ids of all other catalogs. `known` are the new ids of earlier imports: a model installed as
+    `x-localai` keeps that id after an update.
     """
-    used, changed, answer = Ids(taken), dict[str, str](), []
+    used, changed, answer = Ids(used_ids), dict[str, str](), []
     for model in models:
         own = str(model["id"])
-        wanted = known.get(own, own)
-        if wanted in used:
-            wanted = used.free(f"{own}-{name}")
-        if wanted != own:
-            changed[own] = wanted
-        used.take(wanted)
-        answer.append(model | {"id": wanted})
+        new_id = known.get(own, own)
+        if new_id in used:
+            new_id = used.free(f"{own}-{name}")
+        if new_id != own:
+            changed[own] = new_id
+        used.take(new_id)
+        answer.append(model | {"id": new_id})
     return answer, changed

@@ -62,14 +62,14 @@ def warnings_of_model(model: Values) -> list[Finding]:
 
 
 def _faults(document: Values, parts: "list[_Part]") -> list[Finding]:
-    found: list[Finding] = []
+    schema_faults: list[Finding] = []
     try:
         HubCatalog.model_validate(document)
     except ValidationError as error:
-        found = faults_of(error, document)
+        schema_faults = faults_of(error, document)
     broken = [_at(part.steps, name, why, document) for part in parts for name, why in part.broken()]
     places = {locate(part.steps, document)[0]: number for number, part in enumerate(parts)}
-    return sorted(dict.fromkeys([*found, *broken]), key=lambda finding: places.get(finding.entry, 0))
+    return sorted(dict.fromkeys([*schema_faults, *broken]), key=lambda finding: places.get(finding.entry, 0))
 
 
 def _at(steps: Steps, name: str | None, why: str, document: Values) -> Finding:
@@ -89,8 +89,8 @@ class _Part:
     values: Values
 
     def text(self, name: str) -> str | None:
-        found = self.value(name)
-        return found if isinstance(found, str) else None
+        value = self.value(name)
+        return value if isinstance(value, str) else None
 
     def value(self, name: str) -> Any:
         """Return a field's value under its wire name or Python's."""
@@ -148,19 +148,23 @@ class _Part:
         if self.kind is HubVersion and (day := self.text("releasedAt")) and not _is_date(day):
             yield _at(self.steps, "releasedAt", f'is not a date such as 2024-09-19: "{shown(day, 40)}"', document)
         if self.kind is Hardware:
-            for word in _unknown_platforms(self.value("platforms")):
+            for platform in _unknown_platforms(self.value("platforms")):
                 yield _at(
-                    self.steps, "platforms", f'has "{shown(word, 40)}"; known are linux, macos, windows', document
+                    self.steps, "platforms", f'has "{shown(platform, 40)}"; known are linux, macos, windows', document
                 )
 
     def _unknown(self, name: str) -> str:
-        meant = nearest_field(name, self.kind)
-        if meant is None:
+        suggestion = nearest_field(name, self.kind)
+        if suggestion is None:
             return "is not a known field, and ignored"
-        why = f'is not a known field, and ignored; did you mean "{meant}"?'
-        if meant in ("sha256", "gitSha1") and not self.verifiable:
+        why = f'is not a known field, and ignored; did you mean "{suggestion}"?'
+        if suggestion in ("sha256", "gitSha1") and not self.verifiable:
             return f"{why} Nothing is verified without it"
-        return f"{why} The size is unknown without it" if meant == "sizeBytes" and self.value(meant) is None else why
+        return (
+            f"{why} The size is unknown without it"
+            if suggestion == "sizeBytes" and self.value(suggestion) is None
+            else why
+        )
 
     def notes(self, document: Values) -> Iterator[Finding]:
         """Files that nothing verifies."""
@@ -179,11 +183,11 @@ _INSIDE: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
 }
 
 
-def _parts(document: Values, whole: type[BaseModel] = HubCatalog) -> Iterator[_Part]:
-    """Return every object of a known kind, an outer one before its inner ones. `whole` is the document's kind."""
-    waiting: list[tuple[Steps, type[BaseModel], Any]] = [((), whole, document)]
-    while waiting:
-        steps, kind, value = waiting.pop()
+def _parts(document: Values, root_type: type[BaseModel] = HubCatalog) -> Iterator[_Part]:
+    """Return every object of a known kind, an outer one before its inner ones. `root_type` is the document's kind."""
+    stack: list[tuple[Steps, type[BaseModel], Any]] = [((), root_type, document)]
+    while stack:
+        steps, kind, value = stack.pop()
         if not isinstance(value, dict):
             continue
         values = {str(name): one for name, one in value.items() if one is not None}
@@ -193,7 +197,7 @@ def _parts(document: Values, whole: type[BaseModel] = HubCatalog) -> Iterator[_P
             for name, inner_kind in _INSIDE.get(kind, {}).items()
             for step, one in _items(values.get(name))
         ]
-        waiting += reversed(inner)
+        stack += reversed(inner)
 
 
 def _items(value: Any) -> list[tuple[Steps, Any]]:
@@ -204,12 +208,12 @@ def _items(value: Any) -> list[tuple[Steps, Any]]:
 
 def _texts(entries: Any, name: str) -> list[str]:
     """Return the texts that a list of objects has under a name."""
-    found = [entry.get(name) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return [text for text in found if isinstance(text, str)]
+    values = [entry.get(name) for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [text for text in values if isinstance(text, str)]
 
 
-def _unknown_platforms(words: Any) -> list[str]:
-    texts = [word for word in words if isinstance(word, str)] if isinstance(words, list) else []
+def _unknown_platforms(platforms: Any) -> list[str]:
+    texts = [word for word in platforms if isinstance(word, str)] if isinstance(platforms, list) else []
     return [word for word in texts if platform_of(word) not in PLATFORMS]
 
 
@@ -225,9 +229,9 @@ def _repeated(raw: bytes) -> list[Finding]:
     """Return the fields that an object has twice: JSON readers silently take the last one."""
     twice: Counter[str] = Counter()
 
-    def pairs(found: list[tuple[str, Any]]) -> Values:
-        if len(values := dict(found)) != len(found):
-            twice.update(name for name, count in Counter(name for name, _ in found).items() if count > 1)
+    def pairs(members: list[tuple[str, Any]]) -> Values:
+        if len(values := dict(members)) != len(members):
+            twice.update(name for name, count in Counter(name for name, _ in members).items() if count > 1)
         return values
 
     try:
@@ -301,7 +305,7 @@ def nearest_field(typed: str, part: type[BaseModel]) -> str | None:
 
 def _misspelt(plain: str, fields: Collection[str]) -> str | None:
     allowed = 2 if len(plain) >= _LONG else 1 if len(plain) >= _LEAST else 0
-    near = [(away, field) for field in fields if (away := typos(plain, _plain(field), allowed)) <= allowed]
+    near = [(distance, field) for field in fields if (distance := typos(plain, _plain(field), allowed)) <= allowed]
     return min(near)[1] if near else None
 
 

@@ -67,5 +67,5 @@ def _yaml(text: str) -> Any:
         raise NotJson(str(fault)) from None
 
 
-def _refuse_constant(word: str) -> NoReturn:
-    raise NotJson(f"holds {word}, which is not JSON")
+def _refuse_constant(constant: str) -> NoReturn:
+    raise NotJson(f"holds {constant}, which is not JSON")

@@ -58,11 +58,11 @@ def is_address(text: str) -> bool:
         return True
     if later := _LATER.match(text):
         raise _to_come(text, later["scheme"].lower())
-    shown = redaction.public_url(text)
+    public = redaction.public_url(text)
     if _ONE_SLASH.match(text):
-        raise UsageInvalid(f"The address {shown!r} lacks a slash.", hint="Write https:// and the name of the host.")
+        raise UsageInvalid(f"The address {public!r} lacks a slash.", hint="Write https:// and the name of the host.")
     if is_other_scheme(text):
-        message = f"The reference {shown!r} is of the scheme {text.partition(':')[0].lower()}, which is not fetched."
+        message = f"The reference {public!r} is of the scheme {text.partition(':')[0].lower()}, which is not fetched."
         raise AddressRefused(
             message, hint="Give the https address of the file, a model of the catalog, or hf:owner/repo."
         )
@@ -99,8 +99,8 @@ def parse_reference(text: str) -> ModelRef:
         if _REPOSITORY.fullmatch(text.strip()):
             hint = f"A repository of the Hub is written hf:{text.strip()[:SHOWN_MAX]}."
         # What stands before an @ may be a name and a password of an address; in a plain word it is a model.
-        shown = redaction.public_url(text) if set(text) & set(":/") else text
-        raise UsageInvalid(f"{shown[:SHOWN_MAX]!r} is not a reference.", hint=hint)
+        public = redaction.public_url(text) if set(text) & set(":/") else text
+        raise UsageInvalid(f"{public[:SHOWN_MAX]!r} is not a reference.", hint=hint)
     return ModelRef(parts[1], parts[2])
 
 
@@ -144,9 +144,9 @@ def artifact_for(catalog: "HubCatalog", text: str) -> Artifact:
     """Return the artifact of a reference into the catalog; the errors of the three functions above."""
     from flowhub_jobs.catalogs.schema import artifact
 
-    wanted = parse_reference(text)
-    model = find_model(catalog, wanted.model, wanted.option)
-    return artifact(model, resolve_option(model, wanted.option))
+    reference = parse_reference(text)
+    model = find_model(catalog, reference.model, reference.option)
+    return artifact(model, resolve_option(model, reference.option))
 
 
 def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, may_lack_name: bool = False) -> Artifact:
@@ -163,13 +163,13 @@ def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, m
     pin = _agreed(_pin(sha256), _pin(sha256_in_fragment(fragment)))
     is_address(url)  # refuses a page of the Hub, and other schemes in words of their own
     urls.check_address(url, pinned=pin is not None)
-    shown = redaction.public_url(url)
-    name = _file_name(shown, names.filename_from_url(url), name, may_lack_name=may_lack_name)
+    public = redaction.public_url(url)
+    name = _file_name(public, names.filename_from_url(url), name, may_lack_name=may_lack_name)
     file = ArtifactFile(name, url, sha256=pin)
-    return Artifact(shown, None, None, format_of(name), name, folder=False, files=(file,))
+    return Artifact(public, None, None, format_of(name), name, folder=False, files=(file,))
 
 
-def _file_name(shown: str, from_url: str, given: str | None, *, may_lack_name: bool) -> str:
+def _file_name(public_url: str, from_url: str, given: str | None, *, may_lack_name: bool) -> str:
     if given is not None:
         if problem := names.name_problem(given):
             raise UsageInvalid(f"--name {given[:80]!r} cannot be a file's name: it {problem}.")
@@ -177,7 +177,7 @@ def _file_name(shown: str, from_url: str, given: str | None, *, may_lack_name: b
     problem = names.name_problem(from_url)
     if problem and not may_lack_name:
         hint = "Give the file a name: --name model.gguf."
-        raise UsageInvalid(f"{shown!r} ends in no usable file name: it {problem}.", hint=hint)
+        raise UsageInvalid(f"{public_url!r} ends in no usable file name: it {problem}.", hint=hint)
     return PLACEHOLDER if problem else from_url
 
 

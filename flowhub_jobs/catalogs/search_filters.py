@@ -73,8 +73,8 @@ class Conditions:
 
 
 def conditions(filters: Filters) -> Conditions:
-    found = Conditions()
-    wanted = {
+    result = Conditions()
+    of_models = {
         "m.parameter_count >= :least": ("least", filters.parameters and filters.parameters[0]),
         "m.parameter_count < :most": ("most", filters.parameters and filters.parameters[1]),
         "' ' || m.license_key LIKE :license": ("license", filters.license and f"% {filters.license}%"),
@@ -82,18 +82,18 @@ def conditions(filters: Filters) -> Conditions:
         "m.released_at >= :since": ("since", filters.since),
     }
     for number, tag in enumerate(filters.tags):
-        wanted[f"m.tag_keys LIKE :tag{number}"] = (f"tag{number}", f"%|{tag}|%")
-    _put(found.model, found.values, wanted)
+        of_models[f"m.tag_keys LIKE :tag{number}"] = (f"tag{number}", f"%|{tag}|%")
+    _put(result.model, result.values, of_models)
     of_options = {
         "o.format = :format": ("format", filters.format),
         "o.bytes <= :max_bytes": ("max_bytes", filters.max_bytes),
     }
-    _put(found.option, found.values, of_options)
-    return found
+    _put(result.option, result.values, of_options)
+    return result
 
 
-def _put(where: list[str], values: dict[str, object], wanted: Mapping[str, tuple[str, object]]) -> None:
-    for condition, (name, value) in wanted.items():
+def _put(where: list[str], values: dict[str, object], conditions: Mapping[str, tuple[str, object]]) -> None:
+    for condition, (name, value) in conditions.items():
         if value is not None:
             where.append(condition)
             values[name] = value
@@ -108,8 +108,8 @@ def parameter_range(text: str) -> tuple[int, int | None]:
     Both ends mean what rounds to them: `7..8B` has models of 6.7 and of 8.2 billion. A number without a letter takes
     that of the other end, else billions.
     """
-    found = _RANGE.fullmatch(text.strip())
-    low, unit, dots, high, last_unit = found.groups() if found else (None, "", None, None, "")
+    match = _RANGE.fullmatch(text.strip())
+    low, unit, dots, high, last_unit = match.groups() if match else (None, "", None, None, "")
     if (low is None and high is None) or (high is not None and dots is None):
         _bad_range(text)
     unit, last_unit = unit or last_unit, last_unit or unit
@@ -145,6 +145,6 @@ def _format(text: str | None) -> str | None:
 def _key(option: str, text: str | None, example: str) -> str | None:
     if text is None:
         return None
-    if not (found := key(text)):
+    if not (folded := key(text)):
         raise UsageInvalid(f"{option} {text[:40]!r} has no letter and no digit.", hint=f"Write {option} {example}.")
-    return found
+    return folded

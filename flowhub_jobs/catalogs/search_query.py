@@ -42,11 +42,11 @@ class Query:
     def of(cls, typed: Iterable[str]) -> "Query":
         """Return the query of typed texts. A term without a letter or a digit counts only if there is no other."""
         texts = [term for text in typed for term in text.split()]
-        meant = {term: tuple(found) for term in texts if (found := words(term))}
-        kept = list(meant.items())[:TERMS_MAX]
-        if texts and not kept:
+        words_by_term = {term: tuple(words_of_term) for term in texts if (words_of_term := words(term))}
+        terms = list(words_by_term.items())[:TERMS_MAX]
+        if texts and not terms:
             return cls(((),), (texts[0],))
-        return cls(tuple(found for _, found in kept), tuple(term for term, _ in kept))
+        return cls(tuple(words_of_term for _, words_of_term in terms), tuple(term for term, _ in terms))
 
     @property
     def findable(self) -> bool:

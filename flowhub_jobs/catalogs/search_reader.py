@@ -115,14 +115,14 @@ class IndexReader:
             connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
         except sqlite3.Error:
             return None
-        found = cls(connection)
+        index = cls(connection)
         try:
-            about = found.about
+            about = index.about
         except (sqlite3.Error, ValueError):
             about = {}
         if about.get("schema") == str(SCHEMA) and about.get("signature") == signature:
-            return found
-        found.close()
+            return index
+        index.close()
         return None
 
     def close(self) -> None:
@@ -150,67 +150,67 @@ class IndexReader:
 
     def _begins(self, word: str) -> bool:
         # Text is compared by its UTF-8, in which no byte is above F4.
-        asked = "SELECT 1 FROM vocabulary WHERE word >= ? AND word < ? LIMIT 1"
-        return self._connection.execute(asked, (word, f"{word}\U0010ffff")).fetchone() is not None
+        sql = "SELECT 1 FROM vocabulary WHERE word >= ? AND word < ? LIMIT 1"
+        return self._connection.execute(sql, (word, f"{word}\U0010ffff")).fetchone() is not None
 
     def _corrections(self, missing: Sequence[str]) -> dict[str, str]:
         from flowhub_jobs.catalogs.suggest import nearest_word
 
         known = dict(self._connection.execute("SELECT word, models FROM vocabulary").fetchall())
-        found = {word: nearest_word(word, known) for word in missing}
-        return {word: right for word, right in found.items() if right is not None}
+        nearest = {word: nearest_word(word, known) for word in missing}
+        return {word: right for word, right in nearest.items() if right is not None}
 
     def _has(self, match: str) -> bool:
-        asked = "SELECT 1 FROM words_fts WHERE words_fts MATCH ? LIMIT 1"
-        return self._connection.execute(asked, (match,)).fetchone() is not None
+        sql = "SELECT 1 FROM words_fts WHERE words_fts MATCH ? LIMIT 1"
+        return self._connection.execute(sql, (match,)).fetchone() is not None
 
     # Models --------------------------------------------------------------------------------------------------------
 
-    def numbers(self, what: ParsedQuery, filters: Filters, order: str, limit: int | None = None) -> list[int]:
+    def numbers(self, parsed: ParsedQuery, filters: Filters, order: str, limit: int | None = None) -> list[int]:
         """Return the models that have the words and pass the filters, by `ORDERS`; at most `limit`, if there is one."""
-        if what.match == "":
+        if parsed.match == "":
             return []
-        found, values = _found(what, filters)
-        asked = f"SELECT m.number {found} ORDER BY {ORDERS[order]} LIMIT :limit"
-        least, most = _parameters_named(what.query)
-        values |= {"key": what.query.key, "from": least, "to": most, "limit": -1 if limit is None else limit}
-        return [number for (number,) in self._connection.execute(asked, values)]
+        tables_and_conditions, values = _found(parsed, filters)
+        sql = f"SELECT m.number {tables_and_conditions} ORDER BY {ORDERS[order]} LIMIT :limit"
+        least, most = _parameters_named(parsed.query)
+        values |= {"key": parsed.query.key, "from": least, "to": most, "limit": -1 if limit is None else limit}
+        return [number for (number,) in self._connection.execute(sql, values)]
 
-    def count(self, what: ParsedQuery, filters: Filters) -> int:
-        if what.match == "":
+    def count(self, parsed: ParsedQuery, filters: Filters) -> int:
+        if parsed.match == "":
             return 0
-        found, values = _found(what, filters)
-        (count,) = self._connection.execute(f"SELECT count(*) {found}", values).fetchone()
+        tables_and_conditions, values = _found(parsed, filters)
+        (count,) = self._connection.execute(f"SELECT count(*) {tables_and_conditions}", values).fetchone()
         return int(count)
 
     def numbers_of(self, ids: Sequence[str]) -> set[int]:
-        asked = "SELECT number FROM models WHERE id IN (SELECT value FROM json_each(?))"
-        return {number for (number,) in self._connection.execute(asked, (json.dumps(ids),))}
+        sql = "SELECT number FROM models WHERE id IN (SELECT value FROM json_each(?))"
+        return {number for (number,) in self._connection.execute(sql, (json.dumps(ids),))}
 
     def models(self, numbers: Sequence[int]) -> list[IndexedModel]:
         """Return these models in this order."""
-        asked = f"SELECT {', '.join(IndexedModel._fields)} FROM models WHERE number IN (SELECT value FROM json_each(?))"  # noqa: S608
-        rows = map(IndexedModel._make, self._connection.execute(asked, (json.dumps(list(numbers)),)))
-        found = {row.number: row for row in rows}
-        return [found[number] for number in numbers]
+        sql = f"SELECT {', '.join(IndexedModel._fields)} FROM models WHERE number IN (SELECT value FROM json_each(?))"  # noqa: S608
+        rows = map(IndexedModel._make, self._connection.execute(sql, (json.dumps(list(numbers)),)))
+        by_number = {row.number: row for row in rows}
+        return [by_number[number] for number in numbers]
 
     def options(self, numbers: Sequence[int], filters: Filters) -> dict[int, list[OptionRow]]:
         """Return the variants of these models that pass the filters, by model, in the catalog's order."""
-        asked = conditions(filters)
-        where = " AND ".join(["o.model IN (SELECT value FROM json_each(:numbers))", *asked.option])
+        filter_conditions = conditions(filters)
+        where = " AND ".join(["o.model IN (SELECT value FROM json_each(:numbers))", *filter_conditions.option])
         rows = self._connection.execute(
             f"SELECT {', '.join(OptionRow._fields)} FROM options o WHERE {where} ORDER BY o.rowid",  # noqa: S608
-            {"numbers": json.dumps(list(numbers)), **asked.values},
+            {"numbers": json.dumps(list(numbers)), **filter_conditions.values},
         )
-        found: dict[int, list[OptionRow]] = {number: [] for number in numbers}
+        by_model: dict[int, list[OptionRow]] = {number: [] for number in numbers}
         for row in map(OptionRow._make, rows):
-            found[row.model].append(row)
-        return found
+            by_model[row.model].append(row)
+        return by_model
 
     def listed(self, model_id: str) -> ListedModel | None:
         """Return the model with this id; None where the catalogs have none."""
-        asked = "SELECT number, catalog, facts, artifacts FROM models JOIN cards USING (number) WHERE id = ?"
-        row = self._connection.execute(asked, (model_id,)).fetchone()
+        sql = "SELECT number, catalog, facts, artifacts FROM models JOIN cards USING (number) WHERE id = ?"
+        row = self._connection.execute(sql, (model_id,)).fetchone()
         if row is None:
             return None
         number, catalog, facts, artifacts = row
@@ -232,16 +232,16 @@ class IndexReader:
 
     def values(self, column: str) -> list[str]:
         """Return the most frequent values of `license`, `publisher` or `family`."""
-        asked = f"SELECT {column} FROM models WHERE {column} > '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 8"  # noqa: S608
-        return [value for (value,) in self._connection.execute(asked)]
+        sql = f"SELECT {column} FROM models WHERE {column} > '' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 8"  # noqa: S608
+        return [value for (value,) in self._connection.execute(sql)]
 
     def tags(self, limit: int) -> list[str]:
         """Return the most frequent tags."""
-        asked = (
+        sql = (
             "SELECT value FROM models, json_each(tags) WHERE json_valid(tags) "
             "GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?"
         )
-        return [value for (value,) in self._connection.execute(asked, (limit,))]
+        return [value for (value,) in self._connection.execute(sql, (limit,))]
 
 
 def _parameters_named(query: Query) -> tuple[int, int]:
@@ -253,15 +253,16 @@ def _parameters_named(query: Query) -> tuple[int, int]:
     return -1, -1
 
 
-def _found(what: ParsedQuery, filters: Filters) -> tuple[str, dict[str, Any]]:
+def _found(parsed: ParsedQuery, filters: Filters) -> tuple[str, dict[str, Any]]:
     """Return the FROM and WHERE of a search, and the values in it."""
-    asked = conditions(filters)
-    where, values = list(asked.model), dict(asked.values)
+    filter_conditions = conditions(filters)
+    where, values = list(filter_conditions.model), dict(filter_conditions.values)
     tables = "FROM models m"
-    if what.match is not None:
+    if parsed.match is not None:
         tables = "FROM words_fts JOIN models m ON m.number = words_fts.rowid"
         where.insert(0, "words_fts MATCH :match")
-        values["match"] = what.match
-    if asked.option:
-        where.append(f"EXISTS (SELECT 1 FROM options o WHERE {' AND '.join(['o.model = m.number', *asked.option])})")  # noqa: S608
+        values["match"] = parsed.match
+    if filter_conditions.option:
+        of_option = " AND ".join(["o.model = m.number", *filter_conditions.option])
+        where.append(f"EXISTS (SELECT 1 FROM options o WHERE {of_option})")  # noqa: S608
     return f"{tables} WHERE {' AND '.join(where)}" if where else tables, values

@@ -14,9 +14,9 @@ def nearest(word: str, names: dict[str, str] | Iterable[str], limit: int = 5) ->
     """
     titles = names if isinstance(names, dict) else {name: name for name in names}
     known = {name.lower(): name for name in titles} | {title.lower(): name for name, title in titles.items()}
-    wanted = word.strip().lower()
-    close = [known[key] for key in get_close_matches(wanted, known, n=2 * limit, cutoff=0.6)]
-    bare = _bare(wanted)
+    folded = word.strip().lower()
+    close = [known[key] for key in get_close_matches(folded, known, n=2 * limit, cutoff=0.6)]
+    bare = _bare(folded)
     within = [known[key] for key in sorted(known, key=len) if bare and bare in _bare(key)]
     return list(dict.fromkeys([*close, *within]))[:limit]
 
@@ -27,8 +27,8 @@ def with_all_words(start: str, word: str, names: Iterable[str], limit: int = 5) 
     "qwen2.5" and "7b" are both in qwen2-5-7b-instruct.
     """
     bare, part = _bare(start.lower()), _bare(word.lower())
-    found = [name for name in names if bare in _bare(name) and part in map(_bare, re.split(r"[-_@ ]", name))]
-    return sorted(found, key=lambda name: (not _bare(name).startswith(bare), len(name)))[:limit]
+    matches = [name for name in names if bare in _bare(name) and part in map(_bare, re.split(r"[-_@ ]", name))]
+    return sorted(matches, key=lambda name: (not _bare(name).startswith(bare), len(name)))[:limit]
 
 
 def _bare(text: str) -> str:
@@ -49,7 +49,7 @@ def nearest_word(typed: str, known: Mapping[str, int]) -> str | None:
     allowed = 1 if len(typed) <= 5 else 2
     # A figure is no misspelling of another: `70b` is not `72b`.
     names = [word for word in known if abs(len(word) - len(typed)) <= allowed and word.isalpha() == typed.isalpha()]
-    near = [(away, -known[word], word) for word in names if (away := typos(typed, word, allowed)) <= allowed]
+    near = [(distance, -known[word], word) for word in names if (distance := typos(typed, word, allowed)) <= allowed]
     if near and typed.isalpha():
         return min(near)[2]
     inside = [(-known[word], word) for word in known if typed in word]
@@ -63,15 +63,17 @@ def typos(one: str, other: str, most: int) -> int:
     """
     if len(one) > len(other):
         one, other = other, one
-    before: list[int] = []
+    previous_row: list[int] = []
     row = list(range(len(one) + 1))
-    for at, letter in enumerate(other, start=1):
-        before, last, row = row, before, [at]
-        for place, mine in enumerate(one, start=1):
-            steps = min(before[place] + 1, row[place - 1] + 1, before[place - 1] + (mine != letter))
-            if place > 1 and at > 1 and mine == other[at - 2] and one[place - 2] == letter:
-                steps = min(steps, last[place - 2] + 1)
+    for column, letter in enumerate(other, start=1):
+        previous_row, last, row = row, previous_row, [column]
+        for position, own_letter in enumerate(one, start=1):
+            steps = min(
+                previous_row[position] + 1, row[position - 1] + 1, previous_row[position - 1] + (own_letter != letter)
+            )
+            if position > 1 and column > 1 and own_letter == other[column - 2] and one[position - 2] == letter:
+                steps = min(steps, last[position - 2] + 1)
             row.append(steps)
-        if min(row) > most and min(before) > most:
+        if min(row) > most and min(previous_row) > most:
             return most + 1
     return min(row[-1], most + 1)

@@ -109,8 +109,8 @@ def _why(fault: ErrorDetails) -> str:
     context = fault.get("ctx", {})
     if fault["type"] == "value_error":
         return str(context["error"])
-    words = _WORDS.get(fault["type"])
-    why = words.format(**context) if words else fault["msg"]
+    template = _WORDS.get(fault["type"])
+    why = template.format(**context) if template else fault["msg"]
     return why + _instead(fault["input"]) if fault["type"] in _OF_ANOTHER_TYPE else why
 
 

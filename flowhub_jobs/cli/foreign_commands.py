@@ -77,8 +77,8 @@ def answer(group: str, typed: Sequence[str]) -> UsageInvalid | None:
     `group` is the path of the group, as "flowhub worker"; `typed` is the command and its arguments.
     """
     command = typed[0].lower()
-    for words, hint in _WORDS.get(group, {}).items():
-        if command in words.split():
+    for commands, hint in _WORDS.get(group, {}).items():
+        if command in commands.split():
             return UsageInvalid(f"{group} has no command {typed[0]!r}.", hint=_filled(hint, typed[1:]))
     return None
 

@@ -251,12 +251,12 @@ def folded_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
     """Return aligned columns, no wider than the terminal: the last column is folded, so that no text is cut."""
     last = len(head) - 1
     lines, widths = _measured(head, rows, last)
-    shown = []
+    folded = []
     for line in lines:
         parts = text_width.wrap(line[last], widths[last]) or [""]
-        shown.append(_line([*line[:last], parts[0]], widths, right))
-        shown += [_line([*[""] * last, part], widths, right) for part in parts[1:]]
-    return "\n".join(shown)
+        folded.append(_line([*line[:last], parts[0]], widths, right))
+        folded += [_line([*[""] * last, part], widths, right) for part in parts[1:]]
+    return "\n".join(folded)
 
 
 def width_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

@@ -38,9 +38,9 @@ def tell_no_worker(session: Session) -> None:
         from flowhub_jobs.operations.nodes import others_alive
 
         if others := others_alive(session.home):
-            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            rest = f" and {len(others) - 3} more" if len(others) > 3 else ""
             output.hint(
-                f"Workers run on {', '.join(others[:3])}{more}: `--on NODE`, `--on any` or `--on all` uses them."
+                f"Workers run on {', '.join(others[:3])}{rest}: `--on NODE`, `--on any` or `--on all` uses them."
             )
 
 

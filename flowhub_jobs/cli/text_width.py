@@ -24,13 +24,13 @@ def shorten(text: str, cells: int) -> str:
     """Return the text in at most `cells` cells; `…` marks a cut."""
     if width(text) <= cells:
         return text
-    taken, kept = 1, 0
+    used, length = 1, 0
     for one in _widths(text):
-        taken += one
-        if taken > cells:
+        used += one
+        if used > cells:
             break
-        kept += 1
-    return text[: kept if cells > 0 else 0] + "…"
+        length += 1
+    return text[: length if cells > 0 else 0] + "…"
 
 
 def shorten_words(text: str, cells: int) -> str:
@@ -38,8 +38,8 @@ def shorten_words(text: str, cells: int) -> str:
     short = shorten(text, cells)
     if short == text or text[len(short) - 1 : len(short)] == " ":
         return short
-    whole = short[:-1].rpartition(" ")[0]
-    return f"{whole}…" if 2 * width(whole) >= cells else short
+    whole_words = short[:-1].rpartition(" ")[0]
+    return f"{whole_words}…" if 2 * width(whole_words) >= cells else short
 
 
 def left(text: str, cells: int) -> str:
@@ -82,9 +82,9 @@ def _words(text: str, cells: int, break_long: bool) -> Iterator[str]:
     for word in text.split(" "):
         rest = word
         while width(rest) > max(cells, 2) and (break_long or width(rest) > len(rest)):
-            kept = shorten(rest, max(cells, 2) + 1)[:-1]
-            yield kept
-            rest = rest[len(kept) :]
+            part = shorten(rest, max(cells, 2) + 1)[:-1]
+            yield part
+            rest = rest[len(part) :]
         if rest:
             yield rest
 

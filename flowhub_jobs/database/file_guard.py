@@ -148,8 +148,8 @@ class FileGuard:
         try:
             if not self._on_disk(knows) and not self._on_disk(knows):  # twice: another may be at a checkpoint
                 problem = Replaced(f"The database {self._path} was overwritten while it was open, as by a backup.")
-            elif (found := self._quick_check()) != "ok":
-                problem = Damaged(f"The database {self._path} is damaged: {found}.")
+            elif (report := self._quick_check()) != "ok":
+                problem = Damaged(f"The database {self._path} is damaged: {report}.")
         except sqlite3.DatabaseError as error:
             self._tries += 1
             if self._tries < TRIES_MAX or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:

@@ -78,6 +78,6 @@ def hears_notifications(engine: sa.Engine, connect: "Callable[[], psycopg.Connec
         connection.execute(f"LISTEN {channel}".encode())
         with writing(engine) as tx:
             tx.exec_driver_sql(f"NOTIFY {channel}")
-        heard = any(True for _ in connection.notifies(timeout=timeout_s, stop_after=1))
+        received = any(True for _ in connection.notifies(timeout=timeout_s, stop_after=1))
         connection.execute(f"UNLISTEN {channel}".encode())
-        return heard
+        return received

@@ -40,11 +40,11 @@ def memory_limit(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP)
     A limit binds all groups below it, so every group up to the root counts. Version 1 says "no limit" by a number
     that is larger than any memory; the caller compares with the machine's.
     """
-    found = [limit for group, files in _groups(cgroup_root, membership) if (limit := _read_limit(group, files))]
-    if not found:
+    limits = [limit for group, files in _groups(cgroup_root, membership) if (limit := _read_limit(group, files))]
+    if not limits:
         return None
-    left = [limit.available_bytes for limit in found if limit.available_bytes is not None]
-    lowest = min(found, key=lambda limit: limit.limit_bytes)
+    left = [limit.available_bytes for limit in limits if limit.available_bytes is not None]
+    lowest = min(limits, key=lambda limit: limit.limit_bytes)
     return MemoryLimit(lowest.limit_bytes, min(left, default=None), lowest.found)
 
 

@@ -90,8 +90,8 @@ def fit(needs: ModelNeeds, device: "Device", *, reserve_bytes: int = 0, installe
     return _verdict(fit_word, why, need, have, basis)
 
 
-def _verdict(word: Fit, say: Callable[[], str], need: MemoryNeed, have: int | None, basis: str) -> Verdict:
-    return Verdict(word, say, need.total, have, need.weights, need.context, need.overhead, need.tokens, basis)
+def _verdict(fit: Fit, text: Callable[[], str], need: MemoryNeed, have: int | None, basis: str) -> Verdict:
+    return Verdict(fit, text, need.total, have, need.weights, need.context, need.overhead, need.tokens, basis)
 
 
 def platform_finding(needs: ModelNeeds, device: "Device") -> PartVerdict | None:
@@ -110,8 +110,8 @@ def platform_finding(needs: ModelNeeds, device: "Device") -> PartVerdict | None:
 
 def memory_finding(need: MemoryNeed, budget: MemoryBudget) -> tuple[PartVerdict, int | None]:
     """Return the verdict on the memory alone, and the bytes that the need was compared with."""
-    word, have = _memory(need, budget)
-    return (word, lambda: fit_texts.memory(word, need, budget)), have
+    fit, have = _memory(need, budget)
+    return (fit, lambda: fit_texts.memory(fit, need, budget)), have
 
 
 def _memory(need: MemoryNeed, budget: MemoryBudget) -> tuple[Fit, int | None]:
@@ -134,21 +134,21 @@ def _spilled(need: MemoryNeed, budget: MemoryBudget) -> PartVerdict | None:
 
 def catalog_finding(needs: ModelNeeds, budget: MemoryBudget) -> PartVerdict | None:
     """Return the verdict by the catalog's memory figures, GPU and memory together; None without figures."""
-    least, wanted = needs.min_ram_gib, needs.recommended_ram_gib
-    if least is None and wanted is None:
+    least, recommended = needs.min_ram_gib, needs.recommended_ram_gib
+    if least is None and recommended is None:
         return None
-    word = _catalog(least, wanted, budget)
-    return word, lambda: fit_texts.catalog(word, least, wanted, budget)
+    fit = _catalog(least, recommended, budget)
+    return fit, lambda: fit_texts.catalog(fit, least, recommended, budget)
 
 
-def _catalog(least: float | None, wanted: float | None, budget: MemoryBudget) -> Fit:
+def _catalog(least: float | None, recommended: float | None, budget: MemoryBudget) -> Fit:
     if budget.total is None:
-        enough = budget.fast_total >= max(least or 0, wanted or 0) * GIB
+        enough = budget.fast_total >= max(least or 0, recommended or 0) * GIB
         return Fit.FITS if enough else Fit.UNKNOWN
     have = budget.total / GIB
     if least is not None and have < least:
         return Fit.TOO_BIG
-    if wanted is None or have >= wanted:
+    if recommended is None or have >= recommended:
         return Fit.FITS
     return Fit.UNKNOWN if least is None else Fit.TIGHT
 
@@ -160,5 +160,5 @@ def disk_finding(needs: ModelNeeds, free: int | None, reserve: int) -> PartVerdi
         size = math.ceil(needs.disk_gb * GB)
     if size is None or free is None:
         return Fit.UNKNOWN, lambda: fit_texts.disk(size, free, reserve)
-    word = Fit.TOO_BIG if size > max(0, free - reserve) else Fit.FITS
-    return word, lambda: fit_texts.disk(size, free, reserve)
+    fit = Fit.TOO_BIG if size > max(0, free - reserve) else Fit.FITS
+    return fit, lambda: fit_texts.disk(size, free, reserve)

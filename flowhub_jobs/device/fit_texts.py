@@ -18,30 +18,30 @@ GIB = 2**30
 
 def wrong_platform(mlx: bool, platforms: tuple[str, ...], device: "Device") -> str:
     """Return why it cannot run on this kind of machine."""
-    here = f"this machine is {device.platform or 'unknown'} on {device.architecture or 'an unknown processor'}"
-    return f"MLX needs Apple silicon, {here}" if mlx else f"made for {', '.join(platforms)}, {here}"
+    machine = f"this machine is {device.platform or 'unknown'} on {device.architecture or 'an unknown processor'}"
+    return f"MLX needs Apple silicon, {machine}" if mlx else f"made for {', '.join(platforms)}, {machine}"
 
 
-def memory(word: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
+def memory(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
     """Return the sum, and the memory that it is compared with."""
     if need.total is None:
-        return _without_sum(word, need, budget)
+        return _without_sum(fit, need, budget)
     needed = f"{_sum(need)}; "
-    if word is Fit.UNKNOWN:
+    if fit is Fit.UNKNOWN:
         return needed + _unread(budget)
-    if word is Fit.TOO_BIG:
+    if fit is Fit.TOO_BIG:
         return needed + _everything(budget)
-    if word is Fit.SLOW:
+    if fit is Fit.SLOW:
         rest = need.total - budget.fast
         return needed + f"{_fast(budget)}, the other {_up(rest)} GiB would be in the memory, which is slower"
-    return needed + (_fast(budget) if budget.kind != "ram" else _ram(budget)) + _left(word, need.total, budget)
+    return needed + (_fast(budget) if budget.kind != "ram" else _ram(budget)) + _left(fit, need.total, budget)
 
 
-def _without_sum(word: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
+def _without_sum(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
     known = f"{_gib(need.weights or 0)} GiB weights + {_gib(need.overhead)} GiB overhead, without the context"
-    if word is Fit.TOO_BIG:
+    if fit is Fit.TOO_BIG:
         return f"{known}; {_everything(budget)}"
-    if word is Fit.SLOW:
+    if fit is Fit.SLOW:
         return f"{known}; {_fast(budget)}, the rest would be in the memory, which is slower"
     if need.weights is None:
         return "its size is not known"
@@ -86,8 +86,8 @@ def _gpus(budget: "MemoryBudget") -> str:
     return "the GPU" if budget.gpus == 1 else f"the {budget.gpus} GPUs"
 
 
-def _left(word: Fit, need: int, budget: "MemoryBudget") -> str:
-    if word is not Fit.TIGHT:
+def _left(fit: Fit, need: int, budget: "MemoryBudget") -> str:
+    if fit is not Fit.TIGHT:
         return ""
     room = budget.fast if budget.kind != "ram" else budget.slow or 0
     if budget.fast_free is not None and need > budget.fast_free:
@@ -103,16 +103,16 @@ def _here(budget: "MemoryBudget") -> str:
     return "this container" if budget.container else "this machine"
 
 
-def catalog(word: Fit, least: float | None, wanted: float | None, budget: "MemoryBudget") -> str:
+def catalog(fit: Fit, least: float | None, recommended: float | None, budget: "MemoryBudget") -> str:
     """Return the catalog's figure that decides, and this machine's."""
-    if word is Fit.UNKNOWN and budget.total is None:
+    if fit is Fit.UNKNOWN and budget.total is None:
         return "this machine's memory is not known"
     where = f"{_here(budget)} and {_gpus(budget)} have" if budget.kind == "gpu" else f"{_here(budget)} has"
-    here = f"{where} {_below(budget.total or budget.fast_total)} GiB"
-    if word is Fit.FITS or word is Fit.TOO_BIG:
-        return f"the catalog asks for {wanted if least is None else least:g} GiB of memory, {here}"
+    available = f"{where} {_below(budget.total or budget.fast_total)} GiB"
+    if fit is Fit.FITS or fit is Fit.TOO_BIG:
+        return f"the catalog asks for {recommended if least is None else least:g} GiB of memory, {available}"
     missing = ", and states no minimum" if least is None else ""
-    return f"the catalog recommends {wanted:g} GiB of memory{missing}, {here}"
+    return f"the catalog recommends {recommended:g} GiB of memory{missing}, {available}"
 
 
 def disk(needed: int | None, free: int | None, reserve: int) -> str:
@@ -125,8 +125,8 @@ def disk(needed: int | None, free: int | None, reserve: int) -> str:
     needs, has = format_bytes(needed), format_bytes(left)
     if needs == has and needed != left:  # 5.21 and 5.24 GB read the same
         needs, has = f"{needed:,} bytes", f"{left:,}"
-    kept = f" besides the {format_bytes(reserve)} kept in reserve" if reserve else ""
-    return f"needs {needs} of disk, the store's disk has {has} free{kept}"
+    note = f" besides the {format_bytes(reserve)} kept in reserve" if reserve else ""
+    return f"needs {needs} of disk, the store's disk has {has} free{note}"
 
 
 def _hundredths(count: int) -> int:

@@ -75,9 +75,9 @@ def read_amd(root: Path = SYSTEM) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
         name = _text(folder / "product_name") or None
         gpus.append(Gpu(name, "amd", total, None if used is None else max(0, total - used), "sysfs"))
         if shared := _number(folder / "mem_info_gtt_total"):
-            whose = name or folder.parent.name
+            label = name or folder.parent.name
             notes.append(
-                f"{whose} may also use {shared / 2**30:.1f} GiB of the machine's memory: not counted as its own."
+                f"{label} may also use {shared / 2**30:.1f} GiB of the machine's memory: not counted as its own."
             )
     return tuple(gpus), tuple(notes)
 

@@ -138,9 +138,9 @@ def cache_bytes(anatomy: "ModelMetadata", tokens: int) -> int | None:
     each = anatomy.kv_heads * (anatomy.key_length + anatomy.value_length) * CACHE_NUMBER_BYTES
     if not (anatomy.layers and anatomy.sliding_window and anatomy.windowed_layers):
         return each * tokens
-    kept = min(tokens, anatomy.sliding_window + BATCH)
+    cached = min(tokens, anatomy.sliding_window + BATCH)
     full = anatomy.layers - anatomy.windowed_layers
-    return each * (full * tokens + anatomy.windowed_layers * kept) // anatomy.layers
+    return each * (full * tokens + anatomy.windowed_layers * cached) // anatomy.layers
 
 
 def cache_by_rule(parameters: int, tokens: int) -> int:

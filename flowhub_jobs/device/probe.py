@@ -63,13 +63,13 @@ def probe(store: Path | None = None) -> Device:
 
 def _found(memory: Memory, disk: int | None, metal: str | None, gpus: tuple[Gpu, ...]) -> dict[str, str]:
     """Return for each figure that was read the way it was read, as text."""
-    ways = {
+    methods = {
         "ram_total_bytes": memory.found,
         "disk_total_bytes": "statvfs of the store's folder" if disk is not None else None,
         "metal_bytes": metal,
         "gpus": ", ".join(dict.fromkeys(_GPU_WAYS[gpu.source] for gpu in gpus if gpu.source)) or None,
     }
-    return {figure: way for figure, way in ways.items() if way}
+    return {figure: method for figure, method in methods.items() if method}
 
 
 def read_platform() -> str:
@@ -86,8 +86,8 @@ def read_memory(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP) 
     total, available = _system_memory()
     limit = memory_limit(cgroup_root, membership)
     if limit is None or (total is not None and limit.limit_bytes >= total):
-        found = "sysctl hw.memsize" if sys.platform == "darwin" else "/proc/meminfo"
-        return Memory(total, available, "system" if total else None, found if total else None)
+        method = "sysctl hw.memsize" if sys.platform == "darwin" else "/proc/meminfo"
+        return Memory(total, available, "system" if total else None, method if total else None)
     known = [figure for figure in (available, limit.available_bytes) if figure is not None]
     return Memory(limit.limit_bytes, min(known, default=None), "cgroup", limit.found)
 

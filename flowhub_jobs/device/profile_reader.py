@@ -102,6 +102,6 @@ class _Fields:
             raise self._wrong(name, "a list of objects")
         return [_Fields(self.path, f"{name}[{place}].", value) for place, value in enumerate(values)]
 
-    def _wrong(self, name: str, wanted: str) -> UsageInvalid:
-        shown = json.dumps(self.values[name])[:60]
-        return UsageInvalid(f"{self.path}: `{self.where}{name}` must be {wanted}; it is {shown}.", hint=HOW)
+    def _wrong(self, name: str, expected: str) -> UsageInvalid:
+        value = json.dumps(self.values[name])[:60]
+        return UsageInvalid(f"{self.path}: `{self.where}{name}` must be {expected}; it is {value}.", hint=HOW)

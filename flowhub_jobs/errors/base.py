@@ -44,8 +44,8 @@ class FlowhubError(Exception):
     @property
     def message_of_host(self) -> str:
         """The message without the file, for a fault that concerns all files of the host."""
-        named = self.host is None or self._names_host or not self.from_host
-        return self.text if named else f"{self.text} It came from {self.host}."
+        names_host = self.host is None or self._names_host or not self.from_host
+        return self.text if names_host else f"{self.text} It came from {self.host}."
 
     def __str__(self) -> str:
         return self.message

@@ -39,9 +39,9 @@ def for_command_line(hint: str) -> str:
 
 def for_jobs(hint: str, numbers: str, refs: Sequence[str]) -> str:
     """Return a hint for these jobs; `numbers` are theirs as a user types them, such as "3" or "3 7-9"."""
-    named = " ".join(refs) if len(refs) <= REFS_NAMED else f"{' '.join(refs[:REFS_NAMED])} …"
+    ref_list = " ".join(refs) if len(refs) <= REFS_NAMED else f"{' '.join(refs[:REFS_NAMED])} …"
     continues = "the job continues by itself" if len(refs) == 1 else "the jobs continue by themselves"
-    return _filled(hint, _command_words(numbers, named, continues))
+    return _filled(hint, _command_words(numbers, ref_list, continues))
 
 
 def for_call(hint: str) -> str:
@@ -66,10 +66,10 @@ def _command_words(job: str, ref: str, continues: str) -> HintWords:
     )
 
 
-def _filled(hint: str, words: HintWords) -> str:
+def _filled(hint: str, values: HintWords) -> str:
     # Not str.format: a hint may name a file or an address that has braces of its own.
-    for field in fields(words):
-        text = getattr(words, field.name)
+    for field in fields(values):
+        text = getattr(values, field.name)
         hint = hint.replace(f"{{{field.name}}}", text)
         hint = hint.replace(f"{{{field.name.capitalize()}}}", text[:1].upper() + text[1:])
     return hint

@@ -36,17 +36,17 @@ def declared_size(head: bytes) -> int | None:
 
 def declared_size_by(read: Callable[[int], bytes], *, first: int = FIRST_BYTES) -> int | None:
     """Return `declared_size` of a file; `read` returns its first n bytes, or all if it has fewer."""
-    wanted = first
+    count = first
     while True:
-        head = read(wanted)
+        head = read(count)
         try:
             return _size_of(head)
         except HeaderUnreadable:
             return None
         except NeedMore as short:
-            if len(head) < wanted or wanted >= _most(head):
+            if len(head) < count or count >= _most(head):
                 return short.bytes_wanted
-            wanted = min(_most(head), max(short.bytes_wanted, 4 * wanted))
+            count = min(_most(head), max(short.bytes_wanted, 4 * count))
 
 
 def declared_size_of(path: Path) -> int | None:

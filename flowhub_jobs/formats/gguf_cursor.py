@@ -45,19 +45,19 @@ class GgufCursor:
         count: int = self.number(self.width)
         return count
 
-    def text(self, most: int, what: str) -> str:
+    def text(self, most: int, label: str) -> str:
         length = self.count()
         if length > most:
-            raise HeaderUnreadable(f"{what} claims to be {length:,} bytes long")
+            raise HeaderUnreadable(f"{label} claims to be {length:,} bytes long")
         start = self.step(length)
         return self.data[start : self.at].decode("utf-8", errors="replace")
 
-    def value(self, kind: int, most_text: int, what: str, most_items: int) -> Any:
+    def value(self, kind: int, most_text: int, label: str, most_items: int) -> Any:
         """Return a value: a number, a text, or a list of at most `most_items` numbers; None for any other list."""
         if kind in _FIXED:
             return self.number(_FIXED[kind])
         if kind == _STRING:
-            return self.text(most_text, what)
+            return self.text(most_text, label)
         if kind == _ARRAY:
             return self._numbers(most_items)
         raise _unknown(kind)

@@ -26,18 +26,18 @@ def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int =
 
     Raises HeaderUnreadable if the file ends inside its header, or the header is longer than `most`.
     """
-    wanted = first
+    count = first
     while True:
-        data = read(wanted)
+        data = read(count)
         try:
             return read_head(data)
         except NeedMore as short:
-            if len(data) < wanted:
+            if len(data) < count:
                 raise HeaderUnreadable("it ends inside its own header") from short
             if short.bytes_wanted > most:
                 raise HeaderUnreadable(f"its header is longer than {most // 2**20} MiB") from short
             # Four times as much: a long vocabulary must not be parsed a hundred times.
-            wanted = min(most, max(short.bytes_wanted, 4 * wanted))
+            count = min(most, max(short.bytes_wanted, 4 * count))
 
 
 def read_anatomy(path: Path) -> ModelMetadata:

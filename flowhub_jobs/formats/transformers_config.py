@@ -12,27 +12,27 @@ _NESTED = ("text_config", "llm_config", "language_config")
 
 def read_config(raw: bytes) -> ModelMetadata:
     """Return the metadata in a config.json, without figures of a wrong type. Raises HeaderUnreadable."""
-    whole = read_object(raw)
-    inner = next((whole[name] for name in _NESTED if isinstance(whole.get(name), dict)), whole)
-    kind = inner.get("model_type", whole.get("model_type"))
+    config = read_object(raw)
+    nested = next((config[name] for name in _NESTED if isinstance(config.get(name), dict)), config)
+    kind = nested.get("model_type", config.get("model_type"))
     kind = kind if isinstance(kind, str) and 0 < len(kind) < 100 else None
-    layers = _whole(inner.get("num_hidden_layers"), MAX_LAYERS)
-    heads, width = _whole(inner.get("num_attention_heads")), _whole(inner.get("hidden_size"))
-    length = _whole(inner.get("head_dim")) or (width // heads if width and heads else None)
-    latent = _whole(inner.get("qk_nope_head_dim")), _whole(inner.get("qk_rope_head_dim"))  # DeepSeek's attention
+    layers = _whole(nested.get("num_hidden_layers"), MAX_LAYERS)
+    heads, width = _whole(nested.get("num_attention_heads")), _whole(nested.get("hidden_size"))
+    length = _whole(nested.get("head_dim")) or (width // heads if width and heads else None)
+    latent = _whole(nested.get("qk_nope_head_dim")), _whole(nested.get("qk_rope_head_dim"))  # DeepSeek's attention
     keys = latent[0] + latent[1] if latent[0] and latent[1] else length
     return ModelMetadata(
         architecture=kind,
-        context_length=_whole(inner.get("max_position_embeddings")) or None,
+        context_length=_whole(nested.get("max_position_embeddings")) or None,
         layers=layers,
         heads=heads,
-        kv_heads=_kv_heads(inner, kind, layers, heads),
+        kv_heads=_kv_heads(nested, kind, layers, heads),
         embedding_length=width,
         key_length=keys,
-        value_length=_whole(inner.get("v_head_dim")) or length,
-        sliding_window=_window(inner),
-        windowed_layers=_windowed(inner, kind, layers),
-        quantization=_quantization(whole, inner),
+        value_length=_whole(nested.get("v_head_dim")) or length,
+        sliding_window=_window(nested),
+        windowed_layers=_windowed(nested, kind, layers),
+        quantization=_quantization(config, nested),
     )
 
 
@@ -66,15 +66,15 @@ def _layer_types(inner: dict[str, Any]) -> list[str] | None:
     return types if good else None
 
 
-def _quantization(whole: dict[str, Any], inner: dict[str, Any]) -> str | None:
+def _quantization(config: dict[str, Any], nested: dict[str, Any]) -> str | None:
     """Return "4bit" or the like if the weights are packed, else the type of their numbers."""
-    packed = whole.get("quantization") or whole.get("quantization_config")
+    packed = config.get("quantization") or config.get("quantization_config")
     bits = _whole(packed.get("bits"), 64) if isinstance(packed, dict) else None
     if bits:
         return f"{bits}bit"
-    named = next((one for one in (whole.get("torch_dtype"), whole.get("dtype"), inner.get("dtype")) if one), None)
+    dtype = next((one for one in (config.get("torch_dtype"), config.get("dtype"), nested.get("dtype")) if one), None)
     short = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
-    return short.get(named) if isinstance(named, str) else None
+    return short.get(dtype) if isinstance(dtype, str) else None
 
 
 def _whole(value: Any, most: int = MAX_COUNT) -> int | None:

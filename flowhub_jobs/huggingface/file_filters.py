@@ -13,8 +13,8 @@ _ASIDE = {"onnx", "openvino", "coreml", "tflite", "original", "gguf", "assets", 
 
 def matches(path: str, globs: Iterable[str]) -> bool:
     """Return whether a glob covers the path; one without a slash may cover its last part alone. Case does not count."""
-    whole = path.lower()
-    return any(_covers(whole, glob.lower()) for glob in globs)
+    folded = path.lower()
+    return any(_covers(folded, glob.lower()) for glob in globs)
 
 
 def _covers(path: str, glob: str) -> bool:

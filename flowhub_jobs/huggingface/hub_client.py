@@ -83,16 +83,16 @@ class HubClient:
         """
         key = kind, repo, revision
         if key not in self._infos:
-            what = _title(repo, kind) if revision == "main" else f"{_title(repo, kind)} at {revision}"
+            title = _title(repo, kind) if revision == "main" else f"{_title(repo, kind)} at {revision}"
             url = f"{api_url(repo, kind)}/revision/{quote(revision, safe='')}"
-            answer = self._get(url, what, page_url(repo, kind))
+            answer = self._get(url, title, page_url(repo, kind))
             info = read_info(_json(answer), repo, kind)
             if info is None:
                 raise WrongContent(
-                    f"{host_of(answer.url)} names no commit of {what}: it does not answer as the Hub does."
+                    f"{host_of(answer.url)} names no commit of {title}: it does not answer as the Hub does."
                 )
             if info.disabled:
-                raise _disabled(what)
+                raise _disabled(title)
             self._infos[key] = info
         return self._infos[key]
 
@@ -107,34 +107,34 @@ class HubClient:
 
         Raises TooLarge beyond 50,000 of them, and what `info` raises. An owner that does not exist has none.
         """
-        what = f"list of the models of {owner}"
+        title = f"list of the models of {owner}"
         models: list[OwnedModel] = []
-        for answer in self._pages(owner_url(owner), what, f"{HUB}/{owner}"):
+        for answer in self._pages(owner_url(owner), title, f"{HUB}/{owner}"):
             page = read_models(_json(answer), owner)
             if page is None:
-                raise WrongContent(f"{host_of(answer.url)} answers with something else than the {what}.")
+                raise WrongContent(f"{host_of(answer.url)} answers with something else than the {title}.")
             models += page
             if len(models) > FILES_MAX:
                 raise TooLarge(f"{owner} has more than {FILES_MAX:,} models.", hint="Follow them by name.")
         return models
 
     def _list_files(self, repo: str, commit: str, kind: RepoKind) -> list[RepoFile]:
-        what = _title(repo, kind)
+        title = _title(repo, kind)
         url = f"{api_url(repo, kind)}/tree/{commit}?recursive=true&expand=false"
         files: list[RepoFile] = []
-        for answer in self._pages(url, f"files of the {what}", page_url(repo, kind)):
+        for answer in self._pages(url, f"files of the {title}", page_url(repo, kind)):
             page = read_tree(_json(answer))
             if page is None:
                 raise WrongContent(
-                    f"{host_of(answer.url)} answers with something else than the list of files of {what}."
+                    f"{host_of(answer.url)} answers with something else than the list of files of {title}."
                 )
             files += page
             if len(files) > FILES_MAX:
                 hint = "Give the URL of one file: https://huggingface.co/owner/repo/resolve/main/path/of/a.file."
-                raise TooLarge(f"The {what} holds more than {FILES_MAX:,} files.", hint=hint)
+                raise TooLarge(f"The {title} holds more than {FILES_MAX:,} files.", hint=hint)
         return list(dict.fromkeys(files))  # pages of a mirror may overlap
 
-    def _pages(self, url: str, what: str, page: str) -> Iterator[Document]:
+    def _pages(self, url: str, title: str, page: str) -> Iterator[Document]:
         """Yield each page of a list, by their `Link` headers. Raises TooLarge for pages that follow each other."""
         visited: set[str] = set()
         following: str | None = url
@@ -145,9 +145,9 @@ class HubClient:
                     if following in visited
                     else f"on more than {PAGES_MAX:,} pages"
                 )
-                raise TooLarge(f"{host_of(url)} lists the {what} {why}.")
+                raise TooLarge(f"{host_of(url)} lists the {title} {why}.")
             visited.add(following)
-            answer = self._get(following, what, page)
+            answer = self._get(following, title, page)
             yield answer
             following = self._next_page(answer)
 
@@ -167,14 +167,14 @@ class HubClient:
 
     # One request ----------------------------------------------------------------------------------------------------
 
-    def _get(self, url: str, what: str, page: str) -> Document:
+    def _get(self, url: str, title: str, page: str) -> Document:
         """Return the answer of status 200. A busy Hub is asked again; one that cannot be reached only once."""
         if self._away is not None:
             raise self._away
         waited = 0.0
         for number in range(1, TRIES + 1):
             try:
-                return self._get_once(url, what, page)
+                return self._get_once(url, title, page)
             except NetworkDown as error:
                 self._away = error
                 raise
@@ -192,7 +192,7 @@ class HubClient:
                 waited += pause
         raise AssertionError("unreachable")
 
-    def _get_once(self, url: str, what: str, page: str) -> Document:
+    def _get_once(self, url: str, title: str, page: str) -> Document:
         try:
             answer = get.get(url, max_bytes=PAGE_BYTES, tokens=self.tokens, endpoint=self.endpoint)
         except SourceError as error:
@@ -201,12 +201,12 @@ class HubClient:
             raise
         if answer.status == 200:
             return answer
-        raise self._refused(answer, what, page)
+        raise self._refused(answer, title, page)
 
-    def _refused(self, answer: Document, what: str, page: str) -> FlowhubError:
+    def _refused(self, answer: Document, title: str, page: str) -> FlowhubError:
         text = answer.headers.get("x-error-message", "")
         if answer.status == 403 and _DISABLED.search(text):
-            return _disabled(what)
+            return _disabled(title)
         error = status_error(
             answer.status,
             answer.headers,
@@ -218,13 +218,13 @@ class HubClient:
             secrets=self.tokens.values(),
         )
         if isinstance(error, SourceMissing):
-            missing = {"RevisionNotFound": f"no such revision of the {what}"}
-            not_there = missing.get(answer.headers.get("x-error-code", ""), f"no {what}")
+            missing = {"RevisionNotFound": f"no such revision of the {title}"}
+            not_there = missing.get(answer.headers.get("x-error-code", ""), f"no {title}")
             return NotFound(f"{host_of(answer.url)} has {not_there}.", hint="Check the spelling at the Hub.")
         if isinstance(error, ServerBusy):
             error.hint = _AGAIN
         error.hint = _NO_LEAVE.get(type(error), error.hint or "").format(page=page) or None
-        error.text = f"The {what} cannot be read: {error.text}"
+        error.text = f"The {title} cannot be read: {error.text}"
         return error
 
 
@@ -251,8 +251,8 @@ def _json(answer: Document) -> Any:
         raise WrongContent(f"{host} answers with something that is not JSON.", hint=_AGAIN) from error
 
 
-def _disabled(what: str) -> SourceRefused:
-    return SourceRefused(f"The Hub has disabled the {what}.", hint="Its page at the Hub may give the reason.")
+def _disabled(title: str) -> SourceRefused:
+    return SourceRefused(f"The Hub has disabled the {title}.", hint="Its page at the Hub may give the reason.")
 
 
 def _too_long(url: str, endpoint: str, seconds: float) -> WaitTooLong:

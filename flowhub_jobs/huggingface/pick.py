@@ -54,17 +54,17 @@ def pick(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> Picked:
     """Return the artifact. Raises NotFound, UsageInvalid, and SourceRefused for names that may not be used."""
     ref = replace(ref, repo=info.repo)
     good, bad = usable(files)
-    kept = [file for file in good if not matches(file.path, ref.exclude)]
+    selected = [file for file in good if not matches(file.path, ref.exclude)]
     if not files:
         raise NotFound(f"The repository {info.repo} is empty.", hint="Look at its page at the Hub.")
     try:
-        choice = _at_path(info, kept, ref, bad) if ref.path else _model(info, kept, ref)
+        choice = _at_path(info, selected, ref, bad) if ref.path else _model(info, selected, ref)
     except NotFound as error:
         error.hint = " ".join(text for text in (error.hint, left_out(bad)) if text) or None
         raise
-    choice = _with_included(choice, kept)
+    choice = _with_included(choice, selected)
     _refuse_bad(info, choice, bad)
-    offer = companion_offer(kept, choice.files) if choice.format is HubFormat.GGUF else None
+    offer = companion_offer(selected, choice.files) if choice.format is HubFormat.GGUF else None
     notes = [choice.note, offer, left_out(bad), gated(info)]
     return Picked(_artifact(info, choice), tuple(note for note in notes if note))
 
@@ -112,9 +112,11 @@ def _by_label(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: HubRe
     if text.lower() == "latest" and models:
         return _gguf(*_preferred(models, replace(ref, quant=None)), ref)
     if is_gguf(text):
-        named = [model for model in models if any(_last(file.path).lower() == text.lower() for file in model.files)]
-        if named:
-            return _gguf(_only(named, ref), None, ref)
+        with_this_name = [
+            model for model in models if any(_last(file.path).lower() == text.lower() for file in model.files)
+        ]
+        if with_this_name:
+            return _gguf(_only(with_this_name, ref), None, ref)
     label = quant_of(text) or text.upper()
     # Only Unsloth has `XL` kinds, under `UD-`; users leave the prefix out.
     short = f"UD-{label}" if label.endswith("_XL") else label
@@ -129,10 +131,10 @@ def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: 
     have = described(models)
     hint = f"It has: {few(have)}." if have else "It has no GGUF files with a quant in their name."
     for path, pieces in cut.items():
-        whole = HubRef(ref.repo, ref.revision, path=pieces[0].path, kind=ref.kind).text
+        reference = HubRef(ref.repo, ref.revision, path=pieces[0].path, kind=ref.kind).text
         return NotFound(
             f"{ref.repo} has {label} only in {len(pieces)} pieces that must be joined: {_last(path)}.",
-            hint=f"`flowhub enqueue {whole}` fetches the pieces. {hint}",
+            hint=f"`flowhub enqueue {reference}` fetches the pieces. {hint}",
         )
     return NotFound(f"{ref.repo} has no {label}.", hint=hint)
 
@@ -173,19 +175,19 @@ def _at_path(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef, bad: dict[s
     return _Choice(ref, own, _format(info, own), base, folder=True, under=f"{path}/")
 
 
-def _one_file(files: Sequence[RepoFile], wanted: RepoFile, ref: HubRef) -> _Choice:
-    suffix = wanted.path.lower().rpartition(".")[2]
+def _one_file(files: Sequence[RepoFile], chosen: RepoFile, ref: HubRef) -> _Choice:
+    suffix = chosen.path.lower().rpartition(".")[2]
     kind = HubFormat(suffix) if suffix in ("gguf", "safetensors") else None
-    base = f"{_last(ref.repo)}-{_stem(wanted.path)}"
+    base = f"{_last(ref.repo)}-{_stem(chosen.path)}"
     for model in gguf_models(files):
-        if wanted in model.files and model.count > 1:  # a part alone is of no use
-            note = f"{_last(wanted.path)} is one of {model.count} parts: all of them are taken."
+        if chosen in model.files and model.count > 1:  # a part alone is of no use
+            note = f"{_last(chosen.path)} is one of {model.count} parts: all of them are taken."
             return replace(_gguf(model, None, ref), ref=ref, note=note)
     for path, pieces in cut_pieces(files).items():
-        if wanted in pieces and len(pieces) > 1:
+        if chosen in pieces and len(pieces) > 1:
             note = f"{_last(path)} was cut into {len(pieces)} pieces: all are taken. Join them with `cat` before use."
             return _Choice(ref, pieces, None, f"{_last(ref.repo)}-{_stem(path)}", folder=True, note=note)
-    return _Choice(ref, (wanted,), kind, base, folder=False)
+    return _Choice(ref, (chosen,), kind, base, folder=False)
 
 
 def _has_weights(files: Sequence[RepoFile]) -> bool:
@@ -197,10 +199,10 @@ def _with_included(choice: _Choice, files: Sequence[RepoFile]) -> _Choice:
         if not any(matches(file.path, [glob]) for file in files):
             raise NotFound(f"No file of {choice.ref.repo} matches --include {glob!r}.")
     own = set(choice.files)
-    more = [file for file in files if file not in own and matches(file.path, choice.ref.include)]
-    if not more and not choice.files:
+    included = [file for file in files if file not in own and matches(file.path, choice.ref.include)]
+    if not included and not choice.files:
         raise NotFound(f"--exclude leaves nothing of {choice.ref.repo}.")
-    return replace(choice, files=(*choice.files, *more), folder=choice.folder or bool(more))
+    return replace(choice, files=(*choice.files, *included), folder=choice.folder or bool(included))
 
 
 def _format(info: RepoInfo, files: Sequence[RepoFile]) -> HubFormat | None:
@@ -248,8 +250,8 @@ def _refuse_bad(info: RepoInfo, choice: _Choice, bad: dict[str, str]) -> None:
     """Raise SourceRefused if a file of the choice has a name that may not be used."""
     ref = choice.ref
     for path, problem in bad.items():
-        wanted = _is_wanted(info, choice, path) or matches(path, ref.include)
-        if wanted and not is_hidden(path) and not matches(path, ref.exclude):
+        is_needed = _is_wanted(info, choice, path) or matches(path, ref.include)
+        if is_needed and not is_hidden(path) and not matches(path, ref.exclude):
             raise _refused(ref.repo, path, problem)
 
 
@@ -281,10 +283,10 @@ SHOWN = 12  # quants or files that a sentence names
 _COMPANIONS = ("F16", "BF16", "Q8_0", "F32")  # the order in which one is offered
 
 
-def companion_offer(files: Sequence[RepoFile], taken: Sequence[RepoFile]) -> str | None:
+def companion_offer(files: Sequence[RepoFile], chosen: Sequence[RepoFile]) -> str | None:
     """Return an offer of the best companion, unless one is taken already."""
     offered = [file for file in files if is_companion(file.path)]
-    if not offered or set(offered) & set(taken):
+    if not offered or set(offered) & set(chosen):
         return None
     best = min(offered, key=lambda file: _COMPANIONS.index(q) if (q := quant_of(file.path)) in _COMPANIONS else 9)
     name = best.path.rpartition("/")[2]
@@ -303,7 +305,7 @@ def gated(info: RepoInfo) -> str | None:
     return f"It is gated: accept its terms at {page}, and set HF_TOKEN, before a worker fetches it."
 
 
-def few(words: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
     """Return the first twelve words as a list, and the number of the others."""
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest

@@ -79,26 +79,26 @@ def _path(rest: str) -> list[str]:
 
 def _read(text: str, rest: str) -> HubRef:
     path, _, query = rest.partition("#")[0].partition("?")
-    kind, named = split_kind(text, path.strip("/"))
-    parts = [unquote(part) for part in named.split("/")]
+    kind, path_of_repo = split_kind(text, path.strip("/"))
+    parts = [unquote(part) for part in path_of_repo.split("/")]
     # The query names a file that is shown on the page of its folder.
-    shown = parse_qs(query).get("show_file_info", [None])[-1]
-    words = next((at for at in (2, 1) if len(parts) > at and parts[at] in _PAGES), None)
-    if words is None and shown is None:
-        named = _without_copied_end(named)
-        return parse_short(text, f"datasets/{named}" if kind == "dataset" else named)
-    words = len(parts) if words is None else words
-    revision, at_path = _behind(parts[words:])
-    return checked(text, HubRef("/".join(parts[:words]), revision, path=shown or at_path, kind=kind))
+    previewed = parse_qs(query).get("show_file_info", [None])[-1]
+    name_length = next((at for at in (2, 1) if len(parts) > at and parts[at] in _PAGES), None)
+    if name_length is None and previewed is None:
+        path_of_repo = _without_copied_end(path_of_repo)
+        return parse_short(text, f"datasets/{path_of_repo}" if kind == "dataset" else path_of_repo)
+    name_length = len(parts) if name_length is None else name_length
+    revision, at_path = _behind(parts[name_length:])
+    return checked(text, HubRef("/".join(parts[:name_length]), revision, path=previewed or at_path, kind=kind))
 
 
-def _without_copied_end(named: str) -> str:
+def _without_copied_end(reference: str) -> str:
     """Return `owner/repo[:QUANT]` without trailing punctuation of a sentence and without git's suffix.
 
     A reference with a path is returned unchanged: a file's name may end in anything.
     """
-    bare = named.rstrip(_PUNCTUATION)
-    return named if bare.count("/") > 1 or "," in bare else bare.removesuffix(".git")
+    bare = reference.rstrip(_PUNCTUATION)
+    return reference if bare.count("/") > 1 or "," in bare else bare.removesuffix(".git")
 
 
 def _behind(parts: list[str]) -> tuple[str, str | None]:

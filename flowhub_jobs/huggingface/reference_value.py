@@ -65,9 +65,9 @@ class HubRef:
         """Return the canonical form, which `parse_hub_ref` reads back."""
         kind = "datasets/" if self.kind is RepoKind.DATASET else ""
         at = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
-        what = f":{self.quant}" if self.quant else f"/{_quoted(self.path)}" if self.path else ""
+        files = f":{self.quant}" if self.quant else f"/{_quoted(self.path)}" if self.path else ""
         globs = [("include", glob) for glob in self.include] + [("exclude", glob) for glob in self.exclude]
-        return f"hf:{kind}{self.repo}{at}{what}" + "".join(f",{word}={_quoted(glob)}" for word, glob in globs)
+        return f"hf:{kind}{self.repo}{at}{files}" + "".join(f",{name}={_quoted(glob)}" for name, glob in globs)
 
     @property
     def title(self) -> str:
@@ -77,11 +77,11 @@ class HubRef:
 
 def parse_short(text: str, rest: str) -> HubRef:
     """Read `[datasets/]owner/repo[@revision][:QUANT or /path][,include=GLOB…]`; `text` is shown in messages."""
-    named, *globs = _TAKEN.split(rest)
-    kind, named = split_kind(text, named)
-    if named.count("/") > 1 and named.endswith("/"):
-        named = named.removesuffix("/")
-    parts = _PARTS.fullmatch(named)
+    repo_part, *globs = _TAKEN.split(rest)
+    kind, repo_part = split_kind(text, repo_part)
+    if repo_part.count("/") > 1 and repo_part.endswith("/"):
+        repo_part = repo_part.removesuffix("/")
+    parts = _PARTS.fullmatch(repo_part)
     # After a single name, a slash begins the second name: a path of such a repository follows its revision.
     if parts is None or (parts["path"] and "/" not in parts["repo"] and not parts["revision"]):
         raise bad_reference(text, "is not a reference to a repository of the Hub")
@@ -93,26 +93,26 @@ def parse_short(text: str, rest: str) -> HubRef:
             unquote(parts["revision"] or "main"),
             parts["quant"],
             unquote(parts["path"].strip("/")) or None if parts["path"] else None,
-            tuple(glob for word, glob in by_word if word == "include"),
-            tuple(glob for word, glob in by_word if word == "exclude"),
+            tuple(glob for name, glob in by_word if name == "include"),
+            tuple(glob for name, glob in by_word if name == "exclude"),
             kind,
         ),
     )
 
 
-def split_kind(text: str, named: str) -> tuple[RepoKind, str]:
+def split_kind(text: str, repo_part: str) -> tuple[RepoKind, str]:
     """Return the kind that the first word names, and the rest. Raises UsageInvalid for unsupported kinds."""
-    first, slash, rest = named.partition("/")
-    word = first.lower()
-    if other := _OTHER_KINDS.get(word):
+    first, slash, rest = repo_part.partition("/")
+    prefix = first.lower()
+    if other := _OTHER_KINDS.get(prefix):
         raise UsageInvalid(
             f"{_shown(text)} is of the Hub's {other}; flowhub fetches models and data sets.", hint=_EXAMPLE
         )
-    if slash and word in _KINDS and (word == "datasets" or "/" in rest):
-        return _KINDS[word], rest
+    if slash and prefix in _KINDS and (prefix == "datasets" or "/" in rest):
+        return _KINDS[prefix], rest
     if first in _NO_REPO:
         raise bad_reference(text, "is a page of the Hub, but not a model's")
-    return RepoKind.MODEL, named
+    return RepoKind.MODEL, repo_part
 
 
 def at_revision(parts: list[str]) -> tuple[str, str | None]:

@@ -19,13 +19,15 @@ def variants_of(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> tuple
         return _pick_each(info, files, [ref])
     models = [model for model in gguf_models(files) if model.whole][:VARIANTS_MAX]
     quants = [model.quant for model in models]
-    wanted = [
+    references = [
         replace(ref, quant=model.quant)
         if model.quant and quants.count(model.quant) == 1
         else replace(ref, path=model.files[0].path)
         for model in models
     ]
-    return _pick_each(info, [file for file in files if is_gguf(file.path)] if wanted else files, wanted or [ref])
+    return _pick_each(
+        info, [file for file in files if is_gguf(file.path)] if references else files, references or [ref]
+    )
 
 
 def _pick_each(

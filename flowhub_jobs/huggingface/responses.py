@@ -85,14 +85,14 @@ def read_models(page: Any, owner: str) -> list[OwnedModel] | None:
     if not isinstance(page, list):
         return None
     entries = [entry for entry in page if isinstance(entry, dict) and entry.get("disabled") is not True]
-    named = [(_name(entry.get("id")), entry.get("siblings")) for entry in entries]
+    pairs = [(_name(entry.get("id")), entry.get("siblings")) for entry in entries]
     own = f"{owner}/".lower()
-    return [OwnedModel(repo, _paths(files)) for repo, files in named if repo and repo.lower().startswith(own)]
+    return [OwnedModel(repo, _paths(files)) for repo, files in pairs if repo and repo.lower().startswith(own)]
 
 
 def _paths(siblings: Any) -> tuple[str, ...]:
-    found = [_object(one).get("rfilename") for one in siblings] if isinstance(siblings, list) else []
-    return tuple(path for path in found if isinstance(path, str) and path)
+    names = [_object(one).get("rfilename") for one in siblings] if isinstance(siblings, list) else []
+    return tuple(path for path in names if isinstance(path, str) and path)
 
 
 def _files(page: list[Any]) -> Iterator[RepoFile]:

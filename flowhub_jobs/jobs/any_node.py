@@ -34,10 +34,10 @@ def any_node_jobs(node: str, may_start: sa.ColumnElement[bool], room: int, order
     A live job of this node for the same artifact is enough for it.
     """
     own = jobs.alias()
-    mine = (own.c.node == node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE_STATES))
+    same_artifact = (own.c.node == node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE_STATES))
     fits = sa.func.coalesce(jobs.c.bytes_total, 0) <= room
-    found = sa.select(jobs.c.id).where(jobs.c.node == ANY_NODE, may_start, fits, ~sa.exists().where(*mine))
-    return found.order_by(*sort_columns(order))
+    query = sa.select(jobs.c.id).where(jobs.c.node == ANY_NODE, may_start, fits, ~sa.exists().where(*same_artifact))
+    return query.order_by(*sort_columns(order))
 
 
 def take_any_node_job(
@@ -64,8 +64,8 @@ def take_any_node_job(
     still = (jobs.c.id == best.id, jobs.c.node == ANY_NODE, jobs.c.state == State.QUEUED)
     try:
         with tx.begin_nested():
-            taken = sa.update(jobs).where(*still).values(**claimed, **placed).returning(jobs)
-            return tx.execute(taken).mappings().first()
+            update = sa.update(jobs).where(*still).values(**claimed, **placed).returning(jobs)
+            return tx.execute(update).mappings().first()
     except IntegrityError:  # a command has queued the same artifact for this node a moment ago
         return None
 
@@ -119,10 +119,10 @@ def take_from_gone_nodes(engine: sa.Engine, node: str, clock: Clock) -> list[int
     with querying(engine) as tx:
         since = shared_now_us(tx, clock.now_us()) - _LEASE_US
         working = sa.select(workers.c.worker).where(workers.c.node == jobs.c.node, workers.c.seen_at >= since)
-        seen = sa.select(nodes.c.node).where(nodes.c.node == jobs.c.node, nodes.c.seen_at >= since)
-        elsewhere = (jobs.c.any_node, is_live, jobs.c.node.not_in((node, ANY_NODE)))
-        to_move = (jobs.c.state != State.PAUSED, ~sa.exists(working), ~sa.exists(seen))
-        rows = tx.execute(sa.select(*ROW_COLUMNS).where(*elsewhere, *to_move)).mappings().all()
+        living = sa.select(nodes.c.node).where(nodes.c.node == jobs.c.node, nodes.c.seen_at >= since)
+        on_other_nodes = (jobs.c.any_node, is_live, jobs.c.node.not_in((node, ANY_NODE)))
+        to_move = (jobs.c.state != State.PAUSED, ~sa.exists(working), ~sa.exists(living))
+        rows = tx.execute(sa.select(*ROW_COLUMNS).where(*on_other_nodes, *to_move)).mappings().all()
     return [row["id"] for row in rows if _taken(engine, row, clock)]
 
 
@@ -134,5 +134,5 @@ def _taken(engine: sa.Engine, row: sa.RowMapping, clock: Clock) -> bool:
 
 def live_rows(tx: sa.Connection, node: str) -> list[dict[str, Any]]:
     """Return the live jobs of a node as `give_to_any` takes them, with kind; their rows are locked until the commit."""
-    mine = sa.select(*ROW_COLUMNS, jobs.c.kind).where(jobs.c.node == node, is_live).order_by(jobs.c.id)
-    return [dict(row) for row in tx.execute(mine.with_for_update()).mappings()]
+    query = sa.select(*ROW_COLUMNS, jobs.c.kind).where(jobs.c.node == node, is_live).order_by(jobs.c.id)
+    return [dict(row) for row in tx.execute(query.with_for_update()).mappings()]

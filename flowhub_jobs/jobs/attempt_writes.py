@@ -42,36 +42,40 @@ class AttemptWrites:
     def __init__(self, engine: sa.Engine, node: str, clock: Clock) -> None:
         self._engine, self._node, self._clock = engine, node, clock
 
-    def progress(self, lease: Lease, seen: Progress) -> None:
+    def progress(self, lease: Lease, progress: Progress) -> None:
         """Write the progress, and that of the files in `seen.files`."""
-        if self._engine.dialect.name == "postgresql" and len(seen.files) <= 1 and self._wrote_at_once(lease, seen):
+        if (
+            self._engine.dialect.name == "postgresql"
+            and len(progress.files) <= 1
+            and self._wrote_at_once(lease, progress)
+        ):
             return
         with writing_own_rows(self._engine) as tx:
             lease.check()
-            self._fence(lease, tx.execute(WRITE_JOB, job_values(lease, seen)).rowcount)
-            if seen.files:
-                tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in seen.files])
+            self._fence(lease, tx.execute(WRITE_JOB, job_values(lease, progress)).rowcount)
+            if progress.files:
+                tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in progress.files])
 
-    def _wrote_at_once(self, lease: Lease, seen: Progress) -> bool:
+    def _wrote_at_once(self, lease: Lease, progress: Progress) -> bool:
         """Write the progress by one message; return False if it changed no row, which a transaction explains."""
-        statement = WRITE_BOTH_AT_ONCE if seen.files else WRITE_JOB_AT_ONCE
+        statement = WRITE_BOTH_AT_ONCE if progress.files else WRITE_JOB_AT_ONCE
         lease.check()
         with querying(self._engine) as tx:
-            return bool(tx.execute(statement, values_at_once(lease, seen)).scalar())
+            return bool(tx.execute(statement, values_at_once(lease, progress)).scalar())
 
     def record_intent(self, lease: Lease, intent: dict[str, Any]) -> RequestedAction | None:
         """Write ahead what the run is about to install. After a crash it tells whether the rename happened.
 
         If the user has requested an action meanwhile, it is returned and nothing is written.
         """
-        kept = sa.case((jobs.c.requested.is_(None), sa.literal(intent, jobs.c.intent.type)), else_=jobs.c.intent)
+        new_intent = sa.case((jobs.c.requested.is_(None), sa.literal(intent, jobs.c.intent.type)), else_=jobs.c.intent)
         with writing(self._engine) as tx:
-            return requested_of(self._write(tx, lease, intent=kept))
+            return requested_of(self._write(tx, lease, intent=new_intent))
 
     def claimed_by(self, name: str, *, but: int, store: str) -> str | None:
         """Return the claim of another live job of the store whose intent has this name: it may have installed it."""
-        mine = sa.and_(jobs.c.node == self._node, jobs.c.store == store)
-        running = sa.and_(mine, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
+        in_store = sa.and_(jobs.c.node == self._node, jobs.c.store == store)
+        running = sa.and_(in_store, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
         with querying(self._engine) as tx:
             rows = tx.execute(sa.select(jobs.c.id, jobs.c.intent, jobs.c.artifact).where(running)).mappings().all()
         claiming = [row for row in rows if (intent_of(row) or {}).get("name") == name]
@@ -95,8 +99,8 @@ class AttemptWrites:
     def _without_secrets(self, tx: sa.Connection, job: int) -> dict[str, Any]:
         """Return the change that removes signatures from the addresses of a completed job's artifact."""
         stored = artifact_of(job, tx.execute(sa.select(jobs.c.artifact).where(jobs.c.id == job)).scalar_one())
-        kept = stored.without_secrets()
-        return {"artifact": kept.as_dict()} if kept != stored else {}
+        public = stored.without_secrets()
+        return {"artifact": public.as_dict()} if public != stored else {}
 
     def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> RequestedAction | None:
         """Fail the job, or cancel it if the user has meanwhile requested that. Return the action that was carried out.
@@ -233,8 +237,10 @@ class AttemptWrites:
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> str | None:
         """Write the job's row, and return what it has as the requested action. Raises LeaseLost."""
         lease.check()
-        mine = sa.and_(jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
-        requested = tx.execute(sa.update(jobs).where(mine).values(**values).returning(jobs.c.requested)).scalars().all()
+        is_held = sa.and_(jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
+        requested = (
+            tx.execute(sa.update(jobs).where(is_held).values(**values).returning(jobs.c.requested)).scalars().all()
+        )
         self._fence(lease, len(requested))
         return cast("str | None", requested[0])
 

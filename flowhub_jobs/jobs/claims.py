@@ -101,8 +101,8 @@ class ClaimableJobs:
         for candidate in candidates:
             # Its node, too: `nodes remove` of another machine may have taken the job from it.
             best = (jobs.c.id == candidate.scalar_subquery(), jobs.c.state == State.QUEUED, jobs.c.node == self._node)
-            taken = sa.update(jobs).where(*best).values(**claimed).returning(jobs)
-            if (row := self._tx.execute(taken).mappings().first()) is not None:
+            update = sa.update(jobs).where(*best).values(**claimed).returning(jobs)
+            if (row := self._tx.execute(update).mappings().first()) is not None:
                 break
         if row is not None:
             execute_together(self._tx, [*with_it, *self._records(row, worker, token)])

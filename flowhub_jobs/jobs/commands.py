@@ -128,12 +128,12 @@ class JobCommands:
         rows = [job_row(request, now) for request in requests]
         written = tx.execute(jobs.insert().returning(jobs.c.id, sort_by_parameter_order=True), rows)
         numbers = written.scalars().all()
-        made = list(zip(numbers, requests, strict=True))
-        tx.execute(job_files.insert(), [row for number, request in made for row in file_rows(number, request)])
-        tx.execute(events.insert(), [first_event(number, request, now) for number, request in made])
-        if waits := [row for number, request in made for row in after_rows(number, request)]:
+        numbered = list(zip(numbers, requests, strict=True))
+        tx.execute(job_files.insert(), [row for number, request in numbered for row in file_rows(number, request)])
+        tx.execute(events.insert(), [first_event(number, request, now) for number, request in numbered])
+        if waits := [row for number, request in numbered for row in after_rows(number, request)]:
             tx.execute(job_after.insert(), waits)
-        return {request.live_key: number for number, request in made}
+        return {request.live_key: number for number, request in numbered}
 
     def _add_programs(self, tx: sa.Connection, requests: Sequence[Request], live: Mapping[LiveKey, int]) -> None:
         """Have the live jobs of these requests place their models in the programs of the requests, too."""
@@ -266,9 +266,9 @@ class JobCommands:
         return State(stored)
 
     def _refuse_a_second(self, tx: sa.Connection, job: int) -> None:
-        mine, other_job = jobs.alias(), jobs
-        same = (other_job.c.node == mine.c.node, other_job.c.artifact_key == mine.c.artifact_key)
-        where = sa.and_(mine.c.id == job, *same, is_live, other_job.c.id != job)
+        own_job, other_job = jobs.alias(), jobs
+        same = (other_job.c.node == own_job.c.node, other_job.c.artifact_key == own_job.c.artifact_key)
+        where = sa.and_(own_job.c.id == job, *same, is_live, other_job.c.id != job)
         other = tx.execute(sa.select(other_job.c.id).where(where)).scalar()
         if other is not None:
             raise Busy(
@@ -286,13 +286,13 @@ _NEXT = {
 }
 
 
-def _hold_nodes(tx: sa.Connection, wanted: Collection[str]) -> None:
+def _hold_nodes(tx: sa.Connection, names: Collection[str]) -> None:
     """Keep these nodes from being removed until the commit. Raises NotFound for one that is not registered."""
-    if not wanted:
+    if not names:
         return
     # FOR KEY SHARE: a removal waits, and a heartbeat does not.
-    held = sa.select(nodes.c.node).where(nodes.c.node.in_(sorted(wanted))).with_for_update(read=True, key_share=True)
-    missing = sorted(set(wanted) - set(tx.execute(held).scalars()))
+    held = sa.select(nodes.c.node).where(nodes.c.node.in_(sorted(names))).with_for_update(read=True, key_share=True)
+    missing = sorted(set(names) - set(tx.execute(held).scalars()))
     if missing:
         raise NotFound(f"There is no node {missing[0]!r}.", hint="`flowhub nodes` lists all.")
 

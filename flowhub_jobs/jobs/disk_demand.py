@@ -56,9 +56,9 @@ def _needs(
 ) -> tuple[int, dict[int, int]]:
     """Return the bytes that those at work need together, and those that each queued job needs, by job, in order."""
     live = (jobs.c.node == node, is_live, writes_to_store, _NEED > 0, *others)
-    wanted = sa.select(jobs.c.id, _NEED, jobs.c.state).where(*live, sa.or_(at_work, queued))
+    query = sa.select(jobs.c.id, _NEED, jobs.c.state).where(*live, sa.or_(at_work, queued))
     with querying(engine) as tx:
-        rows = tx.execute(wanted.order_by(*sort_columns(order))).all()
+        rows = tx.execute(query.order_by(*sort_columns(order))).all()
     runs = sum(int(need) for _, need, state in rows if state == State.RUNNING)
     return runs, {job: int(need) for job, need, state in rows if state == State.QUEUED}
 
@@ -67,10 +67,10 @@ def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
     """Return an address of each of the next jobs of the node, those that run first, and then of the last that came."""
     waits = (is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
     order = (jobs.c.state.desc(), *_IN_ORDER)
-    came = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)
-    wanted = sa.select(jobs.c.id, jobs.c.artifact).where(jobs.c.node == node, jobs.c.kind == JobKind.FETCH)
-    to_come = wanted.where(*waits).order_by(*order).limit(NEXT)
-    lately = wanted.where(*came).order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(LATELY)
+    completed = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)
+    artifacts = sa.select(jobs.c.id, jobs.c.artifact).where(jobs.c.node == node, jobs.c.kind == JobKind.FETCH)
+    upcoming = artifacts.where(*waits).order_by(*order).limit(NEXT)
+    recent = artifacts.where(*completed).order_by(jobs.c.finished_at.desc(), jobs.c.id.desc()).limit(LATELY)
     with reading(engine) as tx:
-        found = [row for query in (to_come, lately) for row in tx.execute(query).all()]
-    return [artifact.files[0].url for artifact in readable_artifacts(found)]
+        rows = [row for query in (upcoming, recent) for row in tx.execute(query).all()]
+    return [artifact.files[0].url for artifact in readable_artifacts(rows)]

@@ -25,9 +25,11 @@ def disk_waits(engine: sa.Engine, node: str) -> list[DiskWaits]:
     """Return the jobs of a node that wait for room, or for the store's disk."""
     columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target, jobs.c.store)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
-    mine = (jobs.c.node == node, is_live, is_queued, waits, jobs.c.not_before.is_not(None))
+    conditions = (jobs.c.node == node, is_live, is_queued, waits, jobs.c.not_before.is_not(None))
     with querying(engine) as tx:
-        return [DiskWaits(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*mine))]
+        return [
+            DiskWaits(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*conditions))
+        ]
 
 
 # A job that has moved since it was read is left as it is.

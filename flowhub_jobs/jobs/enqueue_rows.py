@@ -89,15 +89,15 @@ def enqueued_for(request: Request, known: Mapping[LiveKey, int], fresh: dict[Liv
     key = request.live_key
     number = known.get(key, request.installed_by)
     assert number is not None
-    made = fresh.get(key) is request
-    if made:
+    is_new = fresh.get(key) is request
+    if is_new:
         del fresh[key]
-    return Enqueued(number, new=made and not request.settled)
+    return Enqueued(number, new=is_new and not request.settled)
 
 
 def job_row(request: Request, now: int) -> dict[str, Any]:
     """Return the row of a request that gets a job of its own; `now` is microseconds."""
-    artifact, terms, here = request.artifact, request.terms, request.settled
+    artifact, terms, installed = request.artifact, request.terms, request.settled
     return {
         "node": request.node,
         "any_node": request.node == ANY_NODE,
@@ -112,19 +112,19 @@ def job_row(request: Request, now: int) -> dict[str, Any]:
         "source_origin": None if request.task else source_origin(artifact),
         "store": request.store,
         "target": request.target,
-        "state": State.COMPLETED if here else State.QUEUED,
+        "state": State.COMPLETED if installed else State.QUEUED,
         "priority": terms.priority,
         "group": terms.group,
         "forced": terms.force,
         "limit_bps": terms.limit_bps,
         "bytes_total": request.size_seen if artifact.size is None else artifact.size,
-        "bytes_done": (artifact.size or 0) if here else 0,
-        "not_before": None if here else terms.not_before,
-        "wait_reason": Reason.AT if terms.not_before and not here else None,
-        "sha256_state": _digest_state(artifact) if here else DigestState.PENDING,
+        "bytes_done": (artifact.size or 0) if installed else 0,
+        "not_before": None if installed else terms.not_before,
+        "wait_reason": Reason.AT if terms.not_before and not installed else None,
+        "sha256_state": _digest_state(artifact) if installed else DigestState.PENDING,
         "place": list(terms.place) if terms.place and _installs(request) else None,
         "created_at": now,
-        "finished_at": now if here else None,
+        "finished_at": now if installed else None,
     }
 
 

@@ -72,10 +72,10 @@ def _event(row: Row) -> Event:
 
 
 def _attempt(row: Row, now: int) -> Attempt:
-    end, seen = row["finished_at"] or now, row["seen_at"]
+    end, seen_at = row["finished_at"] or now, row["seen_at"]
     # A worker that ended well has no row any more. A lost one is noticed late: it did not work until then.
-    if seen is not None and row["outcome"] in (None, "rescued"):
-        end = max(row["started_at"], min(end, seen + SEEN_EVERY_US))
+    if seen_at is not None and row["outcome"] in (None, "rescued"):
+        end = max(row["started_at"], min(end, seen_at + SEEN_EVERY_US))
     return Attempt(
         job=row["job_id"],
         number=row["attempt"],

@@ -42,14 +42,14 @@ def is_hosts_fault(error: FlowhubError) -> bool:
 
 def set_prober(tx: sa.Connection, node: str, origin: str, token: str) -> None:
     """Record the lease of the job that tries a host, inside the transaction that claims the job."""
-    mine = (host_waits.c.node == node, host_waits.c.origin == origin)
-    tx.execute(sa.update(host_waits).where(*mine).values(prober=token))
+    where = (host_waits.c.node == node, host_waits.c.origin == origin)
+    tx.execute(sa.update(host_waits).where(*where).values(prober=token))
 
 
 def end_wait(tx: sa.Connection, node: str, origin: str | None, now: int) -> None:
     """Make the next try of a host due now, inside a transaction that writes."""
-    mine = (host_waits.c.node == node, host_waits.c.origin == origin, host_waits.c.until > now)
-    tx.execute(sa.update(host_waits).where(*mine).values(until=now))
+    where = (host_waits.c.node == node, host_waits.c.origin == origin, host_waits.c.until > now)
+    tx.execute(sa.update(host_waits).where(*where).values(until=now))
 
 
 class HostWaits:
@@ -114,13 +114,13 @@ class HostWaits:
     def forget_unwanted(self) -> None:
         """Delete the waits for hosts that no live job needs any more."""
         its_jobs = (jobs.c.node == host_waits.c.node, jobs.c.source_origin == host_waits.c.origin, is_live)
-        wanted = sa.select(sa.literal(1)).where(*its_jobs).correlate(host_waits).exists()
-        gone = (host_waits.c.node == self._node, ~wanted)
+        needed = sa.select(sa.literal(1)).where(*its_jobs).correlate(host_waits).exists()
+        unneeded = (host_waits.c.node == self._node, ~needed)
         with querying(self._engine) as tx:
-            if tx.execute(sa.select(host_waits.c.origin).where(*gone).limit(1)).first() is None:
+            if tx.execute(sa.select(host_waits.c.origin).where(*unneeded).limit(1)).first() is None:
                 return
         with writing(self._engine) as tx:
-            tx.execute(sa.delete(host_waits).where(*gone))
+            tx.execute(sa.delete(host_waits).where(*unneeded))
 
     def waiting(self, origin: str) -> int:
         """Return how many queued jobs a host holds."""

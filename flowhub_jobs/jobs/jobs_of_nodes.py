@@ -29,10 +29,10 @@ class QueriesOfNodes(JobQueries):
     def overview(self) -> list[Job]:
         """Return all live jobs, the failed ones that need the user, and the last 20 that ended on any of the nodes."""
         jobs, needed = [job for queries in self._each for job in queries.overview()], set(self.need_user())
-        kept = [job for job in jobs if job.live or job.id in needed]
+        unfinished = [job for job in jobs if job.live or job.id in needed]
         ended = [job for job in jobs if not (job.live or job.id in needed)]
         latest = sorted(ended, key=lambda job: job.finished_at or _NEVER)[-RECENT:]
-        return sorted([*kept, *latest], key=lambda job: job.id)
+        return sorted([*unfinished, *latest], key=lambda job: job.id)
 
     def need_user(self) -> list[int]:
         return sorted((job for queries in self._each for job in queries.need_user()), reverse=True)
@@ -40,12 +40,12 @@ class QueriesOfNodes(JobQueries):
     def all(
         self, *, state: State | None = None, since: int | None = None, live: bool = False, group: str | None = None
     ) -> list[Job]:
-        found = [job for queries in self._each for job in queries.all(state=state, since=since, live=live, group=group)]
-        return sorted(found, key=lambda job: job.id)
+        jobs = [job for queries in self._each for job in queries.all(state=state, since=since, live=live, group=group)]
+        return sorted(jobs, key=lambda job: job.id)
 
     def in_state(self, states: Iterable[State], group: str | None = None) -> list[int]:
-        wanted = list(states)
-        return sorted(job for queries in self._each for job in queries.in_state(wanted, group))
+        state_list = list(states)
+        return sorted(job for queries in self._each for job in queries.in_state(state_list, group))
 
     def bytes_still_needed(self, stores: Collection[str] | None = None) -> int:
         return sum(queries.bytes_still_needed(stores) for queries in self._each)

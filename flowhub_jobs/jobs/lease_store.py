@@ -118,11 +118,11 @@ class LeaseStore(AttemptWrites):
         Raises NodeTaken, and renews none, if another machine works under this node's name by now.
         """
         until = self._clock.awake() + LEASE_S
-        mine = sa.and_(jobs.c.node == self._node, is_live, is_running, jobs.c.lease_worker == self._worker)
+        is_own = sa.and_(jobs.c.node == self._node, is_live, is_running, jobs.c.lease_worker == self._worker)
         with writing(self._engine) as tx:
             rows = tx.execute(
                 sa.update(jobs)
-                .where(mine, jobs.c.lease_token.in_([lease.token for lease in leases.values()]))
+                .where(is_own, jobs.c.lease_token.in_([lease.token for lease in leases.values()]))
                 .values(lease_until=until)
                 .returning(jobs.c.id)
             ).scalars()
@@ -140,9 +140,9 @@ class LeaseStore(AttemptWrites):
 
     def requested_actions(self) -> dict[str, RequestedAction | None]:
         """Return the requested action of each job that this worker runs, by token; a lost lease's is left out."""
-        mine = sa.and_(jobs.c.node == self._node, is_live, is_running, jobs.c.lease_worker == self._worker)
+        is_own = sa.and_(jobs.c.node == self._node, is_live, is_running, jobs.c.lease_worker == self._worker)
         with querying(self._engine) as tx:
-            rows = tx.execute(sa.select(jobs.c.lease_token, jobs.c.requested).where(mine))
+            rows = tx.execute(sa.select(jobs.c.lease_token, jobs.c.requested).where(is_own))
             return {row.lease_token: requested_of(row.requested) for row in rows}
 
     # This worker among the others ----------------------------------------------------------------------------------

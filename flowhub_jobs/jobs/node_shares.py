@@ -38,32 +38,32 @@ class NodeShares:
     def publish(self, url: str, hostname: str, store: str) -> None:
         """Record that this node shares its store at an address."""
         with writing(self._engine) as tx:
-            mine = nodes.c.node == self._node
-            if not tx.execute(sa.update(nodes).where(mine).values(share_url=url)).rowcount:
+            is_own = nodes.c.node == self._node
+            if not tx.execute(sa.update(nodes).where(is_own).values(share_url=url)).rowcount:
                 row = {"node": self._node, "hostname": hostname, "store": store, "seen_at": self._clock.now_us()}
                 tx.execute(nodes.insert().values(**row, share_url=url))
 
     def publish_again(self, url: str) -> None:
         """Record the address where the node has none: it was removed and is back. A removed node gets no row."""
-        mine = nodes.c.node == self._node, nodes.c.share_url.is_(None)
+        where = nodes.c.node == self._node, nodes.c.share_url.is_(None)
         with querying(self._engine) as tx:
-            if tx.execute(sa.select(nodes.c.node).where(*mine)).first() is None:
+            if tx.execute(sa.select(nodes.c.node).where(*where)).first() is None:
                 return
         with writing(self._engine) as tx:
-            tx.execute(sa.update(nodes).where(*mine).values(share_url=url))
+            tx.execute(sa.update(nodes).where(*where).values(share_url=url))
 
     def withdraw(self, url: str) -> None:
         """Record that this node no longer shares at that address; another server may have published its own since."""
         with writing(self._engine) as tx:
-            mine = nodes.c.node == self._node, nodes.c.share_url == url
-            tx.execute(sa.update(nodes).where(*mine).values(share_url=None))
+            where = nodes.c.node == self._node, nodes.c.share_url == url
+            tx.execute(sa.update(nodes).where(*where).values(share_url=None))
 
     def copies(self, digests: Collection[str], hostname: str) -> dict[str, list[Copy]]:
         """Return the copies of files in other nodes' shares by sha256, those on this machine first.
 
         Each node has an order of its own among the others, so that they do not all ask the same one.
         """
-        found: defaultdict[str, list[Copy]] = defaultdict(list)
+        by_sha256: defaultdict[str, list[Copy]] = defaultdict(list)
         columns = artifact_files.c.sha256, nodes.c.node, nodes.c.share_url, nodes.c.hostname
         joined = artifact_files.join(artifacts).join(nodes, nodes.c.node == artifacts.c.node)
         shared = nodes.c.share_url.is_not(None), nodes.c.node != self._node
@@ -72,16 +72,16 @@ class NodeShares:
             with querying(self._engine) as tx:
                 for sha256, node, share_url, host in tx.execute(files.distinct()):
                     if is_reachable(share_url, host, hostname):
-                        found[sha256].append(Copy(node, share_url, host == hostname))
-        return {sha256: in_order(self._node, copies, sha256) for sha256, copies in found.items()}
+                        by_sha256[sha256].append(Copy(node, share_url, host == hostname))
+        return {sha256: in_order(self._node, copies, sha256) for sha256, copies in by_sha256.items()}
 
     # The fleet's token ---------------------------------------------------------------------------------------------
 
     def token(self) -> str:
         """Return the token that all nodes of this database share; it is made at first use. It is never shown."""
         with querying(self._engine) as tx:
-            found = tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar()
-        return found if isinstance(found, str) else self._new_token(replace=False)
+            stored = tx.execute(sa.select(controls.c.value).where(*_token_row())).scalar()
+        return stored if isinstance(stored, str) else self._new_token(replace=False)
 
     def rotate_token(self) -> None:
         """Replace the token: credentials that were made with the old one are refused."""

@@ -63,8 +63,8 @@ class NodeDownloadLimit:
                 tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock_key('node download limit')})")
             waits_for = self._waits_for(tx, sharing, sha256)
             if waits_for is None:
-                mine = (jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
-                if not tx.execute(sa.update(jobs).where(*mine).values(stage=Stage.DOWNLOAD)).rowcount:
+                is_held = (jobs.c.id == lease.job, jobs.c.lease_token == lease.token, jobs.c.state == State.RUNNING)
+                if not tx.execute(sa.update(jobs).where(*is_held).values(stage=Stage.DOWNLOAD)).rowcount:
                     raise LeaseLost(lease.job)
             return waits_for
 
@@ -75,9 +75,9 @@ class NodeDownloadLimit:
         shares = sa.select(nodes.c.node, nodes.c.share_url, nodes.c.hostname).where(
             nodes.c.share_url.is_not(None), nodes.c.node != self._node
         )
-        found = [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
-        self._shares, self._shares_read_at = found, now
-        return found
+        names = [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
+        self._shares, self._shares_read_at = names, now
+        return names
 
     def _waits_for(self, tx: sa.Connection, sharing: list[str], sha256: str) -> str | None:
         """Return a node for whose copy to wait, or None, by one query: a run that waits asks again and again."""
@@ -90,7 +90,7 @@ class NodeDownloadLimit:
         same = files.where(job_files.c.sha256 == sha256, downloads.c.node.in_(sharing), copies == 0)
         held = sa.select(artifact_files.c.sha256).join(artifacts).where(artifacts.c.node.in_(sa.select(holders.c.node)))
         reads = files.where(job_files.c.sha256.in_(held), copies > 0).with_only_columns(downloads.c.id).distinct()
-        found = tx.execute(
+        row = tx.execute(
             sa.select(
                 copies.label("copies"),
                 sa.select(sa.func.min(holders.c.node)).scalar_subquery().label("holder"),
@@ -98,9 +98,9 @@ class NodeDownloadLimit:
                 sa.select(sa.func.count()).select_from(reads.subquery()).scalar_subquery().label("reads"),
             )
         ).one()
-        if not found.copies:
-            return cast("str | None", found.downloader)
-        return None if has_room(found.reads, found.copies, self._readers) else str(found.holder)
+        if not row.copies:
+            return cast("str | None", row.downloader)
+        return None if has_room(row.reads, row.copies, self._readers) else str(row.holder)
 
     def _downloading(self, tx: sa.Connection) -> "sa.Select[Any]":
         """Return the query for the downloads that are under way, with their nodes; their workers are alive."""

@@ -66,11 +66,11 @@ class PendingNotifications:
     def read(self, cursor: Cursor, now: int) -> Notification:
         """Return what is new, with the next cursor, also where there is nothing."""
         with reading(self._engine) as tx:
-            failed, seen = self._failed(tx, cursor.event)
+            failed, last_event = self._failed(tx, cursor.event)
             running = self._any(tx, jobs.c.state == State.RUNNING)
-            parked, kept = self._parked(tx, cursor, now)
+            parked, parked_ids = self._parked(tx, cursor, now)
             ended, counts = self._ended(tx, cursor.ended)
-            updates = self._updates(tx, cursor.event, seen)
+            updates = self._updates(tx, cursor.event, last_event)
             blocked = self._blocked_subscriptions(tx)
         if not {FAILED, NEEDS_YOU} & set(self._on):
             failed = []
@@ -87,12 +87,12 @@ class PendingNotifications:
         # A parked job has waited for long enough.
         times = [*(event["at"] for event, _ in [*failed, *updates]), *(one.failing_since or now for one in fresh)]
         since = min([now, *times, *(now - PATIENCE_US for _ in parked)])
-        after = replace(cursor, event=seen, ended=ended, parked=kept, subscriptions=known)
+        after = replace(cursor, event=last_event, ended=ended, parked=parked_ids, subscriptions=known)
         return Notification(tuple(items), since, not running, after)
 
     def _any(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
-        mine = (jobs.c.node == self._node, is_live, which)
-        return tx.execute(sa.select(jobs.c.id).where(*mine).limit(1)).first() is not None
+        conditions = (jobs.c.node == self._node, is_live, which)
+        return tx.execute(sa.select(jobs.c.id).where(*conditions).limit(1)).first() is not None
 
     # Both ask the events first, then the jobs: joined, the planner would begin with all jobs there ever were.
 
@@ -101,8 +101,8 @@ class PendingNotifications:
         last = _last_event(tx)
         where = (events.c.id > after, events.c.kind.in_(_OF_A_FAULT))
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
-        mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
-        known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*mine)).mappings()}
+        those_jobs = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
+        known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*those_jobs)).mappings()}
         # For a job that its rescuer failed, the rescue is the event.
         by_job = {
             row["job_id"]: (row, job)
@@ -117,8 +117,8 @@ class PendingNotifications:
             return []
         where = (events.c.id > after, events.c.id <= last, events.c.kind == EventKind.UPDATE)
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id)).mappings().all()
-        mine = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
-        known = {row.id: row.ref for row in tx.execute(sa.select(jobs.c.id, jobs.c.ref).where(*mine))}
+        those_jobs = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
+        known = {row.id: row.ref for row in tx.execute(sa.select(jobs.c.id, jobs.c.ref).where(*those_jobs))}
         return [(row, known[row["job_id"]]) for row in rows if row["job_id"] in known]
 
     def _blocked_subscriptions(self, tx: sa.Connection) -> list[Subscription]:
@@ -134,9 +134,9 @@ class PendingNotifications:
         last = tx.execute(sa.select(sa.func.max(events.c.id)).where(*ends)).scalar()
         if last is None:
             return after, {}
-        whose = sa.select(events.c.job_id).where(*ends)
-        mine = (jobs.c.node == self._node, jobs.c.id.in_(whose))
-        query = sa.select(jobs.c.state, sa.func.count().label("many")).where(*mine).group_by(jobs.c.state)
+        ended_jobs = sa.select(events.c.job_id).where(*ends)
+        those_jobs = (jobs.c.node == self._node, jobs.c.id.in_(ended_jobs))
+        query = sa.select(jobs.c.state, sa.func.count().label("many")).where(*those_jobs).group_by(jobs.c.state)
         return last, {row.state: row.many for row in tx.execute(query)}
 
     def _parked(
@@ -150,7 +150,7 @@ class PendingNotifications:
         looks = sa.and_(jobs.c.state == State.RUNNING, jobs.c.id.in_([int(job) for job in cursor.parked]))
         query = sa.select(jobs).where(jobs.c.node == self._node, is_live, sa.or_(waits, looks)).order_by(jobs.c.id)
         items: list[dict[str, Any]] = []
-        kept: dict[str, Sequence[int]] = {}
+        known_parked: dict[str, Sequence[int]] = {}
         for row in tx.execute(query).mappings():
             since, done, known = cursor.parked.get(str(row["id"]), (now, row["bytes_done"], False))
             if row["state"] == State.RUNNING and row["bytes_done"] != done:
@@ -158,8 +158,8 @@ class PendingNotifications:
             late = now - since >= PATIENCE_US and not known and row["state"] == State.QUEUED
             if late and len(items) < AT_ONCE:
                 items.append(_park(row, now))
-            kept[str(row["id"])] = [since, row["bytes_done"], bool(known or late)]
-        return items, kept
+            known_parked[str(row["id"])] = [since, row["bytes_done"], bool(known or late)]
+        return items, known_parked
 
 
 _OF_A_FAULT = (

@@ -51,4 +51,4 @@ def pending_upkeep(database: Database, node: str, worker: str, clock: Clock) -> 
     awake = clock.awake()
     values = {"node": node, "worker": worker, "now": clock.now_us(), "boot": boot_id(), "awake": awake}
     [row] = database.query(_QUERY, **values, far=awake + _FAR_S)
-    return PendingUpkeep(**{name: bool(found) for name, found in row.items()})
+    return PendingUpkeep(**{name: bool(value) for name, value in row.items()})

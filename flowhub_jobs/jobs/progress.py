@@ -61,30 +61,30 @@ WRITE_JOB_AT_ONCE = sa.select(sa.func.count()).select_from(_job)
 WRITE_BOTH_AT_ONCE = WRITE_JOB_AT_ONCE.add_cte(_file)
 
 
-def values_at_once(lease: Lease, seen: Progress) -> dict[str, Any]:
+def values_at_once(lease: Lease, progress: Progress) -> dict[str, Any]:
     """Return the parameters of WRITE_JOB_AT_ONCE, and, with a file, of WRITE_BOTH_AT_ONCE."""
-    values = job_values(lease, seen)
-    for file in seen.files:
+    values = job_values(lease, progress)
+    for file in progress.files:
         own = file_values(lease.job, file)
         values |= {"of_number": own["of_number"]} | {f"file_{name}": own[name] for name in _seen}
     return values
 
 
-def job_values(lease: Lease, seen: Progress) -> dict[str, Any]:
+def job_values(lease: Lease, progress: Progress) -> dict[str, Any]:
     """Return the parameters of WRITE_JOB, which changes no row if the lease is lost."""
     return {
         "of_job": lease.job,
         "of_token": lease.token,
-        "stage_number": STAGE_NUMBER[seen.stage],
-        "stage": seen.stage,
-        "bytes_total": seen.total,
-        "bytes_done": seen.done,
-        "bytes_fetched": seen.fetched,
-        "sources": dict(seen.sources),
-        "rate_bps": seen.rate_bps,
-        "faults": seen.faults,
-        "fruitless_us": round(seen.fruitless_s * 1e6),
-        "sha256_state": seen.sha256_state,
+        "stage_number": STAGE_NUMBER[progress.stage],
+        "stage": progress.stage,
+        "bytes_total": progress.total,
+        "bytes_done": progress.done,
+        "bytes_fetched": progress.fetched,
+        "sources": dict(progress.sources),
+        "rate_bps": progress.rate_bps,
+        "faults": progress.faults,
+        "fruitless_us": round(progress.fruitless_s * 1e6),
+        "sha256_state": progress.sha256_state,
     }
 
 

@@ -30,8 +30,8 @@ class Limits:
     @property
     def rules(self) -> str | None:
         """Return the name of the limit in force: the lowest; None where there is none."""
-        found = {name: rate for name in ("limit", "schedule", "setting") if (rate := getattr(self, name)) is not None}
-        return min(found, key=lambda name: found[name]) if found else None
+        rates = {name: rate for name in ("limit", "schedule", "setting") if (rate := getattr(self, name)) is not None}
+        return min(rates, key=lambda name: rates[name]) if rates else None
 
     @property
     def rate_bps(self) -> int | None:
@@ -45,8 +45,8 @@ def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None
 
 def limits_of(in_force: InForce, schedule_bps: int | None, setting_bps: int | None) -> Limits:
     """Return the same of the controls that `Controls.in_force` has returned of LIMIT, and perhaps of others."""
-    found, until = in_force.get(LIMIT, ({}, None))
-    return Limits(found.get("rate_bps"), until, schedule_bps, setting_bps)
+    value, until = in_force.get(LIMIT, ({}, None))
+    return Limits(value.get("rate_bps"), until, schedule_bps, setting_bps)
 
 
 def limits_with_jobs(controls: Controls, schedule_bps: int | None, setting_bps: int | None) -> Limits:

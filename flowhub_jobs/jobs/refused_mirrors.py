@@ -23,9 +23,9 @@ class RefusedMirrors:
         """Return the mirrors that are not asked now."""
         now = self._clock.now_us()
         # A later end than a day from now was written before the clock was set back.
-        mine = refused_mirrors.c.node == self._node, refused_mirrors.c.until.between(now + 1, now + REFUSED_US)
+        where = refused_mirrors.c.node == self._node, refused_mirrors.c.until.between(now + 1, now + REFUSED_US)
         with querying(self._engine) as tx:
-            return frozenset(tx.execute(sa.select(refused_mirrors.c.mirror).where(*mine)).scalars())
+            return frozenset(tx.execute(sa.select(refused_mirrors.c.mirror).where(*where)).scalars())
 
     def refuse(self, mirrors: Iterable[str]) -> bool:
         """Refuse these mirrors for a day; return whether the database took it: it may not answer for now."""

@@ -102,7 +102,9 @@ def make_report(
     `workers` is how many live now.
     """
     completed = [job for job in jobs if job.state is State.COMPLETED and job.brings]
-    came = tuple(CompletedJob(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended))
+    completed_jobs = tuple(
+        CompletedJob(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended)
+    )
     work = _worked(attempts.get(job.id, ()) for job in jobs if job.kind is JobKind.FETCH) or 0.0
     totals = Totals(
         bytes=sum(job.bytes_total or job.bytes_done for job in completed),
@@ -111,7 +113,7 @@ def make_report(
         work_s=work,
     )
     going = tuple(job for job in jobs if job.live and job.reason not in PARKED)
-    return Report(since, until, came, recoveries(jobs, events), going, _needs(jobs, workers), totals)
+    return Report(since, until, completed_jobs, recoveries(jobs, events), going, _needs(jobs, workers), totals)
 
 
 def speed(count: float, seconds: float) -> int | None:

@@ -30,16 +30,16 @@ def rescue(
     running = sa.select(*columns).where(jobs.c.node == node, is_live, is_running)
     with querying(engine) as tx:
         rows = tx.execute(running).all()
-    taken: dict[int, RequestedAction | None] = {}
-    judged = False
+    rescued: dict[int, RequestedAction | None] = {}
+    may_take = False
     for job, token, worker, boot, until in rows:
         damaged = token is None or type(until) not in (float, int)  # no worker can hold such a lease
         if damaged or is_dead(worker) or boot != boot_id() or until < clock.awake():
-            if not judged and not may_judge():
-                return taken
-            judged = True
-            taken |= _take_back(engine, clock, job, token, until)
-    return taken
+            if not may_take and not may_judge():
+                return rescued
+            may_take = True
+            rescued |= _take_back(engine, clock, job, token, until)
+    return rescued
 
 
 def _take_back(
@@ -53,8 +53,8 @@ def _take_back(
         as_read = (jobs.c.lease_token.is_not_distinct_from(token), jobs.c.lease_until.is_not_distinct_from(until))
         held = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, *as_read)
         # Locked: a command of another node may be about to request an action, which must not get lost.
-        seen = sa.select(jobs.c.requested, jobs.c.rescues, jobs.c.progressed).where(held).with_for_update()
-        row = tx.execute(seen).first()
+        query = sa.select(jobs.c.requested, jobs.c.rescues, jobs.c.progressed).where(held).with_for_update()
+        row = tx.execute(query).first()
         if row is None:
             return {}
         requested = requested_of(row.requested)

@@ -94,8 +94,8 @@ def check_row(row: AnyRow) -> None:
     for name, types in TYPES.items():
         if type(row[name]) not in types:
             raise unreadable(row, f"its {name} is {_short(row[name])}")
-    for name, words in _WORDS.items():
-        if row[name] is not None and row[name] not in words:
+    for name, known_values in _WORDS.items():
+        if row[name] is not None and row[name] not in known_values:
             raise unreadable(row, f"its {name} is {_short(row[name])}, which this version does not know")
     for name in _TIMES:
         if row[name] is not None and not 0 <= row[name] <= LAST_US:

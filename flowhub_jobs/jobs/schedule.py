@@ -59,9 +59,9 @@ class DayWindows:
     @classmethod
     def parse(cls, windows: str, days: str | None = None, rate: str | None = None) -> "DayWindows":
         """Return what was typed: `23:00-07:00,12:00-13:00`, `mon-fri,sun`, `2M` or `off`. Raises UsageInvalid."""
-        found = tuple(sorted({_window(part) for part in windows.split(",")}))
+        parsed = tuple(sorted({_window(part) for part in windows.split(",")}))
         chosen = tuple(range(7)) if days is None else _days(days)
-        return cls(found, chosen, None if rate is None else parse_rate(rate))
+        return cls(parsed, chosen, None if rate is None else parse_rate(rate))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -98,8 +98,8 @@ class Schedule:
 
     def as_json(self) -> dict[str, Any]:
         """Return the first group, the rate outside, and under `more` the other groups."""
-        first, *more = (group.as_json() for group in self.groups)
-        return {**first, "outside_bps": self.outside_bps, "more": more}
+        first, *others = (group.as_json() for group in self.groups)
+        return {**first, "outside_bps": self.outside_bps, "more": others}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Schedule":
@@ -209,8 +209,8 @@ class Schedule:
         One that a change of the clock swallows is left out.
         """
         today = local_day(now, zone)
-        for away in range(-2, _DAYS_AHEAD):
-            day = today + timedelta(days=away)
+        for offset in range(-2, _DAYS_AHEAD):
+            day = today + timedelta(days=offset)
             midnight = datetime.combine(day, time())
             for window, rate in self._windows_on(day.weekday()):
                 opens = first_moment(midnight + timedelta(minutes=window.opens), zone)
@@ -233,13 +233,13 @@ def _clock(minutes: int) -> str:
 
 
 def _window(text: str) -> Window:
-    shown = text.strip()[:40]
-    found = _WINDOW.fullmatch(shown)
-    opens, closes = (60 * int(found[one]) + int(found[one + 1]) for one in (1, 3)) if found else (0, _DAY_MINUTES + 1)
+    typed = text.strip()[:40]
+    match = _WINDOW.fullmatch(typed)
+    opens, closes = (60 * int(match[one]) + int(match[one + 1]) for one in (1, 3)) if match else (0, _DAY_MINUTES + 1)
     if closes > _DAY_MINUTES:
-        raise UsageInvalid(f"{shown!r} is not a window.", hint=_WINDOW_HINT)
+        raise UsageInvalid(f"{typed!r} is not a window.", hint=_WINDOW_HINT)
     if opens == closes:
-        raise UsageInvalid(f"The window {shown} closes as it opens.", hint=_WINDOW_HINT)
+        raise UsageInvalid(f"The window {typed} closes as it opens.", hint=_WINDOW_HINT)
     return Window(opens, closes if closes > opens else closes + _DAY_MINUTES)
 
 
@@ -249,16 +249,16 @@ def _days(text: str) -> tuple[int, ...]:
         first, dash, last = part.partition("-")
         begin = _day(first)
         end = _day(last) if dash else begin
-        chosen |= {(begin + away) % 7 for away in range((end - begin) % 7 + 1)}
+        chosen |= {(begin + offset) % 7 for offset in range((end - begin) % 7 + 1)}
     return tuple(sorted(chosen))
 
 
 def _day(text: str) -> int:
     name = text.strip().lower()
-    found = [number for number, whole in enumerate(_NAMES) if len(name) >= 3 and whole.startswith(name)]
-    if not found:
+    numbers = [number for number, full_name in enumerate(_NAMES) if len(name) >= 3 and full_name.startswith(name)]
+    if not numbers:
         raise UsageInvalid(f"{text.strip()[:40]!r} is not a day.", hint="Write mon-fri, or mon,wed,sun.")
-    return found[0]
+    return numbers[0]
 
 
 def _rate(text: str) -> int:

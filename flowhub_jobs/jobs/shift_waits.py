@@ -39,8 +39,8 @@ class ClockWatch:
     def shift_waits(self) -> int:
         """Do what the function `shift_waits` does, without a query where the clock was not set."""
         now = self._clock.awake()
-        seen = {"boot": boot_id(), "apart_us": _distance(self._clock)}
-        if now - self._read_at < READ_EVERY_S and _is_unchanged(self._last, seen):
+        clock_state = {"boot": boot_id(), "apart_us": _distance(self._clock)}
+        if now - self._read_at < READ_EVERY_S and _is_unchanged(self._last, clock_state):
             return 0
         jump = shift_waits(self._engine, self._node, self._clock)
         with querying(self._engine) as tx:
@@ -60,24 +60,24 @@ def shift_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
 def shift_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
     """Do the same inside a transaction that writes, before it adds a wait."""
     known = _known(tx, node)  # again, under the write lock: another worker may have shifted the waits since
-    seen = {"boot": boot_id(), "apart_us": _distance(clock)}
-    if _is_unchanged(known, seen):
+    clock_state = {"boot": boot_id(), "apart_us": _distance(clock)}
+    if _is_unchanged(known, clock_state):
         return 0
-    same_boot = known is not None and known["boot"] == seen["boot"]
-    jump = int(seen["apart_us"] - known["apart_us"]) if known is not None and same_boot else 0
+    same_boot = known is not None and known["boot"] == clock_state["boot"]
+    jump = int(clock_state["apart_us"] - known["apart_us"]) if known is not None and same_boot else 0
     if same_boot:
         _shift(tx, node, jump)
     else:
         _shorten(tx, node, clock.now_us())
     tx.execute(sa.delete(controls).where(controls.c.node == node, controls.c.name == NAME))
-    tx.execute(controls.insert().values(node=node, name=NAME, value=seen, set_at=clock.now_us()))
+    tx.execute(controls.insert().values(node=node, name=NAME, value=clock_state, set_at=clock.now_us()))
     return jump
 
 
 def _known(tx: sa.Connection, node: str) -> dict[str, Any] | None:
-    mine = (controls.c.node == node, controls.c.name == NAME)
-    found: dict[str, Any] | None = tx.execute(sa.select(controls.c.value).where(*mine)).scalar()
-    return found
+    where = (controls.c.node == node, controls.c.name == NAME)
+    value: dict[str, Any] | None = tx.execute(sa.select(controls.c.value).where(*where)).scalar()
+    return value
 
 
 def _shift(tx: sa.Connection, node: str, jump: int) -> None:
@@ -110,11 +110,11 @@ def _own_controls(node: str) -> tuple[sa.ColumnElement[bool], ...]:
     return controls.c.node == node, controls.c.name.in_(OWN_CONTROLS), controls.c.until.is_not(None)
 
 
-def _is_unchanged(known: dict[str, Any] | None, seen: dict[str, Any]) -> bool:
+def _is_unchanged(known: dict[str, Any] | None, clock_state: dict[str, Any]) -> bool:
     """Return whether the clock was not set. Corrections of a time service count once they add up to a second."""
-    if known is None or known["boot"] != seen["boot"]:
+    if known is None or known["boot"] != clock_state["boot"]:
         return False
-    return bool(abs(seen["apart_us"] - known["apart_us"]) < NOTICED_US)
+    return bool(abs(clock_state["apart_us"] - known["apart_us"]) < NOTICED_US)
 
 
 def _distance(clock: Clock) -> int:

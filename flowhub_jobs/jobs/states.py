@@ -81,8 +81,8 @@ class Gates:
         """
         window = [] if start_now else [Hold(Reason.WINDOW, self.window_opens_us)]
         cap = [Hold(Reason.CAP, self.cap_until_us)] if fetches else []
-        found = [*window, *cap, Hold(Reason.NETWORK, self.network_down_until_us, self.network_text)]
-        return [hold for hold in found if hold.until is not None and now < hold.until]
+        holds = [*window, *cap, Hold(Reason.NETWORK, self.network_down_until_us, self.network_text)]
+        return [hold for hold in holds if hold.until is not None and now < hold.until]
 
 
 def in_order(holds: Iterable[Hold]) -> list[Hold]:
@@ -101,9 +101,9 @@ def own_hold(wait_reason: str | None, not_before: int | None, text: str | None, 
 def after_hold(earlier: Iterable[tuple[int, State]]) -> list[Hold]:
     """Return the wait for earlier jobs, which are named with their states; none where there are none."""
     live = sorted(earlier)
-    named = ", ".join(f"job {job} ({state})" for job, state in live[:EARLIER_NAMED])
-    more = f" and {len(live) - EARLIER_NAMED} more" if len(live) > EARLIER_NAMED else ""
-    return [Hold(Reason.AFTER, text=f"Still to end: {named}{more}.")] if live else []
+    names = ", ".join(f"job {job} ({state})" for job, state in live[:EARLIER_NAMED])
+    rest = f" and {len(live) - EARLIER_NAMED} more" if len(live) > EARLIER_NAMED else ""
+    return [Hold(Reason.AFTER, text=f"Still to end: {names}{rest}.")] if live else []
 
 
 def requested_state(action: RequestedAction) -> State:

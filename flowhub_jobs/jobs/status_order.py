@@ -75,10 +75,10 @@ def fitted(overview: Overview, lines: int) -> list[tuple[tuple[Job, ...], int]]:
     What stands first is shown first; each later section keeps a line for its count. A section of which some are left
     out needs a line for saying so.
     """
-    shown = []
+    visible = []
     for place, section in enumerate(overview.sections):
         room = lines - sum(bool(later) for later in overview.sections[place + 1 :])
         count = len(section) if len(section) <= room else max(0, room - 1)
-        shown.append((section[:count], len(section) - count))
+        visible.append((section[:count], len(section) - count))
         lines -= count + (count < len(section))
-    return shown
+    return visible

@@ -30,26 +30,26 @@ class SharedValue:
             row = tx.execute(sa.select(controls.c.value, controls.c.set_at).where(self._mine())).first()
         return None if row is None else ValueVersion(row.value, row.set_at)
 
-    def compare_and_set(self, seen: ValueVersion | None, value: Any) -> ValueVersion | None:
+    def compare_and_set(self, expected: ValueVersion | None, value: Any) -> ValueVersion | None:
         """Set the value unless it has changed since it was read; return the new version, or None: another was first."""
         now = self._clock.now_us()
         # The clock may stand still, or be set back: no version is used twice.
-        new = ValueVersion(value, now if seen is None else max(now, seen.version + 1))
+        new = ValueVersion(value, now if expected is None else max(now, expected.version + 1))
         try:
             with writing(self._engine) as tx:
-                if seen is None:  # psycopg has no count of what was inserted
+                if expected is None:  # psycopg has no count of what was inserted
                     tx.execute(self._insert(new))
                     return new
-                return new if tx.execute(self._update(seen, new)).rowcount == 1 else None
+                return new if tx.execute(self._update(expected, new)).rowcount == 1 else None
         except sa.exc.IntegrityError:
             return None
 
     def _insert(self, new: ValueVersion) -> sa.Insert:
         return controls.insert().values(node=self._node, name=self._name, value=new.value, set_at=new.version)
 
-    def _update(self, seen: ValueVersion, new: ValueVersion) -> sa.Update:
-        as_seen = sa.and_(self._mine(), controls.c.set_at == seen.version)
-        return sa.update(controls).where(as_seen).values(value=new.value, set_at=new.version)
+    def _update(self, expected: ValueVersion, new: ValueVersion) -> sa.Update:
+        is_unchanged = sa.and_(self._mine(), controls.c.set_at == expected.version)
+        return sa.update(controls).where(is_unchanged).values(value=new.value, set_at=new.version)
 
     def _mine(self) -> sa.ColumnElement[bool]:
         return sa.and_(controls.c.node == self._node, controls.c.name == self._name)

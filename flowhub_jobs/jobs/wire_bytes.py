@@ -17,7 +17,7 @@ def add_received(engine: sa.Engine, node: str, clock: Clock, count: int, zone: t
         now = clock.now_us()
         add_to_minute(tx, node, now, count)
         day = local_day(now, zone).isoformat()
-        mine = (wire_bytes.c.node == node, wire_bytes.c.day == day)
-        added = tx.execute(sa.update(wire_bytes).where(*mine).values(bytes=wire_bytes.c.bytes + count))
+        where = (wire_bytes.c.node == node, wire_bytes.c.day == day)
+        added = tx.execute(sa.update(wire_bytes).where(*where).values(bytes=wire_bytes.c.bytes + count))
         if not added.rowcount:
             tx.execute(wire_bytes.insert().values(node=node, day=day, bytes=count))

@@ -19,13 +19,15 @@ _READ = (
 def add_to_minute(tx: sa.Connection, node: str, now_us: int, count: int) -> None:
     """Add bytes to the minute of `now_us`. A new minute drops those that are older than a week."""
     minute = now_us // MINUTE_US
-    mine = wire_minutes.c.node == node
+    is_own = wire_minutes.c.node == node
     added = tx.execute(
-        sa.update(wire_minutes).where(mine, wire_minutes.c.minute == minute).values(bytes=wire_minutes.c.bytes + count)
+        sa.update(wire_minutes)
+        .where(is_own, wire_minutes.c.minute == minute)
+        .values(bytes=wire_minutes.c.bytes + count)
     )
     if not added.rowcount:
         tx.execute(wire_minutes.insert().values(node=node, minute=minute, bytes=count))
-        tx.execute(sa.delete(wire_minutes).where(mine, wire_minutes.c.minute < minute - KEPT))
+        tx.execute(sa.delete(wire_minutes).where(is_own, wire_minutes.c.minute < minute - KEPT))
 
 
 def read_minutes(database: "Database", node: str, begin_us: int, end_us: int) -> dict[int, int]:

@@ -62,8 +62,8 @@ def remove_dead(
         return []
     owners = sa.select(jobs.c.lease_worker).where(jobs.c.node == node, is_live, is_running)
     with writing(engine) as tx:
-        gone = sa.and_(workers.c.worker.in_(dead), workers.c.worker.not_in(owners))
-        return list(tx.execute(sa.delete(workers).where(gone).returning(workers.c.worker)).scalars())
+        without_lease = sa.and_(workers.c.worker.in_(dead), workers.c.worker.not_in(owners))
+        return list(tx.execute(sa.delete(workers).where(without_lease).returning(workers.c.worker)).scalars())
 
 
 def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int, int]]:
@@ -87,5 +87,5 @@ def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int, int]]:
 
 def _seen(row: sa.RowMapping) -> WorkerStatus:
     numbers = {name: int(row[name]) for name in ("pid", "slots", "running", "rate_bps")}
-    started, seen = known_moment(row["started_at"]), known_moment(row["seen_at"])
-    return WorkerStatus(row["worker"], **numbers, started_at=started, seen_at=seen)
+    started_at, seen_at = known_moment(row["started_at"]), known_moment(row["seen_at"])
+    return WorkerStatus(row["worker"], **numbers, started_at=started_at, seen_at=seen_at)

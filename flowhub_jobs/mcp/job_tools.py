@@ -28,8 +28,8 @@ def enqueue(session: Session, arguments: Arguments) -> ToolResult:
     jobs = {job.id: job for job in session.queries.jobs([answer.job for answer in answers])}
     known = [jobs[answer.job] for answer in answers if not answer.new]
     notes = [f"Job {job.id}, {job.ref}, was there before; it is {job.state}." for job in known]
-    if elsewhere := {job.node for job in jobs.values()} - {session.node}:
-        notes += filter(None, [hint_of_gone(session.home, elsewhere)])
+    if other_nodes := {job.node for job in jobs.values()} - {session.node}:
+        notes += filter(None, [hint_of_gone(session.home, other_nodes)])
     return ToolResult(
         jobs_json(jobs[answer.job] for answer in answers),
         (*dict.fromkeys(notes), *session.references.notes, *session.placement_notes),

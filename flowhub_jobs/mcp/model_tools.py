@@ -22,7 +22,7 @@ CONTEXT_MAX = 10**9
 
 def search_models(session: Session, arguments: Arguments) -> ToolResult:
     typed = tuple(arguments.get("query", "").split())
-    wanted = SearchRequest(
+    request = SearchRequest(
         typed=typed,
         filters=Filters.typed(
             format=arguments.get("format"),
@@ -38,8 +38,8 @@ def search_models(session: Session, arguments: Arguments) -> ToolResult:
         sort=arguments.get("sort"),
         limit=arguments.get("limit", FOUND),
     )
-    found = run_search(session.settings, wanted)
-    return ToolResult(search_json(found, typed), tuple(found.warnings))
+    result = run_search(session.settings, request)
+    return ToolResult(search_json(result, typed), tuple(result.warnings))
 
 
 def check_fit(session: Session, arguments: Arguments) -> ToolResult:

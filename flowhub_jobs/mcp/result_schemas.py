@@ -50,8 +50,8 @@ def _list(items: Schema) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-def _either(words: Any, *, null: bool) -> dict[str, Any]:
-    return {"enum": [*words, None] if null else [*words]}
+def _either(values: Any, *, null: bool) -> dict[str, Any]:
+    return {"enum": [*values, None] if null else [*values]}
 
 
 _JOB = _object(

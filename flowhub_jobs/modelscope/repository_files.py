@@ -54,8 +54,8 @@ class RepositoryFiles:
         with self._lock:  # all files of a repository wait for its one listing
             digests = self._digests(repo)
         if digests.get(path) != sha256:
-            found = (other for other, digest in digests.items() if digest == sha256)
-            path = next(found, "")
+            matching = (other for other, digest in digests.items() if digest == sha256)
+            path = next(matching, "")
         if not path:
             host = host_of(self.endpoint)
             raise MirrorUnfit(f"{host} has no file of this sha256 in {repo}.", host=host)

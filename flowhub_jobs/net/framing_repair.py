@@ -32,9 +32,9 @@ def read_head(receive: Callable[[], bytes]) -> tuple[bytes, bytes, bool]:
         end = _HEAD_END.search(head, begin)
     if end is None:
         return bytes(head), b"", False
-    whole = bytes(head[: end.end()])
-    readable = readable_head(whole)
-    return readable, bytes(head[end.end() :]), readable is not whole
+    raw = bytes(head[: end.end()])
+    readable = readable_head(raw)
+    return readable, bytes(head[end.end() :]), readable is not raw
 
 
 class ChunkFraming:

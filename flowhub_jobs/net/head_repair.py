@@ -66,11 +66,11 @@ def _framed(fields: list[bytes]) -> list[bytes]:
     }
     codings -= {b"identity", b""}
     unknown = bool(codings - {b"chunked"})
-    kept = [field for field in fields if unknown or not field.lower().startswith(b"transfer-encoding:")]
+    remaining = [field for field in fields if unknown or not field.lower().startswith(b"transfer-encoding:")]
     if codings:
-        kept = [field for field in kept if not field.lower().startswith(b"content-length:")]
-        return kept if unknown else [*kept, b"Transfer-Encoding: chunked"]
-    return [field for field in map(_length, kept) if field is not None]
+        remaining = [field for field in remaining if not field.lower().startswith(b"content-length:")]
+        return remaining if unknown else [*remaining, b"Transfer-Encoding: chunked"]
+    return [field for field in map(_length, remaining) if field is not None]
 
 
 def _length(field: bytes) -> bytes | None:

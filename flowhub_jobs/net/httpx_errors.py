@@ -53,8 +53,8 @@ def trust() -> ssl.SSLContext:
     """
     import certifi
 
-    named = next(((name, value) for name in _TRUST_VARIABLES if (value := os.environ.get(name))), None)
-    variable, path = named or ("certifi", certifi.where())
+    setting = next(((name, value) for name in _TRUST_VARIABLES if (value := os.environ.get(name))), None)
+    variable, path = setting or ("certifi", certifi.where())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Not ssl.create_default_context: from Python 3.13 on it refuses CAs that RFC 5280 would have made otherwise, as
     # those of company networks often are (python/cpython#107361, VERIFY_X509_STRICT); OpenSSL, curl and Go take them.

@@ -148,12 +148,14 @@ def _trace_challenges(request: httpx.Request) -> list[str]:
 
 def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:
     try:
-        made = httpx.Proxy(f"{proxy.scheme}://{proxy.netloc}", ssl_context=trust() if proxy.scheme == "https" else None)
+        httpx_proxy = httpx.Proxy(
+            f"{proxy.scheme}://{proxy.netloc}", ssl_context=trust() if proxy.scheme == "https" else None
+        )
     except httpx.InvalidURL as error:
         raise ProxyUnusable(f"{proxy.variable} is not the address of a proxy.") from error
     if proxy.credentials:  # as bytes: httpx would encode them again
-        made.headers["Proxy-Authorization"] = _basic(*proxy.credentials)
-    return made
+        httpx_proxy.headers["Proxy-Authorization"] = _basic(*proxy.credentials)
+    return httpx_proxy
 
 
 def _basic(user: bytes, password: bytes) -> str:

@@ -52,12 +52,12 @@ def proxy_for(scheme: str, host: str, port: int, environ: Mapping[str, str] | No
     Raises ProxyUnusable, which names the variable, if the proxy that the address needs is none that can be used.
     """
     variables = dict(os.environ if environ is None else environ)
-    named = _variable(f"{scheme}_proxy", variables) or _variable("all_proxy", variables)
-    if named is None:
-        named = system_proxy(scheme, host) if environ is None else None
-    if named is None or bypasses(_value("no_proxy", variables), scheme, host, port):
+    setting = _variable(f"{scheme}_proxy", variables) or _variable("all_proxy", variables)
+    if setting is None:
+        setting = system_proxy(scheme, host) if environ is None else None
+    if setting is None or bypasses(_value("no_proxy", variables), scheme, host, port):
         return None
-    return parse_proxy(*named)
+    return parse_proxy(*setting)
 
 
 def _variable(name: str, variables: Mapping[str, str]) -> tuple[str, str] | None:

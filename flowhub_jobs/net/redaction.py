@@ -86,10 +86,10 @@ def driver_words(error: Exception) -> str:
 
 def _scrubbed_url(match: re.Match[str]) -> str:
     url = match[0]
-    kept = public_url(url)
+    public = public_url(url)
     # Give back the quote or bracket that closes the address in the text.
     tail = url[len(url.rstrip("'`)].,;")) :]
-    return f"{kept}?…{tail}" if "?" in url or "#" in url else kept
+    return f"{public}?…{tail}" if "?" in url or "#" in url else public
 
 
 def _visible(text: str) -> str:

@@ -21,9 +21,9 @@ def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     if _DIGITS.fullmatch(text):
         return float(text[:12])
     if text:
-        then = http_date(text)
-        theirs = http_date(headers.get("date", "")) or now
-        return None if then is None else max(0.0, (then - theirs).total_seconds())
+        retry_at = http_date(text)
+        server_now = http_date(headers.get("date", "")) or now
+        return None if retry_at is None else max(0.0, (retry_at - server_now).total_seconds())
     buckets = _RATE_LIMIT.findall(headers.get("ratelimit", ""))
     return max((float(reset[:12]) for left, reset in buckets if not left.strip("0")), default=None)
 

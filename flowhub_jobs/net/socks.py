@@ -84,8 +84,8 @@ class _Handshake:
         if version != 5:
             raise ProxyUnreachable(f"The proxy {self._proxy} does not speak SOCKS5.")
         if method == 0xFF:
-            how = "refuses every way to sign in" if self._proxy.credentials else "requires a user and a password"
-            raise ProxySignIn(f"The proxy {self._proxy} {how}.")
+            refusal = "refuses every way to sign in" if self._proxy.credentials else "requires a user and a password"
+            raise ProxySignIn(f"The proxy {self._proxy} {refusal}.")
         if method == 2 and self._proxy.credentials:
             user, password = self._proxy.credentials
             self._sock.sendall(SOCKS5UsernamePasswordRequest(user[:255], password[:255]).dumps())
@@ -101,12 +101,12 @@ class _Handshake:
             if self._ended():
                 raise ConnectionAbortedError("the connection was given up")
             try:
-                more = self._sock.recv(count - len(data))
+                chunk = self._sock.recv(count - len(data))
             except TimeoutError:
                 if time.monotonic() >= self._until:
                     raise TimeoutError("the proxy did not answer in time") from None
                 continue
-            if not more:
+            if not chunk:
                 raise ConnectionResetError("the proxy closed the connection")
-            data += more
+            data += chunk
         return data

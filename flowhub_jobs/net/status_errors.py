@@ -139,8 +139,8 @@ def _at_the_edge(status: int, host: str, *, fresh: bool, size: int | None) -> Fl
     """Return the error of a CDN: an expired signed URL is renewed at no cost; a refused fresh one passes."""
     if not fresh:
         return AddressExpired(f"{host} no longer honours its address (status {status}).", host=host)
-    of_what = "" if size is None else f" of a file of {format_bytes(size)}"
-    return ServerBusy(f"{host} refuses a freshly signed address{of_what} (status {status}).", host=host)
+    of_size = "" if size is None else f" of a file of {format_bytes(size)}"
+    return ServerBusy(f"{host} refuses a freshly signed address{of_size} (status {status}).", host=host)
 
 
 def _too_large_for_the_hub(host: str, size: int) -> SourceRefused:

@@ -103,10 +103,10 @@ def location_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     head = _AUTHORITY_OF.match(front)
     host = head[0] if head else b""
     try:
-        shown = host.decode()
+        host_text = host.decode()
     except UnicodeDecodeError:
-        shown = quote(host, safe=_KEPT)
-    return shown + quote(front[len(host) :] + mark + query, safe=_KEPT)
+        host_text = quote(host, safe=_KEPT)
+    return host_text + quote(front[len(host) :] + mark + query, safe=_KEPT)
 
 
 def redirect_target(source: str, location: str) -> str:

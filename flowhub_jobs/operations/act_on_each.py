@@ -9,14 +9,14 @@ Thing = TypeVar("Thing", int, str)
 Outcome = TypeVar("Outcome")
 
 
-def each(things: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:
+def each(items: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:
     """Apply `act` to each job or model; return each result, or the error of each that failed."""
     outcomes: dict[Thing, Outcome | FlowhubError] = {}
-    for thing in things:
+    for item in items:
         try:
-            outcomes[thing] = act(thing)
+            outcomes[item] = act(item)
         except FlowhubError as error:
-            outcomes[thing] = error
+            outcomes[item] = error
     return outcomes
 
 

@@ -51,8 +51,8 @@ class Position:
     @classmethod
     def parse(cls, text: str) -> "Position | None":
         """Return the position that `str` wrote; None for any other text."""
-        found = _POSITION.fullmatch(text)
-        return cls(int(found[1]), int(found[2], 16), int(found[3], 16)) if found else None
+        match = _POSITION.fullmatch(text)
+        return cls(int(match[1]), int(match[2], 16), int(match[3], 16)) if match else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +86,19 @@ def next_turn(home: Home) -> int | None:
     return min((turn for turn in turns if turn is not None and turn > now), default=None)
 
 
-def changes_since(session: Session, seen: Position) -> Changes:
-    """Return what changed since `seen`, as it is now; the running jobs too, whose progress makes no event."""
+def changes_since(session: Session, since: Position) -> Changes:
+    """Return what changed since `since`, as it is now; the running jobs too, whose progress makes no event."""
     home = session.home
     with home.database.reading() as snapshot:
         now = _position(snapshot, home)
-        rows = snapshot.rows(_CHANGED_JOBS, last=seen.event, node=home.node) if now.event != seen.event else []
+        rows = snapshot.rows(_CHANGED_JOBS, last=since.event, node=home.node) if now.event != since.event else []
     numbers = [row["job"] for row in rows]
     running = [number for number in home.queries.in_state([State.RUNNING]) if number not in set(numbers)]
     return Changes(
         position=now,
         jobs=home.queries.known([*numbers, *running]),
-        stock=list_store(session) if now.library != seen.library else None,
-        controls=controls_object(session) if now.controls != seen.controls else None,
+        stock=list_store(session) if now.library != since.library else None,
+        controls=controls_object(session) if now.controls != since.controls else None,
     )
 
 

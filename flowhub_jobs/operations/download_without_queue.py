@@ -113,10 +113,10 @@ def _fetch_and_install(
 ) -> Path:
     """Fetch the missing bytes of the partial, and install it; return its path."""
     root = installer.store.root
-    kept = sum(file.kept.total for file in journal.load(partial).files.values())
-    check_room(room_at(root, load_settings().disk_reserve), max(0, (artifact.size or 0) - kept), 0, root)
+    on_disk = sum(file.kept.total for file in journal.load(partial).files.values())
+    check_room(room_at(root, load_settings().disk_reserve), max(0, (artifact.size or 0) - on_disk), 0, root)
     report = _reporter(on_progress)
-    report(str(Stage.DOWNLOAD), kept, artifact.size)  # a small file is there before the first measurement
+    report(str(Stage.DOWNLOAD), on_disk, artifact.size)  # a small file is there before the first measurement
     fetched = _fetch_with_waits(artifact, partial, report)
     return installer.install(artifact, partial, ArtifactParts(fetched.files, fetched.parts, fetched.marks)).path
 

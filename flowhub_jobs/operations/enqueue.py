@@ -54,9 +54,9 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     terms, checks = OptionReader(session, nodes).terms(given), session.settings.check
     session.references.may_lack_name = checks
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, given, terms) for ref in refs]
-    found = [one for one in orders if isinstance(one, EnqueueItem)]
-    if checks and len(found) == len(orders):
-        orders = [error or item for item, error, _ in check_items(session, found, pinned_too=False)]
+    accepted = [one for one in orders if isinstance(one, EnqueueItem)]
+    if checks and len(accepted) == len(orders):
+        orders = [error or item for item, error, _ in check_items(session, accepted, pinned_too=False)]
     _raise_for(orders)
     items = [one for one in orders if isinstance(one, EnqueueItem)]
     return session.enqueue(items_on_nodes(items, nodes) if nodes else items)
@@ -86,14 +86,14 @@ def check_items(
     """Return each item with the name and size that its source tells, the error that keeps it from being fetched, and a
     sentence if the source did not answer.
     """
-    found: list[tuple[EnqueueItem, FlowhubError | None, str | None]] = []
-    for item, seen in zip(items, session.check_sources(items, pinned_too=pinned_too), strict=True):
-        if seen is None or seen.error is not None:
-            found.append((item, None if seen is None else seen.error, None))
+    results: list[tuple[EnqueueItem, FlowhubError | None, str | None]] = []
+    for item, outcome in zip(items, session.check_sources(items, pinned_too=pinned_too), strict=True):
+        if outcome is None or outcome.error is not None:
+            results.append((item, None if outcome is None else outcome.error, None))
             continue
-        unseen = f"{seen.artifact.ref}: {seen.unseen}." if seen.unseen else None
-        found.append((replace(item, artifact=seen.artifact, size_seen=seen.size), None, unseen))
-    return found
+        unseen = f"{outcome.artifact.ref}: {outcome.unseen}." if outcome.unseen else None
+        results.append((replace(item, artifact=outcome.artifact, size_seen=outcome.size), None, unseen))
+    return results
 
 
 def _raise_for(orders: Sequence[EnqueueItem | FlowhubError]) -> None:

@@ -39,11 +39,11 @@ class Order(Protocol):
 
 def requests_elsewhere(home: Home, orders: Sequence[Order]) -> list[Request]:
     """Return the orders for other nodes as requests, in order."""
-    here = home.installed_names([order.artifact.key for order in orders])
+    installed_here = home.installed_names([order.artifact.key for order in orders])
     with home.database.reading() as snapshot:
         stores = _store_paths(snapshot)
         installed = [
-            [row for row in snapshot.rows(_INSTALLED, key=key) if row["node"] != home.node or key in here]
+            [row for row in snapshot.rows(_INSTALLED, key=key) if row["node"] != home.node or key in installed_here]
             for key in (order.artifact.key for order in orders)
         ]
     return [_request(order, rows, stores) for order, rows in zip(orders, installed, strict=True)]
@@ -82,14 +82,14 @@ def _request(order: Order, installed: Sequence[Row], stores: Mapping[tuple[str, 
     if not rows:
         seen, target = order.size_seen, _target(artifact, folder)
         return Request(artifact, target, order.terms, task=order.task, size_seen=seen, node=order.node, store=store)
-    found = rows[0]
+    best = rows[0]
     # Of a job for any node that is answered here, no row is left without a node.
-    node = order.node if order.terms.force else found["node"]
+    node = order.node if order.terms.force else best["node"]
     if order.terms.force and order.terms.store:
         target = _target(artifact, folder)
     else:
-        target = _target(artifact, found["store"] if node == found["node"] else None, found["name"])
-    return Request(artifact, target, order.terms, True, found["job_id"], None, order.size_seen, node, store)
+        target = _target(artifact, best["store"] if node == best["node"] else None, best["name"])
+    return Request(artifact, target, order.terms, True, best["job_id"], None, order.size_seen, node, store)
 
 
 def _target(artifact: Artifact, store: str | None, name: str | None = None) -> str:

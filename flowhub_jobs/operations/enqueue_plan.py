@@ -55,12 +55,12 @@ def own_requests(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
     requests = []
     for order in orders:
         artifact = order.artifact
-        found = stores.found(artifact, order.terms)
-        in_store = found.home if found else stores.home_for(artifact, order.terms)
-        name = found.installed.name if found else stores.name_for(artifact, in_store)
+        existing = stores.found(artifact, order.terms)
+        in_store = existing.home if existing else stores.home_for(artifact, order.terms)
+        name = existing.installed.name if existing else stores.name_for(artifact, in_store)
         target = str(in_store.store.root / name)
-        by = found.installed.job if found else None
-        about = (found is not None, by, order.task, order.size_seen)
+        by = existing.installed.job if existing else None
+        about = (existing is not None, by, order.task, order.size_seen)
         requests.append(Request(artifact, target, order.terms, *about, home.node, in_store.store.name))
     return requests
 
@@ -78,11 +78,11 @@ def _plan(home: Home, request: Request, live: Mapping[LiveKey, int]) -> EnqueueP
         return EnqueuePlan(artifact, target, "queued", live[key], 0, 0, artifact.size)
     if request.installed and not request.terms.force:
         return EnqueuePlan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size)
-    here = request.node == home.node
-    kept, store = (_kept(home, request), request.store) if here else (0, DEFAULT_STORE)
+    is_here = request.node == home.node
+    on_disk, store = (_kept(home, request), request.store) if is_here else (0, DEFAULT_STORE)
     size = request.size_seen if artifact.size is None else artifact.size
-    to_fetch = None if size is None else size - kept
-    return EnqueuePlan(artifact, target, "fetch", None, kept, to_fetch, size, store)
+    to_fetch = None if size is None else size - on_disk
+    return EnqueuePlan(artifact, target, "fetch", None, on_disk, to_fetch, size, store)
 
 
 def _kept(home: Home, request: Request) -> int:

@@ -82,12 +82,14 @@ def remaining(home: Home, live: Sequence[Job]) -> Remaining:
     jobs = [job for job in live if job.brings and job.state is not State.PAUSED]
     known = [job for job in jobs if job.bytes_total is not None]
     left, total = sum(map(_left, known)), sum(job.bytes_total or 0 for job in known)
-    away = next((job.reason for job in jobs if job.reason in AWAY), None)
+    obstacle = next((job.reason for job in jobs if job.reason in AWAY), None)
     if jobs and all(job.reason is Reason.BACKOFF for job in jobs):
-        away = Reason.BACKOFF  # nothing moves, and no one knows what the next try brings
-    rate = sum(job.rate_bps or 0 for job in jobs) or (_limited(home, _usual_bps(home)) if left and not away else None)
-    done = _end(home, known, rate) if rate and not away else None
-    return Remaining(left, total, len(jobs) - len(known), rate, done, away)
+        obstacle = Reason.BACKOFF  # nothing moves, and no one knows what the next try brings
+    rate = sum(job.rate_bps or 0 for job in jobs) or (
+        _limited(home, _usual_bps(home)) if left and not obstacle else None
+    )
+    done = _end(home, known, rate) if rate and not obstacle else None
+    return Remaining(left, total, len(jobs) - len(known), rate, done, obstacle)
 
 
 def _end(home: Home, jobs: Sequence[Job], rate: int) -> int | None:

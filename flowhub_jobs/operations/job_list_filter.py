@@ -38,7 +38,7 @@ class JobListFilter:
             return reports.all(state=self.state, since=self.since_us, group=self.group)
         fits = [(self.state, "state"), (self.group, "group")]
         jobs = reports.jobs(self.numbers)
-        return [job for job in jobs if all(wanted in (None, getattr(job, name)) for wanted, name in fits)]
+        return [job for job in jobs if all(value in (None, getattr(job, name)) for value, name in fits)]
 
     def arranged(self, session: "Session") -> Overview:
         reports = session.queries

@@ -13,8 +13,8 @@ def job_numbers(typed: Sequence[str]) -> list[int]:
     """Return the numbers of `12 128-130`, each once, in order. Raises UsageInvalid."""
     numbers: dict[int, None] = {}
     for text in typed:
-        found = _NUMBERS.fullmatch(text)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        match = _NUMBERS.fullmatch(text)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last:
             raise UsageInvalid(
                 f"{text[:40]!r} is not a job's number, nor a range of them.", hint="Write 12, or 128-130."

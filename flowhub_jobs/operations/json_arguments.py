@@ -73,8 +73,8 @@ def check_arguments(data: Mapping[str, Any], fields: Iterable[Field]) -> None:
 def _check(name: str, value: Any, schema: Schema) -> None:
     if "type" not in schema:  # any value
         return
-    wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if type(value) not in [_TYPES[one] for one in wanted]:  # a bool is no int
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if type(value) not in [_TYPES[one] for one in types]:  # a bool is no int
         raise UsageInvalid(f"{name} is not {_words(schema)}.")
     if value not in schema.get("enum", [value]):
         raise UsageInvalid(f"{name} is {str(value)[:40]!r}.", hint=f"It may be: {', '.join(schema['enum'])}.")
@@ -101,5 +101,5 @@ def _check_object(name: str, value: Mapping[str, Any], schema: Schema) -> None:
 
 
 def _words(schema: Schema) -> str:
-    wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return " or ".join(_WORDS[one] for one in wanted if one in _WORDS)
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return " or ".join(_WORDS[one] for one in types if one in _WORDS)

@@ -34,7 +34,7 @@ class LibraryJobs:
         if not refs:
             records = [_records(one.home) for one in self._session.each_store() if not one.home.store_is_away()]
             return [model for its in records for name in its.names() if (model := its.record(name)) is not None]
-        found = []
+        models = []
         for name in dict.fromkeys(name for ref in refs for name in installed.find(ref)):
             home, own = installed.located(name)
             model = _records(home).record(own)
@@ -44,8 +44,8 @@ class LibraryJobs:
                     f"{name} was put there by hand: flowhub knows no digest to hold it against.",
                     hint=f"`flowhub adopt {home.store.root / own}` takes it in.",
                 )
-            found.append(model)
-        return found
+            models.append(model)
+        return models
 
     def record(self, model: InstalledArtifact) -> InstalledArtifact | None:
         """Return the record of an installed model as it is now; None if it is not installed any more."""
@@ -103,12 +103,12 @@ class LibraryJobs:
         A model's id names all its options. Raises ManifestUnusable, and NotFound for a name that is none of them.
         """
         models = read_manifest(folder)
-        meant = {name: [one for one in models.values() if _is_called(one, name)] for name in names}
-        if missing := [name for name in names if not meant[name]]:
+        by_name = {name: [one for one in models.values() if _is_called(one, name)] for name in names}
+        if missing := [name for name in names if not by_name[name]]:
             have = ", ".join(f"{one.artifact.ref} ({one.name})" for one in models.values()) or "nothing"
             raise NotFound(f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {have}.")
-        wanted = {one.name for found in meant.values() for one in found}
-        chosen = [one for one in models.values() if not names or one.name in wanted]
+        wanted_names = {one.name for matches in by_name.values() for one in matches}
+        chosen = [one for one in models.values() if not names or one.name in wanted_names]
         task = JobTarget(JobKind.IMPORT, str(folder))
         return [
             answer.job
@@ -148,15 +148,15 @@ def _seed(home: Home, model: InstalledArtifact) -> None:
         SeedFile(file.path, file.store_path, file.bytes, file.sha256, file.pieces, _ranges(damage.get(file.path, ())))
         for file in model.files
     ]
-    aside = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
+    temporary = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
     try:
-        seed_partial(aside, seeds)
+        seed_partial(temporary, seeds)
         for left in store.partials_of(model.artifact, home.node):
             if not is_in_use(left, home.this_run()):
                 remove_partial(left)
-        aside.rename(store.new_partial(model.artifact, home.node))
+        temporary.rename(store.new_partial(model.artifact, home.node))
     except BaseException:
-        remove_partial(aside)
+        remove_partial(temporary)
         raise
 
 

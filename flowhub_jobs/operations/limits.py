@@ -23,8 +23,8 @@ def in_force(session: "Session") -> Limits:
 def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
     """Limit the speed of all jobs, as typed (`5M`, `off`), for or until `span` (`2h`, `07:00`). Raises UsageInvalid."""
     check_limit(rate, span)
-    wanted = parse_rate(rate)
-    value = None if wanted is None else {"rate_bps": wanted}
+    rate_bps = parse_rate(rate)
+    value = None if rate_bps is None else {"rate_bps": rate_bps}
     session.controls.set(LIMIT, value, until=_end(session.now_us(), span))
 
 
@@ -98,31 +98,31 @@ def _end(now: int, span: str | None) -> int | None:
 
 def limit_line(session: "Session") -> str | None:
     """Return the limit in force in one line, for the screens; None where there is none."""
-    found = in_force(session)
-    return ruling(found, session.now_us()) if found.rules else None
+    limits = in_force(session)
+    return ruling(limits, session.now_us()) if limits.rules else None
 
 
-def limit_lines(found: Limits, now: int) -> list[str]:
+def limit_lines(limits: Limits, now: int) -> list[str]:
     """Return the limit in force as a sentence, and one more for each other limit that is set."""
     others = [
-        f"Also, {_said(found, name, rate, now)}."
+        f"Also, {_said(limits, name, rate, now)}."
         for name in ("limit", "schedule", "setting")
-        if (rate := getattr(found, name)) is not None and name != found.rules
+        if (rate := getattr(limits, name)) is not None and name != limits.rules
     ]
-    jobs = [f"At most {counted(found.jobs_max, 'job runs', 'jobs run')} at a time."] if found.jobs_max else []
-    return [ruling(found, now) if found.rules else "No limit set.", *others, *jobs]
+    jobs = [f"At most {counted(limits.jobs_max, 'job runs', 'jobs run')} at a time."] if limits.jobs_max else []
+    return [ruling(limits, now) if limits.rules else "No limit set.", *others, *jobs]
 
 
-def ruling(found: Limits, now: int) -> str:
+def ruling(limits: Limits, now: int) -> str:
     """Return e.g. "All jobs together are limited to 5.0 MB/s by `flowhub limit`, until 07:00, for 3 h."."""
-    assert found.rules is not None
-    assert found.rate_bps is not None
-    end = f", {_until(found.until, now)}" if found.rules == "limit" and found.until else ""
-    return f"All jobs together are limited to {format_rate(found.rate_bps)} by {_BY[found.rules]}{end}."
+    assert limits.rules is not None
+    assert limits.rate_bps is not None
+    end = f", {_until(limits.until, now)}" if limits.rules == "limit" and limits.until else ""
+    return f"All jobs together are limited to {format_rate(limits.rate_bps)} by {_BY[limits.rules]}{end}."
 
 
-def _said(found: Limits, name: str, rate: int, now: int) -> str:
-    end = f", {_until(found.until, now)}" if name == "limit" and found.until else ""
+def _said(limits: Limits, name: str, rate: int, now: int) -> str:
+    end = f", {_until(limits.until, now)}" if name == "limit" and limits.until else ""
     return (
         f"{_BY[name]} allows {format_rate(rate)}{end}"
         if name != "setting"

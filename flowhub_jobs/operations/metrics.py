@@ -60,8 +60,8 @@ def read_metrics(session: Session) -> Metrics:
         [totals] = snapshot.rows(_BYTES, node=home.node)
         errors = {row["code"]: row["events"] for row in snapshot.rows(_ERRORS, node=home.node)}
         [library] = snapshot.rows(_LIBRARY, node=home.node)
-        seen = {row["worker"]: row["seen_at"] for row in snapshot.rows(_HEARTBEATS, node=home.node)}
-    ages = [(now - at) / 1e6 for worker, at in seen.items() if home.is_dead(worker) is False]
+        heartbeats = {row["worker"]: row["seen_at"] for row in snapshot.rows(_HEARTBEATS, node=home.node)}
+    ages = [(now - at) / 1e6 for worker, at in heartbeats.items() if home.is_dead(worker) is False]
     return Metrics(
         jobs={str(state): states.get(state, 0) for state in State},
         fetched=totals["fetched"],
@@ -80,8 +80,8 @@ def _disks(session: Session) -> list[DiskRoom]:
     disks: dict[int, list[Session]] = {}
     for one in session.each_store():
         disks.setdefault(device_of(one.store.root), []).append(one)
-    free = {disk: [room for one in mine if (room := _free(one)) is not None] for disk, mine in disks.items()}
-    return [DiskRoom(mine[0].home.bytes_promised(), next(iter(free[disk]), None)) for disk, mine in disks.items()]
+    free = {disk: [room for one in on_disk if (room := _free(one)) is not None] for disk, on_disk in disks.items()}
+    return [DiskRoom(on_disk[0].home.bytes_promised(), next(iter(free[disk]), None)) for disk, on_disk in disks.items()]
 
 
 def _free(session: Session) -> int | None:

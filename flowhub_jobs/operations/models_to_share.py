@@ -98,8 +98,8 @@ class SharedRepo:
 
 def shared_models(session: Session) -> list[SharedModel]:
     """Return every installed model that is as it was verified, the newest first."""
-    found = [model for one in session.each_store() for model in _shared_of_store(one)]
-    return sorted(found, key=lambda model: (-model.entry.installed_at, model.entry.name))
+    models = [model for one in session.each_store() for model in _shared_of_store(one)]
+    return sorted(models, key=lambda model: (-model.entry.installed_at, model.entry.name))
 
 
 def _shared_of_store(session: Session) -> list[SharedModel]:
@@ -108,19 +108,19 @@ def _shared_of_store(session: Session) -> list[SharedModel]:
         return []
     artifacts = home.entries.artifacts()
     entries = [entry for entry in home.entries.entries_here() if presence_of(entry) is Presence.HERE]
-    found = []
+    models = []
     for entry in entries:
         place = home.store.root / entry.name
         if condition_of(entry, place) is Condition.GOOD:
-            found.append(_shared(entry, place, artifacts.get(entry.id)))
-    return found
+            models.append(_shared(entry, place, artifacts.get(entry.id)))
+    return models
 
 
-def is_as_shared(file: SharedFile, there: os.stat_result) -> bool:
+def is_as_shared(file: SharedFile, status: os.stat_result) -> bool:
     """Return whether a file that was opened has the size and the time that it was verified with."""
-    if not stat.S_ISREG(there.st_mode) or there.st_size != file.size:
+    if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         return False
-    return there.st_mtime_ns == file.mtime_ns or same_time(file.mtime_ns, there.st_mtime_ns, traits_of(file.place))
+    return status.st_mtime_ns == file.mtime_ns or same_time(file.mtime_ns, status.st_mtime_ns, traits_of(file.place))
 
 
 def shared_repos(models: Sequence[SharedModel]) -> dict[RepoId, SharedRepo]:
@@ -220,15 +220,15 @@ def shared_catalog(models: Sequence[SharedModel], address_of: Mapping[str, str])
     for model in models:
         if model.entry.format in tuple(HubFormat):
             title = model.entry.model or model.entry.name
-            found = entries.setdefault(as_id(title), {"id": as_id(title), "name": title, "downloads": []})
-            taken = {one["id"] for one in found["downloads"]}
-            found["downloads"].append(_option(model, taken, address_of))
+            entry = entries.setdefault(as_id(title), {"id": as_id(title), "name": title, "downloads": []})
+            used_ids = {one["id"] for one in entry["downloads"]}
+            entry["downloads"].append(_option(model, used_ids, address_of))
     return {"apiVersion": "v1", "models": list(entries.values())}
 
 
-def _option(model: SharedModel, taken: set[str], address_of: Mapping[str, str]) -> dict[str, Any]:
-    wanted = as_id(model.entry.option or str(model.entry.format))
-    option = wanted if wanted not in taken else f"{wanted}-{model.commit[:8]}"
+def _option(model: SharedModel, used_ids: set[str], address_of: Mapping[str, str]) -> dict[str, Any]:
+    option_id = as_id(model.entry.option or str(model.entry.format))
+    option = option_id if option_id not in used_ids else f"{option_id}-{model.commit[:8]}"
     about = {"id": option, "format": str(model.entry.format)}
     files = [
         {"path": path, "url": address_of[str(file.place)], "sizeBytes": file.size, "sha256": file.sha256}

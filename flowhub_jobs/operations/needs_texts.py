@@ -67,5 +67,5 @@ def remedy(group: Sequence[ActionNeeded]) -> str:
 def ranges(numbers: Sequence[int]) -> str:
     """Return numbers as a user types them: "12 128-130"."""
     runs = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])
-    found = [[number for _, number in run] for _, run in runs]
-    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in found)
+    number_runs = [[number for _, number in run] for _, run in runs]
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in number_runs)

@@ -72,12 +72,12 @@ def _named(home: Home, nodes: Sequence[NodeStatus], text: str) -> list[str]:
 def _fitting(nodes: Sequence[NodeStatus], text: str) -> list[str]:
     """Return the nodes that meet every condition; a figure that is not known meets none."""
     conditions = [_condition(part) for part in re.split(r",|\band\b", text)]
-    found = [node.node for node in nodes if all(_meets(node, *condition) for condition in conditions)]
-    if not found:
+    matching = [node.node for node in nodes if all(_meets(node, *condition) for condition in conditions)]
+    if not matching:
         known = [f"{node.node} {_had(node, conditions[0][0])}" for node in nodes[:5]]
         hint = f"They have: {', '.join(known)}." if known else "A worker registers its machine: start one on each."
         raise NotFound(f"No node has {text.strip()[:64]}.", hint=hint)
-    return found
+    return matching
 
 
 def _condition(text: str) -> tuple[str, str, int]:
@@ -92,9 +92,9 @@ def _condition(text: str) -> tuple[str, str, int]:
     return field, compare, parse_size(size, option=f"{field}{compare}")
 
 
-def _meets(node: NodeStatus, field: str, compare: str, wanted: int) -> bool:
-    had = _FIELDS[field](node)
-    return had is not None and _COMPARE[compare](had, wanted)
+def _meets(node: NodeStatus, field: str, compare: str, minimum: int) -> bool:
+    actual = _FIELDS[field](node)
+    return actual is not None and _COMPARE[compare](actual, minimum)
 
 
 def _had(node: NodeStatus, field: str) -> str:

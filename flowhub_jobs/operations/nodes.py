@@ -82,9 +82,11 @@ def hint_of_gone(home: Home, names: Collection[str]) -> str | None:
     nodes = read_nodes(home)
     if ANY_NODE in names:
         return None if any(node.alive for node in nodes) else "No worker runs on any node: start one to begin."
-    gone = [node.node for node in nodes if node.node in names and not node.alive]
-    more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
-    return f"No worker runs on {', '.join(gone[:3])}{more}: the jobs there wait until one starts." if gone else None
+    stopped = [node.node for node in nodes if node.node in names and not node.alive]
+    rest = f" and {len(stopped) - 3} more" if len(stopped) > 3 else ""
+    return (
+        f"No worker runs on {', '.join(stopped[:3])}{rest}: the jobs there wait until one starts." if stopped else None
+    )
 
 
 def others_alive(home: Home) -> list[str]:

@@ -58,14 +58,14 @@ def place_model(session: Session, name: str, program: str, *, copy: bool = False
 
 def placements(session: Session) -> list[ShownPlacement]:
     """Return the placements of this node's models, by name. Nothing is written."""
-    shown = [_shown(home, row) for home in session.home.each_store() for row in placement_rows(home)]
-    return shown if len(session.home.each_store()) == 1 else sorted(shown, key=lambda one: one.name)
+    listed = [_shown(home, row) for home in session.home.each_store() for row in placement_rows(home)]
+    return listed if len(session.home.each_store()) == 1 else sorted(listed, key=lambda one: one.name)
 
 
 def broken_placements(session: Session, names: Iterable[str]) -> list[ShownPlacement]:
     """Return the placements of these models that are not as they were made."""
-    wanted = set(names)
-    return [one for one in placements(session) if one.name in wanted and one.state is not PlacementState.OK]
+    chosen_names = set(names)
+    return [one for one in placements(session) if one.name in chosen_names and one.state is not PlacementState.OK]
 
 
 def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[PlacementRow]:
@@ -79,27 +79,27 @@ def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[
         (key(home.store.name, row.name), row) for home in session.home.each_store() for row in placement_rows(home)
     ]
     rows = [(name, row) for name, row in every if app in (None, row.app)]
-    found: dict[int, PlacementRow] = {}
+    by_id: dict[int, PlacementRow] = {}
     for ref in refs:
         names = {name for name, _ in rows if name == ref} or set(session.installed.find_all(ref))
-        mine = [row for name, row in rows if name in names]
-        if not mine:
+        matching = [row for name, row in rows if name in names]
+        if not matching:
             where = f"in {app}" if app else "in any program"
             raise NotFound(f"{ref} is not placed {where}.", hint="`flowhub placements` lists what is.")
-        found |= {row.id: row for row in mine}
-    return list(found.values())
+        by_id |= {row.id: row for row in matching}
+    return list(by_id.values())
 
 
 def unplace(session: Session, rows: Sequence[PlacementRow]) -> list[ShownPlacement]:
     """Remove these placements; return them as they were."""
-    shown = []
+    removed = []
     for home in session.home.each_store():
-        here = {row.id for row in placement_rows(home)}
-        mine = [row for row in rows if row.id in here]
-        shown += [_shown(home, row) for row in mine]
-        if mine:
-            home.placements.remove(mine)
-    return shown
+        ids = {row.id for row in placement_rows(home)}
+        own_rows = [row for row in rows if row.id in ids]
+        removed += [_shown(home, row) for row in own_rows]
+        if own_rows:
+            home.placements.remove(own_rows)
+    return removed
 
 
 def _shown(home: Home, row: PlacementRow) -> ShownPlacement:

@@ -36,11 +36,11 @@ def read_morning(home: Home, since: datetime) -> Report:
     until = moment(now)
     assert until is not None
     # First the live ones: a job that ends in between is read twice, not missed.
-    found = {job.id: job for job in home.queries.all(live=True)}
-    found |= {job.id: job for job in home.queries.all(since=begin) if job.finished_at and job.finished_at >= since}
-    jobs = [found[number] for number in sorted(found)]
+    by_number = {job.id: job for job in home.queries.all(live=True)}
+    by_number |= {job.id: job for job in home.queries.all(since=begin) if job.finished_at and job.finished_at >= since}
+    jobs = [by_number[number] for number in sorted(by_number)]
     history = History(home.database)
-    attempts = history.attempts(list(found), now)
+    attempts = history.attempts(list(by_number), now)
     events = history.events_since(begin, KINDS)
     refused = history.events_since(begin, [EventKind.PLACEMENT_FAILED])
     report = make_report(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
@@ -71,8 +71,8 @@ def _waits_for_room(jobs: Sequence[Job]) -> bool:
 
 def _room_needed(home: Home) -> RoomNeeded | None:
     """Return the bytes that the queue needs on a store's disk, that where most are missing; None if all are away."""
-    found = [room for one in home.each_store() if (room := _room_needed_in(one)) is not None]
-    return max(found, key=lambda room: room.missing, default=None)
+    rooms = [room for one in home.each_store() if (room := _room_needed_in(one)) is not None]
+    return max(rooms, key=lambda room: room.missing, default=None)
 
 
 def _room_needed_in(home: Home) -> RoomNeeded | None:

@@ -76,8 +76,8 @@ def latest_version(settings: Settings, artifact: Artifact) -> Artifact | None:
     if source is None:
         return None
     hub = _client(settings)
-    words = (source.repo, source.revision, source.quant, source.path, source.include, source.exclude, source.kind)
-    return _read(hub, HubRef(*words)).picked.artifact
+    parts = (source.repo, source.revision, source.quant, source.path, source.include, source.exclude, source.kind)
+    return _read(hub, HubRef(*parts)).picked.artifact
 
 
 def repository_named(settings: Settings, text: str) -> str | None:
@@ -97,7 +97,7 @@ def repository_details(settings: Settings, ref: str) -> RepositoryDetails | None
     hub = _client(settings)
     info = hub.info(hub_ref.repo, hub_ref.revision, hub_ref.kind)
     files = hub.tree(info.repo, info.commit, hub_ref.kind)
-    found, notes = variants_of(info, files, hub_ref)
+    artifacts, notes = variants_of(info, files, hub_ref)
     return RepositoryDetails(
         name=info.repo,
         commit=info.commit,
@@ -108,7 +108,7 @@ def repository_details(settings: Settings, ref: str) -> RepositoryDetails | None
         parameters=info.parameters,
         context_length=info.context_length,
         architecture=info.architecture,
-        variants=tuple(found),
+        variants=tuple(artifacts),
         companions=tuple(file.path for file in files if is_companion(file.path)),
         notes=notes,
     )

@@ -169,10 +169,10 @@ def rate_of(group: DayWindows) -> str:
 
 def _group(group: DayWindows) -> str:
     """Return "23:00 to 07:00 and 12:00 to 13:00, on mon, tue, at 2.0 MB/s"."""
-    shown, days = group.as_json(), days_of(group)
+    fields, days = group.as_json(), days_of(group)
     days = days if len(group.days) == 7 else f"on {days}"
     rate = f", at {format_rate(group.rate_bps)}" if group.rate_bps else ""
-    return f"{' and '.join(window.replace('-', ' to ') for window in shown['windows'])}, {days}{rate}"
+    return f"{' and '.join(window.replace('-', ' to ') for window in fields['windows'])}, {days}{rate}"
 
 
 def _now_line(known: Schedule, now: int) -> str:
@@ -181,8 +181,8 @@ def _now_line(known: Schedule, now: int) -> str:
     if change is None or then is None:
         return "The window is open now and never closes."
     when = at_clock(then, datetime.fromtimestamp(now / 1e6, UTC))
-    what = "open now and closes" if known.is_open(now) else "closed now and opens"
-    return f"The window is {what} {when}, in {format_duration((change - now) / 1e6)}."
+    status = "open now and closes" if known.is_open(now) else "closed now and opens"
+    return f"The window is {status} {when}, in {format_duration((change - now) / 1e6)}."
 
 
 def _rate_lines(known: Schedule, now: int) -> list[str]:

@@ -146,21 +146,21 @@ class Session:
         """
         from flowhub_jobs.operations.preflight.probe import check
 
-        live, wanted = self.home.queries.live_jobs(), {}
+        live, to_check = self.home.queries.live_jobs(), {}
         for number, request in enumerate(own_requests(self.home, self._in_own_stores(orders))):
             pins = request.artifact.model is not None and all(
                 file.sha256 or file.git_sha1 for file in request.artifact.files
             )
             if not (request.settled or request.key in live or (pins and not pinned_too)):
-                wanted[number] = request.artifact
-        answers = check(list(wanted.values()), self.home.settings)
-        seen = {
+                to_check[number] = request.artifact
+        answers = check(list(to_check.values()), self.home.settings)
+        by_number = {
             number: replace(one, error=None, unseen=one.error.message.rstrip("."))
             if one.error and self._may_be_here(one.artifact)
             else one
-            for number, one in zip(wanted, answers, strict=True)
+            for number, one in zip(to_check, answers, strict=True)
         }
-        return [seen.get(number) for number in range(len(orders))]
+        return [by_number.get(number) for number in range(len(orders))]
 
     def _in_own_stores(self, orders: Sequence[EnqueueItem]) -> list[EnqueueItem]:
         """Return the orders without the stores that are in no setting here: they are of the nodes of `--on`."""
@@ -175,13 +175,13 @@ class Session:
         from flowhub_jobs.store.other_apps import WantedFile, app_folders_of, find_by_digest
 
         pins = [(file.sha256 or file.git_sha1, file.size) for file in artifact.files]
-        wanted = [WantedFile(digest, size) for digest, size in pins if digest]
-        if len(wanted) < len(pins):
+        wanted_files = [WantedFile(digest, size) for digest, size in pins if digest]
+        if len(wanted_files) < len(pins):
             return False
         if any(home.store.taken(artifact.name) is not None for home in self.home.each_store()):
             return True
         return self.home.settings.look_elsewhere and any(
-            True for _ in find_by_digest(app_folders_of(os.environ), wanted)
+            True for _ in find_by_digest(app_folders_of(os.environ), wanted_files)
         )
 
     def enqueue(self, orders: Sequence[EnqueueItem], alongside: "Alongside | None" = None) -> list[Enqueued]:
@@ -197,12 +197,12 @@ class Session:
     def _place_installed(self, requests: Sequence[Request], answers: Sequence[Enqueued]) -> None:
         """Place the models that are installed here already, where their jobs would have placed them."""
         self.placement_notes = []
-        here = [pair for pair in zip(requests, answers, strict=True) if pair[0].node == self.home.node]
-        wanted = [pair for pair in here if pair[0].settled and pair[0].terms.place]
-        if wanted:
+        on_this_node = [pair for pair in zip(requests, answers, strict=True) if pair[0].node == self.home.node]
+        to_place = [pair for pair in on_this_node if pair[0].settled and pair[0].terms.place]
+        if to_place:
             from flowhub_jobs.operations.library.placed import place_installed
 
-            self.placement_notes = place_installed(self.home, wanted)
+            self.placement_notes = place_installed(self.home, to_place)
 
     def wake_workers(self, times: int, *, any_node: bool = False) -> None:
         self._wake({ANY_NODE if any_node else self.home.node: times})
@@ -290,9 +290,9 @@ class Session:
             self._device = self._look() if self._look else probe(self.home.store.root)
         return self._device
 
-    def use_device(self, look: "Callable[[], Device]") -> None:
-        """Have `device` come from `look`, when it is first needed: a server keeps one for many sessions."""
-        self._look = look
+    def use_device(self, read_device: "Callable[[], Device]") -> None:
+        """Have `device` come from `read_device`, when it is first needed: a server keeps one for many sessions."""
+        self._look = read_device
 
     @property
     def installed(self) -> InstalledModels:
@@ -339,8 +339,8 @@ class Session:
 
         return base_catalog(self.home.settings) if is_at_url(self.home.settings) else None
 
-    def _looked_up(self, ask: "Callable[[IndexReader], Answer]", base: "LoadedCatalog | None") -> Answer:
+    def _looked_up(self, query: "Callable[[IndexReader], Answer]", base: "LoadedCatalog | None") -> Answer:
         from flowhub_jobs.operations.search.index_update import query_index
 
-        answer, self._warnings = query_index(self.home.settings, ask, base)
+        answer, self._warnings = query_index(self.home.settings, query, base)
         return answer

@@ -33,8 +33,8 @@ class SpeedHistory:
 
 def speed_history(session: Session, begin: datetime, end: datetime) -> SpeedHistory:
     """Return the speed of this node from `begin` to `end`."""
-    found = read_minutes(session.home.database, session.node, micros(begin), micros(end))
-    return in_steps(found, micros(begin) // MINUTE_US, micros(end) // MINUTE_US + 1)
+    minutes = read_minutes(session.home.database, session.node, micros(begin), micros(end))
+    return in_steps(minutes, micros(begin) // MINUTE_US, micros(end) // MINUTE_US + 1)
 
 
 def in_steps(minutes: Mapping[int, int], first: int, end: int) -> SpeedHistory:

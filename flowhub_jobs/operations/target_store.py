@@ -30,10 +30,10 @@ class TargetStores:
 
     def found(self, artifact: Artifact, terms: EnqueueTerms) -> Found | None:
         """Return where the artifact is installed. With `force` only the store that it is fetched to counts."""
-        every = [Found(home, here[artifact.key]) for home, here in self._here if artifact.key in here]
+        every = [Found(home, by_key[artifact.key]) for home, by_key in self._here if artifact.key in by_key]
         if terms.force:
-            into = self.home_for(artifact, terms).store.name
-            every = [one for one in every if one.home.store.name == into]
+            store_name = self.home_for(artifact, terms).store.name
+            every = [one for one in every if one.home.store.name == store_name]
         return every[0] if every else None
 
     def home_for(self, artifact: Artifact, terms: EnqueueTerms) -> Home:
@@ -54,5 +54,5 @@ class TargetStores:
         """Return the name that the artifact gets in that store."""
         if home.store.name not in self._owners:
             self._owners[home.store.name] = home.entries.owners()
-        whose = self._owners[home.store.name].get(same_name_key(artifact.name), artifact.claim)
-        return artifact.name if whose == artifact.claim else artifact.second_name()
+        claim = self._owners[home.store.name].get(same_name_key(artifact.name), artifact.claim)
+        return artifact.name if claim == artifact.claim else artifact.second_name()

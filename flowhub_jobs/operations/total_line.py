@@ -36,8 +36,8 @@ def total_of_nodes(overview: Overview) -> str:
 
 def counts(overview: Overview) -> str:
     """Return "2 running, 5 queued, 1 paused"; "empty" where no job is live."""
-    found = [(sum(job.state is state for job in overview.live), state) for state in LIVE_STATES]
-    return ", ".join(f"{count} {state}" for count, state in found if count) or "empty"
+    by_state = [(sum(job.state is state for job in overview.live), state) for state in LIVE_STATES]
+    return ", ".join(f"{count} {state}" for count, state in by_state if count) or "empty"
 
 
 def in_words(left: Remaining, now: datetime) -> str:
@@ -61,5 +61,5 @@ def _done(left: Remaining, now: datetime) -> str:
         return "ETA unknown (no recent downloads)"
     if done is None:
         return "ETA unknown (too far away)"
-    what = "those of known size done" if left.unknown else "all done"
-    return f"{what} {at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"
+    subject = "those of known size done" if left.unknown else "all done"
+    return f"{subject} {at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"

@@ -81,8 +81,8 @@ def in_short(job: Job, now: datetime, *, with_cause: bool = True) -> str:
     """Return in a few words why a queued job does not start, and when it does; "" for one that may."""
     if job.reason is None:
         return ""
-    words = _IN_SHORT[job.reason]
-    when = words.format(clock_time(job.not_before, now)) if job.not_before else words.replace(" {}", "")
+    template = _IN_SHORT[job.reason]
+    when = template.format(clock_time(job.not_before, now)) if job.not_before else template.replace(" {}", "")
     why = cause(job.wait) if with_cause and job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF) else ""
     return f"{when} ({why})" if why else when
 
@@ -105,8 +105,8 @@ def shared_waits(waiting: Sequence[Job], now: datetime) -> list[str]:
         if job.reason in (Reason.HOST_WAIT, Reason.BACKOFF, Reason.NETWORK, Reason.STORE_OFFLINE):
             message = (job.wait.message if job.wait else None) or f"{REASONS[job.reason][0]}."
             groups.setdefault((job.reason, message), []).append(job)
-    found = [_shared(message, jobs, now) for (_, message), jobs in groups.items() if len(jobs) > 1]
-    return found[:SHARED_SHOWN]
+    lines = [_shared(message, jobs, now) for (_, message), jobs in groups.items() if len(jobs) > 1]
+    return lines[:SHARED_SHOWN]
 
 
 def _shared(message: str, jobs: Sequence[Job], now: datetime) -> str:
@@ -126,8 +126,8 @@ def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
     if job.state is State.PAUSED:
         return [f"`flowhub resume {job.id}` continues it."]
     if job.state is State.CANCELLED:
-        kept = " and continues with what was kept" if job.bytes_done else ""
-        return [f"`flowhub retry {job.id}` queues it again{kept}."]
+        resumption = " and continues with what was kept" if job.bytes_done else ""
+        return [f"`flowhub retry {job.id}` queues it again{resumption}."]
     return [f"It is installed: {job.target}"]
 
 
@@ -154,9 +154,9 @@ def _what_would_free(session: Session) -> list[str]:
     chosen = chosen_to_fit(removable_models(session.home), bytes_missing(session.home))
     if not chosen:
         return []
-    shown = ", ".join(f"{model.name} ({format_bytes(model.frees)})" for model in chosen[:SHARED_SHOWN])
-    more = f" and {len(chosen) - SHARED_SHOWN} more" if len(chosen) > SHARED_SHOWN else ""
-    return [f"The models that were not opened for the longest: {shown}{more}. `flowhub pin` keeps one."]
+    names = ", ".join(f"{model.name} ({format_bytes(model.frees)})" for model in chosen[:SHARED_SHOWN])
+    rest = f" and {len(chosen) - SHARED_SHOWN} more" if len(chosen) > SHARED_SHOWN else ""
+    return [f"The models that were not opened for the longest: {names}{rest}. `flowhub pin` keeps one."]
 
 
 def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
@@ -168,8 +168,8 @@ def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
         lines = [_sentence(first, now), *([first.text] if first.text else [])]
     if next_step := NEXT.get(first.reason):
         lines.append(next_step.format(job=job))
-    if besides := [_briefly(hold, now) for hold in others if _outlasts(hold, first)]:
-        lines.append(f"Then it waits for {' and '.join(besides)}.")
+    if other_reasons := [_briefly(hold, now) for hold in others if _outlasts(hold, first)]:
+        lines.append(f"Then it waits for {' and '.join(other_reasons)}.")
     return lines
 
 

@@ -29,6 +29,6 @@ def service_of(settings: Settings) -> "Service":
     return Systemd()
 
 
-def started_by(worker: "WorkerStatus", look: "ServiceState") -> str:
+def started_by(worker: "WorkerStatus", service: "ServiceState") -> str:
     """Return "systemd" or "launchd" for a worker that runs as the service, else "hand"."""
-    return look.kind if worker.pid == look.pid else "hand"
+    return service.kind if worker.pid == service.pid else "hand"

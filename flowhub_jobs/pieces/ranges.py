@@ -39,7 +39,9 @@ class Ranges:
         left: list[Range] = []
         while last < len(self._ranges) and self._ranges[last][0] < end:
             low, high = self._ranges[last]
-            left += [(at, to) for at, to in ((low, start), (end, high)) if at < to]
+            left += [
+                (left_start, left_end) for left_start, left_end in ((low, start), (end, high)) if left_start < left_end
+            ]
             self.total -= min(high, end) - max(low, start)
             last += 1
         self._ranges[first:last] = left

@@ -91,30 +91,30 @@ def compact(saved: str) -> bytes:
     return bytes.fromhex(saved)[:_WORDS_BYTES]
 
 
-def expand(words: bytes, at: int) -> str:
+def expand(hash_words: bytes, at: int) -> str:
     """Return the state that `save` returned after `at` bytes, a multiple of 64, from what `compact` returned."""
     bits = at * 8
     counters = struct.pack("=II", bits & 0xFFFFFFFF, bits >> 32)
-    return (words + counters + bytes(64) + struct.pack("=II", 0, hashlib.sha256().digest_size)).hex()
+    return (hash_words + counters + bytes(64) + struct.pack("=II", 0, hashlib.sha256().digest_size)).hex()
 
 
 def pieces_of(states: Mapping[int, str], piece: int, size: int) -> Pieces | None:
     """Return the states at the ends of all whole pieces of a file; None if one is missing."""
-    whole = size // piece if piece else 0
+    count = size // piece if piece else 0
     try:
-        words = [compact(states[number]) for number in range(1, whole + 1)]
+        compacted = [compact(states[number]) for number in range(1, count + 1)]
     except KeyError:
         return None
     # A libcrypto may have more in its struct than is known here: then no state can be restored.
-    sound = all(expand(words[number], (number + 1) * piece) == states[number + 1] for number in range(whole))
-    return Pieces(piece, b"".join(words)) if whole and sound else None
+    sound = all(expand(compacted[number], (number + 1) * piece) == states[number + 1] for number in range(count))
+    return Pieces(piece, b"".join(compacted)) if count and sound else None
 
 
 def states_of(pieces: Pieces) -> dict[int, str]:
     """Return the states in the result of `pieces_of`, by the number of whole pieces before them."""
     count = len(pieces.states) // _WORDS_BYTES
-    words = [pieces.states[at * _WORDS_BYTES : (at + 1) * _WORDS_BYTES] for at in range(count)]
-    return {number: expand(word, number * pieces.piece) for number, word in enumerate(words, 1)}
+    states = [pieces.states[at * _WORDS_BYTES : (at + 1) * _WORDS_BYTES] for at in range(count)]
+    return {number: expand(state, number * pieces.piece) for number, state in enumerate(states, 1)}
 
 
 def can_save() -> bool:

@@ -119,15 +119,15 @@ def _make(context: PlacementContext, row: PlacementRow, plan: Plan, app: App) ->
     others = [entry for other in context.rows.all() if other.id != row.id for entry in other.entries]
     entries = entries_for(plan, row.root, others, symlinks=symlinks)
     folders = missing_folders(entries, row.root)
-    kept = [*row.folders, *(folder for folder in folders if folder not in row.folders)]
-    _advance(context, row, state=RowState.PLACING, entries=entries, folders=kept)
+    all_folders = [*row.folders, *(folder for folder in folders if folder not in row.folders)]
+    _advance(context, row, state=RowState.PLACING, entries=entries, folders=all_folders)
     for folder in folders:
         folder.mkdir(exist_ok=True)
         sync_path(folder.parent)
-    made = staging.make(entries, row.token, _kinds(app, copy=row.how is LinkKind.COPY))
-    _advance(context, row, state=RowState.STAGED, entries=made, path=plan.path, how=_how(made))
-    staging.put_in_place(made, row.token)
-    complete_row(context, row, made)
+    staged = staging.make(entries, row.token, _kinds(app, copy=row.how is LinkKind.COPY))
+    _advance(context, row, state=RowState.STAGED, entries=staged, path=plan.path, how=_how(staged))
+    staging.put_in_place(staged, row.token)
+    complete_row(context, row, staged)
 
 
 def _advance(context: PlacementContext, row: PlacementRow, **values: Any) -> None:
@@ -146,8 +146,8 @@ def require_parent(context: PlacementContext, root: Path, app: App) -> None:
 
     The folders that programs choose by themselves are made whole.
     """
-    named = app.name.startswith(DIRECTORY) or app.name in context.roots
-    if named and not root.is_dir() and not root.parent.is_dir():
+    user_named = app.name.startswith(DIRECTORY) or app.name in context.roots
+    if user_named and not root.is_dir() and not root.parent.is_dir():
         raise AppFolderUnusable(
             f"{root.parent} is not there, or its disk is not mounted.", hint="Make the folder, or mount its disk."
         )

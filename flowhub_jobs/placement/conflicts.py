@@ -17,8 +17,8 @@ def entries_for(plan: Plan, root: Path, others: Sequence[Entry], *, symlinks: bo
     """
     planned = plan.entries if symlinks or plan.without_symlinks is None else plan.without_symlinks
     _check(planned, root)
-    found = [_entry(one, others) for one in planned]
-    return [entry for entry in found if entry is not None]
+    resolved = [_entry(one, others) for one in planned]
+    return [entry for entry in resolved if entry is not None]
 
 
 def missing_folders(entries: Sequence[Entry], root: Path) -> list[Path]:
@@ -48,18 +48,20 @@ def _entry(planned: Planned, others: Sequence[Entry]) -> Entry | None:
     entry = _of_plan(planned)
     if not os.path.lexists(entry.target):
         return entry
-    theirs = [other for other in others if other.target == entry.target and other.own and is_own(other, entry.target)]
-    if theirs and (same := _same_as(entry, theirs)):
+    of_others = [
+        other for other in others if other.target == entry.target and other.own and is_own(other, entry.target)
+    ]
+    if of_others and (same := _same_as(entry, of_others)):
         return replace(entry, how=same.how, stamp=same.stamp, text=same.text)
     if _serves(entry, planned):
         return replace(entry, own=False)
-    if theirs and entry.optional:
-        return replace(entry, replaces=theirs[0].stamp)
+    if of_others and entry.optional:
+        return replace(entry, replaces=of_others[0].stamp)
     if entry.optional:
         return None
-    whose = "is another model's placement" if theirs else "is not flowhub's; it is never replaced"
+    owner = "is another model's placement" if of_others else "is not flowhub's; it is never replaced"
     raise NameTaken(
-        f"{entry.target} is there already, and {whose}.",
+        f"{entry.target} is there already, and {owner}.",
         hint="Move or remove it, then place the model again.",
     )
 
@@ -90,9 +92,9 @@ def _size(source: Path) -> int:
         raise PlacementRefused(f"{source} cannot be read: {error.strerror or error}.") from error
 
 
-def _same_as(entry: Entry, theirs: Sequence[Entry]) -> Entry | None:
+def _same_as(entry: Entry, of_others: Sequence[Entry]) -> Entry | None:
     """Return the entry of another placement whose file serves this one, too: the same link, the same text."""
-    same = [other for other in shared_with(entry, theirs) if other.kind is entry.kind]
+    same = [other for other in shared_with(entry, of_others) if other.kind is entry.kind]
     if entry.kind is EntryKind.SYMLINK:
         same = [other for other in same if other.text == entry.text]
     if entry.kind is EntryKind.LINK:

@@ -53,13 +53,13 @@ def _has_these(
     """Return whether the commit has every file of the model, byte for byte."""
     for file, path in zip(artifact.files, origin.paths, strict=True):
         inside = file.path if artifact.folder else entry.name
-        there, here = published.get(path), entry.files.get(inside)
-        if there is None or here is None:
+        remote, local = published.get(path), entry.files.get(inside)
+        if remote is None or local is None:
             return False
-        if there.sha256 is None and there.git_sha1 is not None and here.bytes <= SMALL_MAX:
-            if there.git_sha1 != _git_sha1(place / inside if artifact.folder else place):
+        if remote.sha256 is None and remote.git_sha1 is not None and local.bytes <= SMALL_MAX:
+            if remote.git_sha1 != _git_sha1(place / inside if artifact.folder else place):
                 return False
-        elif there.sha256 != here.sha256:
+        elif remote.sha256 != local.sha256:
             return False
     return True
 

@@ -58,20 +58,20 @@ def gguf_files(installed: InstalledForPlacement, program: str) -> list[GgufFiles
     Raises PlacementRefused, in the name of the program, if there are none, or a part of one is missing.
     """
     by_path = {file.path: file for file in installed.files}
-    found = quants.gguf_models(RepoFile(path, file.size) for path, file in by_path.items())
-    if not found:
+    gguf_models = quants.gguf_models(RepoFile(path, file.size) for path, file in by_path.items())
+    if not gguf_models:
         raise PlacementRefused(
             f"{program} loads GGUF files, and {installed.name} {_content(installed)}.",
             hint="`flowhub show` and `flowhub search --format gguf` list the variants that it loads.",
         )
-    if broken := next((model for model in found if not model.whole), None):
+    if broken := next((model for model in gguf_models if not model.whole), None):
         missing = broken.count - len(broken.files)
         raise PlacementRefused(
             f"{installed.name} lacks {missing} of the {broken.count} parts of {broken.files[0].path}.",
             hint="`flowhub verify --repair` fetches what is missing.",
         )
     projector = _projector(installed)
-    models = [GgufFiles(one.quant, tuple(by_path[part.path] for part in one.files), projector) for one in found]
+    models = [GgufFiles(one.quant, tuple(by_path[part.path] for part in one.files), projector) for one in gguf_models]
     return [one for one in models if not file_name(one.first).lower().startswith(_DRAFTS)] or models
 
 
@@ -89,10 +89,10 @@ def _content(installed: InstalledForPlacement) -> str:
 
 
 def _projector(installed: InstalledForPlacement) -> PlacementFile | None:
-    found = [file for file in installed.files if quants.is_companion(file.path)]
-    order = [quants.quant_of(file_name(file)) for file in found]
-    ranks = [_PROJECTORS.index(label) if label in _PROJECTORS else len(_PROJECTORS) for label in order]
-    return min(zip(ranks, range(len(found)), found, strict=True))[2] if found else None
+    projectors = [file for file in installed.files if quants.is_companion(file.path)]
+    labels = [quants.quant_of(file_name(file)) for file in projectors]
+    ranks = [_PROJECTORS.index(label) if label in _PROJECTORS else len(_PROJECTORS) for label in labels]
+    return min(zip(ranks, range(len(projectors)), projectors, strict=True))[2] if projectors else None
 
 
 def header_of(file: PlacementFile) -> ModelMetadata:

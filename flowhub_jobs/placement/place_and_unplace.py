@@ -64,11 +64,11 @@ class Placements:
         fault = learn_commit(self.context, name, PATIENCE_S) if app.needs_commit else None
         with self.context.alone():
             settle_all(self.context)
-            if (there := self._row(entry, app, root)) is not None:
-                if condition_of_placement(there, entry) is PlacementState.OK:
-                    return Placed(there, new=False)
-                remove_row(self.context, there)
-                job = job if job is not None or there.error is None else there.job
+            if (existing := self._row(entry, app, root)) is not None:
+                if condition_of_placement(existing, entry) is PlacementState.OK:
+                    return Placed(existing, new=False)
+                remove_row(self.context, existing)
+                job = job if job is not None or existing.error is None else existing.job
             row = self._new_row(entry, app, root, copy=copy, job=job)
             try:
                 return make_placement(self.context, row, entry, app, fault)
@@ -85,8 +85,8 @@ class Placements:
         return plan_for(self.context, self.context.entry(name), app, self.context.root_of(app))
 
     def _row(self, entry: LibraryEntry, app: App, root: Path) -> PlacementRow | None:
-        wanted = (entry.name, app.name, root)
-        return next((row for row in self.context.here() if (row.name, row.app, row.root) == wanted), None)
+        key = (entry.name, app.name, root)
+        return next((row for row in self.context.here() if (row.name, row.app, row.root) == key), None)
 
     def _new_row(self, entry: LibraryEntry, app: App, root: Path, *, copy: bool, job: int | None) -> PlacementRow:
         how = LinkKind.COPY if copy else None
@@ -100,8 +100,8 @@ class Placements:
         with self.context.alone():
             settle_all(self.context)
             for row in rows:
-                if (there := self.context.rows.row(row.id)) is not None:
-                    remove_row(self.context, there)
+                if (current := self.context.rows.row(row.id)) is not None:
+                    remove_row(self.context, current)
 
     # For jobs ------------------------------------------------------------------------------------------------------
 

@@ -50,9 +50,9 @@ def _hand_over(context: PlacementContext, entry: Entry, other: PlacementRow, hei
         return
     temporary = heir.temporary(other.token, len(other.entries))
     temporary.unlink(missing_ok=True)
-    made = staging.make_one(replace(heir, how=None, text=None), temporary, staging.WITH_SYMLINK)
+    replacement = staging.make_one(replace(heir, how=None, text=None), temporary, staging.WITH_SYMLINK)
     os.replace(temporary, heir.target)
-    _update_entry(context, other, made)
+    _update_entry(context, other, replacement)
 
 
 def _restore(context: PlacementContext, entry: Entry, others: Sequence[PlacementRow]) -> None:
@@ -63,12 +63,12 @@ def _restore(context: PlacementContext, entry: Entry, others: Sequence[Placement
         for one in other.entries:
             if one.target == entry.target and one.own:
                 temporary = one.temporary(secrets.token_hex(4), 0)
-                made = staging.make_one(one, temporary, ())
+                restored = staging.make_one(one, temporary, ())
                 rename_new(temporary, one.target)
-                _update_entry(context, other, made)
+                _update_entry(context, other, restored)
                 return
 
 
-def _update_entry(context: PlacementContext, row: PlacementRow, made: Entry) -> None:
+def _update_entry(context: PlacementContext, row: PlacementRow, changed: Entry) -> None:
     now = context.rows.row(row.id) or row
-    context.rows.update(row.id, entries=[made if one.target == made.target else one for one in now.entries])
+    context.rows.update(row.id, entries=[changed if one.target == changed.target else one for one in now.entries])

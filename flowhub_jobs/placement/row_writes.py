@@ -74,15 +74,15 @@ class PlacementRows(PlacementReader):
 
         Their files stay until the new ones are made.
         """
-        mine = sa.and_(placements.c.node == self._node, placements.c.store_id.in_(store_ids))
+        of_store = sa.and_(placements.c.node == self._node, placements.c.store_id.in_(store_ids))
         # Also those that could not be made yet, and those that another process makes now: its next step sees that.
-        older = sa.and_(mine, placements.c.claim == claim, placements.c.state != RowState.REMOVING)
-        found = tx.execute(sa.select(placements).where(older)).mappings().all()
-        taken = {(row["app"], row["root"]) for row in found if row["name"] == version["name"]}
-        for row in found:
-            elsewhere = row["name"] != version["name"]
-            follows = not elsewhere or (row["app"], row["root"]) not in taken
-            taken.add((row["app"], row["root"]))
+        older = sa.and_(of_store, placements.c.claim == claim, placements.c.state != RowState.REMOVING)
+        rows = tx.execute(sa.select(placements).where(older)).mappings().all()
+        occupied = {(row["app"], row["root"]) for row in rows if row["name"] == version["name"]}
+        for row in rows:
+            renamed = row["name"] != version["name"]
+            follows = not renamed or (row["app"], row["root"]) not in occupied
+            occupied.add((row["app"], row["root"]))
             _follow_or_remove(tx, row["id"], version if follows else None)
 
     def follow(self, tx: sa.Connection, store_ids: Sequence[str], name: str, version: dict[str, Any]) -> None:
@@ -90,14 +90,14 @@ class PlacementRows(PlacementReader):
 
         A program in which the model is placed from there already keeps that placement.
         """
-        mine = placements.c.node == self._node
+        of_node = placements.c.node == self._node
         columns = (placements.c.id, placements.c.app, placements.c.root)
-        there = sa.and_(mine, *(placements.c[one] == version[one] for one in ("store_id", "name")))
-        taken = {(row.app, row.root) for row in tx.execute(sa.select(*columns).where(there))}
+        at_target = sa.and_(of_node, *(placements.c[one] == version[one] for one in ("store_id", "name")))
+        occupied = {(row.app, row.root) for row in tx.execute(sa.select(*columns).where(at_target))}
         of_model = sa.and_(placements.c.store_id.in_(store_ids), placements.c.name == name)
-        here = sa.and_(mine, of_model, placements.c.state != RowState.REMOVING)
-        for row in tx.execute(sa.select(*columns).where(here)).all():
-            _follow_or_remove(tx, row.id, None if (row.app, row.root) in taken else version)
+        to_follow = sa.and_(of_node, of_model, placements.c.state != RowState.REMOVING)
+        for row in tx.execute(sa.select(*columns).where(to_follow)).all():
+            _follow_or_remove(tx, row.id, None if (row.app, row.root) in occupied else version)
 
     def want(self, tx: sa.Connection, values: dict[str, Any]) -> None:
         """Have a model placed, unless it has a row for this program and folder already."""

@@ -27,11 +27,11 @@ def make(entries: Sequence[Entry], token: str, kinds: Sequence[LinkKind]) -> lis
 
     An entry whose stamp is known is there already. Raises PlacementRefused where no kind of link is possible, OSError.
     """
-    made = []
+    staged = []
     for number, entry in enumerate(entries):
         needed = entry.own and entry.stamp is None
-        made.append(make_one(entry, entry.temporary(token, number), kinds) if needed else entry)
-    return made
+        staged.append(make_one(entry, entry.temporary(token, number), kinds) if needed else entry)
+    return staged
 
 
 def make_one(entry: Entry, path: Path, kinds: Sequence[LinkKind]) -> Entry:

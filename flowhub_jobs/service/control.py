@@ -123,17 +123,17 @@ def is_own(path: Path) -> bool:
 def write_own(path: Path, text: str) -> None:
     """Write the file atomically. Raises NameTaken; a file of another program is never replaced."""
     known = read_own(path)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         if known is None:
-            rename_new(aside, path)
+            rename_new(temporary, path)
         else:
-            aside.replace(path)
+            temporary.replace(path)
     except FileExistsError as error:
         raise NameTaken(f"{path} was just made by another program.", hint="Look at it, then try again.") from error
     except OSError as error:
         raise FlowhubError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

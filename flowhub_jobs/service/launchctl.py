@@ -109,5 +109,5 @@ class Launchd:
 
 def _field(output: str, name: str) -> str | None:
     """Return a field of what `launchctl print` says: the first of its name, which is the service's own."""
-    found = re.search(rf"^\s*{name} = (.+)$", output, re.MULTILINE)
-    return found[1].strip() if found else None
+    match = re.search(rf"^\s*{name} = (.+)$", output, re.MULTILINE)
+    return match[1].strip() if match else None

@@ -32,17 +32,17 @@ def program(
 
     Raises SettingInvalid where a value cannot be written into any service's file.
     """
-    words = [*this_flowhub(argv), "worker"]
-    words += [] if jobs is None else ["--jobs", str(jobs)]
-    words += [] if rate is None else ["--limit-rate", rate]
-    wanted = [*(f"FLOWHUB_{name.upper()}" for name in settings), *CARRIED]
-    given = {name: value for name in wanted if (value := environ.get(name))}
+    arguments = [*this_flowhub(argv), "worker"]
+    arguments += [] if jobs is None else ["--jobs", str(jobs)]
+    arguments += [] if rate is None else ["--limit-rate", rate]
+    names = [*(f"FLOWHUB_{name.upper()}" for name in settings), *CARRIED]
+    given = {name: value for name in names if (value := environ.get(name))}
     secret = [name for name, value in given.items() if _is_secret(name, value)]
-    kept = {name: _placed(name, value) for name, value in given.items() if name not in secret}
-    for what, value in [("flowhub's own path", words[0]), *kept.items()]:
-        check_writable(what, value)
+    variables = {name: _placed(name, value) for name, value in given.items() if name not in secret}
+    for label, value in [("flowhub's own path", arguments[0]), *variables.items()]:
+        check_writable(label, value)
     token = ["HF_TOKEN"] if environ.get("HF_TOKEN") else []
-    return Program(tuple(words), kept, (*token, *secret))
+    return Program(tuple(arguments), variables, (*token, *secret))
 
 
 def this_flowhub(argv: Sequence[str]) -> list[str]:
@@ -74,11 +74,11 @@ def _is_secret(name: str, value: str) -> bool:
     return "@" in parts.netloc or bool(parts.query)
 
 
-def check_writable(what: str, value: str) -> None:
-    """Raise SettingInvalid, naming `what`, for text that would not be read back as it was."""
+def check_writable(label: str, value: str) -> None:
+    """Raise SettingInvalid, naming `label`, for text that would not be read back as it was."""
     if any(_breaks_a_file(ord(one)) for one in value):
         raise SettingInvalid(
-            f"{what} is {value!r}, which cannot be written into a service's file.",
+            f"{label} is {value!r}, which cannot be written into a service's file.",
             hint="Give it a name without control characters, in UTF-8.",
         )
 

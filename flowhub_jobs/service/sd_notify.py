@@ -63,9 +63,9 @@ class Notifier:
 class Pulse:
     """For a thread that goes round: each round says that it lives, and every few seconds how things stand."""
 
-    def __init__(self, notifier: Notifier, look: Callable[[], str], awake: Callable[[], float]) -> None:
-        """`look` makes the status line, and is called only if a socket listens; `awake` is a clock in seconds."""
-        self._notifier, self._look, self._awake = notifier, look, awake
+    def __init__(self, notifier: Notifier, read_status: Callable[[], str], awake: Callable[[], float]) -> None:
+        """`read_status` is called only if a socket listens; `awake` is a clock in seconds."""
+        self._notifier, self._look, self._awake = notifier, read_status, awake
         self._due = float("-inf")
 
     def alive(self) -> None:

@@ -99,9 +99,9 @@ class Systemd:
             hints.append("It stops when you log out; `loginctl enable-linger` keeps it running.")
         return hints
 
-    def _ask(self, *words: str) -> CommandOutput:
+    def _ask(self, *arguments: str) -> CommandOutput:
         try:
-            return ask([*CTL, *words])
+            return ask([*CTL, *arguments])
         except ServiceUnavailable as error:
             why = "There is no systemd here" if shutil.which(CTL[0]) is None else error.message.rstrip(".")
             raise ServiceUnavailable(f"{why}.", hint=_NO_SESSION) from error
@@ -124,14 +124,14 @@ def _state(properties: Mapping[str, str]) -> str | None:
     """Return systemd's words for a unit that it knows: "active (running)", "activating (auto-restart)", "failed"."""
     if properties.get("LoadState") in (None, "not-found"):
         return None
-    state, more = properties.get("ActiveState", "unknown"), properties.get("SubState")
-    return state if more in (None, "", state) else f"{state} ({more})"
+    state, detail = properties.get("ActiveState", "unknown"), properties.get("SubState")
+    return state if detail in (None, "", state) else f"{state} ({detail})"
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder of the user's settings: XDG_CONFIG_HOME, if it is absolute as it has to be, else ~/.config."""
-    named = environ.get("XDG_CONFIG_HOME", "")
-    return Path(named) if named.startswith("/") else Path("~/.config").expanduser()
+    configured = environ.get("XDG_CONFIG_HOME", "")
+    return Path(configured) if configured.startswith("/") else Path("~/.config").expanduser()
 
 
 def _others_may_read(path: Path) -> bool:

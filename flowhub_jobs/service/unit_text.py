@@ -74,13 +74,13 @@ def _pattern(path: Path) -> str:
     return re.sub(r"([*?\[\\])", r"\\\1", str(path)).replace("%", "%%")
 
 
-def _command(words: tuple[str, ...]) -> str:
+def _command(argv: tuple[str, ...]) -> str:
     # Words of ExecStart= meet the environment as well (systemd.service(5), Command lines); the program's path does not.
-    arguments = [quoted(word).replace("$", "$$") for word in words]
-    if re.search(r"[\"'\\$]", words[0]):
+    arguments = [quoted(word).replace("$", "$$") for word in argv]
+    if re.search(r"[\"'\\$]", argv[0]):
         # systemd takes such a path as an argument only: "Executable name contains special characters", its issue 11561.
         return " ".join(["/bin/sh", "-c", quoted('exec "$0" "$@"').replace("$", "$$"), *arguments])
-    return " ".join([quoted(words[0]), *arguments[1:]])
+    return " ".join([quoted(argv[0]), *arguments[1:]])
 
 
 def plist_text(program: Program, log: Path) -> str:

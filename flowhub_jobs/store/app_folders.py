@@ -93,15 +93,15 @@ def _lm_studio(user: UserFolders) -> tuple[Path, ...]:
 
 def _ollama(user: UserFolders) -> tuple[Path, ...]:
     """Ollama, `envconfig/config.go`; the last two are the homes of its service on Linux."""
-    if named := user.named("OLLAMA_MODELS"):
-        return (named,)
+    if configured := user.named("OLLAMA_MODELS"):
+        return (configured,)
     return user.home / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models"), Path("/var/lib/ollama")
 
 
 def _llama_cpp(user: UserFolders) -> tuple[Path, ...]:
     """llama.cpp, `common/hf-cache.cpp`: the Hub's cache since 2026. The last two are flat, and older."""
-    if named := user.named("LLAMA_CACHE"):
-        return (named,)
+    if configured := user.named("LLAMA_CACHE"):
+        return (configured,)
     return *_hub(user), user.cache / "llama.cpp", user.home / "Library" / "Caches" / "llama.cpp"
 
 
@@ -118,8 +118,8 @@ def _jan(user: UserFolders) -> tuple[Path, ...]:
 
 def _localai(user: UserFolders) -> tuple[Path, ...]:
     """LocalAI, `core/cli/run.go`: ./models without a variable. Its launcher and its service set these two."""
-    if named := user.named("LOCALAI_MODELS_PATH", "MODELS_PATH"):
-        return (named,)
+    if configured := user.named("LOCALAI_MODELS_PATH", "MODELS_PATH"):
+        return (configured,)
     known = (user.home / ".localai" / "models", Path("/usr/share/local-ai/models"))
     return tuple(folder for folder in known if _is_folder(folder))
 
@@ -127,8 +127,8 @@ def _localai(user: UserFolders) -> tuple[Path, ...]:
 def _comfyui(user: UserFolders) -> tuple[Path, ...]:
     """ComfyUI, `folder_paths.py`: `models` below the program, wherever that is. comfy-cli and the desktop app choose
     the known places."""
-    if named := user.named("COMFYUI_PATH"):
-        return (named / "models",)
+    if configured := user.named("COMFYUI_PATH"):
+        return (configured / "models",)
     known = ("ComfyUI", "comfy/ComfyUI", "Documents/ComfyUI", "Documents/comfy/ComfyUI")
     return tuple(folder for place in known if _is_folder(folder := user.home / place / "models"))
 

@@ -40,11 +40,11 @@ class DiskUsage:
         for name in set(names_elsewhere):
             _count_name(name, names)
         own = shared = 0
-        for inode, (here, status) in names.items():
+        for inode, (names_here, status) in names.items():
             if inode in self._counted:
                 continue
             self._counted.add(inode)
-            if status.st_nlink > here:
+            if status.st_nlink > names_here:
                 shared += _on_disk(status)
             else:
                 own += _on_disk(status)

@@ -99,21 +99,21 @@ def folders_below(top: Path, result: ScanResult) -> Iterator[tuple[Path, list[st
         folder, depth = pending.pop()
         try:
             with os.scandir(folder) as entries:
-                here = sorted(entries, key=lambda entry: entry.name)
+                children = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             result.skip(folder, read_error_text(error))
             continue
-        count += len(here)
+        count += len(children)
         if count > ENTRIES_MAX or depth > DEPTH_MAX:
             result.skip(folder, "is too deep, or holds too much: name the folder of the models itself")
             return
-        for entry in here:
+        for entry in children:
             if not is_utf8(entry.name):
                 result.skip(Path(entry.path), NO_UTF8)
-        here = [entry for entry in here if is_utf8(entry.name)]
-        below = [entry for entry in here if entry.is_dir(follow_symlinks=False)]
-        yield folder, [entry.name for entry in here if not entry.is_dir(follow_symlinks=False)]
-        pending += [(Path(entry.path), depth + 1) for entry in reversed(below) if not entry.name.startswith(".")]
+        children = [entry for entry in children if is_utf8(entry.name)]
+        subfolders = [entry for entry in children if entry.is_dir(follow_symlinks=False)]
+        yield folder, [entry.name for entry in children if not entry.is_dir(follow_symlinks=False)]
+        pending += [(Path(entry.path), depth + 1) for entry in reversed(subfolders) if not entry.name.startswith(".")]
 
 
 # GGUF ----------------------------------------------------------------------------------------------------------------
@@ -136,9 +136,9 @@ def find_ggufs(folder: Path, names: list[str], program: str, result: ScanResult)
             continue
         files = [_weights(folder / name, result) for name in parts.values()]
         if all(files):
-            whole = tuple(file for file in files if file is not None)
+            all_parts = tuple(file for file in files if file is not None)
             result.candidates.append(
-                Candidate(program, folder / parts[1], safe_name(base), HubFormat.GGUF, folder=True, files=whole)
+                Candidate(program, folder / parts[1], safe_name(base), HubFormat.GGUF, folder=True, files=all_parts)
             )
 
 
@@ -273,8 +273,8 @@ def file_by_name(path: Path, program: str, result: ScanResult) -> None:
         model = single_file_model(path, program, result)
         result.candidates += [model] if model else []
         return
-    beside = (_PART.fullmatch(name) for name in os.listdir(path.parent))
-    find_ggufs(path.parent, [b[0] for b in beside if b and (b[1], b[3]) == (part[1], part[3])], program, result)
+    siblings = (_PART.fullmatch(name) for name in os.listdir(path.parent))
+    find_ggufs(path.parent, [b[0] for b in siblings if b and (b[1], b[3]) == (part[1], part[3])], program, result)
 
 
 def _is_weights(name: str) -> bool:

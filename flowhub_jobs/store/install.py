@@ -102,12 +102,12 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
     Raises NameTaken if flowhub did not install what has the name: that is never replaced.
     """
     names = (artifact.name, artifact.second_name())
-    taken = {name: store.taken(name) for name in names}
-    owners = {path.name: owner(path.name) for path in taken.values() if path is not None}
+    existing = {name: store.taken(name) for name in names}
+    owners = {path.name: owner(path.name) for path in existing.values() if path is not None}
     for name, claim in owners.items():
         if claim == artifact.claim:
             return name  # installed there before
-    for name, path in taken.items():
+    for name, path in existing.items():
         if path is None:
             return name
         if owners[path.name] is None:
@@ -184,12 +184,12 @@ def stage(
     if not artifact.folder:
         return parts[0]
     staged = partial / folder
-    wanted = {staged / file.path for file in artifact.files}
+    expected = {staged / file.path for file in artifact.files}
     for file, part in zip(artifact.files, parts, strict=True):
         if part != staged / file.path:  # it was started over, in a folder of its own
             (staged / file.path).parent.mkdir(parents=True, exist_ok=True)
             part.replace(staged / file.path)
-    for stray in set(files_in(staged)) - wanted:
+    for stray in set(files_in(staged)) - expected:
         stray.unlink()
     for directory, _, _ in os.walk(staged, topdown=False):
         if os.listdir(directory) or Path(directory) == staged:

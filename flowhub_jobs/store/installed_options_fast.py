@@ -31,11 +31,11 @@ def installed_options(database_url: str, node: str | None, stores: Sequence[Stor
                 'SELECT model, "option", name FROM artifacts '
                 "WHERE node = ? AND store_id IN (?, ?) AND model IS NOT NULL"
             )
-            found = []
+            rows = []
             for store in stores:
                 identity = store.identity()
                 unknown = "" if store.name == DEFAULT_STORE else identity
-                found += [(store.root, *row) for row in connection.execute(query, (node, identity, unknown))]
+                rows += [(store.root, *row) for row in connection.execute(query, (node, identity, unknown))]
     except sqlite3.Error:
         return None
-    return frozenset((model, option) for root, model, option, name in found if os.path.lexists(root / name))
+    return frozenset((model, option) for root, model, option, name in rows if os.path.lexists(root / name))

@@ -87,21 +87,21 @@ class Store:
         (self.root / PARTIAL).mkdir(0o775, exist_ok=True)
         if identity is not None:
             return identity
-        again = known_id is not None and (not exists or is_same(known_id))
-        return self._identify(known_id if again and known_id else secrets.token_hex(8))
+        same_store = known_id is not None and (not exists or is_same(known_id))
+        return self._identify(known_id if same_store and known_id else secrets.token_hex(8))
 
     def _identify(self, identity: str) -> str:
         """Write the store's identity, unless another machine does so first; return the one that it has."""
-        path, mine = self.root / STORE_ID, self.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
+        path, temporary = self.root / STORE_ID, self.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
         if path.is_symlink():
             raise StoreUnusable(f"{path} is a symbolic link; nothing is written through it.", hint="Remove the link.")
         if path.exists() and self.identity() is None:
             path.unlink()  # empty or damaged
-        write_whole(mine, f"{identity}\n".encode(), mode=0o644)
+        write_whole(temporary, f"{identity}\n".encode(), mode=0o644)
         try:
-            rename_new(mine, path)
+            rename_new(temporary, path)
         except FileExistsError:
-            mine.unlink()
+            temporary.unlink()
         return self.identity() or identity
 
     def identity(self) -> str | None:
@@ -188,11 +188,11 @@ class Store:
             raise NotFound(f"There is no model {name!r} in the store.", hint="`flowhub list` shows the names.")
         if path.is_dir() and not path.is_symlink():
             # Renamed first: an interrupted removal leaves no half model under the name.
-            aside = self.root / PARTIAL / f"removed-{secrets.token_hex(4)}"
-            aside.parent.mkdir(exist_ok=True)
-            path.rename(aside)
+            removed = self.root / PARTIAL / f"removed-{secrets.token_hex(4)}"
+            removed.parent.mkdir(exist_ok=True)
+            path.rename(removed)
             with contextlib.suppress(FileNotFoundError):  # `prune` removed it first
-                shutil.rmtree(aside)
+                shutil.rmtree(removed)
         else:
             path.unlink()
         return model.bytes if model else 0

@@ -44,13 +44,13 @@ class Library(LibraryReader):
 
         `installed_at` is of a model that was moved here: it is no newer version by that.
         """
-        here = self._store.identity() or ""
-        unknown = "" if self._store.name == DEFAULT_STORE else here
-        same = artifacts.c.store_id.in_([here, unknown]), artifacts.c.name_key == same_name_key(placed.name)
+        store_id = self._store.identity() or ""
+        unknown = "" if self._store.name == DEFAULT_STORE else store_id
+        same = artifacts.c.store_id.in_([store_id, unknown]), artifacts.c.name_key == same_name_key(placed.name)
         tx.execute(sa.delete(artifacts).where(artifacts.c.node == self._node, *same))
         values = {
             "node": self._node,
-            "store_id": here,
+            "store_id": store_id,
             "name": placed.name,
             "name_key": same_name_key(placed.name),
             "artifact_key": artifact.key,
@@ -82,9 +82,9 @@ class Library(LibraryReader):
         write_pieces(tx, number, {path: pieces for path, pieces in known.items() if pieces is not None})
 
     def forget(self, name: str) -> None:
-        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
+        is_entry = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with writing(self._engine) as tx:
-            tx.execute(sa.delete(artifacts).where(mine))
+            tx.execute(sa.delete(artifacts).where(is_entry))
 
     def remove_row(self, tx: sa.Connection, number: int) -> None:
         """Remove the row of a model, in the transaction that completes its job."""
@@ -113,11 +113,11 @@ class Library(LibraryReader):
     def take_in(self, identity: str) -> None:
         """Give the store that is there the entries of another whose files are in it, unchanged: it was copied."""
         entries = self.entries_of_no_other()
-        taken = {entry.name for entry in entries if entry.store_id == identity}
+        own_names = {entry.name for entry in entries if entry.store_id == identity}
         copied = [
             entry.id
             for entry in entries
-            if entry.name not in taken and is_unchanged(entry, self._store.root / entry.name)
+            if entry.name not in own_names and is_unchanged(entry, self._store.root / entry.name)
         ]
         with writing(self._engine) as tx:
             for number in copied:
@@ -145,11 +145,11 @@ class Library(LibraryReader):
         """Return the paths under which files with these sha256 were installed. Their content may have changed."""
         joined = artifact_files.join(artifacts, artifacts.c.id == artifact_files.c.artifact_id)
         query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
-        mine = query.where(self._here()).order_by(artifacts.c.id)
+        of_store = query.where(self._here()).order_by(artifacts.c.id)
         rows = list[Any]()
         for some in in_groups(dict.fromkeys(digests)):
             with querying(self._engine) as tx:
-                rows += tx.execute(mine.where(artifact_files.c.sha256.in_(some))).all()
+                rows += tx.execute(of_store.where(artifact_files.c.sha256.in_(some))).all()
         tops = [(row, self._store.root / row.name) for row in rows]
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 
@@ -173,9 +173,9 @@ class Library(LibraryReader):
 
     def artifact(self, name: str) -> Artifact | None:
         """Return the artifact installed under this name, with its addresses; None if they are unknown."""
-        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
+        is_entry = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with querying(self._engine) as tx:
-            stored = tx.execute(sa.select(artifacts.c.artifact).where(mine)).scalar()
+            stored = tx.execute(sa.select(artifacts.c.artifact).where(is_entry)).scalar()
         return readable_artifact(stored)
 
     def _here(self) -> sa.ColumnElement[bool]:
@@ -186,7 +186,7 @@ class Library(LibraryReader):
 
         A home that was copied to a second machine has the first one's name in it.
         """
-        mine = nodes.c.node == self._node
+        is_own = nodes.c.node == self._node
         default = next((one for one in self._store.others if one.name == DEFAULT_STORE), self._store)
         values: dict[str, Any] = {"hostname": hostname, "store": str(default.root)}
         used = {"path": str(self._store.root), "store_id": identity}
@@ -200,8 +200,8 @@ class Library(LibraryReader):
             if not tx.execute(sa.update(stores).where(its).values(**used)).rowcount:
                 tx.execute(stores.insert().values(node=self._node, name=self._store.name, **used))
             values["seen_at"] = shared_now_us(tx, now)
-            before = tx.execute(sa.select(nodes.c.hostname).where(mine)).scalar()
-            if not tx.execute(sa.update(nodes).where(mine).values(**values)).rowcount:
+            before = tx.execute(sa.select(nodes.c.hostname).where(is_own)).scalar()
+            if not tx.execute(sa.update(nodes).where(is_own).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))
         return before if before not in (None, hostname) else None
 

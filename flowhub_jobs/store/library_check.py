@@ -81,11 +81,11 @@ def take_inventory(
     """
     files = {local.name: local for local in store.models()}
     known = {entry.name for entry in entries if presence_of(entry) is not Presence.ANOTHER}
-    models, gone = [], []
+    models, removed = [], []
     for entry in entries:
         presence = presence_of(entry)
         if is_gone(store, entry, presence):
-            gone.append(entry)
+            removed.append(entry)
         elif presence is not Presence.ANOTHER:
             models.append(installed_model(store, entry, files.get(entry.name), in_catalog, presence))
         elif entry.name not in known and is_unchanged(entry, store.root / entry.name):
@@ -94,9 +94,9 @@ def take_inventory(
         else:
             models.append(installed_model(store, entry, None, in_catalog, Presence.AWAY))
     models += [unknown_model(local) for name, local in files.items() if name not in known]
-    lost = {entry.id for entry in gone}
+    lost = {entry.id for entry in removed}
     present = [entry for entry in entries if entry.id not in lost and presence_of(entry) is not Presence.ANOTHER]
-    return Inventory(sorted(models, key=lambda model: model.name), gone, sorted(old_versions(present)))
+    return Inventory(sorted(models, key=lambda model: model.name), removed, sorted(old_versions(present)))
 
 
 def is_gone(store: Store, entry: LibraryEntry, presence: Presence) -> bool:

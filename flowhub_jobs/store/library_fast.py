@@ -68,9 +68,9 @@ class LibraryReader:
     def entries_of_no_other(self) -> list[LibraryEntry]:
         """Return the entries that no other store of the settings has."""
         others = [LibraryReader(self._database, self._node, other) for other in self._store.others]
-        taken = sorted({identity for other in others for identity in other.ids_used})
+        other_ids = sorted({identity for other in others for identity in other.ids_used})
         unknown = [] if self._store.name == DEFAULT_STORE else [""]
-        return self._entries(f"{_OF_NODE} AND store_id NOT IN :ids", ids=[*taken, *unknown] or [_NONE])
+        return self._entries(f"{_OF_NODE} AND store_id NOT IN :ids", ids=[*other_ids, *unknown] or [_NONE])
 
     @property
     def ids_used(self) -> list[str]:
@@ -114,9 +114,9 @@ class LibraryReader:
 
     def unchanged(self, keys: Collection[str]) -> dict[str, Installed]:
         """Return those of the artifacts that are installed unchanged: every file of the same size and mtime."""
-        here = f"{_HERE} AND artifact_key IN :keys"
+        condition = f"{_HERE} AND artifact_key IN :keys"
         groups = in_groups(sorted(set(keys)))
-        candidates = [entry for some in groups for entry in self._entries(here, ids=self.ids_here, keys=some)]
+        candidates = [entry for some in groups for entry in self._entries(condition, ids=self.ids_here, keys=some)]
         present = [entry for entry in candidates if has_its_files(entry, self._store.root / entry.name)]
         present.sort(key=lambda entry: entry.id)  # of two names for one artifact, the later one counts
         return {entry.key: Installed(entry.name, entry.job) for entry in present}

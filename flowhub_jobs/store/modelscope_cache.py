@@ -35,14 +35,14 @@ def find_models(root: Path, program: str, result: ScanResult) -> None:
         scan_folder(model.folder, program, own)
         result.skipped += own.skipped
         for candidate in own.candidates:
-            whole = candidate.where == model.folder
+            is_whole_repo = candidate.where == model.folder
             top = candidate.where if candidate.folder and candidate.where.is_dir() else candidate.where.parent
             files = tuple(
                 replace(file, repo_path=str((top / file.path).relative_to(model.folder))) for file in candidate.files
             )
-            name = safe_name(model.repo.rpartition("/")[2]) if whole else candidate.name
+            name = safe_name(model.repo.rpartition("/")[2]) if is_whole_repo else candidate.name
             source = f"ms:{model.repo}" if model.revision == DEFAULT_REVISION else f"ms:{model.repo}@{model.revision}"
-            if not whole:
+            if not is_whole_repo:
                 source += f"/{files[0].repo_path}"
             address = f"{SITE}/models/{model.repo}/resolve/{quote(model.revision, safe='')}"
             result.candidates.append(replace(candidate, name=name, files=files, source=source, address=address))

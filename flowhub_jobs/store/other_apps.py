@@ -57,9 +57,9 @@ class AppFolder:
 def app_folders(environ: Mapping[str, str], home: Path) -> list[AppFolder]:
     """Return the model folders that exist, for this environment and home folder."""
     user = UserFolders(environ, home)
-    wanted = [(program, path) for program in PROGRAMS for path in model_folders(program, user)]
+    candidates = [(program, path) for program in PROGRAMS for path in model_folders(program, user)]
     existing: dict[Path, AppFolder] = {}
-    for program, path in wanted:
+    for program, path in candidates:
         if root := _folder(path):
             existing.setdefault(root, AppFolder(program, root))  # the first program of one that several share
     return list(existing.values())
@@ -143,9 +143,9 @@ def _manifest(path: Path, parts: tuple[str, ...], root: Path, result: ScanResult
     if len(models) != 1:
         result.skip(path, f"names {len(models)} files of weights; one is taken")
         return
-    wanted = [(models[0], f"{title}.gguf")]
-    wanted += [(digest, f"{_COMPANIONS[kind]}-{title}.gguf") for kind, digest in layers if kind in _COMPANIONS]
-    for digest, name in wanted:
+    named_digests = [(models[0], f"{title}.gguf")]
+    named_digests += [(digest, f"{_COMPANIONS[kind]}-{title}.gguf") for kind, digest in layers if kind in _COMPANIONS]
+    for digest, name in named_digests:
         weights = single_file_model(root / "blobs" / f"sha256-{digest}", OLLAMA, result, name)
         if weights is not None:
             [file] = weights.files
@@ -159,10 +159,10 @@ def _layers(path: Path) -> list[tuple[str, str]] | None:
     """Return media type and digest of each layer; a digest is 64 hex digits and nothing else."""
     try:
         page = json.loads(first_bytes(path, MANIFEST_MAX))
-        named = [(layer["mediaType"], _DIGEST.fullmatch(layer["digest"])) for layer in page["layers"]]
+        layers = [(layer["mediaType"], _DIGEST.fullmatch(layer["digest"])) for layer in page["layers"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return [(kind, digest[1]) for kind, digest in named if isinstance(kind, str) and digest]
+    return [(kind, digest[1]) for kind, digest in layers if isinstance(kind, str) and digest]
 
 
 # By digest -----------------------------------------------------------------------------------------------------------

@@ -156,8 +156,8 @@ def _stretch_of(
 
 
 def _ends_well(known: FileToCheck, digest: Sha256, states: dict[int, str], piece: int, at: int) -> bool:
-    whole = at != known.bytes or digest.hexdigest() == known.sha256
-    return whole and (at % piece != 0 or digest.save() == states.get(at // piece))
+    digest_matches = at != known.bytes or digest.hexdigest() == known.sha256
+    return digest_matches and (at % piece != 0 or digest.save() == states.get(at // piece))
 
 
 def _front_to_back(result: CheckResult, number: int, counter: _ReadCounter) -> None:

@@ -17,10 +17,10 @@ def recognize_existing(artifact: Artifact, path: Path, may_go_on: Callable[[], N
     """
     if artifact.folder != path.is_dir() or path.is_symlink():
         return None
-    wanted = {file.path for file in artifact.files}
+    expected = {file.path for file in artifact.files}
     if artifact.folder:
-        found = [file.relative_to(path) for file in files_in(path)]
-        if any(str(file) not in wanted and not is_desktop_file(file) for file in found):
+        existing = [file.relative_to(path) for file in files_in(path)]
+        if any(str(file) not in expected and not is_desktop_file(file) for file in existing):
             return None
     digests = []
     for file in artifact.files:

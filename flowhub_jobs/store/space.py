@@ -81,18 +81,18 @@ def reserved_bytes(room: Room, running: int, ahead: Iterable[int]) -> int:
 
     A job ahead that does not fit reserves nothing: it waits, and smaller jobs may start before it.
     """
-    taken = running
+    reserved = running
     for need in ahead:
-        if taken + need <= room.usable:
-            taken += need
-    return taken
+        if reserved + need <= room.usable:
+            reserved += need
+    return reserved
 
 
 def check_room(room: Room, need: int, others: int, where: Path) -> None:
     """Raise DiskFull unless `need` bytes fit in addition to the `others` that go first. Kept bytes need no more."""
     if need and need + others > room.usable:
-        besides = f", and jobs that go first {format_bytes(others)}" if others else ""
+        others_text = f", and jobs that go first {format_bytes(others)}" if others else ""
         raise DiskFull(
             f"{room_text(room, f'The disk that holds {where}', f'The store {where}')}; "
-            f"this job still needs {format_bytes(need)}{besides}."
+            f"this job still needs {format_bytes(need)}{others_text}."
         )

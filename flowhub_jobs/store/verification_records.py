@@ -61,26 +61,26 @@ class VerificationRecords:
 
     def record(self, name: str) -> InstalledArtifact | None:
         """Return the record of an installed model; None for one that was put there by hand, or is not there."""
-        mine = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
+        is_entry = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
-            row = tx.execute(sa.select(artifacts).where(mine)).mappings().first()
+            row = tx.execute(sa.select(artifacts).where(is_entry)).mappings().first()
             return self._read(tx, row) if row else None
 
     def record_of(self, artifact: Artifact) -> InstalledArtifact | None:
         """Return the record of an installed artifact; None if it is not installed."""
         # A row of an older version has no artifact: it is found by its name.
         either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
-        here = self._here()
+        in_store = self._here()
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(artifacts).where(here, either)).mappings().all()
+            rows = tx.execute(sa.select(artifacts).where(in_store, either)).mappings().all()
             records = [self._read(tx, row) for row in rows]
         return next((model for model in records if model.artifact.key == artifact.key), None)
 
     def names(self) -> list[str]:
         """Return the names of all installed models, sorted."""
-        mine = sa.select(artifacts.c.name).where(self._here())
+        query = sa.select(artifacts.c.name).where(self._here())
         with reading(self._engine) as tx:
-            return sorted(tx.execute(mine).scalars())
+            return sorted(tx.execute(query).scalars())
 
     def _here(self) -> sa.ColumnElement[bool]:
         return here(self._engine, self._node, self._store)

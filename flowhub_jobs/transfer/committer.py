@@ -161,9 +161,9 @@ class Committer(threading.Thread):
             retired = [part for part in transfer.retired_parts if part not in self._removed]
             transfer.unsynced -= snapshot.unsynced
             transfer.fetched_committed, transfer.sources_committed = snapshot.fetched, snapshot.sources
-            for state, part, kept in snapshot.kept:
+            for state, part, committed in snapshot.kept:
                 if state.disk.part is part:
-                    state.disk.committed = kept
+                    state.disk.committed = committed
             transfer.changed.notify_all()
         for part in retired:
             # The journal no longer names the part of a file that started over: it must not fill the disk.

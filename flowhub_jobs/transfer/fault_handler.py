@@ -124,8 +124,13 @@ class FaultHandler:
         A size that the catalog has is right: then the end of the response is not the end of the file.
         """
         state = task.state
-        whole = task.source.no_ranges and task in state.tasks and task.at == state.record.kept.reach(0)
-        if whole and task.at and state.file.size is None and isinstance(error, ConnectionLost | Stalled | TooSlow):
+        may_be_whole = task.source.no_ranges and task in state.tasks and task.at == state.record.kept.reach(0)
+        if (
+            may_be_whole
+            and task.at
+            and state.file.size is None
+            and isinstance(error, ConnectionLost | Stalled | TooSlow)
+        ):
             state.digest.may_end_at = task.at
             self._transfer.hash_queue.mark_ready(state)
             self._transfer.hash_ready.notify_all()

@@ -112,8 +112,8 @@ class SourceState:
     @property
     def one_connection(self) -> bool:
         """Whether only one connection at a time may fetch the file from here."""
-        whole = self.no_ranges or self.no_validator or self.mistrusted
-        return whole or self.form is not RangeForm.BOUNDED
+        only_whole = self.no_ranges or self.no_validator or self.mistrusted
+        return only_whole or self.form is not RangeForm.BOUNDED
 
 
 @dataclass(slots=True)

@@ -90,8 +90,8 @@ class Hasher(threading.Thread):
 
     def _ready_check(self, state: FileState) -> Callable[[], None] | None:
         """Return the check of the first piece that waits for one and is kept whole."""
-        whole = (check for check in state.digest.checks if state.record.kept.reach(check.start) >= check.end)
-        return next((partial(self._check, state, check) for check in whole), None)
+        complete = (check for check in state.digest.checks if state.record.kept.reach(check.start) >= check.end)
+        return next((partial(self._check, state, check) for check in complete), None)
 
     def _advance(self, state: FileState) -> None:
         """Continue at the frontier: with the queued chunks, or with a stretch from the disk."""

@@ -87,8 +87,8 @@ def is_another_version(state: FileState, answer: RangeAnswer, hub: HubMetadata |
     total = _total(answer, hub)
     resized = total is not None and state.size is not None and total != state.size
     # Also before the first byte is kept: another connection may be about to write bytes of an accepted response.
-    begun = state.record.identity is not None or bool(state.record.kept.total)
-    return resized or (begun and identity_of(state, answer, hub) != state.record.identity)
+    has_version = state.record.identity is not None or bool(state.record.kept.total)
+    return resized or (has_version and identity_of(state, answer, hub) != state.record.identity)
 
 
 def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None) -> None:
@@ -109,9 +109,9 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     check_digest_of_nothing(state.file, total, host)
     if answer.end == answer.start and total != answer.start:
         raise WrongRange(f"{host} says that it ends at byte {total}, not {answer.start}.", host=host, path=path)
-    kept = task.start if answer.whole else state.record.kept.end
-    if total is not None and total < kept:
-        raise WrongRange(f"{host} says that it has {total} bytes, and {kept} came already.", host=host, path=path)
+    received = task.start if answer.whole else state.record.kept.end
+    if total is not None and total < received:
+        raise WrongRange(f"{host} says that it has {total} bytes, and {received} came already.", host=host, path=path)
     if total == 0:  # before the hasher may verify it
         check_may_be_empty(state, state.identity.proof)
     in_one_go = task.source.no_validator
@@ -213,13 +213,13 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
         return None
     host = source_host(state.source)
     pinned = state.file.sha256 is not None or state.file.git_sha1 is not None
-    says = (
+    claim = (
         f"the source {host} disagrees with {state.identity.pinned_by}, which pins"
         if pinned
         else f"{host} contradicts the Hub, which says"
     )
     return DigestMismatch(
-        f"the content is wrong: {says} {kind} {expected}; what came has {actual}.",
+        f"the content is wrong: {claim} {kind} {expected}; what came has {actual}.",
         hint="Nothing was installed. {New_try} fetches it again; if it differs again, the digest is out of date.",
         host=host,
         path=state.file.path,

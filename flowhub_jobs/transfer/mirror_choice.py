@@ -97,8 +97,8 @@ class Mirrors:
                 yield own
             elif target not in self.finders:
                 yield Address(target.rstrip("/") + rest, target)
-            elif (found := self.finders[target](rest, sha256)) is not None:
-                yield found
+            elif (address := self.finders[target](rest, sha256)) is not None:
+                yield address
         if ORIGIN not in targets:
             yield own
 
@@ -140,16 +140,16 @@ def after_bytes(standing: Standing) -> Standing:
     return Standing(0, standing.passed_over, standing.aside_until, proven=True)
 
 
-def after_fault(standing: Standing, error: FlowhubError, *, kept: int, now: float) -> Standing:
-    """Return the standing after a fault; `kept` bytes of the range had come."""
+def after_fault(standing: Standing, error: FlowhubError, *, received: int, now: float) -> Standing:
+    """Return the standing after a fault; `received` bytes of the range had come."""
     faults = standing.faults + 1
-    if kept and isinstance(error, ConnectionLost) and faults < FAULTS_MAX:
+    if received and isinstance(error, ConnectionLost) and faults < FAULTS_MAX:
         return Standing(faults, standing.passed_over, standing.aside_until, proven=True)
     seconds = ASIDE_S * 2.0 ** min(standing.passed_over, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
     if isinstance(error, ServerBusy) and error.wait_s is not None:
         since = now if standing.busy_since is None else standing.busy_since
-        aside = passed_over(standing, now, min(ASIDE_MAX_S, max(1.0, error.wait_s)))
-        return replace(aside, busy_since=since)
+        next_standing = passed_over(standing, now, min(ASIDE_MAX_S, max(1.0, error.wait_s)))
+        return replace(next_standing, busy_since=since)
     return passed_over(standing, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
 
 

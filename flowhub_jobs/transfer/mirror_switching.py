@@ -133,7 +133,7 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     if not source.standing.usable(now) or _is_expired_redirect(task, error):
         return None  # a request that began before another one failed
     first_busy = all(other.standing.busy_since is None for other in state.addresses)
-    source.standing = after_fault(source.standing, error, kept=task.kept, now=now)
+    source.standing = after_fault(source.standing, error, received=task.kept, now=now)
     if source.standing.usable(now):
         return None
     source.fault = error

@@ -133,8 +133,8 @@ class Receiver:
         bucket.take(count, lambda: self._context.transfer.ended)
         # Not simply the first range: one from the middle of the file may come sooner.
         if task.claimed_to == 0 and not identity.head_checked and count:
-            while count < HEAD_BYTES and (more := self._slow_check.timed(self._response.fill, space[count:])):
-                count += more
+            while count < HEAD_BYTES and (received := self._slow_check.timed(self._response.fill, space[count:])):
+                count += received
             check_first_bytes(task.state.file.path, bytes(space[: min(count, HEAD_BYTES)]), task.proof)
             identity.head_checked = True
         return count

@@ -107,11 +107,9 @@ class Artifact:
 
     def second_name(self) -> str:
         """Return the name of the second artifact that wants the same name."""
-        whole = f"{self._owner}-{self.name}"
+        name = f"{self._owner}-{self.name}"
         # A name holds 200 bytes: a longer one keeps its end, which tells most.
-        return (
-            whole if len(whole.encode()) <= 200 else f"{self.key}-" + self.name.encode()[-180:].decode(errors="ignore")
-        )
+        return name if len(name.encode()) <= 200 else f"{self.key}-" + self.name.encode()[-180:].decode(errors="ignore")
 
     @property
     def _owner(self) -> str:
@@ -140,11 +138,11 @@ class Artifact:
         return cls(**known | {"files": files, "format": known_format(known["format"]), "hub": hub})
 
 
-def known_format(word: Any) -> HubFormat | None:
+def known_format(name: Any) -> HubFormat | None:
     """Return the format of this name; None for one that only a newer version knows. Raises ValueError."""
-    if word is not None and not isinstance(word, str):
-        raise ValueError(f"the format is {word!r}")
-    return HubFormat(word) if word in _FORMATS else None
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"the format is {name!r}")
+    return HubFormat(name) if name in _FORMATS else None
 
 
 _FORMATS = frozenset(HubFormat)

@@ -77,10 +77,10 @@ def size(value: Any) -> int | None:
 
 
 def _switch(value: Any) -> bool:
-    word = str(value).strip().lower()
-    if word not in ("1", "true", "on", "yes", "0", "false", "off", "no"):
+    text = str(value).strip().lower()
+    if text not in ("1", "true", "on", "yes", "0", "false", "off", "no"):
         raise ValueError("is neither on nor off")
-    return word in ("1", "true", "on", "yes")
+    return text in ("1", "true", "on", "yes")
 
 
 def _seconds(value: Any) -> float:

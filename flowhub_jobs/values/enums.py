@@ -168,7 +168,7 @@ _PLATFORM_WORDS = {
 PLATFORMS = {word: platform for platform, words in _PLATFORM_WORDS.items() for word in words.split()}
 
 
-def platform_of(word: str) -> str:
+def platform_of(name: str) -> str:
     """Return linux, macos or windows; any other word in lower case."""
-    folded = "".join(word.lower().split())
+    folded = "".join(name.lower().split())
     return PLATFORMS.get(folded, folded)

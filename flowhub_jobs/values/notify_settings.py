@@ -37,10 +37,10 @@ def notify_from(table: Any) -> Notify:
         raise ValueError("it is not a table")
     if unknown := set(table) - {"command", "webhook", "on", "every_s"}:
         raise ValueError(f"{min(unknown)!r} is nothing that can be set there")
-    command, on = _texts(table, "command", ()), _texts(table, "on", NOTICES)
-    if wrong := [word for word in on if word not in NOTICES]:
+    command, notices = _texts(table, "command", ()), _texts(table, "on", NOTICES)
+    if wrong := [name for name in notices if name not in NOTICES]:
         raise ValueError(f"on has {wrong[0]!r}, but there are only {', '.join(NOTICES)}")
-    return Notify(command, _webhook(table), on, _every(table))
+    return Notify(command, _webhook(table), notices, _every(table))
 
 
 def _texts(table: Mapping[str, Any], name: str, default: tuple[str, ...]) -> tuple[str, ...]:

@@ -75,9 +75,9 @@ def token_note(environ: Mapping[str, str]) -> str | None:
         return None
     before, _, after = typed.partition(token) if token else (typed, "", "")
     unseen = next((c for c in before + after if is_unseen(c) and not c.isspace()), None)
-    what = (
+    removed = (
         "quotes around the token, or a word before it"
         if unseen is None
         else f"invisible characters (U+{ord(unseen):04X})"
     )
-    return f"HF_TOKEN has {what}: they were left out."
+    return f"HF_TOKEN has {removed}: they were left out."

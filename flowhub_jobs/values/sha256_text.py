@@ -29,10 +29,10 @@ def parse_sha256(text: str) -> str | None:
     """
     plain = text.strip().lstrip("\ufeff").strip(_QUOTES).strip()
     for form in _FORMS:
-        if found := form.fullmatch(plain):
-            return found[1].lower().replace(" ", "").replace(":", "")
-    if found := _BASE64.fullmatch(plain):
-        return _unpacked(found[1])
+        if match := form.fullmatch(plain):
+            return match[1].lower().replace(" ", "").replace(":", "")
+    if match := _BASE64.fullmatch(plain):
+        return _unpacked(match[1])
     return None
 
 

@@ -88,14 +88,14 @@ async def _flowhub_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Answer what Starlette itself refuses: a path without a route, a method that a route does not take."""
     assert isinstance(error, HTTPException)
-    shown: FlowhubError
+    answer: FlowhubError
     if error.status_code == 404:
-        shown = NotFound(f"There is nothing at {request.url.path[:200]}.")
+        answer = NotFound(f"There is nothing at {request.url.path[:200]}.")
     elif error.status_code == 405:
-        shown = MethodNotAllowed(f"{request.url.path[:200]} does not take {request.method}.")
+        answer = MethodNotAllowed(f"{request.url.path[:200]} does not take {request.method}.")
     else:
-        shown = UsageInvalid(error.detail)
-    response = refuse(request.scope, shown)
+        answer = UsageInvalid(error.detail)
+    response = refuse(request.scope, answer)
     response.headers.update(error.headers or {})
     return response
 

@@ -79,11 +79,11 @@ class Live:
             _end(queue)
 
     @asynccontextmanager
-    async def subscribe(self, seen: str | None) -> "AsyncIterator[EventSubscriber]":
+    async def subscribe(self, last_event_id: str | None) -> "AsyncIterator[EventSubscriber]":
         """Yield a subscription whose first batch is there at once.
 
-        `seen` is the id of the last event that the subscriber has: then the first batch is what changed since. For an
-        id of another database, or none that can be read, it is the whole state; for None it has no events.
+        The first batch has what changed since `last_event_id`, the last event that the subscriber received. For an id
+        of another database, or one that cannot be read, it has the whole state; for None it has no events.
         """
         queue: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_MAX)
         async with self._joining:
@@ -93,7 +93,7 @@ class Live:
             self._queues.add(queue)
             self._wanted.set()
         try:
-            first = await run_in_threadpool(self._first, seen)
+            first = await run_in_threadpool(self._first, last_event_id)
             if self._closed:
                 _end(queue)
             yield EventSubscriber(first, queue)
@@ -102,11 +102,11 @@ class Live:
             if not self._queues:
                 self._wanted.clear()
 
-    def _first(self, seen: str | None) -> Batch:
+    def _first(self, last_event_id: str | None) -> Batch:
         session = self._open_session()
         now = position_now(session.home)
-        position = Position.parse(seen) if seen else now
-        if seen is None:
+        position = Position.parse(last_event_id) if last_event_id else now
+        if last_event_id is None:
             return Batch(Changes(now, (), None, None), ())
         if position is None or position.event > now.event:
             changes, position = current_state(session), Position(0, 0, 0)

@@ -34,27 +34,30 @@ class _Figures(Collector):
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
-        found = self._figures
-        yield _by_label(GaugeMetricFamily("flowhub_jobs", "Jobs of this node, by state.", labels=["state"]), found.jobs)
-        yield CounterMetricFamily("flowhub_fetched_bytes", "Bytes fetched over the network.", value=found.fetched)
+        figures = self._figures
         yield _by_label(
-            CounterMetricFamily("flowhub_errors", "Faults that jobs met, by error code.", labels=["code"]), found.errors
+            GaugeMetricFamily("flowhub_jobs", "Jobs of this node, by state.", labels=["state"]), figures.jobs
         )
-        yield CounterMetricFamily("flowhub_stalls", "Transfers that stalled or were too slow.", value=found.stalls)
+        yield CounterMetricFamily("flowhub_fetched_bytes", "Bytes fetched over the network.", value=figures.fetched)
+        yield _by_label(
+            CounterMetricFamily("flowhub_errors", "Faults that jobs met, by error code.", labels=["code"]),
+            figures.errors,
+        )
+        yield CounterMetricFamily("flowhub_stalls", "Transfers that stalled or were too slow.", value=figures.stalls)
         gauges = {
-            "flowhub_download_rate_bytes_per_second": ("Speed of all running jobs together.", found.rate_bps),
-            "flowhub_installed_models": ("Installed models.", found.models),
-            "flowhub_installed_bytes": ("Size of the installed models.", found.installed),
-            "flowhub_workers": ("Workers that are alive.", found.workers),
+            "flowhub_download_rate_bytes_per_second": ("Speed of all running jobs together.", figures.rate_bps),
+            "flowhub_installed_models": ("Installed models.", figures.models),
+            "flowhub_installed_bytes": ("Size of the installed models.", figures.installed),
+            "flowhub_workers": ("Workers that are alive.", figures.workers),
             "flowhub_heartbeat_age_seconds": (
                 "Time since the last heartbeat of the worker that was silent longest.",
-                found.heartbeat_age_s,
+                figures.heartbeat_age_s,
             ),
         }
         for name, (text, value) in gauges.items():
             if value is not None:
                 yield GaugeMetricFamily(name, text, value=value)
-        promised, free = ([getattr(disk, figure) for disk in found.disks] for figure in ("promised", "free"))
+        promised, free = ([getattr(disk, figure) for disk in figures.disks] for figure in ("promised", "free"))
         yield from _by_disk("flowhub_disk_promised_bytes", "Disk space that the queue still needs.", promised)
         yield from _by_disk("flowhub_disk_free_bytes", "Free space of the store's disk.", free)
 

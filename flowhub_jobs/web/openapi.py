@@ -71,7 +71,7 @@ def document(operations: Iterable[Operation], manual: Manual) -> dict[str, Any]:
 
 def _operation(one: Operation, verb: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: option["help"] for option in verb.get("options", ()) for name in option["names"]}
-    names = [(found[1], found[2] is not None) for found in _PARAMETER.finditer(one.path)]
+    names = [(match[1], match[2] is not None) for match in _PARAMETER.finditer(one.path)]
     path = [
         {"name": name, "in": "path", "required": True, "description": _PATH[name][1], "schema": _PATH[name][0]}
         for name, _ in names

@@ -91,12 +91,14 @@ class Server:
         """Answer requests until `stop`, and in the main thread until SIGINT or SIGTERM."""
 
         stopped, address = threading.Event(), (self._context.home, self.serving.share_url)
-        again = threading.Thread(target=keep_published, args=(*address, stopped), name="share address", daemon=True)
+        republisher = threading.Thread(
+            target=keep_published, args=(*address, stopped), name="share address", daemon=True
+        )
 
         def announce() -> None:
             if self._context.share:
                 publish_share(self._context.home, self.serving.share_url)
-                again.start()
+                republisher.start()
             self.ready.set()
             started(self.serving)
 
@@ -105,8 +107,8 @@ class Server:
             self._server.run(sockets=[self._listener])
         finally:
             stopped.set()
-            if again.ident is not None:
-                again.join()
+            if republisher.ident is not None:
+                republisher.join()
             if self._context.share:
                 withdraw_share(self._context.home, self.serving.share_url)
 
@@ -184,10 +186,10 @@ def _address(host: str) -> tuple[socket.AddressFamily, str]:
     """Return the family and the address that `--host` names. Raises UsageInvalid."""
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
-        found = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise UsageInvalid(f"{host!r} is no address of this machine.", hint="Try 127.0.0.1, or 0.0.0.0.") from error
-    family, *_, address = found[0]
+    family, *_, address = addresses[0]
     return family, str(address[0])
 
 
@@ -224,8 +226,8 @@ def _own_names() -> set[str]:
 
 def _own_addresses() -> set[str]:
     families = (socket.AF_INET, socket.AF_INET6)
-    found = [one for each in psutil.net_if_addrs().values() for one in each if one.family in families]
-    return {one.address.partition("%")[0] for one in found}
+    addresses = [one for each in psutil.net_if_addrs().values() for one in each if one.family in families]
+    return {one.address.partition("%")[0] for one in addresses}
 
 
 def _shown(host: str) -> str:

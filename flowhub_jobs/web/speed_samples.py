@@ -25,8 +25,8 @@ class RateHistory:
     def samples(self, job: int, now_s: float) -> list[tuple[float, float]]:
         """Return (age in seconds, bytes a second) of the last minute, the oldest first."""
         with self._lock:
-            taken: Iterable[tuple[float, int]] = tuple(self._samples.get(job, ()))
-        return [(now_s - at, float(rate)) for at, rate in taken if 0 <= now_s - at <= SPAN_S]
+            samples: Iterable[tuple[float, int]] = tuple(self._samples.get(job, ()))
+        return [(now_s - at, float(rate)) for at, rate in samples if 0 <= now_s - at <= SPAN_S]
 
 
 def _add(samples: deque[tuple[float, int]], now_s: float, rate: int) -> None:

@@ -23,16 +23,16 @@ class DatabaseOutage:
 
     def failed(self, error: Exception) -> None:
         """Log an error, unless one of the same kind in this outage was logged a moment ago."""
-        what = outage_text(error)
+        problem = outage_text(error)
         with self._lock:
             now = self._awake()
             self._since = now if self._since is None else self._since
-            if now - self._logged.get(what, float("-inf")) < REPEAT_S:
+            if now - self._logged.get(problem, float("-inf")) < REPEAT_S:
                 return
-            self._logged[what], lasted = now, now - self._since
+            self._logged[problem], lasted = now, now - self._since
         since = f" (for {format_duration(lasted)})" if lasted >= 1 else ""
         text = "The database %s%s; transfers continue while their leases last, and no job starts: %s"
-        log.warning(text, what, since, driver_words(error))
+        log.warning(text, problem, since, driver_words(error))
 
     def answered(self) -> None:
         """Log the end of an outage, if there was one."""

@@ -105,11 +105,11 @@ def _without_room(home: Home, full: Sequence[DiskWaits], own: Room) -> dict[Disk
 
 def no_room(room: Room, running: int, queued: Mapping[int, int], where: Path) -> dict[int, str]:
     """Return which queued jobs do not fit with those that go first, each with the sentence that says so. Pure."""
-    taken, texts = running, {}
+    reserved, texts = running, {}
     for job, need in queued.items():
         try:
-            check_room(room, need, taken, where)
-            taken += need
+            check_room(room, need, reserved, where)
+            reserved += need
         except DiskFull as full:
             texts[job] = full.message
     return texts

@@ -120,9 +120,9 @@ def _rename(staged: Path, folder: Path, carried: ManifestEntry, run: Run) -> Non
     for left in (folder / PARTIAL).glob("old.*"):  # of a worker that was killed here
         _remove(left)
     if carried.name in read_manifest_if_any(folder) and (target.exists() or target.is_symlink()):
-        aside = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
-        target.rename(aside)
-        _remove(aside)
+        old = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
+        target.rename(old)
+        _remove(old)
     try:
         rename_new(staged, target)
     except FileExistsError:

@@ -82,18 +82,18 @@ def _watch(
     probes = run.claimed.probes
     liars: frozenset[str] = frozenset()
 
-    def watch(seen: TransferProgress) -> None:
+    def watch(current: TransferProgress) -> None:
         nonlocal unknown, probes, liars
-        progress.show(reused.seen(seen))
-        if seen.liars != liars and context.refused_mirrors.refuse(seen.liars - liars):
-            liars = seen.liars
-        if probes is not None and seen.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
+        progress.show(reused.seen(current))
+        if current.liars != liars and context.refused_mirrors.refuse(current.liars - liars):
+            liars = current.liars
+        if probes is not None and current.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
             context.outages.reached(probes)
             probes = None
         if probes is not None and context.outages.note_if_reached(probes, run.began):
             probes = None
-        if unknown and seen.total is not None:
+        if unknown and current.total is not None:
             unknown = False
-            check_need(context, run, seen.total - seen.kept)
+            check_need(context, run, current.total - current.kept)
 
     return watch

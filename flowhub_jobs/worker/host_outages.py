@@ -39,8 +39,8 @@ class HostOutages:
 
         `run_origin` is the job's `source_origin`, `token` its lease's, `began` when it began on the hosts' clock.
         """
-        asked = request_origin(run_origin, self._home.settings.hf_endpoint)
-        reached = late.origin != asked or self._hosts.answered_since(asked, began)
+        requested_origin = request_origin(run_origin, self._home.settings.hf_endpoint)
+        reached = late.origin != requested_origin or self._hosts.answered_since(requested_origin, began)
         if reached or not is_hosts_fault(late.error):
             self.reached(run_origin)
             return None
@@ -66,10 +66,10 @@ class HostOutages:
         ended = self._table.clear(origin)
         if ended is None or ended.tries < OUTAGE_TRIES:
             return
-        away = format_duration((self._home.clock.now_us() - ended.since) / 1e6)
+        duration = format_duration((self._home.clock.now_us() - ended.since) / 1e6)
         # The job that tried the host runs: it is not among those that wait.
         waiting = counted(self._table.waiting(origin) + 1, "job continues", "jobs continue")
-        log.info("%s answers again after %s; its %s.", ended.host or origin, away, waiting)
+        log.info("%s answers again after %s; its %s.", ended.host or origin, duration, waiting)
 
     def given_up(self, patience_s: float, started_us: int) -> list[str]:
         """Return the origins that this worker, at work since `started_us`, has waited for longer than that."""

@@ -83,23 +83,25 @@ class Reused:
                 self.linked[number].part.unlink(missing_ok=True)
         return replace(self, linked=valid)
 
-    def seen(self, seen: TransferProgress) -> TransferProgress:
+    def seen(self, progress: TransferProgress) -> TransferProgress:
         """Return how the whole artifact stands, from how the transfer of what is missing does."""
         if not self.linked:
-            return seen
+            return progress
         left = [number for number in range(len(self.artifact.files)) if number not in self.linked]
-        files = [replace(file, number=left[file.number]) for file in seen.files]
+        files = [replace(file, number=left[file.number]) for file in progress.files]
         files += [_whole(number, linked, self.artifact.files[number]) for number, linked in self.linked.items()]
-        there = sum(linked.digest.bytes for linked in self.linked.values())
-        total = None if seen.total is None else seen.total + there
-        return replace(seen, total=total, kept=seen.kept + there, files=tuple(sorted(files, key=lambda f: f.number)))
+        linked_bytes = sum(linked.digest.bytes for linked in self.linked.values())
+        total = None if progress.total is None else progress.total + linked_bytes
+        return replace(
+            progress, total=total, kept=progress.kept + linked_bytes, files=tuple(sorted(files, key=lambda f: f.number))
+        )
 
     def combined(self, fetched: Fetched | None) -> ArtifactParts:
         """Return what was found and what was fetched as one, in the artifact's order."""
         if not self.linked:
             assert fetched is not None
             return ArtifactParts(fetched.files, fetched.parts, fetched.marks)
-        came = iter(zip(fetched.files, fetched.parts, fetched.marks, strict=True) if fetched else ())
+        downloaded = iter(zip(fetched.files, fetched.parts, fetched.marks, strict=True) if fetched else ())
         rows = []
         with disk_errors(self.partial):
             for number, file in enumerate(self.artifact.files):
@@ -108,7 +110,7 @@ class Reused:
                     mark = mark_of(linked.part.lstat(), traits_of(linked.part.parent))
                     rows.append((linked.digest, linked.part, mark))
                 else:
-                    digest, part, mark = next(came)
+                    digest, part, mark = next(downloaded)
                     rows.append((digest, _link_fetched(part, self.partial / LINKED / file.path), mark))
         files, parts, marks = zip(*rows, strict=True)
         linked_from = _linked_from(self.artifact, self.linked, self.root)
@@ -161,14 +163,14 @@ class _Search:
         for want, path in self._candidates(left):
             self._run.control.check()
             for number in by_digest[want.digest]:
-                if number not in linked and (found := self._link(self._artifact.files[number], path)):
-                    linked[number] = found
+                if number not in linked and (new_link := self._link(self._artifact.files[number], path)):
+                    linked[number] = new_link
         return linked
 
     def _is_wanted(self, file: ArtifactFile) -> bool:
-        kept = self._record.files.get(file.path)
-        whole = kept is not None and file.size is not None and kept.kept.total == file.size
-        return bool(file.sha256 or file.git_sha1) and not whole and file.size != 0
+        record = self._record.files.get(file.path)
+        is_complete = record is not None and file.size is not None and record.kept.total == file.size
+        return bool(file.sha256 or file.git_sha1) and not is_complete and file.size != 0
 
     def _candidates(self, left: Mapping[int, ArtifactFile]) -> Iterator[tuple[WantedFile, Path]]:
         """Yield candidates: first those of the library, then files of other programs by their names and sizes."""
@@ -190,11 +192,11 @@ class _Search:
             if (stamp, file.identity) in _refuted or file.size not in (None, stamp.size):
                 return None
             self._progress.show(self._seen())
-            found = hash_file(real, self._run.control.check, git=file.sha256 is None)
-            if (found.sha256 if file.sha256 else found.git_sha1) != (file.sha256 or file.git_sha1):
-                _refuted.add((found.stamp, file.identity))
+            hashed = hash_file(real, self._run.control.check, git=file.sha256 is None)
+            if (hashed.sha256 if file.sha256 else hashed.git_sha1) != (file.sha256 or file.git_sha1):
+                _refuted.add((hashed.stamp, file.identity))
                 return None
-            return self._linked(file, real, found.stamp, found.sha256)
+            return self._linked(file, real, hashed.stamp, hashed.sha256)
         except (OSError, UnreadableFile, RuntimeError) as error:
             job = self._run.lease.job
             log.info("Job %d: %s is not used: %s", job, path, error, extra={"job": job})
@@ -205,13 +207,13 @@ class _Search:
         self._run.control.check()
         refuse_links(self._partial.parent, self._partial)
         part.parent.mkdir(parents=True, exist_ok=True)
-        how = link(real, stamp, part, IN_THE_STORE if real.is_relative_to(self._root) else LINKS)
-        if how is None:
+        kind = link(real, stamp, part, IN_THE_STORE if real.is_relative_to(self._root) else LINKS)
+        if kind is None:
             return None
         # A reflink is a new file with its own time; the other kinds are the very file that was read.
-        stamp = stamp_of(part) if how is LinkKind.REFLINK else stamp
+        stamp = stamp_of(part) if kind is LinkKind.REFLINK else stamp
         digest = FileDigest(file.path, stamp.size, sha256, pinned=True, mtime_ns=stamp.mtime_ns)
-        return Linked(part, digest, real, how, stamp)
+        return Linked(part, digest, real, kind, stamp)
 
     def _seen(self) -> TransferProgress:
         """Return the progress while other programs' files are read: the journal's, without a transfer."""
@@ -245,8 +247,8 @@ def _linked_text(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
 def changed_text(before: Reused, after: Reused) -> str:
     """Return the event's text for linked files that are downloaded after all."""
     changed = [before.linked[number].source for number in sorted(before.linked.keys() - after.linked.keys())]
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"{changed[0]}{more} was written to after it had been read: it is fetched instead."
+    rest = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"{changed[0]}{rest} was written to after it had been read: it is fetched instead."
 
 
 def _linked_from(artifact: Artifact, linked: Mapping[int, Linked], root: Path) -> str | None:

@@ -53,10 +53,10 @@ def required_source_of(run: Run) -> MoveSource:
 
 def verified_in_new_store(run: Run, source: MoveSource) -> InstallResult | None:
     """Return the model as another job installed it in the new store, if every byte of it is as in the old one."""
-    there = run.home.library.installed_unchanged(run.claimed.artifact)
-    if there is None:
+    installed = run.home.library.installed_unchanged(run.claimed.artifact)
+    if installed is None:
         return None
-    return recognize_existing(_with_digests(source.model), there.path, run.control.check)
+    return recognize_existing(_with_digests(source.model), installed.path, run.control.check)
 
 
 def _with_digests(model: InstalledArtifact) -> Artifact:

@@ -60,16 +60,16 @@ class Network:
         log.warning("This machine is offline, and its jobs wait. %s", text)
         return True
 
-    def _others(self, failed: Endpoint, more: Sequence[Endpoint] = ()) -> list[Endpoint]:
+    def _others(self, failed: Endpoint, extra: Sequence[Endpoint] = ()) -> list[Endpoint]:
         """Return other places that jobs want to reach, or have reached lately."""
-        wanted = addresses_wanted(self._home.engine, self._home.node)
-        known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in wanted])
-        return [place for place in dict.fromkeys([*more, *known]) if place != failed][:WITNESSES]
+        urls = addresses_wanted(self._home.engine, self._home.node)
+        known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in urls])
+        return [place for place in dict.fromkeys([*extra, *known]) if place != failed][:WITNESSES]
 
-    def _wait(self, down: dict[str, Any], seen: ValueVersion | None, number: int) -> None:
+    def _wait(self, down: dict[str, Any], stored: ValueVersion | None, number: int) -> None:
         """Keep the gate shut until the next look."""
         at = self._home.clock.now_us() + int(self._home.settings.look_again_s * 1e6)
-        self._turn.compare_and_set(seen, {"at": at, "number": number})
+        self._turn.compare_and_set(stored, {"at": at, "number": number})
         self._home.controls.set(NETWORK, down, until=at + LATE_US)
 
     def probe_if_due(self) -> None:
@@ -79,12 +79,12 @@ class Network:
         control, now = self._home.controls.get(NETWORK), self._home.clock.now_us()
         if control is None or not control[0].get("place"):
             return
-        seen = self._turn.read()
+        stored = self._turn.read()
         latest = now + PROBE_MAX_US + int(self._home.settings.look_again_s * 1e6)
-        if seen is not None and now < seen.value["at"] <= latest:  # later only if the calendar was set back
+        if stored is not None and now < stored.value["at"] <= latest:  # later only if the calendar was set back
             return
-        number = seen.value["number"] + 1 if seen else 1
-        turn = self._turn.compare_and_set(seen, {"at": now + PROBE_MAX_US, "number": number})
+        number = stored.value["number"] + 1 if stored else 1
+        turn = self._turn.compare_and_set(stored, {"at": now + PROBE_MAX_US, "number": number})
         if turn is not None:
             self._home.controls.set(NETWORK, control[0], until=now + PROBE_MAX_US)
             self._prober = threading.Thread(target=self._probe, args=(control[0], turn), name="network", daemon=True)

@@ -53,27 +53,27 @@ class Notifications:
         """Read what is pending, and deliver it in another thread. Returns at once. Called every second."""
         if not self._notify or self.delivering:
             return
-        seen = self._shared.read()
-        if seen is None:
+        stored = self._shared.read()
+        if stored is None:
             self._shared.compare_and_set(None, _shared_value(self._pending.first_cursor()))
             return
         now = self._home.clock.now_us()
-        cursor = Cursor(**seen.value["told"])
-        if _is_taken(seen.value["turn"], now):
+        cursor = Cursor(**stored.value["told"])
+        if _is_taken(stored.value["turn"], now):
             self._waiting = False  # another worker's turn
             return
         pending = self._pending.read(_further(cursor, self._seen), now)
         self._waiting = bool(pending.items)
         if not pending.items:
-            self._note(seen, cursor, pending)
+            self._note(stored, cursor, pending)
         elif self._is_due(pending, now):
-            self._begin(seen, cursor, pending, now)
+            self._begin(stored, cursor, pending, now)
 
-    def _note(self, seen: ValueVersion, cursor: Cursor, pending: Notification) -> None:
+    def _note(self, stored: ValueVersion, cursor: Cursor, pending: Notification) -> None:
         """Remember what was read; in the table, too, if another worker has to know it."""
         self._seen = pending.cursor
         if pending.cursor.parked != cursor.parked:
-            self._shared.compare_and_set(seen, _shared_value(pending.cursor))
+            self._shared.compare_and_set(stored, _shared_value(pending.cursor))
 
     def _is_due(self, pending: Notification, now: int) -> bool:
         """Return whether it is time: one notice in `every_s`, and not while a running job may still add to it."""
@@ -81,9 +81,9 @@ class Notifications:
         rested = not 0 <= now - pending.cursor.at < every  # a time ahead: the calendar was set back
         return rested and (pending.calm or now - pending.since >= every)
 
-    def _begin(self, seen: ValueVersion, cursor: Cursor, pending: Notification, now: int) -> None:
+    def _begin(self, stored: ValueVersion, cursor: Cursor, pending: Notification, now: int) -> None:
         """Take the turn by one conditional UPDATE, and deliver in a thread."""
-        turn = self._shared.compare_and_set(seen, _shared_value(cursor, turn=[self._worker, now]))
+        turn = self._shared.compare_and_set(stored, _shared_value(cursor, turn=[self._worker, now]))
         if turn is None:
             return  # another worker was first
         self._sender = threading.Thread(
@@ -117,8 +117,8 @@ def _shared_value(cursor: Cursor, turn: list[Any] | None = None) -> dict[str, An
     return {"told": asdict(cursor), "turn": turn}
 
 
-def _further(cursor: Cursor, seen: Cursor | None) -> Cursor:
-    return replace(cursor, event=max(cursor.event, seen.event), ended=max(cursor.ended, seen.ended)) if seen else cursor
+def _further(cursor: Cursor, read: Cursor | None) -> Cursor:
+    return replace(cursor, event=max(cursor.event, read.event), ended=max(cursor.ended, read.ended)) if read else cursor
 
 
 def _is_taken(turn: list[Any] | None, now: int) -> bool:

@@ -41,9 +41,9 @@ class Delivery:
             self._log_failure(f"The webhook at {host_of(self._notify.webhook)}", self._post(notice))
         return not self.stopping.is_set()
 
-    def _log_failure(self, who: str, why: str | None) -> None:
+    def _log_failure(self, receiver: str, why: str | None) -> None:
         if why is not None and not self.stopping.is_set():
-            log.warning("%s could not be notified: %s.", who, why)
+            log.warning("%s could not be notified: %s.", receiver, why)
 
     # The command ---------------------------------------------------------------------------------------------------
 

@@ -207,8 +207,8 @@ def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = Non
     if verified is None:
         raise _name_taken(run, existing)
     pinned = [file.pinned for file in fetched.files] if fetched else [_is_pinned(file) for file in artifact.files]
-    found = zip(verified.files, pinned, strict=True)
-    return replace(verified, files=tuple(replace(file, pinned=own) for file, own in found))
+    pairs = zip(verified.files, pinned, strict=True)
+    return replace(verified, files=tuple(replace(file, pinned=own) for file, own in pairs))
 
 
 def _name_taken(run: Run, existing: Path) -> NameTaken:

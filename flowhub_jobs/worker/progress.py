@@ -31,31 +31,31 @@ class ProgressWriter:
         self._notes: list[Note] = []
         self._begun_at = time.monotonic()
 
-    def show(self, seen: TransferProgress) -> None:
+    def show(self, progress: TransferProgress) -> None:
         """Write the progress of the transfer and its notes. Raises LeaseLost."""
         stage, at = self._written
-        if seen.stage is stage and not (seen.notes or seen.last) and time.monotonic() - at < self._every_s:
+        if progress.stage is stage and not (progress.notes or progress.last) and time.monotonic() - at < self._every_s:
             return
         files = {
             file.number: FileCounts(file.number, file.size, file.kept, file.expected, file.identity, file.state)
-            for file in seen.files
+            for file in progress.files
         }
         changed = tuple(file for number, file in files.items() if self._files.get(number) != file)
         digest = _whole(files)
-        tries = seen.faults
+        tries = progress.faults
         self._last = Progress(
-            seen.stage,
-            seen.total,
-            seen.kept,
-            seen.fetched,
-            seen.rate,
+            progress.stage,
+            progress.total,
+            progress.kept,
+            progress.fetched,
+            progress.rate,
             digest,
             changed,
             tries.faults,
             tries.seconds,
-            seen.sources,
+            progress.sources,
         )
-        self._notes += seen.notes
+        self._notes += progress.notes
         if self._write():
             self._files = files
             self._write_notes()

@@ -29,10 +29,10 @@ class CurrentStores:
 
     def _version(self) -> FileVersion | None:
         try:
-            found = os.stat(self._home.settings.config_path)
+            status = os.stat(self._home.settings.config_path)
         except OSError:
             return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
     def _reread(self) -> None:
         before = self._home.settings

@@ -59,9 +59,9 @@ def wait_for_new_file(home: Path, database: Path) -> None:
 
     Raises HomeUnusable if the home folder was removed, too.
     """
-    seen, deadline = -1, time.monotonic() + SETTLE_MAX_S
-    while (size := _size(database)) != seen and time.monotonic() < deadline:
-        seen = size
+    last_size, deadline = -1, time.monotonic() + SETTLE_MAX_S
+    while (size := _size(database)) != last_size and time.monotonic() < deadline:
+        last_size = size
         time.sleep(SETTLE_S)
     if not home.is_dir():
         raise HomeUnusable(

@@ -117,12 +117,12 @@ class SubscriptionChecks:
     # The turn ------------------------------------------------------------------------------------------------------
 
     def _take_turn(self) -> bool:
-        seen, now = self._turn.read(), self._home.clock.now_us()
-        holder = seen.value["turn"] if seen else None
+        stored, now = self._turn.read(), self._home.clock.now_us()
+        holder = stored.value["turn"] if stored else None
         # The lock file of a worker that ended, or was rescued, is removed: then nothing is known of it.
         if holder is not None and 0 <= now - holder[1] < TURN_US and self._home.is_dead(holder[0]) is False:
             return False
-        self._mine = self._turn.compare_and_set(seen, {"turn": [self._worker, now]})
+        self._mine = self._turn.compare_and_set(stored, {"turn": [self._worker, now]})
         return self._mine is not None
 
     def _give_turn_back(self) -> None:

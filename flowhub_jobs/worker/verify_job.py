@@ -54,21 +54,23 @@ def _good(
     model: InstalledArtifact,
     results: Sequence[CheckResult],
 ) -> None:
-    learned = {file.path: one.pieces for file, one in zip(model.files, results, strict=True) if one.pieces is not None}
+    pieces_by_path = {
+        file.path: one.pieces for file, one in zip(model.files, results, strict=True) if one.pieces is not None
+    }
     times = {file.path: one.mtime_ns for file, one in zip(model.files, results, strict=True)}
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     text = f"{model.name} is whole: {format_bytes(model.bytes)} were read again, and every byte is as it was installed."
     with writing(run.home.engine) as tx:
-        checks.record_good(tx, model, times, learned, run.home.clock.now_us())
+        checks.record_good(tx, model, times, pieces_by_path, run.home.clock.now_us())
         context.leases.complete(tx, run.lease, str(run.home.store.path_of(model.name)), digests, text)
 
 
 def _damage(model: InstalledArtifact, results: Sequence[CheckResult]) -> dict[str, list[list[int]]]:
     """Return what differs, by file; a file that is only too long differs behind its end."""
     return {
-        file.path: [list(one) for one in found.bad] or [[found.known.bytes, found.bytes]]
-        for file, found in zip(model.files, results, strict=True)
-        if not found.good
+        file.path: [list(one) for one in result.bad] or [[result.known.bytes, result.bytes]]
+        for file, result in zip(model.files, results, strict=True)
+        if not result.good
     }
 
 
@@ -77,12 +79,12 @@ def _what_differs(model: InstalledArtifact, results: Sequence[CheckResult]) -> s
     bad = [(file, one) for file, one in zip(model.files, results, strict=True) if not one.good]
     file, one = bad[0]
     where = f"{model.name}/{file.path}" if model.artifact.folder else model.name
-    more = f" (and {len(bad) - 1} more files)" if len(bad) > 1 else ""
+    rest = f" (and {len(bad) - 1} more files)" if len(bad) > 1 else ""
     if one.bytes != file.bytes:
-        return f"{where} is {one.bytes:,} bytes long and was installed with {file.bytes:,}{more}."
+        return f"{where} is {one.bytes:,} bytes long and was installed with {file.bytes:,}{rest}."
     places = list(one.bad)
     first, last = places[0]
     count = f"{one.bad.total:,} of its {file.bytes:,} bytes differ (in {len(places)} damaged part" + "s" * (
         len(places) > 1
     )
-    return f"{where} differs from what was installed: {count}), the first at bytes {first:,}-{last - 1:,}{more}."
+    return f"{where} differs from what was installed: {count}), the first at bytes {first:,}-{last - 1:,}{rest}."

@@ -36,8 +36,8 @@ class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
         return json.dumps({"id": data.id, "task": data.name}).encode()
 
     def _deserialize(self, data: bytes) -> Message:
-        found = json.loads(bytes(data))
-        return Message(id=str(found["id"]), name=str(found["task"]), retries=0, retry_delay=0, args=(), kwargs={})
+        message = json.loads(bytes(data))
+        return Message(id=str(message["id"]), name=str(message["task"]), retries=0, retry_delay=0, args=(), kwargs={})
 
 
 class WakeupQueue:
@@ -122,11 +122,11 @@ class WakeupQueue:
             uri = f"{self._path.absolute().as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True, timeout=0)) as fresh:
                 fresh.execute("SELECT 1 FROM task LIMIT 1").fetchone()
-                [found] = fresh.execute("PRAGMA quick_check(1)").fetchone()
+                [report] = fresh.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
             return error if error.sqlite_errorcode & 0xFF in _DAMAGE_CODES else None  # else busy, or no disk
-        if found != "ok":
-            return sqlite3.DatabaseError(found)
+        if report != "ok":
+            return sqlite3.DatabaseError(report)
         self._checked = stamps  # as they were before the check: a write during it is checked the next time
         return None
 

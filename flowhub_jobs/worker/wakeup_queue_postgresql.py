@@ -160,8 +160,8 @@ class Listener(threading.Thread):
             self._signal.notify()  # what came before is not notified again
             self._on_change()
             while not self._over.is_set():
-                for heard in connection.notifies(timeout=LOOK_S, stop_after=1):
-                    self._on_change() if heard.payload == CHANGED else self._signal.notify()
+                for notification in connection.notifies(timeout=LOOK_S, stop_after=1):
+                    self._on_change() if notification.payload == CHANGED else self._signal.notify()
 
     def stop(self) -> None:
         self._over.set()

@@ -27,8 +27,8 @@ def read_catalog(raw: bytes, *, where: str, error: type[FlowhubError], shape: st
     """
     try:
         document = read_value(raw)
-        found = shape or _shape_of(document)
-        return _READERS[found](_entries(document, found))
+        shape_name = shape or _shape_of(document)
+        return _READERS[shape_name](_entries(document, shape_name))
     except NotJson as fault:
         raise error(f"{where}: {fault}.") from fault
 

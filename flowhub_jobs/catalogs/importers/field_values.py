@@ -49,11 +49,11 @@ class Ids:
 
     def free(self, name: str) -> str:
         """Return `name`, or the first of `name-2`, `name-3` … that is not taken."""
-        number, found = self._numbers.get(name, 2), name
-        while found in self._taken:
+        number, candidate = self._numbers.get(name, 2), name
+        while candidate in self._taken:
             self._numbers[name] = number
-            found, number = f"{name}-{number}", number + 1
-        return found
+            candidate, number = f"{name}-{number}", number + 1
+        return candidate
 
     def take(self, name: str) -> None:
         self._taken.add(name)
@@ -80,8 +80,8 @@ def prose(value: Any) -> str | None:
 
 def words(value: Any, most: int = 40) -> list[str]:
     """Return the texts of a list, each once and of one line."""
-    found = [title(one) for one in value[: 4 * most]] if isinstance(value, list) else []
-    return list(dict.fromkeys(word for word in found if word))[:most]
+    titles = [title(one) for one in value[: 4 * most]] if isinstance(value, list) else []
+    return list(dict.fromkeys(text for text in titles if text))[:most]
 
 
 def _plain(value: Any) -> str:
@@ -166,8 +166,10 @@ def is_md5(value: Any) -> bool:
 
 def parameters(value: Any) -> str | None:
     """Return "7B", "1.5B", "137M", "8x7B", from "7B", "8 billion", or a name that says it; the largest of several."""
-    found = [_counted(*match.groups()) for match in _PARAMETERS.finditer(value[:400])] if isinstance(value, str) else []
-    return max(found)[1] if found else None
+    counts = (
+        [_counted(*match.groups()) for match in _PARAMETERS.finditer(value[:400])] if isinstance(value, str) else []
+    )
+    return max(counts)[1] if counts else None
 
 
 def _counted(number: str, unit: str) -> tuple[float, str]:
@@ -182,8 +184,8 @@ def _counted(number: str, unit: str) -> tuple[float, str]:
 
 def quantization(text: Any) -> str | None:
     """Return the label that a file's name (or a field) holds, in capitals: Q4_K_M, IQ4_XS, F16; the last of several."""
-    found = _QUANT.findall(text[:400]) if isinstance(text, str) else []
-    return found[-1].upper().removeprefix("UD-").replace("FP16", "F16").replace("FP32", "F32") if found else None
+    labels = _QUANT.findall(text[:400]) if isinstance(text, str) else []
+    return labels[-1].upper().removeprefix("UD-").replace("FP16", "F16").replace("FP32", "F32") if labels else None
 
 
 def stem(name: str) -> str:
@@ -197,5 +199,5 @@ def suffix(name: str) -> str:
 
 def part_of(name: str) -> tuple[str, int, int] | None:
     """Return (base, number, count) of a part of a split file, `base-00001-of-00003.gguf`."""
-    found = _PART.match(stem(name))
-    return (found[1], int(found[2]), int(found[3])) if found else None
+    match = _PART.match(stem(name))
+    return (match[1], int(match[2]), int(match[3])) if match else None

@@ -41,16 +41,16 @@ class ForeignFile:
 
 def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -> ForeignFile:
     """Return the file, or raise NotTaken. A digest that is no sha256 is remarked; the file is then unpinned."""
-    asked = address(url)
-    path = path if isinstance(path, str) and path else names.filename_from_url(asked)
+    file_url = address(url)
+    path = path if isinstance(path, str) and path else names.filename_from_url(file_url)
     pin = field_values.sha256(digest)
     try:
-        urls.check_address(asked, pinned=pin is not None)
+        urls.check_address(file_url, pinned=pin is not None)
     except AddressRefused as refused:
-        plain_http = asked.lower().startswith("http://") and pin is None
+        plain_http = file_url.lower().startswith("http://") and pin is None
         reason = SkipReason.HTTP if plain_http else SkipReason.ADDRESS
-        raise NotTaken(reason, redaction.public_url(asked)[:200]) from refused
-    file = ForeignFile(path, confined(path), asked, field_values.size(size), pin)
+        raise NotTaken(reason, redaction.public_url(file_url)[:200]) from refused
+    file = ForeignFile(path, confined(path), file_url, field_values.size(size), pin)
     if pin is None:
         notes.remarks.append((Remark.MD5 if field_values.is_md5(digest) else Remark.NO_DIGEST, file.name))
     return file
@@ -72,10 +72,10 @@ def address(stated: Any) -> str:
     text: str = stated.strip() if isinstance(stated, str) else ""
     if not text:
         raise NotTaken(SkipReason.NO_ADDRESS)
-    if found := _HUB.fullmatch(text):
-        return _at("https://huggingface.co", f"{found[1]}/resolve", found[2])
-    if found := _GITHUB.fullmatch(text):
-        return _at("https://raw.githubusercontent.com", found[1], found[2])
+    if match := _HUB.fullmatch(text):
+        return _at("https://huggingface.co", f"{match[1]}/resolve", match[2])
+    if match := _GITHUB.fullmatch(text):
+        return _at("https://raw.githubusercontent.com", match[1], match[2])
     if text.lower().startswith(("https://", "http://")):
         return text
     scheme = _SCHEME.match(text)
@@ -108,11 +108,11 @@ def one_file(file: ForeignFile, label: str | None) -> Entry:
     return option | {"filename": file.name, "url": file.url} | file.facts()
 
 
-def folder(main: ForeignFile, files: Sequence[ForeignFile], label: str | None, *, more: str = "") -> Entry:
-    """Return an option of several files, of the format of its main one; `more` goes behind the option's id."""
+def folder(main: ForeignFile, files: Sequence[ForeignFile], label: str | None, *, id_suffix: str = "") -> Entry:
+    """Return an option of several files, of the format of its main one; `id_suffix` ends the option's id."""
     if main.format is None:
         raise NotTaken(SkipReason.NO_MODEL, shown(main.name))
-    option: Entry = {"id": option_id(label, main.format) + more, "format": main.format}
+    option: Entry = {"id": option_id(label, main.format) + id_suffix, "format": main.format}
     option |= {"quantization": label} if label else {}
     paths = _paths(files)
     return option | {

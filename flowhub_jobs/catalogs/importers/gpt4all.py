@@ -53,8 +53,8 @@ def _model(entry: Entry, notes: Notes) -> Entry:
 def _option(entry: Entry, notes: Notes) -> Entry:
     digest = entry.get("sha256sum") or entry.get("md5sum")
     path, url = entry.get("filename"), entry.get("url")
-    found = foreign_file(path, url, size=entry.get("filesize"), digest=digest, notes=notes)
-    return one_file(found, label_of(found.name, entry.get("quant"), notes))
+    file = foreign_file(path, url, size=entry.get("filesize"), digest=digest, notes=notes)
+    return one_file(file, label_of(file.name, entry.get("quant"), notes))
 
 
 def _license(about: list[str]) -> str | None:

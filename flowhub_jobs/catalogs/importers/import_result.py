@@ -44,9 +44,9 @@ class Remark(StrEnum):
 class NotTaken(Exception):
     """An entry that cannot be imported; `what` adds detail to the reason."""
 
-    def __init__(self, reason: SkipReason, what: str = "") -> None:
-        super().__init__(reason, what)
-        self.reason, self.what = reason, what
+    def __init__(self, reason: SkipReason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason, self.what = reason, detail
 
 
 @dataclass(slots=True)
@@ -88,10 +88,10 @@ def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> Impo
             continue
         ids.take(model["id"])
         result.models.append(model)
-        for reason, what in notes.left_out:
-            _add(result.left_out, reason, what)
-        for remark, what in notes.remarks:
-            _add(result.remarks, remark, what)
+        for reason, detail in notes.left_out:
+            _add(result.left_out, reason, detail)
+        for remark, detail in notes.remarks:
+            _add(result.remarks, remark, detail)
     return result
 
 
@@ -113,11 +113,11 @@ def check_model(model: Entry) -> HubModel:
         raise NotTaken(SkipReason.RULES, first_fault_text(fault, model)) from fault
 
 
-def _told(entry: Any, number: int, what: str) -> str:
+def _told(entry: Any, number: int, detail: str) -> str:
     name = title(entry.get("name")) if isinstance(entry, dict) else None
-    who = shown(name) if name else f"entry {number}"
-    return f"{who} ({what})" if what else who
+    name_or_number = shown(name) if name else f"entry {number}"
+    return f"{name_or_number} ({detail})" if detail else name_or_number
 
 
-def _add(counted: dict[str, list[str]], reason: StrEnum, what: str) -> None:
-    counted.setdefault(str(reason), []).append(what)
+def _add(counted: dict[str, list[str]], reason: StrEnum, detail: str) -> None:
+    counted.setdefault(str(reason), []).append(detail)

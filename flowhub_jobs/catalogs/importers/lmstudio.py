@@ -66,10 +66,10 @@ def _options(entry: Entry, notes: Notes) -> list[Entry]:
 
 
 def _option(file: Entry, notes: Notes) -> Entry:
-    found = foreign_file(
+    model_file = foreign_file(
         file.get("name"), file.get("url"), size=file.get("sizeBytes"), digest=file.get("sha256checksum"), notes=notes
     )
-    return one_file(found, label_of(found.name, file.get("quantization"), notes))
+    return one_file(model_file, label_of(model_file.name, file.get("quantization"), notes))
 
 
 def _object(entry: Entry, name: str) -> Entry:

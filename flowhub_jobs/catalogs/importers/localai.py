@@ -85,7 +85,7 @@ def _options(entry: Entry, notes: Notes) -> list[Entry]:
     alone = one_file(main, label) if len(kinds.model) == 1 else folder(main, kinds.model, label)
     if lost or not kinds.projectors:
         return [alone]
-    return [alone, folder(main, [*kinds.model, *kinds.projectors], label, more="-mmproj")]
+    return [alone, folder(main, [*kinds.model, *kinds.projectors], label, id_suffix="-mmproj")]
 
 
 def _folder_of_all(kinds: _Kinds, label: str | None) -> Entry:
@@ -143,10 +143,10 @@ def _parts(main: ForeignFile, files: list[ForeignFile]) -> list[ForeignFile]:
     if (part := field_values.part_of(main.name)) is None:
         return [main]
     base, _, count = part
-    found = {}
+    by_number = {}
     for file in files:
         if (part := field_values.part_of(file.name)) and part[::2] == (base, count):
-            found[part[1]] = file
-    if sorted(found) != list(range(1, count + 1)):
-        raise NotTaken(SkipReason.PARTS, f"{shown(base)}: {len(found)} of {count} are listed")
-    return [found[number] for number in sorted(found)]
+            by_number[part[1]] = file
+    if sorted(by_number) != list(range(1, count + 1)):
+        raise NotTaken(SkipReason.PARTS, f"{shown(base)}: {len(by_number)} of {count} are listed")
+    return [by_number[number] for number in sorted(by_number)]

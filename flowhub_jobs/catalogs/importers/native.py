@@ -28,18 +28,18 @@ def _reject_duplicates(entries: list[Any]) -> None:
     """Raise NotJson if two entries have one id: a reference must mean one model."""
     seen: set[str] = set()
     for entry in entries:
-        own = entry.get("id") if isinstance(entry, dict) else None
-        if isinstance(own, str) and own in seen:
-            raise NotJson(f"field \"models\": has '{shown(own)}' twice")
-        seen |= {own} if isinstance(own, str) else set()
+        model_id = entry.get("id") if isinstance(entry, dict) else None
+        if isinstance(model_id, str) and model_id in seen:
+            raise NotJson(f"field \"models\": has '{shown(model_id)}' twice")
+        seen |= {model_id} if isinstance(model_id, str) else set()
 
 
 def _model(entry: Entry, notes: Notes) -> Entry:
-    read_as = check_model(entry)
+    checked = check_model(entry)
     # Only fields that the schema knows are kept.
-    model = read_as.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-    model["id"] = field_values.slug(read_as.id)
-    notes.remarks += [(Remark.WARNING, f"{model['id']}: {found.text}") for found in warnings_of_model(entry)]
+    model = checked.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    model["id"] = field_values.slug(checked.id)
+    notes.remarks += [(Remark.WARNING, f"{model['id']}: {warning.text}") for warning in warnings_of_model(entry)]
     for option in model["downloads"]:
         notes.remarks += [(Remark.NO_DIGEST, f"{model['id']}@{option['id']}") for file in _unpinned(option)[:1]]
     return model

@@ -94,8 +94,8 @@ def _node_lists(settings: Settings, prefix: str) -> list[str]:
     before, comma, _ = prefix.rpartition(",")
     if not comma:
         return ["all", "any", *_nodes(settings)]
-    named = before.split(",")
-    return [f"{before},{node}" for node in _nodes(settings) if node not in named]
+    chosen = before.split(",")
+    return [f"{before},{node}" for node in _nodes(settings) if node not in chosen]
 
 
 def _jobs_on_server(settings: Settings, states: Sequence[str]) -> list[str]:

@@ -97,7 +97,7 @@ def _cases(verbs: Sequence[Mapping[str, Any]]) -> str:
 
 def _values() -> str:
     return "\n".join(
-        f"        {option}) words={shlex.quote(' '.join(words))} kind= ;;" for option, words in VALUES.items()
+        f"        {option}) words={shlex.quote(' '.join(values))} kind= ;;" for option, values in VALUES.items()
     )
 
 
@@ -185,21 +185,21 @@ def _fish(verbs: Sequence[Mapping[str, Any]]) -> str:
             lines.append(f"complete -c flowhub -n __fish_use_subcommand -a {name} -d {text}")
         else:
             lines.append(f"complete -c flowhub -n '__fish_seen_subcommand_from {name}' -a {below[0]} -d {text}")
-        seen = " && ".join(f"__fish_seen_subcommand_from {word}" for word in [name, *below])
-        lines += [_fish_option(seen, verb["name"], option) for option in verb["options"]]
+        condition = " && ".join(f"__fish_seen_subcommand_from {verb_name}" for verb_name in [name, *below])
+        lines += [_fish_option(condition, verb["name"], option) for option in verb["options"]]
         if kind := NAMES.get(verb["name"]):
-            lines.append(f"complete -c flowhub -n '{seen}' -a '(flowhub __complete {kind} (commandline -ct))'")
-        lines += [f"complete -c flowhub -n '{seen}' -a {word}" for word in _fixed(verbs, verb["name"])]
+            lines.append(f"complete -c flowhub -n '{condition}' -a '(flowhub __complete {kind} (commandline -ct))'")
+        lines += [f"complete -c flowhub -n '{condition}' -a {verb_name}" for verb_name in _fixed(verbs, verb["name"])]
     return "\n".join(lines) + "\n"
 
 
-def _fish_option(seen: str, verb: str, option: Mapping[str, Any]) -> str:
+def _fish_option(condition: str, verb: str, option: Mapping[str, Any]) -> str:
     kinds = [OPTION_NAMES[verb, name] for name in option["names"] if (verb, name) in OPTION_NAMES]
     names = [f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option["names"]]
     values = [value for name in option["names"] for value in VALUES.get(name, [])]
     values += [f"(flowhub __complete {kind} (commandline -ct))" for kind in kinds]
     takes = (" -x -a " + _fish_quoted(" ".join(values)) if values else " -r") if option["value"] else ""
-    return f"complete -c flowhub -n '{seen}' {' '.join(names)}{takes} -d {_fish_quoted(option['help'] or '')}"
+    return f"complete -c flowhub -n '{condition}' {' '.join(names)}{takes} -d {_fish_quoted(option['help'] or '')}"
 
 
 def _fish_quoted(text: str) -> str:

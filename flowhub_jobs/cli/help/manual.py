@@ -33,9 +33,9 @@ def verbs() -> Iterator[VerbHelp]:
 
 def _verb(name: str, verb: Any, heading: str) -> Iterator[VerbHelp]:
     text = " ".join((verb.help or "").split("\n\n")[0].split())
-    shown = [parameter for parameter in verb.params if not getattr(parameter, "hidden", False)]
-    options = [_option(one) for one in shown if one.param_type_name == "option"]
-    arguments = [_argument(one) for one in shown if one.param_type_name == "argument"]
+    parameters = [parameter for parameter in verb.params if not getattr(parameter, "hidden", False)]
+    options = [_option(one) for one in parameters if one.param_type_name == "option"]
+    arguments = [_argument(one) for one in parameters if one.param_type_name == "argument"]
     yield VerbHelp(name, heading, text, arguments, options)
     for below, one in getattr(verb, "commands", {}).items():
         yield from _verb(f"{name} {below}", one, heading)

@@ -22,8 +22,8 @@ def errors() -> str:
 
 
 def error_lines(one: Guide) -> list[str]:
-    again = "  (may pass by itself; a worker tries again)" if one.retryable and one.exit_status in (5, 6) else ""
-    return [f"{one.exit_status:>4}  {one.code}{again}", *_prose(one.meaning, one.remedy)]
+    note = "  (may pass by itself; a worker tries again)" if one.retryable and one.exit_status in (5, 6) else ""
+    return [f"{one.exit_status:>4}  {one.code}{note}", *_prose(one.meaning, one.remedy)]
 
 
 def states() -> str:
@@ -59,8 +59,8 @@ def settings() -> str:
 
 
 def _setting_lines(name: str, value: object, *, secret: bool) -> list[str]:
-    shown = ("set, not shown" if value else "not set") if secret else in_words(name, value)
-    return [f"{variable(name)} = {shown}", *_prose(TEXTS.get(name, ""))]
+    text = ("set, not shown" if value else "not set") if secret else in_words(name, value)
+    return [f"{variable(name)} = {text}", *_prose(TEXTS.get(name, ""))]
 
 
 def references() -> str:
@@ -89,7 +89,7 @@ def _prose(*sentences: str) -> list[str]:
 
 def find(word: str) -> list[str]:
     """Return the texts about a word: an error code, a state, a reason to wait, a setting."""
-    return [page for look in (_error, _state, _reason, _setting) if (page := look(word))]
+    return [page for texts_of in (_error, _state, _reason, _setting) if (page := texts_of(word))]
 
 
 def _error(word: str) -> str:
@@ -97,8 +97,8 @@ def _error(word: str) -> str:
 
 
 def _one_error(one: Guide) -> list[str]:
-    again = "may pass by itself" if one.retryable else "does not pass by itself"
-    return [f"Error {one.code}: exit status {one.exit_status}, {again}.", *_prose(one.meaning, one.remedy)]
+    note = "may pass by itself" if one.retryable else "does not pass by itself"
+    return [f"Error {one.code}: exit status {one.exit_status}, {note}.", *_prose(one.meaning, one.remedy)]
 
 
 def _state(word: str) -> str:

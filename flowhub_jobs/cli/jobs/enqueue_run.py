@@ -113,16 +113,16 @@ def check_sources(session: Session, requested: EnqueueList, *, pinned_too: bool)
 
     Takes over the names and sizes that the sources report. Returns a sentence for each source that did not answer.
     """
-    kept, lines, unchecked = [], [], []
+    items, lines, unchecked = [], [], []
     checked = check_items(session, requested.items, pinned_too=pinned_too)
     for (item, error, unseen), number in zip(checked, requested.lines, strict=True):
         if error is not None:
             requested.bad.append((number, at_line(number, error) if number else error))
             continue
         unchecked += [unseen] if unseen else []
-        kept.append(item)
+        items.append(item)
         lines.append(number)
-    requested.items, requested.lines = kept, lines
+    requested.items, requested.lines = items, lines
     return unchecked
 
 
@@ -130,8 +130,8 @@ def hint_unchecked(unchecked: Sequence[str]) -> None:
     """Print a hint about sources that could not be checked; the worker will find out."""
     if not unchecked:
         return
-    more = f" ({len(unchecked)} in all)" if len(unchecked) > 1 else ""
-    output.hint(output.fold(f"The source could not be checked{more}; the job is queued all the same. {unchecked[0]}"))
+    total = f" ({len(unchecked)} in all)" if len(unchecked) > 1 else ""
+    output.hint(output.fold(f"The source could not be checked{total}; the job is queued all the same. {unchecked[0]}"))
 
 
 def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -> None:
@@ -240,12 +240,12 @@ def print_numbers(numbers: Sequence[int]) -> None:
 
 def print_jobs(session: Session, requested: EnqueueList, numbers: Sequence[int], *, brief: bool) -> None:
     """Print each job, whether it fits this machine, and what is missing for it to start."""
-    shown = numbers if output.chosen.json else numbers[:SHOWN]
-    by_number = {job.id: job for job in session.queries.jobs(list(dict.fromkeys(shown)))}
+    printed = numbers if output.chosen.json else numbers[:SHOWN]
+    by_number = {job.id: job for job in session.queries.jobs(list(dict.fromkeys(printed)))}
     if output.chosen.json:
         output.result_json(jobs_json(by_number[number] for number in numbers))
         return
-    for number, item in zip(shown, requested.items[:SHOWN], strict=True):
+    for number, item in zip(printed, requested.items[:SHOWN], strict=True):
         line = _answer(session, by_number[number], item, brief)
         known = "" if brief or number in requested.new else _known(by_number[number], item)
         output.result(output.fold(line + known, after="  "))
@@ -267,9 +267,11 @@ def _known(job: Job, item: EnqueueItem) -> str:
     """Return a note about an existing job, to which the options of this command do not apply."""
     if not job.live:
         return "; already installed (--force downloads it again)"
-    unheard = replace(item.terms, place=()) != EnqueueTerms(force=item.terms.force)
+    has_other_terms = replace(item.terms, place=()) != EnqueueTerms(force=item.terms.force)
     note = (
-        f", with its own time, priority and group (`flowhub cancel {job.id}` first to change them)" if unheard else ""
+        f", with its own time, priority and group (`flowhub cancel {job.id}` first to change them)"
+        if has_other_terms
+        else ""
     )
     return f"; already queued{note}"
 
@@ -302,16 +304,16 @@ def _hint_endpoint(session: Session, requested: EnqueueList) -> None:
     endpoint = session.settings.hf_endpoint
     at_the_hub = any(file.url.startswith(f"{HUB}/") for item in requested.items for file in item.artifact.files)
     if os.environ.get("HF_ENDPOINT") and endpoint != HUB and at_the_hub and output.is_terminal():
-        here = f"HF_ENDPOINT is {public_url(endpoint)} here, and applies to a worker only if it is set there too."
-        output.hint(output.fold(f"{here} hf_endpoint in config.toml applies to both.", after="  "))
+        text = f"HF_ENDPOINT is {public_url(endpoint)} here, and applies to a worker only if it is set there too."
+        output.hint(output.fold(f"{text} hf_endpoint in config.toml applies to both.", after="  "))
 
 
 def _hints(session: Session, stores: Collection[str], waits: bool) -> None:
     """Print what keeps jobs from starting. `stores` are those of the queued jobs that are shown."""
-    told: set[str] = set()  # stores whose disk is named already
+    hinted_stores: set[str] = set()  # stores whose disk is named already
     for home in session.home.each_store():
         if not home.store_is_away():
-            _hint_room(home, told)
+            _hint_room(home, hinted_stores)
         elif home.store.name in stores:
             where = f"The store {home.store.name} ({home.store.root}) is offline"
             output.hint(output.fold(f"{where}: its jobs wait until its disk is mounted."))
@@ -319,12 +321,12 @@ def _hints(session: Session, stores: Collection[str], waits: bool) -> None:
         tell_no_worker(session)
 
 
-def _hint_room(home: Home, told: set[str]) -> None:
-    """Print that the queue needs more than there is, once for the stores of one disk; `told` is changed."""
+def _hint_room(home: Home, hinted_stores: set[str]) -> None:
+    """Print that the queue needs more than there is, once for the stores of one disk; `hinted_stores` is changed."""
     room, need, names = home.room(), home.bytes_promised(), home.stores_on_disk() or ()
-    if need > room.usable and (room.is_limited_by_maximum or home.store.name not in told):
+    if need > room.usable and (room.is_limited_by_maximum or home.store.name not in hinted_stores):
         if not room.is_limited_by_maximum:
-            told.update(names)
+            hinted_stores.update(names)
         disk = f"the disk of the store{'s' * (len(names) > 1)} {listed(names)}" if names else "the store's disk"
         left = room_text(room, disk, "the store")
         output.hint(

@@ -45,8 +45,8 @@ def print_job(session: Session, job: Job) -> None:
     if len(job.files) > 1:
         _print_files(job)
     events = session.queries.events(job.id)
-    more = "" if len(events) <= EVENTS_SHOWN else f" (the last {EVENTS_SHOWN} of {len(events)}; --json has all)"
-    output.result(f"\n  Events{more}:")
+    note = "" if len(events) <= EVENTS_SHOWN else f" (the last {EVENTS_SHOWN} of {len(events)}; --json has all)"
+    output.result(f"\n  Events{note}:")
     for event in events[-EVENTS_SHOWN:]:
         output.result(output.fold(f"{event.at.astimezone().strftime('%m-%d %H:%M:%S')}  {event.text}", "    ", " " * 8))
 

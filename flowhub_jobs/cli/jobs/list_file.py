@@ -80,8 +80,8 @@ def _check_bounds(name: str, lines: list[tuple[int, str]]) -> None:
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     # Not splitlines: it also parts at characters that no editor counts as the end of a line.
-    whole = text.replace("\r\n", "\n").replace("\r", "\n")
-    return ((number, undecorated(line)) for number, line in enumerate(whole.split("\n"), start=1))
+    normalized = text.replace("\r\n", "\n").replace("\r", "\n")
+    return ((number, undecorated(line)) for number, line in enumerate(normalized.split("\n"), start=1))
 
 
 def parse_line(number: int, text: str, enqueue: Any) -> ListLine:
@@ -89,8 +89,8 @@ def parse_line(number: int, text: str, enqueue: Any) -> ListLine:
     if text[:1] not in ("'", '"') and not re.search(r"[ \t\\]", text):
         return ListLine(number, text, {})  # ten thousand plain references need no parser; a quote in one is its own
     try:
-        words = shlex.split(without_comment(text)) if _QUOTED.search(text) else text.split()
-        return _parsed(number, words, enqueue)
+        arguments = shlex.split(without_comment(text)) if _QUOTED.search(text) else text.split()
+        return _parsed(number, arguments, enqueue)
     except FlowhubError as error:
         raise at_line(number, error) from error
     except ValueError as error:
@@ -109,19 +109,19 @@ def at_line(number: int, error: FlowhubError) -> FlowhubError:
     return same_kind(error, f"Line {number}: {error.message}", error.hint)
 
 
-def _parsed(number: int, words: list[str], enqueue: Any) -> ListLine:
-    if words and not words[0].startswith("-"):
-        return ListLine(number, words[0], _ref_and_options(("REF", *words[1:]), enqueue)[1])
-    return ListLine(number, *_ref_and_options(tuple(words), enqueue))
+def _parsed(number: int, arguments: list[str], enqueue: Any) -> ListLine:
+    if arguments and not arguments[0].startswith("-"):
+        return ListLine(number, arguments[0], _ref_and_options(("REF", *arguments[1:]), enqueue)[1])
+    return ListLine(number, *_ref_and_options(tuple(arguments), enqueue))
 
 
 @lru_cache(maxsize=256)  # most lines of a long list have the same options
-def _ref_and_options(words: tuple[str, ...], enqueue: Any) -> tuple[str, dict[str, Any]]:
+def _ref_and_options(arguments: tuple[str, ...], enqueue: Any) -> tuple[str, dict[str, Any]]:
     """Return the one reference of these words, and the options of its job."""
-    if {"-h", "--help"} & set(words):
+    if {"-h", "--help"} & set(arguments):
         raise UsageInvalid("--help is not an option of a job.", hint=_HINT)
     try:
-        parameters = enqueue.make_context("enqueue", list(words)).params
+        parameters = enqueue.make_context("enqueue", list(arguments)).params
     except USAGE_ERROR as error:
         raise usage_invalid(error, hint="Options of `enqueue` may follow a reference, as typed.") from error
     refs = parameters.pop("refs") or []

@@ -49,17 +49,17 @@ def _after(session: Session, jobs: Sequence[Job]) -> str:
 
 
 def _draw(session: Session, read: Read, until_ended: bool) -> None:
-    drawn = 0
+    drawn_lines = 0
     while True:
         jobs = read()
         lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _foot(session, jobs)) or [
             "No jobs."
         ]
         # Overwrite the old lines instead of erasing them first, which would flicker.
-        back = f"\x1b[{drawn}F" if drawn else ""
+        back = f"\x1b[{drawn_lines}F" if drawn_lines else ""
         sys.stdout.write(back + "".join(f"{line}{_TO_THE_END}\n" for line in lines) + _BELOW)
         sys.stdout.flush()
-        drawn = len(lines)
+        drawn_lines = len(lines)
         if until_ended and not any(job.live for job in jobs):
             return
         time.sleep(REFRESH_S)
@@ -72,14 +72,14 @@ def _foot(session: Session, jobs: Sequence[Job]) -> str | None:
 
 
 def _log(read: Read) -> None:
-    printed = ""
+    last_line = ""
     while True:
         jobs = read()
         line = _one_line(jobs)
-        if line not in ("", printed):
+        if line not in ("", last_line):
             output.result(line)
             sys.stdout.flush()
-        printed = line
+        last_line = line
         if not any(job.live for job in jobs):
             output.result("\n".join(picture(jobs, datetime.now(UTC), output.columns(), output.UNBOUNDED)) or "No jobs.")
             return
@@ -94,9 +94,9 @@ def picture(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: s
     overview = arrange(jobs, [job.id for job in jobs if job.state is State.FAILED])
     room = height - (1 if foot else 0)
     hidden = 0 if len(jobs) <= room else len(jobs) - room + 1
-    shown = overview.jobs[: len(jobs) - hidden]
-    widths = _widths(shown, now, width)
-    lines = [painted(output.shorten(_line(job, now, widths), width - 1), job, needs_user=True) for job in shown]
+    visible = overview.jobs[: len(jobs) - hidden]
+    widths = _widths(visible, now, width)
+    lines = [painted(output.shorten(_line(job, now, widths), width - 1), job, needs_user=True) for job in visible]
     lines += [output.shorten(f"… and {hidden} more: `flowhub status`", width - 1)] if hidden else []
     return [*lines, output.shorten(foot, width - 1)] if foot else lines
 
@@ -112,29 +112,29 @@ class _Widths:
 
 def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
     """Return the cells of the name, the bar and the size: the size gives way first, then the bar, then the name."""
-    words = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
-    wanted = max((text_width.width(job.title) for job in jobs), default=0)
-    sizes = max((len(size(job)) for job in jobs), default=0)
-    rest = width - _FIXED - words
-    if rest - sizes - 2 < wanted + BAR_LEAST:
-        sizes = 0
-    rest -= sizes + 2 if sizes else 0
-    bar_cells = min(BAR_MOST, max(BAR_LEAST, rest - wanted))
-    return _Widths(min(wanted, max(_NAME_LEAST, rest - bar_cells)), bar_cells, sizes)
+    status_width = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
+    title_width = max((text_width.width(job.title) for job in jobs), default=0)
+    size_width = max((len(size(job)) for job in jobs), default=0)
+    rest = width - _FIXED - status_width
+    if rest - size_width - 2 < title_width + BAR_LEAST:
+        size_width = 0
+    rest -= size_width + 2 if size_width else 0
+    bar_cells = min(BAR_MOST, max(BAR_LEAST, rest - title_width))
+    return _Widths(min(title_width, max(_NAME_LEAST, rest - bar_cells)), bar_cells, size_width)
 
 
 def _words(job: Job, now: datetime) -> str:
-    words = how_it_is(job, now)
+    text = how_it_is(job, now)
     if job.state in (State.RUNNING, State.QUEUED):
-        return words or str(job.state)
-    return f"{job.state} {words}".rstrip()
+        return text or str(job.state)
+    return f"{job.state} {text}".rstrip()
 
 
 def _line(job: Job, now: datetime, widths: _Widths) -> str:
     share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
     ref = text_width.left(output.shorten(output.clean(job.title), widths.name), widths.name)
-    whole = f"  {size(job):>{widths.size}}" if widths.size else ""
-    return f"{job.id:>4}  {ref}  {bar(share, widths.bar)} {progress(job):>5}{whole}  {_words(job, now)}"
+    size_text = f"  {size(job):>{widths.size}}" if widths.size else ""
+    return f"{job.id:>4}  {ref}  {bar(share, widths.bar)} {progress(job):>5}{size_text}  {_words(job, now)}"
 
 
 def bar(share: float, width: int) -> str:

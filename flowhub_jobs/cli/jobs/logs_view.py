@@ -15,13 +15,13 @@ _LABELS: dict[str, str] = {EventKind.PIECE_AGAIN: "repeated", EventKind.FILE_AGA
 
 def lines(job: Job, events: Sequence[Event], attempts: Sequence[Attempt], *, headed: bool) -> list[str]:
     """Return a line for each event; an attempt's first event is a line about the attempt. `headed`: name the job."""
-    begun = {attempt.started_at: attempt for attempt in attempts}  # a claim writes both at one moment
-    shown = [f"Job {job.id}: {output.clean(job.title)}"] if headed else []
+    attempt_by_start = {attempt.started_at: attempt for attempt in attempts}  # a claim writes both at one moment
+    rows = [f"Job {job.id}: {output.clean(job.title)}"] if headed else []
     for event in events:
-        attempt = begun.get(event.at) if event.kind == EventKind.CLAIMED else None
+        attempt = attempt_by_start.get(event.at) if event.kind == EventKind.CLAIMED else None
         text = f"{_LABELS.get(event.kind, event.kind):<11}  {event.text}" if attempt is None else _boundary(attempt)
-        shown.append(f"{_local(event.at)}  {output.clean(' '.join(text.split(chr(10))))}".rstrip())
-    return shown if events else [*shown, "Its events were dropped: they are older than `keep_events_days`."]
+        rows.append(f"{_local(event.at)}  {output.clean(' '.join(text.split(chr(10))))}".rstrip())
+    return rows if events else [*rows, "Its events were dropped: they are older than `keep_events_days`."]
 
 
 def _boundary(attempt: Attempt) -> str:

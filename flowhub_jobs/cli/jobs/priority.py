@@ -21,12 +21,12 @@ def priority(
 
     Running jobs continue; queued jobs start in the new order.
     """
-    wanted = checked_priority(number)
+    new_priority = checked_priority(number)
     steer(
         "priority",
         jobs,
         every,
         group,
         LIVE_STATES,
-        lambda session, job: session.set_priority(job, wanted),
+        lambda session, job: session.set_priority(job, new_priority),
     )

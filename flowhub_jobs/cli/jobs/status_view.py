@@ -105,15 +105,15 @@ def foot_lines(session: Session, overview: Overview) -> list[str]:
 
 def section_lines(overview: Overview, lines: int) -> list[str]:
     """Return the table, of each section as much as `lines` have room for."""
-    shown = fitted(overview, lines)
-    jobs = [job for section, _ in shown for job in section]
+    sections = fitted(overview, lines)
+    jobs = [job for section, _ in sections for job in section]
     needs_user = {job.id for job in overview.failed}
     head, *rows = table_lines(jobs)
     by_number = {
         job.id: painted(row, job, needs_user=job.id in needs_user) for job, row in zip(jobs, rows, strict=True)
     }
     text = [output.bold(head)]
-    for (section, hidden), option in zip(shown, _ALL_OF, strict=True):
+    for (section, hidden), option in zip(sections, _ALL_OF, strict=True):
         text += [by_number[job.id] for job in section]
         text += [f"     … and {hidden} more: `flowhub status {option}`"] if hidden else []
     return text

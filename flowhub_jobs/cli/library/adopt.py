@@ -128,16 +128,16 @@ def _print_offers(scan: AdoptScan) -> None:
 def _about(offer: Offer) -> list[str]:
     artifact = offer.recognized.artifact
     known = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
-    how = f"{offer.how.text} from {offer.candidate.program}" if offer.how else "no way to link it"
+    method = f"{offer.how.text} from {offer.candidate.program}" if offer.how else "no way to link it"
     if offer.same_as:
-        how = f"in the store already as {offer.same_as}"
+        method = f"in the store already as {offer.same_as}"
     elif offer.in_place:
-        how = "is in the store"
+        method = "is in the store"
     return [
         format_bytes(offer.size),
         str(artifact.format or "unknown format"),
         known,
-        how,
+        method,
         _short(offer.candidate.where),
     ]
 
@@ -154,8 +154,8 @@ def _print_outcomes(outcomes: Outcomes, scan: AdoptScan) -> None:
             if len(outcomes) > 1:  # a single failure is the command's own error
                 output.hint(output.fold(f"Not adopted: {scan.offers[number].candidate.name}. {outcome.message}"))
         else:
-            how = outcome.how.text if outcome.how else "already in the store"
-            output.result(output.fold(f"Adopted {outcome.name} ({how}).", after="  "))
+            method = outcome.how.text if outcome.how else "already in the store"
+            output.result(output.fold(f"Adopted {outcome.name} ({method}).", after="  "))
 
 
 def _hint_partials(session: Session) -> None:

@@ -55,13 +55,13 @@ def list_models(
 def _list_of_nodes(name: str) -> None:
     """List the models of another node, or of all, as their libraries have them."""
     with open_session() as session:
-        found = models_on(session.home, nodes_named(session.home, name))
+        models = models_on(session.home, nodes_named(session.home, name))
     if output.chosen.json:
-        output.result_json(installed_on_nodes_json(found))
+        output.result_json(installed_on_nodes_json(models))
     elif output.chosen.quiet:
-        for ref in dict.fromkeys(model.name for model in found.models):
+        for ref in dict.fromkeys(model.name for model in models.models):
             output.exactly(output.clean(ref))
-    elif not found.refs:
+    elif not models.refs:
         output.hint("Nothing is installed there. `flowhub enqueue MODEL --on NODE` queues a model.")
     else:
-        output.result(nodes_view.matrix_text(found) if name == ALL_NODES else nodes_view.models_text(found))
+        output.result(nodes_view.matrix_text(models) if name == ALL_NODES else nodes_view.models_text(models))

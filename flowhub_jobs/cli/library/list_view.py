@@ -152,16 +152,16 @@ def foot(stock: StoreUsage) -> list[str]:
 
 
 def _store_line(state: StoreState, models: Sequence[InstalledModel]) -> str:
-    here = (model for model in models if model.store == state.name and model.condition is not Condition.OFFLINE)
-    size = format_bytes(sum(model.bytes for model in here))
+    in_store = (model for model in models if model.store == state.name and model.condition is not Condition.OFFLINE)
+    size = format_bytes(sum(model.bytes for model in in_store))
     return f"{state.name}: {size} in {state.path}; {format_bytes(state.free or 0)} free"
 
 
 def _problems(stock: StoreUsage) -> list[str]:
     lines = []
-    if away := [state for state in stock.stores if not state.online]:
+    if offline := [state for state in stock.stores if not state.online]:
         text = "The store {} is offline: its disk is not mounted. The list shows what was on it."
-        lines += [text.format(state.path) for state in away]
+        lines += [text.format(state.path) for state in offline]
     elif any(model.condition is Condition.OFFLINE for model in stock.models):
         if len(stock.stores) > 1:
             lines.append("The offline models are in stores that are not mounted, or no longer in config.toml.")
@@ -176,13 +176,13 @@ def _problems(stock: StoreUsage) -> list[str]:
     if stock.old:
         lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` removes them.")
     if stock.gone:
-        again = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_enqueued(entry)))
-        fetches = f"`flowhub enqueue {again}` downloads it again; " if again else ""
+        refs = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_enqueued(entry)))
+        fetches = f"`flowhub enqueue {refs}` downloads it again; " if refs else ""
         names = _some([entry.name for entry in stock.gone])
         lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")
     return lines
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest

@@ -26,7 +26,7 @@ def change_pins(refs: list[str], *, pinned: bool) -> None:
     with open_session() as session:
         act = session.installed.pin if pinned else session.installed.unpin
         outcomes = each(refs, act)
-    names = list(dict.fromkeys(name for found in outcomes.values() if isinstance(found, list) for name in found))
+    names = list(dict.fromkeys(name for outcome in outcomes.values() if isinstance(outcome, list) for name in outcome))
     if output.chosen.json and names:
         output.result_json(pinned_json(names, pinned=pinned))
     elif names:

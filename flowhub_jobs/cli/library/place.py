@@ -39,12 +39,12 @@ def place(
     with open_session() as session:
         session.installed.require_store()
         models = [session.installed.find_one(ref) for ref in refs]
-        wanted = {
+        pairs = {
             f"{name} in {program}": (name, program)
             for name in dict.fromkeys(session.installed.key(model.store, model.name) for model in models)
             for program in program_names(programs)
         }
-        outcomes = each(list(wanted), lambda key: place_model(session, *wanted[key], copy=copy))
+        outcomes = each(list(pairs), lambda key: place_model(session, *pairs[key], copy=copy))
     results = [one for one in outcomes.values() if isinstance(one, PlaceResult)]
     if output.chosen.json:
         if results:
@@ -66,7 +66,7 @@ def _failures(outcomes: Mapping[str, PlaceResult | FlowhubError]) -> Iterator[st
 
 
 def _sentence(one: PlaceResult) -> str:
-    shown = one.placement
+    placement = one.placement
     placed = "Placed" if one.new else "Placed already:"
-    how = f" ({shown.how.text})" if shown.how else ""
-    return output.clean(f"{placed} {shown.name} in {shown.app}: {shown.path}{how}.")
+    method = f" ({placement.how.text})" if placement.how else ""
+    return output.clean(f"{placed} {placement.name} in {placement.app}: {placement.path}{method}.")

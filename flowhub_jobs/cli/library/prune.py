@@ -49,14 +49,14 @@ def prune(
     if not (yes or dry_run):
         demand_terminal("prune")
     with open_session() as session:
-        found = find_in_stores(session)
-        items = chosen(found, _kinds(only_partials, only_old), age)
+        removable = find_in_stores(session)
+        items = chosen(removable, _kinds(only_partials, only_old), age)
         if to_fit:
             fitting = find_to_fit_in_stores(session, items)
             items += fitting.items
             _tell_missing(fitting.missing)
         if not output.chosen.json:
-            _print_items(items, found)
+            _print_items(items, removable)
         if items and not (yes or dry_run) and not agreed("prune", _question(items)):
             output.hint("Nothing was removed.")
             return
@@ -66,7 +66,7 @@ def prune(
         )
     done = [items[number] for number, freed in outcomes.items() if isinstance(freed, int)]
     if output.chosen.json:
-        output.result_json(pruned_json(done, _kept(found, done), dry_run=dry_run))
+        output.result_json(pruned_json(done, _kept(removable, done), dry_run=dry_run))
     elif items:
         _tell_freed(done, dry_run=dry_run)
     raise_for(outcomes)
@@ -92,13 +92,13 @@ def _kinds(partials: bool, old: bool) -> list[Any]:
     return [*some, *([Removable.OLD] if old else [])] or list(Removable)
 
 
-def _print_items(items: Sequence[Item], found: Sequence[Item]) -> None:
+def _print_items(items: Sequence[Item], removable: Sequence[Item]) -> None:
     if items:
         rows = [(_frees(item), str(item.kind), f"{item.name}: {_why(item)}") for item in items]
         output.result(output.folded_table(("FREES", "WHAT", "WHICH"), rows, right=(0,)))
     else:
         output.hint("Nothing to remove.")
-    if kept := _kept(found, items):
+    if kept := _kept(removable, items):
         size = format_bytes(sum(item.frees for item in kept))
         oldest = format_duration(max(item.age_s for item in kept))
         partials = (
@@ -117,6 +117,6 @@ def _frees(item: Item) -> str:
     return format_bytes(item.frees) if item.frees or not item.bytes else "nothing"
 
 
-def _kept(found: Sequence[Item], removed: Sequence[Item]) -> list[Item]:
+def _kept(removable: Sequence[Item], removed: Sequence[Item]) -> list[Item]:
     """Return the partials of failed and cancelled jobs that stay."""
-    return [item for item in found if item.kind is Removable.KEPT and item not in removed]
+    return [item for item in removable if item.kind is Removable.KEPT and item not in removed]

@@ -50,8 +50,8 @@ def verify(
         output.hint("No installed model can be verified.")
 
 
-def _hint_unknown(session: Session, library_jobs: LibraryJobs, named: bool) -> None:
-    unknown = [] if named else library_jobs.unknown()
+def _hint_unknown(session: Session, library_jobs: LibraryJobs, has_refs: bool) -> None:
+    unknown = [] if has_refs else library_jobs.unknown()
     if unknown:
         output.hint(
             output.fold(
@@ -108,8 +108,8 @@ def _print_results(session: Session, results: Sequence[VerifyResult], broken: Se
             output.hint(output.fold(one.error.message, "  "))
 
     for placed in broken:
-        again = f"`flowhub place {placed.name} --in {placed.app}` places it again."
-        output.hint(output.fold(output.clean(f"{placed.name} in {placed.app} is {placed.state}: {again}")))
+        remedy = f"`flowhub place {placed.name} --in {placed.app}` places it again."
+        output.hint(output.fold(output.clean(f"{placed.name} in {placed.app} is {placed.state}: {remedy}")))
 
 
 def _raise_for(results: Sequence[VerifyResult]) -> None:

@@ -102,9 +102,9 @@ def update(
     Also fetches the URL in FLOWHUB_CATALOG. A catalog whose source fails stays unchanged.
     """
     settings = load_settings()
-    wanted = list(dict.fromkeys(names)) if names else updatable(settings)
-    done = each(wanted, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
-    alone = len(done) == 1 and isinstance(done[wanted[0]], FlowhubError)  # which is printed once, as the error
+    chosen = list(dict.fromkeys(names)) if names else updatable(settings)
+    done = each(chosen, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
+    alone = len(done) == 1 and isinstance(done[chosen[0]], FlowhubError)  # which is printed once, as the error
     if output.chosen.json and not alone:
         output.result_json(update_json(done))
     elif not alone:
@@ -131,13 +131,13 @@ def remove(
     Asks first. Installed models stay.
     """
     settings = load_settings()
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
+    chosen = list(dict.fromkeys(names))
+    for name in chosen:
         check_present(imported_catalogs(settings), name)
-    if not (yes or _agreed(wanted)):
+    if not (yes or _agreed(chosen)):
         output.hint("Nothing was removed.")
         return
-    done = each(wanted, lambda name: remove_catalog(settings, name))
+    done = each(chosen, lambda name: remove_catalog(settings, name))
     removed = [name for name, outcome in done.items() if outcome == name]
     if output.chosen.json and removed:
         output.result_json(catalog_removed_json(removed))

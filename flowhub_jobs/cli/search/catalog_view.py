@@ -44,8 +44,8 @@ def _age(at: str | None, now: datetime) -> str:
 def import_lines(change: Change) -> list[str]:
     """Return the result of an import: models taken, ids changed, entries not taken."""
     facts = change.facts
-    again = ", in place of the previous import" if change.replaced else ""
-    head = f"Imported {change.name}: {_models(facts.models)} ({TITLES[facts.format]}'s shape){again}."
+    note = ", in place of the previous import" if change.replaced else ""
+    head = f"Imported {change.name}: {_models(facts.models)} ({TITLES[facts.format]}'s shape){note}."
     renamed = list(change.renamed.values())
     lines = [output.fold(head)]
     if renamed:
@@ -74,8 +74,8 @@ def _findings(title: str, findings: Sequence[Entry]) -> list[str]:
     if not findings:
         return []
     lines = ["", f"{title}:", *(output.fold(_found(one), "  ", after="    ") for one in findings[:FINDINGS_SHOWN])]
-    more = len(findings) - FINDINGS_SHOWN
-    return [*lines, f"  and {more:,} more; --json has all of them"] if more > 0 else lines
+    hidden = len(findings) - FINDINGS_SHOWN
+    return [*lines, f"  and {hidden:,} more; --json has all of them"] if hidden > 0 else lines
 
 
 def _found(finding: Entry) -> str:
@@ -89,14 +89,14 @@ def _unpinned(notes: Sequence[Entry]) -> list[str]:
     if not notes:
         return []
     have = "has" if len(notes) == 1 else "have"
-    named = "; ".join(str(note["entry"]) for note in notes[:NAMED])
-    more = f"; and {len(notes) - NAMED:,} more" if len(notes) > NAMED else ""
+    examples = "; ".join(str(note["entry"]) for note in notes[:NAMED])
+    rest = f"; and {len(notes) - NAMED:,} more" if len(notes) > NAMED else ""
     head = f"Note: {_many(notes, 'file')} {have} no sha256, so nothing verifies the bytes: "
-    return ["", output.fold(f"{head}{named}{more}.", after="  ")]
+    return ["", output.fold(f"{head}{examples}{rest}.", after="  ")]
 
 
-def _many(things: Sequence[Any], word: str) -> str:
-    return f"{len(things):,} {word}" + ("" if len(things) == 1 else "s")
+def _many(values: Sequence[Any], noun: str) -> str:
+    return f"{len(values):,} {noun}" + ("" if len(values) == 1 else "s")
 
 
 _KINDS = {
@@ -117,8 +117,8 @@ def _told(counts: Mapping[str, Mapping[str, int]], entries: Sequence[Entry]) -> 
         lines += ["", f"{head}: {total:,} {one if total == 1 else many}"]
         for reason, count in sorted(by_reason.items(), key=lambda pair: -pair[1]):
             such = [entry["entry"] for entry in entries if (entry["kind"], entry["reason"]) == (kind, reason)]
-            more = ", …" if count > len(such) else ""
-            lines.append(output.fold(f"{count:>5,}  {reason}: {', '.join(such)}{more}", "  ", after=" " * 9))
+            ellipsis = ", …" if count > len(such) else ""
+            lines.append(output.fold(f"{count:>5,}  {reason}: {', '.join(such)}{ellipsis}", "  ", after=" " * 9))
     return lines
 
 
@@ -129,14 +129,16 @@ def update_lines(name: str, outcome: Change | FlowhubError) -> list[str]:
     moved = {"new": outcome.new, "changed": outcome.changed, "gone": outcome.gone}
     if not any(moved.values()):
         return [f"{name}: {_models(outcome.facts.models)}, nothing new."]
-    head = ", ".join(f"{len(ids):,} {word}" for word, ids in moved.items() if ids)
+    head = ", ".join(f"{len(ids):,} {change}" for change, ids in moved.items() if ids)
     lines = [f"{name}: {_models(outcome.facts.models)}; {head}."]
-    return lines + [output.fold(f"{word:<8} {_some(ids)}", "  ", after=" " * 11) for word, ids in moved.items() if ids]
+    return lines + [
+        output.fold(f"{change:<8} {_some(ids)}", "  ", after=" " * 11) for change, ids in moved.items() if ids
+    ]
 
 
 def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
-    return ", ".join(ids[:NAMED]) + more
+    rest = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
+    return ", ".join(ids[:NAMED]) + rest
 
 
 def _models(count: int) -> str:

@@ -36,10 +36,10 @@ def fits(
     """
     machine = read_profile(Path(on).expanduser()) if on else None
     with open_session() as session:
-        judged = variants.judge(session, ref, machine, context=context, ask=not offline)
+        results = variants.judge(session, ref, machine, context=context, ask=not offline)
         warn_of_catalog(session)
         machine = machine or session.device
     if output.chosen.json:
-        output.result_json(fits_json(machine, judged))
+        output.result_json(fits_json(machine, results))
     else:
-        fits_view.print_fits(judged, machine, on)
+        fits_view.print_fits(results, machine, on)

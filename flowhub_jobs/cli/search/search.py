@@ -67,8 +67,8 @@ def search(
         new_on=date.today() if new else None,
     )
     typed = tuple(terms or ())
-    wanted = SearchRequest(typed, filters, fits, installed, sort and sort.strip().lower(), _limit(limit))
-    findings = run_search(load_settings(), wanted)
+    request = SearchRequest(typed, filters, fits, installed, sort and sort.strip().lower(), _limit(limit))
+    findings = run_search(load_settings(), request)
     for warning in findings.warnings:
         output.hint(f"flowhub: {warning}")
     if output.chosen.json:
@@ -77,7 +77,7 @@ def search(
         for ref in references(findings, every_variant=variants):
             output.exactly(ref)
     else:
-        print_findings(findings, wanted, every_variant=variants)
+        print_findings(findings, request, every_variant=variants)
 
 
 def _limit(typed: int | None) -> int | None:

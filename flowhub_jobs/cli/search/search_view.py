@@ -12,12 +12,12 @@ _BEST, _BEST_MIN = 2, 8  # the column that gives way, and to how many characters
 _Row = tuple[str, str, str, str, str]
 
 
-def print_findings(findings: SearchResult, wanted: SearchRequest, *, every_variant: bool) -> None:
+def print_findings(findings: SearchResult, request: SearchRequest, *, every_variant: bool) -> None:
     if findings.corrected:
-        typed, shown = " ".join(wanted.typed), findings.corrected
-        output.hint(output.fold(f"Nothing has {typed!r}; showing {shown!r}."))
+        typed, corrected = " ".join(request.typed), findings.corrected
+        output.hint(output.fold(f"Nothing has {typed!r}; showing {corrected!r}."))
     if not findings.models:
-        output.hint(_nothing(wanted))
+        output.hint(_nothing(request))
         return
     pairs = [(model, variant) for model in findings.models for variant in _shown(model, every_variant)]
     head = ("MODEL", "PARAMS", "VARIANT" if every_variant else "BEST", "SIZE", "HERE")
@@ -37,8 +37,8 @@ def references(findings: SearchResult, *, every_variant: bool) -> list[str]:
 
 def _row(model: FoundModel, variant: FoundVariant) -> _Row:
     size = format_bytes(variant.bytes) if variant.bytes is not None else "unknown"
-    here = str(variant.verdict.fit) + (", installed" if variant.installed else "")
-    return model.row.id, model.row.parameters or "-", variant.option, size, here
+    verdict = str(variant.verdict.fit) + (", installed" if variant.installed else "")
+    return model.row.id, model.row.parameters or "-", variant.option, size, verdict
 
 
 def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
@@ -47,7 +47,9 @@ def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
     width = max(text_width.width(row[_BEST]) for row in rows) - max(0, over)
     if over <= 0 or width < _BEST_MIN:
         return rows
-    return [(id_, parameters, output.shorten(best, width), size, here) for id_, parameters, best, size, here in rows]
+    return [
+        (id_, parameters, output.shorten(best, width), size, verdict) for id_, parameters, best, size, verdict in rows
+    ]
 
 
 def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
@@ -63,21 +65,21 @@ def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
 
 def _foot(findings: SearchResult) -> str:
     """Return the number of further models, and the next step with the first one that runs here."""
-    more = findings.total - len(findings.models)
+    hidden = findings.total - len(findings.models)
     first = next((model for model in findings.models if model.best.verdict.fit in RUNS), findings.models[0])
-    lines = [f"{more:,} more: --limit 0 shows all; more words narrow the search."] if more > 0 else []
+    lines = [f"{hidden:,} more: --limit 0 shows all; more words narrow the search."] if hidden > 0 else []
     lines.append(f"Details: `flowhub show {first.row.id}`.")
     if not first.best.installed:
         lines.append(f"`flowhub enqueue {first.best.ref}` queues it.")
     return "\n".join(lines)
 
 
-def _nothing(wanted: SearchRequest) -> str:
+def _nothing(request: SearchRequest) -> str:
     """Return a hint for a search without results."""
-    narrowed = wanted.filters.any or wanted.fits or wanted.installed
-    if not wanted.typed:
+    narrowed = request.filters.any or request.fits or request.installed
+    if not request.typed:
         return "No model passes these filters; try fewer."
     if narrowed:
-        return output.fold(f"No model matches {' '.join(wanted.typed)!r} and passes the filters; try fewer of them.")
+        return output.fold(f"No model matches {' '.join(request.typed)!r} and passes the filters; try fewer of them.")
     hub = "For a repository of the Hub: `flowhub show hf:owner/repo`."
-    return output.fold(f"No model of the catalogs matches {' '.join(wanted.typed)!r}. {hub}")
+    return output.fold(f"No model of the catalogs matches {' '.join(request.typed)!r}. {hub}")

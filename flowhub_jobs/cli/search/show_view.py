@@ -60,11 +60,11 @@ def _facts(details: ModelDetails) -> dict[str, str | None]:
 
 def _needs(hardware: Mapping[str, Any]) -> str:
     """Return the machine that the catalog recommends."""
-    least, wanted, disk = (hardware.get(name) for name in ("minRamGb", "recommendedRamGb", "diskGb"))
+    least, recommended, disk = (hardware.get(name) for name in ("minRamGb", "recommendedRamGb", "diskGb"))
     platforms = list(hardware.get("platforms") or ())
     parts = [
         f"{least:g} GiB of memory" if least else None,
-        f"{wanted:g} GiB recommended" if wanted and wanted != least else None,
+        f"{recommended:g} GiB recommended" if recommended and recommended != least else None,
         f"{disk:g} GB of disk" if disk else None,
         " or ".join(filter(None, (", ".join(platforms[:-1]), *platforms[-1:]))),
     ]
@@ -139,8 +139,8 @@ def _version(version: Mapping[str, Any]) -> str:
 
 def _next(details: ModelDetails) -> str:
     """Return the next step: open an installed variant, else queue the best one that runs here, else the first."""
-    if here := [one for one in details.variants if one.state == "installed"]:
-        name = details.installed.name if details.installed else here[0].ref
+    if installed := [one for one in details.variants if one.state == "installed"]:
+        name = details.installed.name if details.installed else installed[0].ref
         return f"`flowhub path {name}` prints its path."
     first = details.variants[0]
     best = min(details.variants, key=lambda one: rank_key(one.verdict, one.format, first.format))

@@ -28,10 +28,10 @@ def cap(
     """
     if size is None and per is not None:
         raise UsageInvalid("--per needs a size.", hint="`flowhub cap 200G --per month`.")
-    wanted = None if size is None else cap_of(size, per)
+    new_cap = None if size is None else cap_of(size, per)
     with open_session() as session:
         if size is not None:
-            set_cap(session, wanted)
+            set_cap(session, new_cap)
         state = read_cap(session)
         if output.chosen.json:
             output.result_json(cap_json(state))

@@ -46,9 +46,9 @@ def check(as_json: AsJson = False) -> None:
     _show(check_database(load_settings()), "is whole")
 
 
-def _show(file: DatabaseFile, what: str) -> None:
+def _show(file: DatabaseFile, action: str) -> None:
     if output.chosen.json:
         output.result_json(database_json(file))
     else:
         counts = f"{file.jobs} jobs, {file.installed} installed models, schema {file.schema}"
-        output.result(f"{output.clean(str(file.path))} {what}: {format_bytes(file.bytes)}, {counts}.")
+        output.result(f"{output.clean(str(file.path))} {action}: {format_bytes(file.bytes)}, {counts}.")

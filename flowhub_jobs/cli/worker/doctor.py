@@ -40,11 +40,11 @@ def doctor(
 
 def _print(check: Check) -> None:
     status = f"{check.status:<{_STATUS - 2}}"
-    shown = output.paint(status, _COLOURS[check.status]) if check.status in _COLOURS else output.dim(status)
+    painted = output.paint(status, _COLOURS[check.status]) if check.status in _COLOURS else output.dim(status)
     indent = " " * (_STATUS + _NAME)
     name = f"{check.name:<{_NAME - 2}}  "
     text = output.fold(output.clean(check.message), indent, indent).strip()
-    output.exactly(f"{shown}  {name}{text}")
+    output.exactly(f"{painted}  {name}{text}")
     if check.hint:
         output.exactly(output.fold(output.clean(check.hint), indent, indent))
 

@@ -20,10 +20,10 @@ def import_late_modules() -> None:
 
 
 def _import_below(package: ModuleType) -> None:
-    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        if found.name in UNUSED_BY_WORKERS:
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if info.name in UNUSED_BY_WORKERS:
             continue
         with suppress(ImportError):
-            module = importlib.import_module(found.name)
-            if found.ispkg:
+            module = importlib.import_module(info.name)
+            if info.ispkg:
                 _import_below(module)

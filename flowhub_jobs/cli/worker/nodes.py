@@ -40,21 +40,21 @@ def nodes(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     with open_session() as session:
-        found, own = read_nodes(session.home), session.node
+        listed, own = read_nodes(session.home), session.node
     if output.chosen.json:
-        output.result_json(nodes_json(found))
+        output.result_json(nodes_json(listed))
         return
-    if not found:
+    if not listed:
         output.hint("No node is registered. `flowhub worker` registers this machine.")
         return
     now = datetime.now(UTC)
-    rows = [_row(node, own, now) for node in found]
+    rows = [_row(node, own, now) for node in listed]
     if _is_too_wide(rows):
         lines = [_paragraph(row) for row in rows]
     else:
         head, *lines = _table(rows)
         output.result(output.bold(head))
-    for node, line in zip(found, lines, strict=True):
+    for node, line in zip(listed, lines, strict=True):
         output.result(line if node.alive else output.dim(line))
 
 
@@ -109,8 +109,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _is_too_wide(rows: Sequence[tuple[str, ...]]) -> bool:
     """Return whether names, which are not cut, leave no room for the other columns, of which only the GPUs are."""
-    kept = [(*row[:5], row[5][:GPUS_LEAST]) for row in rows]
-    return output.width_of(_HEAD[:6], kept) > output.columns()
+    uncut = [(*row[:5], row[5][:GPUS_LEAST]) for row in rows]
+    return output.width_of(_HEAD[:6], uncut) > output.columns()
 
 
 def _paragraph(row: tuple[str, ...]) -> str:

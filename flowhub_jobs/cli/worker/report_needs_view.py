@@ -14,8 +14,8 @@ def needs_lines(morning: Report) -> list[str]:
     """Return the section; nothing where nothing needs the user."""
     groups = folded(morning.needs)
     lines = [line for group in groups[:GROUPS_MAX] for line in _group_lines(group, morning.room)]
-    more = len(groups) - GROUPS_MAX
-    tail = [f"{INDENT}… and {more} more: `flowhub status --state failed`"] if more > 0 else []
+    hidden = len(groups) - GROUPS_MAX
+    tail = [f"{INDENT}… and {hidden} more: `flowhub status --state failed`"] if hidden > 0 else []
     return [output.paint("NEEDS YOU", "1;31"), *lines, *tail] if lines else []
 
 

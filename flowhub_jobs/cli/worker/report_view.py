@@ -33,8 +33,8 @@ def lines(morning: Report, *, nodes: bool = False) -> list[str]:
 
     With `nodes` each job has its node.
     """
-    came, going = _came(morning, nodes=nodes), _going(morning, nodes=nodes)
-    sections = [came, _healed(morning.recoveries), going, needs_lines(morning), _totals(morning)]
+    completed, unfinished = _came(morning, nodes=nodes), _going(morning, nodes=nodes)
+    sections = [completed, _healed(morning.recoveries), unfinished, needs_lines(morning), _totals(morning)]
     headline = output.fold(_headline(morning)).split("\n")
     parts = [[output.bold(line) for line in headline], *(section for section in sections if section)]
     airy = sum(map(len, parts)) + len(parts) - 1 < output.height()  # the prompt needs a line, too
@@ -55,15 +55,20 @@ def _headline(morning: Report) -> str:
 
 def _came(morning: Report, *, nodes: bool) -> list[str]:
     rows = [
-        (*_named(came.job, came.job.ref, nodes=nodes), _size(came.job), _when(came, morning), *_how(came))
-        for came in morning.came[:ROWS_MAX]
+        (
+            *_named(completed.job, completed.job.ref, nodes=nodes),
+            _size(completed.job),
+            _when(completed, morning),
+            *_how(completed),
+        )
+        for completed in morning.came[:ROWS_MAX]
     ]
     if not rows:
         return []
     head = (*_head("COMPLETED", nodes=nodes), "SIZE", "AT", "SPEED", "DIGEST")
     right = (0, len(head) - 4, len(head) - 2)
-    shown = output.table(head, rows, right=right, give=1).split("\n")
-    return [output.bold(shown[0]), *map(output.dim, shown[1:]), *_more(morning.came, "flowhub status --all")]
+    table = output.table(head, rows, right=right, give=1).split("\n")
+    return [output.bold(table[0]), *map(output.dim, table[1:]), *_more(morning.came, "flowhub status --all")]
 
 
 def _head(name: str, *, nodes: bool) -> tuple[str, ...]:
@@ -80,8 +85,8 @@ def _size(job: Job) -> str:
     return format_bytes(job.bytes_total or 0)
 
 
-def _when(came: CompletedJob, morning: Report) -> str:
-    return _at(came.job.finished_at or came.job.created_at, morning.until)
+def _when(completed: CompletedJob, morning: Report) -> str:
+    return _at(completed.job.finished_at or completed.job.created_at, morning.until)
 
 
 def _at(moment: datetime, now: datetime) -> str:
@@ -91,9 +96,9 @@ def _at(moment: datetime, now: datetime) -> str:
     return local.strftime("%H:%M" if days == 0 else "%a %H:%M" if days < 7 else "%d %b %H:%M")
 
 
-def _how(came: CompletedJob) -> tuple[str, str]:
-    fast = format_rate(came.rate_bps) if came.rate_bps else "-"
-    return fast if came.job.bytes_fetched else "was here", _digest(came.job)
+def _how(completed: CompletedJob) -> tuple[str, str]:
+    fast = format_rate(completed.rate_bps) if completed.rate_bps else "-"
+    return fast if completed.job.bytes_fetched else "was here", _digest(completed.job)
 
 
 def _digest(job: Job) -> str:
@@ -101,8 +106,8 @@ def _digest(job: Job) -> str:
 
 
 def _healed(healed: Iterable[Recovered]) -> list[str]:
-    found = [f"  {recovered_sentence(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
-    return [output.bold("HEALED BY ITSELF"), *found] if found else []
+    lines = [f"  {recovered_sentence(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
+    return [output.bold("HEALED BY ITSELF"), *lines] if lines else []
 
 
 def _going(morning: Report, *, nodes: bool) -> list[str]:
@@ -111,8 +116,8 @@ def _going(morning: Report, *, nodes: bool) -> list[str]:
     if not rows:
         return []
     head = (*_head("UNFINISHED", nodes=nodes), "DONE", "")
-    shown = output.table(head, rows, right=(0, len(head) - 2), give=1).split("\n")
-    return [output.bold(shown[0]), *shown[1:], *_more(first, "flowhub status")]
+    table = output.table(head, rows, right=(0, len(head) - 2), give=1).split("\n")
+    return [output.bold(table[0]), *table[1:], *_more(first, "flowhub status")]
 
 
 def _done(job: Job) -> str:
@@ -140,8 +145,8 @@ def _totals(morning: Report) -> list[str]:
         return []
     speed = f", {format_rate(totals.rate_bps)} on average" if totals.rate_bps else ""
     line = f"Fetched {format_bytes(totals.fetched)} in {format_duration(max(1, totals.work_s))} of work{speed}"
-    again = f"{format_bytes(totals.twice)} of it twice" if totals.twice else "nothing twice"
-    return output.fold(f"{line}; {again}.").split("\n")
+    repeated = f"{format_bytes(totals.twice)} of it twice" if totals.twice else "nothing twice"
+    return output.fold(f"{line}; {repeated}.").split("\n")
 
 
 def _more(rows: Sequence[Any], command: str) -> list[str]:

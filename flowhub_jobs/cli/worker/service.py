@@ -88,10 +88,10 @@ def _also_running(settings: Settings, service: Service) -> list[str]:
     """Return a hint if a worker was started by hand. Opens the home, so that an error shows here and not in a log."""
     with opened(settings) as home:
         state = service.look()
-        by_hand = [str(worker.pid) for worker in living_workers(home) if started_by(worker, state) == "hand"]
-    if not by_hand:
+        pids = [str(worker.pid) for worker in living_workers(home) if started_by(worker, state) == "hand"]
+    if not pids:
         return []
-    return [f"A worker runs by hand, too (process {', '.join(by_hand)}): they share the queue, each has its own slots."]
+    return [f"A worker runs by hand, too (process {', '.join(pids)}): they share the queue, each has its own slots."]
 
 
 def _print_plan(service: Service, text: str, commands: Sequence[Sequence[str]], hints: list[str]) -> None:

@@ -98,5 +98,5 @@ def _subscription(row: Row) -> Subscription:
 
 def _texts(stored: Any) -> tuple[str, ...]:
     """Return the texts of a JSON column; none where it is damaged."""
-    found = json_of(stored)
-    return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else ()
+    values = json_of(stored)
+    return tuple(one for one in values if isinstance(one, str)) if isinstance(values, list) else ()

@@ -36,8 +36,8 @@ class SubscriptionRows:
         """Follow a reference, or give a followed one other terms. Other globs begin with what is there now."""
         values = _of_terms(terms)
         with writing(self._engine) as tx:
-            mine = (subscriptions.c.node == self._node, subscriptions.c.ref == ref)
-            query = sa.select(subscriptions.c.id, subscriptions.c.include).where(*mine)
+            where = (subscriptions.c.node == self._node, subscriptions.c.ref == ref)
+            query = sa.select(subscriptions.c.id, subscriptions.c.include).where(*where)
             known = tx.execute(query).first()
             if known is None:
                 row = {"node": self._node, "kind": kind, "ref": ref, "created_at": self._clock.now_us()}
@@ -45,8 +45,8 @@ class SubscriptionRows:
                 return
             if (known.include or []) != values["include"]:
                 _forget_items(tx, known.id)
-            again = values | {"next_at": next_at, "version": subscriptions.c.version + 1}
-            tx.execute(sa.update(subscriptions).where(*mine).values(**again))
+            new_values = values | {"next_at": next_at, "version": subscriptions.c.version + 1}
+            tx.execute(sa.update(subscriptions).where(*where).values(**new_values))
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Unfollow. The jobs that they queued, and the installed models, stay."""
@@ -62,31 +62,31 @@ class SubscriptionRows:
         before: Subscription,
         known: Mapping[str, str],
         result: CheckOutcome,
-        made: Sequence[NewJob],
+        new_jobs: Sequence[NewJob],
         next_at: int,
     ) -> None:
         """Write the result of a check, inside the transaction that queues its jobs.
 
-        `before` and `known` are the subscription and its items as the check read them, `made` the jobs that are new.
-        Raises CheckOvertaken if the row has another version by now: then nothing of this check may stay.
+        `before` and `known` are the subscription and its items as the check read them. Raises CheckOvertaken if the
+        row has another version by now: then nothing of this check may stay.
         """
         now = self._clock.now_us()
         as_read = (subscriptions.c.id == before.id, subscriptions.c.version == before.version)
-        values = {**_of_result(before, known, result, made, now), "next_at": next_at, "version": before.version + 1}
+        values = {**_of_result(before, known, result, new_jobs, now), "next_at": next_at, "version": before.version + 1}
         if tx.execute(sa.update(subscriptions).where(*as_read).values(**values)).rowcount != 1:
             raise CheckOvertaken
         self._write_items(tx, before.id, known, result)
-        for one in made:
+        for one in new_jobs:
             tx.execute(subscription_jobs.insert().values(subscription_id=before.id, job_id=one.job))
             if one.text is not None:
                 note(tx, one.job, now, EventKind.UPDATE, one.text)
 
     def _write_items(self, tx: sa.Connection, number: int, known: Mapping[str, str], result: CheckOutcome) -> None:
         changed = {item: version for item, version in result.seen.items() if known.get(item) != version}
-        gone = known.keys() - result.seen.keys() if result.complete else set()
-        for some in in_groups([*(item for item in changed if item in known), *gone]):
-            mine = (subscription_items.c.subscription_id == number, subscription_items.c.item.in_(some))
-            tx.execute(sa.delete(subscription_items).where(*mine))
+        removed = known.keys() - result.seen.keys() if result.complete else set()
+        for some in in_groups([*(item for item in changed if item in known), *removed]):
+            where = (subscription_items.c.subscription_id == number, subscription_items.c.item.in_(some))
+            tx.execute(sa.delete(subscription_items).where(*where))
         if changed:
             rows = [{"subscription_id": number, "item": item, "version": one} for item, one in changed.items()]
             tx.execute(subscription_items.insert(), rows)
@@ -115,22 +115,22 @@ def _of_terms(terms: Terms) -> dict[str, Any]:
 
 
 def _of_result(
-    before: Subscription, known: Mapping[str, str], result: CheckOutcome, made: Sequence[NewJob], now: int
+    before: Subscription, known: Mapping[str, str], result: CheckOutcome, new_jobs: Sequence[NewJob], now: int
 ) -> dict[str, Any]:
     """Return the columns that the result of a check changes."""
-    changed = bool(made) or any(item in known and known[item] != one for item, one in result.seen.items())
+    changed = bool(new_jobs) or any(item in known and known[item] != one for item, one in result.seen.items())
     values: dict[str, Any] = {"checked_at": now, "error": sa.null(), "failures": 0, "failing_since": None}
     if result.error is not None:
-        again = before.error is not None and before.error.get("code") == result.error.code
+        same_error = before.error is not None and before.error.get("code") == result.error.code
         values |= {
             "error": result.error.as_dict(),
             "failures": before.failures + 1,
-            "failing_since": before.failing_since if again and before.failing_since else now,
+            "failing_since": before.failing_since if same_error and before.failing_since else now,
         }
     if changed:
         values["changed_at"] = now
-    if made:
-        values["job_id"] = made[-1].job
+    if new_jobs:
+        values["job_id"] = new_jobs[-1].job
     return values
 
 

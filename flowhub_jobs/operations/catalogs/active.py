@@ -79,7 +79,7 @@ def base_file(settings: Settings) -> Path:
 
 def _stamp(path: Path) -> tuple[str, int, int]:
     try:
-        there = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return (str(path), -1, -1)
-    return (str(path), there.st_size, there.st_mtime_ns)
+    return (str(path), status.st_size, status.st_mtime_ns)

@@ -39,9 +39,9 @@ def source_of(text: str) -> str:
     if text.lower().startswith(("https://", "http://")):
         return text
     if is_other_scheme(text):
-        shown = redaction.public_url(text)
+        public = redaction.public_url(text)
         raise AddressRefused(
-            f"The catalog {shown!r} is of a scheme that flowhub does not read.", hint="Give a path, or an https URL."
+            f"The catalog {public!r} is of a scheme that flowhub does not read.", hint="Give a path, or an https URL."
         )
     return str(Path(text).expanduser().absolute())
 
@@ -58,8 +58,8 @@ def fetch(source: str, known: ImportRecord | None, settings: Settings) -> Source
 
 def _from_url(url: str, known: ImportRecord | None, settings: Settings) -> SourceBytes:
     where = f"The catalog {redaction.public_url(url)}"
-    asked = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
-    headers = {name: value for name, value in asked.items() if value}
+    validators = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
+    headers = {name: value for name, value in validators.items() if value}
     hint = f"Check the network and the address. {_NOTHING_DONE}"
     try:
         answer = get.get(
@@ -109,7 +109,7 @@ def read(source: str, body: bytes, shape: str | None) -> "ImportResult":
     except error as fault:
         raise error(fault.message, hint=f"Is it the catalog itself, not a page about it? {_NOTHING_DONE}") from fault
     if not result.models:
-        reasons = ", ".join(f"{reason}: {len(what)}" for reason, what in result.refused.items())
+        reasons = ", ".join(f"{reason}: {len(examples)}" for reason, examples in result.refused.items())
         why = f"none of its {result.entries} entries can be taken ({reasons})" if reasons else "it has no entries"
         raise error(f"{where}: {why}.", hint=_NOTHING_DONE)
     return result

@@ -104,11 +104,11 @@ def update_base(settings: Settings) -> Change:
             "The base is a file, which is read again each time.", hint="Only catalogs at a URL are asked."
         )
     url = settings.catalog or ""
-    kept = cached_catalog(url, settings.home / "catalogs")
+    cached = cached_catalog(url, settings.home / "catalogs")
     loaded = base_catalog(settings)
     if loaded.warning:
         raise CatalogUnreachable(loaded.warning, hint="Check the network and FLOWHUB_CATALOG.")
-    before = {model.id: model for model in kept.models} if kept else {}
+    before = {model.id: model for model in cached.models} if cached else {}
     after = {model.id: model for model in loaded.catalog.models}
     facts = ImportRecord(url, "flowhub", checked_at=_now(), models=len(after))
     return _compared(Change(BASE, facts), before, after)
@@ -144,11 +144,11 @@ def _put(settings: Settings, name: str, source: str, raw: SourceBytes, result: "
 
 def _taken(settings: Settings, imported: ImportedCatalogs, name: str) -> set[str]:
     """Return the ids of all catalogs but this one."""
-    taken = set(base_catalog(settings).catalog.by_id)
+    ids = set(base_catalog(settings).catalog.by_id)
     for other in imported.names():
         if other != name:
-            taken.update(imported.entries(other))
-    return taken
+            ids.update(imported.entries(other))
+    return ids
 
 
 def _compared(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
@@ -177,8 +177,8 @@ def _free_name(imported: ImportedCatalogs, shape: str, source: str) -> str:
     return name
 
 
-def _counts(named: Mapping[str, list[str]]) -> dict[str, int]:
-    return {reason: len(what) for reason, what in named.items()}
+def _counts(by_reason: Mapping[str, list[str]]) -> dict[str, int]:
+    return {reason: len(examples) for reason, examples in by_reason.items()}
 
 
 def _now() -> str:

@@ -50,10 +50,10 @@ def _whole(home: Home) -> Check:
 
 def _write(home: Home) -> Check:
     """Begin a transaction that writes, and measure how long another program kept it waiting."""
-    name, begun = "database.write", time.monotonic()
+    name, began = "database.write", time.monotonic()
     with writing(home.engine):
         pass
-    waited = time.monotonic() - begun
+    waited = time.monotonic() - began
     if waited > _BUSY_S:
         return warn(
             name,
@@ -72,9 +72,9 @@ def _queue(home: Home) -> Check:
 
 
 def _server_checks(home: Home, url: str) -> Iterator[Check]:
-    found: list[tuple[ServerHealth, int]] = []
-    yield from guarded([("database.version", lambda: _server(home, found))], url)
-    for server, skew_us in found:
+    servers: list[tuple[ServerHealth, int]] = []
+    yield from guarded([("database.version", lambda: _server(home, servers))], url)
+    for server, skew_us in servers:
         yield role(server)
         yield connections(server)
         yield clock_skew(skew_us)
@@ -88,11 +88,11 @@ def _server_checks(home: Home, url: str) -> Iterator[Check]:
     )
 
 
-def _server(home: Home, found: list[tuple[ServerHealth, int]]) -> Check:
-    """Read the server's facts; they and its clock's microseconds ahead of this machine's are added to `found`."""
+def _server(home: Home, servers: list[tuple[ServerHealth, int]]) -> Check:
+    """Read the server's facts; they and its clock's microseconds ahead of this machine's are added to `servers`."""
     before = time.time_ns() // 1000
     server = server_health(home.engine)
-    found.append((server, server.now_us - (before + time.time_ns() // 1000) // 2))
+    servers.append((server, server.now_us - (before + time.time_ns() // 1000) // 2))
     return version(server)
 
 
@@ -122,10 +122,10 @@ def role(server: ServerHealth) -> Check:
     """Check that the server takes writes."""
     name = "database.role"
     if server.is_standby or server.is_read_only:
-        what = "a standby" if server.is_standby else "read-only"
+        kind = "a standby" if server.is_standby else "read-only"
         return fail(
             name,
-            f"The server is {what}: nothing can be queued.",
+            f"The server is {kind}: nothing can be queued.",
             "Name the primary in FLOWHUB_DATABASE_URL, or several hosts with target_session_attrs=read-write.",
         )
     return ok(name, "the primary, takes writes")
@@ -140,20 +140,20 @@ def connections(server: ServerHealth) -> Check:
     return ok(name, text)
 
 
-def locks(found: list[Blocker]) -> Check:
+def locks(blockers: list[Blocker]) -> Check:
     """Check that no session keeps others waiting."""
     name = "database.locks"
-    if not found:
+    if not blockers:
         return ok(name, "no session keeps others waiting")
-    shown = ", ".join(f"{one.pid} ({one.program or 'unknown'}) keeps {one.waiting}" for one in found[:3])
+    examples = ", ".join(f"{one.pid} ({one.program or 'unknown'}) keeps {one.waiting}" for one in blockers[:3])
     return warn(
         name,
-        f"Sessions of the server hold locks for which others wait: {shown}.",
-        f"If it does not end by itself: SELECT pg_terminate_backend({found[0].pid}). Jobs continue afterwards.",
+        f"Sessions of the server hold locks for which others wait: {examples}.",
+        f"If it does not end by itself: SELECT pg_terminate_backend({blockers[0].pid}). Jobs continue afterwards.",
     )
 
 
-def versions(here: str, nodes: list[NodeStatus]) -> Check:
+def versions(own_name: str, nodes: list[NodeStatus]) -> Check:
     """Check that the living nodes run this version of flowhub."""
     name = "database.nodes"
     living = [node for node in nodes if node.alive]
@@ -161,7 +161,7 @@ def versions(here: str, nodes: list[NodeStatus]) -> Check:
     if others:
         return warn(
             name,
-            f"Nodes run another flowhub than {here} ({__version__}): {', '.join(others)}.",
+            f"Nodes run another flowhub than {own_name} ({__version__}): {', '.join(others)}.",
             "Install the same version on all machines; the next migration ends the workers of older ones.",
         )
     return ok(name, f"{counted(len(living), 'node is', 'nodes are')} alive; this is flowhub {__version__}")

@@ -36,22 +36,25 @@ def _version() -> Check:
 
 
 def _extras() -> Check:
-    there = [name for name, module in _EXTRAS.items() if find_spec(module)]
-    missing = [name for name in _EXTRAS if name not in there]
-    parts = [f"installed: {', '.join(there) or 'none'}", *([f"not installed: {', '.join(missing)}"] if missing else [])]
+    installed = [name for name, module in _EXTRAS.items() if find_spec(module)]
+    missing = [name for name in _EXTRAS if name not in installed]
+    parts = [
+        f"installed: {', '.join(installed) or 'none'}",
+        *([f"not installed: {', '.join(missing)}"] if missing else []),
+    ]
     return ok("program.extras", "; ".join(parts))
 
 
 def clock(now: datetime) -> Check:
     """Check that the system's clock is not behind this release, as after a start without a battery or a network."""
-    name, shown = "program.clock", f"{now:%Y-%m-%d %H:%M} UTC"
+    name, text = "program.clock", f"{now:%Y-%m-%d %H:%M} UTC"
     if now < RELEASED:
         return warn(
             name,
-            f"The system's clock says {shown}, before this flowhub was released: certificates seem invalid then.",
+            f"The system's clock says {text}, before this flowhub was released: certificates seem invalid then.",
             "Set the clock, or let the system set it over the network (`timedatectl set-ntp true`).",
         )
-    return ok(name, shown)
+    return ok(name, text)
 
 
 def open_files(limit: int) -> Check:

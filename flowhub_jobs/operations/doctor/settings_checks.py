@@ -33,9 +33,9 @@ def _variables(environ: Mapping[str, str]) -> Check:
     unknown = unknown_variables(environ)
     if not unknown:
         return ok("settings.variables", "every FLOWHUB_ variable is known")
-    shown = [f"{name} (did you mean {near}?)" if near else name for name, near in unknown.items()]
+    names = [f"{name} (did you mean {near}?)" if near else name for name, near in unknown.items()]
     return warn(
-        "settings.variables", f"Ignored: {', '.join(shown)}.", "`flowhub help settings` lists them; correct the name."
+        "settings.variables", f"Ignored: {', '.join(names)}.", "`flowhub help settings` lists them; correct the name."
     )
 
 

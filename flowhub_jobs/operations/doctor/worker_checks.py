@@ -54,14 +54,14 @@ def _service(home: Home) -> Check:
 def _library(home: Home) -> Check:
     """Compare names, sizes and times in each store, and no bytes: those are for `verify`."""
     name = "library.files"
-    there = [one for one in home.each_store() if not one.store_is_away()]  # store.folder fails for the others
-    entries = [(one.store.root, entry) for one in there for entry in one.entries.entries_here()]
+    online = [one for one in home.each_store() if not one.store_is_away()]  # store.folder fails for the others
+    entries = [(one.store.root, entry) for one in online for entry in one.entries.entries_here()]
     changed = [entry.name for root, entry in entries if not has_its_files(entry, root / entry.name)]
     if changed:
-        shown = ", ".join(changed[:3]) + (" …" if len(changed) > 3 else "")
+        examples = ", ".join(changed[:3]) + (" …" if len(changed) > 3 else "")
         return warn(
             name,
-            f"Missing or incomplete, {len(changed)} of {len(entries)} installed: {shown}",
+            f"Missing or incomplete, {len(changed)} of {len(entries)} installed: {examples}",
             "`flowhub verify` shows which files; `flowhub verify --repair` fetches them again.",
         )
     models = counted(len(entries), "installed model has its", "installed models have their")

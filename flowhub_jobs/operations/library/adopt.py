@@ -86,7 +86,7 @@ class Adoption:
     def _link(self, offer: Offer) -> Adopted:
         artifact = offer.recognized.artifact
         try:
-            staged, how = self._stage(offer)
+            staged, kind = self._stage(offer)
             with self._installing():
                 name = choose_name(artifact, self._home.store, self._owner)
                 self._refuse_busy(name)
@@ -96,7 +96,7 @@ class Adoption:
                     path = rename_into_place(
                         staged, name, self._home.store, replace_own=replace_own, may_write=lambda: None
                     )
-                    self._index(offer, InstallResult(name, path, _digests(offer), _shared(offer, how)), artifact)
+                    self._index(offer, InstallResult(name, path, _digests(offer), _shared(offer, kind)), artifact)
                 except NameTaken:
                     raise  # flowhub did not install what has the name
                 except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
@@ -104,7 +104,7 @@ class Adoption:
                     raise
         except NameTaken as error:
             raise NameTaken(error.message, hint="Move or remove it, then adopt again.") from error
-        return Adopted(name, path, how)
+        return Adopted(name, path, kind)
 
     def _take_back(self, name: str, mark: tuple[int, ...]) -> None:
         """Remove the adopted model from its name, if the rename has happened."""
@@ -118,13 +118,13 @@ class Adoption:
         artifact = offer.recognized.artifact
         self._sweep()
         self._folder.mkdir(parents=True)
-        hows = []
+        kinds = []
         for file, source in zip(artifact.files, offer.recognized.files, strict=True):
             target = self._folder / "model" / file.path if artifact.folder else self._folder / "model"
             target.parent.mkdir(parents=True, exist_ok=True)
-            hows.append(_linked(source, target, self._kinds))
+            kinds.append(_linked(source, target, self._kinds))
         sync_tree(self._folder)
-        return self._folder / "model", max(hows, key=list(LinkKind).index)
+        return self._folder / "model", max(kinds, key=list(LinkKind).index)
 
     def _refuse_busy(self, name: str) -> None:
         job = self._home.queries.working_on([str(self._home.store.root / name)])
@@ -148,25 +148,25 @@ class Adoption:
 
 
 def _linked(source: HashedFile, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKind:
-    how = link(source.path, source.stamp, target, kinds)
-    if how is None:
+    kind = link(source.path, source.stamp, target, kinds)
+    if kind is None:
         raise StorageFailed(f"{source.path} can be linked in no way that was allowed.")
-    if how is LinkKind.COPY and hash_file(target, lambda: None).sha256 != source.sha256:
+    if kind is LinkKind.COPY and hash_file(target, lambda: None).sha256 != source.sha256:
         raise UnreadableFile("was written to while it was copied")
-    return how
+    return kind
 
 
-def _check_unchanged(path: Path, read: FileStamp) -> None:
-    there = stamp_of(path)
-    same_file = there.identity is not None and there.identity == read.identity
-    if there.size != read.size or (same_file and there != read):
+def _check_unchanged(path: Path, expected: FileStamp) -> None:
+    stamp = stamp_of(path)
+    same_file = stamp.identity is not None and stamp.identity == expected.identity
+    if stamp.size != expected.size or (same_file and stamp != expected):
         raise UnreadableFile("was written to since it was read")
 
 
 def _digests(offer: Offer) -> tuple[FileDigest, ...]:
     pairs = zip(offer.recognized.artifact.files, offer.recognized.files, strict=True)
-    return tuple(FileDigest(file.path, found.stamp.size, found.sha256, pinned=True) for file, found in pairs)
+    return tuple(FileDigest(file.path, hashed.stamp.size, hashed.sha256, pinned=True) for file, hashed in pairs)
 
 
-def _shared(offer: Offer, how: LinkKind) -> str | None:
-    return None if how is LinkKind.COPY else offer.shares
+def _shared(offer: Offer, kind: LinkKind) -> str | None:
+    return None if kind is LinkKind.COPY else offer.shares

@@ -62,7 +62,7 @@ class Offer:
 
     @property
     def size(self) -> int:
-        return sum(found.stamp.size for found in self.recognized.files)
+        return sum(file.stamp.size for file in self.recognized.files)
 
 
 @dataclass(slots=True)
@@ -111,11 +111,11 @@ class AdoptScanner:
                 result.skip(path, f"is being worked on by job {job}")
             else:
                 try:
-                    found = candidate_in_store(path, result)
+                    candidate = candidate_in_store(path, result)
                 except OSError as error:
                     result.skip(path, read_error_text(error))
                     continue
-                result.candidates += [found] if found else []
+                result.candidates += [candidate] if candidate else []
 
     def _look_elsewhere(self, targets: Sequence[str], result: ScanResult) -> None:
         known = app_folders_of(self._environ)
@@ -155,9 +155,9 @@ class AdoptScanner:
     def _read(self, result: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
         """Return the digests of all files that were found; what cannot be read is taken out of the look."""
         known = self._known()
-        wanted = {file.real: file for candidate in result.candidates for file in candidate.files}
-        hashes = {path: found for path in wanted if (found := _without_reading(path, known))}
-        left = [file for path, file in wanted.items() if path not in hashes]
+        by_path = {file.real: file for candidate in result.candidates for file in candidate.files}
+        hashes = {path: hashed for path in by_path if (hashed := _without_reading(path, known))}
+        left = [file for path, file in by_path.items() if path not in hashes]
         reading = _Reading(self._stop, watch, sum(file.size for file in left))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read") as pool:
             try:
@@ -177,7 +177,7 @@ class AdoptScanner:
 
     def _known(self) -> dict[Inode, str]:
         """Return the sha256 of installed, unchanged files by inode: a hard link of one need not be read."""
-        found = {}
+        by_inode = {}
         for entry in self._home.library.entries_here():
             path = self._home.store.root / entry.name
             if is_unchanged(entry, path):
@@ -185,8 +185,8 @@ class AdoptScanner:
                     with suppress(UnreadableFile):
                         stamp = stamp_of(path / name if path.is_dir() else path)
                         if stamp.identity:
-                            found[stamp.identity] = file.sha256
-        return found
+                            by_inode[stamp.identity] = file.sha256
+        return by_inode
 
     # Recognize -----------------------------------------------------------------------------------------------------
 
@@ -201,13 +201,13 @@ class AdoptScanner:
         offers: list[Offer] = []
         promised: dict[str, str] = {}  # whose each name is by the offers so far
         for candidate in result.candidates:
-            found = [hashes[file.real] for file in candidate.files]
-            if wrong := false_claim(candidate, found):
+            files = [hashes[file.real] for file in candidate.files]
+            if wrong := false_claim(candidate, files):
                 result.skip(candidate.where, wrong)
                 continue
-            recognized = self._recognizer.identify(candidate, found, in_place=candidate.program == STORE)
+            recognized = self._recognizer.identify(candidate, files, in_place=candidate.program == STORE)
             if recognized.artifact.option is None and (
-                wrong := truncation_problem(candidate, found)
+                wrong := truncation_problem(candidate, files)
             ):  # no digest vouches for it
                 result.skip(candidate.where, wrong)
                 continue
@@ -233,10 +233,10 @@ class AdoptScanner:
     def _offer(self, candidate: Candidate, recognized: Identified, others: Mapping[Inode, Path]) -> Offer:
         first = recognized.files[0]
         if candidate.program != STORE:
-            how = probe_link_kind(first.path, self._home.store.root / PARTIAL, self._kinds)
-            return Offer(candidate, recognized, how, shares=_place(first.path, candidate))
-        away = None if first.path.is_relative_to(self._root) else first.path
-        shares = away or (others.get(first.stamp.identity) if first.stamp.identity else None)
+            kind = probe_link_kind(first.path, self._home.store.root / PARTIAL, self._kinds)
+            return Offer(candidate, recognized, kind, shares=_place(first.path, candidate))
+        outside = None if first.path.is_relative_to(self._root) else first.path
+        shares = outside or (others.get(first.stamp.identity) if first.stamp.identity else None)
         return Offer(candidate, recognized, None, shares=_place(shares, candidate) if shares else None)
 
     def _installed(self) -> dict[tuple[str, ...], str]:
@@ -278,11 +278,11 @@ def _without_reading(path: Path, known: Mapping[Inode, str]) -> HashedFile | Non
     return None
 
 
-def _each_once(found: Sequence[Candidate]) -> list[Candidate]:
+def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates without those that are the very files of an earlier one, under other names."""
-    return list({tuple(file.real for file in candidate.files): candidate for candidate in reversed(found)}.values())[
-        ::-1
-    ]
+    return list(
+        {tuple(file.real for file in candidate.files): candidate for candidate in reversed(candidates)}.values()
+    )[::-1]
 
 
 def _bytes_of(digests: Iterable[str]) -> tuple[str, ...]:

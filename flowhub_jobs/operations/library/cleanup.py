@@ -85,11 +85,11 @@ class Item:
 
 def partials(home: Home) -> list[Partial]:
     """Return the partials in the store, by name."""
-    found = list_partials(home.store)
-    own = {leaving.key for leaving in found if leaving.key and leaving.node == home.node}
+    entries = list_partials(home.store)
+    own = {leaving.key for leaving in entries if leaving.key and leaving.node == home.node}
     held = _held(home, own)
     now = home.clock.now_us() / 1e6
-    return [_partial(home, leaving, held, now) for leaving in found]
+    return [_partial(home, leaving, held, now) for leaving in entries]
 
 
 def _held(home: Home, keys: Collection[str]) -> "dict[str, PartialOwner]":
@@ -126,8 +126,8 @@ def _state(home: Home, leaving: PartialsEntry, holder: "PartialOwner | None", no
 def find_removable(home: Home, installed: InstalledModels) -> list[Item]:
     """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
     installed.require_store()
-    found = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
-    every = [*found, *old_version_items(home, home.clock.now_us()), *_gone(home, installed), *_orphans(home)]
+    unfinished = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
+    every = [*unfinished, *old_version_items(home, home.clock.now_us()), *_gone(home, installed), *_orphans(home)]
     return [replace(item, store=home.store.name) for item in every]
 
 
@@ -149,7 +149,7 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 
 def old_version_items(home: Home, now: int) -> list[Item]:
     """Return the versions whose successor is installed and unchanged. Models that were changed by hand stay."""
-    entries, found, links = home.entries.entries_here(), [], placed_links(home)
+    entries, items, links = home.entries.entries_here(), [], placed_links(home)
     by_name = {entry.name: entry for entry in entries}
     for name, newer in old_versions(entries).items():
         if _is_sound(home, by_name[name]) and _is_sound(home, newer):
@@ -157,8 +157,8 @@ def old_version_items(home: Home, now: int) -> list[Item]:
             why = f"{newer.name} is newer"
             age = max(0, (now - newer.installed_at) // 1_000_000)
             frees = measure(path, links.get(name, ())).own
-            found.append(Item(Removable.OLD, name, path, by_name[name].bytes, frees, age, why))
-    return found
+            items.append(Item(Removable.OLD, name, path, by_name[name].bytes, frees, age, why))
+    return items
 
 
 def _is_sound(home: Home, entry: LibraryEntry) -> bool:
@@ -186,8 +186,8 @@ def find_to_fit(home: Home, others: Sequence[Item]) -> list[Item]:
     names = {item.name for item in others}
     now = home.clock.now_us()
     models = [model for model in removable_models(home) if model.name not in names]
-    found = [_unused(model, max(0, now - model.used_at) // 1_000_000) for model in chosen_to_fit(models, missing)]
-    return [replace(item, store=home.store.name) for item in found]
+    items = [_unused(model, max(0, now - model.used_at) // 1_000_000) for model in chosen_to_fit(models, missing)]
+    return [replace(item, store=home.store.name) for item in items]
 
 
 def _unused(model: UnusedModel, age_s: int) -> Item:
@@ -206,8 +206,10 @@ def remove_item(home: Home, installed: InstalledModels, item: Item) -> int:
             raise _came_back(item)
         installed.remove(item.name)
     elif item.kind in (Removable.OLD, Removable.GONE):
-        again = old_version_items(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, installed)
-        if item.name not in {other.name for other in again}:
+        removable_now = (
+            old_version_items(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, installed)
+        )
+        if item.name not in {other.name for other in removable_now}:
             raise _came_back(item)
         installed.remove(item.name)
     elif item.placement is not None:
@@ -220,10 +222,10 @@ def remove_item(home: Home, installed: InstalledModels, item: Item) -> int:
 
 def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
     """Rename it in one step, then remove it: a job that starts in between finds all of it, or nothing."""
-    aside: list[Path] = []
+    in_trash: list[Path] = []
 
     def away() -> None:
-        aside.append(move_to_trash(home.store, leaving.path))
+        in_trash.append(move_to_trash(home.store, leaving.path))
 
     try:
         done = _if_still(home, item, leaving, away)
@@ -231,20 +233,20 @@ def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
         return  # another process removed it first
     if not done:
         raise _came_back(item)
-    delete_trash(aside[0])
+    delete_trash(in_trash[0])
     if item.job is not None:
         home.commands.purged(item.job)
 
 
-def _if_still(home: Home, item: Item, leaving: PartialsEntry, away: Callable[[], None]) -> bool:
+def _if_still(home: Home, item: Item, leaving: PartialsEntry, remove: Callable[[], None]) -> bool:
     if leaving.node == DIRECT_DOWNLOAD:
-        return run_unless_in_use(leaving.path, home.this_run(), away)  # it has no row that could keep a call from it
+        return run_unless_in_use(leaving.path, home.this_run(), remove)  # it has no row that could keep a call from it
     if leaving.key is None:
-        away()
+        remove()
         return True
     from flowhub_jobs.jobs.find_partial_owner import unless_owned
 
-    return unless_owned(home.engine, home.node, leaving.key, away, but=item.job)
+    return unless_owned(home.engine, home.node, leaving.key, remove, but=item.job)
 
 
 def _came_back(item: Item) -> Busy:

@@ -19,22 +19,22 @@ class ToFit:
 def find_in_stores(session: Session) -> list[Item]:
     """Return all that can be removed from the stores that are there. Raises StoreOffline if none is."""
     session.installed.require_store()
-    there = [one for one in session.each_store() if not one.home.store_is_away()]
-    return [item for one in there for item in find_removable(one.home, one.installed)]
+    online = [one for one in session.each_store() if not one.home.store_is_away()]
+    return [item for one in online for item in find_removable(one.home, one.installed)]
 
 
 def find_to_fit_in_stores(session: Session, others: Sequence[Item]) -> ToFit:
     """Return the models to remove so that the queue fits each store, besides the `others` that are removed anyway."""
-    found = ToFit()
+    result = ToFit()
     for one in session.each_store():
         if one.home.store_is_away():
             continue
         disk = one.home.stores_on_disk()
-        freed = [item for item in (*others, *found.items) if disk is None or item.store in disk]
+        freed = [item for item in (*others, *result.items) if disk is None or item.store in disk]
         items = find_to_fit(one.home, freed)
-        found.items += items
-        found.missing += max(0, bytes_missing(one.home) - sum(item.frees for item in (*freed, *items)))
-    return found
+        result.items += items
+        result.missing += max(0, bytes_missing(one.home) - sum(item.frees for item in (*freed, *items)))
+    return result
 
 
 def remove_from_store(session: Session, item: Item) -> int:

@@ -37,18 +37,18 @@ class Identifier:
         known = self._folder(candidate, hashes, in_place) if candidate.folder else self._file(candidate, hashes[0])
         return known or Identified(_itself(candidate, hashes), tuple(hashes))
 
-    def _file(self, candidate: Candidate, found: HashedFile) -> Identified | None:
-        options = [one for one in self._files.get(found.sha256, ()) if one.size in (None, found.stamp.size)]
-        named = [option for option in options if option.name == candidate.name]
-        return Identified((named or options)[0], (found,)) if options else None
+    def _file(self, candidate: Candidate, hashed: HashedFile) -> Identified | None:
+        options = [one for one in self._files.get(hashed.sha256, ()) if one.size in (None, hashed.stamp.size)]
+        same_name = [option for option in options if option.name == candidate.name]
+        return Identified((same_name or options)[0], (hashed,)) if options else None
 
     def _folder(self, candidate: Candidate, hashes: Sequence[HashedFile], in_place: bool) -> Identified | None:
-        digests = {digest for found in hashes for digest in (found.sha256, found.git_sha1)}
+        digests = {digest for hashed in hashes for digest in (hashed.sha256, hashed.git_sha1)}
         for option in (option for digest in sorted(digests) for option in self._folders.get(digest, ())):
-            by_path = {file.path: found for file, found in zip(candidate.files, hashes, strict=True)}
+            by_path = {file.path: hashed for file, hashed in zip(candidate.files, hashes, strict=True)}
             files = [_the_one(file, by_path, in_place) for file in option.files]
-            if len(whole := [found for found in files if found is not None]) == len(files):
-                return Identified(option, tuple(whole))
+            if len(matched := [hashed for hashed in files if hashed is not None]) == len(files):
+                return Identified(option, tuple(matched))
         return None
 
 
@@ -65,12 +65,12 @@ def _the_one(file: ArtifactFile, by_path: dict[str, HashedFile], in_place: bool)
         return at_path
     if in_place or not (file.sha256 or file.git_sha1):
         return None
-    return next((found for found in by_path.values() if _fits(file, found)), None)
+    return next((hashed for hashed in by_path.values() if _fits(file, hashed)), None)
 
 
-def _fits(file: ArtifactFile, found: HashedFile) -> bool:
-    same_size = file.size in (None, found.stamp.size)
-    return same_size and file.sha256 in (None, found.sha256) and (file.git_sha1 in (None, found.git_sha1))
+def _fits(file: ArtifactFile, hashed: HashedFile) -> bool:
+    same_size = file.size in (None, hashed.stamp.size)
+    return same_size and file.sha256 in (None, hashed.sha256) and (file.git_sha1 in (None, hashed.git_sha1))
 
 
 # What no catalog knows -----------------------------------------------------------------------------------------------
@@ -79,9 +79,9 @@ def _fits(file: ArtifactFile, found: HashedFile) -> bool:
 def _itself(candidate: Candidate, hashes: Sequence[HashedFile]) -> Artifact:
     """Return the artifact that the candidate is without a catalog: its own name, its own digests."""
     files = []
-    for file, found in zip(candidate.files, hashes, strict=True):
-        pin = {"git_sha1": found.git_sha1} if file.claim and len(file.claim) == 40 else {"sha256": found.sha256}
-        files.append(ArtifactFile(file.path, _url(candidate, file), found.stamp.size, **pin))
+    for file, hashed in zip(candidate.files, hashes, strict=True):
+        pin = {"git_sha1": hashed.git_sha1} if file.claim and len(file.claim) == 40 else {"sha256": hashed.sha256}
+        files.append(ArtifactFile(file.path, _url(candidate, file), hashed.stamp.size, **pin))
     ref = _hub_ref(candidate) if candidate.hub else candidate.source or candidate.name
     kind, name = candidate.format, candidate.name
     return Artifact(ref, None, None, kind, name, candidate.folder, tuple(files), hub=candidate.hub)
@@ -103,8 +103,8 @@ def _hub_ref(candidate: Candidate) -> str:
 
 def false_claim(candidate: Candidate, hashes: Sequence[HashedFile]) -> str | None:
     """Return a sentence's end if the name of one of its files claims a digest that its bytes do not have."""
-    for file, found in zip(candidate.files, hashes, strict=True):
-        actual = found.git_sha1 if file.claim and len(file.claim) == 40 else found.sha256
+    for file, hashed in zip(candidate.files, hashes, strict=True):
+        actual = hashed.git_sha1 if file.claim and len(file.claim) == 40 else hashed.sha256
         if file.claim is not None and file.claim != actual:
             return f"is damaged: by its name its digest is {file.claim[:12]}…, by its bytes {actual[:12]}…"
     return None

@@ -85,16 +85,16 @@ class InstalledModels:
     def presence(self) -> Presence:
         """Whether the store is there. Nothing is made or written."""
         store, known = self._home.store, self._home.entries.known_store()
-        away = store.is_away(known, own=store.root.is_relative_to(self._home.settings.home))
-        return Presence.AWAY if away else Presence.HERE
+        is_away = store.is_away(known, own=store.root.is_relative_to(self._home.settings.home))
+        return Presence.AWAY if is_away else Presence.HERE
 
     @property
     def presence_of(self) -> Callable[[LibraryEntry], Presence]:
         """Whether an entry is of the store that is there."""
-        presence, here = self.presence, self._home.entries.store_id
+        presence, store_id = self.presence, self._home.entries.store_id
         if presence is Presence.AWAY:
             return lambda entry: Presence.AWAY
-        return lambda entry: Presence.HERE if entry.store_id in (here, "") else Presence.ANOTHER
+        return lambda entry: Presence.HERE if entry.store_id in (store_id, "") else Presence.ANOTHER
 
     def inventory(self) -> Inventory:
         """Return the installed models, joined to the catalog in force, and those whose files were removed by hand."""
@@ -105,8 +105,8 @@ class InstalledModels:
             inventory = replace(inventory, models=[replace(one, store=store) for one in inventory.models])
         if not (pinned := self._home.entries.pinned()):
             return inventory
-        kept = {entry.name for entry in entries if entry.claim in pinned}
-        return replace(inventory, models=[replace(one, pinned=one.name in kept) for one in inventory.models])
+        pinned_names = {entry.name for entry in entries if entry.claim in pinned}
+        return replace(inventory, models=[replace(one, pinned=one.name in pinned_names) for one in inventory.models])
 
     def models(self) -> list[InstalledModel]:
         return self.inventory().models
@@ -137,8 +137,8 @@ class InstalledModels:
 
     def _entry(self, name: str) -> LibraryEntry | None:
         """Return the entry of a name in the store that is there, else in another."""
-        if (here := self._home.entries.entry(name)) is not None:
-            return here
+        if (entry_here := self._home.entries.entry(name)) is not None:
+            return entry_here
         return next((entry for entry in self._home.entries.entries() if entry.name == name), None)
 
     def require_store(self) -> None:
@@ -165,8 +165,8 @@ class InstalledModels:
         Raises NotFound, with a different message for a model whose files were removed by hand.
         """
         presence_of, entries = self.presence_of, self.matching(text)
-        if there := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence_of(entry))]:
-            return list(dict.fromkeys(there))
+        if present := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence_of(entry))]:
+            return list(dict.fromkeys(present))
         if self.lies_there(text):
             return [text]
         if entries:
@@ -182,9 +182,9 @@ class InstalledModels:
 
     def _job_hint(self, text: str) -> str | None:
         """Return which job downloads a model that is not installed yet."""
-        wanted = text.strip().lower().replace(":", "@")
+        reference = text.strip().lower().replace(":", "@")
         for job in self._home.queries.all(live=True):
-            if job.brings and (job.ref == text.strip() or wanted in (job.model, f"{job.model}@{job.option}")):
+            if job.brings and (job.ref == text.strip() or reference in (job.model, f"{job.model}@{job.option}")):
                 return f"Job {job.id} downloads it; `flowhub status {job.id}` shows how far it is."
         return None
 
@@ -219,11 +219,11 @@ class InstalledModels:
     def matching(self, text: str) -> list[LibraryEntry]:
         """Return the entries that a reference or an installed name means, the newest first."""
         entries = self._home.entries.entries()
-        found, presence_of = match_entries(text, entries, self._home.settings.hf_endpoint), self.presence_of
-        newest_first = sorted(found, key=lambda entry: entry.installed_at, reverse=True)
+        matches, presence_of = match_entries(text, entries, self._home.settings.hf_endpoint), self.presence_of
+        newest_first = sorted(matches, key=lambda entry: entry.installed_at, reverse=True)
         # Models that are away do not stand in the way of those that can be used.
-        here = [entry for entry in newest_first if presence_of(entry) is not Presence.ANOTHER]
-        return here or newest_first
+        usable = [entry for entry in newest_first if presence_of(entry) is not Presence.ANOTHER]
+        return usable or newest_first
 
     def lies_there(self, name: str) -> bool:
         """Return whether a file or folder of this name is in the store."""

@@ -29,10 +29,10 @@ class InstalledInStores(InstalledModels):
         return Presence.AWAY if all(one.presence is Presence.AWAY for one in self._each) else Presence.HERE
 
     def inventory(self) -> Inventory:
-        found = [one.inventory() for one in self._each]
-        models = sorted((model for one in found for model in one.models), key=lambda model: model.name)
-        gone = [entry for one in found for entry in one.gone]
-        return Inventory(models, gone, sorted(name for one in found for name in one.old))
+        inventories = [one.inventory() for one in self._each]
+        models = sorted((model for one in inventories for model in one.models), key=lambda model: model.name)
+        gone = [entry for one in inventories for entry in one.gone]
+        return Inventory(models, gone, sorted(name for one in inventories for name in one.old))
 
     def model(self, name: str) -> InstalledModel | None:
         number, own = self._split(name)
@@ -43,8 +43,8 @@ class InstalledInStores(InstalledModels):
         return self._homes[number], own
 
     def home_of(self, entry: LibraryEntry) -> Home:
-        mine = (home for home in self._homes if entry.store_id and entry.store_id in home.entries.ids_used)
-        return next(mine, self._homes[self._number_of(entry.name)])
+        owners = (home for home in self._homes if entry.store_id and entry.store_id in home.entries.ids_used)
+        return next(owners, self._homes[self._number_of(entry.name)])
 
     def key(self, store: str, name: str) -> str:
         number = next((number for number, home in enumerate(self._homes) if home.store.name == store), 0)
@@ -64,9 +64,9 @@ class InstalledInStores(InstalledModels):
 
         An installed name means one model: that of the first store that has it.
         """
-        asked = self._asked(text)
-        recorded = [(number, own) for number, own in asked if self._each[number].matching(own)]
-        if names := self._keys(recorded, self._find_in) or self._keys(asked, self._find_in):
+        candidates = self._asked(text)
+        recorded = [(number, name) for number, name in candidates if self._each[number].matching(name)]
+        if names := self._keys(recorded, self._find_in) or self._keys(candidates, self._find_in):
             return names
         return self._each[recorded[0][0] if recorded else 0].find(text)  # which raises
 
@@ -82,8 +82,10 @@ class InstalledInStores(InstalledModels):
         return [name if count[name] == 1 else self._key(number, name) for number, name in every]
 
     def are_versions(self, names: list[str]) -> bool:
-        found = map(self.located, names)
-        return len({entry.claim for home, own in found for entry in home.entries.entries() if entry.name == own}) == 1
+        locations = map(self.located, names)
+        return (
+            len({entry.claim for home, own in locations for entry in home.entries.entries() if entry.name == own}) == 1
+        )
 
     def plan_removal(self, name: str) -> Removal:
         number, own = self._split(name)
@@ -104,15 +106,15 @@ class InstalledInStores(InstalledModels):
 
     def _asked(self, text: str) -> list[tuple[int, str]]:
         """Return the stores that a question goes to, those that are there first, each with the text to look for."""
-        if (named := self._with_store(text)) is not None:
-            return [named]
-        away = [one.presence is Presence.AWAY for one in self._each]
-        return [(number, text) for number in sorted(range(len(away)), key=away.__getitem__)]
+        if (with_store := self._with_store(text)) is not None:
+            return [with_store]
+        is_away = [one.presence is Presence.AWAY for one in self._each]
+        return [(number, text) for number in sorted(range(len(is_away)), key=is_away.__getitem__)]
 
-    def _keys(self, asked: Sequence[tuple[int, str]], look: Callable[[int, str], Sequence[str]]) -> list[str]:
-        found = [(number, own, name) for number, own in asked for name in look(number, own)]
-        by_name = [one for one in found if one[1] == one[2]]
-        return list(dict.fromkeys(self._key(number, name) for number, _, name in by_name[:1] or found))
+    def _keys(self, candidates: Sequence[tuple[int, str]], names_of: Callable[[int, str], Sequence[str]]) -> list[str]:
+        matches = [(number, own, name) for number, own in candidates for name in names_of(number, own)]
+        by_name = [one for one in matches if one[1] == one[2]]
+        return list(dict.fromkeys(self._key(number, name) for number, _, name in by_name[:1] or matches))
 
     def _find_in(self, number: int, text: str) -> list[str]:
         with suppress(NotFound):
@@ -144,6 +146,6 @@ class InstalledInStores(InstalledModels):
         if len(with_file) == 1:  # no library needs to be read, as for most names
             return with_file[0]
         known = {number: model for number, one in enumerate(self._each) if (model := one.model(name)) is not None}
-        there = [number for number, model in known.items() if model.condition is not Condition.OFFLINE]
+        online = [number for number, model in known.items() if model.condition is not Condition.OFFLINE]
         entries = (number for number, home in enumerate(self._homes) if home.entries.entry(name) is not None)
-        return next(iter(there or known), next(entries, 0))
+        return next(iter(online or known), next(entries, 0))

@@ -38,25 +38,25 @@ def bytes_missing(home: Home) -> int:
 def removable_models(home: Home) -> list[UnusedModel]:
     """Return the installed models that are not pinned and that no live job uses, the least recently used first."""
     pinned, targets, links = home.entries.pinned(), home.queries.live_targets(), placed_links(home)
-    found = [
+    models = [
         model
         for entry in home.entries.entries_here()
         if entry.claim not in pinned and str(home.store.root / entry.name) not in targets
         if (model := _model(entry, home.store.root / entry.name, links.get(entry.name, ()))) is not None
     ]
-    return sorted(found, key=lambda model: (model.used_at, model.name))
+    return sorted(models, key=lambda model: (model.used_at, model.name))
 
 
 def chosen_to_fit(models: Sequence[UnusedModel], missing: int) -> list[UnusedModel]:
     """Return the first of these models that free `missing` bytes together; all of them if that is not enough. Pure."""
-    taken: list[UnusedModel] = []
+    chosen: list[UnusedModel] = []
     for model in models:
         if missing <= 0:
             break
         if model.frees:
-            taken.append(model)
+            chosen.append(model)
             missing -= model.frees
-    return taken
+    return chosen
 
 
 def _model(entry: LibraryEntry, path: Path, links: Iterable[Path]) -> UnusedModel | None:

@@ -16,8 +16,8 @@ def match_entries(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> 
     """Return the entries that are meant: by the name, else by model and option, else by where they came from."""
     if by_name := [entry for entry in entries if entry.name == text]:
         return by_name
-    wanted, _, option = text.strip().lower().replace(":", "@").partition("@")
-    if by_model := [entry for entry in entries if entry.model == wanted and option in ("", entry.option)]:
+    model, _, option = text.strip().lower().replace(":", "@").partition("@")
+    if by_model := [entry for entry in entries if entry.model == model and option in ("", entry.option)]:
         return by_model
     return [entry for entry in entries if entry.ref == text.strip()] or _from_the_hub(text, entries, endpoint)
 
@@ -28,13 +28,13 @@ def can_be_enqueued(entry: LibraryEntry) -> bool:
 
 
 def _from_the_hub(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> list[LibraryEntry]:
-    wanted = _read(text, endpoint) if "/" in text else None
-    if wanted is None:
+    requested = _read(text, endpoint) if "/" in text else None
+    if requested is None:
         return []
     known = [(entry, _read(entry.ref, endpoint)) for entry in entries if entry.model is None]
-    found = [(entry, ref) for entry, ref in known if ref is not None and _covers(wanted, entry, ref)]
-    exact = [entry for entry, ref in found if ref.quant == _label(wanted)]
-    return exact if wanted.quant and exact else [entry for entry, _ in found]
+    matches = [(entry, ref) for entry, ref in known if ref is not None and _covers(requested, entry, ref)]
+    exact = [entry for entry, ref in matches if ref.quant == _label(requested)]
+    return exact if requested.quant and exact else [entry for entry, _ in matches]
 
 
 def _read(ref: str, endpoint: str) -> "HubRef | None":
@@ -48,14 +48,14 @@ def _label(ref: "HubRef") -> str | None:
     return (quant_of(ref.quant) or ref.quant.upper()) if ref.quant else None
 
 
-def _covers(wanted: "HubRef", entry: LibraryEntry, ref: "HubRef") -> bool:
+def _covers(requested: "HubRef", entry: LibraryEntry, ref: "HubRef") -> bool:
     """Return whether a model from the Hub matches: parts that were not typed match anything."""
-    label = _label(wanted)
+    label = _label(requested)
     return (
-        (wanted.kind, wanted.repo.lower()) == (ref.kind, ref.repo.lower())
-        and wanted.revision in ("main", ref.revision)
+        (requested.kind, requested.repo.lower()) == (ref.kind, ref.repo.lower())
+        and requested.revision in ("main", ref.revision)
         and (label is None or ref.quant == label or (ref.quant or "").startswith((f"{label}_", f"UD-{label}")))
-        and (wanted.path in (None, ref.path) or str(wanted.path).rpartition("/")[2] in entry.files)
+        and (requested.path in (None, ref.path) or str(requested.path).rpartition("/")[2] in entry.files)
     )
 
 

@@ -97,11 +97,11 @@ class ModelsOnNodes:
 def models_on(home: Home, names: Collection[str]) -> ModelsOnNodes:
     """Return the models of these registered nodes, and of jobs that none has taken yet."""
     nodes = [node for node in read_nodes(home) if node.node in names]
-    wanted = sorted({*names, ANY_NODE} if len(names) > 1 else names)
+    node_names = sorted({*names, ANY_NODE} if len(names) > 1 else names)
     with home.database.reading() as snapshot:
-        models = _installed(snapshot, wanted)
-        coming = [_coming(row) for row in snapshot.rows(_COMING, nodes=wanted)]
-    return ModelsOnNodes(tuple(nodes), tuple(models), tuple(coming))
+        models = _installed(snapshot, node_names)
+        upcoming = [_coming(row) for row in snapshot.rows(_COMING, nodes=node_names)]
+    return ModelsOnNodes(tuple(nodes), tuple(models), tuple(upcoming))
 
 
 def _installed(snapshot: Snapshot, nodes: Sequence[str]) -> list[ModelOnNode]:

@@ -88,7 +88,7 @@ def differs(entry: LibraryEntry, before: Artifact | None, now: Artifact) -> bool
         return True
     earlier = {file.path: file for file in before.files} if before else {}
     alone = before.files[0] if before and not now.folder and len(before.files) == 1 else None
-    answers = [_file_differs(here, earlier.get(file.path) or alone, file) for here, file in pairs]
+    answers = [_file_differs(installed, earlier.get(file.path) or alone, file) for installed, file in pairs]
     if True in answers:
         return True
     return False if False in answers else None
@@ -104,10 +104,10 @@ def _pairs(entry: LibraryEntry, now: Artifact) -> list[tuple[EntryFile, Artifact
     return [(entry.files[file.path], file) for file in now.files]
 
 
-def _file_differs(here: EntryFile, before: ArtifactFile | None, now: ArtifactFile) -> bool | None:
+def _file_differs(installed: EntryFile, before: ArtifactFile | None, now: ArtifactFile) -> bool | None:
     if now.sha256 is not None:
-        return now.sha256 != here.sha256
-    if now.size is not None and now.size != here.bytes:
+        return now.sha256 != installed.sha256
+    if now.size is not None and now.size != installed.bytes:
         return True
     if now.git_sha1 is not None and before is not None and before.git_sha1 is not None:
         return now.git_sha1 != before.git_sha1
@@ -138,10 +138,10 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
             check.unknown.append(Unknown(name, None, "it was put there by hand"))
         elif name in old:
             check.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
-    wanted = [entries[name] for name in names or entries if name in entries and name not in old]
-    wanted = [entry for entry in wanted if not is_removed(session, entry)]
-    _ask_catalog(session, [entry for entry in wanted if entry.model], check)
-    _ask_hub(session, [entry for entry in wanted if not entry.model], check, latest or _latest())
+    checked = [entries[name] for name in names or entries if name in entries and name not in old]
+    checked = [entry for entry in checked if not is_removed(session, entry)]
+    _ask_catalog(session, [entry for entry in checked if entry.model], check)
+    _ask_hub(session, [entry for entry in checked if not entry.model], check, latest or _latest())
     return check
 
 
@@ -196,12 +196,12 @@ def _tried(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact |
         return error
 
 
-def _sort_in(newer: OutdatedModel, before: Artifact | None, check: OutdatedCheck, untold: str) -> None:
+def _sort_in(newer: OutdatedModel, before: Artifact | None, check: OutdatedCheck, unknown_reason: str) -> None:
     answer = differs(newer.entry, before, newer.artifact)
     if answer:
         check.outdated.append(newer)
     elif answer is None:
-        check.unknown.append(Unknown(newer.entry.name, newer.entry.ref, untold))
+        check.unknown.append(Unknown(newer.entry.name, newer.entry.ref, unknown_reason))
     else:
         check.current.append(newer.entry.name)
 

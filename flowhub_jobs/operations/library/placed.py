@@ -74,20 +74,20 @@ def not_placed(row: "PlacementRow", error: Mapping[str, Any]) -> str:
 def remedy_of_placement(row: "PlacementRow", error: Mapping[str, Any]) -> str:
     """Return what to do for a placement that could not be made yet."""
     command = "unplace" if row.state == "removing" else "place"
-    again = f"A worker tries again by itself; `flowhub {command} {row.name} --in {row.app}` tries it now."
-    return f"{error['hint']} {again}" if error.get("hint") else again
+    next_try = f"A worker tries again by itself; `flowhub {command} {row.name} --in {row.app}` tries it now."
+    return f"{error['hint']} {next_try}" if error.get("hint") else next_try
 
 
-def place_installed(home: Home, wanted: "Sequence[tuple[Request, Enqueued]]") -> list[str]:
+def place_installed(home: Home, installed: "Sequence[tuple[Request, Enqueued]]") -> list[str]:
     """Place models that are installed already; return sentences on those that could not be placed."""
     failed = []
-    for request, answer in wanted:
+    for request, answer in installed:
         name, home = Path(request.target).name, home.in_store(request.store)
         for program in request.terms.place:
             try:
                 home.placements.place(name, program, job=answer.job)
             except FlowhubError as error:
                 text = f"{name} is not placed in {program}: {error.message}"
-                again = "A worker tries it again." if error.retryable else ""
-                failed.append(" ".join(part for part in (text, error.hint, again) if part))
+                next_try = "A worker tries it again." if error.retryable else ""
+                failed.append(" ".join(part for part in (text, error.hint, next_try) if part))
     return failed

@@ -15,11 +15,11 @@ def truncation_problem(candidate: Candidate, hashes: Sequence[HashedFile]) -> st
 
     A file whose name claims a digest is not looked at: the digest has told whether it is whole.
     """
-    for file, found in zip(candidate.files, hashes, strict=True):
+    for file, hashed in zip(candidate.files, hashes, strict=True):
         if file.claim is not None or not file.path.lower().endswith(_FORMATS):
             continue
         with suppress(OSError):  # it was read a moment ago; whether it still can be is noticed when it is linked
-            declared = declared_size_of(found.path)
-            if declared is not None and declared > found.stamp.size:
-                return f"is cut short: it has {found.stamp.size:,} bytes, by its own header at least {declared:,}"
+            declared = declared_size_of(hashed.path)
+            if declared is not None and declared > hashed.stamp.size:
+                return f"is cut short: it has {hashed.stamp.size:,} bytes, by its own header at least {declared:,}"
     return None

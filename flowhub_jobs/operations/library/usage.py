@@ -75,12 +75,12 @@ def list_store(session: Session) -> StoreUsage:
 def _list_one(session: Session) -> StoreUsage:
     inventory, installed = session.installed.inventory(), session.installed
     presence = installed.presence
-    here = presence is not Presence.AWAY
-    free = session.disk_free if here else None
-    unfinished = partials(session.home) if here else []
+    is_online = presence is not Presence.AWAY
+    free = session.disk_free if is_online else None
+    unfinished = partials(session.home) if is_online else []
     programs = programs_by_name(session.home)
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
-    state = StoreState(session.store.name, session.store.root, here, free)
+    state = StoreState(session.store.name, session.store.root, is_online, free)
     about = (inventory.old, unfinished, presence, session.store.root, free)
     return StoreUsage(models, inventory.gone, *about, stores=(state,))
 
@@ -161,12 +161,12 @@ def measure_disks(session: Session) -> list[StoresDisk]:
             disks.setdefault(device_of(one.store.root), []).append(one)
     return [
         StoresDisk(
-            stores=tuple(one.store.name for one in mine),
-            total=disk_size(mine[0].store.root),
-            promised=mine[0].home.bytes_promised(),
-            used=_together([_measure_one(one) for one in mine]),
+            stores=tuple(one.store.name for one in on_disk),
+            total=disk_size(on_disk[0].store.root),
+            promised=on_disk[0].home.bytes_promised(),
+            used=_together([_measure_one(one) for one in on_disk]),
         )
-        for mine in disks.values()
+        for on_disk in disks.values()
     ]
 
 
@@ -180,8 +180,8 @@ def _together(every: list[Usage]) -> Usage:
 
 
 def _added(shares: list[Share]) -> Share:
-    whole = Size(*(sum(getattr(one.weight, part) for one in shares) for part in ("own", "shared", "linked")))
-    return Share(shares[0].name, whole.total, whole)
+    total = Size(*(sum(getattr(one.weight, part) for one in shares) for part in ("own", "shared", "linked")))
+    return Share(shares[0].name, total.total, total)
 
 
 def _measure_one(session: Session) -> Usage:
@@ -199,16 +199,16 @@ def _measure_one(session: Session) -> Usage:
     return _with_parts(Usage(models, unfinished, leftovers, free, store.root, (state,)))
 
 
-def _with_parts(found: Usage) -> Usage:
+def _with_parts(usage: Usage) -> Usage:
     """Return the same with the part of each share, and the largest model first."""
-    total = found.total or 1
-    parts = [replace(share, part=share.on_disk / total) for share in found.models]
+    total = usage.total or 1
+    parts = [replace(share, part=share.on_disk / total) for share in usage.models]
     largest = sorted(parts, key=lambda share: (-share.on_disk, share.name))
-    partials, leftovers = (replace(share, part=share.on_disk / total) for share in (found.partials, found.leftovers))
-    return replace(found, models=largest, partials=partials, leftovers=leftovers)
+    partials, leftovers = (replace(share, part=share.on_disk / total) for share in (usage.partials, usage.leftovers))
+    return replace(usage, models=largest, partials=partials, leftovers=leftovers)
 
 
 def _sum(name: str, disk_usage: DiskUsage, paths: list[Path]) -> Share:
     weights = [disk_usage.measure(path) for path in paths]
-    whole = Size(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
-    return Share(name, whole.total, whole)
+    total = Size(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
+    return Share(name, total.total, total)

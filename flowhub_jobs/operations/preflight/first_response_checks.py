@@ -54,29 +54,29 @@ class Checked:
     unseen: str | None = None
 
 
-def judged_artifact(artifact: Artifact, seen: Sequence[FirstAnswer]) -> Checked:
+def judged_artifact(artifact: Artifact, first_answers: Sequence[FirstAnswer]) -> Checked:
     """Return the artifact as changed by the answers about its first files."""
-    unseen = next((one.unseen for one in seen if one.unseen), None)
-    if not seen and artifact.files:
+    unseen = next((one.unseen for one in first_answers if one.unseen), None)
+    if not first_answers and artifact.files:
         unseen = "a call looks at so many files and no more"
-    elif not unseen and len(seen) < len(artifact.files):
-        unseen = f"only {len(seen)} of its {len(artifact.files)} files were looked at"
-    if error := next((one.error for one in seen if one.error), None):
+    elif not unseen and len(first_answers) < len(artifact.files):
+        unseen = f"only {len(first_answers)} of its {len(artifact.files)} files were looked at"
+    if error := next((one.error for one in first_answers if one.error), None):
         if isinstance(error, SizeMismatch):
             error.hint = _CATALOG_HINT if artifact.option is not None else _HUB_HINT
         return Checked(artifact, error=error)
-    name = next((one.name for one in seen if one.name), None)
+    name = next((one.name for one in first_answers if one.name), None)
     if lacks_name(artifact) and name:
         artifact = renamed(artifact, name)
     elif artifact.name == PLACEHOLDER and name_problem(filename_from_url(artifact.files[0].url)):
         why = f" ({unseen})" if unseen else ", and its server suggests none"
         message = f"{artifact.ref!r} ends in no usable file name{why}."
         return Checked(artifact, error=UsageInvalid(message, hint=_NAME_HINT))
-    return Checked(artifact, _size(artifact, seen), unseen=unseen)
+    return Checked(artifact, _size(artifact, first_answers), unseen=unseen)
 
 
-def _size(artifact: Artifact, seen: Sequence[FirstAnswer]) -> int | None:
-    sizes = [one.size for one in seen if one.size is not None]
+def _size(artifact: Artifact, first_answers: Sequence[FirstAnswer]) -> int | None:
+    sizes = [one.size for one in first_answers if one.size is not None]
     return sum(sizes) if len(sizes) == len(artifact.files) else None
 
 
@@ -111,12 +111,12 @@ def _is_page(answer: Document) -> bool:
 
 def total_size(answer: Document) -> int | None:
     """Return the size of the whole file: the total of Content-Range, else the length of a whole answer."""
-    if found := _TOTAL.search(answer.headers.get("content-range", "")):
-        return int(found[1])
+    if match := _TOTAL.search(answer.headers.get("content-range", "")):
+        return int(match[1])
     length = answer.headers.get("content-length", "").strip()
     packed = coding_of(answer.headers.get("content-encoding", "")) is not None
-    whole = answer.status == 200 and "content-range" not in answer.headers and not packed
-    return int(length) if whole and _DIGITS.fullmatch(length) else None
+    is_whole = answer.status == 200 and "content-range" not in answer.headers and not packed
+    return int(length) if is_whole and _DIGITS.fullmatch(length) else None
 
 
 # Names ---------------------------------------------------------------------------------------------------------------

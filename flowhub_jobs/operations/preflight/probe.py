@@ -45,10 +45,10 @@ def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
 
     Files not reached in that time, or beyond `ALL_MAX`, are not refused; `unseen` says so.
     """
-    asked = [(number, file) for number, one in enumerate(artifacts) for file in one.files[:FILES_MAX]][:ALL_MAX]
-    seen = _Look(settings).at([file for _, file in asked])
+    files = [(number, file) for number, one in enumerate(artifacts) for file in one.files[:FILES_MAX]][:ALL_MAX]
+    answers = _Look(settings).at([file for _, file in files])
     by_artifact: dict[int, list[FirstAnswer]] = {}
-    for (number, _), one in zip(asked, seen, strict=True):
+    for (number, _), one in zip(files, answers, strict=True):
         by_artifact.setdefault(number, []).append(one)
     return [judged_artifact(artifact, by_artifact.get(number, [])) for number, artifact in enumerate(artifacts)]
 
@@ -62,7 +62,7 @@ class _Look:
     _away: dict[str, str] = field(default_factory=dict)  # why, by origin
 
     def at(self, files: Sequence[ArtifactFile]) -> list[FirstAnswer]:
-        seen = [FirstAnswer(unseen="there was no time to look")] * len(files)
+        answers = [FirstAnswer(unseen="there was no time to look")] * len(files)
         left: SimpleQueue[int] = SimpleQueue()
         for number in range(len(files)):
             left.put(number)
@@ -73,7 +73,7 @@ class _Look:
                     number = left.get_nowait()
                 except Empty:
                     return
-                seen[number] = self._file(files[number])
+                answers[number] = self._file(files[number])
 
         # Daemons: a resolver that hangs must not keep the command from ending.
         threads = [threading.Thread(target=look, daemon=True) for _ in range(min(AT_ONCE, len(files)))]
@@ -81,7 +81,7 @@ class _Look:
             thread.start()
         for thread in threads:
             thread.join(max(0.0, self._until - time.monotonic()) + 1.0)
-        return list(seen)
+        return list(answers)
 
     def _file(self, file: ArtifactFile) -> FirstAnswer:
         where = at_endpoint(file.url, self.settings.hf_endpoint)

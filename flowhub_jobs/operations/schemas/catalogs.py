@@ -98,8 +98,8 @@ def examples(result: "ImportResult | None") -> list[Page]:
     kinds = {"refused": result.refused, "left_out": result.left_out, "remark": result.remarks} if result else {}
     return [
         {"entry": entry, "kind": kind, "reason": reason}
-        for kind, named in kinds.items()
-        for reason, entries in named.items()
+        for kind, by_reason in kinds.items()
+        for reason, entries in by_reason.items()
         for entry in entries[:EXAMPLES]
     ]
 
@@ -136,16 +136,18 @@ def validate_json(settings: Settings, text: str | None, shape: str | None) -> tu
         return _in_force(settings)
     source = source_of(text)
     raw = fetch(source, None, settings).body or b""
-    shown = ImportRecord(source, "").shown
+    public_source = ImportRecord(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":
-        return _inspected(shown, raw, CatalogSourceMalformed if ImportRecord(source, "").is_url else CatalogMalformed)
+        return _inspected(
+            public_source, raw, CatalogSourceMalformed if ImportRecord(source, "").is_url else CatalogMalformed
+        )
     result = read(source, raw, shape)
     counts = {
         "refused": {reason: len(entries) for reason, entries in result.refused.items()},
         "left_out": {reason: len(entries) for reason, entries in result.left_out.items()},
         "remarks": {reason: len(entries) for reason, entries in result.remarks.items()},
     }
-    return _validated(shown, result.format, len(result.models), counts, examples(result)), None
+    return _validated(public_source, result.format, len(result.models), counts, examples(result)), None
 
 
 def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[Page, FlowhubError | None]:
@@ -157,9 +159,9 @@ def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[
     }
     if not report.faults:
         return page, None
-    more = f" (and {len(report.faults) - 1:,} more)" if len(report.faults) > 1 else ""
+    others = f" (and {len(report.faults) - 1:,} more)" if len(report.faults) > 1 else ""
     error = malformed(
-        f"The catalog {source}: {report.faults[0].text}{more}", hint=f"It is refused whole. {_DOCUMENTED}"
+        f"The catalog {source}: {report.faults[0].text}{others}", hint=f"It is refused whole. {_DOCUMENTED}"
     )
     return page, error
 

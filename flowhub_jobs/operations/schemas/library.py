@@ -58,12 +58,12 @@ def _store_json(state: "StoreState") -> dict[str, Any]:
     return fields_json(state, ("name", "path", "online", "free"))
 
 
-def installed_on_nodes_json(found: "ModelsOnNodes") -> dict[str, Any]:
+def installed_on_nodes_json(on_nodes: "ModelsOnNodes") -> dict[str, Any]:
     """Return `flowhub/installed/1` of other nodes: as their libraries have it, without a look at their stores."""
-    alone = found.nodes[0] if len(found.nodes) == 1 else None
+    alone = on_nodes.nodes[0] if len(on_nodes.nodes) == 1 else None
     return {
         "schema": "flowhub/installed/1",
-        "models": [_on_node_json(model) for model in found.models],
+        "models": [_on_node_json(model) for model in on_nodes.models],
         "partials": [],
         "removed_by_hand": [],
         "store": {"path": alone and alone.store, "online": None, "free": alone and alone.disk_free},

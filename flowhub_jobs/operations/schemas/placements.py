@@ -12,8 +12,8 @@ _PLACEMENT = ("name", "model", "option", "app", "path", "how", "state", "error",
 _UNPLACED = _PLACEMENT[:6]
 
 
-def placements_json(shown: "Iterable[ShownPlacement]") -> dict[str, Any]:
-    return {"schema": "flowhub/placements/1", "placements": [placement_json(one) for one in shown]}
+def placements_json(placements: "Iterable[ShownPlacement]") -> dict[str, Any]:
+    return {"schema": "flowhub/placements/1", "placements": [placement_json(one) for one in placements]}
 
 
 def placement_json(one: "ShownPlacement") -> dict[str, Any]:

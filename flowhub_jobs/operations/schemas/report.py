@@ -16,7 +16,7 @@ def report_json(morning: Report, node: str) -> dict[str, Any]:
         "node": node,
         "since": rfc3339(morning.since),
         "until": rfc3339(morning.until),
-        "came": [_came_json(came) for came in morning.came],
+        "came": [_came_json(completed) for completed in morning.came],
         "healed": [{"kind": one.kind, "count": one.count, "jobs": list(one.jobs)} for one in morning.recoveries],
         "going": [_going_json(job) for job in morning.going],
         "needs_you": [_need_json(need) for need in morning.needs],
@@ -30,15 +30,15 @@ def report_json(morning: Report, node: str) -> dict[str, Any]:
     }
 
 
-def _came_json(came: CompletedJob) -> dict[str, Any]:
-    job = came.job
+def _came_json(completed: CompletedJob) -> dict[str, Any]:
+    job = completed.job
     return {
         **_which(job),
         "bytes": job.bytes_total,
         "bytes_fetched": job.bytes_fetched,
         "finished_at": time_json(job.finished_at),
-        "work_s": None if came.seconds is None else round(came.seconds, 3),
-        "rate_bps": came.rate_bps,
+        "work_s": None if completed.seconds is None else round(completed.seconds, 3),
+        "rate_bps": completed.rate_bps,
         "sha256_state": str(job.sha256_state),
         "target": job.target,
     }

@@ -31,10 +31,10 @@ def facets(settings: Settings, typed: Sequence[str], filters: Filters) -> Facets
 
 
 def _facets(index: IndexReader, typed: Sequence[str], filters: Filters) -> Facets:
-    what = index.parse(Query.of(typed))
+    parsed = index.parse(Query.of(typed))
 
     def counts(values: Sequence[str], narrowed: Callable[[str], Filters]) -> dict[str, int]:
-        return {value: index.count(what, narrowed(value)) for value in values}
+        return {value: index.count(parsed, narrowed(value)) for value in values}
 
     return Facets(
         formats=counts(list(HubFormat), lambda value: replace(filters, format=value)),

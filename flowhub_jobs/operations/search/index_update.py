@@ -36,31 +36,31 @@ def index_path(settings: Settings) -> Path:
 
 
 def query_index(
-    settings: Settings, ask: Callable[[IndexReader], Answer], base: "LoadedCatalog | None" = None
+    settings: Settings, query: Callable[[IndexReader], Answer], base: "LoadedCatalog | None" = None
 ) -> tuple[Answer, tuple[str, ...]]:
-    """Return the answer of `ask` on the index, and the warnings. A damaged index is built again, once.
+    """Return the answer of `query` on the index, and the warnings. A damaged index is built again, once.
 
     `base` is the base catalog of a caller that has loaded it already; its source is not asked again.
     Raises what loading the catalog raises, where it has to be loaded.
     """
-    for anew in (False, True):
-        index = _opened(settings, base, anew=anew)
+    for rebuild in (False, True):
+        index = _opened(settings, base, rebuild=rebuild)
         try:
-            return ask(index.lookup), index.warnings
+            return query(index.lookup), index.warnings
         except sqlite3.DatabaseError:
-            if anew:
+            if rebuild:
                 raise
         finally:
             index.lookup.close()
     raise AssertionError("the second time, it answers or raises")
 
 
-def _opened(settings: Settings, base: "LoadedCatalog | None", *, anew: bool) -> Opened:
+def _opened(settings: Settings, base: "LoadedCatalog | None", *, rebuild: bool) -> Opened:
     if base is None and _is_to_be_asked(settings):
         base = base_catalog(settings)
     warning = base.warning if base else None
     signature = _signature(settings)
-    lookup = None if anew else IndexReader.open(index_path(settings), signature)
+    lookup = None if rebuild else IndexReader.open(index_path(settings), signature)
     if lookup is None:
         return _made(settings, base or base_catalog(settings), signature)
     return Opened(lookup, _only(warning, lookup.about.get("warning")))

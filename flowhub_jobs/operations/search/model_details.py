@@ -73,11 +73,11 @@ def model_details(session: "Session", ref: str, context: int | None = None) -> M
 
 
 def _of_catalog(session: "Session", ref: str, context: int | None) -> ModelDetails:
-    wanted = parse_reference(ref)
-    model = session.listed_model(wanted.model)
+    reference = parse_reference(ref)
+    model = session.listed_model(reference.model)
     if model is None:
-        raise no_model(wanted.model, session.titles())
-    return _of_listed(session, model, wanted.option, context)
+        raise no_model(reference.model, session.titles())
+    return _of_listed(session, model, reference.option, context)
 
 
 def _of_listed(
@@ -89,10 +89,10 @@ def _of_listed(
     )
 
 
-def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant]) -> tuple[DetailedVariant, ...]:
+def _variants(session: "Session", model: "ListedModel", variants: Sequence[Variant]) -> tuple[DetailedVariant, ...]:
     labels = {option.artifact.option: option.quantization for option in model.options}
     offloads = {option.artifact.option: read_needs(option.needs).offload for option in model.options}
-    plans = session.plan([EnqueueItem(one.artifact) for one in judged])
+    plans = session.plan([EnqueueItem(one.artifact) for one in variants])
     return tuple(
         DetailedVariant(
             ref=one.artifact.ref,
@@ -106,7 +106,7 @@ def _variants(session: "Session", model: "ListedModel", judged: Sequence[Variant
             artifact=one.artifact,
             offload=offloads.get(one.artifact.option),
         )
-        for one, plan in zip(judged, plans, strict=True)
+        for one, plan in zip(variants, plans, strict=True)
     )
 
 
@@ -129,9 +129,9 @@ def _of_repo(session: "Session", repo: "RepositoryDetails", context: int | None)
         "companions": list(repo.companions),
     }
     states = _states(session)
-    judged = _judged(session, repo, states, context)
-    found = [_repo_variant(one, verdict, states) for one, verdict in zip(repo.variants, judged, strict=True)]
-    return ModelDetails(facts, tuple(found), notes=repo.notes)
+    verdicts = _judged(session, repo, states, context)
+    variants = [_repo_variant(one, verdict, states) for one, verdict in zip(repo.variants, verdicts, strict=True)]
+    return ModelDetails(facts, tuple(variants), notes=repo.notes)
 
 
 def _judged(

@@ -26,11 +26,11 @@ def parse_parameters(text: str | None) -> int | None:
 
     Of a mixture "8x7B" the product, which is an upper bound of the loaded parameters.
     """
-    found = _COUNT.search(text or "")
-    if text is None or found is None:
+    match = _COUNT.search(text or "")
+    if text is None or match is None:
         return None
     times = _TIMES.match(text.strip())
-    return round(float(found[1]) * _FACTORS[found[2][0].lower()]) * (int(times[1]) if times else 1) or None
+    return round(float(match[1]) * _FACTORS[match[2][0].lower()]) * (int(times[1]) if times else 1) or None
 
 
 def weights_of(artifact: Artifact) -> int | None:
@@ -103,7 +103,9 @@ def _why_best(best: Variant, equals: int, count: int) -> str:
     verdict = best.verdict
     if verdict.fit is Fit.UNKNOWN:
         return f"the first, since of none is it known whether it fits: {verdict.why}"
-    word = {Fit.FITS: "that fit", Fit.TIGHT: "that fit tightly", Fit.SLOW: "that run slowly"}[verdict.fit]
+    clause = {Fit.FITS: "that fit", Fit.TIGHT: "that fit tightly", Fit.SLOW: "that run slowly"}[verdict.fit]
     if count == 1:
         return f"the only variant: {verdict.why}"
-    return f"the largest of {equals} {word}: {verdict.why}" if equals > 1 else f"the best fit of {count}: {verdict.why}"
+    return (
+        f"the largest of {equals} {clause}: {verdict.why}" if equals > 1 else f"the best fit of {count}: {verdict.why}"
+    )

@@ -95,22 +95,22 @@ class SearchResult(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def run_search(settings: Settings, wanted: SearchRequest, device: "Device | None" = None) -> SearchResult:
+def run_search(settings: Settings, request: SearchRequest, device: "Device | None" = None) -> SearchResult:
     """Search the catalogs in force; `device` is another machine than this one.
 
     Nothing found is an answer. Where the catalogs have changed, it raises what loading them raises.
     """
     site = Machine(settings, device)
-    found, warnings = query_index(settings, lambda index: _Search(index, wanted, site).findings())
-    return SearchResult(found.models, found.total, found.corrected, warnings)
+    result, warnings = query_index(settings, lambda index: _Search(index, request, site).findings())
+    return SearchResult(result.models, result.total, result.corrected, warnings)
 
 
 class _Search:
     """One search in one index."""
 
-    def __init__(self, index: IndexReader, wanted: SearchRequest, site: Machine) -> None:
-        self._index, self._wanted, self._site = index, wanted, site
-        self._what: ParsedQuery = index.parse(Query.of(wanted.typed))
+    def __init__(self, index: IndexReader, request: SearchRequest, site: Machine) -> None:
+        self._index, self._wanted, self._site = index, request, site
+        self._what: ParsedQuery = index.parse(Query.of(request.typed))
 
     def findings(self) -> SearchResult:
         models, total = self._weighed() if self._wanted.weighed else self._first()
@@ -119,30 +119,30 @@ class _Search:
     @property
     def _order(self) -> str:
         """The order in which the index returns models (search_reader.ORDERS)."""
-        wanted = self._wanted
-        if wanted.sort in ("name", "recent"):
-            return wanted.sort
-        if wanted.sort is None and wanted.filters.since:
+        request = self._wanted
+        if request.sort in ("name", "recent"):
+            return request.sort
+        if request.sort is None and request.filters.since:
             return "recent"
         return "best" if self._what.match else "catalog"
 
     def _first(self) -> tuple[list[FoundModel], int]:
-        wanted, limit = self._wanted, self._wanted.limit
-        numbers = self._index.numbers(self._what, wanted.filters, self._order, limit)
-        total = self._index.count(self._what, wanted.filters) if len(numbers) == limit else len(numbers)
+        request, limit = self._wanted, self._wanted.limit
+        numbers = self._index.numbers(self._what, request.filters, self._order, limit)
+        total = self._index.count(self._what, request.filters) if len(numbers) == limit else len(numbers)
         return self._models(numbers), total
 
     def _weighed(self) -> tuple[list[FoundModel], int]:
-        wanted = self._wanted
-        numbers = self._index.numbers(self._what, wanted.filters, self._order)
-        if wanted.installed:
-            here = self._index.numbers_of(sorted({model for model, _ in self._site.installed_surely}))
-            numbers = [number for number in numbers if number in here]
-        if wanted.sort not in ("fit", "size"):
+        request = self._wanted
+        numbers = self._index.numbers(self._what, request.filters, self._order)
+        if request.installed:
+            installed = self._index.numbers_of(sorted({model for model, _ in self._site.installed_surely}))
+            numbers = [number for number in numbers if number in installed]
+        if request.sort not in ("fit", "size"):
             passing = self._passing(numbers)
-            return self._models(passing[: wanted.limit]), len(passing)
-        models = sorted(self._models(numbers), key=_by_fit if wanted.sort == "fit" else _by_size)
-        return models[: wanted.limit], len(models)
+            return self._models(passing[: request.limit]), len(passing)
+        models = sorted(self._models(numbers), key=_by_fit if request.sort == "fit" else _by_size)
+        return models[: request.limit], len(models)
 
     def _passing(self, numbers: Sequence[int]) -> list[int]:
         """Return the models that have a variant that counts; the others of its variants are not looked at."""
@@ -152,13 +152,13 @@ class _Search:
 
     def _models(self, numbers: Sequence[int]) -> list[FoundModel]:
         options = self._index.options(numbers, self._wanted.filters)
-        found = []
+        models = []
         for row in self._index.models(numbers):
             variants = [self._variant(row, option) for option in options[row.number]]
             variants = [variant for variant in variants if self._counts(variant)]
             if variants:
-                found.append(FoundModel(row, tuple(variants), _best(variants)))
-        return found
+                models.append(FoundModel(row, tuple(variants), _best(variants)))
+        return models
 
     def _counts(self, variant: FoundVariant) -> bool:
         runs = not self._wanted.fits or variant.verdict.fit in RUNS
@@ -180,8 +180,8 @@ class _Search:
 
 def _best(variants: Sequence[FoundVariant]) -> FoundVariant:
     """Return the variant to show of a model: the best for this machine of those that were named, if any was."""
-    named = [one for one in variants if one.named] or variants
-    return min(named, key=lambda one: rank_key(one.verdict, one.format, named[0].format))
+    candidates = [one for one in variants if one.named] or variants
+    return min(candidates, key=lambda one: rank_key(one.verdict, one.format, candidates[0].format))
 
 
 def _by_fit(model: FoundModel) -> int:

@@ -44,13 +44,13 @@ def judge_listed(
     session: "Session", model: "ListedModel", option: str | None, context: int | None = None
 ) -> list[Variant]:
     """Return what `judge` does of a model in the index, or its named option, without asking. Raises NotFound."""
-    named = [one for one in model.options if option in (None, one.artifact.option)]
-    if option is not None and not named:
+    options = [one for one in model.options if option in (None, one.artifact.option)]
+    if option is not None and not options:
         raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
     if (installed := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
         return _judge_all(session, _of_installed(session, installed), None, context, ask=False)
-    needs = {one.artifact.option: one.needs for one in named}
-    artifacts = [one.artifact for one in named]
+    needs = {one.artifact.option: one.needs for one in options}
+    artifacts = [one.artifact for one in options]
     variants = VariantSet(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
     return _judge_all(session, variants, None, context, ask=False)
 
@@ -79,9 +79,9 @@ class _Judge:
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
         home = self._home_with(artifact, installed) if installed else self.session.home
         header = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
-        judged = Variant(artifact, self._verdict(artifact, header, installed), header.note)
-        to_ask = header.anatomy is None and self.ask and judged.verdict.fit is not Fit.WRONG_PLATFORM
-        return self.judge_there(artifact, installed) if to_ask else judged
+        variant = Variant(artifact, self._verdict(artifact, header, installed), header.note)
+        needs_header = header.anatomy is None and self.ask and variant.verdict.fit is not Fit.WRONG_PLATFORM
+        return self.judge_there(artifact, installed) if needs_header else variant
 
     def _home_with(self, artifact: Artifact, installed: str) -> "Home":
         """Return the home with the store that has the artifact; another store may have a model of its name."""
@@ -117,9 +117,9 @@ def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> V
     """Return one artifact with its verdict; if it is unknown and `ask_unknown`, the source's header is fetched."""
     installed = session.home.installed_names([artifact.key]).get(artifact.key)
     judge_of = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, ask=False)
-    judged = judge_of.judge(artifact, installed)
-    ask = ask_unknown and judged.verdict.fit is Fit.UNKNOWN
-    return judge_of.judge_there(artifact, installed) if ask else judged
+    variant = judge_of.judge(artifact, installed)
+    fetch_header = ask_unknown and variant.verdict.fit is Fit.UNKNOWN
+    return judge_of.judge_there(artifact, installed) if fetch_header else variant
 
 
 def best(session: "Session", ref: str) -> tuple[Variant, str]:
@@ -136,8 +136,8 @@ def leaves_choice(session: "Session", ref: str) -> bool:
 def _is_repository(session: "Session", ref: str) -> bool:
     from flowhub_jobs.huggingface.reference_parser import parse_hub_ref
 
-    asked = parse_hub_ref(ref, session.settings.hf_endpoint)
-    return asked is not None and not (asked.quant or asked.path)
+    hub_ref = parse_hub_ref(ref, session.settings.hf_endpoint)
+    return hub_ref is not None and not (hub_ref.quant or hub_ref.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +162,10 @@ def expand_reference(session: "Session", ref: str) -> VariantSet:
         return _of_installed(session, installed)
     if _is_repository(session, ref):
         return _repository(session, ref)
-    named = session.artifact(ref)
-    model = _model_of(session, named)
+    artifact = session.artifact(ref)
+    model = _model_of(session, artifact)
     if model is None or model.id != ref.strip().lower():
-        return _in_catalog([named], model)
+        return _in_catalog([artifact], model)
     from flowhub_jobs.catalogs.schema import artifact as artifact_of
 
     return _in_catalog([artifact_of(model, option) for option in model.downloads], model)
@@ -191,11 +191,11 @@ def _of_repository(details: "RepositoryDetails") -> VariantSet:
 
 def _installed(session: "Session", name: str) -> Artifact | None:
     """Return the model under a bare name in the store, as an artifact without a source."""
-    found = session.installed.model(name)
-    if found is None:
+    model = session.installed.model(name)
+    if model is None:
         return None
-    file = ArtifactFile(found.name, "", found.bytes)
-    return Artifact(found.name, found.model, found.option, found.format, found.name, found.path.is_dir(), (file,))
+    file = ArtifactFile(model.name, "", model.bytes)
+    return Artifact(model.name, model.model, model.option, model.format, model.name, model.path.is_dir(), (file,))
 
 
 def _of_installed(session: "Session", installed: Artifact) -> VariantSet:

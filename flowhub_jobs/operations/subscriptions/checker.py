@@ -117,8 +117,8 @@ def write_result(
     next_at = _next_check(before, checked.error, now, jitter)
 
     def alongside(tx: sa.Connection, answers: Sequence[Enqueued]) -> None:
-        made = [NewJob(job.job, new.text) for job, new in zip(answers, checked.new, strict=True) if job.new]
-        rows.record(tx, before, known, result, made, next_at)
+        new_jobs = [NewJob(job.job, new.text) for job, new in zip(answers, checked.new, strict=True) if job.new]
+        rows.record(tx, before, known, result, new_jobs, next_at)
 
     with suppress(CheckOvertaken):
         return session.enqueue([new.order for new in checked.new], alongside)

@@ -168,10 +168,10 @@ def _meant(session: Session, text: str, known: Sequence[Subscription]) -> list[S
     text = unquoted(text).strip()
     path = str(Path(text).expanduser().absolute())
     by_ref = [one for one in known if one.ref in (text, path) or one.ref.lower() == _plain(session, text)]
-    found = by_ref or [one for one in known if _is_of(one.ref, _plain(session, text))]
-    if not found:
+    matching = by_ref or [one for one in known if _is_of(one.ref, _plain(session, text))]
+    if not matching:
         raise NotFound(f"{text[:200]!r} is not followed.", hint="`flowhub follow --list` shows what is.")
-    return found
+    return matching
 
 
 def _plain(session: Session, text: str) -> str:

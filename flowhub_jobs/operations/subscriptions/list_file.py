@@ -56,8 +56,8 @@ def check_list(
         try:
             artifact = _artifact(session, line)
             seen[line.ref] = version_of(artifact)
-            if found := newer_version(session, artifact, known.get(line.ref), reader.terms(defaults, line.options)):
-                new.append(found)
+            if newer := newer_version(session, artifact, known.get(line.ref), reader.terms(defaults, line.options)):
+                new.append(newer)
         except FlowhubError as error:
             if error.retryable:  # of the network or a host: the rest of the list would meet it, too
                 return SourceCheck(seen, new, error)

@@ -55,8 +55,8 @@ def newer_version(session: Session, artifact: Artifact, seen: str | None, terms:
 def _installed(session: Session, artifact: Artifact) -> LibraryEntry | None:
     """Return the newest installed version."""
     every = [entry for home in session.home.each_store() for entry in home.entries.entries_here()]
-    there = [entry for entry in every if entry.claim == artifact.claim and not is_removed(session, entry)]
-    return max(there, key=lambda entry: entry.installed_at, default=None)
+    versions = [entry for entry in every if entry.claim == artifact.claim and not is_removed(session, entry)]
+    return max(versions, key=lambda entry: entry.installed_at, default=None)
 
 
 def followed_artifact(session: Session, ref: str) -> Artifact:
@@ -65,12 +65,12 @@ def followed_artifact(session: Session, ref: str) -> Artifact:
     A repository that was renamed keeps the name that it is followed by, so that the new version replaces the old.
     """
     artifact = session.artifact(ref)
-    named = parse_hub_ref(ref, session.settings.hf_endpoint)
+    followed = parse_hub_ref(ref, session.settings.hf_endpoint)
     hub = artifact.hub
-    if named is None or hub is None or named.repo.lower() == hub.repo.lower():
+    if followed is None or hub is None or followed.repo.lower() == hub.repo.lower():
         return artifact
-    words = (hub.revision, hub.quant, hub.path, hub.include, hub.exclude, hub.kind)
-    return replace(artifact, ref=HubRef(named.repo, *words).text)
+    parts = (hub.revision, hub.quant, hub.path, hub.include, hub.exclude, hub.kind)
+    return replace(artifact, ref=HubRef(followed.repo, *parts).text)
 
 
 def refuse_address(ref: str) -> UsageInvalid:

@@ -26,8 +26,8 @@ def check_owner(session: Session, owner: str, terms: Terms, known: Mapping[str, 
         if not listed:
             raise NotFound(f"The Hub lists no models of {owner}.", hint="Check the spelling of the owner's name.")
         return SourceCheck(dict.fromkeys([BEGUN, *items], SEEN))
-    wanted = OptionReader(session).terms({"place": terms.place})
-    return _new_ones(session, owner, [item for item in items if item not in known][:NEW_MAX], wanted)
+    enqueue_terms = OptionReader(session).terms({"place": terms.place})
+    return _new_ones(session, owner, [item for item in items if item not in known][:NEW_MAX], enqueue_terms)
 
 
 def _new_ones(session: Session, owner: str, items: Sequence[str], terms: EnqueueTerms) -> SourceCheck:

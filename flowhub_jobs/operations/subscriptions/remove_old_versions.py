@@ -42,10 +42,10 @@ def _remove_surplus_of_store(session: Session, subscription: Subscription) -> No
     if keep is None or session.installed.presence is Presence.AWAY:
         return
     own = SubscriptionQueries(home.database, home.node).jobs(subscription.id)
-    wanted = {entry.name for entry in surplus(home.entries.entries_here(), keep, own)}
+    surplus_names = {entry.name for entry in surplus(home.entries.entries_here(), keep, own)}
     held = set(programs_by_name(home)) | _pinned(home.entries.entries_here(), home.entries.pinned())
     for item in old_version_items(home, home.clock.now_us()):
-        if item.name not in wanted or item.name in held:
+        if item.name not in surplus_names or item.name in held:
             continue
         try:
             remove_item(home, session.installed, item)

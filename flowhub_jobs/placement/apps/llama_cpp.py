@@ -40,9 +40,9 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
             f"{PROGRAM} takes no repository of the name {installed.repository}.",
             hint="Place it with `--in dir:FOLDER`, and start `llama-server --models-dir FOLDER`.",
         )
-    named = replace(installed, revision="main") if installed.revision == installed.commit else installed
+    by_branch = replace(installed, revision="main") if installed.revision == installed.commit else installed
     typed = f"{installed.repository}:{quant}" if quant else installed.repository
-    return replace(hf_cache.plan_hf_cache(named, root), notes=(f"Run it with `llama-server -hf {typed}`.",))
+    return replace(hf_cache.plan_hf_cache(by_branch, root), notes=(f"Run it with `llama-server -hf {typed}`.",))
 
 
 APP = App("llama-cpp", default_root, plan, needs_commit=True, still_needed=hf_cache.still_needed)

@@ -65,12 +65,12 @@ class HttpBackend:
         """Return a stream to an endpoint: a kept one if the request may use it, else a new one."""
         via = "" if socks is None else socks.netloc
         request: RequestDeadline | None = getattr(self._requests, "current", None)
-        kept = None
+        idle = None
         if request is not None and not request.new_connection:
-            kept = self._take_idle(Endpoint(host, port, request.tls, via))
-        if kept is not None and request is not None:
+            idle = self._take_idle(Endpoint(host, port, request.tls, via))
+        if idle is not None and request is not None:
             request.reused = True
-            return kept
+            return idle
         if self._aborted:
             raise httpcore.ConnectError("all connections were ended")
         with httpcore_errors(httpcore.ConnectTimeout, httpcore.ConnectError):

@@ -70,8 +70,8 @@ class RangeClient:
         sent["Accept-Encoding"] = accept_encoding
         cookies = RedirectCookies()
         first = redirected_to or start
-        way = _Way(sent, pinned, on_hub_metadata, new_connection, cookies, mirror)
-        response, headers, final_url, hub = self._follow(first, way)
+        context = _RequestContext(sent, pinned, on_hub_metadata, new_connection, cookies, mirror)
+        response, headers, final_url, hub = self._follow(first, context)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
                 # The target of an earlier redirect may be a signed address that has expired, at the same host too.
@@ -85,40 +85,40 @@ class RangeClient:
             with convert_httpx_errors(final_url, in_body=True, within=self._options.stall_s):
                 response.close()
 
-    def _follow(self, url: str, way: "_Way") -> tuple[httpx.Response, Headers, str, HubMetadata | None]:
+    def _follow(self, url: str, context: "_RequestContext") -> tuple[httpx.Response, Headers, str, HubMetadata | None]:
         """Return the response at the end of the redirects, its headers, its URL, and the Hub's metadata."""
         hub: HubMetadata | None = None
         for _ in range(REDIRECTS_MAX):
-            response = self._send(url, way)
+            response = self._send(url, context)
             headers = folded(response.headers.raw)
             hub = hub or parse_hub_metadata(headers)
             location = location_of(response.headers.raw) if response.status_code in REDIRECTS else ""
             if not location:
                 return response, headers, url, hub
             drop_body(response, headers)
-            way.cookies.take(url, response.headers.raw)
+            context.cookies.take(url, response.headers.raw)
             target = redirect_target(url, location)
-            if way.mirror is not None and not way.mirror.may_redirect and origin(target) != origin(url):
+            if context.mirror is not None and not context.mirror.may_redirect and origin(target) != origin(url):
                 raise MirrorUnfit(f"{host_of(url)} redirects to {host_of(target)}.", host=host_of(url))
             if hub is not None:
-                way.on_hub_metadata(hub)
-            check_redirect(url, target, pinned=way.pinned or (hub is not None and hub.sha256 is not None))
+                context.on_hub_metadata(hub)
+            check_redirect(url, target, pinned=context.pinned or (hub is not None and hub.sha256 is not None))
             url = target
         host = host_of(url)
         raise RedirectRefused(f"{host} redirects without end ({REDIRECTS_MAX} times).", host=host)
 
-    def _send(self, url: str, way: "_Way") -> httpx.Response:
-        token = token_for(url, self._options.tokens) if way.mirror is None else way.mirror.credential
+    def _send(self, url: str, context: "_RequestContext") -> httpx.Response:
+        token = token_for(url, self._options.tokens) if context.mirror is None else context.mirror.credential
         # Chosen again for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
-        own = way.sent | ({"Authorization": f"Bearer {token}"} if token else {})
-        cookie = way.cookies.header_for(url)
+        own = context.sent | ({"Authorization": f"Bearer {token}"} if token else {})
+        cookie = context.cookies.header_for(url)
         own |= {"Cookie": cookie} if cookie else {}
         with convert_httpx_errors(url, in_body=False, within=self._options.headers_s):
             address = httpx.URL(url)
             headers = host_header(address) | own
             request = httpx.Request("GET", address, headers=headers, extensions={"timeout": self._timeout.copy()})
         try:
-            return self._send_once(request, new_connection=way.new_connection)
+            return self._send_once(request, new_connection=context.new_connection)
         except _StaleConnection:
             return self._send_once(request, new_connection=True)
 
@@ -176,7 +176,7 @@ class RangeClient:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _RequestContext:
     """How a request and its redirects are sent. Few mirrors may redirect to another origin."""
 
     sent: dict[str, str]

@@ -156,9 +156,9 @@ class HttpStream(httpcore.NetworkStream):
         return {"socket": self._sock}.get(info)
 
     def close(self) -> None:
-        whole = self.left == 0 and not self._framing.ahead
+        was_read_to_the_end = self.left == 0 and not self._framing.ahead
         # A server that writes one line of a head wrongly may get the length wrong, too: no request may follow.
-        if whole and self._keepable and not self.tunnel and not self._framing.malformed:
+        if was_read_to_the_end and self._keepable and not self.tunnel and not self._framing.malformed:
             self._owner.keep(self)
         else:
             self.discard()
@@ -226,12 +226,12 @@ class HttpStream(httpcore.NetworkStream):
         # Not recv_into: its additional work costs a tenth of the time. Given a buffer, `read` returns the count.
         read: Callable[[int, memoryview], int] = self._sock.read  # type: ignore[attr-defined]
         size = len(view)
-        filled = more = read(size, view)
+        filled = count = read(size, view)
         until = time.monotonic() + TICK_S
         with contextlib.suppress(OSError):
-            while more and filled < size and time.monotonic() < until:
-                more = read(size - filled, view[filled:])
-                filled += more
+            while count and filled < size and time.monotonic() < until:
+                count = read(size - filled, view[filled:])
+                filled += count
         return filled
 
     def is_readable(self) -> bool:

@@ -167,8 +167,8 @@ def _take_over(late: Path, fresh: Path, owner: Owner, may_continue: Callable[[],
             shutil.rmtree(staged, ignore_errors=True)
             raise
         lock.moved_to(fresh / LOCK)
-        aside = late.with_name(f"{TAKEN_OVER}{late.name}")
+        taken_over = late.with_name(f"{TAKEN_OVER}{late.name}")
         with contextlib.suppress(OSError):  # a late run may still create or remove a file in it
-            late.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            late.rename(taken_over)
+            shutil.rmtree(taken_over, ignore_errors=True)
         return lock

@@ -97,8 +97,8 @@ def _apply(record: Record, entry: dict[str, Any]) -> None:
     record.sources = entry.get("sources", record.sources)
     record.tag = entry.get("tag", record.tag)
     record.install = entry.get("install", record.install)
-    for path, begun in entry.get("begin", {}).items():
-        record.files[path] = FileRecord(**begun)
+    for path, fields in entry.get("begin", {}).items():
+        record.files[path] = FileRecord(**fields)
     for path, change in entry.get("files", {}).items():
         known = record.files[path]
         known.kept = Ranges((start, end) for start, end in change["kept"])

@@ -68,9 +68,9 @@ def _seed_file(folder: Path, seed: SeedFile) -> FileRecord | None:
 
 def _remember_states(record: FileRecord, pieces: Pieces) -> None:
     """Set the digest's frontier to the last piece end of the contiguous bytes; the rest is hashed again."""
-    states, whole = states_of(pieces), record.kept.reach(0) // pieces.piece
-    record.states = {number: state for number, state in states.items() if number <= whole}
-    record.frontier, record.frontier_state = whole * pieces.piece, record.states.get(whole)
+    states, whole_pieces = states_of(pieces), record.kept.reach(0) // pieces.piece
+    record.states = {number: state for number, state in states.items() if number <= whole_pieces}
+    record.frontier, record.frontier_state = whole_pieces * pieces.piece, record.states.get(whole_pieces)
 
 
 def _copy(source: Path, target: Path, count: int) -> None:

@@ -17,17 +17,17 @@ KEEP_ALIVE_S = 15.0  # a comment, so that neither side takes a quiet connection 
 
 async def stream_events(request: Request) -> Response:
     """Answer with the changes after `Last-Event-ID`; a first connection may give it as `?last_event_id=`."""
-    seen = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+    last_event_id = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
     headers = {"x-accel-buffering": "no"}
     if request.method == "HEAD":  # a stream without a body would never end
         return Response(headers=headers, media_type=MEDIA_TYPE)
     live = request.scope[CONTEXT].live
-    return StreamingResponse(_events(live, seen), media_type=MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_events(live, last_event_id), media_type=MEDIA_TYPE, headers=headers)
 
 
-async def _events(live: Live, seen: str | None) -> AsyncIterator[str]:
+async def _events(live: Live, last_event_id: str | None) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
-    async with live.subscribe(seen) as subscription:
+    async with live.subscribe(last_event_id) as subscription:
         yield as_sse(subscription.first)
         while True:
             try:

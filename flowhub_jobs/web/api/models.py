@@ -20,7 +20,7 @@ SHOWN, SHOWN_MAX = 50, 10_000  # models of one answer
 def search(call: Call) -> Response:
     typed = tuple((call.query("q") or "").split())
     sort, limit = call.query("sort"), call.number("limit", most=SHOWN_MAX)
-    wanted = SearchRequest(
+    request = SearchRequest(
         typed=typed,
         filters=Filters.typed(
             format=call.query("format"),
@@ -36,7 +36,7 @@ def search(call: Call) -> Response:
         sort=sort.strip().lower() if sort else None,
         limit=SHOWN if limit is None else limit or None,
     )
-    return JSONResponse(search_json(run_search(call.context.home.settings, wanted, call.context.device()), typed))
+    return JSONResponse(search_json(run_search(call.context.home.settings, request, call.context.device()), typed))
 
 
 def show(call: Call) -> Response:

@@ -60,10 +60,10 @@ def routes(operations: Iterable[Operation]) -> list[BaseRoute]:
 
 def _dispatch(handles: Mapping[str, Handle]) -> Handle:
     async def handle(request: Request) -> Response:
-        found = handles.get("GET" if request.method == "HEAD" else request.method)
-        if found is None:  # pragma: no cover, Starlette has refused it
+        method_handle = handles.get("GET" if request.method == "HEAD" else request.method)
+        if method_handle is None:  # pragma: no cover, Starlette has refused it
             raise HTTPException(405)
-        return await found(request)
+        return await method_handle(request)
 
     return handle
 

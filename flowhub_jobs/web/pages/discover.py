@@ -159,7 +159,7 @@ class DiscoverView:
 def discover_view(
     search: Search, findings: SearchResult, counts: Facets, queued: frozenset[str], notes: Sequence[str] = ()
 ) -> DiscoverView:
-    more = min(SHOWN_MAX, search.shown + 4 * SHOWN) if findings.total > len(findings.models) else 0
+    next_count = min(SHOWN_MAX, search.shown + 4 * SHOWN) if findings.total > len(findings.models) else 0
     return DiscoverView(
         search=search,
         summary=f"{counts.all:,} models",
@@ -172,7 +172,7 @@ def discover_view(
         sorts=SORTS,
         notes=tuple(notes),
         link="",
-        more=search.address(shown=more) if more and more > search.shown else "",
+        more=search.address(shown=next_count) if next_count and next_count > search.shown else "",
     )
 
 
@@ -223,8 +223,8 @@ def show_discover(call: Call) -> Response:
     typed = () if is_link else tuple(search.words.split())
     filters = search.filters(date.today())
     sort = None if search.sort == "match" else search.sort
-    wanted = SearchRequest(typed, filters, search.fits, sort=sort, context=search.tokens, limit=search.shown)
-    findings = run_search(settings, wanted, session.device)
+    request = SearchRequest(typed, filters, search.fits, sort=sort, context=search.tokens, limit=search.shown)
+    findings = run_search(settings, request, session.device)
     counts = facets(settings, typed, filters)
     notes = [f"Nothing has “{search.words}”; showing “{findings.corrected}”."] if findings.corrected else []
     queued = frozenset(job.ref for job in session.home.queries.all(live=True))

@@ -90,7 +90,7 @@ def render(
     `every_s`: seconds between two refreshes of what makes no event, such as a heartbeat; 0: none.
     """
     query = call.request.url.query
-    here = local_path(f"{call.request.url.path}?{query}" if query else call.request.url.path)
+    page_path = local_path(f"{call.request.url.path}?{query}" if query else call.request.url.path)
     frame = {
         "tab": tab,
         "tabs": TABS,
@@ -100,22 +100,22 @@ def render(
         "every_s": every_s,
         "notice": values.pop("notice", None),
     }
-    text = environment().get_template(template).render(bar_values(call, here, overview) | frame | values)
+    text = environment().get_template(template).render(bar_values(call, page_path, overview) | frame | values)
     return HTMLResponse(text, status)
 
 
-def bar_values(call: Call, here: str, overview: Overview | None = None) -> dict[str, Any]:
-    """Return what the bar shows; `here` is the page that its buttons return to."""
+def bar_values(call: Call, page_path: str, overview: Overview | None = None) -> dict[str, Any]:
+    """Return what the bar shows; `page_path` is the page that its buttons return to."""
     session = call.session
     overview = overview or read_overview(session)
     bar = bar_of(overview, remaining(session.home, overview.live), datetime.now(UTC))
-    return {"bar": bar, "announcement": announcement(overview), "here": here, "page_token": call.page_token}
+    return {"bar": bar, "announcement": announcement(overview), "here": page_path, "page_token": call.page_token}
 
 
 def show_bar(call: Call) -> Response:
     """Return the bar alone, for a page whose other parts have not changed."""
-    here = local_path(call.query("here") or "")
-    return HTMLResponse(environment().get_template("bar.html").render(bar_values(call, here)))
+    page_path = local_path(call.query("here") or "")
+    return HTMLResponse(environment().get_template("bar.html").render(bar_values(call, page_path)))
 
 
 def announcement(overview: Overview) -> str:
@@ -157,7 +157,7 @@ def path_of(address: str) -> str:
 
 @cache
 def environment() -> Environment:
-    found = Environment(
+    templates = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -165,9 +165,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals["asset"] = asset
-    found.filters |= {"commands": with_commands, "bytes": format_bytes, "capital": capital}
-    return found
+    templates.globals["asset"] = asset
+    templates.filters |= {"commands": with_commands, "bytes": format_bytes, "capital": capital}
+    return templates
 
 
 @cache

@@ -130,26 +130,26 @@ def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int, stor
         ("promised", "Promised", promised, f"to {jobs} job{'' if jobs == 1 else 's'}"),
         ("free", "Free", used.free - spoken, f"of {format_bytes(total)}"),
     ]
-    shown = [one for one in sizes if one[2] or one[0] in ("models", "free")]
-    words = ", ".join(f"{label.lower()} {format_bytes(size)}" for _, label, size, _ in shown)
-    named = ", ".join(f"{one.name} ({one.path})" for one in stores)
+    visible = [one for one in sizes if one[2] or one[0] in ("models", "free")]
+    description = ", ".join(f"{label.lower()} {format_bytes(size)}" for _, label, size, _ in visible)
+    store_names = ", ".join(f"{one.name} ({one.path})" for one in stores)
     return Disk(
-        stores=named,
+        stores=store_names,
         bands=tuple(bands([(kind, spoken if kind == "promised" else size) for kind, _, size, _ in sizes], total)),
-        parts=tuple(DiskPart(kind, label, format_bytes(size), note) for kind, label, size, note in shown),
-        words=f"Disk of {format_bytes(total)}{f', {named}' if named else ''}: {words}",
+        parts=tuple(DiskPart(kind, label, format_bytes(size), note) for kind, label, size, note in visible),
+        words=f"Disk of {format_bytes(total)}{f', {store_names}' if store_names else ''}: {description}",
     )
 
 
-def disks_of(session: Session, found: StoreUsage, live: Collection[Job]) -> tuple[Disk, ...]:
+def disks_of(session: Session, stock: StoreUsage, live: Collection[Job]) -> tuple[Disk, ...]:
     """Return the picture of each disk that has a store; those that are away have none."""
-    several = len(found.stores) > 1
+    several = len(stock.stores) > 1
     disks = []
     for disk in measure_disks(session):
-        models = [one for one in found.models if one.store in disk.stores and one.condition is not Condition.OFFLINE]
+        models = [one for one in stock.models if one.store in disk.stores and one.condition is not Condition.OFFLINE]
         waiting = [job for job in live if job.brings and job.store in disk.stores]
-        named = disk.used.stores if several else ()
-        disks.append(disk_of(disk.used, disk.total, disk.promised, len(models), len(waiting), named))
+        stores = disk.used.stores if several else ()
+        disks.append(disk_of(disk.used, disk.total, disk.promised, len(models), len(waiting), stores))
     return tuple(disks)
 
 
@@ -157,25 +157,25 @@ def disks_of(session: Session, found: StoreUsage, live: Collection[Job]) -> tupl
 
 
 def installed_view(
-    found: StoreUsage, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
+    stock: StoreUsage, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
 ) -> InstalledView:
     at_work = {(_store_of(job), Path(job.target).name): _AT_WORK[job.kind][job.state is State.RUNNING] for job in live}
-    ordered = sorted(found.models, key=lambda model: _order(model, sort))
-    total = sum(model.bytes for model in found.models)
-    count, stores = len(found.models), len(found.stores)
-    in_several = {name for name, times in Counter(model.name for model in found.models).items() if times > 1}
+    ordered = sorted(stock.models, key=lambda model: _order(model, sort))
+    total = sum(model.bytes for model in stock.models)
+    count, stores = len(stock.models), len(stock.stores)
+    in_several = {name for name, times in Counter(model.name for model in stock.models).items() if times > 1}
     return InstalledView(
         summary=f"{count} model{'' if count == 1 else 's'}, {format_bytes(total)} in"
         + (f" {stores} stores" if stores > 1 else ""),
-        root="" if stores > 1 else str(found.root),
-        away=tuple(str(one.path) for one in found.stores if not one.online),
+        root="" if stores > 1 else str(stock.root),
+        away=tuple(str(one.path) for one in stock.stores if not one.online),
         disks=disks,
         rows=tuple(
             installed_row(
                 model,
                 titles,
                 at_work.get((model.store, model.name)) or at_work.get((None, model.name)),
-                found.old,
+                stock.old,
                 key=f"{model.store}:{model.name}" if model.name in in_several else model.name,
                 store=model.store if stores > 1 else "",
             )
@@ -183,9 +183,9 @@ def installed_view(
         ),
         found=f"{min(count, SHOWN)} of {count}" if count > SHOWN else str(count),
         sort=sort,
-        gone=tuple((entry.name, address_of(entry.name)) for entry in found.gone),
-        partials=tuple(_partial(one) for one in found.partials if one.leaving.operation is None),
-        can_verify=any(model.condition in _BUTTONS for model in found.models),
+        gone=tuple((entry.name, address_of(entry.name)) for entry in stock.gone),
+        partials=tuple(_partial(one) for one in stock.partials if one.leaving.operation is None),
+        can_verify=any(model.condition in _BUTTONS for model in stock.models),
     )
 
 
@@ -216,18 +216,18 @@ def installed_row(
 
     `at_work` says what a job does with it. `key` is what the actions name it by; `store` is named if there are several.
     """
-    named = name_of(model.source or model.name, model.model, model.option, model.format, 1, titles)
+    title = name_of(model.source or model.name, model.model, model.option, model.format, 1, titles)
     icon, state, css = _STATES[model.condition]
     if at_work is not None:
         icon, state, css = "clock", at_work, "soft"
     return InstalledRow(
-        name=named.name,
+        name=title.name,
         about=" · ".join(
             part
-            for part in (named.about, f"store {store}" if store else "", "old version" if model.name in old else "")
+            for part in (title.about, f"store {store}" if store else "", "old version" if model.name in old else "")
             if part
         ),
-        file="" if model.name == named.name else model.name,
+        file="" if model.name == title.name else model.name,
         href=f"/models/{quote(model.model)}" if model.model and model.in_catalog else "",
         path=address_of(key),
         size=format_bytes(model.bytes),
@@ -283,8 +283,8 @@ def show_installed(call: Call) -> Response:
     session, sort = call.session, call.query("sort") or "size"
     if sort not in SORTS:
         raise UsageInvalid(f"{sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
-    found, live = list_store(session), session.home.queries.all(live=True)
-    view = installed_view(found, disks_of(session, found, live), live, titles_or_none(session), sort)
+    stock, live = list_store(session), session.home.queries.all(live=True)
+    view = installed_view(stock, disks_of(session, stock, live), live, titles_or_none(session), sort)
     return render(
         call,
         "installed.html",

@@ -125,14 +125,14 @@ class JobView:
 
 
 def job_view(detail: JobDetail, why: Sequence[str], titles: Mapping[str, str], now: datetime) -> JobView:
-    job, named = detail.job, name_of_job(detail.job, titles)
+    job, title = detail.job, name_of_job(detail.job, titles)
     icon, state, css = _STATES[job.state]
     done, of = of_total(job.bytes_done, job.bytes_total)
     thousandth = max(1, (job.bytes_total or 0) // 1000)
     return JobView(
         id=job.id,
-        name=named.name,
-        about=named.about,
+        name=title.name,
+        about=title.about,
         icon=icon,
         state=state,
         css=css,
@@ -144,7 +144,7 @@ def job_view(detail: JobDetail, why: Sequence[str], titles: Mapping[str, str], n
         done=done,
         of=of,
         stage=str(job.stage).capitalize() if job.stage else "",
-        facts=_facts(detail, named, now),
+        facts=_facts(detail, title, now),
         strips=tuple(strip_of(one) for one in detail.pieces[:STRIPS_SHOWN]),
         attempts=attempt_rows(detail.attempts, now)[:ATTEMPTS_SHOWN],
         events=tuple(
@@ -177,9 +177,11 @@ def strip_of(pieces: FilePieces) -> Strip:
         Cell(round(number * width, 3), "whole" if part > 0.999 else "part" if part else "none")
         for number, part in enumerate(shares)
     ]
-    kept = sum(end - start for start, end in pieces.kept)
-    words = f"{format_bytes(kept)} of {format_bytes(pieces.size)} on disk, {format_bytes(pieces.hashed)} hashed"
-    return Strip(pieces.path, words, tuple(cells), round(width * 0.82, 3))
+    on_disk = sum(end - start for start, end in pieces.kept)
+    description = (
+        f"{format_bytes(on_disk)} of {format_bytes(pieces.size)} on disk, {format_bytes(pieces.hashed)} hashed"
+    )
+    return Strip(pieces.path, description, tuple(cells), round(width * 0.82, 3))
 
 
 def attempt_rows(attempts: Sequence[Attempt], now: datetime) -> tuple[AttemptRow, ...]:
@@ -204,12 +206,12 @@ def _attempt_row(group: Sequence[Attempt], now: datetime) -> AttemptRow:
     )
 
 
-def _facts(detail: JobDetail, named: Name, now: datetime) -> tuple[Fact, ...]:
+def _facts(detail: JobDetail, title: Name, now: datetime) -> tuple[Fact, ...]:
     job = detail.job
     source, revision = source_of(detail.artifact) if detail.artifact else (None, None)
     target = "Installed as" if job.state is State.COMPLETED else "Target"
-    found = [
-        Fact("Reference", job.ref if job.ref != named.name else "", mono=True),
+    facts = [
+        Fact("Reference", job.ref if job.ref != title.name else "", mono=True),
         Fact("Speed", format_rate(job.rate_bps) if job.rate_bps else ""),
         Fact("Speed limit", format_rate(job.limit_bps) if job.limit_bps else ""),
         Fact("Time left", format_duration(job.eta_s) if job.eta_s else ""),
@@ -225,7 +227,7 @@ def _facts(detail: JobDetail, named: Name, now: datetime) -> tuple[Fact, ...]:
         Fact("Revision", (revision or "")[:12], mono=True),
         Fact(target, job.target if job.brings else "", mono=True),
     ]
-    return tuple(fact for fact in found if fact.value)
+    return tuple(fact for fact in facts if fact.value)
 
 
 def _came_from(job: Job) -> str:

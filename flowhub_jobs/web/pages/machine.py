@@ -144,12 +144,12 @@ def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
 
 
 def _completed(one: CompletedJob, titles: Mapping[str, str], now: datetime) -> CompletedRow:
-    job, named = one.job, name_of_job(one.job, titles)
+    job, title = one.job, name_of_job(one.job, titles)
     fast = format_rate(one.rate_bps) if one.rate_bps else ""
     return CompletedRow(
         id=job.id,
-        name=named.name,
-        about=named.about,
+        name=title.name,
+        about=title.about,
         size=format_bytes(job.bytes_total or 0),
         at=day_or_time(job.finished_at or job.created_at, now),
         speed=fast if job.bytes_fetched else "was here",
@@ -160,24 +160,24 @@ def _completed(one: CompletedJob, titles: Mapping[str, str], now: datetime) -> C
 
 
 def device_rows(machine: Device, stores: Sequence[StoreState]) -> list[DeviceRow]:
-    found, total, free = machine.found, machine.disk_total_bytes, machine.disk_free_bytes
+    methods, total, free = machine.found, machine.disk_total_bytes, machine.disk_free_bytes
     limit = ", the container's limit" if machine.ram_source == "cgroup" else ""
     memory = f"{_gib(machine.ram_total_bytes)}{limit}, {_gib(machine.ram_available_bytes)} available"
     room = f"{format_bytes(free)} free of {format_bytes(total)}" if total is not None and free is not None else UNKNOWN
     rows = [
         DeviceRow("System", f"{machine.platform or UNKNOWN} on {machine.architecture or UNKNOWN}", "the system itself"),
         DeviceRow("Processor", f"{machine.cpu or UNKNOWN}, {machine.cores or UNKNOWN} cores", ""),
-        DeviceRow("Memory", memory, found.get("ram_total_bytes", "")),
-        *(DeviceRow("GPU", _gpu(gpu), found.get("gpus", "")) for gpu in machine.gpus),
+        DeviceRow("Memory", memory, methods.get("ram_total_bytes", "")),
+        *(DeviceRow("GPU", _gpu(gpu), methods.get("gpus", "")) for gpu in machine.gpus),
     ]
     if machine.unified_memory:
-        rows.append(DeviceRow("Metal", f"may use {_gib(machine.metal_bytes)} of it", found.get("metal_bytes", "")))
+        rows.append(DeviceRow("Metal", f"may use {_gib(machine.metal_bytes)} of it", methods.get("metal_bytes", "")))
     elif not machine.gpus:
         rows.append(DeviceRow("GPU", "none found", ""))
-    how = found.get("disk_total_bytes", "")
+    method = methods.get("disk_total_bytes", "")
     if len(stores) == 1:
-        return [*rows, DeviceRow("Store", f"{stores[0].path}: {room}", how)]
-    return [*rows, *(DeviceRow(f"Store {one.name}", _room_of(one), how if one.online else "") for one in stores)]
+        return [*rows, DeviceRow("Store", f"{stores[0].path}: {room}", method)]
+    return [*rows, *(DeviceRow(f"Store {one.name}", _room_of(one), method if one.online else "") for one in stores)]
 
 
 def _room_of(store: StoreState) -> str:
@@ -263,8 +263,8 @@ def reserve_figures(device: Device, disks: Mapping[str, int]) -> list[Figure]:
     system = CONTAINER_RESERVE if device.ram_source == "cgroup" else SYSTEM_RESERVE
     gpu = [Figure("GPU memory", f"{_gib(GPU_RESERVE)} of each")] if device.gpus else []
     labels = {name: "Disk" if len(disks) == 1 else f"Disk of the store {name}" for name in disks}
-    kept = [Figure(labels[name], format_bytes(count)) for name, count in disks.items()]
-    return [*kept, Figure("Memory", _gib(system)), *gpu]
+    reserved = [Figure(labels[name], format_bytes(count)) for name, count in disks.items()]
+    return [*reserved, Figure("Memory", _gib(system)), *gpu]
 
 
 def _disk_reserves(session: Session) -> dict[str, int]:

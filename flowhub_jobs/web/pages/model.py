@@ -121,8 +121,8 @@ def best_variant(variants: Sequence[DetailedVariant]) -> DetailedVariant | None:
 
 def command_for(refs: Sequence[str]) -> str:
     """Return the command that queues the same: what a shell would read otherwise is quoted."""
-    words = [ref if _PLAIN_REF.fullmatch(ref) else "'" + ref.replace("'", "'\\''") + "'" for ref in refs]
-    return " ".join(["flowhub enqueue", *map(visible, words)])
+    quoted = [ref if _PLAIN_REF.fullmatch(ref) else "'" + ref.replace("'", "'\\''") + "'" for ref in refs]
+    return " ".join(["flowhub enqueue", *map(visible, quoted)])
 
 
 def _variant(one: DetailedVariant, is_best: bool) -> VariantRow:
@@ -147,9 +147,9 @@ def _about(one: DetailedVariant) -> str:
     """Return the second line: the option, where its quantization is another word, the format, the files."""
     known, kind = {(one.quantization or "").lower()}, FORMATS[one.format] if one.format else "other"
     option = _text(one.option, LABEL_MAX) if one.quantization else ""
-    named = option if option.lower() not in known | {kind.lower()} else ""
+    option_name = option if option.lower() not in known | {kind.lower()} else ""
     files = f"{one.files} files" if one.files > 1 else ""
-    return " · ".join(part for part in (named, kind, files, _OFFLOADS[one.offload]) if part)
+    return " · ".join(part for part in (option_name, kind, files, _OFFLOADS[one.offload]) if part)
 
 
 def _size(count: int | None) -> str:
@@ -163,7 +163,7 @@ def _text(value: object, most: int) -> str:
 def _facts(one: ModelDetails, artifact: Artifact | None) -> tuple[Fact, ...]:
     facts, length = one.facts, one.facts.get("contextLength")
     source, revision = source_of(artifact) if artifact else (None, None)
-    found = [
+    rows = [
         Fact("Publisher", _text(facts.get("publisher"), LABEL_MAX)),
         Fact("Parameters", _text(facts.get("parameters"), LABEL_MAX)),
         Fact("Trained context", f"{length:,} tokens" if isinstance(length, int) else ""),
@@ -175,7 +175,7 @@ def _facts(one: ModelDetails, artifact: Artifact | None) -> tuple[Fact, ...]:
         Fact("Revision", (revision or _text(facts.get("commit"), LABEL_MAX))[:12], mono=True),
         Fact("Catalog", one.catalog or "" if one.catalog != "base" else ""),
     ]
-    return tuple(fact for fact in found if fact.value)
+    return tuple(fact for fact in rows if fact.value)
 
 
 def _access(facts: Mapping[str, Any]) -> str:
@@ -195,13 +195,13 @@ def source_of(artifact: Artifact) -> tuple[Fact | None, str | None]:
     host = urlsplit(url).hostname or ""
     if not host:
         return None, None
-    found = _REVISION.search(urlsplit(url).path)
+    match = _REVISION.search(urlsplit(url).path)
     if artifact.hub:
         page = safe_link(f"https://huggingface.co/{artifact.hub.repo}")
         return Fact("Source", f"huggingface.co, {artifact.hub.repo}", page), artifact.hub.commit
-    if found:
-        page = safe_link(f"https://{host}/{found[1]}")
-        return Fact("Source", f"{host}, {unquote(found[1])}", page), unquote(found[2])
+    if match:
+        page = safe_link(f"https://{host}/{match[1]}")
+        return Fact("Source", f"{host}, {unquote(match[1])}", page), unquote(match[2])
     return Fact("Source", host), None
 
 

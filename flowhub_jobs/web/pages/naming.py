@@ -30,9 +30,9 @@ class Name:
 
 def name_of_job(job: Job, titles: Mapping[str, str]) -> Name:
     """Return how a job is named; `titles` are the catalog's names by model."""
-    named = name_of(job.ref, job.model, job.option, job.format, len(job.files), titles)
+    name = name_of(job.ref, job.model, job.option, job.format, len(job.files), titles)
     verb = _VERBS.get(job.kind)
-    return Name(f"{verb} {named.name}", named.about) if verb else named
+    return Name(f"{verb} {name.name}", name.about) if verb else name
 
 
 def name_of(

@@ -152,13 +152,13 @@ def queue_view(
 
 
 def running_row(job: Job, titles: Titles, samples: Sequence[tuple[float, float]]) -> RunningRow:
-    named, total = name_of_job(job, titles), job.bytes_total
+    title, total = name_of_job(job, titles), job.bytes_total
     done, of = of_total(job.bytes_done, total)
     thousandth = max(1, (total or 0) // 1000)  # attributes of figures that fit any browser
     return RunningRow(
         id=job.id,
-        name=named.name,
-        about=named.about,
+        name=title.name,
+        about=title.about,
         stage=_STAGES[job.stage] if job.stage else "Start",
         bar="verify" if job.stage is Stage.VERIFY else "",
         max=-(-total // thousandth) if total else 0,
@@ -173,13 +173,13 @@ def running_row(job: Job, titles: Titles, samples: Sequence[tuple[float, float]]
 
 def need_row(job: Job, titles: Titles) -> NeedRow:
     """Return a job that needs the user: what is wrong, what to do, and the button that follows."""
-    need, named = need_of(job), name_of_job(job, titles)
+    need, title = need_of(job), name_of_job(job, titles)
     failed = job.state is State.FAILED
     gated = need.code in ("gated", "token_missing", "token_refused")
     return NeedRow(
         id=job.id,
-        name=named.name,
-        about=_with_size(named, job),
+        name=title.name,
+        about=_with_size(title, job),
         icon="cross" if failed and not gated else "warn",
         css="failed" if failed and not gated else "",
         what=need.message,
@@ -192,11 +192,11 @@ def need_row(job: Job, titles: Titles) -> NeedRow:
 
 
 def waiting_row(job: Job, titles: Titles, now: datetime, *, movable: bool) -> WaitingRow:
-    named, paused = name_of_job(job, titles), job.state is State.PAUSED
+    title, paused = name_of_job(job, titles), job.state is State.PAUSED
     return WaitingRow(
         id=job.id,
-        name=named.name,
-        about=named.about,
+        name=title.name,
+        about=title.about,
         size=_size(job),
         kept=f"{format_bytes(job.bytes_done)} kept" if job.bytes_done else "",
         why="Paused by you" if paused else reason_alone(job.reason) if job.reason else "A worker is about to take it",
@@ -216,8 +216,8 @@ def _first(job: Job) -> tuple[tuple[str, str], ...]:
 
 
 def _cause(job: Job) -> str:
-    shown = job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF)
-    return capital(cause(job.wait)) if shown and job.wait else ""
+    has_cause = job.wait and job.reason in (Reason.HOST_WAIT, Reason.BACKOFF)
+    return capital(cause(job.wait)) if has_cause and job.wait else ""
 
 
 def _starts(job: Job, now: datetime) -> str:
@@ -227,20 +227,20 @@ def _starts(job: Job, now: datetime) -> str:
 
 
 def ended_row(job: Job, titles: Titles, now: datetime) -> EndedRow:
-    named = name_of_job(job, titles)
+    title = name_of_job(job, titles)
     icon, state, css = _ENDS[job.state]
-    again = job.state in (State.FAILED, State.CANCELLED)
+    can_retry = job.state in (State.FAILED, State.CANCELLED)
     return EndedRow(
         id=job.id,
-        name=named.name,
-        about=named.about,
+        name=title.name,
+        about=title.about,
         size=_size(job),
         icon=icon,
         state=state,
         css=css,
         at=day_or_time(job.finished_at, now),
         took=_took(job),
-        verb=("retry", "Retry") if again else None,
+        verb=("retry", "Retry") if can_retry else None,
     )
 
 
@@ -254,8 +254,8 @@ def _took(job: Job) -> str:
     return format_duration((job.finished_at - job.started_at).total_seconds())
 
 
-def _with_size(named: Name, job: Job) -> str:
-    return " · ".join(part for part in (named.about, format_bytes(job.bytes_total) if job.bytes_total else "") if part)
+def _with_size(title: Name, job: Job) -> str:
+    return " · ".join(part for part in (title.about, format_bytes(job.bytes_total) if job.bytes_total else "") if part)
 
 
 def _size(job: Job) -> str:
@@ -264,8 +264,8 @@ def _size(job: Job) -> str:
 
 def _sum(jobs: Sequence[Job]) -> str:
     size = sum(max(0, (job.bytes_total or 0) - job.bytes_done) for job in jobs if job.brings)
-    more = f", the first {WAITING_SHOWN} shown" if len(jobs) > WAITING_SHOWN else ""
-    return f"{len(jobs)}{f', {format_bytes(size)} to go' if size else ''}{more}"
+    note = f", the first {WAITING_SHOWN} shown" if len(jobs) > WAITING_SHOWN else ""
+    return f"{len(jobs)}{f', {format_bytes(size)} to go' if size else ''}{note}"
 
 
 # Requests -------------------------------------------------------------------------------------------------------------

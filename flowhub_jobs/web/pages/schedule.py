@@ -38,10 +38,10 @@ def chosen_cells(cells: Sequence[str], days: Sequence[str]) -> set[Cell]:
     """Return the hours that were checked, one by one or by whole days. Raises UsageInvalid."""
     chosen = {(int(day), hour) for day in days if day in "0123456" and len(day) == 1 for hour in range(24)}
     for text in cells:
-        found = _CELL.fullmatch(text)
-        if found is None:
+        match = _CELL.fullmatch(text)
+        if match is None:
             raise UsageInvalid(f"{text[:20]!r} is not an hour of the week.")
-        chosen.add((int(found[1]), int(found[2])))
+        chosen.add((int(match[1]), int(match[2])))
     return chosen
 
 

@@ -111,8 +111,8 @@ def _window_row(number: int, group: DayWindows) -> WindowRow:
 
 
 def _hour(day: int, hour: int, minutes: Week, outside: int | None, now: datetime) -> Hour:
-    css, words = _look(hour, minutes, outside)
-    return Hour(f"{day}-{hour}", css, f"{DAYS[day]} {hour:02}:00, {words}", (now.weekday(), now.hour) == (day, hour))
+    css, label = _look(hour, minutes, outside)
+    return Hour(f"{day}-{hour}", css, f"{DAYS[day]} {hour:02}:00, {label}", (now.weekday(), now.hour) == (day, hour))
 
 
 def _look(hour: int, minutes: Week, outside: int | None) -> tuple[str, str]:
@@ -121,8 +121,8 @@ def _look(hour: int, minutes: Week, outside: int | None) -> tuple[str, str]:
     if rates == {0}:
         return ("limit", "limited") if outside else ("", "paused")
     if 0 in rates:
-        part, words = _part(hour, [rate > 0 for rate in minutes])
-        return f"{part} limit" if outside else part, words
+        part, label = _part(hour, [rate > 0 for rate in minutes])
+        return f"{part} limit" if outside else part, label
     if rates == {UNLIMITED}:
         return "full", "runs"
     return "rate", f"runs at {format_rate(rates.pop())}" if len(rates) == 1 else "runs at several speeds"
@@ -146,19 +146,19 @@ def command_for(schedule: Schedule | None) -> str:
     """Return the command or commands that set the same; "" for a week that takes more than COMMANDS_MAX."""
     if schedule is None:
         return "flowhub schedule off"
-    first, *more = schedule.groups
-    if len(more) >= COMMANDS_MAX:
+    first, *others = schedule.groups
+    if len(others) >= COMMANDS_MAX:
         return ""
     outside = f" --outside {_typed(schedule.outside_bps)}" if schedule.outside_bps else ""
     commands = [f"flowhub schedule set {_options(first)}{outside}"]
-    return " && ".join([*commands, *(f"flowhub schedule add {_options(group)}" for group in more)])
+    return " && ".join([*commands, *(f"flowhub schedule add {_options(group)}" for group in others)])
 
 
 def _options(group: DayWindows) -> str:
-    shown = group.as_json()
+    values = group.as_json()
     days = f" --days {days_of(group).replace(' ', '')}" if len(group.days) < 7 else ""
     rate = f" --rate {_typed(group.rate_bps)}" if group.rate_bps else ""
-    return f'"{",".join(shown["windows"])}"{days}{rate}'
+    return f'"{",".join(values["windows"])}"{days}{rate}'
 
 
 def _typed(bps: int) -> str:

@@ -40,14 +40,14 @@ class Band:
 
 def bands(parts: Sequence[tuple[str, int]], total: int) -> list[Band]:
     """Return the parts of a bar from left to right. A part that is there is at least half a percent wide."""
-    there = [(kind, count) for kind, count in parts if count > 0]
-    widths = [max(0.5, 100 * count / max(1, total)) for _, count in there]
+    visible = [(kind, count) for kind, count in parts if count > 0]
+    widths = [max(0.5, 100 * count / max(1, total)) for _, count in visible]
     over = sum(widths) / 100 if sum(widths) > 100 else 1.0
-    found, at = [], 0.0
-    for (kind, _), width in zip(there, widths, strict=True):
-        found.append(Band(kind, round(at, 3), round(width / over, 3)))
+    result, at = [], 0.0
+    for (kind, _), width in zip(visible, widths, strict=True):
+        result.append(Band(kind, round(at, 3), round(width / over, 3)))
         at += width / over
-    return found
+    return result
 
 
 def strip(kept: Sequence[tuple[int, int]], total: int, cells: int) -> list[float]:

@@ -36,10 +36,10 @@ def finalize(value: object) -> object:
 def with_commands(text: str) -> Markup:
     """Return a sentence with its commands, which stand in backticks, as <code>."""
     parts = _COMMAND.split(visible(text))
-    shown = [
+    escaped = [
         escape(part) if number % 2 == 0 else Markup("<code>{}</code>").format(part) for number, part in enumerate(parts)
     ]
-    return Markup("").join(shown)
+    return Markup("").join(escaped)
 
 
 def safe_link(url: str | None) -> str | None:

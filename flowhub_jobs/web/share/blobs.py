@@ -16,9 +16,9 @@ BUSY_S = 1  # when a node that finds no place may ask again
 def send_blob(call: Call) -> Response:
     sha256 = call.path("sha256")
     file = call.context.shared.file(call.session, sha256)
-    gone = NotFound(f"No file with the sha256 {sha256[:64]!a} is shared here.")
+    not_shared = NotFound(f"No file with the sha256 {sha256[:64]!a} is shared here.")
     if file is None:
-        raise gone
+        raise not_shared
     readers, reader = call.context.readers, call.context.fleet.reader(call.request, sha256)
     if not readers.admit(reader):
         return JSONResponse({"error": "Enough other nodes read from here."}, 503, {"Retry-After": str(BUSY_S)})
@@ -26,7 +26,7 @@ def send_blob(call: Call) -> Response:
         return _Followed(send_file(call.request.method, call.request.headers, file, {}), lambda: readers.leave(reader))
     except FileChanged:
         readers.leave(reader)
-        raise gone from None
+        raise not_shared from None
 
 
 class _Followed(Response):

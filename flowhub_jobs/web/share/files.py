@@ -32,8 +32,10 @@ def open_shared(file: SharedFile) -> int:
     return descriptor
 
 
-def send_file(method: str, asked: Mapping[str, str], file: SharedFile, headers: Mapping[str, str]) -> Response:
-    """Return the answer to GET or HEAD; `asked` are the request's headers. Raises FileChanged."""
+def send_file(
+    method: str, request_headers: Mapping[str, str], file: SharedFile, headers: Mapping[str, str]
+) -> Response:
+    """Return the answer to GET or HEAD; `request_headers` are the request's. Raises FileChanged."""
     common = {
         **headers,
         "etag": f'"{file.etag}"',
@@ -41,21 +43,21 @@ def send_file(method: str, asked: Mapping[str, str], file: SharedFile, headers: 
         "cache-control": "no-cache",
         "content-disposition": f"attachment; filename*=utf-8''{quote(file.path.rpartition('/')[2], safe='')}",
     }
-    if "if-match" in asked and not is_named(asked["if-match"], file.etag, weak=False):
+    if "if-match" in request_headers and not is_named(request_headers["if-match"], file.etag, weak=False):
         return Response(status_code=412, headers=common)
-    if is_named(asked.get("if-none-match"), file.etag, weak=True):
+    if is_named(request_headers.get("if-none-match"), file.etag, weak=True):
         return Response(status_code=304, headers=common)
-    condition = asked.get("if-range")
-    wanted = asked.get("range") if condition is None or condition.strip() == common["etag"] else None
+    condition = request_headers.get("if-range")
+    range_header = request_headers.get("range") if condition is None or condition.strip() == common["etag"] else None
     try:
-        found = byte_range(wanted, file.size)
+        requested = byte_range(range_header, file.size)
     except RangeNotSatisfiable:
         return Response(status_code=416, headers=common | {"content-range": f"bytes */{file.size}"})
-    start, end = found or (0, file.size)
-    if found:
+    start, end = requested or (0, file.size)
+    if requested:
         common["content-range"] = f"bytes {start}-{end - 1}/{file.size}"
     common["content-length"] = str(end - start)
-    status, kind = 206 if found else 200, "application/octet-stream"
+    status, kind = 206 if requested else 200, "application/octet-stream"
     descriptor = open_shared(file)
     if method == "HEAD":
         os.close(descriptor)

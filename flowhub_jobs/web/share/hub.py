@@ -41,10 +41,10 @@ def _answered(act: Callable[[Call, RepoKind], Response], kind: RepoKind) -> Call
 
 def list_repos(call: Call, kind: RepoKind) -> Response:
     words = (call.query("search") or "").lower().split()
-    repos = [repo for (of, _), repo in call.context.shared.read(call.session).repos.items() if of is kind]
-    found = [repo for repo in repos if all(word in repo.id.lower() for word in words)]
+    repos = [repo for (repo_kind, _), repo in call.context.shared.read(call.session).repos.items() if repo_kind is kind]
+    matching = [repo for repo in repos if all(word in repo.id.lower() for word in words)]
     limit = call.number("limit", most=LISTED_MAX) or LISTED_MAX
-    return JSONResponse([_about(repo, next(iter(repo.commits))) for repo in found[:limit]])
+    return JSONResponse([_about(repo, next(iter(repo.commits))) for repo in matching[:limit]])
 
 
 def show_repo(call: Call, kind: RepoKind) -> Response:
@@ -78,16 +78,16 @@ def show_paths(call: Call, kind: RepoKind) -> Response:
     """Answer for the files and folders that the body names; for others with nothing."""
     repo = _repo(call, kind)
     commit = _commit(repo, call.path("revision"))
-    wanted = call.json_or_form().get("paths", [])
-    paths = [path.strip("/") for path in wanted if isinstance(path, str)] if isinstance(wanted, list) else []
+    names = call.json_or_form().get("paths", [])
+    paths = [path.strip("/") for path in names if isinstance(path, str)] if isinstance(names, list) else []
     files = repo.commits[commit]
-    found = []
+    entries = []
     for path in dict.fromkeys(paths):
         if path in files:
-            found.append(_tree_entry(files[path]))
+            entries.append(_tree_entry(files[path]))
         elif any(name.startswith(f"{path}/") for name in files):
-            found.append(_folder_entry(path))
-    return JSONResponse(found)
+            entries.append(_folder_entry(path))
+    return JSONResponse(entries)
 
 
 def show_refs(call: Call, kind: RepoKind) -> Response:
@@ -102,10 +102,10 @@ def resolve(call: Call, kind: RepoKind) -> Response:
     repo = _repo(call, kind)
     revision, path = call.path("revision"), call.path("path")
     commit = _commit(repo, revision)
-    found = repo.find(revision, path)
-    if found is None:
+    commit_and_file = repo.find(revision, path)
+    if commit_and_file is None:
         raise _no_file(path, commit)
-    commit, file = found
+    commit, file = commit_and_file
     headers = {
         "x-repo-commit": commit,
         "x-linked-etag": f'"{file.etag}"',
@@ -126,12 +126,12 @@ def _repo(call: Call, kind: RepoKind) -> SharedRepo:
     name = f"{call.path('owner')}/{call.path('repo')}"
     repos = call.context.shared.read(call.session).repos
     # The Hub's names are the same in either case.
-    found = repos.get((kind, name)) or next(
-        (repo for (of, one), repo in repos.items() if of is kind and one.lower() == name.lower()), None
+    shared = repos.get((kind, name)) or next(
+        (repo for (repo_kind, one), repo in repos.items() if repo_kind is kind and one.lower() == name.lower()), None
     )
-    if found is None:
+    if shared is None:
         raise _Refused("RepoNotFound", f"Repository {name[:200]!a} is not shared here.")
-    return found
+    return shared
 
 
 def _commit(repo: SharedRepo, revision: str) -> str:
@@ -182,10 +182,10 @@ def _folder_id(path: str) -> str:
 
 
 def _routes() -> list[BaseRoute]:
-    found: list[BaseRoute] = []
-    for word, kind in KINDS.items():
-        api, repo = f"/api/{word}", f"/api/{word}/{{owner}}/{{repo}}"
-        prefix = "" if kind is RepoKind.MODEL else f"/{word}"
+    routes: list[BaseRoute] = []
+    for collection, kind in KINDS.items():
+        api, repo = f"/api/{collection}", f"/api/{collection}/{{owner}}/{{repo}}"
+        prefix = "" if kind is RepoKind.MODEL else f"/{collection}"
         table = {
             api: list_repos,
             f"{repo}/revision/{{revision:path}}": show_repo,
@@ -195,10 +195,10 @@ def _routes() -> list[BaseRoute]:
             repo: show_repo,
             f"{prefix}/{{owner}}/{{repo}}/resolve/{{revision}}/{{path:path}}": resolve,
         }
-        found += [Route(path, endpoint(_answered(act, kind)), methods=["GET"]) for path, act in table.items()]
+        routes += [Route(path, endpoint(_answered(act, kind)), methods=["GET"]) for path, act in table.items()]
         paths_info = endpoint(_answered(show_paths, kind))
-        found.append(Route(f"{repo}/paths-info/{{revision}}", paths_info, methods=["POST"]))
-    return found
+        routes.append(Route(f"{repo}/paths-info/{{revision}}", paths_info, methods=["POST"]))
+    return routes
 
 
 ROUTES = _routes()

@@ -133,7 +133,7 @@ class Simulation:
                 flow.source = source
                 return
             busy = ServerBusy("It has enough readers.", wait_s=BUSY_S)
-            flow.standings[number] = after_fault(flow.standings[number], busy, kept=0, now=self.now)
+            flow.standings[number] = after_fault(flow.standings[number], busy, received=0, now=self.now)
 
     def _retry_at(self, flow: Flow) -> float | None:
         """Return when a flow from the origin asks a copy again; None if it asks none."""
