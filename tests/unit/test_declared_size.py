@@ -40,10 +40,10 @@ def test_the_blocks_of_each_type_are_those_of_the_formats_own_library():
 
 
 def test_an_unknown_type_counts_from_where_its_tensor_begins():
-    known = header(tensor("a", [64], 0, 0), tensor("b", [64, 2], 2, 256))
-    unknown = header(tensor("a", [64], 0, 0), tensor("b", [64, 2], 166, 256))
-    assert declared_size(known) - declared_size(unknown) == 2 * 64 // 32 * 18
-    assert declared_size(unknown) == declared_size(header(tensor("a", [64], 0, 0), tensor("b", [0, 2], 2, 256)))
+    known_type = header(tensor("a", [64], 0, 0), tensor("b", [64, 2], 2, 256))
+    unknown_type = header(tensor("a", [64], 0, 0), tensor("b", [64, 2], 166, 256))
+    assert declared_size(known_type) - declared_size(unknown_type) == 2 * 64 // 32 * 18
+    assert declared_size(unknown_type) == declared_size(header(tensor("a", [64], 0, 0), tensor("b", [0, 2], 2, 256)))
 
 
 def test_without_tensors_the_header_is_the_file():
@@ -56,8 +56,8 @@ def test_version_1_is_read():
 
 
 def test_an_impossible_alignment_is_ignored():
-    odd = header(tensor("a", [8], 0, 0), keys=[text("general.alignment") + struct.pack("<II", 4, 0)])
-    assert declared_size(odd) == len(odd) + 32
+    raw = header(tensor("a", [8], 0, 0), keys=[text("general.alignment") + struct.pack("<II", 4, 0)])
+    assert declared_size(raw) == len(raw) + 32
 
 
 @pytest.mark.parametrize(

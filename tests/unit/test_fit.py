@@ -390,8 +390,8 @@ WORST_FIRST = [Fit.TOO_BIG, Fit.SLOW, Fit.TIGHT, Fit.FITS]
 
 
 def at_least(before: Fit, after: Fit) -> bool:
-    known = before in WORST_FIRST and after in WORST_FIRST
-    return not known or WORST_FIRST.index(before) <= WORST_FIRST.index(after)
+    both_ranked = before in WORST_FIRST and after in WORST_FIRST
+    return not both_ranked or WORST_FIRST.index(before) <= WORST_FIRST.index(after)
 
 
 @given(NEEDS, DEVICES, st.integers(0, 10**15), st.booleans())

@@ -30,7 +30,7 @@ NOON = "2026-11-23T12:00+01:00"  # a Monday
         (Schedule.parse("00:00-24:00"), 100, "2026-11-27T16:00+01:00"),
     ],
 )
-def test_work_rests_while_nothing_may_run(schedule, hours, expected):
+def test_no_progress_is_expected_while_nothing_may_run(schedule, hours, expected):
     with machine_in("Europe/Berlin"):
         assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule) == micros_of(expected)
 

@@ -149,7 +149,7 @@ def test_a_projector_an_adapter_and_a_vocabulary_alone_are_read(new_file):
     assert read_gguf(vocabulary).architecture == "llama"
 
 
-def test_arrays_of_arrays_are_stepped_over():
+def test_arrays_of_arrays_are_skipped():
     nested = struct.pack("<IQ", 9, 2) + (struct.pack("<IQ", 4, 2) + bytes(8)) * 2
     metadata = read_gguf(header(pair("x", 9, nested), pair("general.architecture", 8, text("llama"))))
     assert metadata.architecture == "llama"
@@ -181,14 +181,14 @@ def pair(key, kind, raw):
 NESTED = b"".join(struct.pack("<IQ", 9, 1) for _ in range(200_000))
 HOSTILE = {
     "no GGUF": (b"<!DOCTYPE html><html>", "does not begin with GGUF"),
-    "more keys than anyone has": (header(count=MAX_KEYS + 1), "keys"),
+    "too many keys": (header(count=MAX_KEYS + 1), "keys"),
     "a key of a gigabyte": (header(struct.pack("<Q", 2**30), count=1), "a key claims"),
     "a key of 2^64 bytes": (header(struct.pack("<Q", 2**64 - 1), count=1), "a key claims"),
     "a text of 2^63 bytes": (header(pair("x", 8, struct.pack("<Q", 2**63))), "longer than"),
     "an architecture of a megabyte": (header(pair("general.architecture", 8, text("a" * 2**20))), "claims to be"),
-    "a type that is none": (header(pair("x", 77, b"")), "unknown type 77"),
-    "a wanted type that is none": (header(pair("split.count", 77, b"")), "unknown type 77"),
-    "an array of a type that is none": (header(pair("x", 9, struct.pack("<IQ", 13, 5) + bytes(64))), "unknown type 13"),
+    "an unknown type": (header(pair("x", 77, b"")), "unknown type 77"),
+    "an unknown type of a key that is read": (header(pair("split.count", 77, b"")), "unknown type 77"),
+    "an array of an unknown type": (header(pair("x", 9, struct.pack("<IQ", 13, 5) + bytes(64))), "unknown type 13"),
     "an array of 2^64 numbers": (header(pair("x", 9, struct.pack("<IQ", 4, 2**64 - 1))), "longer than"),
     "an array of 2^64 texts": (header(pair("x", 9, struct.pack("<IQ", 8, 2**64 - 1))), "an array of"),
     "heads of 2^64 layers": (header(pair("a.attention.head_count_kv", 9, struct.pack("<IQ", 4, 2**60))), "longer than"),

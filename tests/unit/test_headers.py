@@ -26,12 +26,12 @@ def read(status=206, requested=(10, 20), **named):
 # The body ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_206_of_the_asked_range_is_believed():
+def test_a_206_of_the_requested_range_is_accepted():
     answer = read(content_range="bytes 10-19/100", content_length="10", etag='"v1"')
     assert (answer.start, answer.end, answer.total, answer.whole, answer.etag) == (10, 20, 100, False, '"v1"')
 
 
-def test_a_206_may_be_shorter_than_what_was_asked():
+def test_a_206_may_be_shorter_than_the_requested_range():
     assert read(content_range="bytes 10-14/100").end == 15
 
 
@@ -53,7 +53,7 @@ def test_a_206_need_not_know_the_total():
         ("bytes 10-1e1/100", "without saying which"),
     ],
 )
-def test_a_206_of_another_range_is_not_believed(content_range, why):
+def test_a_206_of_another_range_is_refused(content_range, why):
     with pytest.raises(WrongRange, match=why) as raised:
         read(content_range=content_range)
     assert "cdn.example" in raised.value.message
@@ -97,28 +97,28 @@ def test_content_range_decides_whether_a_200_is_a_part():
         read(200, content_range="bytes 10-19/100", content_length="50")
 
 
-def test_a_206_without_content_range_is_the_whole_where_no_range_was_asked():
+def test_a_206_without_content_range_is_the_whole_file_where_no_range_was_requested():
     answer = read_answer(206, headers(content_length="100"), (10, 100), "cdn.example", ranged=False)
     assert (answer.start, answer.end, answer.total, answer.whole) == (0, 100, 100, True)
 
 
-def test_a_206_that_does_not_say_which_part_it_is_is_not_believed():
+def test_a_206_that_does_not_name_its_range_is_refused():
     with pytest.raises(WrongRange, match=r"Content-Range: none"):
         read(content_length="10")
 
 
-def test_a_206_whose_length_contradicts_its_range_is_not_believed():
+def test_a_206_whose_length_contradicts_its_range_is_refused():
     with pytest.raises(WrongRange, match="in a body of 11 bytes"):
         read(content_range="bytes 10-19/100", content_length="11")
 
 
-def test_a_multipart_206_is_not_believed():
+def test_a_multipart_206_is_refused():
     with pytest.raises(WrongRange, match="multipart"):
         read(content_type="Multipart/ByteRanges; boundary=x", content_range="bytes 10-19/100")
 
 
 @pytest.mark.parametrize("status", [200, 206])
-def test_a_body_in_another_coding_is_not_believed(status):
+def test_a_body_in_another_coding_is_refused(status):
     with pytest.raises(WrongRange, match="gzip"):
         read(status, content_encoding="GZIP", content_range="bytes 10-19/100")
     assert read(status, content_encoding="identity", content_range="bytes 10-19/100")
@@ -133,7 +133,7 @@ def test_a_content_encoding_that_names_no_coding_is_ignored(coding):
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "br", "zstd", "deflate", "aws-chunked, gzip", "compress"])
-def test_a_coding_is_not_believed_wherever_it_stands(coding):
+def test_a_coding_is_refused_wherever_it_is_in_the_list(coding):
     with pytest.raises(WrongRange, match="plain bytes were asked"):
         read(206, content_encoding=coding, content_range="bytes 10-19/100")
 
@@ -145,7 +145,7 @@ def test_a_coding_that_only_repeats_the_files_suffix_is_ignored():
         read_answer(206, gzip_headers, (10, 20), "cdn.example", path="a/b.zst")
 
 
-def test_a_200_is_the_whole_whatever_was_asked():
+def test_a_200_is_the_whole_file_whatever_was_requested():
     answer = read(200, content_length="100")
     assert (answer.start, answer.end, answer.total, answer.whole) == (0, 100, 100, True)
 
@@ -154,7 +154,7 @@ def test_a_200_without_a_length_has_an_unknown_end():
     assert (read(200).end, read(200).total) == (None, None)
 
 
-def test_a_416_tells_the_size():
+def test_a_416_has_the_size():
     for form in ("bytes */100", "bytes=*/100", "*/100", "Bytes * / 100"):
         assert unsatisfied_total(headers(content_range=form)) == 100
     assert unsatisfied_total(headers(content_range="bytes 0-1/100")) is None
@@ -190,7 +190,7 @@ DATE = "Sun, 22 Nov 2026 23:00:00 GMT"
         ("", False),
     ],
 )
-def test_a_last_modified_is_strong_a_second_after_it(modified, strong):
+def test_a_last_modified_is_strong_if_the_date_is_a_second_later(modified, strong):
     assert strong_date(headers(last_modified=modified, date=DATE)) == (modified if strong else None)
 
 

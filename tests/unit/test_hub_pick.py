@@ -346,14 +346,14 @@ def test_the_error_of_a_quant_under_an_unusable_name_names_the_file():
 
 
 def test_a_name_that_cannot_be_used_matters_only_where_its_file_is_wanted():
-    odd = "My Model #1 (v+2) 100%?.txt"
-    assert pick_artifact("hf:o/r", *MLX, odd).folder
-    assert pick_artifact("hf:o/r:Q8_0", *GGUFS, odd, "x?-Q4_K_M.gguf").name == "m-Q8_0.gguf"
-    assert pick_artifact("hf:o/r/sub", "sub/m-Q8_0.gguf", f"sub/{odd}").name == "m-Q8_0.gguf"
+    unusable_name = "My Model #1 (v+2) 100%?.txt"
+    assert pick_artifact("hf:o/r", *MLX, unusable_name).folder
+    assert pick_artifact("hf:o/r:Q8_0", *GGUFS, unusable_name, "x?-Q4_K_M.gguf").name == "m-Q8_0.gguf"
+    assert pick_artifact("hf:o/r/sub", "sub/m-Q8_0.gguf", f"sub/{unusable_name}").name == "m-Q8_0.gguf"
     with pytest.raises(SourceRefused):
-        pick_files(f"hf:o/r/{quote(odd)}", *MLX, odd)
+        pick_files(f"hf:o/r/{quote(unusable_name)}", *MLX, unusable_name)
     with pytest.raises(SourceRefused):
-        pick_files("hf:o/r", "a.onnx", odd)
+        pick_files("hf:o/r", "a.onnx", unusable_name)
 
 
 def test_names_that_differ_only_in_case_are_refused():

@@ -237,10 +237,10 @@ def test_a_size_is_a_number_or_its_digits_and_never_0(filesize, expected):
 
 
 def test_texts_lose_control_characters_and_are_limited_in_length():
-    wild = gpt4all(
+    entry = gpt4all(
         name="A\x1b[31m\u202eB\r\nC", description="<p>x\x07y</p><script>evil()</script>" + "<li>z" * 9999, type=7
     )
-    [model] = read(json.dumps([wild]).encode()).models
+    [model] = read(json.dumps([entry]).encode()).models
     assert model["name"] == "A[31mB C"
     assert model["description"].startswith("xy. z.")
     assert len(model["description"]) <= 4000
@@ -259,8 +259,8 @@ def test_malformed_entries_are_counted_next_to_good_ones():
     assert {reason: len(named) for reason, named in result.refused.items()} == {"not an object": 4, "no address": 1}
 
 
-@pytest.mark.parametrize("odd", [None, 5, "x", [], {}, [None], [[]], {"all": 5}, {"all": [None, {}]}])
-def test_a_field_of_the_wrong_type_does_not_stop_an_import(odd):
+@pytest.mark.parametrize("wrong_value", [None, 5, "x", [], {}, [None], [[]], {"all": 5}, {"all": [None, {}]}])
+def test_a_field_of_the_wrong_type_does_not_stop_an_import(wrong_value):
     """Each field of each format in turn has a value of the wrong type."""
     file = {"filename": "m.gguf", "uri": "hf://o/r/m.gguf", "sha256": SHA}
     localai = {"name": "l", "urls": ["https://h/x"], "files": [file], "tags": ["a"], "license": "mit"}
@@ -271,7 +271,7 @@ def test_a_field_of_the_wrong_type_does_not_stop_an_import(odd):
     for shape, entry in (("localai", localai), ("lmstudio", lmstudio), ("gpt4all", gpt4all())):
         assert len(read(json.dumps([entry]).encode(), shape=shape).models) == 1
         for field in entry:
-            assert read(json.dumps([entry | {field: odd}]).encode(), shape=shape).entries == 1
+            assert read(json.dumps([entry | {field: wrong_value}]).encode(), shape=shape).entries == 1
 
 
 def localai(*files):
@@ -280,12 +280,14 @@ def localai(*files):
     return read(json.dumps([{"name": "l", "files": listed}]).encode(), shape="localai")
 
 
-def test_an_entry_that_lacks_a_file_it_needs_is_refused_whole():
+def test_an_entry_that_lacks_a_file_it_needs_is_refused_as_a_whole():
     result = localai(("m.gguf", "hf://o/r/m.gguf"), ("clip.safetensors", "oci://x/clip"))
     assert (result.models, list(result.refused)) == ([], ["unknown scheme"])
 
 
-@pytest.mark.parametrize("more", [[], [("mmproj-F16.gguf", "hf://o/r/mmproj-F16.gguf")]], ids=["of one", "of two"])
+@pytest.mark.parametrize(
+    "more", [[], [("mmproj-F16.gguf", "hf://o/r/mmproj-F16.gguf")]], ids=["of one projector", "of two projectors"]
+)
 def test_a_model_is_taken_alone_where_its_projector_is_left_out(more):
     result = localai(("m.Q8_0.gguf", "hf://o/r/m.gguf"), ("../mmproj.gguf", "hf://o/r/mmproj.gguf"), *more)
     assert [option["id"] for option in result.models[0]["downloads"]] == ["q8_0"]

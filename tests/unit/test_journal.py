@@ -75,7 +75,7 @@ def test_no_journal_and_one_of_another_version_are_read_as_an_empty_one(tmp_path
     assert load(tmp_path) == Record()
 
 
-def test_an_intent_to_install_is_read_back_and_outlives_a_rewriting(tmp_path):
+def test_an_intent_to_install_is_read_back_and_survives_a_rewrite(tmp_path):
     Journal(tmp_path, record()).close()
     journal.append(tmp_path, {"install": {"name": "m.gguf"}})
     assert load(tmp_path).install == {"name": "m.gguf"}
@@ -97,7 +97,7 @@ def test_a_long_journal_has_the_same_content_when_it_is_rewritten(tmp_path, monk
 
 
 @pytest.mark.parametrize("left", [b"", b"half of something"])
-def test_the_leftover_of_a_rewriting_that_crashed_does_no_harm(tmp_path, left):
+def test_the_leftover_of_a_rewrite_that_crashed_does_no_harm(tmp_path, left):
     Journal(tmp_path, record()).close()
     (tmp_path / f"{journal.NAME}.new").write_bytes(left)
     Journal(tmp_path, load(tmp_path)).close()
