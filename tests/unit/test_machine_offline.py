@@ -1,4 +1,4 @@
-"""Whose fault it is that nothing answers, and where a connection would be made."""
+"""Connection errors: a fault of this machine's network, or of the host."""
 
 import errno
 import socket
@@ -11,8 +11,8 @@ from flowhub_jobs.net import reachability
 from flowhub_jobs.net.reachability import local_network_fault
 
 
-def wrapped(cause: OSError) -> NetworkDown:
-    """Return an error as a transfer raises it: the system's is behind two others."""
+def network_down(cause: OSError) -> NetworkDown:
+    """Return an error as a transfer raises it, with the system's error as the cause of its cause."""
     try:
         try:
             try:
@@ -26,22 +26,22 @@ def wrapped(cause: OSError) -> NetworkDown:
 
 
 @pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN])
-def test_no_way_out_is_this_machines_fault(code):
-    assert local_network_fault(wrapped(OSError(code, "no way")))
+def test_no_route_is_this_machines_fault(code):
+    assert local_network_fault(network_down(OSError(code, "no way")))
 
 
-def test_a_look_up_that_fails_for_now_is_this_machines_fault():
-    assert local_network_fault(wrapped(socket.gaierror(socket.EAI_AGAIN, "Temporary failure")))
+def test_a_temporary_lookup_failure_is_this_machines_fault():
+    assert local_network_fault(network_down(socket.gaierror(socket.EAI_AGAIN, "Temporary failure")))
 
 
 @pytest.mark.parametrize(
     "error", [ConnectionRefusedError(errno.ECONNREFUSED, "no"), ConnectionResetError(), TimeoutError()]
 )
 def test_a_host_that_refuses_or_is_silent_is_at_fault_itself(error):
-    assert local_network_fault(wrapped(error)) is None
+    assert local_network_fault(network_down(error)) is None
 
 
 @pytest.mark.parametrize("way_out", [True, False])
-def test_a_name_that_does_not_exist_is_at_fault_where_names_can_be_looked_up_at_all(monkeypatch, way_out):
-    monkeypatch.setattr(reachability, "_has_route", lambda: way_out)
-    assert (local_network_fault(wrapped(socket.gaierror(socket.EAI_NONAME, "not known"))) is None) is way_out
+def test_an_unknown_name_is_the_hosts_fault_if_this_machine_has_a_route(monkeypatch, has_route):
+    monkeypatch.setattr(reachability, "_has_route", lambda: has_route)
+    assert (local_network_fault(network_down(socket.gaierror(socket.EAI_NONAME, "not known"))) is None) is has_route

@@ -1,4 +1,4 @@
-"""The small model files and catalogs that tests are made of are well formed."""
+"""The small model files and catalogs that the tests use are well formed."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ def test_a_made_safetensors_names_one_tensor_that_spans_the_rest():
 
 
 def test_a_made_catalog_has_the_contracts_shape(tmp_path):
-    one = one_file_model("tiny", "http://127.0.0.1/m.gguf", gguf())
-    many = folder_model("tiny", {path: (f"http://127.0.0.1/{path}", data) for path, data in mlx_folder().items()})
-    written = json.loads(write_catalog(tmp_path / "c.json", one, many).read_text())
+    single = one_file_model("tiny", "http://127.0.0.1/m.gguf", gguf())
+    folder = folder_model("tiny", {path: (f"http://127.0.0.1/{path}", data) for path, data in mlx_folder().items()})
+    written = json.loads(write_catalog(tmp_path / "c.json", single, folder).read_text())
     (model,) = written["models"]
     assert (written["apiVersion"], model["id"]) == ("v1", "tiny")
     assert [option["id"] for option in model["downloads"]] == ["q4", "mlx-4bit"]

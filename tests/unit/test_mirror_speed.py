@@ -1,4 +1,4 @@
-"""Which addresses of a file are used at once: one that raises the total stays, one that does not is left again."""
+"""MirrorSpeed: an address that raises a file's total rate is used in addition; one that does not is dropped."""
 
 import time
 from pathlib import Path
@@ -22,7 +22,7 @@ STEP_S = 0.5
 
 
 class Simulation:
-    """One transfer whose addresses give what `rates` says (bytes a second by address), all together at most `line`."""
+    """One transfer; each address gives its rate in `rates` (bytes a second), and all together give at most `line`."""
 
     def __init__(
         self, folder: Path, order: list[str], rates: dict[str, float], line: float = 1e12, copy: str = ""
@@ -48,17 +48,17 @@ class Simulation:
         for _ in range(int(seconds / STEP_S)):
             with transfer.changed:
                 choose_address(self.state)
-                used = [self.state.source, *joined_sources(transfer, self.state)]
+                sources_in_use = [self.state.source, *joined_sources(transfer, self.state)]
                 self._measure()
-                share = min(1.0, self.line / max(1.0, sum(self.rates[one.name] for one in used)))
-                transfer.tasks[:] = self.state.tasks[:] = [self._task(one) for one in used]
-                for one in used:
-                    transfer.sources[one.name] += int(self.rates[one.name] * share * STEP_S)
+                share = min(1.0, self.line / max(1.0, sum(self.rates[source.name] for source in sources_in_use)))
+                transfer.tasks[:] = self.state.tasks[:] = [self._task(source) for source in sources_in_use]
+                for source in sources_in_use:
+                    transfer.sources[source.name] += int(self.rates[source.name] * share * STEP_S)
                 self.now += STEP_S
                 self.speed.sample(self.now)
         with transfer.changed:
             choose_address(self.state)
-            return [one.name for one in (self.state.source, *joined_sources(transfer, self.state))]
+            return [source.name for source in (self.state.source, *joined_sources(transfer, self.state))]
 
     def _task(self, source: SourceState) -> RangeTask:
         task = RangeTask(self.state, 0, 1 << 30)
@@ -77,28 +77,28 @@ class Simulation:
 
 @pytest.fixture
 def simulate(tmp_path: Path):
-    made: list[Simulation] = []
+    simulations: list[Simulation] = []
 
     def simulate(order, rates, **more) -> Simulation:
-        made.append(Simulation(tmp_path, order, rates, **more))
-        return made[-1]
+        simulations.append(Simulation(tmp_path, order, rates, **more))
+        return simulations[-1]
 
     yield simulate
-    for one in made:
-        one.log.close()
-        one.transfer.close()
+    for simulation in simulations:
+        simulation.log.close()
+        simulation.transfer.close()
 
 
 def test_a_mirror_that_raises_the_total_is_used_in_addition(simulate):
-    world = simulate([A, B], {A: 3e6, B: 2e6, OWN: 3e6})
-    assert world.run(20) == [A, B]
-    [note] = world.transfer.notes
+    simulation = simulate([A, B], {A: 3e6, B: 2e6, OWN: 3e6})
+    assert simulation.run(20) == [A, B]
+    [note] = simulation.transfer.notes
     assert note.text == "http://b.example gives 2.0 MB/s in addition to 3.0 MB/s; all are used at once."
 
 
 def test_the_files_own_url_is_measured_and_never_used_in_addition(simulate):
-    world = simulate([A], {A: 3e6, OWN: 3e6})
-    assert (world.run(30), world.measured) == ([A], [OWN])
+    simulation = simulate([A], {A: 3e6, OWN: 3e6})
+    assert (simulation.run(30), simulation.measured) == ([A], [OWN])
 
 
 def test_mirrors_help_the_files_own_url_where_it_is_the_first(simulate):
@@ -106,60 +106,60 @@ def test_mirrors_help_the_files_own_url_where_it_is_the_first(simulate):
 
 
 def test_no_mirror_is_used_in_addition_to_the_copy_of_another_node(simulate):
-    world = simulate([A], {A: 3e6, B: 3e6, OWN: 1e6}, copy=B)
-    assert (world.run(30), world.transfer.sources[A]) == ([B], 0)
+    simulation = simulate([A], {A: 3e6, B: 3e6, OWN: 1e6}, copy=B)
+    assert (simulation.run(30), simulation.transfer.sources[A]) == ([B], 0)
 
 
-def test_a_mirror_that_does_not_raise_the_total_is_left_and_not_tried_again_soon(simulate):
-    world = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6}, line=3e6)
-    assert world.run(30) == [A]
-    assert world.speed._useless_until
-    tried = world.transfer.sources[B]
-    world.run(300)
-    assert world.transfer.sources[B] == tried > 0
+def test_a_mirror_that_does_not_raise_the_total_is_dropped_and_not_tried_again_soon(simulate):
+    simulation = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6}, line=3e6)
+    assert simulation.run(30) == [A]
+    assert simulation.speed._useless_until
+    received = simulation.transfer.sources[B]
+    simulation.run(300)
+    assert simulation.transfer.sources[B] == received > 0
 
 
 def test_a_mirror_that_promises_little_is_not_used_in_addition(simulate):
-    world = simulate([A, B], {A: 3e6, B: 2e5, OWN: 1e6})
-    assert (world.run(30), world.transfer.sources[B]) == ([A], 0)
+    simulation = simulate([A, B], {A: 3e6, B: 2e5, OWN: 1e6})
+    assert (simulation.run(30), simulation.transfer.sources[B]) == ([A], 0)
 
 
 def test_at_most_three_addresses_are_used_at_once(simulate):
-    world = simulate([A, B, C, D], dict.fromkeys((A, B, C, D, OWN), 1e6))
-    assert world.run(60) == [A, B, C]
+    simulation = simulate([A, B, C, D], dict.fromkeys((A, B, C, D, OWN), 1e6))
+    assert simulation.run(60) == [A, B, C]
     assert AT_ONCE_MAX == 3
 
 
 def test_an_address_that_becomes_far_slower_loses_its_part_to_the_others(simulate):
-    world = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
-    assert world.run(20) == [A, B]
-    world.rates[B] = 1e5
-    assert world.run(30) == [A]
+    simulation = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
+    assert simulation.run(20) == [A, B]
+    simulation.rates[B] = 1e5
+    assert simulation.run(30) == [A]
 
 
 def test_a_first_address_that_becomes_far_slower_is_replaced_by_the_other(simulate):
-    world = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
-    world.run(20)
-    world.rates[A] = 1e5
-    assert world.run(30) == [B]
-    assert world.hosts.aside_left(world.state.addresses[0].origin) > 0
+    simulation = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
+    simulation.run(20)
+    simulation.rates[A] = 1e5
+    assert simulation.run(30) == [B]
+    assert simulation.hosts.aside_left(simulation.state.addresses[0].origin) > 0
 
 
 def test_an_address_far_faster_than_two_at_once_replaces_both(simulate):
-    world = simulate([A, B], {A: 1e6, B: 1e6, OWN: 50e6})
-    assert world.run(30) == [OWN]
+    simulation = simulate([A, B], {A: 1e6, B: 1e6, OWN: 50e6})
+    assert simulation.run(30) == [OWN]
 
 
 def test_under_a_rate_limit_one_address_is_used_alone(simulate):
-    world = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
-    world.run(20)
-    world.limit.set_rate(1_000_000)
-    assert world.run(5) == [A]
+    simulation = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
+    simulation.run(20)
+    simulation.limit.set_rate(1_000_000)
+    assert simulation.run(5) == [A]
 
 
 def test_while_the_digest_is_the_limit_no_address_is_judged(simulate):
-    world = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
-    world.run(20)
-    world.transfer.hash_bound = True
-    world.rates[B] = 0
-    assert world.run(30) == [A, B]
+    simulation = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6})
+    simulation.run(20)
+    simulation.transfer.hash_bound = True
+    simulation.rates[B] = 0
+    assert simulation.run(30) == [A, B]

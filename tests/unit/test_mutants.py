@@ -1,4 +1,4 @@
-"""Every piece of code that `scripts/mutants` takes out is still there, once, and its tests are files of ours."""
+"""Each mutant of `scripts/mutants` fits the code: its text occurs there exactly once, and its tests exist."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Names from outside: what may become a file's name, and which two names are one."""
+"""Names from outside: which ones a file may get, and which two are the same name."""
 
 import sys
 
@@ -32,13 +32,13 @@ from flowhub_jobs.fs.names import (
         "a'b",
     ],
 )
-def test_an_ordinary_name_is_taken(name):
+def test_an_ordinary_name_is_accepted(name):
     assert name_problem(name) is None
     assert path_problem(name) is None
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "problem"),
     [
         ("", "is empty"),
         (".", "begins with a dot"),
@@ -70,8 +70,8 @@ def test_an_ordinary_name_is_taken(name):
         ("é" * 101, "is 202 bytes long; 200 are allowed"),
     ],
 )
-def test_an_unsafe_name_is_refused_in_words(name, words):
-    assert name_problem(name) == words
+def test_an_unsafe_name_is_refused_with_its_problem(name, problem):
+    assert name_problem(name) == problem
 
 
 @pytest.mark.parametrize("character", '/\\:*?"<>|')
@@ -88,7 +88,7 @@ def test_every_port_of_windows_is_refused_with_any_extension(port, number, rest)
 
 
 @given(st.text(max_size=210))
-def test_a_name_that_is_taken_stays_one_component_on_the_disk(name):
+def test_an_accepted_name_is_one_component_on_the_disk(name):
     if name_problem(name) is None:
         assert name not in {"", ".", ".."}
         assert not set(name) & set("/\\\0")
@@ -96,12 +96,12 @@ def test_a_name_that_is_taken_stays_one_component_on_the_disk(name):
 
 
 @pytest.mark.parametrize("path", ["config.json", "onnx/model.onnx", "a/b/c/d.bin", "/".join(["x" * 200] * 3)])
-def test_a_path_of_safe_components_is_taken(path):
+def test_a_path_of_safe_components_is_accepted(path):
     assert path_problem(path) is None
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "problem"),
     [
         ("", "is empty"),
         ("/etc/passwd", "is absolute"),
@@ -119,8 +119,8 @@ def test_a_path_of_safe_components_is_taken(path):
         ("/".join(["x" * 100] * 7), f"is 706 bytes long; {MAX_PATH_BYTES} are allowed"),
     ],
 )
-def test_an_unsafe_path_is_refused_in_words(path, words):
-    assert path_problem(path) == words
+def test_an_unsafe_path_is_refused_with_its_problem(path, problem):
+    assert path_problem(path) == problem
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_any_text_has_a_filename_and_a_verdict(text):
         ("stra\N{LATIN SMALL LETTER SHARP S}e", "STRASSE"),
     ],
 )
-def test_names_that_a_file_system_may_take_for_one_have_one_key(one, other):
+def test_names_that_a_file_system_may_treat_as_one_have_one_key(one, other):
     assert same_name_key(one) == same_name_key(other)
 
 

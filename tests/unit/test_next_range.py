@@ -1,4 +1,4 @@
-"""How large a piece is, and what is asked next. What holds for all ranges is in properties/test_ranges.py."""
+"""Piece sizes and next ranges, by example. The rules for all ranges are in properties/test_ranges.py."""
 
 from flowhub_jobs.pieces.ranges import MIB, PIECE_MAX, PIECE_MIN, Ranges, piece_size
 from flowhub_jobs.transfer.range_scheduler import RANGE_MIN, next_range
@@ -25,7 +25,7 @@ def test_pieces_grow_with_the_file_up_to_a_limit():
     assert piece_size(5000 * GIB) == PIECE_MAX
 
 
-# What to ask next ----------------------------------------------------------------------------------------------------
+# The next range ------------------------------------------------------------------------------------------------------
 
 
 def test_one_connection_asks_for_all_of_a_small_file_at_once():
@@ -36,7 +36,7 @@ def test_several_connections_share_what_is_left():
     assert next_range(Ranges(), Ranges(), 16 * MIB, connections=4, rate=0) == (0, 2 * MIB)
 
 
-def test_a_range_is_not_cut_so_small_that_asking_costs_more_than_fetching():
+def test_a_range_is_not_so_small_that_the_request_costs_more_than_the_bytes():
     assert next_range(Ranges(), Ranges(), 2 * MIB, connections=16, rate=0) == (0, RANGE_MIN)
 
 

@@ -1,4 +1,4 @@
-"""The `[notify]` table: of config.toml alone, and never shown with its secret."""
+"""The `[notify]` table: only config.toml sets it, and no output shows its secret."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_the_table_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["FLOWHUB_NOTIFY", "FLOWHUB_NOTIFY_COMMAND", "FLOWHUB_NOTIFY_WEBHOOK"])
-def test_a_variable_is_refused_in_a_clear_line_whatever_it_holds(tmp_path, name):
+def test_a_variable_of_notify_is_refused_with_one_clear_error(tmp_path, name):
     with pytest.raises(SettingInvalid, match=rf"{name} is set; whom flowhub notifies is taken from config\.toml alone"):
         load(tmp_path, "", {name: "/bin/sh"})
     assert not load(tmp_path, "", {name: ""}).notify
@@ -60,11 +60,11 @@ def test_a_flag_is_never_taken(tmp_path):
         '[notify]\nwebhook = "ftp://h.example/s3cret"',
     ],
 )
-def test_what_is_wrong_is_one_clear_error_without_the_address(tmp_path, text):
-    with pytest.raises(SettingInvalid, match=r"config\.toml: \[notify\] cannot be used: ") as caught:
+def test_an_invalid_table_is_one_clear_error_without_the_address(tmp_path, text):
+    with pytest.raises(SettingInvalid, match=r"config\.toml: \[notify\] cannot be used: ") as raised:
         load(tmp_path, text)
-    assert caught.value.hint
-    assert "s3cret" not in caught.value.message
+    assert raised.value.hint
+    assert "s3cret" not in raised.value.message
 
 
 @pytest.mark.parametrize(

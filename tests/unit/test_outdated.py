@@ -1,4 +1,4 @@
-"""Whether the catalog's artifact is other bytes than what is installed: digests, sizes, sets of files, commits."""
+"""Comparison of an installed model with the catalog's artifact: by digests, sizes, sets of files and commits."""
 
 from dataclasses import replace
 
@@ -22,12 +22,14 @@ def file(path: str = "m.gguf", *, size: int | None = 10, commit: str = "main", *
 
 
 def entry(name: str = "m.gguf", installed_at: int = 1, **files: str) -> LibraryEntry:
-    about = {path: EntryFile(10, 1, digest) for path, digest in (files or {name: A}).items()}
-    return LibraryEntry(name, "k" * 16, "m@q4", "m", "q4", HubFormat.GGUF, 10, A, None, None, installed_at, 1, about)
+    files_by_path = {path: EntryFile(10, 1, digest) for path, digest in (files or {name: A}).items()}
+    return LibraryEntry(
+        name, "k" * 16, "m@q4", "m", "q4", HubFormat.GGUF, 10, A, None, None, installed_at, 1, files_by_path
+    )
 
 
 @pytest.mark.parametrize(
-    ("now", "answer"),
+    ("current", "expected"),
     [
         (file(sha256=A), False),
         (file(sha256=B), True),
@@ -37,23 +39,23 @@ def entry(name: str = "m.gguf", installed_at: int = 1, **files: str) -> LibraryE
         (file(), None),
         (file(size=None), None),
     ],
-    ids=["same", "other", "no size", "another name", "another size", "no digest", "nothing"],
+    ids=["same", "another digest", "no size", "another name", "another size", "no digest", "neither"],
 )
-def test_a_single_file_is_compared_by_digest_and_else_by_size(now, answer):
-    assert differs(entry(), None, artifact(now)) is answer
+def test_a_single_file_is_compared_by_digest_and_else_by_size(current, expected):
+    assert differs(entry(), None, artifact(current)) is expected
 
 
-@pytest.mark.parametrize(("now", "answer"), [(GIT_A, False), (GIT_B, True)])
-def test_a_git_digest_is_compared_with_the_one_that_was_asked_for(now, answer):
-    before = artifact(file(git_sha1=GIT_A))
-    assert differs(entry(), before, artifact(file(git_sha1=now))) is answer
-    assert differs(entry(), None, artifact(file(git_sha1=now))) is None
+@pytest.mark.parametrize(("current", "expected"), [(GIT_A, False), (GIT_B, True)])
+def test_a_git_digest_is_compared_with_the_one_of_the_job(current, expected):
+    previous = artifact(file(git_sha1=GIT_A))
+    assert differs(entry(), previous, artifact(file(git_sha1=current))) is expected
+    assert differs(entry(), None, artifact(file(git_sha1=current))) is None
 
 
-@pytest.mark.parametrize(("now", "answer"), [(GIT_A, False), (GIT_B, True), ("main", None)])
-def test_without_any_digest_the_commit_tells(now, answer):
-    before = artifact(file(commit=GIT_A))
-    assert differs(entry(), before, artifact(file(commit=now))) is answer
+@pytest.mark.parametrize(("current", "expected"), [(GIT_A, False), (GIT_B, True), ("main", None)])
+def test_without_any_digest_the_commit_decides(current, expected):
+    previous = artifact(file(commit=GIT_A))
+    assert differs(entry(), previous, artifact(file(commit=current))) is expected
 
 
 def test_another_commit_with_the_same_bytes_is_no_difference():
@@ -61,17 +63,18 @@ def test_another_commit_with_the_same_bytes_is_no_difference():
 
 
 def test_a_folder_differs_by_any_file_and_by_the_set_of_them():
-    here = entry("m-q4", w=A, c=B)
+    installed = entry("m-q4", w=A, c=B)
     same = (file("w", sha256=A), file("c", sha256=B))
-    assert differs(here, None, artifact(*same, folder=True)) is False
-    assert differs(here, None, artifact(file("w", sha256=A), file("c"), folder=True)) is False  # no statement, no news
-    assert differs(here, None, artifact(file("w", sha256=A), file("c", sha256=A), folder=True)) is True
-    assert differs(here, None, artifact(same[0], folder=True)) is True
-    assert differs(here, None, artifact(*same, file("new"), folder=True)) is True
-    assert differs(here, None, artifact(file(sha256=A))) is True  # a file now, where it was a folder
+    assert differs(installed, None, artifact(*same, folder=True)) is False
+    without_digest = (file("w", sha256=A), file("c"))
+    assert differs(installed, None, artifact(*without_digest, folder=True)) is False
+    assert differs(installed, None, artifact(file("w", sha256=A), file("c", sha256=A), folder=True)) is True
+    assert differs(installed, None, artifact(same[0], folder=True)) is True
+    assert differs(installed, None, artifact(*same, file("new"), folder=True)) is True
+    assert differs(installed, None, artifact(file(sha256=A))) is True  # a file in place of a folder
 
 
-def test_of_two_names_of_one_model_the_one_installed_last_is_the_version():
+def test_of_two_names_of_one_model_the_one_installed_last_is_current():
     old, new = entry("old.gguf", 1), entry("new.gguf", 2, **{"new.gguf": B})
     assert old_versions([new, old]) == {"old.gguf": new}
     assert old_versions([entry("one.gguf", 1, **{"one.gguf": A}), entry("two.gguf", 2, **{"two.gguf": A})]) == {}

@@ -1,4 +1,4 @@
-"""What a run does with a partial whose last owner is dead, suspended, unknown, or another home's."""
+"""The use of a partial whose last owner is dead, suspended, unknown, or a process of another home."""
 
 import errno
 import os
@@ -11,55 +11,61 @@ from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.system import process_lives, process_name
 from flowhub_jobs.transfer.partial.ownership import LockStatus, Owner, PartialUse, decide_use
 
-ME = Owner("host", "boot-2/pid/20/9", "/home/me", "run-2")
-MINE = Owner("host", "boot-2/pid/10/5", "/home/me", "run-1")  # an earlier run of the job
-TWIN = Owner("host", "boot-2/pid/11/5", "/home/twin", "run-1")  # a home that was copied, with its jobs
-REBOOTED = Owner("host", "boot-1/pid/10/5", "/home/me", "run-1")
-STRANGER = Owner("other", "boot-9/pid/10/5", "/home/me", "run-1")
+THIS_RUN = Owner("host", "boot-2/pid/20/9", "/home/me", "run-2")
+EARLIER_RUN = Owner("host", "boot-2/pid/10/5", "/home/me", "run-1")  # an earlier run of this job
+COPIED_HOME = Owner("host", "boot-2/pid/11/5", "/home/twin", "run-1")  # a home that was copied with its jobs
+BEFORE_REBOOT = Owner("host", "boot-1/pid/10/5", "/home/me", "run-1")
+OTHER_MACHINE = Owner("other", "boot-9/pid/10/5", "/home/me", "run-1")
 
 
-def verdict(held, before, traits=EXACT, *, lives=None, silent=False):
+def decide(lock, last_owner, traits=EXACT, *, lives=None, silent=False):
     return decide_use(
-        held, before, ME, traits, own_runs={"run-1", "run-2"}, is_alive=lambda process: lives, is_silent=lambda: silent
+        lock,
+        last_owner,
+        THIS_RUN,
+        traits,
+        own_runs={"run-1", "run-2"},
+        is_alive=lambda process: lives,
+        is_silent=lambda: silent,
     )
 
 
 @pytest.mark.parametrize("traits", [EXACT, CLUSTER, COARSE, UNKNOWN])
-@pytest.mark.parametrize("held", [LockStatus.FREE, LockStatus.UNKNOWN])
-def test_what_its_owner_left_in_order_is_continued(traits, held):
-    assert verdict(held, None, traits) is PartialUse.CONTINUE
+@pytest.mark.parametrize("lock", [LockStatus.FREE, LockStatus.UNKNOWN])
+def test_a_partial_that_its_owner_released_is_continued(traits, lock):
+    assert decide(lock, None, traits) is PartialUse.CONTINUE
 
 
 @pytest.mark.parametrize("traits", [EXACT, CLUSTER, COARSE, UNKNOWN])
-def test_what_a_living_process_has_is_never_written_into(traits):
-    assert verdict(LockStatus.LOCKED, MINE, traits) is PartialUse.COPY
-    assert verdict(LockStatus.LOCKED, TWIN, traits) is PartialUse.SEPARATE
-    assert verdict(LockStatus.LOCKED, STRANGER, traits) is PartialUse.SEPARATE
-    assert verdict(LockStatus.LOCKED, None, traits) is PartialUse.SEPARATE
-    assert verdict(LockStatus.UNKNOWN, MINE, traits, lives=True) is PartialUse.COPY
-    assert verdict(LockStatus.UNKNOWN, TWIN, traits, lives=True) is PartialUse.SEPARATE
+def test_a_partial_of_a_living_process_is_never_written_to(traits):
+    assert decide(LockStatus.LOCKED, EARLIER_RUN, traits) is PartialUse.COPY
+    assert decide(LockStatus.LOCKED, COPIED_HOME, traits) is PartialUse.SEPARATE
+    assert decide(LockStatus.LOCKED, OTHER_MACHINE, traits) is PartialUse.SEPARATE
+    assert decide(LockStatus.LOCKED, None, traits) is PartialUse.SEPARATE
+    assert decide(LockStatus.UNKNOWN, EARLIER_RUN, traits, lives=True) is PartialUse.COPY
+    assert decide(LockStatus.UNKNOWN, COPIED_HOME, traits, lives=True) is PartialUse.SEPARATE
 
 
-@pytest.mark.parametrize("before", [MINE, TWIN, REBOOTED, STRANGER])
-def test_a_lock_that_is_free_proves_its_owner_dead_on_a_disk_of_this_machine(before):
-    assert verdict(LockStatus.FREE, before, EXACT) is PartialUse.CONTINUE
-    assert verdict(LockStatus.FREE, before, COARSE) is PartialUse.CONTINUE
+@pytest.mark.parametrize("last_owner", [EARLIER_RUN, COPIED_HOME, BEFORE_REBOOT, OTHER_MACHINE])
+def test_a_lock_that_is_free_proves_its_owner_dead_on_a_disk_of_this_machine(last_owner):
+    assert decide(LockStatus.FREE, last_owner, EXACT) is PartialUse.CONTINUE
+    assert decide(LockStatus.FREE, last_owner, COARSE) is PartialUse.CONTINUE
 
 
 @pytest.mark.parametrize("traits", [CLUSTER, UNKNOWN])
-@pytest.mark.parametrize("held", [LockStatus.FREE, LockStatus.UNKNOWN])
-def test_where_other_machines_may_be_at_work_a_free_lock_proves_nothing_of_them(traits, held):
-    assert verdict(held, REBOOTED, traits) is PartialUse.COPY, "this machine's own, before a power cut"
-    assert verdict(held, STRANGER, traits) is PartialUse.SEPARATE
-    assert verdict(held, STRANGER, traits, silent=True) is PartialUse.COPY
+@pytest.mark.parametrize("lock", [LockStatus.FREE, LockStatus.UNKNOWN])
+def test_where_other_machines_may_write_a_free_lock_proves_nothing_about_them(traits, lock):
+    assert decide(lock, BEFORE_REBOOT, traits) is PartialUse.COPY, "this machine's own, before a power cut"
+    assert decide(lock, OTHER_MACHINE, traits) is PartialUse.SEPARATE
+    assert decide(lock, OTHER_MACHINE, traits, silent=True) is PartialUse.COPY
 
 
-def test_without_locks_a_dead_process_of_this_machine_is_known_as_dead():
-    assert verdict(LockStatus.UNKNOWN, MINE, UNKNOWN, lives=False) is PartialUse.CONTINUE
-    assert verdict(LockStatus.UNKNOWN, TWIN, UNKNOWN, lives=False) is PartialUse.CONTINUE
+def test_without_locks_a_dead_process_of_this_machine_is_recognized():
+    assert decide(LockStatus.UNKNOWN, EARLIER_RUN, UNKNOWN, lives=False) is PartialUse.CONTINUE
+    assert decide(LockStatus.UNKNOWN, COPIED_HOME, UNKNOWN, lives=False) is PartialUse.CONTINUE
 
 
-def test_this_process_lives_and_another_boots_is_not_known_of():
+def test_this_process_is_alive_and_one_of_another_boot_is_unknown():
     name = process_name()
     boot, namespace, pid, started = name.split("/")
     assert process_lives(name) is True
@@ -69,38 +75,47 @@ def test_this_process_lives_and_another_boots_is_not_known_of():
     assert process_lives("") is None
 
 
-# What a file system tells --------------------------------------------------------------------------------------------
+# File times ----------------------------------------------------------------------------------------------------------
 
-NS = 1_000_000_000
-AT = 1_796_000_123_456_789_123
+SECOND_NS = 1_000_000_000
+MODIFIED_NS = 1_796_000_123_456_789_123
 
 
 @pytest.mark.parametrize("traits", [COARSE, UNKNOWN, CLUSTER])
 @pytest.mark.parametrize(
-    "now",
+    "reported",
     [
-        AT,
-        AT // 100 * 100,  # SMB
-        AT // NS * NS,
-        AT // (2 * NS) * 2 * NS,  # FAT
-        AT + 3600 * NS,  # daylight saving
-        AT - 3600 * NS,
-        (AT + 3600 * NS) // (2 * NS) * 2 * NS,
+        MODIFIED_NS,
+        MODIFIED_NS // 100 * 100,  # SMB
+        MODIFIED_NS // SECOND_NS * SECOND_NS,
+        MODIFIED_NS // (2 * SECOND_NS) * 2 * SECOND_NS,  # FAT
+        MODIFIED_NS + 3600 * SECOND_NS,  # daylight saving
+        MODIFIED_NS - 3600 * SECOND_NS,
+        (MODIFIED_NS + 3600 * SECOND_NS) // (2 * SECOND_NS) * 2 * SECOND_NS,
     ],
 )
-def test_a_time_that_only_its_file_system_changed_is_the_same(traits, now):
-    assert same_time(AT, now, traits)
-    assert same_time(now, AT, traits)
-    assert same_time(AT, now, EXACT) is (now == AT)
+def test_a_time_that_only_the_file_system_changed_is_the_same(traits, reported):
+    assert same_time(MODIFIED_NS, reported, traits)
+    assert same_time(reported, MODIFIED_NS, traits)
+    assert same_time(MODIFIED_NS, reported, EXACT) is (reported == MODIFIED_NS)
 
 
-@pytest.mark.parametrize("now", [AT + 1, AT + NS, AT + 5 * NS, AT + 3599 * NS, AT + 40 * 3600 * NS])
-def test_any_other_time_is_another(now):
+@pytest.mark.parametrize(
+    "reported",
+    [
+        MODIFIED_NS + 1,
+        MODIFIED_NS + SECOND_NS,
+        MODIFIED_NS + 5 * SECOND_NS,
+        MODIFIED_NS + 3599 * SECOND_NS,
+        MODIFIED_NS + 40 * 3600 * SECOND_NS,
+    ],
+)
+def test_any_other_time_differs(reported):
     for traits in (EXACT, CLUSTER, COARSE, UNKNOWN):
-        assert not same_time(AT, now, traits)
+        assert not same_time(MODIFIED_NS, reported, traits)
 
 
-def test_the_disk_of_a_test_is_one_that_tells(tmp_path):
+def test_a_folder_has_the_same_traits_by_descriptor_and_by_path(tmp_path):
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
         assert traits_of(fd) == traits_of(tmp_path)
@@ -109,11 +124,11 @@ def test_the_disk_of_a_test_is_one_that_tells(tmp_path):
     assert traits_of(tmp_path / "none") == UNKNOWN
 
 
-# What a disk refuses -------------------------------------------------------------------------------------------------
+# Disk errors ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "says"),
+    ("code", "kind", "words"),
     [
         ("ENOSPC", DiskFull, "is full"),
         ("EDQUOT", DiskFull, "quota"),
@@ -132,18 +147,18 @@ def test_the_disk_of_a_test_is_one_that_tells(tmp_path):
         ("EACCES", StorageFailed, "refused"),
     ],
 )
-def test_an_error_of_a_disk_keeps_its_own_kind(tmp_path, code, kind, says):
+def test_a_disk_error_keeps_its_own_kind(tmp_path, code, kind, words):
     number = getattr(errno, code)
     error = disk_error(tmp_path / "m.gguf", OSError(number, os.strerror(number)))
     assert type(error) is kind
-    assert says in error.message
+    assert words in error.message
     assert error.hint
 
 
 def test_a_disk_without_inodes_is_not_called_full(tmp_path, monkeypatch):
-    there = os.statvfs(tmp_path)
-    used_up = os.statvfs_result((*there[:5], 1000, 0, 0, *there[8:]))
-    monkeypatch.setattr(os, "statvfs", lambda place: used_up)
+    stats = os.statvfs(tmp_path)
+    used_up = os.statvfs_result((*stats[:5], 1000, 0, 0, *stats[8:]))
+    monkeypatch.setattr(os, "statvfs", lambda path: used_up)
     error = disk_error(tmp_path / "m.gguf", OSError(errno.ENOSPC, "No space left on device"))
     assert "no inodes left: 1,000 of 1,000" in error.message
     assert "are free" in error.message

@@ -1,4 +1,4 @@
-"""The package's modules: no import circle, each in a layer of the contract, each with a name of its own."""
+"""The package's modules: no import cycle, each in a layer of the contract, each with a name of its own."""
 
 import ast
 import functools
@@ -31,19 +31,19 @@ def _tree(name: str) -> ast.Module:
 
 def _imports(name: str) -> set[str]:
     """Return the package's modules that a module imports: at its top, in functions, and for type checks only."""
-    found = set()
+    imports = set()
     for node in ast.walk(_tree(name)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{name} has a relative import, which this test does not read"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= (inner & FILES.keys()) or {node.module}
-    return found & FILES.keys() - {name}
+            imports |= (inner & FILES.keys()) or {node.module}
+    return imports & FILES.keys() - {name}
 
 
-def _circles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
-    """Yield the groups of modules that reach each other: what is left when leaves are taken off at both ends."""
+def _cycles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
+    """Yield the groups of modules that reach each other: those that remain when leaves are removed at both ends."""
     left = {name: set(targets) for name, targets in graph.items()}
     while leaves := {name for name, targets in left.items() if not targets & left.keys()}:
         left = {name: targets for name, targets in left.items() if name not in leaves}
@@ -55,15 +55,15 @@ def _circles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
         left = {name: targets for name, targets in left.items() if name not in tops}
 
 
-def test_a_circle_is_found_and_what_hangs_on_it_is_not_named() -> None:
+def test_a_cycle_is_found_without_the_modules_attached_to_it() -> None:
     graph = {"top": {"a"}, "a": {"b"}, "b": {"c", "leaf"}, "c": {"a"}, "leaf": set()}
-    assert list(_circles(graph)) == [["a", "b", "c"]]
-    assert list(_circles({"top": {"leaf"}, "leaf": set()})) == []
+    assert list(_cycles(graph)) == [["a", "b", "c"]]
+    assert list(_cycles({"top": {"leaf"}, "leaf": set()})) == []
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_cycle() -> None:
     """Imports within functions and for type checks count: a reader follows them, too."""
-    assert list(_circles({name: _imports(name) for name in FILES})) == []
+    assert list(_cycles({name: _imports(name) for name in FILES})) == []
 
 
 def test_each_module_is_in_a_layer_of_the_import_contract() -> None:
@@ -87,8 +87,8 @@ def test_no_two_public_classes_have_one_name() -> None:
     assert {name: modules for name, modules in holders.items() if len(modules) > 1} == {}
 
 
-# Packages whose name tells what each module adds to the noun that it is called by.
-TELLING = {
+# Packages whose modules are named after nouns that other packages have, too; the package says what a module adds.
+SHARED_NOUNS = {
     "cli": "the verb of that name, or its screen",
     "operations.schemas": "the JSON of that noun",
     "web.api": "the HTTP operations of that noun",
@@ -97,11 +97,11 @@ TELLING = {
 
 
 def test_no_two_modules_of_one_package_have_one_name() -> None:
-    """`jobs.report` and `cli.worker.report` are told apart by their package; two `report` of one package are not."""
+    """`jobs.report` and `cli.worker.report` differ by their package; two `report` of one package would not."""
     holders = defaultdict(list)
     for name, path in FILES.items():
         inside = name.removeprefix(f"{PACKAGE}.")
-        if path.name != "__init__.py" and not any(inside.startswith(f"{package}.") for package in TELLING):
+        if path.name != "__init__.py" and not any(inside.startswith(f"{package}.") for package in SHARED_NOUNS):
             holders[inside.split(".")[0], path.stem].append(inside)
     assert {key: modules for key, modules in holders.items() if len(modules) > 1} == {}
 
@@ -160,5 +160,5 @@ def test_the_docstring_of_a_package_names_its_modules_and_no_others() -> None:
     for name, modules in _packages():
         mapped = _mapped(_map_rows(ast.get_docstring(_tree(name)) or ""))
         if name != PACKAGE and (mapped or len(modules) >= MAPPED_FROM) and mapped != modules:
-            wrong[name] = {"missing": sorted(modules - mapped), "not there": sorted(mapped - modules)}
+            wrong[name] = {"missing": sorted(modules - mapped), "unknown": sorted(mapped - modules)}
     assert wrong == {}

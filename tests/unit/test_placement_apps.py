@@ -1,4 +1,4 @@
-"""The layouts of other programs, opened by readers that follow those programs' sources."""
+"""Layouts of other programs, opened by readers that follow those programs' sources."""
 
 import json
 import os
@@ -46,23 +46,23 @@ def safetensors(*names, **metadata):
     return struct.pack("<Q", len(text)) + text
 
 
-def place(tmp_path, app, files, **known):
+def place(tmp_path, app, files, **fields):
     """Place files for a program below tmp_path/app; return that folder and the plan."""
-    links = {name: known.pop(name) for name in ("symlinks", "without_symlinks") if name in known}
+    links = {name: fields.pop(name) for name in ("symlinks", "without_symlinks") if name in fields}
     root = tmp_path / "app"
-    plan = app_named(app).plan(installed(tmp_path / "store", files, **known), root)
+    plan = app_named(app).plan(installed(tmp_path / "store", files, **fields), root)
     carry_out(plan, **links)
     return root, plan
 
 
-def refusal(tmp_path, app, files, **known):
-    with pytest.raises(PlacementRefused) as caught:
-        place(tmp_path, app, files, **known)
-    assert caught.value.hint
-    return caught.value.message
+def refusal(tmp_path, app, files, **fields):
+    with pytest.raises(PlacementRefused) as raised:
+        place(tmp_path, app, files, **fields)
+    assert raised.value.hint
+    return raised.value.message
 
 
-# All of them --------------------------------------------------------------------------------------------------------
+# All programs -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("app", [app for app in APPS if app in (*GGUF_APPS, "comfyui")])
@@ -78,12 +78,12 @@ def test_a_plan_stays_inside_the_folder_and_names_its_manifest_after_its_weights
 
 
 @pytest.mark.parametrize("app", GGUF_APPS)
-@pytest.mark.parametrize("form", [HubFormat.SAFETENSORS, None])
-def test_weights_that_a_program_does_not_load_are_refused(tmp_path, app, form):
+@pytest.mark.parametrize("weights_format", [HubFormat.SAFETENSORS, None])
+def test_weights_that_a_program_does_not_load_are_refused(tmp_path, app, weights_format):
     files = {"config.json": b"{}", "model.safetensors": plain_safetensors()}
-    said = refusal(tmp_path, app, files, name="qwen3", format=form, **REPO)
-    assert "qwen3" in said
-    assert "GGUF" in said
+    message = refusal(tmp_path, app, files, name="qwen3", format=weights_format, **REPO)
+    assert "qwen3" in message
+    assert "GGUF" in message
 
 
 @pytest.mark.parametrize("app", ["ollama", "jan", "localai"])
@@ -99,9 +99,9 @@ def test_a_projector_that_was_downloaded_by_itself_joins_its_model(tmp_path, wei
 
 def test_llama_server_finds_a_projector_that_was_downloaded_by_itself(tmp_path, weights):
     store, root = tmp_path / "store", tmp_path / "app"
-    whole = installed(store, {FILE: weights, MMPROJ: gguf(seed=3)}, name="m", **REPO)
-    for files in (whole.files[:1], whole.files[1:]):
-        plan = app_named("llama-cpp").plan(replace(whole, files=files), root)
+    complete_model = installed(store, {FILE: weights, MMPROJ: gguf(seed=3)}, name="m", **REPO)
+    for files in (complete_model.files[:1], complete_model.files[1:]):
+        plan = app_named("llama-cpp").plan(replace(complete_model, files=files), root)
         carry_out(replace(plan, entries=tuple(entry for entry in plan.entries if not entry.target.exists())))
     assert read_llama_cpp(root, REPO["repository"])["projector"].read_bytes() == gguf(seed=3)
 
@@ -136,8 +136,8 @@ def test_lm_studio_gets_an_mlx_model_whole(tmp_path):
 
 
 def test_lm_studio_refuses_mlx_weights_without_their_config(tmp_path):
-    said = refusal(tmp_path, "lm-studio", {"m.safetensors": plain_safetensors()}, format=HubFormat.MLX)
-    assert "config.json" in said
+    message = refusal(tmp_path, "lm-studio", {"m.safetensors": plain_safetensors()}, format=HubFormat.MLX)
+    assert "config.json" in message
 
 
 def test_lm_studio_refuses_two_files_of_one_name(tmp_path):
@@ -155,8 +155,8 @@ def test_a_model_of_no_repository_has_the_catalogs_publisher(tmp_path):
 
 @pytest.mark.parametrize("symlinks", [False, True])
 def test_ollama_lists_and_opens_a_model_of_the_catalog(tmp_path, weights, symlinks):
-    known = {"model": "qwen3-14b", "option": "q4_k_m"}
-    root, plan = place(tmp_path, "ollama", {FILE: weights}, symlinks=symlinks, **known)
+    fields = {"model": "qwen3-14b", "option": "q4_k_m"}
+    root, plan = place(tmp_path, "ollama", {FILE: weights}, symlinks=symlinks, **fields)
     models = read_ollama(root)
     assert list(models) == ["qwen3-14b:q4_k_m"]
     model = models["qwen3-14b:q4_k_m"]
@@ -204,7 +204,7 @@ def test_ollama_has_each_quantization_of_a_repository(tmp_path, weights):
 
 
 @pytest.mark.parametrize(
-    ("name", "known"),
+    ("name", "fields"),
     [
         ("a+b é.gguf", {}),
         (".hidden name.gguf", {}),
@@ -217,10 +217,10 @@ def test_ollama_has_each_quantization_of_a_repository(tmp_path, weights):
         ("m.gguf", {"model": "m", "option": "x-cloud"}),
     ],
 )
-def test_ollama_gets_a_name_that_it_allows(tmp_path, name, known):
-    root, _ = place(tmp_path, "ollama", {name: gguf()}, **known)
-    [shown] = read_ollama(root)
-    assert not shown.lower().endswith("cloud")
+def test_ollama_gets_a_name_that_it_allows(tmp_path, name, fields):
+    root, _ = place(tmp_path, "ollama", {name: gguf()}, **fields)
+    [listed] = read_ollama(root)
+    assert not listed.lower().endswith("cloud")
 
 
 def test_ollamas_prune_keeps_what_was_placed(tmp_path, weights):
@@ -244,10 +244,10 @@ def test_a_blob_that_a_variant_in_a_list_of_manifests_needs_stays(tmp_path, weig
     targets = frozenset(entry.target for entry in plan.entries)
     variant = app_readers.write_blob(root, plan.path.read_bytes())
     media = "application/vnd.ollama.manifest.list.v2+json"
-    page = {"schemaVersion": 2, "mediaType": media, "manifests": [{"digest": variant, "runner": "llamacpp"}]}
+    manifest_list = {"schemaVersion": 2, "mediaType": media, "manifests": [{"digest": variant, "runner": "llamacpp"}]}
     entry = root / "manifests-v2" / "ollama.com" / "library" / "mine" / "latest"
     entry.parent.mkdir(parents=True)
-    blob = app_readers.write_blob(root, json.dumps(page).encode())
+    blob = app_readers.write_blob(root, json.dumps(manifest_list).encode())
     entry.symlink_to(root / "blobs" / blob.replace(":", "-"))
     assert app_named("ollama").still_needed(root, targets) == targets - {plan.path}
 
@@ -283,7 +283,7 @@ def test_llama_server_opens_a_model_in_parts(tmp_path):
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT])
-def test_llama_server_opens_a_model_whatever_was_asked_for(tmp_path, revision):
+def test_llama_server_opens_a_model_whatever_revision_was_requested(tmp_path, revision):
     root = tmp_path / "app"
     model = replace(installed(tmp_path / "store", {FILE: gguf()}, **REPO), revision=revision)
     carry_out(app_named("llama-cpp").plan(model, root))
@@ -291,15 +291,15 @@ def test_llama_server_opens_a_model_whatever_was_asked_for(tmp_path, revision):
 
 
 @pytest.mark.parametrize(
-    ("known", "part"),
+    ("fields", "part"),
     [
         ({}, "models of the Hub alone"),
         ({"repository": "q/d", "kind": RepoKind.DATASET}, "models of the Hub alone"),
         ({"repository": "q/.-d"}, "no repository of the name"),
     ],
 )
-def test_llama_cpp_refuses_what_its_cache_cannot_have(tmp_path, known, part):
-    assert part in refusal(tmp_path, "llama-cpp", {FILE: gguf()}, **known)
+def test_llama_cpp_refuses_what_its_cache_cannot_have(tmp_path, fields, part):
+    assert part in refusal(tmp_path, "llama-cpp", {FILE: gguf()}, **fields)
 
 
 def test_llama_cpps_cache_is_the_hubs_unless_it_has_its_own(tmp_path):
@@ -346,22 +346,22 @@ def test_jan_knows_a_model_for_embeddings(tmp_path):
 
 @pytest.mark.parametrize("without_symlinks", [False, True])
 def test_jan_gets_an_mlx_model_whole(tmp_path, without_symlinks):
-    known = {"name": "q", "format": HubFormat.MLX, "repository": "mlx/q-4bit"}
-    root, _ = place(tmp_path, "jan", mlx_folder(), without_symlinks=without_symlinks, **known)
+    fields = {"name": "q", "format": HubFormat.MLX, "repository": "mlx/q-4bit"}
+    root, _ = place(tmp_path, "jan", mlx_folder(), without_symlinks=without_symlinks, **fields)
     [model] = read_jan(root, "mlx").values()
     assert model.weights[0].with_name("config.json").is_file()
 
 
 def test_jan_refuses_mlx_weights_without_their_config(tmp_path):
-    said = refusal(tmp_path, "jan", {"m.safetensors": plain_safetensors()}, format=HubFormat.MLX)
-    assert "config.json" in said
+    message = refusal(tmp_path, "jan", {"m.safetensors": plain_safetensors()}, format=HubFormat.MLX)
+    assert "config.json" in message
 
 
 @pytest.mark.parametrize("app", ["jan", "localai"])
-def test_a_name_with_other_signs_is_written_as_yaml_and_as_the_program_allows(tmp_path, app):
-    read = {"jan": read_jan, "localai": read_localai}[app]
+def test_a_name_with_special_characters_is_written_as_yaml_and_as_the_program_allows(tmp_path, app):
+    read_app = {"jan": read_jan, "localai": read_localai}[app]
     root, _ = place(tmp_path, app, {"a: b's #1 é.gguf": gguf()}, publisher="Ä & Co")
-    [name] = read(root)
+    [name] = read_app(root)
     assert name.rpartition("/")[2] == "a-b-s-1"
 
 
@@ -393,11 +393,11 @@ def test_localai_knows_a_model_for_embeddings(tmp_path):
 
 
 @pytest.mark.parametrize("app", ["localai", "comfyui"])
-def test_a_program_that_looks_below_itself_needs_a_setting(tmp_path, app, monkeypatch):
+def test_a_program_without_a_usual_folder_needs_a_setting(tmp_path, app, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.store.app_folders._is_folder", lambda path: False)
-    with pytest.raises(PlacementRefused) as caught:
+    with pytest.raises(PlacementRefused) as raised:
         app_named(app).default_root({}, tmp_path)
-    assert "[apps]" in caught.value.hint
+    assert "[apps]" in raised.value.hint
 
 
 # ComfyUI ------------------------------------------------------------------------------------------------------------
@@ -433,8 +433,8 @@ def test_comfyui_gets_each_file_of_a_repository_that_is_made_for_it(tmp_path):
         "split_files/vae/qwen_image_vae.safetensors": safetensors("conv1.weight"),
         "README.md": b"#",
     }
-    known = {"name": "q", "format": HubFormat.SAFETENSORS, "repository": "Comfy-Org/Qwen-Image_ComfyUI"}
-    root, plan = place(tmp_path, "comfyui", files, **known)
+    fields = {"name": "q", "format": HubFormat.SAFETENSORS, "repository": "Comfy-Org/Qwen-Image_ComfyUI"}
+    root, plan = place(tmp_path, "comfyui", files, **fields)
     assert read_comfyui(root) == {
         "text_encoders": ["qwen_2.5_vl_7b.safetensors"],
         "diffusion_models": ["qwen_image.safetensors"],
@@ -471,7 +471,7 @@ def test_comfyui_gets_a_pipeline_of_diffusers_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "form", "part"),
+    ("files", "weights_format", "part"),
     [
         ({"model.safetensors": safetensors("model.layers.0.mlp.up_proj.weight")}, HubFormat.SAFETENSORS, "which part"),
         ({"x.safetensors": b"not one"}, HubFormat.SAFETENSORS, "which part"),
@@ -480,8 +480,8 @@ def test_comfyui_gets_a_pipeline_of_diffusers_whole(tmp_path):
         (mlx_folder(), HubFormat.MLX, "MLX"),
     ],
 )
-def test_comfyui_is_not_given_what_it_could_not_find(tmp_path, files, form, part):
-    assert part in refusal(tmp_path, "comfyui", files, format=form)
+def test_comfyui_refuses_files_that_it_could_not_find(tmp_path, files, weights_format, part):
+    assert part in refusal(tmp_path, "comfyui", files, format=weights_format)
 
 
 def test_comfyui_says_that_gguf_needs_a_custom_node(tmp_path):

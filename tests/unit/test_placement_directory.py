@@ -16,9 +16,9 @@ def _file(path: str, source: Path) -> PlacementFile:
 
 
 def test_a_file_is_linked_under_its_name():
-    one = InstalledForPlacement("m.gguf", "m", "q4", None, False, (_file("m.gguf", STORE / "m.gguf"),))
+    model = InstalledForPlacement("m.gguf", "m", "q4", None, False, (_file("m.gguf", STORE / "m.gguf"),))
     app = app_named("dir:/shared")
-    plan = app.plan(one, app.default_root({}, Path("/home/me")))
+    plan = app.plan(model, app.default_root({}, Path("/home/me")))
     assert plan.entries == (PlannedLink(STORE / "m.gguf", Path("/shared/m.gguf")),)
     assert plan.path == Path("/shared/m.gguf")
 

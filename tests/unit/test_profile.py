@@ -1,4 +1,4 @@
-"""A machine described in a file: what another machine's `flowhub device --json` printed, whole or in part."""
+"""Profiles of machines: files with the output of another machine's `flowhub device --json`, in full or in part."""
 
 import json
 import os
@@ -28,8 +28,8 @@ SERVER = Device(
 def profile(tmp_path):
     def write(content):
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-        (tmp_path / "there.json").write_bytes(raw)
-        return tmp_path / "there.json"
+        (tmp_path / "machine.json").write_bytes(raw)
+        return tmp_path / "machine.json"
 
     return write
 
@@ -37,23 +37,23 @@ def profile(tmp_path):
 def test_what_device_prints_is_read_back(profile):
     assert read_profile(profile({"schema": "flowhub/device/1", "device": SERVER.as_dict()})) == SERVER
     assert read_profile(profile(SERVER.as_dict())) == SERVER
-    here = probe()
-    assert read_profile(profile(here.as_dict())) == replace(here, notes=())
+    this_machine = probe()
+    assert read_profile(profile(this_machine.as_dict())) == replace(this_machine, notes=())
 
 
-def test_what_is_missing_or_null_is_unknown(profile):
+def test_a_field_that_is_missing_or_null_is_unknown(profile):
     assert read_profile(profile({"ram_total_bytes": 5})) == Device(ram_total_bytes=5)
     assert read_profile(profile({"platform": "macos", "gpus": None, "cpu": None})) == Device(platform="macos")
 
 
-def test_fields_of_a_later_version_are_passed_over(profile):
+def test_fields_of_a_later_version_are_ignored(profile):
     assert read_profile(profile({"cores": 4, "gpus": [{"name": "x", "tensor": 9}], "npu": {"tops": 40}})) == Device(
         cores=4, gpus=(Gpu("x"),)
     )
 
 
 @pytest.mark.parametrize(
-    ("machine", "named"),
+    ("machine", "message"),
     [
         ({"ram_total_bytes": "8 GB"}, '`ram_total_bytes` must be a whole number, not below 0; it is "8 GB"'),
         ({"ram_total_bytes": -1}, "`ram_total_bytes` must be"),
@@ -67,15 +67,15 @@ def test_fields_of_a_later_version_are_passed_over(profile):
         ({"cores": [4], "platform": "linux"}, "`cores` must be"),
     ],
 )
-def test_a_field_of_a_wrong_kind_is_named(profile, machine, named):
-    with pytest.raises(UsageInvalid) as refused:
+def test_a_field_of_a_wrong_type_is_named(profile, machine, message):
+    with pytest.raises(UsageInvalid) as raised:
         read_profile(profile(machine))
-    assert named in refused.value.message
-    assert "there.json" in refused.value.message
+    assert message in raised.value.message
+    assert "machine.json" in raised.value.message
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [
         (b"<!DOCTYPE html><html>Sign in</html>", "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
@@ -88,21 +88,21 @@ def test_a_field_of_a_wrong_kind_is_named(profile, machine, named):
         ({"schema": "flowhub/device/1", "device": [1]}, "not the profile of a machine"),
     ],
 )
-def test_what_is_no_profile_is_refused(profile, content, why):
-    with pytest.raises(UsageInvalid) as refused:
+def test_a_file_that_is_no_profile_is_refused(profile, content, reason):
+    with pytest.raises(UsageInvalid) as raised:
         read_profile(profile(content))
-    assert why in refused.value.message
-    assert "flowhub device --json" in refused.value.hint
+    assert reason in raised.value.message
+    assert "flowhub device --json" in raised.value.hint
 
 
-def test_a_profile_that_is_not_there_is_named(tmp_path):
+def test_a_missing_profile_is_named(tmp_path):
     with pytest.raises(UsageInvalid, match=r"none\.json cannot be read: No such file"):
         read_profile(tmp_path / "none.json")
     with pytest.raises(UsageInvalid, match="cannot be read"):
         read_profile(tmp_path)
 
 
-def test_a_pipe_is_no_profile_and_is_not_waited_at(tmp_path):
+def test_a_pipe_is_no_profile_and_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageInvalid, match="pipe cannot be read: it is not a regular file"):
         read_profile(tmp_path / "pipe")

@@ -1,4 +1,4 @@
-"""How often the progress of a run is written: at each call, or, in a shared database, less often."""
+"""ProgressWriter: it writes at each call, or less often in a shared database."""
 
 import pytest
 
@@ -12,25 +12,25 @@ NOTE = Note(EventKind.CONNECTION, "It was slow.")
 
 
 class Leases:
-    """Counts what is written."""
+    """Leases that record each write."""
 
     def __init__(self) -> None:
-        self.kept: list[int] = []
+        self.written: list[int] = []
         self.events: list[Note] = []
 
-    def progress(self, lease, seen):
-        self.kept.append(seen.done)
+    def progress(self, lease, progress):
+        self.written.append(progress.done)
 
     def record_event(self, lease, note):
         self.events.append(note)
 
 
-class Claimed:
+class ClaimedJob:
     lease, sources, fetched = Lease(1, 1, "token", 1e9, lambda: 0.0), {}, 0
 
 
-def seen(kept, stage=Stage.DOWNLOAD, **more):
-    return TransferProgress(stage, 100, kept, kept, 1, 1, (), **more)
+def snapshot(done, stage=Stage.DOWNLOAD, **fields):
+    return TransferProgress(stage, 100, done, done, 1, 1, (), **fields)
 
 
 @pytest.fixture
@@ -39,19 +39,19 @@ def leases():
 
 
 def test_each_call_is_written(leases):
-    writer = ProgressWriter(leases, Claimed())
-    for kept in (1, 2, 3):
-        writer.show(seen(kept))
-    assert leases.kept == [1, 2, 3]
+    writer = ProgressWriter(leases, ClaimedJob())
+    for done in (1, 2, 3):
+        writer.show(snapshot(done))
+    assert leases.written == [1, 2, 3]
 
 
 def test_in_a_shared_database_only_a_new_stage_an_event_and_the_end_are_written_at_once(leases):
-    writer = ProgressWriter(leases, Claimed(), every_s=3600.0)
-    writer.show(seen(1, Stage.RESOLVE))
-    writer.show(seen(2, Stage.RESOLVE))
-    writer.show(seen(3))
-    writer.show(seen(4))
-    writer.show(seen(5, notes=(NOTE,)))
-    writer.show(seen(6))
-    writer.show(seen(7, last=True))
-    assert (leases.kept, leases.events) == ([1, 3, 5, 7], [NOTE])
+    writer = ProgressWriter(leases, ClaimedJob(), every_s=3600.0)
+    writer.show(snapshot(1, Stage.RESOLVE))
+    writer.show(snapshot(2, Stage.RESOLVE))
+    writer.show(snapshot(3))
+    writer.show(snapshot(4))
+    writer.show(snapshot(5, notes=(NOTE,)))
+    writer.show(snapshot(6))
+    writer.show(snapshot(7, last=True))
+    assert (leases.written, leases.events) == ([1, 3, 5, 7], [NOTE])

@@ -1,4 +1,4 @@
-"""The environment's proxy variables are read as curl and Go read them; the value of one is never shown."""
+"""Proxy variables of the environment: read as curl and Go read them; no output shows the value of one."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from flowhub_jobs.errors import ProxySignIn, ProxyUnusable, TrustUnreadable
 from flowhub_jobs.net.httpx_errors import proxy_refused
 from flowhub_jobs.net.proxies import bypasses, parse_proxy, proxy_for
 
-# Which variable ------------------------------------------------------------------------------------------------------
+# The variable --------------------------------------------------------------------------------------------------------
 
 VARIABLES = [
     ({}, "https", None),
@@ -42,7 +42,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("value", "expected"), VALUES)
-def test_a_proxy_is_read_in_all_forms_that_others_take(value, expected):
+def test_a_proxy_is_read_in_all_forms_that_other_programs_accept(value, expected):
     proxy = parse_proxy("HTTPS_PROXY", value)
     assert (proxy.scheme, proxy.host, proxy.port, proxy.credentials) == expected
     assert "@" not in f"{proxy!s}{proxy!r}"
@@ -54,14 +54,14 @@ UNUSABLE += ["http://me:secret@p q:1", "http://me:secret@p:port", "http://[::1",
 
 @pytest.mark.parametrize("value", UNUSABLE)
 def test_a_value_that_is_no_proxy_is_refused_with_its_variable_and_without_its_password(value):
-    with pytest.raises(ProxyUnusable) as caught:
+    with pytest.raises(ProxyUnusable) as raised:
         proxy_for("https", "h.example", 443, {"ALL_PROXY": value})
-    assert "ALL_PROXY" in caught.value.message
-    assert caught.value.hint is not None
-    assert "secret" not in caught.value.message + caught.value.hint
+    assert "ALL_PROXY" in raised.value.message
+    assert raised.value.hint is not None
+    assert "secret" not in raised.value.message + raised.value.hint
 
 
-def test_a_malformed_variable_does_no_harm_to_a_host_that_needs_no_proxy():
+def test_a_malformed_variable_does_not_affect_a_host_that_needs_no_proxy():
     environ = {"ALL_PROXY": "ftp://p", "NO_PROXY": "h.example"}
     assert proxy_for("https", "h.example", 443, environ) is None
     assert proxy_for("https", "h.example", 443, {"HTTP_PROXY": "ftp://p"}) is None

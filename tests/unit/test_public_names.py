@@ -1,4 +1,4 @@
-"""The names that `from flowhub_jobs import …` promises: added to, never taken away."""
+"""The public names of `flowhub_jobs`: names may be added, and none may be removed."""
 
 import subprocess
 import sys
@@ -41,43 +41,43 @@ def test_the_public_names_are_these():
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_each_public_name_is_there_and_documented(name):
-    found = getattr(flowhub_jobs, name)
-    assert name == "__version__" or found.__doc__ or isinstance(found, type)
+def test_each_public_name_exists_and_is_documented(name):
+    value = getattr(flowhub_jobs, name)
+    assert name == "__version__" or value.__doc__ or isinstance(value, type)
 
 
-def test_the_words_of_the_contract_are_the_values_of_its_types():
-    assert [str(word) for word in flowhub_jobs.HubFormat] == ["gguf", "mlx", "safetensors"]
-    assert [str(word) for word in flowhub_jobs.Offload] == ["full", "partial", "none"]
+def test_the_public_enumerations_have_the_values_of_the_contract():
+    assert [str(member) for member in flowhub_jobs.HubFormat] == ["gguf", "mlx", "safetensors"]
+    assert [str(member) for member in flowhub_jobs.Offload] == ["full", "partial", "none"]
 
 
-def test_another_name_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = flowhub_jobs.no_such_name
 
 
-def test_to_import_the_package_loads_nothing_heavy():
+def test_importing_the_package_loads_no_heavy_module():
     heavy = ["pydantic", "httpx", "sqlalchemy", "huey", "alembic", "psutil", "typer"]
     code = f"import flowhub_jobs, sys; print([name for name in {heavy} if name in sys.modules])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
-def test_a_fetch_does_not_pay_for_the_command_line_of_httpx():
+def test_a_fetch_does_not_import_the_command_line_of_httpx():
     code = "import flowhub_jobs.transfer.fetch, sys; print([name for name in ('click', 'rich') if name in sys.modules])"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("first", ["httpx", "flowhub_jobs.net.httpx_lean"])
-def test_who_calls_the_command_line_of_httpx_still_gets_it(first):
+def test_the_command_line_of_httpx_still_works(first):
     pytest.importorskip("rich")
     code = f"import {first}, flowhub_jobs.net.httpx_lean, httpx; httpx.main(['--help'], standalone_mode=False)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--help" in shown.stdout
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--help" in result.stdout
 
 
-def test_httpx_has_no_other_names_than_it_has_by_itself():
+def test_the_lean_httpx_has_no_names_of_its_own():
     from flowhub_jobs.net.httpx_lean import httpx
 
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -1,4 +1,4 @@
-"""A job is moved to another place by priorities: the order is as asked for, and few priorities change."""
+"""Moves of a job within the queue, by priorities: the order is the requested one, and few priorities change."""
 
 import pytest
 from hypothesis import given
@@ -10,13 +10,13 @@ jobs = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 3)), min_size=1, ma
 
 
 @given(jobs, st.data())
-def test_jobs_start_in_the_order_that_was_asked_for(given, data):
-    ranks = {number: (rank, number) for number, (_, rank) in enumerate(given, start=1)}
-    now = sorted(((n, given[n - 1][0]) for n in ranks), key=lambda job: (-job[1], ranks[job[0]]))
+def test_jobs_start_in_the_requested_order(listed, data):
+    ranks = {number: (rank, number) for number, (_, rank) in enumerate(listed, start=1)}
+    now = sorted(((n, listed[n - 1][0]) for n in ranks), key=lambda job: (-job[1], ranks[job[0]]))
     moved = data.draw(st.sampled_from(sorted(ranks)))
     others = [job for job in now if job[0] != moved]
     place = data.draw(st.integers(0, len(others)))
-    order = [*others[:place], (moved, given[moved - 1][0]), *others[place:]]
+    order = [*others[:place], (moved, listed[moved - 1][0]), *others[place:]]
     changes = priorities_for(order, moved, ranks)
     after = dict(order) | changes
     assert sorted(after, key=lambda number: (-after[number], ranks[number])) == [number for number, _ in order]

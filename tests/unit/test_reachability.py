@@ -1,4 +1,4 @@
-"""Where a connection would be made, and whether somebody answers there."""
+"""Reachability: the endpoint of a connection, and whether a server answers there."""
 
 import socket
 import threading
@@ -17,7 +17,7 @@ def proxies(monkeypatch):
     return monkeypatch.setenv
 
 
-def test_a_place_is_the_host_or_the_proxy_before_it_and_never_this_machine(proxies):
+def test_an_endpoint_is_the_host_or_its_proxy_and_never_this_machine(proxies):
     assert remote_endpoint("https://h.example/m.gguf") == ("h.example", 443)
     assert remote_endpoint("http://[2001:db8::1]:8080/m") == ("2001:db8::1", 8080)
     assert remote_endpoint("http://127.0.0.1:9/m") is None
@@ -29,21 +29,21 @@ def test_a_place_is_the_host_or_the_proxy_before_it_and_never_this_machine(proxi
     assert remote_endpoint("http://h.example/m.gguf") == ("h.example", 80)
 
 
-def test_who_accepts_answers_and_so_does_who_refuses():
+def test_an_accepted_and_a_refused_connection_are_both_an_answer():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        place = server.getsockname()
-        assert answers(place, 5)
-    assert answers(place, 5)
+        endpoint = server.getsockname()
+        assert answers(endpoint, 30)
+    assert answers(endpoint, 30)
 
 
-def test_one_that_answers_is_enough_and_one_that_hangs_is_not_waited_for(monkeypatch):
-    over = threading.Event()
+def test_one_answer_is_enough_and_a_host_that_hangs_is_not_waited_for(monkeypatch):
+    released = threading.Event()
 
-    def answers(place, connect_s):
-        return place[0] == "here" or over.wait(30)
+    def answers(endpoint, connect_s):
+        return endpoint[0] == "here" or released.wait(30)
 
     monkeypatch.setattr(reachability, "answers", answers)
     assert any_answers([("hangs", 1), ("here", 1)], 30)
     assert not any_answers([("hangs", 1)], 0.01)
     assert not any_answers([], 30)
-    over.set()
+    released.set()

@@ -10,7 +10,7 @@ from flowhub_jobs.net.redaction import is_signed, public_url, scrub
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "redacted"),
     [
         ("https://h/a/b.gguf?sig=S#f", "https://h/a/b.gguf"),
         ("https://me:pw@h:8/a", "https://h:8/a"),
@@ -27,12 +27,12 @@ from flowhub_jobs.net.redaction import is_signed, public_url, scrub
         ("", ""),
     ],
 )
-def test_what_is_shown_of_an_address_holds_no_secret(url, shown):
-    assert public_url(url) == shown
+def test_the_public_form_of_an_address_has_no_secret(url, redacted):
+    assert public_url(url) == redacted
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    ("text", "scrubbed"),
     [
         ("Error for url 'https://h/a?sig=S'\nFor more", "Error for url 'https://h/a?\u2026'\nFor more"),
         ("(see https://me:pw@h/a).", "(see https://h/a)."),
@@ -48,8 +48,8 @@ def test_what_is_shown_of_an_address_holds_no_secret(url, shown):
         ("my_hf_model.gguf is 5 GB", "my_hf_model.gguf is 5 GB"),
     ],
 )
-def test_a_foreign_text_keeps_its_sense_and_loses_its_secrets(text, left):
-    assert scrub(text) == left
+def test_a_foreign_text_loses_its_secrets_and_nothing_else(text, scrubbed):
+    assert scrub(text) == scrubbed
 
 
 TOKENS = st.text(alphabet=string.ascii_letters + string.digits, min_size=20, max_size=40)
@@ -81,7 +81,7 @@ def test_a_token_never_survives(form, token, before, after):
 
 
 @given(st.text(alphabet=string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/", min_size=20, max_size=40))
-def test_a_password_or_query_of_any_characters_never_survives_showing(secret):
+def test_a_password_or_query_of_any_characters_is_never_public(secret):
     assert secret not in public_url(f"https://me:x{secret}@h/x")
     assert secret not in public_url(f"https://h/x?sig={secret}#{secret}")
 

@@ -1,4 +1,4 @@
-"""What h11 would refuse is taken out of a head, and a head in order is not touched."""
+"""readable_head: it repairs what h11 would refuse in a response's head, and does not change a valid one."""
 
 import h11
 import pytest
@@ -21,12 +21,12 @@ OK = b"HTTP/1.1 206 Partial Content\r\n"
         b"HTTP/1.1 200 \r\nX: a:b \n\r\n",
     ],
 )
-def test_a_head_in_order_comes_back_itself(head):
+def test_a_valid_head_is_returned_as_the_same_object(head):
     assert readable_head(head) is head
 
 
 @pytest.mark.parametrize(
-    ("line", "left"),
+    ("line", "repaired"),
     [
         (b'ETag : "q"', b'ETag: "q"\r\n'),
         (b"Content-Length \t: 5", b"Content-Length: 5\r\n"),
@@ -37,12 +37,12 @@ def test_a_head_in_order_comes_back_itself(head):
         (b" Content-Length: 5", b""),
     ],
 )
-def test_a_line_is_corrected_or_dropped(line, left):
-    assert readable_head(OK + line + b"\r\nB: 2\r\n\r\n") == OK + left + b"B: 2\r\n\r\n"
+def test_a_line_is_corrected_or_dropped(line, repaired):
+    assert readable_head(OK + line + b"\r\nB: 2\r\n\r\n") == OK + repaired + b"B: 2\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("lines", "left"),
+    ("lines", "repaired"),
     [
         (b"Transfer-Encoding: chunked, chunked", b"Transfer-Encoding: chunked"),
         (b"Transfer-Encoding: chunked\r\ntransfer-encoding: Chunked", b"Transfer-Encoding: chunked"),
@@ -56,12 +56,12 @@ def test_a_line_is_corrected_or_dropped(line, left):
         (b"Content-Length: -1\r\nX: 1", b"X: 1"),
     ],
 )
-def test_the_end_of_a_body_is_given_in_one_way(lines, left):
-    assert readable_head(OK + lines + b"\r\n\r\n") == OK + left + b"\r\n\r\n"
+def test_the_end_of_a_body_is_stated_in_one_way_only(lines, repaired):
+    assert readable_head(OK + lines + b"\r\n\r\n") == OK + repaired + b"\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("line", "read"),
+    ("line", "repaired"),
     [
         (b"ICY 200 OK", b"HTTP/1.0 200"),
         (b"http/1.1 206 ok", b"HTTP/1.1 206"),
@@ -72,8 +72,8 @@ def test_the_end_of_a_body_is_given_in_one_way(lines, left):
         (b"HTTP/1.1 OK", b"HTTP/1.1 OK"),
     ],
 )
-def test_a_status_line_is_read_where_it_has_a_status(line, read):
-    assert readable_head(line + b"\r\nB : 2\r\n\r\n") == read + b"\r\nB: 2\r\n\r\n"
+def test_a_status_line_is_repaired_if_it_has_a_status(line, repaired):
+    assert readable_head(line + b"\r\nB : 2\r\n\r\n") == repaired + b"\r\nB: 2\r\n\r\n"
 
 
 LINES = st.lists(
@@ -84,7 +84,7 @@ LINES = st.lists(
 
 
 @given(LINES)
-def test_h11_reads_whatever_lines_came(lines):
+def test_h11_reads_a_repaired_head_of_any_lines(lines):
     lines = [line for line in lines if line.rstrip(b"\r")]
     reader = h11.Connection(h11.CLIENT)
     reader.send(h11.Request(method="GET", target="/", headers=[("Host", "h.example")]))
