@@ -41,7 +41,7 @@ def test_a_host_that_refuses_or_is_silent_is_at_fault_itself(error):
     assert local_network_fault(network_down(error)) is None
 
 
-@pytest.mark.parametrize("way_out", [True, False])
+@pytest.mark.parametrize("has_route", [True, False])
 def test_an_unknown_name_is_the_hosts_fault_if_this_machine_has_a_route(monkeypatch, has_route):
     monkeypatch.setattr(reachability, "_has_route", lambda: has_route)
     assert (local_network_fault(network_down(socket.gaierror(socket.EAI_NONAME, "not known"))) is None) is has_route
