@@ -1,4 +1,4 @@
-"""The cap over both databases: what it holds, until when, and what counts for it."""
+"""The cap over both databases: the jobs that it holds, until when, and the bytes that count for it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def job_store(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
         yield job_store
 
 
-def cap(job_store: JobStore, count: int | None, per: Period = Period.DAY) -> None:
+def set_cap(job_store: JobStore, count: int | None, per: Period = Period.DAY) -> None:
     job_store.controls.set(CAP, Cap(count, per).as_json() if count is not None else None)
 
 
@@ -32,28 +32,29 @@ def receive(job_store: JobStore, count: int) -> None:
     add_received(job_store.engine, job_store.node, job_store.time.clock, count)
 
 
-def why(job_store: JobStore, job: int) -> tuple[Reason | None, int | None]:
-    [found] = job_store.queries.jobs([job])
-    return found.reason, micros(found.not_before) if found.not_before else None
+def reason_and_end(job_store: JobStore, number: int) -> tuple[Reason | None, int | None]:
+    """Return the reason for which the job waits, and until when."""
+    [job] = job_store.queries.jobs([number])
+    return job.reason, micros(job.not_before) if job.not_before else None
 
 
 def test_a_job_waits_from_the_last_byte_of_the_cap_until_the_day_turns(job_store):
-    cap(job_store, 1000)
+    set_cap(job_store, 1000)
     [job] = job_store.enqueue("a")
     receive(job_store, 999)
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
     receive(job_store, 1)
-    assert why(job_store, job) == (Reason.CAP, micros_of(MIDNIGHT))
+    assert reason_and_end(job_store, job) == (Reason.CAP, micros_of(MIDNIGHT))
     assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (0, None)
     job_store.time.set_to("2026-11-30T23:59:59+01:00")
     assert job_store.claim_obeying() is None
     job_store.time.set_to(MIDNIGHT)
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
     assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (1, job)
 
 
 def test_gates_that_were_read_before_the_day_turned_open_by_themselves(job_store):
-    cap(job_store, 1000)
+    set_cap(job_store, 1000)
     receive(job_store, 1000)
     [job] = job_store.enqueue("a")
     gates = job_store.controls.gates()
@@ -66,55 +67,55 @@ def test_a_month_holds_over_its_days_and_turns_with_the_next(job_store):
     receive(job_store, 400)
     job_store.time.set_to("2026-11-15T12:00+01:00")
     receive(job_store, 600)
-    cap(job_store, 1000, Period.MONTH)  # what came before it counts
+    set_cap(job_store, 1000, Period.MONTH)  # bytes received before it was set count
     [job] = job_store.enqueue("a")
-    assert why(job_store, job) == (Reason.CAP, micros_of(MIDNIGHT))
-    cap(job_store, 1000, Period.DAY)
+    assert reason_and_end(job_store, job) == (Reason.CAP, micros_of(MIDNIGHT))
+    set_cap(job_store, 1000, Period.DAY)
     assert job_store.controls.cap().received == 600
-    cap(job_store, 1000, Period.MONTH)
+    set_cap(job_store, 1000, Period.MONTH)
     job_store.time.set_to(MIDNIGHT)
     assert job_store.controls.cap().received == 0
     assert job_store.claim_obeying() == job
 
 
 def test_two_workers_share_the_count_and_another_node_has_its_own(job_store, tmp_path):
-    cap(job_store, 1000)
+    set_cap(job_store, 1000)
     receive(job_store, 600)
     add_received(job_store.engine, "n-other", job_store.time.clock, 5000)
     assert job_store.controls.cap().left == 400
     receive(job_store, 700)
-    use = job_store.controls.cap()
-    assert (use.received, use.left, use.holds_until) == (1300, 0, micros_of(MIDNIGHT))
+    usage = job_store.controls.cap()
+    assert (usage.received, usage.left, usage.holds_until) == (1300, 0, micros_of(MIDNIGHT))
 
 
 def test_a_job_that_the_user_started_waits_too_and_one_that_fetches_nothing_does_not(job_store):
-    cap(job_store, 1)
+    set_cap(job_store, 1)
     receive(job_store, 1)
     [fetch] = job_store.enqueue("a")
     job_store.commands.start(fetch)
     task = JobTarget(JobKind.VERIFY, "/store/b")
     [verify] = job_store.commands.enqueue([Request(artifact("b"), "/store/b", EnqueueTerms(), task=task)])
-    assert why(job_store, fetch)[0] is Reason.CAP
-    assert why(job_store, verify.job)[0] is None
+    assert reason_and_end(job_store, fetch)[0] is Reason.CAP
+    assert reason_and_end(job_store, verify.job)[0] is None
     assert job_store.owner.due(job_store.controls.gates()) == 1
     assert job_store.claim_obeying() == verify.job
     assert job_store.claim_obeying() is None
 
 
 def test_a_larger_cap_or_none_lets_jobs_start_at_once(job_store):
-    cap(job_store, 10)
+    set_cap(job_store, 10)
     receive(job_store, 10)
     [job] = job_store.enqueue("a")
-    cap(job_store, 11)
-    assert why(job_store, job) == (None, None)
-    cap(job_store, 5)
-    assert why(job_store, job)[0] is Reason.CAP
-    cap(job_store, None)
+    set_cap(job_store, 11)
+    assert reason_and_end(job_store, job) == (None, None)
+    set_cap(job_store, 5)
+    assert reason_and_end(job_store, job)[0] is Reason.CAP
+    set_cap(job_store, None)
     assert job_store.claim_obeying() == job
 
 
 def test_the_window_is_shown_before_the_cap_and_the_cap_before_other_jobs(job_store):
-    cap(job_store, 1)
+    set_cap(job_store, 1)
     receive(job_store, 1)
     [first] = job_store.enqueue("a")
     [job] = job_store.enqueue("b", after=(first,))
@@ -124,7 +125,7 @@ def test_the_window_is_shown_before_the_cap_and_the_cap_before_other_jobs(job_st
 
 
 def test_a_worker_that_drains_does_not_stay_for_the_cap(job_store):
-    cap(job_store, 1)
+    set_cap(job_store, 1)
     job_store.enqueue("a")
     assert job_store.queries.still_to_do()
     receive(job_store, 1)
@@ -132,7 +133,7 @@ def test_a_worker_that_drains_does_not_stay_for_the_cap(job_store):
 
 
 def test_a_clock_that_is_set_back_counts_on_the_day_that_it_shows(job_store):
-    cap(job_store, 1000)
+    set_cap(job_store, 1000)
     job_store.time.set_to("2026-12-01T08:00+01:00")
     receive(job_store, 1000)
     job_store.time.set_calendar(-86_400)

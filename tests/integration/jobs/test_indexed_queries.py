@@ -1,4 +1,4 @@
-"""What is asked of a table with many jobs that ended is found by an index: it costs what it costs with few."""
+"""Queries and writes of live jobs use an index: their cost does not grow with the number of ended jobs."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ from flowhub_jobs.jobs.run_values import Claimed
 from flowhub_jobs.jobs.shift_waits import shift_waits
 from flowhub_jobs.values.enums import Reason, State
 
-GROWS = "jobs|earlier|job_files|job_after|events|attempts"
-WHOLE = "state|created|ended|ref"  # the indices that hold more than the few jobs that live
-# Without statistics the way that SQLite chooses does not depend on how many rows there are; these make it honest.
+GROWING_TABLES = "jobs|earlier|job_files|job_after|events|attempts"
+FULL_INDICES = "state|created|ended|ref"  # indices that contain ended jobs too
+# SQLite has no statistics here, so its plan does not depend on the number of rows.
 ENDED = 1000
 
 FULL = FlowhubError("The disk is full.")
@@ -31,7 +31,7 @@ FULL = FlowhubError("The disk is full.")
 
 @pytest.fixture
 def job_store(tmp_path: Path) -> Iterator[JobStore]:
-    """JobStore with many jobs that ended, and a few that live, of which one waits for another."""
+    """JobStore with many ended jobs and a few live ones, of which two wait for another."""
     job_store = JobStore(tmp_path)
     [job] = job_store.enqueue("pattern")
     job_store.commands.cancel(job)
@@ -50,37 +50,36 @@ def job_store(tmp_path: Path) -> Iterator[JobStore]:
 
 
 def plans(job_store: JobStore, action: Callable[[], Any]) -> list[str]:
-    """Return how SQLite runs each statement of `action` that reads or changes, with the very values that were bound."""
-    said: list[tuple[str, Any]] = []
+    """Return SQLite's plan of each statement of `action` that reads or changes rows, with the same bound values."""
+    statements: list[tuple[str, Any]] = []
 
-    def listen(connection, cursor, statement, parameters, context, many) -> None:
+    def record_statement(connection, cursor, statement, parameters, context, executemany) -> None:
         if not statement.startswith(("INSERT", "BEGIN", "PRAGMA")):
-            said.append((statement, parameters[0] if many else parameters))
+            statements.append((statement, parameters[0] if executemany else parameters))
 
-    sa.event.listen(job_store.engine, "before_cursor_execute", listen)
+    sa.event.listen(job_store.engine, "before_cursor_execute", record_statement)
     action()
-    sa.event.remove(job_store.engine, "before_cursor_execute", listen)
+    sa.event.remove(job_store.engine, "before_cursor_execute", record_statement)
     with reading(job_store.engine) as tx:
-        return ["; ".join(row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)) for s, p in said]
+        return ["; ".join(row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)) for s, p in statements]
 
 
 def claim_plans(job_store: JobStore, action: Callable[[], Any]) -> list[str]:
-    """Return the same of the statement that takes the job.
+    """Return the plans of `action` without those of reads of small tables.
 
-    Without the looks at small tables, the schema's version and the hosts that are waited for, and at the job's own
-    attempts.
+    These are the schema's version, the hosts that are waited for, and the job's own attempts.
     """
     small = ("alembic_version", "host_waits", "ix_attempts_job")
     return [plan for plan in plans(job_store, action) if not any(name in plan for name in small)]
 
 
 def reads_all(plan: str) -> bool:
-    """Return whether a plan goes through every row of a table that grows, or through every job of the node."""
-    return re.search(rf"SCAN ({GROWS})\b|ix_jobs_({WHOLE}) \(node=\?\)", plan) is not None
+    """Return whether a plan reads every row of a growing table, or every job of the node."""
+    return re.search(rf"SCAN ({GROWING_TABLES})\b|ix_jobs_({FULL_INDICES}) \(node=\?\)", plan) is not None
 
 
 def test_a_plan_that_reads_every_job_is_distinguished_from_one_that_does_not(job_store):
-    """The test's own eye: without it, a change of SQLite's words would let everything pass."""
+    """Checks `reads_all` itself: if SQLite changed its wording, every other test here would pass."""
 
     def every_job() -> None:
         with reading(job_store.engine) as tx:
@@ -96,13 +95,13 @@ def test_a_plan_that_reads_every_job_is_distinguished_from_one_that_does_not(job
 LIVE_JOB = ENDED + 2
 
 
-def running(job_store: JobStore, action: Callable[[Claimed], Any]) -> Callable[[], Any]:
-    """Return what does this to a job that runs already: the claim is none of it."""
+def on_running_job(job_store: JobStore, action: Callable[[Claimed], Any]) -> Callable[[], Any]:
+    """Return a call of `action` with a running job; the claim is made before, and its statements do not count."""
     claimed = job_store.claim()
     return lambda: action(claimed)
 
 
-QUICK: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
+ACTIONS: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
     "status": lambda job_store: job_store.queries.overview,
     "status of a job": lambda job_store: lambda: job_store.queries.jobs([LIVE_JOB]),
     "why it waits": lambda job_store: lambda: job_store.queries.holds(LIVE_JOB + 1),
@@ -118,17 +117,17 @@ QUICK: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
     "due": lambda job_store: lambda: job_store.owner.due(job_store.controls.gates(), at_most=3),
     "claim": lambda job_store: lambda: job_store.owner.claim(job_store.controls.gates()),
     "renew": lambda job_store: lambda: job_store.owner.renew({}),
-    "wishes": lambda job_store: job_store.owner.requested_actions,
-    "progress": lambda job_store: running(
+    "requested actions": lambda job_store: job_store.owner.requested_actions,
+    "progress": lambda job_store: on_running_job(
         job_store, lambda run: job_store.owner.progress(run.lease, seen(files=(FILE,)))
     ),
-    "wait": lambda job_store: running(
+    "wait": lambda job_store: on_running_job(
         job_store, lambda run: job_store.owner.wait(run.lease, 1, Reason.DISK, FULL, faults=1, cost=True)
     ),
-    "complete": lambda job_store: running(job_store, job_store.complete),
-    "intended": lambda job_store: lambda: job_store.owner.claimed_by("x", but=1, store="default"),
-    "rescue": lambda job_store: running(job_store, lambda run: job_store.rescue("w-1")),
-    "keep waits": lambda job_store: lambda: shift_waits(job_store.engine, job_store.node, job_store.time.clock),
+    "complete": lambda job_store: on_running_job(job_store, job_store.complete),
+    "claimed by": lambda job_store: lambda: job_store.owner.claimed_by("x", but=1, store="default"),
+    "rescue": lambda job_store: on_running_job(job_store, lambda run: job_store.rescue("w-1")),
+    "shift waits": lambda job_store: lambda: shift_waits(job_store.engine, job_store.node, job_store.time.clock),
     "still to do": lambda job_store: job_store.queries.still_to_do,
     "ended badly": lambda job_store: lambda: job_store.queries.ended_badly(job_store.time.in_us(1)),
     "bytes needed": lambda job_store: job_store.queries.bytes_still_needed,
@@ -137,11 +136,11 @@ QUICK: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("action", QUICK.values(), ids=list(QUICK))
-def test_nothing_reads_the_jobs_that_ended(job_store, action):
-    asked = plans(job_store, action(job_store))
-    assert asked
-    assert [plan for plan in asked if reads_all(plan)] == []
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=list(ACTIONS))
+def test_no_action_reads_the_ended_jobs(job_store, action):
+    query_plans = plans(job_store, action(job_store))
+    assert query_plans
+    assert [plan for plan in query_plans if reads_all(plan)] == []
 
 
 def test_a_claim_goes_by_the_index_of_queued_jobs_and_sorts_nothing(job_store):
@@ -150,7 +149,7 @@ def test_a_claim_goes_by_the_index_of_queued_jobs_and_sorts_nothing(job_store):
     assert "TEMP B-TREE" not in plan
 
 
-def test_a_second_worker_asks_the_same_way(job_store):
+def test_a_second_worker_claims_by_the_same_index(job_store):
     other = LeaseStore(job_store.engine, NODE, "w-2", job_store.time.clock)
     [plan] = claim_plans(job_store, other.claim)
     assert "ix_jobs_claim" in plan
@@ -161,30 +160,30 @@ def test_the_live_jobs_are_found_by_an_index_that_holds_no_other(job_store):
     assert "jobs_live" in plan
 
 
-def test_a_count_of_what_is_due_goes_no_further_than_asked(job_store):
+def test_a_count_of_due_jobs_stops_at_its_limit(job_store):
     job_store.enqueue(*(f"m{number}" for number in range(20)))
     assert [job_store.owner.due(at_most=most) for most in (0, 3, 99, None)] == [0, 3, 21, 21]
 
 
-def test_progress_of_a_run_is_two_statements_made_once(job_store):
-    """They are written twice a second for each job: to make them anew cost twice as much as to run them."""
+def test_progress_of_a_run_is_one_transaction_of_two_updates(job_store):
+    """Progress is written twice a second per job, so each statement counts."""
     lease = job_store.claim().lease
-    said: list[str] = []
-    sa.event.listen(
-        job_store.engine, "before_cursor_execute", lambda c, cursor, text, p, context, many: said.append(text)
-    )
+    statements: list[str] = []
+    sa.event.listen(job_store.engine, "before_cursor_execute", lambda c, cursor, text, *_: statements.append(text))
     job_store.owner.progress(lease, seen(fetched=1, files=(FILE, FILE)))
-    own = [text.split()[0] for text in said if "alembic_version" not in text]  # which each write looks at first
-    assert own == ["BEGIN", "UPDATE", "UPDATE"]
+    verbs = [text.split()[0] for text in statements if "alembic_version" not in text]  # which every write reads first
+    assert verbs == ["BEGIN", "UPDATE", "UPDATE"]
 
 
 # The other database --------------------------------------------------------------------------------------------------
 
 
-def test_an_index_that_holds_only_some_rows_does_so_in_both_databases():
-    """Else a job that ended would forbid another for the same artifact."""
+def test_a_partial_index_is_partial_in_both_databases():
+    """Otherwise an ended job would forbid another one for the same artifact."""
     indices = [index for table in metadata.tables.values() for index in table.indexes]
-    said = {str(index.name): str(CreateIndex(index).compile(dialect=postgresql.dialect())) for index in indices}
+    postgresql_sql = {
+        str(index.name): str(CreateIndex(index).compile(dialect=postgresql.dialect())) for index in indices
+    }
     partial = {index.name for index in indices if index.dialect_options["sqlite"]["where"] is not None}
-    assert partial == {name for name, text in said.items() if " WHERE " in text}
+    assert partial == {name for name, text in postgresql_sql.items() if " WHERE " in text}
     assert "uq_jobs_live" in partial

@@ -1,4 +1,4 @@
-"""What a person asks of jobs: enqueue, cancel, pause, resume, retry, in every state a job can be in."""
+"""The commands of users: enqueue, cancel, pause, resume, retry, in every state of a job."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -44,9 +44,9 @@ def test_a_verb_moves_a_job_as_the_table_says_and_else_changes_nothing(job_store
     job = job_store.job_in(State(state))
     before = job_store.row(job)
     if after == REFUSED:
-        with pytest.raises(WrongState, match=f"Job {job} is {state}") as caught:
+        with pytest.raises(WrongState, match=f"Job {job} is {state}") as raised:
             getattr(job_store.commands, verb)(job)
-        assert caught.value.hint
+        assert raised.value.hint
         assert job_store.row(job) == before
     else:
         assert getattr(job_store.commands, verb)(job) == after
@@ -57,13 +57,13 @@ def test_a_verb_moves_a_job_as_the_table_says_and_else_changes_nothing(job_store
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_unknown_job_is_not_found(job_store, verb):
-    with pytest.raises(NotFound, match="no job 7") as caught:
+    with pytest.raises(NotFound, match="no job 7") as raised:
         getattr(job_store.commands, verb)(7)
-    assert "No job was queued yet" in (caught.value.hint or "")
+    assert "No job was queued yet" in (raised.value.hint or "")
     job_store.enqueue("tiny")
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFound) as raised:
         getattr(job_store.commands, verb)(7)
-    assert "The last job is 1" in (caught.value.hint or "")
+    assert "The last job is 1" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,18 @@ def test_a_job_of_another_node_is_moved_by_its_number(job_store, state, verb, af
 
 
 def test_a_command_of_another_node_waits_for_the_owner_that_moves_the_job(job_store_on_postgresql, tmp_path):
-    """Between the two statements of a pause the job would be neither queued nor running, and stay as it is."""
+    """Otherwise the pause would find the job neither queued nor running, and leave it as it is."""
     job_store = job_store_on_postgresql
     job = job_store.job_in(State.RUNNING)
-    other, asked = JobStore(tmp_path / "other", "n-other", job_store.url), threading.Event()
+    other, lock_requested = JobStore(tmp_path / "other", "n-other", job_store.url), threading.Event()
     sa.event.listen(
-        other.engine, "before_cursor_execute", lambda *statement: "FOR UPDATE" in statement[2] and asked.set()
+        other.engine, "before_cursor_execute", lambda *statement: "FOR UPDATE" in statement[2] and lock_requested.set()
     )
     with ThreadPoolExecutor(1) as pool:
         with writing(job_store.engine) as tx:
             tx.execute(sa.update(jobs).where(jobs.c.id == job).values(state=State.QUEUED, lease_token=None))
             pausing = pool.submit(other.commands.pause, job)
-            assert asked.wait(30)
+            assert lock_requested.wait(30)
             assert not pausing.done()
         assert pausing.result() is State.PAUSED
     other.close()
@@ -104,17 +104,18 @@ def test_commands_of_two_nodes_that_queue_the_same_for_a_third_get_the_same_job(
     job_store = job_store_on_postgresql
     with writing(job_store.engine) as tx:
         tx.execute(nodes.insert().values(node="n-third", hostname="h", store="/s", seen_at=0))
-    two, gate = [JobStore(tmp_path / name, name, job_store.url) for name in ("n-a", "n-b")], threading.Barrier(2)
+    job_stores = [JobStore(tmp_path / name, name, job_store.url) for name in ("n-a", "n-b")]
+    barrier = threading.Barrier(2)
 
-    def queue(node: JobStore) -> list[int]:
+    def enqueue_all(node: JobStore) -> list[int]:
         requests = [Request(artifact(f"m{number}"), "/s/m", node="n-third") for number in range(20)]
-        gate.wait()
+        barrier.wait()
         return [node.commands.enqueue([request])[0].job for request in requests]
 
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(queue, two)
+        first, second = pool.map(enqueue_all, job_stores)
     assert first == second
-    for node in two:
+    for node in job_stores:
         node.close()
 
 
@@ -127,24 +128,24 @@ def test_a_request_for_any_node_is_answered_by_the_live_job_of_one(job_store):
     [own] = job_store.enqueue("m")
     [again] = job_store.commands.enqueue([Request(artifact("m"), "m", node=ANY_NODE)])
     assert (again.job, again.new) == (own, False)
-    [fresh] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
-    [once] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
-    assert (fresh.new, once.new, once.job) == (True, False, fresh.job)
-    assert (job_store.row(fresh.job)["node"], job_store.row(fresh.job)["any_node"]) == (ANY_NODE, True)
+    [first] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
+    [second] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
+    assert (first.new, second.new, second.job) == (True, False, first.job)
+    assert (job_store.row(first.job)["node"], job_store.row(first.job)["any_node"]) == (ANY_NODE, True)
 
 
-# Wishes --------------------------------------------------------------------------------------------------------------
+# Requests to a running job -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("wish", "asked"), [("cancel", {}), ("purge", {"purge": True})])
-def test_of_a_running_job_a_cancel_is_only_wished(job_store, wish, asked):
+@pytest.mark.parametrize(("requested", "options"), [("cancel", {}), ("purge", {"purge": True})])
+def test_a_cancel_of_a_running_job_is_a_request_in_its_row(job_store, requested, options):
     job = job_store.job_in(State.RUNNING)
     before = job_store.row(job)
-    assert job_store.commands.cancel(job, **asked) is State.RUNNING
-    assert job_store.row(job) == before | {"requested": wish}
+    assert job_store.commands.cancel(job, **options) is State.RUNNING
+    assert job_store.row(job) == before | {"requested": requested}
 
 
-def test_of_a_running_job_a_pause_is_only_wished_and_a_resume_takes_the_wish_back(job_store):
+def test_a_pause_of_a_running_job_is_a_request_that_a_resume_withdraws(job_store):
     job = job_store.job_in(State.RUNNING)
     before = job_store.row(job)
     job_store.commands.pause(job)
@@ -174,8 +175,8 @@ def test_a_resume_keeps_a_time_that_is_still_ahead_and_its_reason(job_store):
     [job] = job_store.enqueue("tiny", not_before=job_store.time.in_us(HOUR))
     job_store.commands.pause(job)
     job_store.commands.resume(job)
-    [seen] = job_store.queries.jobs([job])
-    assert seen.reason is Reason.AT
+    [status] = job_store.queries.jobs([job])
+    assert status.reason is Reason.AT
     assert job_store.owner.claim() is None
     job_store.time.advance(HOUR)
     assert job_store.owner.claim() is not None
@@ -232,7 +233,7 @@ def test_a_retry_keeps_the_id_the_times_the_attempt_and_the_bytes_and_gets_a_fre
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
-def test_a_retry_is_refused_while_another_job_is_at_the_same_files(job_store, state):
+def test_a_retry_is_refused_while_another_job_works_on_the_same_files(job_store, state):
     old = job_store.job_in(state)
     [new] = job_store.enqueue("tiny")
     assert new != old
@@ -257,9 +258,9 @@ def test_a_live_job_takes_another_priority_and_stays_as_it_is(job_store, state):
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
 def test_a_job_that_has_ended_keeps_its_priority(job_store, state):
     job = job_store.job_in(state)
-    with pytest.raises(WrongState, match=f"Job {job} is {state} and cannot be given another priority") as caught:
+    with pytest.raises(WrongState, match=f"Job {job} is {state} and cannot be given another priority") as raised:
         job_store.commands.set_priority(job, 7)
-    assert caught.value.hint
+    assert raised.value.hint
     assert job_store.row(job)["priority"] == 0
 
 
@@ -298,17 +299,22 @@ def test_an_installed_artifact_answers_with_the_job_that_installed_it(job_store)
     assert job_store.commands.enqueue([request, request]) == [Enqueued(job, new=False)] * 2
 
 
-@pytest.mark.parametrize(("sha256", "said"), [("ab" * 32, "verified"), (None, "unpinned")])
-def test_an_installed_artifact_without_a_job_gets_one_that_was_born_completed(job_store, sha256, said):
+@pytest.mark.parametrize(("sha256", "digest_state"), [("ab" * 32, "verified"), (None, "unpinned")])
+def test_an_installed_artifact_without_a_job_gets_a_completed_one(job_store, sha256, digest_state):
     request = Request(
         artifact(sha256=sha256), "/store/x", EnqueueTerms(not_before=job_store.time.in_us(60)), installed=True
     )
     [answer] = job_store.commands.enqueue([request])
-    [seen] = job_store.queries.jobs([answer.job])
-    assert (seen.state, seen.sha256_state, seen.attempt, seen.not_before) == ("completed", said, 0, None)
-    assert (seen.bytes_total, seen.bytes_done, seen.bytes_fetched) == (1000, 1000, 0)
-    assert seen.files[0].bytes_done == 1000
-    assert seen.finished_at == seen.created_at
+    [status] = job_store.queries.jobs([answer.job])
+    assert (status.state, status.sha256_state, status.attempt, status.not_before) == (
+        "completed",
+        digest_state,
+        0,
+        None,
+    )
+    assert (status.bytes_total, status.bytes_done, status.bytes_fetched) == (1000, 1000, 0)
+    assert status.files[0].bytes_done == 1000
+    assert status.finished_at == status.created_at
     assert job_store.owner.claim() is None
 
 
@@ -320,7 +326,7 @@ def test_force_fetches_what_is_installed_again(job_store):
     assert job_store.claim().forced
 
 
-def test_of_two_requests_for_one_installed_artifact_the_one_that_forces_speaks_for_both(job_store):
+def test_of_two_requests_for_one_installed_artifact_one_that_forces_is_enough(job_store):
     plain = Request(artifact(), "/store/x", installed=True)
     forced = Request(artifact(), "/store/x", EnqueueTerms(force=True), installed=True)
     first, second = job_store.commands.enqueue([plain, forced])
@@ -337,7 +343,7 @@ def test_the_same_artifact_twice_in_one_call_is_one_job(job_store, installed):
     assert not second.new
 
 
-def test_the_answers_stand_in_the_order_of_the_requests(job_store):
+def test_the_answers_are_in_the_order_of_the_requests(job_store):
     [b] = job_store.enqueue("b")
     assert job_store.enqueue("a", "b", "c", "a") == [b + 1, b, b + 2, b + 1]
 
@@ -348,14 +354,14 @@ def test_the_same_artifact_on_another_node_is_another_job(job_store):
     assert other.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
 
 
-def test_what_was_asked_is_written_down(job_store):
-    wanted = artifact("big", size=None, sha256=None)
+def test_a_request_is_stored_with_its_terms(job_store):
+    big = artifact("big", size=None, sha256=None)
     terms = EnqueueTerms(priority=-3, group="night", not_before=job_store.time.in_us(60))
-    [answer] = job_store.commands.enqueue([Request(wanted, "/store/big", terms)])
+    [answer] = job_store.commands.enqueue([Request(big, "/store/big", terms)])
     row = job_store.row(answer.job)
-    assert job_store.commands.artifact(answer.job) == wanted
-    asked = {"ref": "big@q4", "target": "/store/big", "priority": -3, "group": "night", "bytes_total": None}
-    assert {name: row[name] for name in asked} == asked
+    assert job_store.commands.artifact(answer.job) == big
+    expected = {"ref": "big@q4", "target": "/store/big", "priority": -3, "group": "night", "bytes_total": None}
+    assert {name: row[name] for name in expected} == expected
     assert row["not_before"] == job_store.time.in_us(60)
     with reading(job_store.engine) as tx:
         [file] = tx.execute(sa.select(job_files)).mappings()
@@ -383,8 +389,8 @@ def test_ten_thousand_requests_fit_into_one_call(job_store):
     assert job_store.owner.due() == 10_000
 
 
-def test_two_live_jobs_of_one_artifact_cannot_stand_in_the_table(job_store):
-    """Also where two processes enqueue at once and the code's own look missed it."""
+def test_the_table_refuses_two_live_jobs_of_one_artifact(job_store):
+    """Also if two processes enqueue at once, and neither reads the other's job."""
     [job] = job_store.enqueue("tiny")
     [old] = job_store.enqueue("other")
     job_store.commands.cancel(old)
@@ -400,7 +406,7 @@ def test_every_move_is_recorded_in_the_jobs_history(job_store):
     assert kinds == ["queued", "paused", "resumed", "cancelled", "retried"]
 
 
-def test_nothing_kept_is_noted_of_ended_jobs_only(job_store):
+def test_a_purge_is_recorded_for_ended_jobs_only(job_store):
     ended, live = job_store.job_in(State.CANCELLED, "a"), job_store.job_in(State.QUEUED, "b")
     for job in (ended, live):
         job_store.set_row(job, bytes_done=7)

@@ -1,4 +1,4 @@
-"""What the screens read: the contract's fields, reasons, the overview, what a drain waits for."""
+"""The queries of the screens: the contract's fields, reasons, the overview, and the jobs that a drain waits for."""
 
 from dataclasses import fields
 from datetime import UTC
@@ -24,7 +24,7 @@ HOUR = 3600
 
 
 def wait(job_store: JobStore, job_reason: Reason, seconds: float = 60) -> int:
-    """Let a new job wait for this reason, as its last run left it."""
+    """Queue a job that waits for this reason, as its last run left it."""
     [job] = job_store.enqueue(f"waits-{job_reason}")
     until = job_store.time.in_us(seconds)
     job_store.owner.wait(
@@ -67,11 +67,11 @@ def test_a_running_job_shows_its_stage_its_rate_and_when_it_ends(job_store):
     lease = job_store.claim().lease
     file = FileCounts(0, 1000, 400, "ab" * 32, "etag", DigestState.RUNNING)
     job_store.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, 7, DigestState.RUNNING, (file,)))
-    [seen] = job_store.queries.jobs([job])
-    assert (seen.state, seen.stage, seen.sha256_state, seen.reason) == ("running", "download", "running", None)
-    assert (seen.bytes_total, seen.bytes_done, seen.bytes_fetched) == (1000, 400, 450)
-    assert (seen.rate_bps, seen.eta_s) == (7, 86)  # 600 bytes at 7 a second, rounded up
-    assert seen.files[0].bytes_done == 400
+    [status] = job_store.queries.jobs([job])
+    assert (status.state, status.stage, status.sha256_state, status.reason) == ("running", "download", "running", None)
+    assert (status.bytes_total, status.bytes_done, status.bytes_fetched) == (1000, 400, 450)
+    assert (status.rate_bps, status.eta_s) == (7, 86)  # 600 bytes at 7 a second, rounded up
+    assert status.files[0].bytes_done == 400
 
 
 @pytest.mark.parametrize(("total", "rate"), [(None, 10), (1000, None), (1000, 0)])
@@ -82,9 +82,9 @@ def test_without_a_total_or_a_rate_the_end_is_unknown(job_store, total, rate):
     assert job_store.queries.jobs([job])[0].eta_s is None
 
 
-def test_the_files_of_a_folder_stand_in_the_artifacts_order(job_store):
-    wanted = folder_artifact(sizes={"z.json": 1, "a/b.safetensors": 2, "m.json": 3})
-    [answer] = job_store.commands.enqueue([Request(wanted, "/store/x")])
+def test_the_files_of_a_folder_are_in_the_artifacts_order(job_store):
+    folder = folder_artifact(sizes={"z.json": 1, "a/b.safetensors": 2, "m.json": 3})
+    [answer] = job_store.commands.enqueue([Request(folder, "/store/x")])
     [job] = job_store.queries.jobs([answer.job])
     assert [(file.path, file.bytes) for file in job.files] == [("z.json", 1), ("a/b.safetensors", 2), ("m.json", 3)]
     assert job.bytes_total == 6
@@ -93,11 +93,11 @@ def test_the_files_of_a_folder_stand_in_the_artifacts_order(job_store):
 def test_a_failed_job_says_why_in_the_four_keys_of_an_error(job_store):
     [job] = job_store.enqueue("tiny")
     job_store.owner.fail(job_store.claim().lease, SourceMissing("It is gone."), mismatch=True)
-    [seen] = job_store.queries.jobs([job])
-    assert (seen.state, seen.sha256_state, seen.stage, seen.rate_bps) == ("failed", "mismatch", None, None)
-    assert seen.error is not None
-    assert set(seen.error) == {"code", "message", "hint", "retryable"}
-    assert not seen.live
+    [status] = job_store.queries.jobs([job])
+    assert (status.state, status.sha256_state, status.stage, status.rate_bps) == ("failed", "mismatch", None, None)
+    assert status.error is not None
+    assert set(status.error) == {"code", "message", "hint", "retryable"}
+    assert not status.live
 
 
 def test_times_are_utc_to_the_microsecond(job_store):
@@ -115,15 +115,15 @@ def test_jobs_are_returned_in_the_order_asked_and_the_first_missing_one_is_named
         job_store.queries.jobs([1, 8, 9])
 
 
-# Why it waits --------------------------------------------------------------------------------------------------------
+# Reasons -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.SLOTS])
 def test_a_wait_is_shown_with_its_time_and_its_text_until_the_time_has_come(job_store, reason):
     job = wait(job_store, reason)
-    [seen] = job_store.queries.jobs([job])
-    assert seen.reason is reason
-    assert seen.not_before is not None
+    [status] = job_store.queries.jobs([job])
+    assert status.reason is reason
+    assert status.not_before is not None
     assert job_store.queries.wait_text(job) == f"It waits: {reason}."
     job_store.time.advance(60)
     assert job_store.queries.jobs([job])[0].reason is None
@@ -191,7 +191,7 @@ def test_jobs_are_found_by_state_and_group(job_store):
 
 
 @pytest.mark.parametrize(("state", "stays"), [(state, state in ("queued", "running")) for state in State])
-def test_a_drain_stays_for_what_is_queued_or_runs(job_store, state, stays):
+def test_a_drain_waits_for_queued_and_running_jobs(job_store, state, stays):
     job_store.job_in(state)
     assert job_store.queries.still_to_do() is stays
 
@@ -209,24 +209,24 @@ def test_a_drain_stays_for_what_is_queued_or_runs(job_store, state, stays):
         (Reason.BACKOFF, True),
     ],
 )
-def test_a_drain_waits_through_short_waits_and_not_for_what_is_held(job_store, reason, stays):
+def test_a_drain_waits_for_jobs_with_short_waits_and_not_for_held_ones(job_store, reason, stays):
     wait(job_store, reason)
     assert job_store.queries.still_to_do() is stays
     job_store.time.advance(60)
     assert job_store.queries.still_to_do()
 
 
-def test_a_drain_does_not_stay_for_another_node(job_store):
+def test_a_drain_does_not_wait_for_jobs_of_another_node(job_store):
     JobCommands(job_store.engine, "n-other", job_store.time.clock).enqueue([Request(artifact(), "/x")])
     assert not job_store.queries.still_to_do()
 
 
-@pytest.mark.parametrize(("state", "badly"), [(state, state in ("failed", "cancelled")) for state in State])
-def test_only_what_ended_otherwise_than_completed_ended_badly(job_store, state, badly):
-    begin = job_store.time.in_us(0)
+@pytest.mark.parametrize(("state", "expected"), [(state, state in ("failed", "cancelled")) for state in State])
+def test_only_a_failed_or_cancelled_job_ended_badly(job_store, state, expected):
+    start = job_store.time.in_us(0)
     job_store.job_in(state)
-    assert job_store.queries.ended_badly(begin) is badly
-    assert not job_store.queries.ended_badly(begin + 1)
+    assert job_store.queries.ended_badly(start) is expected
+    assert not job_store.queries.ended_badly(start + 1)
 
 
 # Bytes and paths -----------------------------------------------------------------------------------------------------
@@ -234,13 +234,13 @@ def test_only_what_ended_otherwise_than_completed_ended_badly(job_store, state, 
 
 def test_the_bytes_to_come_are_those_of_jobs_that_will_fetch_them(job_store):
     job_store.enqueue("a", "b", "c", "d")
-    running = job_store.claim().lease
-    job_store.owner.progress(running, Progress(Stage.DOWNLOAD, 1000, 300, 300, None, DigestState.RUNNING))
+    lease = job_store.claim().lease
+    job_store.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 300, 300, None, DigestState.RUNNING))
     job_store.commands.pause(3)
     job_store.set_row(4, bytes_total=None)
     assert job_store.queries.bytes_still_needed() == 700 + 1000
     assert job_store.queries.bytes_being_fetched(but=2) == 700
-    assert job_store.queries.bytes_being_fetched(but=running.job) == 0
+    assert job_store.queries.bytes_being_fetched(but=lease.job) == 0
 
 
 def test_a_running_job_is_found_by_the_path_that_it_writes(job_store):

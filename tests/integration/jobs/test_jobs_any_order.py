@@ -1,4 +1,4 @@
-"""Jobs under two workers, a person and time, in any order: one owner at most, only legal moves, nothing lost."""
+"""A state machine of two workers, a user and time, in any order: one owner at most, legal moves alone, nothing lost."""
 
 import contextlib
 import tempfile
@@ -26,9 +26,9 @@ EACH_WRITE = st.sampled_from([name for name in WRITES if name != "record_event"]
 
 
 class Queue(RuleBasedStateMachine):
-    """Two workers, a person and time over one real database, in any order that Hypothesis finds.
+    """Two workers, a user and time over one real database, in any order that Hypothesis finds.
 
-    Beside the table it keeps what each worker believes, and the last state seen of each job.
+    Next to the table it keeps the runs of which each worker believes that they are its own, and each job's last row.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Queue(RuleBasedStateMachine):
         self.job_store.close()
         self.folder.cleanup()
 
-    # The person
+    # The user
 
     @rule(data=st.data(), model=st.sampled_from("abcd"), priority=PRIORITIES, later=st.sampled_from([None, 20]))
     def enqueue(self, data: st.DataObject, model: str, priority: int, later: int | None) -> None:
@@ -58,7 +58,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.last)
     @rule(data=st.data(), verb=st.sampled_from(["cancel", "pause", "resume", "retry"]))
-    def ask(self, data: st.DataObject, verb: str) -> None:
+    def steer(self, data: st.DataObject, verb: str) -> None:
         job = data.draw(st.sampled_from(sorted(self.last)))
         before = self.job_store.row(job)
         try:
@@ -82,9 +82,9 @@ class Queue(RuleBasedStateMachine):
     def schedule(self, opens_in: int | None) -> None:
         """Set a window of two hours that opens in so many minutes, or take the schedule away."""
         now = datetime.fromtimestamp(self.job_store.time.calendar_us / 1e6)
-        opens, closes = (now + timedelta(minutes=away) for away in (opens_in or 0, (opens_in or 0) + 120))
+        opens, closes = (now + timedelta(minutes=minutes) for minutes in (opens_in or 0, (opens_in or 0) + 120))
         self.job_store.schedule(None if opens_in is None else f"{opens:%H:%M}-{closes:%H:%M}")
-        self.claim("w-1")  # alone, it is drawn too rarely right behind
+        self.claim("w-1")  # Hypothesis seldom draws a claim right after a schedule
 
     # The workers
 
@@ -97,9 +97,9 @@ class Queue(RuleBasedStateMachine):
             self.runs.append((name, claimed))
 
     def _best(self) -> int | None:
-        """Return the job that has to be claimed next: of all that may start the one of the highest priority."""
-        may = [self.job_store.row(job) for job in self.last if self._may_start(job)]
-        return min(may, key=lambda row: (-row["priority"], row["id"]))["id"] if may else None
+        """Return the job that must be claimed next: of all that may start, the one of the highest priority."""
+        eligible = [self.job_store.row(job) for job in self.last if self._may_start(job)]
+        return min(eligible, key=lambda row: (-row["priority"], row["id"]))["id"] if eligible else None
 
     def _may_start(self, job: int) -> bool:
         row, job_store = self.job_store.row(job), self.job_store
@@ -124,20 +124,20 @@ class Queue(RuleBasedStateMachine):
 
     @rule(write=EACH_WRITE)
     def write_late(self, write: str) -> None:
-        """Every run that is no owner any more writes all the same."""
+        """Every run that has lost its job tries to write."""
         for name, run in self.runs:
             if not self._may_write(run):
                 self._write(name, run, write)
 
     def _write(self, name: str, run: Claimed, write: str) -> None:
-        """Only the run whose token the row bears, and in time, may change anything."""
-        before, may = self.job_store.row(run.lease.job), self._may_write(run)
+        """Only the run whose token is in the row may change anything, and only until its lease ends."""
+        before, may_write = self.job_store.row(run.lease.job), self._may_write(run)
         self.job_store.owner = self.owners[name]
         try:
             WRITES[write](self.job_store, run)
-            assert may
+            assert may_write
         except LeaseLost:
-            assert not may
+            assert not may_write
             assert self.job_store.row(run.lease.job) == before
 
     def _may_write(self, run: Claimed) -> bool:
@@ -150,12 +150,12 @@ class Queue(RuleBasedStateMachine):
 
     @rule(dead=st.sampled_from(["", "w-1", "w-2"]))
     def rescue(self, dead: str) -> None:
-        """Take back what has no owner. Its runs stay: a worker may be thought dead, and wake up again."""
+        """Take back jobs without an owner. Their runs stay: a worker that was taken for dead may wake up again."""
         self.job_store.rescue(dead)
 
     @rule(old=st.sampled_from(["w-1", "w-2"]))
     def hand_over(self, old: str) -> None:
-        """One is thought dead, and the other goes on: each of these alone is drawn too rarely in this order."""
+        """One worker is taken for dead, and the other claims its job. Hypothesis seldom draws these in this order."""
         self.claim(old)
         self.rescue(old)
         self.claim("w-2" if old == "w-1" else "w-1")
@@ -164,11 +164,11 @@ class Queue(RuleBasedStateMachine):
     def advance(self, seconds: int) -> None:
         self.job_store.time.advance(seconds)
 
-    # What holds after each of these
+    # Invariants
 
     @invariant()
     def a_job_has_at_most_one_owner(self) -> None:
-        held = [run.lease.job for _, run in self.runs if run.lease.held and self._bears(run)]
+        held = [run.lease.job for _, run in self.runs if run.lease.held and self._has_token(run)]
         assert len(held) == len(set(held))
         self.runs = self.runs[-4:]  # a few, so that the newest are often drawn
 
@@ -181,7 +181,7 @@ class Queue(RuleBasedStateMachine):
     def a_job_waits_for_earlier_ones_alone(self) -> None:
         assert all(earlier < waiting for earlier, waiting in self._after())
 
-    def _bears(self, run: Claimed) -> bool:
+    def _has_token(self, run: Claimed) -> bool:
         return self.job_store.row(run.lease.job)["lease_token"] == run.lease.token
 
     @invariant()

@@ -1,4 +1,4 @@
-"""What one owner writes, and nobody else: claims, renewals, the fence of the token, and the rescue of orphans."""
+"""Leases: claims, renewals, the fence of the token, the ends of an attempt, and the rescue of orphans."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 DAY = 86_400.0
 
 
-def everything(job_store: JobStore) -> list[list[tuple]]:
+def all_rows(job_store: JobStore) -> list[list[tuple]]:
     with reading(job_store.engine) as tx:
         return [list(map(tuple, tx.execute(sa.select(table)))) for table in (jobs, job_files, attempts, events)]
 
@@ -30,17 +30,17 @@ def everything(job_store: JobStore) -> list[list[tuple]]:
 def test_two_workers_of_four_threads_claim_each_of_200_jobs_once(job_store):
     numbers = job_store.enqueue(*(f"m{number}" for number in range(200)))
     owners = [job_store.worker("w-1"), job_store.worker("w-2")]
-    gate = threading.Barrier(8)
+    barrier = threading.Barrier(8)
 
-    def take_all(owner: LeaseStore) -> list[int]:
-        gate.wait()
-        taken = []
+    def claim_all(owner: LeaseStore) -> list[int]:
+        barrier.wait()
+        claimed_jobs = []
         while (claimed := owner.claim()) is not None:
-            taken.append(claimed.lease.job)
-        return taken
+            claimed_jobs.append(claimed.lease.job)
+        return claimed_jobs
 
     with ThreadPoolExecutor(8) as pool:
-        shares = list(pool.map(take_all, owners * 4))
+        shares = list(pool.map(claim_all, owners * 4))
     assert sorted(job for share in shares for job in share) == numbers
     with reading(job_store.engine) as tx:
         assert tx.execute(sa.select(sa.func.count(sa.distinct(jobs.c.lease_token)))).scalar() == 200
@@ -74,7 +74,7 @@ def test_only_a_queued_job_is_claimed(job_store, state):
     assert job_store.owner.claim() is None
 
 
-def test_a_claim_says_what_the_attempt_has_to_know_and_tells_the_history(job_store):
+def test_a_claim_returns_what_the_attempt_needs_and_records_an_event(job_store):
     [job] = job_store.enqueue("a", force=True)
     job_store.set_row(job, bytes_fetched=77, faults=2)
     claimed = job_store.claim()
@@ -114,8 +114,8 @@ def test_a_lease_ends_on_the_clock_that_cannot_be_set(job_store, set_by):
     assert job_store.rescue() == [lease.job]
 
 
-def test_the_owner_stops_before_anybody_may_take_its_job(job_store):
-    """At the very end of the lease neither side holds it: a gap, never an overlap."""
+def test_the_owner_stops_before_another_worker_may_take_its_job(job_store):
+    """At the very end of the lease neither holds the job: a gap, never an overlap."""
     [job] = job_store.enqueue("a")
     lease = job_store.claim().lease
     assert lease._deadline <= job_store.row(job)["lease_until"]
@@ -124,7 +124,7 @@ def test_the_owner_stops_before_anybody_may_take_its_job(job_store):
     assert job_store.rescue() == []
 
 
-def test_a_renewal_carries_the_lease_on(job_store):
+def test_a_renewal_extends_the_lease(job_store):
     [job] = job_store.enqueue("a")
     lease = job_store.claim().lease
     for _ in range(5):
@@ -140,11 +140,11 @@ def test_a_renewal_extends_only_the_leases_that_the_worker_still_holds(job_store
     job_store.set_row(lost, lease_boot="before")
     assert job_store.rescue() == [lost]
     other = job_store.worker("w-2").claim()
-    theirs = job_store.row(lost)
+    row_of_other = job_store.row(lost)
     job_store.time.advance(10)
     job_store.owner.renew(leases)
     assert not leases[lost].held
-    assert job_store.row(lost) == theirs
+    assert job_store.row(lost) == row_of_other
     job_store.time.advance(LEASE_S - 5)
     assert leases[kept].held
     assert not other.lease.held
@@ -176,17 +176,17 @@ EACH_WRITE = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
 
 
 @EACH_WRITE
-def test_a_run_whose_job_another_has_writes_nothing(job_store, write):
+def test_a_run_whose_job_another_worker_holds_writes_nothing(job_store, write):
     job_store.enqueue("a")
     stale = job_store.claim()
     job_store.time.advance(LEASE_S + 1)
     job_store.rescue()
     assert job_store.worker("w-2").claim() is not None
-    stale.lease.extend(job_store.time.awake_s + 100)  # as if its own clock had not told it
-    before = everything(job_store)
+    stale.lease.extend(job_store.time.awake_s + 100)  # as if its own clock had not shown that it ended
+    before = all_rows(job_store)
     with pytest.raises(LeaseLost):
         write(job_store, stale)
-    assert everything(job_store) == before
+    assert all_rows(job_store) == before
 
 
 @EACH_WRITE
@@ -194,10 +194,10 @@ def test_a_run_whose_job_was_taken_and_not_yet_claimed_writes_nothing(job_store,
     job_store.enqueue("a")
     stale = job_store.claim()
     assert job_store.rescue("w-1") != []
-    before = everything(job_store)
+    before = all_rows(job_store)
     with pytest.raises(LeaseLost):
         write(job_store, stale)
-    assert everything(job_store) == before
+    assert all_rows(job_store) == before
 
 
 @EACH_WRITE
@@ -205,19 +205,19 @@ def test_a_run_past_its_deadline_writes_nothing_though_no_worker_took_its_job(jo
     job_store.enqueue("a")
     late = job_store.claim()
     job_store.time.advance(LEASE_S + 1)
-    before = everything(job_store)
+    before = all_rows(job_store)
     with pytest.raises(LeaseLost):
         write(job_store, late)
-    assert everything(job_store) == before
+    assert all_rows(job_store) == before
 
 
 @EACH_WRITE
 def test_a_run_that_holds_its_lease_writes(job_store, write):
     job_store.enqueue("a")
     claimed = job_store.claim()
-    before = everything(job_store)
+    before = all_rows(job_store)
     write(job_store, claimed)
-    assert everything(job_store) != before
+    assert all_rows(job_store) != before
 
 
 # The ends of an attempt ----------------------------------------------------------------------------------------------
@@ -228,12 +228,12 @@ ENDS = {
     "fail": ("failed", 1, "failed"),
     "wait": ("queued", 1, "waits"),
     "hand_back": ("queued", 0, "handed_back"),
-    "obey": ("queued", 1, "handed_back"),  # the wish was taken back meanwhile
+    "obey": ("queued", 1, "handed_back"),  # no request: it was withdrawn before the worker read it
 }
 
 
 @pytest.mark.parametrize(("end", "state", "attempt", "outcome"), [(end, *after) for end, after in ENDS.items()])
-def test_each_end_frees_the_lease_and_leaves_the_row_calm(job_store, end, state, attempt, outcome):
+def test_each_end_frees_the_lease_and_clears_what_a_run_sets(job_store, end, state, attempt, outcome):
     [job] = job_store.enqueue("a")
     claimed = job_store.claim()
     job_store.owner.progress(claimed.lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, 5, DigestState.RUNNING))
@@ -241,13 +241,13 @@ def test_each_end_frees_the_lease_and_leaves_the_row_calm(job_store, end, state,
     WRITES[end](job_store, claimed)
     row = job_store.row(job)
     assert (row["state"], row["attempt"]) == (state, attempt)
-    free = ("lease_token", "lease_worker", "lease_boot", "lease_until", "stage", "rate_bps", "requested")
-    assert {row[name] for name in free} == {None}
+    cleared = ("lease_token", "lease_worker", "lease_boot", "lease_until", "stage", "rate_bps", "requested")
+    assert {row[name] for name in cleared} == {None}
     final = state in ("completed", "failed", "cancelled")
     assert row["finished_at"] == (job_store.time.in_us(0) if final else None)
     with reading(job_store.engine) as tx:
-        [told] = tx.execute(sa.select(attempts)).mappings()
-    assert (told["outcome"], told["finished_at"], told["token"]) == (
+        [attempt_row] = tx.execute(sa.select(attempts)).mappings()
+    assert (attempt_row["outcome"], attempt_row["finished_at"], attempt_row["token"]) == (
         outcome,
         job_store.time.in_us(0),
         claimed.lease.token,
@@ -265,12 +265,12 @@ def test_a_wait_that_costs_nothing_gives_the_attempt_back(job_store):
 
 
 @pytest.mark.parametrize(("end", "attempt"), [("hand_back", 0), ("obey", 1), ("wait", 1)])
-@pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
-def test_a_request_is_carried_out_however_the_worker_releases_the_job(job_store, wish, state, end, attempt):
-    """As it stands by then: the worker may have stopped for another word."""
+@pytest.mark.parametrize(("requested", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
+def test_a_request_is_carried_out_however_the_worker_releases_the_job(job_store, requested, state, end, attempt):
+    """The request that is in the row by then counts: the worker may have stopped for another reason."""
     [job] = job_store.enqueue("a")
     claimed = job_store.claim()
-    job_store.set_row(job, requested=wish)
+    job_store.set_row(job, requested=requested)
     WRITES[end](job_store, claimed)
     row = job_store.row(job)
     assert (row["state"], row["attempt"], row["requested"]) == (state, attempt, None)
@@ -278,17 +278,17 @@ def test_a_request_is_carried_out_however_the_worker_releases_the_job(job_store,
     assert (row["finished_at"] is not None) == (state == "cancelled")
 
 
-@pytest.mark.parametrize("wish", ["cancel", "purge"])
-def test_a_job_that_fails_when_it_was_cancelled_is_cancelled(job_store, wish):
+@pytest.mark.parametrize("requested", ["cancel", "purge"])
+def test_a_job_that_fails_despite_a_cancel_request_is_cancelled(job_store, requested):
     [job] = job_store.enqueue("a")
     claimed = job_store.claim()
-    job_store.set_row(job, requested=wish)
-    assert job_store.owner.fail(claimed.lease, SourceMissing("Gone.")) == wish
+    job_store.set_row(job, requested=requested)
+    assert job_store.owner.fail(claimed.lease, SourceMissing("Gone.")) == requested
     row = job_store.row(job)
     assert (row["state"], row["requested"], row["error"]) == ("cancelled", None, None)
 
 
-def test_a_job_that_fails_when_it_was_to_pause_tells_why(job_store):
+def test_a_job_that_fails_despite_a_pause_request_keeps_its_error(job_store):
     [job] = job_store.enqueue("a")
     claimed = job_store.claim()
     job_store.set_row(job, requested="pause")
@@ -297,32 +297,32 @@ def test_a_job_that_fails_when_it_was_to_pause_tells_why(job_store):
     assert (row["state"], row["requested"], row["error"]["code"]) == ("failed", None, "source_missing")
 
 
-@pytest.mark.parametrize("wish", [None, "pause", "cancel", "purge"])
-def test_a_job_with_another_request_records_no_intent(job_store, wish):
+@pytest.mark.parametrize("requested", [None, "pause", "cancel", "purge"])
+def test_a_job_with_another_request_records_no_intent(job_store, requested):
     [job] = job_store.enqueue("a")
     claimed = job_store.claim()
-    job_store.set_row(job, requested=wish)
-    assert job_store.owner.record_intent(claimed.lease, {"name": "a.gguf"}) == wish
-    assert job_store.row(job)["intent"] == (None if wish else {"name": "a.gguf"})
+    job_store.set_row(job, requested=requested)
+    assert job_store.owner.record_intent(claimed.lease, {"name": "a.gguf"}) == requested
+    assert job_store.row(job)["intent"] == (None if requested else {"name": "a.gguf"})
 
 
-def test_completing_writes_what_came_of_each_file(job_store):
+def test_completing_writes_the_result_of_each_file(job_store):
     [job] = job_store.enqueue("a")
     job_store.complete(job_store.claim())
-    [done] = job_store.queries.jobs([job])
-    assert (done.bytes_done, done.bytes_total, done.sha256_state) == (1000, 1000, "verified")
-    assert done.target == "/store/there"
-    assert done.files[0].bytes_done == 1000
+    [status] = job_store.queries.jobs([job])
+    assert (status.bytes_done, status.bytes_total, status.sha256_state) == (1000, 1000, "verified")
+    assert status.target == "/store/there"
+    assert status.files[0].bytes_done == 1000
 
 
 def test_the_requests_are_those_of_this_workers_running_jobs(job_store):
     first, second = job_store.enqueue("a", "b")
-    mine, theirs = job_store.claim(), job_store.worker("w-2").claim()
-    assert theirs is not None
+    own, other = job_store.claim(), job_store.worker("w-2").claim()
+    assert other is not None
     job_store.commands.pause(first)
     job_store.commands.cancel(second)
-    assert job_store.owner.requested_actions() == {mine.lease.token: "pause"}
-    job_store.owner.release_as_requested(mine.lease)
+    assert job_store.owner.requested_actions() == {own.lease.token: "pause"}
+    job_store.owner.release_as_requested(own.lease)
     assert job_store.owner.requested_actions() == {}
 
 
@@ -341,9 +341,9 @@ def test_a_worker_that_is_known_to_be_dead_loses_its_jobs_at_once(job_store):
 def test_a_worker_that_lives_keeps_its_jobs(job_store):
     job_store.enqueue("a")
     job_store.claim()
-    before = everything(job_store)
+    before = all_rows(job_store)
     assert job_store.rescue("w-2") == []
-    assert everything(job_store) == before
+    assert all_rows(job_store) == before
 
 
 def test_a_lease_of_another_boot_has_no_owner(job_store):
@@ -354,16 +354,16 @@ def test_a_lease_of_another_boot_has_no_owner(job_store):
 
 
 def test_a_lease_that_is_renewed_during_a_rescue_stays(job_store):
-    """Else its owner, who knows of nothing, and the next one would write into one partial."""
+    """Otherwise its owner, which does not know of the rescue, and the next one would write to one partial."""
     [job] = job_store.enqueue("a")
     lease = job_store.claim().lease
     job_store.time.advance(LEASE_S + 1)
 
-    def renewed_meanwhile(worker: str) -> bool | None:
+    def renew_during_rescue(worker: str) -> bool | None:
         job_store.owner.renew({job: lease})
         return None
 
-    assert rescue(job_store.engine, job_store.node, job_store.time.clock, renewed_meanwhile) == {}
+    assert rescue(job_store.engine, job_store.node, job_store.time.clock, renew_during_rescue) == {}
     lease.check()
     assert job_store.state(job) is State.RUNNING
 
@@ -372,16 +372,16 @@ def test_a_lease_that_is_renewed_during_a_rescue_stays(job_store):
 def test_no_worker_rescues_a_job_that_does_not_run(job_store, state):
     job_store.job_in(state)
     job_store.time.advance(DAY)
-    before = everything(job_store)
+    before = all_rows(job_store)
     assert job_store.rescue("w-1") == []
-    assert everything(job_store) == before
+    assert all_rows(job_store) == before
 
 
-@pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
-def test_a_request_is_carried_out_on_rescue(job_store, wish, state):
+@pytest.mark.parametrize(("requested", "state"), [("pause", "paused"), ("cancel", "cancelled"), ("purge", "cancelled")])
+def test_a_request_is_carried_out_on_rescue(job_store, requested, state):
     [job] = job_store.enqueue("a")
     job_store.claim()
-    job_store.set_row(job, requested=wish)
+    job_store.set_row(job, requested=requested)
     job_store.rescue("w-1")
     row = job_store.row(job)
     assert (row["state"], row["requested"]) == (state, None)
@@ -394,11 +394,11 @@ def test_ten_rescues_in_a_row_without_progress_fail_the_job(job_store):
         assert job_store.state(job) is State.QUEUED
         job_store.owner.progress(job_store.claim().lease, seen(Stage.RESOLVE))
         job_store.rescue("w-1")
-    [lost] = job_store.queries.jobs([job])
-    assert (lost.state, lost.finished_at is not None) == (State.FAILED, True)
-    assert lost.error is not None
-    assert lost.error["code"] == WorkerLost.code
-    assert "10 times in a row" in lost.error["message"]
+    [status] = job_store.queries.jobs([job])
+    assert (status.state, status.finished_at is not None) == (State.FAILED, True)
+    assert status.error is not None
+    assert status.error["code"] == WorkerLost.code
+    assert "10 times in a row" in status.error["message"]
 
 
 @pytest.mark.parametrize("progress", [seen(fetched=1), seen(Stage.VERIFY)], ids=["a byte", "a stage"])
@@ -429,7 +429,7 @@ def test_the_same_byte_or_stage_again_is_no_progress(job_store):
 
 
 def test_progress_of_an_attempt_that_ended_by_itself_counts_for_the_next_rescue(job_store):
-    """What counts is what happened since the last rescue, not since the last claim."""
+    """Progress counts from the last rescue on, not from the last claim on."""
     [job] = job_store.enqueue("a")
     job_store.set_row(job, rescues=9)
     lease = job_store.claim().lease
@@ -443,7 +443,7 @@ def test_progress_of_an_attempt_that_ended_by_itself_counts_for_the_next_rescue(
     assert job_store.row(job)["rescues"] == 1
 
 
-# This worker among the others ----------------------------------------------------------------------------------------
+# The row of a worker -------------------------------------------------------------------------------------------------
 
 
 def test_a_worker_is_listed_from_its_start_to_its_end(job_store):
@@ -454,7 +454,7 @@ def test_a_worker_is_listed_from_its_start_to_its_end(job_store):
     with reading(job_store.engine) as tx:
         [row] = tx.execute(sa.select(workers)).mappings()
     assert row["slots"] == 3
-    if job_store.engine.dialect.name == "sqlite":  # PostgreSQL's clock is not turned
+    if job_store.engine.dialect.name == "sqlite":  # the test cannot advance PostgreSQL's clock
         assert row["seen_at"] - row["started_at"] == 10_000_000
     assert row["seen_at"] > row["started_at"]
     job_store.owner.unregister()

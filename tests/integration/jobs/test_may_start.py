@@ -1,4 +1,4 @@
-"""When a queued job may start: windows, earlier jobs, the network; one order of reasons; the screens say the same."""
+"""Conditions for a queued job to start: windows, earlier jobs, the network; the order of reasons on the screens."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from support.fake_clock import micros_of
 from support.job_store import JobStore, artifact, store_in_berlin
 
-from flowhub_jobs.errors import FlowhubError
+from flowhub_jobs.errors import FlowhubError, SourceMissing
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.controls import JOBS_MAX, NETWORK
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
@@ -27,17 +27,17 @@ def job_store(tmp_path: Path, any_database: str | None) -> Iterator[JobStore]:
         yield job_store
 
 
-def seen(job_store: JobStore, job: int) -> Job:
+def status_of(job_store: JobStore, job: int) -> Job:
     return job_store.queries.jobs([job])[0]
 
 
-def why(job_store: JobStore, job: int) -> tuple[Reason | None, int | None]:
-    """Return the reason that the screens show, and until when."""
-    found = seen(job_store, job)
-    return found.reason, micros(found.not_before) if found.not_before else None
+def reason_and_end(job_store: JobStore, job: int) -> tuple[Reason | None, int | None]:
+    """Return the reason that the screens show, and until when the job waits."""
+    status = status_of(job_store, job)
+    return status.reason, micros(status.not_before) if status.not_before else None
 
 
-def offline(job_store: JobStore, seconds: float, text: str = "No host answers.") -> None:
+def set_offline(job_store: JobStore, seconds: float, text: str = "No host answers.") -> None:
     job_store.controls.set(NETWORK, {"text": text}, until=job_store.time.in_us(seconds))
 
 
@@ -53,9 +53,9 @@ def test_no_more_jobs_run_at_a_time_than_the_node_may_under_all_its_workers(job_
     assert job_store.worker("w-2").claim(job_store.controls.gates()).lease.job == jobs[1]
     assert job_store.worker("w-2").claim(job_store.controls.gates()) is None
     assert job_store.owner.due(job_store.controls.gates()) == 0
-    assert why(job_store, jobs[2])[0] is Reason.SLOTS
+    assert reason_and_end(job_store, jobs[2])[0] is Reason.SLOTS
     job_store.complete(first)
-    assert why(job_store, jobs[2]) == (None, None)
+    assert reason_and_end(job_store, jobs[2]) == (None, None)
     job_store.controls.set(JOBS_MAX, {"jobs": 1})
     assert job_store.claim_obeying() is None
     job_store.controls.set(JOBS_MAX, None)
@@ -68,10 +68,10 @@ def test_no_more_jobs_run_at_a_time_than_the_node_may_under_all_its_workers(job_
 def test_nothing_starts_outside_of_the_window_and_everything_inside(job_store):
     job_store.schedule("23:00-07:00")
     [job] = job_store.enqueue("a")
-    assert why(job_store, job) == (Reason.WINDOW, micros_of(OPENS))
+    assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of(OPENS))
     assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (0, None)
     job_store.time.set_to(OPENS)
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
     assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (1, job)
 
 
@@ -96,7 +96,7 @@ def test_a_job_that_runs_when_the_window_closes_is_handed_back_at_no_cost_and_co
     assert job_store.controls.gates().window_shut(job_store.time.in_us(0))
     claimed.lease.extend(job_store.time.awake_s + 30)
     job_store.owner.hand_back(claimed.lease, "The schedule's window closed")
-    assert (seen(job_store, job).attempt, why(job_store, job)[0]) == (0, Reason.WINDOW)
+    assert (status_of(job_store, job).attempt, reason_and_end(job_store, job)[0]) == (0, Reason.WINDOW)
     assert job_store.queries.events(job)[-1].text == "The schedule's window closed; the job was handed back."
     job_store.time.set_to("2026-11-24T23:00+01:00")
     assert job_store.claim_obeying() == job
@@ -105,22 +105,22 @@ def test_a_job_that_runs_when_the_window_closes_is_handed_back_at_no_cost_and_co
 def test_a_schedule_that_is_changed_while_jobs_wait_is_obeyed_at_once(job_store):
     [job] = job_store.enqueue("a")
     job_store.schedule("23:00-07:00")
-    assert why(job_store, job) == (Reason.WINDOW, micros_of(OPENS))
+    assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of(OPENS))
     job_store.schedule("21:00-07:00")
-    assert why(job_store, job) == (Reason.WINDOW, micros_of("2026-11-23T21:00+01:00"))
+    assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of("2026-11-23T21:00+01:00"))
     job_store.schedule("19:00-07:00")
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
     job_store.schedule("19:00-07:00", "tue")
-    assert why(job_store, job) == (Reason.WINDOW, micros_of("2026-11-24T19:00+01:00"))
+    assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of("2026-11-24T19:00+01:00"))
     job_store.schedule(None)
     assert job_store.claim_obeying() == job
 
 
-def test_outside_at_a_rate_jobs_run_and_the_gates_say_how_fast(job_store):
+def test_outside_of_the_window_jobs_run_at_the_rate_of_the_schedule(job_store):
     job_store.schedule("23:00-07:00", outside="500K")
     [job] = job_store.enqueue("a")
     assert job_store.controls.gates().rate_bps == 500_000
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
     assert job_store.claim_obeying() == job
     job_store.time.set_to(OPENS)
     assert job_store.controls.gates().rate_bps is None
@@ -136,15 +136,15 @@ def test_the_schedule_is_that_of_one_node(job_store, tmp_path):
 @pytest.mark.parametrize(
     ("now", "opens"),
     [
-        ("2026-10-24T23:00+02:00", "2026-10-25T02:30+02:00"),  # the hour that comes twice: its first
-        ("2027-03-27T23:00+01:00", "2027-03-28T03:00+02:00"),  # the hour that is skipped: behind it
+        ("2026-10-24T23:00+02:00", "2026-10-25T02:30+02:00"),  # 02:30 comes twice: it opens at the first
+        ("2027-03-27T23:00+01:00", "2027-03-28T03:00+02:00"),  # 02:30 is skipped: it opens after the gap
     ],
 )
 def test_over_a_change_of_the_clock_the_screens_and_the_claim_agree(job_store, now, opens):
     job_store.schedule("02:30-05:00")
     job_store.time.set_to(now)
     [job] = job_store.enqueue("a")
-    assert why(job_store, job) == (Reason.WINDOW, micros_of(opens))
+    assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of(opens))
     job_store.time.set_to(opens)
     job_store.time.advance(-1)
     assert job_store.claim_obeying() is None
@@ -157,18 +157,18 @@ def test_over_a_change_of_the_clock_the_screens_and_the_claim_agree(job_store, n
 
 def test_while_the_network_is_down_nothing_starts_and_the_reason_says_so(job_store):
     [job] = job_store.enqueue("a")
-    offline(job_store, 60)
-    assert why(job_store, job) == (Reason.NETWORK, job_store.time.in_us(60))
+    set_offline(job_store, 60)
+    assert reason_and_end(job_store, job) == (Reason.NETWORK, job_store.time.in_us(60))
     assert job_store.queries.holds(job)[0].text == "No host answers."
     assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (0, None)
     job_store.time.advance(60)
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
     assert job_store.claim_obeying() == job
 
 
 def test_a_network_that_is_back_sooner_holds_no_job(job_store):
     [job] = job_store.enqueue("a")
-    offline(job_store, 60)
+    set_offline(job_store, 60)
     job_store.controls.set(NETWORK, None)
     assert job_store.claim_obeying() == job
 
@@ -176,7 +176,7 @@ def test_a_network_that_is_back_sooner_holds_no_job(job_store):
 def test_a_closed_window_and_a_network_that_is_down_are_both_shown(job_store):
     job_store.schedule("23:00-07:00")
     [job] = job_store.enqueue("a")
-    offline(job_store, 60)
+    set_offline(job_store, 60)
     assert [hold.reason for hold in job_store.queries.holds(job)] == [Reason.WINDOW, Reason.NETWORK]
     job_store.schedule("23:00-07:00", outside="1M")
     assert [hold.reason for hold in job_store.queries.holds(job)] == [Reason.NETWORK]
@@ -186,12 +186,10 @@ def test_a_closed_window_and_a_network_that_is_down_are_both_shown(job_store):
 
 
 @pytest.mark.parametrize("end", ["complete", "cancel", "fail"])
-def test_a_job_starts_once_the_earlier_one_has_ended_however_that_was(job_store, end):
-    from flowhub_jobs.errors import SourceMissing
-
+def test_a_job_starts_once_the_earlier_one_has_ended_in_any_state(job_store, end):
     [first] = job_store.enqueue("a")
-    [then] = job_store.enqueue("b", after=(first,), priority=9)
-    assert why(job_store, then) == (Reason.AFTER, None)
+    [second] = job_store.enqueue("b", after=(first,), priority=9)
+    assert reason_and_end(job_store, second) == (Reason.AFTER, None)
     assert job_store.owner.due() == 1
     claimed = job_store.claim()
     assert claimed.lease.job == first
@@ -203,64 +201,64 @@ def test_a_job_starts_once_the_earlier_one_has_ended_however_that_was(job_store,
     else:
         job_store.commands.cancel(first)
         job_store.owner.release_as_requested(claimed.lease)
-    assert why(job_store, then) == (None, None)
-    assert job_store.claim_obeying() == then
+    assert reason_and_end(job_store, second) == (None, None)
+    assert job_store.claim_obeying() == second
 
 
 def test_a_job_waits_for_each_of_several_and_they_are_named_with_their_states(job_store):
     a, b, c, d = job_store.enqueue("a", "b", "c", "d")
-    [then] = job_store.enqueue("e", after=(d, a, b, c, a))
+    [last] = job_store.enqueue("e", after=(d, a, b, c, a))
     job_store.commands.pause(b)
     job_store.claim()
-    [hold] = job_store.queries.holds(then)
+    [hold] = job_store.queries.holds(last)
     assert hold.text == "Still to end: job 1 (running), job 2 (paused), job 3 (queued) and 1 more."
     for job in (a, b, c):
         job_store.commands.cancel(job)
-    assert job_store.queries.holds(then)[0].text == "Still to end: job 1 (running), job 4 (queued)."
+    assert job_store.queries.holds(last)[0].text == "Still to end: job 1 (running), job 4 (queued)."
 
 
 def test_a_chain_runs_one_by_one_in_its_order_whatever_the_priorities(job_store):
     [a] = job_store.enqueue("a", priority=-1)
     [b] = job_store.enqueue("b", after=(a,), priority=5)
     [c] = job_store.enqueue("c", after=(b,), priority=9)
-    done = []
+    completed = []
     while (claimed := job_store.owner.claim()) is not None:
         assert job_store.owner.claim() is None
-        done.append(claimed.lease.job)
+        completed.append(claimed.lease.job)
         job_store.complete(claimed)
-    assert done == [a, b, c]
+    assert completed == [a, b, c]
 
 
 def test_a_retry_of_the_earlier_job_makes_the_later_wait_again_if_it_has_not_started(job_store):
     [first] = job_store.enqueue("a")
-    [then] = job_store.enqueue("b", after=(first,))
+    [second] = job_store.enqueue("b", after=(first,))
     job_store.commands.cancel(first)
     assert job_store.owner.due() == 1
     job_store.commands.retry(first)
-    assert why(job_store, then)[0] is Reason.AFTER
+    assert reason_and_end(job_store, second)[0] is Reason.AFTER
     assert job_store.claim().lease.job == first
     assert job_store.owner.claim() is None
 
 
 def test_a_later_job_that_runs_already_continues_when_the_earlier_is_retried(job_store):
     [first] = job_store.enqueue("a")
-    [then] = job_store.enqueue("b", after=(first,))
+    [second] = job_store.enqueue("b", after=(first,))
     job_store.commands.cancel(first)
     claimed = job_store.claim()
-    assert claimed.lease.job == then
+    assert claimed.lease.job == second
     job_store.commands.retry(first)
     job_store.complete(claimed)
-    assert seen(job_store, then).state == "completed"
+    assert status_of(job_store, second).state == "completed"
 
 
 def test_a_job_that_has_ended_already_is_not_waited_for(job_store):
     [first] = job_store.enqueue("a")
     job_store.commands.cancel(first)
-    [then] = job_store.enqueue("b", after=(first,))
-    assert job_store.claim_obeying() == then
+    [second] = job_store.enqueue("b", after=(first,))
+    assert job_store.claim_obeying() == second
 
 
-def test_an_answer_that_was_queued_before_keeps_its_own_terms_so_that_nothing_waits_for_itself(job_store):
+def test_a_job_that_was_queued_before_keeps_its_terms_so_that_no_job_waits_for_itself(job_store):
     [first] = job_store.enqueue("a")
     assert job_store.enqueue("a", after=(first,)) == [first]
     assert job_store.claim_obeying() == first
@@ -270,26 +268,26 @@ def test_a_job_for_an_installed_model_waits_for_no_other(job_store):
     [first] = job_store.enqueue("a")
     request = Request(artifact("b"), "/store/b", EnqueueTerms(after=(first,)), installed=True)
     [answer] = job_store.commands.enqueue([request])
-    assert seen(job_store, answer.job).state == "completed"
+    assert status_of(job_store, answer.job).state == "completed"
 
 
 def test_a_job_of_another_node_is_waited_for_too(job_store):
-    theirs = JobCommands(job_store.engine, "n-other", job_store.time.clock)
-    [first] = [answer.job for answer in theirs.enqueue([Request(artifact("a"), "/x")])]
-    [then] = job_store.enqueue("b", after=(first,))
-    assert why(job_store, then)[0] is Reason.AFTER
+    other_commands = JobCommands(job_store.engine, "n-other", job_store.time.clock)
+    [first] = [answer.job for answer in other_commands.enqueue([Request(artifact("a"), "/x")])]
+    [second] = job_store.enqueue("b", after=(first,))
+    assert reason_and_end(job_store, second)[0] is Reason.AFTER
     assert job_store.queries.still_to_do()
-    theirs.pause(first)
+    other_commands.pause(first)
     assert not job_store.queries.still_to_do()
-    theirs.cancel(first)
-    assert job_store.claim_obeying() == then
+    other_commands.cancel(first)
+    assert job_store.claim_obeying() == second
 
 
 # The order of the reasons --------------------------------------------------------------------------------------------
 
 
-def test_of_all_that_holds_the_first_of_the_order_is_shown_and_then_the_next(job_store):
-    """Peeled one by one: what is left when the first is over is shown with its own time."""
+def test_of_several_reasons_the_first_is_shown_and_after_its_end_the_next(job_store):
+    """Each reason is shown with its own time."""
     job_store.owner.register(1, 1)
     [busy] = job_store.enqueue("busy")
     assert job_store.claim().lease.job == busy
@@ -297,34 +295,36 @@ def test_of_all_that_holds_the_first_of_the_order_is_shown_and_then_the_next(job
     at = job_store.time.in_us(HOUR)
     [job] = job_store.enqueue("job", not_before=at, after=(earlier,))
     job_store.schedule("23:00-07:00")
-    offline(job_store, 5 * HOUR)
-    all_of_it = [Reason.AT, Reason.WINDOW, Reason.AFTER, Reason.NETWORK, Reason.SLOTS]
-    assert [hold.reason for hold in job_store.queries.holds(job)] == all_of_it
-    assert why(job_store, job) == (Reason.AT, at)
+    set_offline(job_store, 5 * HOUR)
+    reasons = [Reason.AT, Reason.WINDOW, Reason.AFTER, Reason.NETWORK, Reason.SLOTS]
+    assert [hold.reason for hold in job_store.queries.holds(job)] == reasons
+    assert reason_and_end(job_store, job) == (Reason.AT, at)
     job_store.time.advance(HOUR)
-    assert why(job_store, job) == (Reason.WINDOW, micros_of(OPENS))
+    assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of(OPENS))
     job_store.time.set_to(OPENS)
-    assert why(job_store, job) == (Reason.AFTER, None)
+    assert reason_and_end(job_store, job) == (Reason.AFTER, None)
     job_store.commands.cancel(earlier)
-    assert why(job_store, job) == (Reason.NETWORK, job_store.time.in_us(2 * HOUR))
+    assert reason_and_end(job_store, job) == (Reason.NETWORK, job_store.time.in_us(2 * HOUR))
     job_store.time.advance(2 * HOUR)
-    assert why(job_store, job) == (Reason.SLOTS, None)
+    assert reason_and_end(job_store, job) == (Reason.SLOTS, None)
     job_store.owner.unregister()
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
 
 
-@pytest.mark.parametrize("own", [Reason.STORE_OFFLINE, Reason.DISK, Reason.HOST_WAIT, Reason.BACKOFF])
-def test_a_wait_of_its_own_takes_its_place_between_the_nodes(job_store, own):
+@pytest.mark.parametrize("reason", [Reason.STORE_OFFLINE, Reason.DISK, Reason.HOST_WAIT, Reason.BACKOFF])
+def test_a_jobs_own_wait_has_its_place_among_the_reasons_of_the_node(job_store, reason):
     [job] = job_store.enqueue("a")
     until = job_store.time.in_us(300)
-    job_store.owner.wait(job_store.claim().lease, until, own, FlowhubError("As its run left it."), faults=0, cost=True)
+    job_store.owner.wait(
+        job_store.claim().lease, until, reason, FlowhubError("As its run left it."), faults=0, cost=True
+    )
     job_store.schedule("23:00-07:00")
-    offline(job_store, 60)
+    set_offline(job_store, 60)
     order = [hold.reason for hold in job_store.queries.holds(job)]
-    assert order == sorted([Reason.WINDOW, Reason.NETWORK, own], key=list(Reason).index)
+    assert order == sorted([Reason.WINDOW, Reason.NETWORK, reason], key=list(Reason).index)
     job_store.schedule(None)
     job_store.controls.set(NETWORK, None)
-    assert why(job_store, job) == (own, until)
+    assert reason_and_end(job_store, job) == (reason, until)
 
 
 # A job that is started by request ------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def test_a_started_job_begins_outside_of_the_window_and_no_other_does(job_store)
     _, job = job_store.enqueue("a", "b")
     assert not job_store.queries.still_to_do()
     assert job_store.commands.start(job) == "queued"
-    assert why(job_store, job) == (None, None)
+    assert reason_and_end(job_store, job) == (None, None)
     assert job_store.queries.still_to_do(), "a worker that drains stays for it"
     gates = job_store.controls.gates()
     assert (job_store.owner.due(gates), job_store.claim_obeying(), job_store.claim_obeying()) == (1, job, None)
@@ -353,12 +353,12 @@ def test_a_started_job_has_no_time_of_its_own_any_more_and_keeps_its_place_after
 
 def test_a_started_job_waits_for_the_network_and_for_earlier_jobs_all_the_same(job_store):
     [first] = job_store.enqueue("a")
-    [then] = job_store.enqueue("b", after=(first,))
-    job_store.commands.start(then)
-    assert why(job_store, then)[0] is Reason.AFTER
-    offline(job_store, 60)
+    [second] = job_store.enqueue("b", after=(first,))
+    job_store.commands.start(second)
+    assert reason_and_end(job_store, second)[0] is Reason.AFTER
+    set_offline(job_store, 60)
     job_store.commands.start(first)
-    assert (why(job_store, first)[0], job_store.claim_obeying()) == (Reason.NETWORK, None)
+    assert (reason_and_end(job_store, first)[0], job_store.claim_obeying()) == (Reason.NETWORK, None)
 
 
 def test_a_retry_keeps_to_the_window_again(job_store):
@@ -366,7 +366,7 @@ def test_a_retry_keeps_to_the_window_again(job_store):
     job_store.set_row(job, start_now=True)
     job_store.schedule("23:00-07:00")
     job_store.commands.retry(job)
-    assert why(job_store, job)[0] is Reason.WINDOW
+    assert reason_and_end(job_store, job)[0] is Reason.WINDOW
 
 
 # The priority, changed later -----------------------------------------------------------------------------------------
@@ -380,37 +380,37 @@ def test_a_priority_that_is_changed_later_is_obeyed_by_the_next_claim(job_store)
     assert job_store.queries.events(c)[1].text == "Its priority is 5 now."
 
 
-# What a drain stays for ----------------------------------------------------------------------------------------------
+# The end of a drain --------------------------------------------------------------------------------------------------
 
 
-def test_a_drain_does_not_stay_for_a_shut_window_nor_for_a_network_that_is_down(job_store):
+def test_a_drain_does_not_wait_for_a_shut_window_or_for_the_network(job_store):
     [job] = job_store.enqueue("a")
     assert job_store.queries.still_to_do()
     job_store.schedule("23:00-07:00")
     assert not job_store.queries.still_to_do()
     job_store.schedule(None)
-    offline(job_store, 60)
+    set_offline(job_store, 60)
     assert not job_store.queries.still_to_do()
     job_store.time.advance(60)
     assert job_store.claim_obeying() == job
     job_store.schedule("23:00-07:00")
-    assert job_store.queries.still_to_do(), "what runs is waited for, also while it is being handed back"
+    assert job_store.queries.still_to_do(), "a running job is waited for, also while it is being handed back"
 
 
-def test_a_drain_stays_as_long_as_a_job_that_others_wait_for_is_to_do(job_store):
+def test_a_drain_waits_for_a_job_and_for_those_that_wait_for_it(job_store):
     [first] = job_store.enqueue("a")
-    [then] = job_store.enqueue("b", after=(first,))
+    [second] = job_store.enqueue("b", after=(first,))
     assert job_store.queries.still_to_do()
     claimed = job_store.claim()
     assert job_store.queries.still_to_do()
     job_store.complete(claimed)
     assert job_store.queries.still_to_do()
     job_store.complete(job_store.claim())
-    assert seen(job_store, then).state == "completed"
+    assert status_of(job_store, second).state == "completed"
     assert not job_store.queries.still_to_do()
 
 
-def test_a_drain_does_not_stay_for_what_waits_for_a_paused_job_or_one_that_is_held(job_store):
+def test_a_drain_does_not_wait_for_jobs_that_wait_for_a_paused_or_held_one(job_store):
     paused, later = job_store.enqueue("a", "b")
     job_store.enqueue("c", after=(paused,))
     job_store.enqueue("d", after=(later,))

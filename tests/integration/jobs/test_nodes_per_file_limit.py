@@ -1,4 +1,4 @@
-"""How many nodes of a database download a file at one time, over both databases."""
+"""The limit of nodes that download one file at a time, over both databases."""
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from flowhub_jobs.values.enums import DigestState, Stage
 
 
 class Node:
-    """A node with a running job for the file, which shares its store unless said otherwise."""
+    """A node with a running job for the file; by default it shares its store."""
 
     def __init__(self, job_store, name, *, shares=True):
         self.engine, self.name, clock = job_store.engine, name, job_store.time.clock
@@ -28,16 +28,18 @@ class Node:
         self.lease = self.leases.claim().lease
         self.limit = NodeDownloadLimit(self.engine, name, clock, 2)
 
-    def take(self):
-        """Return the node to wait for; None: a place is taken."""
+    def begin(self):
+        """Take a place at the origin and return None, or return the node whose copy to wait for."""
         return self.limit.begin(self.lease, PIN, self.name)
 
     def install(self):
         row = {"node": self.name, "name": "m", "name_key": "m", "artifact_key": "k", "ref": "m@q", "bytes": 1}
         file = {"path": "f", "bytes": 1, "sha256": PIN, "mtime_ns": 1}
         with writing(self.engine) as tx:
-            [made] = tx.execute(artifacts.insert().values(**row, installed_at=1, verified_at=1)).inserted_primary_key
-            tx.execute(artifact_files.insert().values(artifact_id=made, **file))
+            [artifact_id] = tx.execute(
+                artifacts.insert().values(**row, installed_at=1, verified_at=1)
+            ).inserted_primary_key
+            tx.execute(artifact_files.insert().values(artifact_id=artifact_id, **file))
         self.end()
 
     def end(self):
@@ -51,50 +53,50 @@ def fleet(job_store):
 
 
 def test_one_node_downloads_from_the_origin_and_the_others_wait_for_its_copy(fleet):
-    assert [node.take() for node in fleet] == [None, "a", "a", "a", "a", "a"]
+    assert [node.begin() for node in fleet] == [None, "a", "a", "a", "a", "a"]
 
 
 def test_a_download_that_has_no_answer_yet_keeps_its_place(fleet):
     a, b, *_ = fleet
-    assert a.take() is None
+    assert a.begin() is None
     a.leases.progress(a.lease, Progress(Stage.RESOLVE, 1, 0, 0, None, DigestState.PENDING))
-    assert b.take() == "a"
+    assert b.begin() == "a"
 
 
 def test_each_copy_serves_two_nodes_and_each_of_these_is_a_copy_afterwards(fleet):
     a, b, c, *rest = fleet
-    assert a.take() is None
+    assert a.begin() is None
     a.install()
-    assert [node.take() for node in (b, c, *rest)] == [None, None, "a", "a", "a"]
+    assert [node.begin() for node in (b, c, *rest)] == [None, None, "a", "a", "a"]
     b.install()
     c.install()
-    assert [node.take() for node in rest] == [None, None, None]
+    assert [node.begin() for node in rest] == [None, None, None]
 
 
 def test_the_next_node_downloads_if_the_first_one_ended_without_the_file(fleet):
     a, b, c, *_ = fleet
-    assert a.take() is None
+    assert a.begin() is None
     a.end()
-    assert [b.take(), c.take()] == [None, "b"]
+    assert [b.begin(), c.begin()] == [None, "b"]
 
 
 def test_the_next_node_downloads_if_the_worker_of_the_first_one_is_gone(fleet):
     a, b, *_ = fleet
-    assert a.take() is None
+    assert a.begin() is None
     with writing(a.engine) as tx:
         tx.execute(sa.update(workers).where(workers.c.node == "a").values(seen_at=1))
-    assert b.take() is None
+    assert b.begin() is None
 
 
 def test_no_node_waits_for_one_that_does_not_share(job_store):
     a, b, c = Node(job_store, "a", shares=False), Node(job_store, "b"), Node(job_store, "c")
-    assert [a.take(), b.take(), c.take()] == [None, None, "b"]
+    assert [a.begin(), b.begin(), c.begin()] == [None, None, "b"]
 
 
 def test_a_run_without_its_lease_takes_no_place(fleet):
     fleet[1].end()
     with pytest.raises(LeaseLost):
-        fleet[1].take()
+        fleet[1].begin()
 
 
 def test_of_nodes_that_make_the_fleets_token_at_once_all_have_one(job_store):

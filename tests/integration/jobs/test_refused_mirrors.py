@@ -1,4 +1,4 @@
-"""What a node remembers of mirrors: those that sent wrong bytes, and the bytes of each job by origin."""
+"""The mirrors that sent wrong bytes, as a node remembers them, and the bytes of each job by origin."""
 
 from flowhub_jobs.jobs.refused_mirrors import REFUSED_US, RefusedMirrors
 from flowhub_jobs.jobs.run_values import Progress
@@ -30,11 +30,11 @@ def test_a_clock_that_was_set_back_does_not_refuse_a_mirror_for_longer(job_store
 def test_a_job_keeps_its_bytes_by_origin_for_the_next_attempt(job_store):
     [job] = job_store.enqueue("tiny")
     lease = job_store.claim().lease
-    came = ((M, 400), (N, 50))
-    job_store.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, 7, DigestState.RUNNING, sources=came))
+    received = ((M, 400), (N, 50))
+    job_store.owner.progress(lease, Progress(Stage.DOWNLOAD, 1000, 400, 450, 7, DigestState.RUNNING, sources=received))
     assert job_store.queries.jobs([job])[0].sources == (OriginBytes(M, 400), OriginBytes(N, 50))
     job_store.owner.hand_back(lease)
-    assert job_store.claim().sources == dict(came)
+    assert job_store.claim().sources == dict(received)
 
 
 def test_a_damaged_count_by_origin_hides_nothing_else_of_the_job(job_store):

@@ -1,4 +1,4 @@
-"""A job's row that cannot be decoded fails alone, with its own code; every other job runs, and the screens show all."""
+"""Rows that cannot be decoded: such a job fails alone, with its own code; all others run, and the screens show all."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from flowhub_jobs.values.enums import State
 
 CONTENT = gguf(50_000, 1)
 OTHER = gguf(60_000, 2)
-WITH_ONE_MORE_KEY = "json_set(artifact, '$.blake3', 'ab', '$.files[0].mirror', 'x')"
+ARTIFACT_WITH_NEW_KEYS = "json_set(artifact, '$.blake3', 'ab', '$.files[0].mirror', 'x')"
 DAMAGES = {
     "cut JSON": "artifact = substr(artifact, 1, 40)",
     "JSON of another type": "artifact = '[]'",
@@ -35,8 +35,8 @@ DAMAGES = {
     "a task that is cut": "kind = 'verify', task = '{\"pla'",
     "no task": "kind = 'verify', task = NULL",
 }
-READ_ALL_THE_SAME = {
-    "one more key": f"artifact = {WITH_ONE_MORE_KEY}",
+HARMLESS_CHANGES = {
+    "one more key": f"artifact = {ARTIFACT_WITH_NEW_KEYS}",
     "a format of a newer version": "format = 'onnx', artifact = json_set(artifact, '$.format', 'onnx')",
     "text that is no UTF-8": "wait_text = cast(x'ff41' as text), model = cast(x'fe42' as text)",
     "a damaged intent": "intent = '{\"name\": 3'",
@@ -51,27 +51,27 @@ def app(home, origin):
         yield app
 
 
-def change(app, job, assignment):
+def set_columns(app, job, assignment):
     with contextlib.closing(sqlite3.connect(app.path / "flowhub.db")) as database:
         database.execute(f"UPDATE jobs SET {assignment} WHERE id = ?", (job,))
         database.commit()
 
 
-def status(app):
-    said = run_command("status", "--json")
-    assert (said.status, said.err) == (0, "")
-    return {job["id"]: job for job in json.loads(said.out)["jobs"]}
+def read_status(app):
+    result = run_command("status", "--json")
+    assert (result.status, result.err) == (0, "")
+    return {job["id"]: job for job in json.loads(result.out)["jobs"]}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_row_fails_with_its_own_code_and_the_other_job_completes(app, damage):
     bad, good = app.enqueue("first"), app.enqueue("second")
-    change(app, bad, DAMAGES[damage])
-    assert good in status(app)
+    set_columns(app, bad, DAMAGES[damage])
+    assert good in read_status(app)
     assert app.drain() == 10
-    shown = status(app)
-    assert (shown[good]["state"], shown[bad]["state"]) == ("completed", "failed")
-    error = shown[bad]["error"]
+    statuses = read_status(app)
+    assert (statuses[good]["state"], statuses[bad]["state"]) == ("completed", "failed")
+    error = statuses[bad]["error"]
     assert error["code"] == "job_unreadable"
     assert error["message"].startswith(f"Job {bad} cannot be read: ")
     assert "`flowhub enqueue" in error["hint"]
@@ -81,10 +81,10 @@ def test_a_damaged_row_fails_with_its_own_code_and_the_other_job_completes(app, 
     assert run_command("report").status == 0
 
 
-@pytest.mark.parametrize("change_of", READ_ALL_THE_SAME)
-def test_what_a_newer_version_added_does_not_keep_a_job_from_completing(app, change_of):
+@pytest.mark.parametrize("change", HARMLESS_CHANGES)
+def test_what_a_newer_version_added_does_not_keep_a_job_from_completing(app, change):
     job = app.enqueue("first")
-    change(app, job, READ_ALL_THE_SAME[change_of])
+    set_columns(app, job, HARMLESS_CHANGES[change])
     assert app.drain() == 0
     assert app.job(job).state is State.COMPLETED
     assert run_command("list").status == 0
@@ -92,7 +92,7 @@ def test_what_a_newer_version_added_does_not_keep_a_job_from_completing(app, cha
 
 def test_a_job_that_failed_as_unreadable_can_be_queued_again(app):
     bad = app.enqueue("first")
-    change(app, bad, DAMAGES["cut JSON"])
+    set_columns(app, bad, DAMAGES["cut JSON"])
     assert app.drain() == 10
     again = app.enqueue("first")
     assert again != bad
@@ -103,7 +103,7 @@ def test_a_job_that_failed_as_unreadable_can_be_queued_again(app):
 @pytest.mark.parametrize("damage", ["lease_until = NULL", "lease_token = NULL", "lease_until = 'later'"])
 def test_a_running_row_with_a_damaged_lease_is_taken_back_or_failed(app, damage):
     job = app.enqueue("first")
-    change(app, job, f"state = 'running', lease_worker = 'n-x', lease_token = 't', lease_until = 1e12, {damage}")
+    set_columns(app, job, f"state = 'running', lease_worker = 'n-x', lease_token = 't', lease_until = 1e12, {damage}")
     app.drain()
     assert app.job(job).state in (State.COMPLETED, State.FAILED)
     assert "Traceback" not in app.log()
@@ -120,15 +120,15 @@ def test_a_damaged_row_of_the_library_does_not_hide_the_others(app, damage):
         database.execute(f"UPDATE artifacts SET {damage} WHERE model = 'first'")
         database.commit()
     for verb in (["list", "--json"], ["du"], ["path", "first"], ["verify", "--fast"], ["prune", "--dry-run"]):
-        said = run_command(*verb)
-        assert said.status == 0, (verb, said.err)
+        result = run_command(*verb)
+        assert result.status == 0, (verb, result.err)
 
 
 def test_every_column_is_checked_for_the_type_that_its_table_gives_it():
-    """The screens read without SQLAlchemy, and so without its table: a new column has to be added to both."""
-    of_table = {
+    """The screens read rows without SQLAlchemy's table: a new column must be added to both."""
+    table_types = {
         column.name: {column.type.python_type} | ({type(None)} if column.nullable else set())
         for column in jobs.columns
         if not isinstance(column.type, StoredJson)
     }
-    assert {name: set(types) - {int} if float in types else set(types) for name, types in TYPES.items()} == of_table
+    assert {name: set(types) - {int} if float in types else set(types) for name, types in TYPES.items()} == table_types
