@@ -61,9 +61,8 @@ def test_rm_of_a_symlink_removes_only_the_link(cli, app_with_models, tmp_path, t
     (app_with_models.store / "a.gguf").symlink_to(target)
     result = cli("rm", "a", "-y")
     assert result.status == 0
-    assert f"Removed the link a.gguf: {'8.2 KB' if target_exists else '0 B'}; this frees no space" in " ".join(
-        result.out.split()
-    )
+    freed = "8.2 KB" if target_exists else "0 B"
+    assert f"Removed the link a.gguf: {freed}; this frees no space" in " ".join(result.out.split())
     assert target.exists() is target_exists
     assert not (app_with_models.store / "a.gguf").is_symlink()
     assert [entry.name for entry in app_with_models.home.library.entries()] == ["c-mlx-4bit"]

@@ -1,4 +1,4 @@
-"""`flowhub enqueue`: what is queued, in which order, on which terms; lists; the status of what it waits for."""
+"""The `enqueue` command: the queued jobs, their order and terms, lists of references, the exit status of `--wait`."""
 
 import hashlib
 import json
@@ -32,13 +32,13 @@ def app(home, origin, monkeypatch):
         yield app
 
 
-def listed(folder: Path, text: str) -> Path:
+def write_list(folder: Path, text: str) -> Path:
     path = folder / "list.txt"
     path.write_text(text)
     return path
 
 
-# One -----------------------------------------------------------------------------------------------------------------
+# Jobs ----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_queued_job_has_every_key_in_the_types_of_the_contract(cli, app):
@@ -47,20 +47,20 @@ def test_a_queued_job_has_every_key_in_the_types_of_the_contract(cli, app):
     assert (job["id"], job["ref"], job["model"], job["option"], job["format"]) == (1, "a@q8", "a", "q8", "gguf")
     assert (job["node"], job["state"], job["priority"], job["group"]) == (app.home.node, "queued", 7, "night")
     assert [job[key] for key in ("attempt", "bytes_total", "bytes_done", "bytes_fetched")] == [0, 8192, 0, 0]
-    nothing = ("stage", "reason", "rate_bps", "eta_s", "not_before", "started_at", "finished_at", "error")
-    assert {job[key] for key in nothing} == {None}
+    null_keys = ("stage", "reason", "rate_bps", "eta_s", "not_before", "started_at", "finished_at", "error")
+    assert {job[key] for key in null_keys} == {None}
     assert (job["sha256_state"], job["target"]) == ("pending", str(app.store / "a8.gguf"))
     assert [list(file) for file in job["files"]] == [FILE_KEYS]
     assert len(job["created_at"]) == len("2026-11-22T23:00:00.123456Z")
     assert job["created_at"].endswith("Z")
 
 
-def test_an_option_is_named_with_either_sign_and_without_one_the_first_is_meant(cli, app):
+def test_an_option_follows_an_at_sign_or_a_colon_and_the_first_one_is_the_default(cli, app):
     refs = [cli("enqueue", ref, "--json").jobs[0]["ref"] for ref in ("a", "a@q8", "a:q8", "A@Q8")]
     assert refs == ["a@q4", "a@q8", "a@q8", "a@q8"]
 
 
-def test_the_answers_stand_in_the_order_of_the_references_twice_if_asked_twice(cli, app):
+def test_the_jobs_are_listed_in_the_order_of_the_references_with_duplicates(cli, app):
     assert [job["ref"] for job in cli("enqueue", "c", "a", "b", "a@q4", "--json").jobs] == [
         "c@mlx-4bit",
         "a@q4",
@@ -78,19 +78,19 @@ def test_a_url_is_queued_with_and_without_its_digest(cli, app, origin):
 
 
 def test_without_json_it_says_the_job_the_size_and_whether_it_fits(cli, app):
-    said = cli("enqueue", "a", "b")
-    assert said.status == 0
-    assert said.out.startswith("Job 1: a@q4, 4.1 KB, queued; ")
-    assert "Job 2: b@q4, size unknown, queued" in said.out
-    assert "No worker is running" in said.err
+    result = cli("enqueue", "a", "b")
+    assert result.status == 0
+    assert result.out.startswith("Job 1: a@q4, 4.1 KB, queued; ")
+    assert "Job 2: b@q4, size unknown, queued" in result.out
+    assert "No worker is running" in result.err
 
 
-def test_a_job_for_later_says_its_reason_and_its_time(cli, app):
+def test_a_job_for_later_has_a_reason_and_a_time(cli, app):
     [job] = cli("enqueue", "a", "--at", "2090-01-01T00:00:00+01:00", "--json").jobs
     assert (job["reason"], job["not_before"]) == ("at", "2089-12-31T23:00:00.000000Z")
 
 
-def test_a_failed_job_is_not_the_answer_to_a_new_order(cli, app):
+def test_a_cancelled_job_is_not_reused_for_a_new_request(cli, app):
     first = cli("enqueue", "a", "--json").jobs[0]["id"]
     cli("cancel", first)
     assert cli("enqueue", "a", "--json").jobs[0]["id"] == first + 1
@@ -113,7 +113,7 @@ def test_a_dry_run_says_what_would_be_fetched_and_queues_nothing(cli, app):
 
 def test_a_dry_run_counts_an_artifact_once_however_many_lines_name_it(cli, app, origin, tmp_path):
     url = origin.url("/b.gguf")
-    path = listed(tmp_path, f"a\na@q4\n{url}\n{url}#part\na@q8\n")
+    path = write_list(tmp_path, f"a\na@q4\n{url}\n{url}#part\na@q8\n")
     page = cli("enqueue", "-f", path, "--dry-run", "--json").json
     assert [row["ref"] for row in page["plan"]] == ["a@q4", url, "a@q8"]
     assert page["disk"]["needed_bytes"] == 4096 + 8192  # the URL's size is unknown
@@ -124,7 +124,7 @@ def test_a_dry_run_counts_an_artifact_once_however_many_lines_name_it(cli, app, 
 def test_a_dry_run_counts_what_any_line_downloads_again(cli, app, tmp_path, lines):
     cli("enqueue", "a")
     app.run_next_job()
-    page = cli("enqueue", "-f", listed(tmp_path, lines), "--dry-run", "--json").json
+    page = cli("enqueue", "-f", write_list(tmp_path, lines), "--dry-run", "--json").json
     assert [row["action"] for row in page["plan"]] == ["fetch"]
 
 
@@ -135,17 +135,17 @@ def test_the_fragment_of_a_url_is_no_part_of_it_but_a_sha256_in_it_is_the_pin(cl
     [pinned] = cli("enqueue", f"{url}#sha256={pin.upper()}", "--json").jobs
     assert (pinned["ref"], pinned["files"][0]["sha256"]) == (url, pin)
     assert cli("enqueue", url, "--sha256", pin, "--json").jobs[0]["id"] == pinned["id"]
-    refused = cli("enqueue", f"{url}#sha256={pin}", "--sha256", "ab" * 32, "--json")
-    assert (refused.status, refused.error["code"]) == (2, "usage")
-    assert pin in refused.error["message"]
-    assert "ab" * 32 in refused.error["message"]
+    result = cli("enqueue", f"{url}#sha256={pin}", "--sha256", "ab" * 32, "--json")
+    assert (result.status, result.error["code"]) == (2, "usage")
+    assert pin in result.error["message"]
+    assert "ab" * 32 in result.error["message"]
 
 
 # Lists ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_list_queues_its_lines_on_their_own_terms_over_those_of_the_call(cli, app, tmp_path):
-    path = listed(tmp_path, "\ufeff# these\n\na --priority 9\nb  # it's plain\nc --group mine --priority 1\na@q4\n")
+    path = write_list(tmp_path, "\ufeff# these\n\na --priority 9\nb  # it's plain\nc --group mine --priority 1\na@q4\n")
     jobs = cli("enqueue", "-f", path, "--priority", "5", "--group", "all", "--json").jobs
     assert [(job["ref"], job["priority"], job["group"]) for job in jobs] == [
         ("a@q4", 9, "all"),
@@ -156,16 +156,16 @@ def test_a_list_queues_its_lines_on_their_own_terms_over_those_of_the_call(cli, 
 
 
 def test_a_bad_line_is_named_and_nothing_is_queued(cli, app, tmp_path):
-    said = cli("enqueue", "-f", listed(tmp_path, "a\n\n# x\nno-such-model\nb\n"), "--json")
-    assert (said.status, said.out) == (3, "")
-    assert said.error["message"].startswith("Line 4: ")
+    result = cli("enqueue", "-f", write_list(tmp_path, "a\n\n# x\nno-such-model\nb\n"), "--json")
+    assert (result.status, result.out) == (3, "")
+    assert result.error["message"].startswith("Line 4: ")
     assert cli("status", "--json").jobs == []
 
 
 def test_keep_going_queues_the_others_and_says_so_with_10(cli, app, tmp_path):
-    said = cli("enqueue", "-f", listed(tmp_path, "a\nnope\nb --nonsense\nc\n"), "--keep-going", "--json")
-    assert said.status == 10
-    assert said.error["message"].startswith("2 of 4 were not queued. Line 2: ")
+    result = cli("enqueue", "-f", write_list(tmp_path, "a\nnope\nb --nonsense\nc\n"), "--keep-going", "--json")
+    assert result.status == 10
+    assert result.error["message"].startswith("2 of 4 were not queued. Line 2: ")
     assert [job["ref"] for job in cli("status", "--json").jobs] == ["a@q4", "c@mlx-4bit"]
 
 
@@ -174,23 +174,23 @@ def test_keep_going_with_one_bad_reference_alone_is_that_error(cli, app):
 
 
 def test_a_list_that_names_nothing_queues_nothing(cli, app, tmp_path):
-    said = cli("enqueue", "-f", listed(tmp_path, "# nothing\n"))
-    assert (said.status, said.out) == (0, "")
-    assert "The list is empty" in said.err
+    result = cli("enqueue", "-f", write_list(tmp_path, "# nothing\n"))
+    assert (result.status, result.out) == (0, "")
+    assert "The list is empty" in result.err
 
 
 def test_a_list_comes_from_stdin(app):
-    said = run_command("enqueue", "-f", "-", "--json", stdin=b"a\nb --priority 3\n")
-    assert [(job["ref"], job["priority"]) for job in said.jobs] == [("a@q4", 0), ("b@q4", 3)]
+    result = run_command("enqueue", "-f", "-", "--json", stdin=b"a\nb --priority 3\n")
+    assert [(job["ref"], job["priority"]) for job in result.jobs] == [("a@q4", 0), ("b@q4", 3)]
 
 
-def test_ten_thousand_lines_are_one_order(cli, app, tmp_path):
+def test_ten_thousand_lines_are_queued_by_one_call(cli, app, tmp_path):
     lines = [f"https://h.example/{number}.gguf --priority {number % 9}" for number in range(9_999)]
-    said = cli("enqueue", "-f", listed(tmp_path, "\n".join([*lines, lines[0]])))
-    assert said.status == 0
-    assert said.out.splitlines()[0].startswith("Job 1: https://h.example/0.gguf, size unknown, queued")
-    assert len(said.out.splitlines()) == 41
-    assert "and 9960 more" in said.out
+    result = cli("enqueue", "-f", write_list(tmp_path, "\n".join([*lines, lines[0]])))
+    assert result.status == 0
+    assert result.out.splitlines()[0].startswith("Job 1: https://h.example/0.gguf, size unknown, queued")
+    assert len(result.out.splitlines()) == 41
+    assert "and 9960 more" in result.out
     assert len(app.home.queries.live_jobs()) == 9_999
 
 
@@ -222,63 +222,67 @@ def test_ten_thousand_lines_are_one_order(cli, app, tmp_path):
         (["a", "--nonsense"], "--nonsense"),
     ],
 )
-def test_what_is_not_understood_is_2_and_queues_nothing(cli, app, arguments, word):
-    said = cli("enqueue", *arguments, "--json")
-    assert (said.status, said.out) == (2, "")
-    assert word in said.error["message"]
-    assert said.error["hint"]
+def test_an_invalid_argument_is_2_and_queues_nothing(cli, app, arguments, word):
+    result = cli("enqueue", *arguments, "--json")
+    assert (result.status, result.out) == (2, "")
+    assert word in result.error["message"]
+    assert result.error["hint"]
     assert cli("enqueue", *arguments).error_text
     assert cli("status", "--json").jobs == []
 
 
 @pytest.mark.parametrize(("ref", "near"), [("aa@q4", "a"), ("a@q5", "q4"), ("a@", None)])
-def test_a_model_or_an_option_that_is_not_there_names_the_nearest(cli, app, ref, near):
-    said = cli("enqueue", ref, "--json")
-    assert said.status == (3 if near else 2)
-    assert near is None or near in said.error["hint"]
+def test_the_error_of_an_unknown_model_or_option_names_the_nearest(cli, app, ref, near):
+    result = cli("enqueue", ref, "--json")
+    assert result.status == (3 if near else 2)
+    assert near is None or near in result.error["hint"]
 
 
 # Waiting -------------------------------------------------------------------------------------------------------------
 
 
-def test_wait_ends_with_the_status_of_what_went_wrong(cli, home, origin, monkeypatch):
+def test_wait_exits_with_the_status_of_the_jobs_error(cli, home, origin, monkeypatch):
     """5 for a 404, 8 for a digest or a size, 4 for a gate, 10 for some of several, 0 for all completed."""
     with Hub({}) as hub:
         hub.access.gated.add("org/gated")
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         models = [
             one_file_model("good", origin.serve("/good.gguf", A), A),
-            # Each with bytes of its own: what is in the store already under another name is not fetched.
+            # Each model has its own bytes: bytes that the store has under another name are not downloaded.
             one_file_model("gone", origin.url("/gone.gguf"), gguf(4096, 3)),
-            one_file_model("liar", origin.serve("/liar.gguf", gguf(4096, 9)), gguf(4096, 4)),
+            one_file_model("altered", origin.serve("/altered.gguf", gguf(4096, 9)), gguf(4096, 4)),
             one_file_model("long", origin.serve("/long.gguf", B), gguf(4096, 5)),
             one_file_model("gated", hub.add("org/gated", "gated.gguf", gguf(4096, 6)), gguf(4096, 6)),
         ]
         with cli_app(home, monkeypatch, *models) as app:
             app.worker()
-            done = cli("enqueue", "good", "--wait", "--json")
-            assert (done.status, done.jobs[0]["state"], done.jobs[0]["sha256_state"]) == (0, "completed", "verified")
-            codes = {"gone": (5, "source_missing"), "liar": (8, "digest_mismatch"), "long": (8, "size_mismatch")}
+            completed = cli("enqueue", "good", "--wait", "--json")
+            assert (completed.status, completed.jobs[0]["state"], completed.jobs[0]["sha256_state"]) == (
+                0,
+                "completed",
+                "verified",
+            )
+            codes = {"gone": (5, "source_missing"), "altered": (8, "digest_mismatch"), "long": (8, "size_mismatch")}
             codes["gated"] = (4, "gated")
             for model, (status, code) in codes.items():
-                said = cli("enqueue", model, "--wait", "--json")
-                assert (said.status, said.error["code"]) == (status, code), model
+                result = cli("enqueue", model, "--wait", "--json")
+                assert (result.status, result.error["code"]) == (status, code), model
                 assert [job["error"]["code"] for job in cli("status", "--state", "failed", "--json").jobs][-1] == code
             several = cli("enqueue", "good", "gone", "--wait", "--json")
             assert (several.status, several.error["code"]) == (10, "some_failed")
             assert [job["state"] for job in json.loads(several.out)["jobs"]] == ["completed", "failed"]
-            # Installed and unchanged: the job that installed it answers. By force it is fetched again.
-            assert cli("enqueue", "good", "--json").jobs[0]["id"] == done.jobs[0]["id"]
-            again = cli("enqueue", "good", "--force", "--wait", "--json").jobs[0]
-            assert (again["id"] > done.jobs[0]["id"], again["bytes_fetched"]) == (True, 4096)
+            # An installed, unchanged model is answered with the job that installed it; `--force` downloads it again.
+            assert cli("enqueue", "good", "--json").jobs[0]["id"] == completed.jobs[0]["id"]
+            forced = cli("enqueue", "good", "--force", "--wait", "--json").jobs[0]
+            assert (forced["id"] > completed.jobs[0]["id"], forced["bytes_fetched"]) == (True, 4096)
 
 
 def test_watch_without_a_terminal_writes_lines_and_ends_with_the_last_job(cli, app):
     app.worker()
-    said = cli("enqueue", "a", "c", "--watch")
-    assert said.status == 0
-    assert "\x1b" not in said.out
-    assert "completed" in said.out
+    result = cli("enqueue", "a", "c", "--watch")
+    assert result.status == 0
+    assert "\x1b" not in result.out
+    assert "completed" in result.out
 
 
 def test_status_watches_by_its_short_option_too(cli, app):
@@ -288,16 +292,16 @@ def test_status_watches_by_its_short_option_too(cli, app):
     assert (short.status, short.out, short.err) == (long.status, long.out, long.err)
 
 
-@pytest.mark.parametrize(("word", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_while_it_watches_cancels_nothing(app, origin, word, status):
+@pytest.mark.parametrize(("signal_name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_while_it_watches_cancels_nothing(app, origin, signal_name, status):
     origin.serve("/a.gguf", A, faults=[StallAfterHeaders()])
     app.worker()
     with start_command("enqueue", "a", "--watch") as watching:
         assert watching.stdout.readline()
-        watching.send_signal(getattr(signal, word))
-        _, err = watching.communicate(timeout=30)
+        watching.send_signal(getattr(signal, signal_name))
+        _, err = watching.communicate(timeout=60)
     assert watching.returncode == status
-    assert err.removeprefix(f"{NO_WORKER}\n").startswith("flowhub: ")  # the worker may not have come yet
+    assert err.removeprefix(f"{NO_WORKER}\n").startswith("flowhub: ")  # the worker may not have started yet
     assert "Traceback" not in err
     assert app.job(1).state in (State.QUEUED, State.RUNNING)
 

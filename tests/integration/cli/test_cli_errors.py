@@ -1,4 +1,7 @@
-"""What bad input, bad places and bad moments get: a clear line or one JSON object, the right status, no traceback."""
+"""Tests of errors: a clear line or one JSON object, the right exit status, and no traceback.
+
+The causes are bad input, unusable folders, databases and catalogs, signals, and streams that cannot be written.
+"""
 
 import json
 import os
@@ -39,10 +42,10 @@ def app(home, monkeypatch):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_refuses_an_option_that_it_does_not_have(cli, home, verb):
-    said = cli(verb, "--no-such-option")
-    assert said.status == 2
-    assert "--no-such-option" in said.error_text
-    assert f"`flowhub {verb} --help`" in said.err
+    result = cli(verb, "--no-such-option")
+    assert result.status == 2
+    assert "--no-such-option" in result.error_text
+    assert f"`flowhub {verb} --help`" in result.err
     assert cli(verb, "--no-such-option", "--json").error["code"] == "usage"
     assert not home.exists()
 
@@ -51,8 +54,8 @@ def _options_with_a_value():
     """Return the words of each command before an option that takes a value."""
     for name in VERBS:
         verb = command().commands[name]
-        for sub, one in {"": verb, **getattr(verb, "commands", {})}.items():
-            for parameter in one.params:
+        for sub, subcommand in {"": verb, **getattr(verb, "commands", {})}.items():
+            for parameter in subcommand.params:
                 if parameter.param_type_name == "option" and not parameter.is_flag:
                     yield [name, *sub.split(), parameter.opts[0]]
 
@@ -61,35 +64,35 @@ def _options_with_a_value():
 def test_an_option_with_an_empty_value_is_2_in_each_verb(cli, home, words):
     """A script's variable that is not set must not start a job at once, nor lift a limit."""
     for empty in ("", " "):
-        said = cli(*words, empty)
-        assert said.status == 2
-        assert words[-1] in said.error_text
-        assert "it is empty" in said.error_text or "is not a whole number." in said.error_text
+        result = cli(*words, empty)
+        assert result.status == 2
+        assert words[-1] in result.error_text
+        assert "it is empty" in result.error_text or "is not a whole number." in result.error_text
     assert not home.exists()
 
 
 @pytest.mark.parametrize("words", list(_options_with_a_value()), ids=" ".join)
 def test_an_option_without_its_value_before_json_is_an_error_in_json(cli, home, words):
-    said = cli(*words, "--json")
-    assert said.status == 2
-    assert said.error["code"] == "usage"
-    assert words[-1] in said.error["message"]
+    result = cli(*words, "--json")
+    assert result.status == 2
+    assert result.error["code"] == "usage"
+    assert words[-1] in result.error["message"]
     assert not home.exists()
 
 
 @pytest.mark.parametrize("name", ["all", "two words", "-", "x" * 65])
-def test_a_worker_under_a_name_that_no_node_can_have_is_2(cli, home, name):
-    said = cli("worker", "--drain", f"--node={name}")
-    assert said.status == 2
-    assert repr(name) in said.error_text
+def test_a_worker_with_an_invalid_node_name_is_2(cli, home, name):
+    result = cli("worker", "--drain", f"--node={name}")
+    assert result.status == 2
+    assert repr(name) in result.error_text
     assert not home.exists()
 
 
 def test_a_line_of_a_list_with_an_empty_option_is_2(cli, app, tmp_path):
     (tmp_path / "list").write_text("m --at ''\n")
-    said = cli("enqueue", "-f", str(tmp_path / "list"), "--json")
-    assert said.status == 2
-    assert "Line 1" in said.error["message"]
+    result = cli("enqueue", "-f", str(tmp_path / "list"), "--json")
+    assert result.status == 2
+    assert "Line 1" in result.error["message"]
     assert cli("status", "--json").json["jobs"] == []
 
 
@@ -133,16 +136,16 @@ def test_each_topic_has_its_page(cli, home, topic):
     assert cli("help").status == 0
 
 
-def test_the_table_of_errors_holds_every_code_with_its_one_status(cli, home):
+def test_the_table_of_errors_has_every_code_with_its_exit_status(cli, home):
     out = cli("help", "errors").out
     for code, kind in ERRORS.items():
         assert any(line.split()[:2] == [str(kind.exit_status), code] for line in out.splitlines())
 
 
-def test_the_page_of_errors_says_of_every_code_what_it_means_and_what_to_do(cli, home):
+def test_the_page_of_errors_has_the_meaning_and_the_remedy_of_every_code(cli, home):
     out = " ".join(cli("help", "errors").out.split())
-    for one in guides():
-        assert f"{one.meaning} {one.remedy}" in out, one.code
+    for guide in guides():
+        assert f"{guide.meaning} {guide.remedy}" in out, guide.code
 
 
 @pytest.mark.parametrize("word", ["errors", "states", "reasons", "settings", "references", "units", "digest_mismatch"])
@@ -152,12 +155,12 @@ def test_a_page_of_the_help_fits_eighty_columns(home, word):
         assert len(line) <= 80 or "/" in line, line
 
 
-def test_a_word_of_the_help_is_looked_up_as_verb_code_state_reason_and_setting(cli, home):
+def test_help_looks_up_verbs_codes_states_reasons_and_settings(cli, home):
     assert cli("help", "search").out.startswith("Usage: flowhub search")
     assert cli("help", "schedule", "set").out.startswith("Usage: flowhub schedule set")
-    said = cli("help", "digest_mismatch").out
-    assert "exit status 8" in said
-    assert "`flowhub verify --repair MODEL`" in said
+    output = cli("help", "digest_mismatch").out
+    assert "exit status 8" in output
+    assert "`flowhub verify --repair MODEL`" in output
     assert cli("help", "queued").out.startswith("State queued:")
     assert cli("help", "window").out.startswith("Reason window")
     assert cli("help", "cancelled").out.count("cancelled:") == 2  # the code and the state
@@ -182,13 +185,13 @@ def test_the_help_for_programs_has_every_verb_option_code_and_state(cli, home):
     assert set(VERBS) | {"worker install", "schedule set", "catalog validate"} <= set(verbs)
     options = {name for option in verbs["enqueue"]["options"] for name in option["names"]}
     assert {"-f", "--file", "--tonight", "--at", "--after", "--sha256", "--json"} <= options
-    assert [one["name"] for one in verbs["schedule set"]["arguments"]] == ["WINDOWS"]
-    assert {one["code"]: one["exit_status"] for one in page["errors"]} == {
+    assert [entry["name"] for entry in verbs["schedule set"]["arguments"]] == ["WINDOWS"]
+    assert {entry["code"]: entry["exit_status"] for entry in page["errors"]} == {
         code: kind.exit_status for code, kind in ERRORS.items()
     }
-    assert [one["state"] for one in page["states"]] == [str(state) for state in State]
-    assert [one["reason"] for one in page["reasons"]] == [str(reason) for reason in Reason]
-    assert {one["name"] for one in page["settings"]} == {setting.name for setting in fields(Settings)}
+    assert [entry["state"] for entry in page["states"]] == [str(state) for state in State]
+    assert [entry["reason"] for entry in page["reasons"]] == [str(reason) for reason in Reason]
+    assert {entry["name"] for entry in page["settings"]} == {setting.name for setting in fields(Settings)}
 
 
 def test_the_states_of_the_help_are_those_of_the_code():
@@ -201,8 +204,8 @@ def test_the_states_of_the_help_are_those_of_the_code():
 )
 def test_the_settings_show_a_database_without_its_password(cli, home, monkeypatch, url):
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", url)
-    shown = cli("help", "settings").out
-    assert f"FLOWHUB_DATABASE_URL = {url.replace('s3cret', '…')}\n" in shown
+    output = cli("help", "settings").out
+    assert f"FLOWHUB_DATABASE_URL = {url.replace('s3cret', '…')}\n" in output
 
 
 def test_the_settings_show_no_secret(cli, home, monkeypatch):
@@ -210,20 +213,20 @@ def test_the_settings_show_no_secret(cli, home, monkeypatch):
     assert "very_secret" not in cli("help", "settings").out
 
 
-# Places --------------------------------------------------------------------------------------------------------------
+# Home, database and settings -----------------------------------------------------------------------------------------
 
 
 def test_a_home_that_is_a_file_is_1(cli, home):
     home.write_text("I am a file")
     for arguments in ([], ["status"], ["list"], ["enqueue", "qwen3-8b"], ["worker", "--drain"]):
-        said = cli(*arguments)
-        assert (said.status, said.out) == (1, ""), arguments
-        assert "FLOWHUB_HOME" in said.error_text
+        result = cli(*arguments)
+        assert (result.status, result.out) == (1, ""), arguments
+        assert "FLOWHUB_HOME" in result.error_text
     assert cli("status", "--json").error["code"] == "home_unusable"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_home_that_may_not_be_written_is_1(cli, home):
+def test_a_read_only_home_is_1(cli, home):
     home.mkdir(mode=0o500)
     assert cli("status", "--json").error["code"] == "home_unusable"
 
@@ -233,24 +236,24 @@ def test_a_database_of_a_newer_version_is_1_and_is_left_alone(cli, app):
     with database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
-    said = cli("status", "--json")
-    assert (said.status, said.error["code"]) == (1, "database_newer")
+    result = cli("status", "--json")
+    assert (result.status, result.error["code"]) == (1, "database_newer")
     assert cli("worker", "--drain").status == 1
 
 
-def test_a_database_that_is_none_is_1(cli, home):
+def test_a_file_that_is_no_database_is_1(cli, home):
     home.mkdir()
     (home / "flowhub.db").write_bytes(b"not a database, but longer than a header of one" * 100)
-    said = cli("status", "--json")
-    assert (said.status, said.error["code"]) == (1, "database_unusable")
+    result = cli("status", "--json")
+    assert (result.status, result.error["code"]) == (1, "database_unusable")
 
 
-def test_a_setting_that_is_wrong_is_named(cli, home):
+def test_the_error_of_an_invalid_setting_names_it(cli, home):
     home.mkdir()
     (home / "config.toml").write_text("jobs = 'many'\n")
-    said = cli("status", "--json")
-    assert (said.status, said.error["code"]) == (1, "setting_invalid")
-    assert "jobs" in said.error["message"]
+    result = cli("status", "--json")
+    assert (result.status, result.error["code"]) == (1, "setting_invalid")
+    assert "jobs" in result.error["message"]
 
 
 # The catalog ---------------------------------------------------------------------------------------------------------
@@ -269,17 +272,17 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("what", list(MALFORMED))
-def test_a_malformed_catalog_is_1_from_a_file_and_5_from_a_url(cli, home, origin, tmp_path, monkeypatch, what):
+@pytest.mark.parametrize("kind", list(MALFORMED))
+def test_a_malformed_catalog_is_1_from_a_file_and_5_from_a_url(cli, home, origin, tmp_path, monkeypatch, kind):
     path = tmp_path / "catalog.json"
-    path.write_bytes(MALFORMED[what])
+    path.write_bytes(MALFORMED[kind])
     monkeypatch.setenv("FLOWHUB_CATALOG", str(path))
-    said = cli("enqueue", "m", "--json")
-    assert (said.status, said.out, said.error["code"]) == (1, "", "catalog_malformed")
+    result = cli("enqueue", "m", "--json")
+    assert (result.status, result.out, result.error["code"]) == (1, "", "catalog_malformed")
     assert cli("show", "m").error_text
-    monkeypatch.setenv("FLOWHUB_CATALOG", origin.serve("/catalog.json", MALFORMED[what]))
-    said = cli("enqueue", "m", "--json")
-    assert (said.status, said.error["code"]) == (5, "catalog_source_malformed")
+    monkeypatch.setenv("FLOWHUB_CATALOG", origin.serve("/catalog.json", MALFORMED[kind]))
+    result = cli("enqueue", "m", "--json")
+    assert (result.status, result.error["code"]) == (5, "catalog_source_malformed")
     assert cli("list").error_text
     assert cli("status", "--json").jobs == []
 
@@ -299,16 +302,16 @@ def test_a_source_that_is_down_is_5_without_a_copy_and_a_warning_with_one(cli, h
     monkeypatch.setenv("FLOWHUB_CATALOG", origin.serve("/catalog.json", json.dumps(GOOD).encode()))
     assert cli("show", "m", "--json").status == 0
     origin.remove("/catalog.json")
-    warned = cli("show", "m")
-    assert warned.status == 0
-    assert "copy" in warned.err
-    assert cli("show", "m", "--json").json["model"]["id"] == "m"  # and nothing on stderr beside it
+    result = cli("show", "m")
+    assert result.status == 0
+    assert "copy" in result.err
+    assert cli("show", "m", "--json").json["model"]["id"] == "m"  # and nothing on stderr
     monkeypatch.setenv("FLOWHUB_CATALOG", origin.url("/other.json"))
     assert cli("show", "m", "--json").error["code"] == "catalog_unreachable"
     assert cli("status", "--json").status == 0  # which needs no catalog
 
 
-# Moments and streams -------------------------------------------------------------------------------------------------
+# Signals and streams -------------------------------------------------------------------------------------------------
 
 
 def test_a_signal_is_an_interruption_and_no_error_of_a_line(cli, app, monkeypatch, tmp_path):
@@ -320,8 +323,8 @@ def test_a_signal_is_an_interruption_and_no_error_of_a_line(cli, app, monkeypatc
 
     monkeypatch.setattr(enqueue_run, "parse_line", stop)
     (tmp_path / "list").write_text("m\nm\n")
-    said = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--json")
-    assert (said.status, said.error["code"]) == (143, "terminated")
+    result = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--json")
+    assert (result.status, result.error["code"]) == (143, "terminated")
 
 
 @pytest.mark.parametrize(
@@ -356,22 +359,22 @@ def queue(app):
     return app
 
 
-def test_a_reader_who_leaves_ends_it_quietly(queue):
-    done = shell("set -o pipefail; flowhub status --all | head -1")
-    assert (done.returncode, done.stdout.count(b"\n")) == (0, 1)
-    assert b"Error" not in done.stderr
-    assert b"Traceback" not in done.stderr
+def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(queue):
+    process = shell("set -o pipefail; flowhub status --all | head -1")
+    assert (process.returncode, process.stdout.count(b"\n")) == (0, 1)
+    assert b"Error" not in process.stderr
+    assert b"Traceback" not in process.stderr
 
 
 @pytest.mark.parametrize(
-    ("verb", "closed"),
+    ("verb", "redirections"),
     [("status", ">&-"), ("status", "2>&-"), ("enqueue -f -", "<&-"), ("rm x -y", "<&- >&- 2>&-")],
 )
-def test_closed_streams_harm_nothing(queue, verb, closed):
-    done = shell(f"flowhub {verb} {closed}")
-    assert done.returncode in (0, 3)
-    assert b"Traceback" not in done.stderr
-    assert b"Exception" not in done.stderr
+def test_closed_streams_harm_nothing(queue, verb, redirections):
+    process = shell(f"flowhub {verb} {redirections}")
+    assert process.returncode in (0, 3)
+    assert b"Traceback" not in process.stderr
+    assert b"Exception" not in process.stderr
     assert (queue.settings.home / "flowhub.db").read_bytes()[:15] == b"SQLite format 3"
 
 
@@ -383,9 +386,9 @@ buffered_and_not = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffer
 @buffered_and_not
 def test_a_full_disk_behind_stdout_is_an_error(queue, unbuffered):
     for arguments in ("status --json", "status 1 --json"):  # written at once, and in the end
-        done = shell(f"flowhub {arguments} > /dev/full", PYTHONUNBUFFERED=unbuffered)
-        assert done.returncode == 1
-        message = json.loads(done.stderr)["error"]["message"]
+        process = shell(f"flowhub {arguments} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+        assert process.returncode == 1
+        message = json.loads(process.stderr)["error"]["message"]
         assert message == "The result cannot be written: No space left on device."
 
 
@@ -393,9 +396,9 @@ def test_a_full_disk_behind_stdout_is_an_error(queue, unbuffered):
 @buffered_and_not
 @pytest.mark.parametrize("arguments", ["--help", "--version", "status -h", "catalog list --help", "help", "device", ""])
 def test_a_full_disk_behind_a_text_is_an_error(queue, arguments, unbuffered):
-    done = shell(f"flowhub {arguments} > /dev/full", PYTHONUNBUFFERED=unbuffered)
-    assert done.returncode == 1
-    assert done.stderr == b"flowhub: The result cannot be written: No space left on device.\n"
+    process = shell(f"flowhub {arguments} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert process.returncode == 1
+    assert process.stderr == b"flowhub: The result cannot be written: No space left on device.\n"
 
 
 @with_full_device
@@ -405,11 +408,11 @@ def test_a_full_disk_behind_a_text_is_an_error(queue, arguments, unbuffered):
     [("status", 0), ("list", 0), ("search qwen", 0), ("worker --drain", 0), ("path nosuch", 3), ("nosuchverb", 2)],
 )
 def test_a_full_disk_behind_stderr_leaves_the_result_and_the_status(app, verb, status, unbuffered):
-    whole = shell(f"flowhub {verb}", PYTHONUNBUFFERED=unbuffered)
-    done = shell(f"flowhub {verb} 2> /dev/full", PYTHONUNBUFFERED=unbuffered)
-    assert (whole.returncode, done.returncode) == (status, status)
-    assert done.stdout == whole.stdout
-    assert whole.stderr, "it has something to write there"
+    normal = shell(f"flowhub {verb}", PYTHONUNBUFFERED=unbuffered)
+    process = shell(f"flowhub {verb} 2> /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (normal.returncode, process.returncode) == (status, status)
+    assert process.stdout == normal.stdout
+    assert normal.stderr, "it has something to write there"
 
 
 @with_full_device
@@ -424,48 +427,49 @@ def test_a_pipe_behind_stderr_without_a_reader_leaves_the_result_and_the_status(
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
-        line = [sys.executable, "-m", "flowhub_jobs.cli.main", "search", "qwen"]
+        command = [sys.executable, "-m", "flowhub_jobs.cli.main", "search", "qwen"]
         environ = os.environ | {"PYTHONUNBUFFERED": unbuffered}
-        done = subprocess.run(line, stdout=subprocess.PIPE, stderr=pipe, timeout=60, env=environ)
-    assert (done.returncode, done.stdout) == (0, shell("flowhub search qwen").stdout)
+        process = subprocess.run(command, stdout=subprocess.PIPE, stderr=pipe, timeout=60, env=environ)
+    assert (process.returncode, process.stdout) == (0, shell("flowhub search qwen").stdout)
 
 
-OLD = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ASCII_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 @pytest.mark.parametrize(
-    ("verb", "environ"), [("status 1", {"PYTHONIOENCODING": "ascii"}), ("", OLD), ("show qwen3-8b", OLD)]
+    ("verb", "environ"),
+    [("status 1", {"PYTHONIOENCODING": "ascii"}), ("", ASCII_LOCALE), ("show qwen3-8b", ASCII_LOCALE)],
 )
-def test_a_terminal_without_utf8_is_served(queue, verb, environ):
-    done = shell(f"flowhub {verb}", FLOWHUB_CATALOG="", COLUMNS="60", **environ)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.isascii()
-    assert b"Traceback" not in done.stderr
+def test_output_to_a_terminal_without_utf8_is_ascii(queue, verb, environ):
+    process = shell(f"flowhub {verb}", FLOWHUB_CATALOG="", COLUMNS="60", **environ)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.isascii()
+    assert b"Traceback" not in process.stderr
 
 
-def test_a_terminal_without_utf8_is_helped(home):
-    assert shell("flowhub status --help", **OLD).returncode == 0
+def test_help_works_on_a_terminal_without_utf8(home):
+    assert shell("flowhub status --help", **ASCII_LOCALE).returncode == 0
 
 
 def test_json_is_ascii_whatever_the_names_are(queue):
-    done = shell("flowhub status --json", PYTHONIOENCODING="ascii")
-    assert len(json.loads(done.stdout.decode("ascii"))["jobs"]) == 50
+    process = shell("flowhub status --json", PYTHONIOENCODING="ascii")
+    assert len(json.loads(process.stdout.decode("ascii"))["jobs"]) == 50
 
 
-@pytest.mark.parametrize("word", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_stopped_while_it_starts_ends_with_0(home, word):
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_stopped_while_it_starts_ends_with_0(home, signum):
     with start_command("worker", "-h", PYTHONPROFILEIMPORTTIME="1") as starting:
-        while "typer" not in starting.stderr.readline():  # its imports go by; ours come after
-            pass
-        starting.send_signal(word)
-        _, err = starting.communicate(timeout=30)
+        while "typer" not in (line := starting.stderr.readline()):  # flowhub's own imports come after it
+            assert line, "the worker ended before its imports"
+        starting.send_signal(signum)
+        _, err = starting.communicate(timeout=60)
     assert starting.returncode == 0
     assert "Traceback" not in err
 
 
 def test_the_program_is_the_same_as_a_process(home):
-    said = run_command("enqueue", "no-such-model-at-all", "--json")
-    assert (said.status, said.error["code"]) == (3, "not_found")
+    result = run_command("enqueue", "no-such-model-at-all", "--json")
+    assert (result.status, result.error["code"]) == (3, "not_found")
     assert sys.executable in PROGRAM
 
 
@@ -478,6 +482,6 @@ def test_the_program_is_the_same_as_a_process(home):
         (["db"], "Missing command: one of backup, check."),
     ],
 )
-def test_a_value_that_is_refused_is_so_in_plain_words(cli, arguments, sentence):
-    refused = cli(*arguments)
-    assert (refused.status, refused.err.splitlines()[0]) == (2, f"flowhub: {sentence}")
+def test_an_invalid_value_is_refused_with_a_plain_sentence(cli, arguments, sentence):
+    result = cli(*arguments)
+    assert (result.status, result.err.splitlines()[0]) == (2, f"flowhub: {sentence}")

@@ -1,4 +1,4 @@
-"""`follow` and `unfollow`: what is kept up to date, how the first check goes, and what is refused."""
+"""The `follow` and `unfollow` commands: subscriptions, their first check, and refused references."""
 
 import threading
 
@@ -22,49 +22,49 @@ def app(home, origin, hub, monkeypatch):
     hub.add(REPO, "Tiny-Q4_K_M.gguf", V1)
     hub.add(REPO, "Tiny-Q8_0.gguf", gguf(4096, 8))
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    with cli_app(home, monkeypatch, model(origin, V1)) as app:
+    with cli_app(home, monkeypatch, catalog_model(origin, V1)) as app:
         yield app
 
 
-def model(origin, content):
+def catalog_model(origin, content):
     return one_file_model("a", origin.serve(f"/{len(content)}/a.gguf", content), content)
 
 
-def followed(cli) -> list[dict]:
+def listed_subscriptions(cli) -> list[dict]:
     return cli("follow", "--list", "--json").json["subscriptions"]
 
 
-def jobs(cli) -> list[str]:
+def job_refs(cli) -> list[str]:
     return [job["ref"] for job in cli("status", "--all", "--json").jobs]
 
 
 def test_a_model_that_is_not_installed_is_queued_at_once_and_the_next_check_is_a_day_later(cli, app):
-    [one] = cli("follow", "a", "--json").json["subscriptions"]
-    assert (one["ref"], one["every_s"], one["at"], one["keep"], one["error"]) == ("a@q4", 86_400, None, None, None)
+    [row] = cli("follow", "a", "--json").json["subscriptions"]
+    assert (row["ref"], row["every_s"], row["at"], row["keep"], row["error"]) == ("a@q4", 86_400, None, None, None)
     [job] = cli("status", "--all", "--json").jobs
-    assert (job["ref"], job["state"], one["job"]) == ("a@q4", "queued", job["id"])
-    assert one["checked_at"] < one["next_at"]
-    assert followed(cli) == [one]
+    assert (job["ref"], job["state"], row["job"]) == ("a@q4", "queued", job["id"])
+    assert row["checked_at"] < row["next_at"]
+    assert listed_subscriptions(cli) == [row]
     assert "a@q4" in cli("follow", "--list").out
 
 
-def test_what_is_installed_is_not_queued_and_status_says_when_the_next_check_is(cli, app):
+def test_an_installed_model_is_not_queued_and_status_shows_the_next_check(cli, app):
     app.enqueue("a")
     run_due_jobs(app)
-    said = cli("follow", "a")
-    assert (said.status, "a@q4: nothing new; next check" in said.out) == (0, True)
-    assert len(jobs(cli)) == 1
+    result = cli("follow", "a")
+    assert (result.status, "a@q4: nothing new; next check" in result.out) == (0, True)
+    assert len(job_refs(cli)) == 1
     assert "1 reference; next check" in cli("status").out
     assert "Followed:" in cli().out
 
 
 def test_a_repository_is_followed_with_the_quant_that_is_chosen_now(cli, app):
-    [one] = cli("follow", f"hf:{REPO}", "--at", "02:30", "--every", "7d", "--keep", "2", "--json").json["subscriptions"]
-    assert (one["ref"], one["at"], one["every_s"], one["keep"]) == (f"hf:{REPO}:Q4_K_M", "02:30", 604_800, 2)
-    assert jobs(cli) == [f"hf:{REPO}:Q4_K_M"]
-    again = cli("follow", f"hf:{REPO}:Q4_K_M", "--every", "1d", "--json").json["subscriptions"]
-    assert [(one["at"], one["every_s"], one["keep"]) for one in again] == [("02:30", 86_400, 2)]
-    assert len(jobs(cli)) == 1
+    [row] = cli("follow", f"hf:{REPO}", "--at", "02:30", "--every", "7d", "--keep", "2", "--json").json["subscriptions"]
+    assert (row["ref"], row["at"], row["every_s"], row["keep"]) == (f"hf:{REPO}:Q4_K_M", "02:30", 604_800, 2)
+    assert job_refs(cli) == [f"hf:{REPO}:Q4_K_M"]
+    changed = cli("follow", f"hf:{REPO}:Q4_K_M", "--every", "1d", "--json").json["subscriptions"]
+    assert [(row["at"], row["every_s"], row["keep"]) for row in changed] == [("02:30", 86_400, 2)]
+    assert len(job_refs(cli)) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,30 +85,30 @@ def test_a_repository_is_followed_with_the_quant_that_is_chosen_now(cli, app):
         (["-f", "absent.txt"], 2, "cannot be read"),
     ],
 )
-def test_what_cannot_be_followed_is_refused_and_nothing_is_kept_of_it(cli, app, arguments, status, words):
-    said = cli("follow", *arguments)
-    assert (said.status, words in said.error_text) == (status, True)
-    assert followed(cli) == []
-    assert jobs(cli) == []
+def test_an_invalid_subscription_is_refused_and_nothing_is_stored(cli, app, arguments, status, words):
+    result = cli("follow", *arguments)
+    assert (result.status, words in result.error_text) == (status, True)
+    assert listed_subscriptions(cli) == []
+    assert job_refs(cli) == []
 
 
 def test_a_hub_that_does_not_answer_is_asked_again_later(cli, app, hub):
     hub.close()
-    said = cli("follow", f"hf:{REPO}:Q4_K_M")
-    assert (said.status, "could not be checked now" in said.out) == (0, True)
-    [one] = followed(cli)
-    assert (one["error"]["retryable"], one["job"]) == (True, None)
+    result = cli("follow", f"hf:{REPO}:Q4_K_M")
+    assert (result.status, "could not be checked now" in result.out) == (0, True)
+    [row] = listed_subscriptions(cli)
+    assert (row["error"]["retryable"], row["job"]) == (True, None)
     assert "1 could not be checked" in cli().out
 
 
-def test_unfollow_takes_a_reference_as_it_is_listed_or_a_model_or_all(cli, app):
+def test_unfollow_accepts_a_listed_reference_a_model_or_all(cli, app):
     for ref in ("a", f"hf:{REPO}:Q4_K_M", f"hf:{REPO}:Q8_0"):
         assert cli("follow", ref).status == 0
     assert cli("unfollow", "b").status == 3
-    assert [one["ref"] for one in cli("unfollow", "a", "--json").json["subscriptions"]] == ["a@q4"]
+    assert [row["ref"] for row in cli("unfollow", "a", "--json").json["subscriptions"]] == ["a@q4"]
     assert len(cli("unfollow", f"hf:{REPO}", "--json").json["subscriptions"]) == 2
-    assert followed(cli) == []
-    assert len(jobs(cli)) == 3  # what was queued stays
+    assert listed_subscriptions(cli) == []
+    assert len(job_refs(cli)) == 3  # what was queued stays
     cli("follow", "a")
     assert "a@q4 is not followed any more." in cli("unfollow", "--all").out
     assert cli("unfollow", "--all").status == 0
@@ -125,38 +125,38 @@ def test_rm_says_that_a_model_is_followed(cli, app):
     assert "followed" not in cli("rm", "a", "-y").err
 
 
-def test_a_list_is_followed_by_its_path_and_a_bad_line_keeps_it_from_being_followed(cli, app, tmp_path):
-    lines = tmp_path / "models.txt"
-    lines.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\nabsent\n")
-    said = cli("follow", "-f", lines)
-    assert (said.status, "Line 4" in said.error_text) == (3, True)
-    assert jobs(cli) == []
-    lines.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\n")
-    [one] = cli("follow", "-f", lines, "--json").json["subscriptions"]
-    assert (one["ref"], one["kind"]) == (str(lines), "list")
+def test_a_list_is_followed_by_its_path_and_refused_if_a_line_is_invalid(cli, app, tmp_path):
+    list_file = tmp_path / "models.txt"
+    list_file.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\nabsent\n")
+    result = cli("follow", "-f", list_file)
+    assert (result.status, "Line 4" in result.error_text) == (3, True)
+    assert job_refs(cli) == []
+    list_file.write_text(f"# mine\na --priority 3\nhf:{REPO}:Q8_0\n")
+    [row] = cli("follow", "-f", list_file, "--json").json["subscriptions"]
+    assert (row["ref"], row["kind"]) == (str(list_file), "list")
     assert [(job["ref"], job["priority"]) for job in cli("status", "--all", "--json").jobs] == [
         ("a@q4", 3),
         (f"hf:{REPO}:Q8_0", 0),
     ]
-    assert [one["ref"] for one in cli("unfollow", lines, "--json").json["subscriptions"]] == [str(lines)]
+    assert [row["ref"] for row in cli("unfollow", list_file, "--json").json["subscriptions"]] == [str(list_file)]
 
 
 def test_a_worker_that_drains_checks_what_is_due_and_downloads_the_new_version(cli, app, origin):
     cli("follow", "a")
     assert app.drain() == 0
     assert (app.store / "a.gguf").read_bytes() == V1
-    app.set_models(model(origin, V2))
+    app.set_models(catalog_model(origin, V2))
     assert app.drain() == 0  # no check is due
     assert (app.store / "a.gguf").read_bytes() == V1
     with writing(app.home.engine) as tx:
         tx.execute(sa.update(subscriptions).values(next_at=0))
     assert app.drain() == 0
     assert (app.store / "a.gguf").read_bytes() == V2
-    [one] = followed(cli)
-    assert (one["job"], one["error"]) == (2, None)
+    [row] = listed_subscriptions(cli)
+    assert (row["job"], row["error"]) == (2, None)
 
 
-def test_report_names_what_is_followed_and_cannot_be_checked(cli, app, hub):
+def test_report_names_subscriptions_that_cannot_be_checked(cli, app, hub):
     cli("follow", f"hf:{REPO}:Q4_K_M")
     hub.facts.disabled.add(REPO)
     with writing(app.home.engine) as tx:

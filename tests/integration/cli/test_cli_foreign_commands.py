@@ -1,4 +1,4 @@
-"""What people type out of habit: commands of other tools, misspelt commands and variables."""
+"""Hints for commands of other tools, and for misspelt commands and variables."""
 
 import pytest
 
@@ -28,11 +28,11 @@ from flowhub_jobs.cli.foreign_commands import _WORDS
         ("catalog add x.json", "`flowhub catalog import FILE`"),
     ],
 )
-def test_a_command_of_another_tool_is_answered_with_the_one_that_does_it_here(cli, home, typed, answer):
-    said = cli(*typed.split())
-    assert said.status == 2
-    assert "has no command" in said.error_text
-    assert answer in said.err
+def test_a_command_of_another_tool_is_answered_with_flowhubs_own(cli, home, typed, answer):
+    result = cli(*typed.split())
+    assert result.status == 2
+    assert "has no command" in result.error_text
+    assert answer in result.err
     assert cli(*typed.split(), "--json").error["code"] == "usage"
     assert not home.exists()
 
@@ -51,8 +51,8 @@ def test_every_answer_names_commands_that_exist(cli, home):
 def test_no_word_of_another_tool_is_a_command_of_flowhub(cli, home):
     from flowhub_jobs.cli.app import command
 
-    taken = {word for words in _WORDS["flowhub"] for word in words.split()} & set(command().commands)
-    assert not taken
+    shared = {word for words in _WORDS["flowhub"] for word in words.split()} & set(command().commands)
+    assert not shared
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest(cli, home):
@@ -60,21 +60,21 @@ def test_a_misspelt_command_is_answered_with_the_nearest(cli, home):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "hint"),
     [
         ("FLOWHUB_JOBZ", "did you mean FLOWHUB_JOBS?"),
         ("FLOWHUB_HF_TOKEN", "did you mean HF_TOKEN?"),
         ("FLOWHUB_COLOUR_OF_THE_SKY", "`flowhub help settings` lists them."),
     ],
 )
-def test_a_variable_that_is_no_setting_is_named_with_the_nearest(cli, home, monkeypatch, name, meant):
+def test_a_variable_that_is_no_setting_is_named_with_the_nearest(cli, home, monkeypatch, name, hint):
     monkeypatch.setenv(name, "4")
-    said = cli("help", "states")
-    assert (said.status, said.err) == (0, f"flowhub: {name} is not a setting and was ignored; {meant}\n")
+    result = cli("help", "states")
+    assert (result.status, result.err) == (0, f"flowhub: {name} is not a setting and was ignored; {hint}\n")
     assert cli("status", "--json").err == ""
 
 
-def test_the_variables_that_flowhub_reads_are_no_surprise(cli, home, monkeypatch):
+def test_variables_that_flowhub_reads_cause_no_warning(cli, home, monkeypatch):
     for name in ("FLOWHUB_DEBUG", "FLOWHUB_JOBS", "FLOWHUB_STALL_TIMEOUT_S"):
         monkeypatch.setenv(name, "1")
     assert cli("help", "states").err == ""
