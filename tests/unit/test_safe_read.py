@@ -1,4 +1,4 @@
-"""What anybody may have put in a file's place is an error at once: a pipe, a device, a folder, something endless."""
+"""Safe reads: a pipe, device, folder or oversized file in place of a regular file is an error at once."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from flowhub_jobs.fs.safe_read import is_regular, read_regular
 
 
-def test_a_file_is_read_also_through_a_link(tmp_path):
+def test_a_file_is_read_through_a_link_too(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "link").symlink_to("a")
     assert read_regular(tmp_path / "a", 5) == read_regular(tmp_path / "link", 5) == b"12345"
@@ -27,14 +27,14 @@ def test_a_larger_file_is_refused_unread(tmp_path):
 
 
 @pytest.mark.parametrize("through", ["itself", "a link"])
-def test_a_pipe_is_refused_and_not_waited_at(tmp_path, through):
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, through):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     with pytest.raises(OSError, match="it is not a regular file"):
         read_regular(tmp_path / ("pipe" if through == "itself" else "link"), 1000)
 
 
-def test_neither_a_device_nor_a_folder_nor_nothing_is_a_file(tmp_path):
+def test_a_device_a_folder_and_a_missing_file_are_refused(tmp_path):
     before = len(os.listdir("/dev/fd"))
     with pytest.raises(OSError, match="it is not a regular file"):
         read_regular(Path("/dev/zero"), 1000)
@@ -42,4 +42,4 @@ def test_neither_a_device_nor_a_folder_nor_nothing_is_a_file(tmp_path):
         read_regular(tmp_path, 1000)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "none", 1000)
-    assert len(os.listdir("/dev/fd")) == before, "none stays open"
+    assert len(os.listdir("/dev/fd")) == before, "every descriptor is closed"

@@ -1,4 +1,4 @@
-"""The schedule's windows: as typed, over midnight and the week's edges, over both changes of the clock."""
+"""The schedule's windows: as typed, over midnight, at the week's edges, and over both changes of the clock."""
 
 import pytest
 from support.fake_clock import micros_of
@@ -19,10 +19,10 @@ def at(text: str) -> int:
 
 
 def local(micros: int | None, zone) -> str:
-    """Return a moment as the local clock shows it, with its offset."""
-    found = moment(micros)
-    assert found is not None
-    return found.astimezone(zone).isoformat(timespec="minutes")
+    """Return the local time of a moment, with its offset."""
+    point = moment(micros)
+    assert point is not None
+    return point.astimezone(zone).isoformat(timespec="minutes")
 
 
 # Over midnight and the week's edges ----------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_over_a_weekend_the_next_opening_is_on_monday():
     assert local(WORKING_NIGHT.opens_at(saturday, BERLIN), BERLIN) == "2026-11-30T23:00+01:00"
 
 
-def test_what_is_open_has_no_opening_ahead():
+def test_an_open_schedule_has_no_next_opening():
     opens = at("2026-11-23T23:00+01:00")
     assert NIGHT.opens_at(opens - 1, BERLIN) == opens
     assert NIGHT.opens_at(opens, BERLIN) is None
@@ -81,7 +81,7 @@ def test_windows_that_touch_or_overlap_are_one():
     assert local(joined.next_change(at("2026-11-23T22:00+01:00"), BERLIN), BERLIN) == "2026-11-24T07:00+01:00"
 
 
-def test_what_covers_the_whole_week_never_closes():
+def test_windows_that_cover_the_whole_week_never_close():
     always = Schedule.parse("00:00-12:00,12:00-00:00")
     now = at("2026-11-23T22:00+01:00")
     assert always.is_open(now, BERLIN)
@@ -118,17 +118,17 @@ def test_a_night_opens_and_closes_by_the_local_clock_however_long_it_is(zone, ev
 @pytest.mark.parametrize(
     ("zone", "before", "window", "opens", "closes"),
     [
-        # Berlin skips 02:00 to 03:00, New York, too.
+        # Berlin and New York skip 02:00 to 03:00 in spring.
         (BERLIN, "2027-03-28T00:00+01:00", "02:30-05:00", "2027-03-28T03:00+02:00", "2027-03-28T05:00+02:00"),
         (NEW_YORK, "2027-03-14T00:00-05:00", "02:30-05:00", "2027-03-14T03:00-04:00", "2027-03-14T05:00-04:00"),
         (BERLIN, "2027-03-28T00:00+01:00", "01:00-02:30", "2027-03-28T01:00+01:00", "2027-03-28T03:00+02:00"),
         (BERLIN, "2027-03-28T00:00+01:00", "02:00-03:00", "2027-03-29T02:00+02:00", "2027-03-29T03:00+02:00"),
         (BERLIN, "2027-03-28T00:00+01:00", "02:15-02:45", "2027-03-29T02:15+02:00", "2027-03-29T02:45+02:00"),
-        # Both show 02:00 (New York 01:00) to 03:00 twice in autumn.
+        # Berlin shows 02:00 to 03:00 twice in autumn, New York 01:00 to 02:00.
         (BERLIN, "2026-10-25T00:00+02:00", "02:30-05:00", "2026-10-25T02:30+02:00", "2026-10-25T05:00+01:00"),
         (BERLIN, "2026-10-25T00:00+02:00", "01:00-02:30", "2026-10-25T01:00+02:00", "2026-10-25T02:30+01:00"),
         (BERLIN, "2026-10-25T00:00+02:00", "02:15-02:45", "2026-10-25T02:15+02:00", "2026-10-25T02:45+01:00"),
-        # The hour that is shown twice belongs to the window that it is in, and not to the one that closes before it.
+        # The repeated hour belongs to the window that contains it, and not to the one that closes at its start.
         (BERLIN, "2026-10-25T00:00+02:00", "01:00-02:00", "2026-10-25T01:00+02:00", "2026-10-25T02:00+02:00"),
         (BERLIN, "2026-10-25T00:00+02:00", "02:00-03:00", "2026-10-25T02:00+02:00", "2026-10-25T03:00+01:00"),
         (NEW_YORK, "2026-10-31T23:00-04:00", "00:00-01:00", "2026-11-01T00:00-04:00", "2026-11-01T01:00-04:00"),
@@ -136,7 +136,7 @@ def test_a_night_opens_and_closes_by_the_local_clock_however_long_it_is(zone, ev
         (NEW_YORK, "2026-11-01T00:00-04:00", "00:30-01:30", "2026-11-01T00:30-04:00", "2026-11-01T01:30-05:00"),
     ],
 )
-def test_a_time_that_is_skipped_is_the_next_there_is_and_of_two_the_first_opens_and_the_last_closes(
+def test_a_skipped_time_is_the_next_valid_one_and_of_a_repeated_time_the_first_opens_and_the_last_closes(
     zone, before, window, opens, closes
 ):
     schedule = Schedule.parse(window)
@@ -146,14 +146,14 @@ def test_a_time_that_is_skipped_is_the_next_there_is_and_of_two_the_first_opens_
     assert local(schedule.next_change(begin, zone), zone) == closes
 
 
-def test_a_window_of_one_day_that_the_clock_swallows_opens_a_week_later():
+def test_a_window_of_one_day_that_the_clock_skips_opens_a_week_later():
     sunday = Schedule.parse("02:00-03:00", "sun")
     assert local(sunday.opens_at(at("2027-03-27T12:00+01:00"), BERLIN), BERLIN) == "2027-04-04T02:00+02:00"
 
 
 @pytest.mark.parametrize("evening", ["2026-10-24T20:00+02:00", "2027-03-27T20:00+01:00"])
 @pytest.mark.parametrize("window", ["23:00-07:00", "02:30-05:00", "01:00-02:30"])
-def test_the_machines_own_zone_is_reckoned_with_in_the_same_way(evening, window):
+def test_the_machines_own_zone_gives_the_same_changes(evening, window):
     schedule, now = Schedule.parse(window), at(evening)
     with machine_in("Europe/Berlin"):
         for _ in range(4):
@@ -192,7 +192,7 @@ def test_windows_are_put_in_order_and_a_closing_at_midnight_is_the_end_of_the_da
 @pytest.mark.parametrize(
     ("outside", "rate"), [("pause", None), (" PAUSE ", None), ("500K", 500_000), ("1.5M", 1_500_000)]
 )
-def test_outside_nothing_runs_or_all_runs_at_a_rate(outside, rate):
+def test_outside_of_windows_nothing_runs_or_all_jobs_run_at_a_rate(outside, rate):
     assert Schedule.parse("1:00-2:00", None, outside).outside_bps == rate
 
 
@@ -201,25 +201,25 @@ def test_outside_nothing_runs_or_all_runs_at_a_rate(outside, rate):
     ["", "now", "23:00", "23:00-", "23-07", "24:00-07:00", "23:00-24:30", "23:60-07:00", "7:00-7:00",
      "1:00-2:00,", "-1:00"],
 )  # fmt: skip
-def test_what_is_no_window_is_refused_with_one_that_is(windows):
-    with pytest.raises(UsageInvalid) as caught:
+def test_an_invalid_window_is_refused_with_an_example(windows):
+    with pytest.raises(UsageInvalid) as raised:
         Schedule.parse(windows)
-    assert "23:00-07:00" in (caught.value.hint or "")
+    assert "23:00-07:00" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("days", ["", "mo", "mon-", "-fri", "mon..fri", "someday", "mon,,tue", "m"])
-def test_what_is_no_day_is_refused_with_one_that_is(days):
-    with pytest.raises(UsageInvalid) as caught:
+def test_an_invalid_day_is_refused_with_an_example(days):
+    with pytest.raises(UsageInvalid) as raised:
         Schedule.parse("23:00-07:00", days)
-    assert "mon-fri" in (caught.value.hint or "")
+    assert "mon-fri" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("outside", ["off", "0", "-1", "fast", ""])
-def test_a_rate_outside_is_a_limit(outside):
+def test_a_rate_outside_of_windows_must_be_a_limit(outside):
     with pytest.raises(UsageInvalid):
         Schedule.parse("23:00-07:00", None, outside)
 
 
-def test_a_schedule_comes_back_from_the_table_as_it_was():
+def test_a_schedule_is_read_back_from_the_table_unchanged():
     schedule = Schedule.parse("23:00-07:00,12:00-24:00", "mon,sat", "500K")
     assert Schedule.from_json(schedule.as_json()) == schedule

@@ -1,4 +1,4 @@
-"""The public JSON is made in one package."""
+"""Public JSON is made in one package."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ import flowhub_jobs
 PACKAGE = Path(flowhub_jobs.__file__).parent
 SCHEMA = re.compile(r'"schema": "flowhub/([a-z-]+)/[0-9]+"')
 # A notification and the manifest of an export are made below the operations.
-ELSEWHERE = {("notice", "worker/notifications.py"), ("export", "store/export_manifest.py")}
+BELOW_OPERATIONS = {("notice", "worker/notifications.py"), ("export", "store/export_manifest.py")}
 
 
 def test_no_module_outside_of_the_schemas_makes_a_public_object():
-    made = set()
+    schemas = set()
     for path in PACKAGE.rglob("*.py"):
         if not path.is_relative_to(PACKAGE / "operations" / "schemas"):
-            made |= {(name, str(path.relative_to(PACKAGE))) for name in SCHEMA.findall(path.read_text())}
-    assert made <= ELSEWHERE
+            schemas |= {(name, str(path.relative_to(PACKAGE))) for name in SCHEMA.findall(path.read_text())}
+    assert schemas <= BELOW_OPERATIONS

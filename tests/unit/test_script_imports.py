@@ -19,24 +19,24 @@ def modules():
 
 def imported(path, known):
     """Return the modules of `known` that a file imports, also inside functions."""
-    found = set()
+    imports = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            imports |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found & known.keys()
+            imports |= {alias.name for alias in node.names}
+    return imports & known.keys()
 
 
 KNOWN = modules()
 IMPORTS = {name: imported(path, KNOWN) for name, path in KNOWN.items()}
 
 
-def test_there_is_no_circle():
+def test_there_is_no_import_cycle():
     assert list(TopologicalSorter(IMPORTS).static_order())
 
 
-def test_only_those_that_start_servers_import_what_the_tests_share():
+def test_only_scripts_that_start_servers_import_the_tests_support():
     users = {
         name
         for name, names in IMPORTS.items()
@@ -45,7 +45,7 @@ def test_only_those_that_start_servers_import_what_the_tests_share():
     assert {name.split(".")[1] for name in users} == {"chaos", "fleet", "schema_dump"}
 
 
-def test_what_the_tests_share_imports_the_origin_and_the_environments_alone():
+def test_the_tests_support_imports_only_the_origin_and_the_environments():
     used = {n for name, names in IMPORTS.items() if name.startswith("support") for n in names if n.startswith("lib")}
     assert {name for name in used if not name.startswith(("lib.origin", "lib.env"))} == set()
 
