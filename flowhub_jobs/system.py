@@ -145,7 +145,7 @@ def can_open_files(count: int = 4) -> bool:
 
 def sync_data(fd: int) -> None:
     """Write `fd`'s data to the medium itself. macOS's fsync stops at the drive's cache (man 2 fcntl)."""
-    with _unless_it_cannot():
+    with _ignore_unsupported():
         if MACOS:
             full = getattr(fcntl, "F_FULLFSYNC", 51)
             try:
@@ -157,7 +157,7 @@ def sync_data(fd: int) -> None:
 
 
 @contextlib.contextmanager
-def _unless_it_cannot() -> Iterator[None]:
+def _ignore_unsupported() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -235,7 +235,7 @@ def sync_path(path: Path) -> None:
         if MACOS:
             sync_data(fd)
         else:
-            with _unless_it_cannot():
+            with _ignore_unsupported():
                 os.fsync(fd)
     finally:
         os.close(fd)

@@ -77,12 +77,12 @@ def _seconds(span: re.Match[str]) -> int:
 def _next(hour: int, minute: int, now: datetime) -> datetime:
     """Return the next local hh:mm after `now`, strictly; one that summer time skips comes an hour later."""
     wall = now.replace(tzinfo=None, hour=hour, minute=minute, second=0, microsecond=0)
-    if _here(wall) <= now:
+    if _local_time(wall) <= now:
         wall += timedelta(days=1)
-    return _here(wall)
+    return _local_time(wall)
 
 
-def _here(wall: datetime) -> datetime:
+def _local_time(wall: datetime) -> datetime:
     # Not `wall.astimezone()`: of a time that is skipped it makes one that is an hour too early.
     return datetime.fromtimestamp(wall.timestamp(), UTC).astimezone()
 

@@ -75,7 +75,7 @@ class DownloadFile(_CatalogModel):
 
     @model_validator(mode="after")
     def _safe_address(self) -> Self:
-        _obey(validation_rules.address(self.url, pinned=self.sha256 is not None))
+        _raise_if_broken(validation_rules.address(self.url, pinned=self.sha256 is not None))
         return self
 
 
@@ -99,12 +99,12 @@ class DownloadOption(_CatalogModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        _obey(validation_rules.source(self.url, self.files is not None))
+        _raise_if_broken(validation_rules.source(self.url, self.files is not None))
         if self.url is not None:
-            _obey(validation_rules.address(self.url, pinned=self.sha256 is not None))
-            _obey(validation_rules.derived_filename(self.filename, self.url))
+            _raise_if_broken(validation_rules.address(self.url, pinned=self.sha256 is not None))
+            _raise_if_broken(validation_rules.derived_filename(self.filename, self.url))
         if self.files is not None:
-            _obey(validation_rules.folder([file.path for file in self.files]))
+            _raise_if_broken(validation_rules.folder([file.path for file in self.files]))
         return self
 
     @property
@@ -137,11 +137,11 @@ class HubModel(_CatalogModel):
 
     @model_validator(mode="after")
     def _own_options(self) -> Self:
-        _obey(validation_rules.options([option.id for option in self.downloads]))
+        _raise_if_broken(validation_rules.options([option.id for option in self.downloads]))
         for option in self.downloads:
             option._model_id = self.id
             if option.files is not None:
-                _obey(validation_rules.folder_name(self.id, option.id))
+                _raise_if_broken(validation_rules.folder_name(self.id, option.id))
         return self
 
 
@@ -153,7 +153,7 @@ class HubCatalog(_CatalogModel):
 
     @model_validator(mode="after")
     def _different_ids(self) -> Self:
-        _obey(validation_rules.no_duplicates((model.id for model in self.models), "models"))
+        _raise_if_broken(validation_rules.no_duplicates((model.id for model in self.models), "models"))
         return self
 
     @cached_property
@@ -161,7 +161,7 @@ class HubCatalog(_CatalogModel):
         return {model.id: model for model in self.models}
 
 
-def _obey(broken: validation_rules.Broken) -> None:
+def _raise_if_broken(broken: validation_rules.Broken) -> None:
     """Raise the first rule that is broken."""
     for field, why in broken:
         raise rule_error(why, field=field)

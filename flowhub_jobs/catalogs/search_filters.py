@@ -83,16 +83,16 @@ def conditions(filters: Filters) -> Conditions:
     }
     for number, tag in enumerate(filters.tags):
         of_models[f"m.tag_keys LIKE :tag{number}"] = (f"tag{number}", f"%|{tag}|%")
-    _put(result.model, result.values, of_models)
+    _add_conditions(result.model, result.values, of_models)
     of_options = {
         "o.format = :format": ("format", filters.format),
         "o.bytes <= :max_bytes": ("max_bytes", filters.max_bytes),
     }
-    _put(result.option, result.values, of_options)
+    _add_conditions(result.option, result.values, of_options)
     return result
 
 
-def _put(where: list[str], values: dict[str, object], conditions: Mapping[str, tuple[str, object]]) -> None:
+def _add_conditions(where: list[str], values: dict[str, object], conditions: Mapping[str, tuple[str, object]]) -> None:
     for condition, (name, value) in conditions.items():
         if value is not None:
             where.append(condition)

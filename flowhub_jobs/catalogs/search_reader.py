@@ -170,7 +170,7 @@ class IndexReader:
         """Return the models that have the words and pass the filters, by `ORDERS`; at most `limit`, if there is one."""
         if parsed.match == "":
             return []
-        tables_and_conditions, values = _found(parsed, filters)
+        tables_and_conditions, values = _from_and_where(parsed, filters)
         sql = f"SELECT m.number {tables_and_conditions} ORDER BY {ORDERS[order]} LIMIT :limit"
         least, most = _parameters_named(parsed.query)
         values |= {"key": parsed.query.key, "from": least, "to": most, "limit": -1 if limit is None else limit}
@@ -179,7 +179,7 @@ class IndexReader:
     def count(self, parsed: ParsedQuery, filters: Filters) -> int:
         if parsed.match == "":
             return 0
-        tables_and_conditions, values = _found(parsed, filters)
+        tables_and_conditions, values = _from_and_where(parsed, filters)
         (count,) = self._connection.execute(f"SELECT count(*) {tables_and_conditions}", values).fetchone()
         return int(count)
 
@@ -253,7 +253,7 @@ def _parameters_named(query: Query) -> tuple[int, int]:
     return -1, -1
 
 
-def _found(parsed: ParsedQuery, filters: Filters) -> tuple[str, dict[str, Any]]:
+def _from_and_where(parsed: ParsedQuery, filters: Filters) -> tuple[str, dict[str, Any]]:
     """Return the FROM and WHERE of a search, and the values in it."""
     filter_conditions = conditions(filters)
     where, values = list(filter_conditions.model), dict(filter_conditions.values)

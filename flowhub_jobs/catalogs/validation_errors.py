@@ -75,7 +75,7 @@ def locate(steps: Sequence[int | str], document: Any) -> tuple[str, str]:
     field = ""
     at = document
     for step in steps:
-        at = _inside(at, step)
+        at = _member(at, step)
         if isinstance(step, int) and field in _ENTRIES:
             places.append(f"{_ENTRIES[field]} {_entry_name(at, field, step)}")
             field = ""
@@ -86,7 +86,7 @@ def locate(steps: Sequence[int | str], document: Any) -> tuple[str, str]:
     return ", ".join(places), field
 
 
-def _inside(at: Any, step: int | str) -> Any:
+def _member(at: Any, step: int | str) -> Any:
     try:
         return at[step]
     except (KeyError, IndexError, TypeError):
@@ -111,10 +111,10 @@ def _why(fault: ErrorDetails) -> str:
         return str(context["error"])
     template = _WORDS.get(fault["type"])
     why = template.format(**context) if template else fault["msg"]
-    return why + _instead(fault["input"]) if fault["type"] in _OF_ANOTHER_TYPE else why
+    return why + _actual_value(fault["input"]) if fault["type"] in _OF_ANOTHER_TYPE else why
 
 
-def _instead(value: Any) -> str:
+def _actual_value(value: Any) -> str:
     """Return the actual value of a field, as the end of a sentence."""
     if isinstance(value, str):
         return f', not the text "{shown(value, 40)}"'

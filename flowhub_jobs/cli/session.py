@@ -29,7 +29,7 @@ def warn_of_catalog(session: Session) -> None:
         output.hint(f"flowhub: {session.catalog_warning}")
 
 
-def tell_no_worker(session: Session) -> None:
+def hint_no_worker(session: Session) -> None:
     """Print a hint if no worker runs here; other nodes on which one runs are named."""
     if session.living_workers():
         return

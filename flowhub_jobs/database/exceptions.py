@@ -14,7 +14,7 @@ class Replaced(DatabaseReplaced, sa.exc.SQLAlchemyError):  # type: ignore[misc]
     def __str__(self) -> str:
         return self.message
 
-    def again(self) -> "Replaced":
+    def fresh_copy(self) -> "Replaced":
         """Return a fresh one for another thread: a traceback grows with each raise."""
         return Replaced(self.message, hint=self.hint)
 
@@ -23,7 +23,7 @@ class Damaged(DatabaseDamaged, sa.exc.SQLAlchemyError):  # type: ignore[misc]
     def __str__(self) -> str:
         return self.message
 
-    def again(self) -> "Damaged":
+    def fresh_copy(self) -> "Damaged":
         return Damaged(self.message, hint=self.hint)
 
 
@@ -38,5 +38,5 @@ class Newer(DatabaseNewer, sa.exc.SQLAlchemyError):  # type: ignore[misc]
     def __str__(self) -> str:
         return self.message
 
-    def again(self) -> "Newer":
+    def fresh_copy(self) -> "Newer":
         return Newer(self.revision)

@@ -70,9 +70,9 @@ class FileGuard:
             problem = self._problem(record.info["files"])
             if problem is None:
                 return
-            self._lose(connection, record.info["files"], Replaced(f"The database {self._path} {problem}."))
+            self._record_loss(connection, record.info["files"], Replaced(f"The database {self._path} {problem}."))
         assert self._lost is not None
-        raise self._lost.again()
+        raise self._lost.fresh_copy()
 
     def _failed(self, context: sa.engine.ExceptionContext) -> None:
         error = context.original_exception
@@ -92,7 +92,7 @@ class FileGuard:
             self._lost = self._lost or Replaced(f"The database {self._path} was removed while it was open.")
         else:
             return
-        raise self._lost.again() from error
+        raise self._lost.fresh_copy() from error
 
     def _newer(self) -> Newer | None:
         """Return the error of a schema that a newer flowhub has migrated; None for this version's."""
@@ -121,7 +121,7 @@ class FileGuard:
         size, written = (database.st_size, database.st_mtime_ns) if database else (0, 0)
         return Files(_identity(database), _identity(log_), _identity(index), size, written)
 
-    def _lose(self, connection: sqlite3.Connection, opened: Files, error: Replaced) -> None:
+    def _record_loss(self, connection: sqlite3.Connection, opened: Files, error: Replaced) -> None:
         """Remember what happened. Bring the log into the file that it belongs to, and keep it from any other."""
         with self._lock:
             if self._lost is not None:
@@ -171,7 +171,7 @@ class FileGuard:
                 if isinstance(error, Replaced):
                     self._drop_log()
                 self._lost = error
-        raise self._lost.again()
+        raise self._lost.fresh_copy()
 
     def _drop_log(self) -> None:
         """Drop the log of the file's former content: the last connection that closes would write it into the file."""

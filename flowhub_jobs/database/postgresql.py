@@ -120,7 +120,7 @@ def _check_connection(connection: "psycopg.Connection[Any]", record: sa.pool.Con
     now = time.monotonic()
     used_at = record.info.get(_USED_AT, now)
     record.info[_USED_AT] = now
-    if now - used_at < PING_AFTER_S and not _has_news(connection):
+    if now - used_at < PING_AFTER_S and not _has_input(connection):
         return
     try:
         connection.autocommit = True  # no transaction for it
@@ -130,7 +130,7 @@ def _check_connection(connection: "psycopg.Connection[Any]", record: sa.pool.Con
         raise sa.exc.InvalidatePoolError from error
 
 
-def _has_news(connection: "psycopg.Connection[Any]") -> bool:
+def _has_input(connection: "psycopg.Connection[Any]") -> bool:
     """Return whether the server has sent something since the last answer, or has closed the connection."""
     if connection.closed:
         return True

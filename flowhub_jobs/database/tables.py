@@ -38,7 +38,7 @@ metadata = MetaData(
 )
 
 
-def _only(condition: str) -> dict[str, Any]:
+def _partial_index(condition: str) -> dict[str, Any]:
     """Return the options of an index that holds only some rows.
 
     PostgreSQL's own are `speak_postgresql`'s: to name them here would import its dialect with every command.
@@ -124,28 +124,30 @@ Index(
     jobs.c.node,
     jobs.c.artifact_key,
     unique=True,
-    **_only(LIVE),
+    **_partial_index(LIVE),
 )
 Index(
     "ix_jobs_claim",
     jobs.c.node,
     jobs.c.priority.desc(),
     jobs.c.id,
-    **_only("state = 'queued'"),
+    **_partial_index("state = 'queued'"),
 )
 # The claim's indexes for the other orders of the queue.
 for _name, _order in (("ix_jobs_smallest", SMALLEST), ("ix_jobs_nearly_done", LEFT_OF_BEGUN)):
-    Index(_name, jobs.c.node, jobs.c.priority.desc(), text(f"({_order})"), jobs.c.id, **_only("state = 'queued'"))
+    Index(
+        _name, jobs.c.node, jobs.c.priority.desc(), text(f"({_order})"), jobs.c.id, **_partial_index("state = 'queued'")
+    )
 Index(
     "ix_jobs_live",
     jobs.c.node,
     jobs.c.state,
-    **_only(LIVE),
+    **_partial_index(LIVE),
 )
-Index("ix_jobs_any", jobs.c.node, **_only(f"any_node AND {LIVE}"))
+Index("ix_jobs_any", jobs.c.node, **_partial_index(f"any_node AND {LIVE}"))
 Index("ix_jobs_state", jobs.c.node, jobs.c.state, jobs.c.id)
 # Partial, so that it never passes for a way to the few jobs that live.
-Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, **_only("finished_at IS NOT NULL"))
+Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, **_partial_index("finished_at IS NOT NULL"))
 Index("ix_jobs_created", jobs.c.node, jobs.c.created_at)
 # By which a later job for the same reference is found.
 Index("ix_jobs_ref", jobs.c.node, jobs.c.ref, jobs.c.id)
@@ -425,4 +427,4 @@ placements = Table(
     UniqueConstraint("node", "store_id", "name", "app", "root"),
     sqlite_autoincrement=True,
 )
-Index("ix_placements_unfinished", placements.c.node, **_only("state <> 'placed'"))
+Index("ix_placements_unfinished", placements.c.node, **_partial_index("state <> 'placed'"))

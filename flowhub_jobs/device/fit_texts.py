@@ -28,19 +28,21 @@ def memory(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
         return _without_sum(fit, need, budget)
     needed = f"{_sum(need)}; "
     if fit is Fit.UNKNOWN:
-        return needed + _unread(budget)
+        return needed + _unknown_memory(budget)
     if fit is Fit.TOO_BIG:
-        return needed + _everything(budget)
+        return needed + _all_memory(budget)
     if fit is Fit.SLOW:
         rest = need.total - budget.fast
-        return needed + f"{_fast(budget)}, the other {_up(rest)} GiB would be in the memory, which is slower"
+        return (
+            needed + f"{_fast(budget)}, the other {_gib_rounded_up(rest)} GiB would be in the memory, which is slower"
+        )
     return needed + (_fast(budget) if budget.kind != "ram" else _ram(budget)) + _left(fit, need.total, budget)
 
 
 def _without_sum(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
     known = f"{_gib(need.weights or 0)} GiB weights + {_gib(need.overhead)} GiB overhead, without the context"
     if fit is Fit.TOO_BIG:
-        return f"{known}; {_everything(budget)}"
+        return f"{known}; {_all_memory(budget)}"
     if fit is Fit.SLOW:
         return f"{known}; {_fast(budget)}, the rest would be in the memory, which is slower"
     if need.weights is None:
@@ -70,15 +72,19 @@ def _fast(budget: "MemoryBudget") -> str:
 
 def _ram(budget: "MemoryBudget") -> str:
     total = budget.ram_total or 0
-    return f"{_here(budget)} has {_gib(total)} GiB, less {_gib(total - (budget.slow or 0))} GiB in reserve"
+    return f"{_machine_name(budget)} has {_gib(total)} GiB, less {_gib(total - (budget.slow or 0))} GiB in reserve"
 
 
-def _everything(budget: "MemoryBudget") -> str:
+def _all_memory(budget: "MemoryBudget") -> str:
     """Return all that the machine has, the memory and the GPU's."""
     if budget.kind == "ram":
         return _ram(budget)
     total, given = budget.total or 0, budget.all or 0
-    has = f"{_here(budget)} has" if budget.kind == "metal" else f"{_here(budget)} and {_gpus(budget)} have"
+    has = (
+        f"{_machine_name(budget)} has"
+        if budget.kind == "metal"
+        else f"{_machine_name(budget)} and {_gpus(budget)} have"
+    )
     return f"{has} {_gib(total)} GiB, less {_gib(max(0, total - given))} GiB in reserve"
 
 
@@ -95,11 +101,11 @@ def _left(fit: Fit, need: int, budget: "MemoryBudget") -> str:
     return f", which leaves {_gib(room - need)} GiB"
 
 
-def _unread(budget: "MemoryBudget") -> str:
+def _unknown_memory(budget: "MemoryBudget") -> str:
     return f"the memory of {budget.blind} is not known" if budget.blind else "this machine's memory is not known"
 
 
-def _here(budget: "MemoryBudget") -> str:
+def _machine_name(budget: "MemoryBudget") -> str:
     return "this container" if budget.container else "this machine"
 
 
@@ -107,8 +113,10 @@ def catalog(fit: Fit, least: float | None, recommended: float | None, budget: "M
     """Return the catalog's figure that decides, and this machine's."""
     if fit is Fit.UNKNOWN and budget.total is None:
         return "this machine's memory is not known"
-    where = f"{_here(budget)} and {_gpus(budget)} have" if budget.kind == "gpu" else f"{_here(budget)} has"
-    available = f"{where} {_below(budget.total or budget.fast_total)} GiB"
+    where = (
+        f"{_machine_name(budget)} and {_gpus(budget)} have" if budget.kind == "gpu" else f"{_machine_name(budget)} has"
+    )
+    available = f"{where} {_gib_rounded_down(budget.total or budget.fast_total)} GiB"
     if fit is Fit.FITS or fit is Fit.TOO_BIG:
         return f"the catalog asks for {recommended if least is None else least:g} GiB of memory, {available}"
     missing = ", and states no minimum" if least is None else ""
@@ -138,10 +146,10 @@ def _gib(count: int) -> str:
     return f"{math.floor(count * 100 / GIB) / 100:g}"
 
 
-def _up(count: int) -> str:
+def _gib_rounded_up(count: int) -> str:
     return f"{math.ceil(count * 100 / GIB) / 100:g}"
 
 
-def _below(count: int) -> str:
+def _gib_rounded_down(count: int) -> str:
     """Return GiB with one decimal, rounded down: 15.96 is not shown as 16."""
     return f"{math.floor(count * 10 / GIB) / 10:g}"

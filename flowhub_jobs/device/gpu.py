@@ -41,12 +41,12 @@ def read_nvidia(root: Path = SYSTEM) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
     except ImportError:
         return (), ("nvidia-ml-py is not installed: NVIDIA GPUs were not looked for (pip install 'flowhub[gpu]').",)
     try:
-        return _asked_of(pynvml), ()
+        return _query_nvml(pynvml), ()
     except Exception as error:  # a foreign library over a driver: on any failure no GPU of its kind is counted
         return (), (f"NVIDIA's driver did not answer ({type(error).__name__}: {error}): no NVIDIA GPU is counted.",)
 
 
-def _asked_of(nvml: Any) -> tuple[Gpu, ...]:
+def _query_nvml(nvml: Any) -> tuple[Gpu, ...]:
     nvml.nvmlInit()
     try:
         handles = [nvml.nvmlDeviceGetHandleByIndex(place) for place in range(nvml.nvmlDeviceGetCount())]

@@ -57,11 +57,11 @@ def probe(store: Path | None = None) -> Device:
         metal_bytes=metal,
         gpus=gpus,
         notes=notes,
-        found=_found(memory, disk[0], metal_found, gpus),
+        found=_methods_by_figure(memory, disk[0], metal_found, gpus),
     )
 
 
-def _found(memory: Memory, disk: int | None, metal: str | None, gpus: tuple[Gpu, ...]) -> dict[str, str]:
+def _methods_by_figure(memory: Memory, disk: int | None, metal: str | None, gpus: tuple[Gpu, ...]) -> dict[str, str]:
     """Return for each figure that was read the way it was read, as text."""
     methods = {
         "ram_total_bytes": memory.found,

@@ -44,9 +44,9 @@ def declared_size_by(read: Callable[[int], bytes], *, first: int = FIRST_BYTES) 
         except HeaderUnreadable:
             return None
         except NeedMore as short:
-            if len(head) < count or count >= _most(head):
+            if len(head) < count or count >= _header_max(head):
                 return short.bytes_wanted
-            count = min(_most(head), max(short.bytes_wanted, 4 * count))
+            count = min(_header_max(head), max(short.bytes_wanted, 4 * count))
 
 
 def declared_size_of(path: Path) -> int | None:
@@ -74,5 +74,5 @@ def _size_of(head: bytes) -> int:
     return end + max(ends, default=0)
 
 
-def _most(head: bytes) -> int:
+def _header_max(head: bytes) -> int:
     return MAX_HEADER if head[:4] in _GGUF_MAGICS else 8 + safetensors.FORMAT_MAX_HEADER

@@ -49,7 +49,7 @@ def read_gguf(data: bytes) -> ModelMetadata:
     values: dict[str, Any] = {}
     for _ in range(preamble.keys):
         key = cursor.text(MAX_KEY_LENGTH, "a key")
-        if key == _VOCABULARY and _enough(values):
+        if key == _VOCABULARY and _is_complete(values):
             break
         _value(cursor, key, values)
     return _anatomy(values)
@@ -64,39 +64,42 @@ def _value(cursor: GgufCursor, key: str, values: dict[str, Any]) -> None:
         cursor.skip(kind)
 
 
-def _enough(values: dict[str, Any]) -> bool:
-    own = _own(values)
+def _is_complete(values: dict[str, Any]) -> bool:
+    own = _architecture_keys(values)
     return "block_count" in own and "attention.head_count" in own and "context_length" in own
 
 
-def _own(values: dict[str, Any]) -> dict[str, Any]:
+def _architecture_keys(values: dict[str, Any]) -> dict[str, Any]:
     """Return the keys of the file's own architecture, without its name."""
     start = f"{values.get('general.architecture')}."
     return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
 
 
 def _anatomy(values: dict[str, Any]) -> ModelMetadata:
-    own = _own(values)
+    own = _architecture_keys(values)
     architecture = values.get("general.architecture")
-    layers, heads = _whole(own.get("block_count"), MAX_LAYERS), _whole(_most(own.get("attention.head_count")))
-    width = _whole(own.get("embedding_length"))
+    layers, heads = (
+        _count_or_none(own.get("block_count"), MAX_LAYERS),
+        _count_or_none(_largest(own.get("attention.head_count"))),
+    )
+    width = _count_or_none(own.get("embedding_length"))
     length = width // heads if width and heads else None
-    key_length = _whole(own.get("attention.key_length"))
-    value_length = _whole(own.get("attention.value_length"))
+    key_length = _count_or_none(own.get("attention.key_length"))
+    value_length = _count_or_none(own.get("attention.value_length"))
     return ModelMetadata(
         architecture=architecture if isinstance(architecture, str) and architecture else None,
-        parameters=_whole(values.get("general.parameter_count")) or None,
-        context_length=_whole(own.get("context_length")) or None,
+        parameters=_count_or_none(values.get("general.parameter_count")) or None,
+        context_length=_count_or_none(own.get("context_length")) or None,
         layers=layers,
         heads=heads,
         kv_heads=_kv_heads(own, layers, heads),
         embedding_length=width,
         key_length=length if key_length is None else key_length,
         value_length=length if value_length is None else value_length,
-        sliding_window=_whole(own.get("attention.sliding_window")) or None,
+        sliding_window=_count_or_none(own.get("attention.sliding_window")) or None,
         windowed_layers=_windowed(own, layers, architecture),
         quantization=_FILE_TYPES.get(values.get("general.file_type", -1)),
-        parts=_whole(values.get("split.count"), 10_000) or None,
+        parts=_count_or_none(values.get("split.count"), 10_000) or None,
     )
 
 
@@ -106,9 +109,9 @@ def _kv_heads(own: dict[str, Any], layers: int | None, heads: int | None) -> int
         return 0  # an encoder has no cache
     counts = own.get("attention.head_count_kv", heads)
     if isinstance(counts, list):
-        each = [_whole(count) for count in counts[:layers]]
+        each = [_count_or_none(count) for count in counts[:layers]]
         return None if None in each or layers is None else sum(count for count in each if count)
-    count, every = _whole(counts), _whole(own.get("full_attention_interval")) or 1
+    count, every = _count_or_none(counts), _count_or_none(own.get("full_attention_interval")) or 1
     return None if count is None or layers is None else count * (layers // every)
 
 
@@ -117,15 +120,15 @@ def _windowed(own: dict[str, Any], layers: int | None, architecture: Any) -> int
     pattern = own.get("attention.sliding_window_pattern")
     if isinstance(pattern, list):
         return sum(1 for windowed in pattern[:layers] if windowed)
-    every = _whole(pattern) if pattern is not None else FULL_LAYER_EVERY.get(str(architecture))
+    every = _count_or_none(pattern) if pattern is not None else FULL_LAYER_EVERY.get(str(architecture))
     return windowed_of(layers, every)
 
 
-def _most(value: Any) -> Any:
+def _largest(value: Any) -> Any:
     """Return a number that may differ by layer: the largest."""
     return max((one for one in value if type(one) is int), default=None) if isinstance(value, list) else value
 
 
-def _whole(value: Any, most: int = MAX_COUNT) -> int | None:
+def _count_or_none(value: Any, most: int = MAX_COUNT) -> int | None:
     """Return a count, or None if it is missing or impossible."""
     return value if type(value) is int and 0 <= value <= most else None

@@ -21,7 +21,7 @@ def read_head(data: bytes) -> ModelMetadata:
     return gguf.read_gguf(data) if data.startswith((MAGIC, SWAPPED_MAGIC)) else safetensors.read_safetensors(data)
 
 
-def grown(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = MAX_HEADER) -> ModelMetadata:
+def read_growing(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most: int = MAX_HEADER) -> ModelMetadata:
     """Return the metadata in a file's header; `read` returns its first n bytes, and is called for more until they do.
 
     Raises HeaderUnreadable if the file ends inside its header, or the header is longer than `most`.
@@ -53,7 +53,9 @@ def read_anatomy(path: Path) -> ModelMetadata:
     if models and models[0].suffix == ".gguf":
         return _head_of(models[0])
     described = [path / "config.json"] if (path / "config.json").is_file() else []
-    read = [_or_nothing(_config_of, file) for file in described] + [_or_nothing(_head_of, file) for file in models]
+    read = [_read_if_possible(_config_of, file) for file in described] + [
+        _read_if_possible(_head_of, file) for file in models
+    ]
     if read and not any(read):
         raise HeaderUnreadable("none of its headers can be read")
     config, heads = read[: len(described)], read[len(described) :]
@@ -61,14 +63,14 @@ def read_anatomy(path: Path) -> ModelMetadata:
 
 
 def _head_of(path: Path) -> ModelMetadata:
-    return grown(lambda count: _first(path, count))
+    return read_growing(lambda count: _first(path, count))
 
 
 def _config_of(path: Path) -> ModelMetadata:
     return transformers_config.read_config(_first(path, transformers_config.MAX_BYTES))
 
 
-def _or_nothing(read: Callable[[Path], ModelMetadata], path: Path) -> ModelMetadata | None:
+def _read_if_possible(read: Callable[[Path], ModelMetadata], path: Path) -> ModelMetadata | None:
     try:
         return read(path)
     except HeaderUnreadable:

@@ -11,7 +11,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     try:
         # Editors of Windows write a byte order mark, and UTF-16.
         text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
-        value = json.loads(text, object_pairs_hook=_once)
+        value = json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:  # no Unicode, not JSON, a number of 5,000 digits, nested too deep
         raise HeaderUnreadable("its description is not JSON") from error
     if not isinstance(value, dict):
@@ -19,7 +19,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):  # two parsers would take two different values
         raise HeaderUnreadable("its description has a key twice")

@@ -80,11 +80,11 @@ def _model(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choice:
         return _gguf(*_preferred(models, ref), ref)
     own = tuple(whole_model(files)) if info.kind is RepoKind.MODEL else ()
     if any(file.path.lower().endswith(".safetensors") for file in own) or ref.include:
-        return _Choice(ref, own, _format(info, own), _last(ref.repo), folder=True)
-    return _everything(info, files, ref)
+        return _Choice(ref, own, _format(info, own), _file_name(ref.repo), folder=True)
+    return _whole_repository(info, files, ref)
 
 
-def _everything(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choice:
+def _whole_repository(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choice:
     """Return the whole repository as a folder: a data set, or a model in none of the three formats."""
     own = tuple(file for file in files if not is_hidden(file.path))
     if not own:
@@ -92,7 +92,7 @@ def _everything(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choi
     note = None
     if info.kind is RepoKind.MODEL:
         note = f"It holds neither GGUF nor safetensors files: all its {len(own)} files are taken."
-    return _Choice(ref, own, None, _last(ref.repo), folder=True, note=note)
+    return _Choice(ref, own, None, _file_name(ref.repo), folder=True, note=note)
 
 
 def _gguf(model: GgufModel, note: str | None, ref: HubRef) -> _Choice:
@@ -100,8 +100,10 @@ def _gguf(model: GgufModel, note: str | None, ref: HubRef) -> _Choice:
         title = model.quant or model.files[0].path
         raise NotFound(f"{ref.repo} has only {len(model.files)} of the {model.count} parts of {title}.")
     ref = replace(ref, quant=model.quant) if model.quant else replace(ref, path=model.files[0].path, quant=None)
-    base = f"{_last(ref.repo)}-{model.quant or _stem(model.files[0].path)}"
-    in_parts = f"{model.quant or _last(model.files[0].path)} is in {model.count} parts." if model.count > 1 else None
+    base = f"{_file_name(ref.repo)}-{model.quant or _stem(model.files[0].path)}"
+    in_parts = (
+        f"{model.quant or _file_name(model.files[0].path)} is in {model.count} parts." if model.count > 1 else None
+    )
     notes = " ".join(part for part in (note, in_parts) if part)
     return _Choice(ref, model.files, HubFormat.GGUF, base, folder=len(model.files) > 1, note=notes or None)
 
@@ -113,17 +115,17 @@ def _by_label(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: HubRe
         return _gguf(*_preferred(models, replace(ref, quant=None)), ref)
     if is_gguf(text):
         with_this_name = [
-            model for model in models if any(_last(file.path).lower() == text.lower() for file in model.files)
+            model for model in models if any(_file_name(file.path).lower() == text.lower() for file in model.files)
         ]
         if with_this_name:
-            return _gguf(_only(with_this_name, ref), None, ref)
+            return _gguf(_single_model(with_this_name, ref), None, ref)
     label = quant_of(text) or text.upper()
     # Only Unsloth has `XL` kinds, under `UD-`; users leave the prefix out.
     short = f"UD-{label}" if label.endswith("_XL") else label
     matching = [model for model in models if model.quant == label] or [m for m in models if m.quant == short]
     if not matching:
         raise _no_such_quant(models, files, ref, label)
-    return _gguf(_only(matching, ref), None, ref)
+    return _gguf(_single_model(matching, ref), None, ref)
 
 
 def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: HubRef, label: str) -> NotFound:
@@ -133,7 +135,7 @@ def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: 
     for path, pieces in cut.items():
         reference = HubRef(ref.repo, ref.revision, path=pieces[0].path, kind=ref.kind).text
         return NotFound(
-            f"{ref.repo} has {label} only in {len(pieces)} pieces that must be joined: {_last(path)}.",
+            f"{ref.repo} has {label} only in {len(pieces)} pieces that must be joined: {_file_name(path)}.",
             hint=f"`flowhub enqueue {reference}` fetches the pieces. {hint}",
         )
     return NotFound(f"{ref.repo} has no {label}.", hint=hint)
@@ -141,14 +143,14 @@ def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: 
 
 def _preferred(models: Sequence[GgufModel], ref: HubRef) -> tuple[GgufModel, str | None]:
     first = models[0]
-    chosen = _only([model for model in models if model.quant == first.quant], ref)
+    chosen = _single_model([model for model in models if model.quant == first.quant], ref)
     others = [model for model in models if model.quant != chosen.quant]
     if not labels(others):
         return chosen, None
     return chosen, f"No quant was named: {chosen.quant} is taken. There are also {few(described(others))}."
 
 
-def _only(models: Sequence[GgufModel], ref: HubRef) -> GgufModel:
+def _single_model(models: Sequence[GgufModel], ref: HubRef) -> GgufModel:
     if len(models) == 1:
         return models[0]
     paths = sorted(HubRef(ref.repo, ref.revision, path=model.files[0].path, kind=ref.kind).text for model in models)
@@ -167,7 +169,7 @@ def _at_path(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef, bad: dict[s
         near = get_close_matches(path, [file.path for file in files], n=3)
         hint = f"Did you mean {', '.join(near)}?" if near else f"It has: {few([file.path for file in files])}."
         raise NotFound(f"{info.repo} has no file or folder {path!r}.", hint=hint)
-    base = f"{_last(ref.repo)}-{_last(path)}"
+    base = f"{_file_name(ref.repo)}-{_file_name(path)}"
     if (models := gguf_models(inside)) and info.kind is RepoKind.MODEL:
         return replace(_gguf(*_preferred(models, ref), ref), ref=ref, base=base)
     own = tuple(whole_model(inside)) if _has_weights(inside) and info.kind is RepoKind.MODEL else ()
@@ -178,15 +180,17 @@ def _at_path(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef, bad: dict[s
 def _one_file(files: Sequence[RepoFile], chosen: RepoFile, ref: HubRef) -> _Choice:
     suffix = chosen.path.lower().rpartition(".")[2]
     kind = HubFormat(suffix) if suffix in ("gguf", "safetensors") else None
-    base = f"{_last(ref.repo)}-{_stem(chosen.path)}"
+    base = f"{_file_name(ref.repo)}-{_stem(chosen.path)}"
     for model in gguf_models(files):
         if chosen in model.files and model.count > 1:  # a part alone is of no use
-            note = f"{_last(chosen.path)} is one of {model.count} parts: all of them are taken."
+            note = f"{_file_name(chosen.path)} is one of {model.count} parts: all of them are taken."
             return replace(_gguf(model, None, ref), ref=ref, note=note)
     for path, pieces in cut_pieces(files).items():
         if chosen in pieces and len(pieces) > 1:
-            note = f"{_last(path)} was cut into {len(pieces)} pieces: all are taken. Join them with `cat` before use."
-            return _Choice(ref, pieces, None, f"{_last(ref.repo)}-{_stem(path)}", folder=True, note=note)
+            note = (
+                f"{_file_name(path)} was cut into {len(pieces)} pieces: all are taken. Join them with `cat` before use."
+            )
+            return _Choice(ref, pieces, None, f"{_file_name(ref.repo)}-{_stem(path)}", folder=True, note=note)
     return _Choice(ref, (chosen,), kind, base, folder=False)
 
 
@@ -233,7 +237,7 @@ def _artifact(info: RepoInfo, choice: _Choice) -> Artifact:
 def _names_in(choice: _Choice) -> list[str]:
     """Return the files' names in the store. The parts of a GGUF go into one folder, whatever their folders were."""
     paths = [file.path.removeprefix(choice.under) for file in choice.files]
-    bare = [_last(path) for path in paths]
+    bare = [_file_name(path) for path in paths]
     flat = not choice.folder or choice.format is HubFormat.GGUF
     names = bare if flat and len({same_name_key(name) for name in bare}) == len(bare) else paths
     first: dict[str, str] = {}
@@ -271,12 +275,12 @@ def _refused(repo: str, path: str, problem: str) -> SourceRefused:
     return SourceRefused(f"{repo} has a file {path[:200]!a}, whose path {problem}.", hint=_LEAVE_OUT)
 
 
-def _last(path: str) -> str:
+def _file_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
 def _stem(path: str) -> str:
-    return _last(path).rpartition(".")[0] or _last(path)
+    return _file_name(path).rpartition(".")[0] or _file_name(path)
 
 
 SHOWN = 12  # quants or files that a sentence names

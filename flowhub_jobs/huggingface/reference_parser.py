@@ -43,8 +43,8 @@ def parse_owner(text: str) -> str | None:
 
 def parse_link(text: str, endpoint: str) -> HubRef | None:
     """Return the meaning of a link to a page; None if it is no such link, or the URL of a file. Raises UsageInvalid."""
-    rest = _rest(text, endpoint)
-    return None if rest is None or _file_parts(text, rest) else _read(text, rest)
+    rest = _after_host(text, endpoint)
+    return None if rest is None or _file_parts(text, rest) else _parse_link(text, rest)
 
 
 def hub_file_url(url: str) -> str:
@@ -58,7 +58,7 @@ def hub_file_url(url: str) -> str:
     return f"{HUB}/" + _SPECIAL.sub(lambda at: f"/resolve/{quote(at[1], safe='')}/", link["rest"] or "", count=1)
 
 
-def _rest(text: str, endpoint: str) -> str | None:
+def _after_host(text: str, endpoint: str) -> str | None:
     """Return the text after the host of a link to the Hub, or to `endpoint`; None for any other text."""
     if link := _LINK.match(text):
         return link["rest"] or ""
@@ -77,7 +77,7 @@ def _path(rest: str) -> list[str]:
     return [unquote(part) for part in re.split(r"[?#]", rest, maxsplit=1)[0].strip("/").split("/")]
 
 
-def _read(text: str, rest: str) -> HubRef:
+def _parse_link(text: str, rest: str) -> HubRef:
     path, _, query = rest.partition("#")[0].partition("?")
     kind, path_of_repo = split_kind(text, path.strip("/"))
     parts = [unquote(part) for part in path_of_repo.split("/")]
@@ -88,7 +88,7 @@ def _read(text: str, rest: str) -> HubRef:
         path_of_repo = _without_copied_end(path_of_repo)
         return parse_short(text, f"datasets/{path_of_repo}" if kind == "dataset" else path_of_repo)
     name_length = len(parts) if name_length is None else name_length
-    revision, at_path = _behind(parts[name_length:])
+    revision, at_path = _revision_and_path(parts[name_length:])
     return checked(text, HubRef("/".join(parts[:name_length]), revision, path=previewed or at_path, kind=kind))
 
 
@@ -101,7 +101,7 @@ def _without_copied_end(reference: str) -> str:
     return reference if bare.count("/") > 1 or "," in bare else bare.removesuffix(".git")
 
 
-def _behind(parts: list[str]) -> tuple[str, str | None]:
+def _revision_and_path(parts: list[str]) -> tuple[str, str | None]:
     """Return revision and path, from the parts after the repository's name."""
     if not parts or parts[0] in _ABOUT_ALL:
         request = _PULL_REQUEST.fullmatch("/".join(parts))

@@ -71,12 +71,12 @@ class ClaimableJobs:
             probes = startable.where(jobs.c.source_origin.in_(self._to_probe)).limit(1)
             count += self._tx.execute(probes).first() is not None
         if self._any_room is not None:
-            count += len(self._tx.execute(self._for_any().limit(at_most)).all())
+            count += len(self._tx.execute(self._any_node_candidates().limit(at_most)).all())
         return count
 
     def has_any(self) -> bool:
         """Return whether a claim would find a job for any node."""
-        return self._any_room is not None and self._tx.execute(self._for_any().limit(1)).first() is not None
+        return self._any_room is not None and self._tx.execute(self._any_node_candidates().limit(1)).first() is not None
 
     def take(
         self, worker: str, token: str, until: float, only: int | None, with_it: Sequence[sa.Update] = ()
@@ -108,14 +108,14 @@ class ClaimableJobs:
             execute_together(self._tx, [*with_it, *self._records(row, worker, token)])
         return row
 
-    def _for_any(self) -> "sa.Select[Any]":
+    def _any_node_candidates(self) -> "sa.Select[Any]":
         assert self._any_room is not None
         waiting = sa.and_(self._may_start, *_not_held(self._hosts))
         return any_node_jobs(self._node, waiting, self._any_room, self._order)
 
     def _take_any(self, claimed: dict[str, Any]) -> sa.RowMapping | None:
         own = sa.and_(self._startable, *_not_held(self._hosts))
-        return take_any_node_job(self._tx, self._node, self._for_any(), own, self._order, claimed)
+        return take_any_node_job(self._tx, self._node, self._any_node_candidates(), own, self._order, claimed)
 
     def probed_by(self, row: sa.RowMapping) -> str | None:
         """Return the origin of the host that a taken job tries for all others, or None."""

@@ -34,10 +34,10 @@ def partial_owners(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[
     if not keys:
         return {}
     with reading(engine) as tx:
-        return _ended(tx, node, keys) | _living(tx, node)
+        return _ended_owners(tx, node, keys) | _live_owners(tx, node)
 
 
-def _ended(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, PartialOwner]:
+def _ended_owners(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, PartialOwner]:
     # By state, for which there is an index: a table of a hundred thousand completed jobs is not read through.
     columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state)
     ended = (jobs.c.node == node, jobs.c.state.in_(_WAITS), writes_to_store)
@@ -45,7 +45,7 @@ def _ended(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, Par
     return {key: PartialOwner(job, ref, State(state)) for key, job, ref, state in rows if key in keys}
 
 
-def _living(tx: sa.Connection, node: str) -> dict[str, PartialOwner]:
+def _live_owners(tx: sa.Connection, node: str) -> dict[str, PartialOwner]:
     owners = {}
     columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state, writes_to_store)
     live = (jobs.c.node == node, is_live)
@@ -74,7 +74,7 @@ def unless_owned(engine: sa.Engine, node: str, key: str, act: Callable[[], None]
     and starts over.
     """
     with writing(engine) as tx:
-        holder = (_ended(tx, node, [key]) | _living(tx, node)).get(key)
+        holder = (_ended_owners(tx, node, [key]) | _live_owners(tx, node)).get(key)
         if holder is not None and (holder.live or holder.job != but):
             return False
         act()

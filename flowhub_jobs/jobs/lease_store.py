@@ -82,7 +82,7 @@ class LeaseStore(AttemptWrites):
             now = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
             queue = ClaimableJobs(tx, self._node, now, gates, self._order, any_room)
             # Other machines know a lease's end by the time at which its worker was seen, and by no other.
-            with_it = (self._seen(tx),) if self._registry else ()
+            with_it = (self._update_seen_at(tx),) if self._registry else ()
             row = queue.take(self._worker, token, until, only, with_it)
             if row is None:
                 return None
@@ -127,13 +127,13 @@ class LeaseStore(AttemptWrites):
                 .returning(jobs.c.id)
             ).scalars()
             renewed = set(rows)
-            tx.execute(self._seen(tx))
+            tx.execute(self._update_seen_at(tx))
             if self._registry and self._registered:  # not a command that runs a job itself
                 self._registry.seen(tx)
         for job, lease in leases.items():
             lease.extend(until) if job in renewed else lease.revoke()
 
-    def _seen(self, tx: sa.Connection) -> sa.Update:
+    def _update_seen_at(self, tx: sa.Connection) -> sa.Update:
         """Return the statement that writes that this worker works now."""
         now = shared_now_us(tx, self._clock.now_us())
         return sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=now)

@@ -41,7 +41,7 @@ class NodeRegistry:
         now = shared_now_us(tx, self._clock.now_us())
         # Of two machines that begin together, the second one waits: a transaction that writes has the node's lock.
         row = tx.execute(sa.select(nodes).where(nodes.c.node == self._node).with_for_update()).mappings().first()
-        if row is not None and row["owner"] not in (None, self.owner) and self._lives(tx):
+        if row is not None and row["owner"] not in (None, self.owner) and self._is_alive(tx):
             raise _taken(self._node, row["owner"], self.owner)
         values: dict[str, Any] = {"hostname": hostname, "store": store, "version": version}
         values |= {"owner": self.owner, "seen_at": now}
@@ -82,9 +82,9 @@ class NodeRegistry:
         if owner in (None, self.owner):
             return False
         with querying(self._engine) as tx:
-            return self._lives(tx)
+            return self._is_alive(tx)
 
-    def _lives(self, tx: sa.Connection) -> bool:
+    def _is_alive(self, tx: sa.Connection) -> bool:
         since = shared_now_us(tx, self._clock.now_us()) - _LEASE_US
         living = sa.select(workers.c.worker).where(workers.c.node == self._node, workers.c.seen_at >= since)
         return tx.execute(living.limit(1)).first() is not None

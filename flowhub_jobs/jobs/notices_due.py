@@ -68,21 +68,21 @@ class PendingNotifications:
         with reading(self._engine) as tx:
             failed, last_event = self._failed(tx, cursor.event)
             running = self._any(tx, jobs.c.state == State.RUNNING)
-            parked, parked_ids = self._parked(tx, cursor, now)
-            ended, counts = self._ended(tx, cursor.ended)
+            parked, parked_ids = self._parked_events(tx, cursor, now)
+            ended, counts = self._queue_end(tx, cursor.ended)
             updates = self._updates(tx, cursor.event, last_event)
             blocked = self._blocked_subscriptions(tx)
         if not {FAILED, NEEDS_YOU} & set(self._on):
             failed = []
         if NEEDS_YOU not in self._on:
             parked, blocked = [], []
-        fresh, known = _newly_blocked(blocked, cursor)
+        fresh, known = _new_blocked(blocked, cursor)
         items = [
             *(_failure(event, job) for event, job in failed),
             *(_blocked(one) for one in fresh),
             *parked,
             *(_update(event, ref) for event, ref in updates),
-            *([_empty(now, counts)] if counts else []),
+            *([_queue_empty_event(now, counts)] if counts else []),
         ]
         # A parked job has waited for long enough.
         times = [*(event["at"] for event, _ in [*failed, *updates]), *(one.failing_since or now for one in fresh)]
@@ -126,7 +126,7 @@ class PendingNotifications:
         known = subscriptions_of(snapshot_of(tx), self._node)
         return [one for one in known if one.needs_user]
 
-    def _ended(self, tx: sa.Connection, after: int) -> tuple[int, dict[str, int]]:
+    def _queue_end(self, tx: sa.Connection, after: int) -> tuple[int, dict[str, int]]:
         """Return the last end of a job and, if the queue is empty since, how many ended in which state."""
         if QUEUE_EMPTY not in self._on or self._any(tx, is_live):
             return after, {}
@@ -139,7 +139,7 @@ class PendingNotifications:
         query = sa.select(jobs.c.state, sa.func.count().label("many")).where(*those_jobs).group_by(jobs.c.state)
         return last, {row.state: row.many for row in tx.execute(query)}
 
-    def _parked(
+    def _parked_events(
         self, tx: sa.Connection, cursor: Cursor, now: int
     ) -> tuple[list[dict[str, Any]], dict[str, Sequence[int]]]:
         """Return the events for parked jobs, and since when each job is parked.
@@ -192,7 +192,7 @@ def _update(event: sa.RowMapping, ref: str) -> dict[str, Any]:
     return _item(UPDATE, event["at"], event["job_id"], ref, None, event["text"], hint)
 
 
-def _newly_blocked(blocked: Sequence[Subscription], cursor: Cursor) -> tuple[list[Subscription], dict[str, int]]:
+def _new_blocked(blocked: Sequence[Subscription], cursor: Cursor) -> tuple[list[Subscription], dict[str, int]]:
     """Return those that the user was not notified of, and since when each is failing of which the user then knows."""
     since = {str(one.id): one.failing_since or 0 for one in blocked}
     new = [one for one in blocked if cursor.subscriptions.get(str(one.id)) != since[str(one.id)]]
@@ -212,7 +212,7 @@ def _park(row: sa.RowMapping, now: int) -> dict[str, Any]:
     return _item(NEEDS_YOU, now, row["id"], row["ref"], code, row["wait_text"] or message, hint)
 
 
-def _empty(now: int, counts: Mapping[str, int]) -> dict[str, Any]:
+def _queue_empty_event(now: int, counts: Mapping[str, int]) -> dict[str, Any]:
     ended = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     return _item(QUEUE_EMPTY, now, None, None, None, f"The queue is empty: {ended}.", "`flowhub report` tells more.")
 

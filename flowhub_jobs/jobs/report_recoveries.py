@@ -60,12 +60,12 @@ def recoveries(jobs: Sequence[Job], events: Mapping[int, Sequence[Event]]) -> tu
 def _kinds(job: Job, events: Sequence[Event]) -> list[str]:
     if job.state in (State.FAILED, State.CANCELLED):
         return []
-    past = _passed(job, events)
+    past = _past_events(job, events)
     recoveries = [kind for event in past if (kind := kind_of(event)) is not None]
     return [kind for kind in recoveries if kind != RETRY or job.bytes_fetched]  # without a byte, that was no recovery
 
 
-def _passed(job: Job, events: Sequence[Event]) -> Sequence[Event]:
+def _past_events(job: Job, events: Sequence[Event]) -> Sequence[Event]:
     """Return the events of a job without those of the fault, or the wait, that still holds it."""
     if job.state is not State.QUEUED:
         return events

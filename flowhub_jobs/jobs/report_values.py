@@ -79,9 +79,9 @@ class RoomNeeded:
 class Report:
     since: datetime
     until: datetime
-    came: tuple[CompletedJob, ...]
+    completed: tuple[CompletedJob, ...]
     recoveries: tuple[Recovered, ...]
-    going: tuple[Job, ...]
+    unfinished: tuple[Job, ...]
     needs: tuple[ActionNeeded, ...]
     totals: Totals
     room: RoomNeeded | None = None
@@ -103,9 +103,9 @@ def make_report(
     """
     completed = [job for job in jobs if job.state is State.COMPLETED and job.brings]
     completed_jobs = tuple(
-        CompletedJob(job, _worked([attempts.get(job.id, ())])) for job in sorted(completed, key=_ended)
+        CompletedJob(job, _work_seconds([attempts.get(job.id, ())])) for job in sorted(completed, key=_end_key)
     )
-    work = _worked(attempts.get(job.id, ()) for job in jobs if job.kind is JobKind.FETCH) or 0.0
+    work = _work_seconds(attempts.get(job.id, ()) for job in jobs if job.kind is JobKind.FETCH) or 0.0
     totals = Totals(
         bytes=sum(job.bytes_total or job.bytes_done for job in completed),
         fetched=sum(job.bytes_fetched for job in jobs),
@@ -120,7 +120,7 @@ def speed(count: float, seconds: float) -> int | None:
     return round(count / seconds) if count and seconds >= 0.001 else None
 
 
-def _ended(job: Job) -> tuple[datetime, int]:
+def _end_key(job: Job) -> tuple[datetime, int]:
     return job.finished_at or job.created_at, job.id
 
 
@@ -135,7 +135,7 @@ def _fetched_twice(job: Job) -> int:
     return max(0, job.bytes_fetched - once)
 
 
-def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
+def _work_seconds(attempts: Iterable[Sequence[Attempt]]) -> float | None:
     """Return for how many seconds workers ran these attempts, each moment counted once; None without an attempt."""
     spans = sorted((one.started_at, one.worked_until) for some in attempts for one in some)
     total, reached = 0.0, None
@@ -151,7 +151,7 @@ def _worked(attempts: Iterable[Sequence[Attempt]]) -> float | None:
 
 def _needs(jobs: Sequence[Job], workers: int) -> tuple[ActionNeeded, ...]:
     last = _last_of_each(jobs)
-    needs = [_of_failed(job) for job in jobs if job.state is State.FAILED and not _is_replaced(job, last)]
+    needs = [_need_of_failed(job) for job in jobs if job.state is State.FAILED and not _is_replaced(job, last)]
     needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
     needs += [_of_waiting(job) for job in jobs if needs_user(job)]
     if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
@@ -173,11 +173,11 @@ def _is_replaced(failed: Job, last: Mapping[tuple[str, JobKind], int]) -> bool:
 def need_of(job: Job) -> ActionNeeded:
     """Return what one job needs of the user: a failed one, one that is parked, or one that waits (`needs_user`)."""
     if job.state is State.FAILED:
-        return _of_failed(job)
+        return _need_of_failed(job)
     return _of_parked(job) if job.reason in PARKED else _of_waiting(job)
 
 
-def _of_failed(job: Job) -> ActionNeeded:
+def _need_of_failed(job: Job) -> ActionNeeded:
     error = job.error or {"code": "failed", "message": "It failed.", "hint": None}
     error = error | {"hint": job.hint_template or error["hint"]}
     return ActionNeeded(job, error["code"], error["message"], remedy(job.ref, job.model, error, job.kind))

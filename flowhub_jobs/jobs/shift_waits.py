@@ -39,19 +39,19 @@ class ClockWatch:
     def shift_waits(self) -> int:
         """Do what the function `shift_waits` does, without a query where the clock was not set."""
         now = self._clock.awake()
-        clock_state = {"boot": boot_id(), "apart_us": _distance(self._clock)}
+        clock_state = {"boot": boot_id(), "apart_us": _clock_offset_us(self._clock)}
         if now - self._read_at < READ_EVERY_S and _is_unchanged(self._last, clock_state):
             return 0
         jump = shift_waits(self._engine, self._node, self._clock)
         with querying(self._engine) as tx:
-            self._last, self._read_at = _known(tx, self._node), now
+            self._last, self._read_at = _stored_clock_state(tx, self._node), now
         return jump
 
 
 def shift_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
     """Keep the length of the node's waits; return by how many microseconds the clock was set since the last check."""
     with querying(engine) as tx:
-        if _is_unchanged(_known(tx, node), {"boot": boot_id(), "apart_us": _distance(clock)}):
+        if _is_unchanged(_stored_clock_state(tx, node), {"boot": boot_id(), "apart_us": _clock_offset_us(clock)}):
             return 0
     with writing(engine) as tx:
         return shift_waits_in(tx, node, clock)
@@ -59,8 +59,10 @@ def shift_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
 
 def shift_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
     """Do the same inside a transaction that writes, before it adds a wait."""
-    known = _known(tx, node)  # again, under the write lock: another worker may have shifted the waits since
-    clock_state = {"boot": boot_id(), "apart_us": _distance(clock)}
+    known = _stored_clock_state(
+        tx, node
+    )  # again, under the write lock: another worker may have shifted the waits since
+    clock_state = {"boot": boot_id(), "apart_us": _clock_offset_us(clock)}
     if _is_unchanged(known, clock_state):
         return 0
     same_boot = known is not None and known["boot"] == clock_state["boot"]
@@ -74,7 +76,7 @@ def shift_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
     return jump
 
 
-def _known(tx: sa.Connection, node: str) -> dict[str, Any] | None:
+def _stored_clock_state(tx: sa.Connection, node: str) -> dict[str, Any] | None:
     where = (controls.c.node == node, controls.c.name == NAME)
     value: dict[str, Any] | None = tx.execute(sa.select(controls.c.value).where(*where)).scalar()
     return value
@@ -117,7 +119,7 @@ def _is_unchanged(known: dict[str, Any] | None, clock_state: dict[str, Any]) -> 
     return bool(abs(clock_state["apart_us"] - known["apart_us"]) < NOTICED_US)
 
 
-def _distance(clock: Clock) -> int:
+def _clock_offset_us(clock: Clock) -> int:
     """Return by how many microseconds the system clock is ahead of the awake clock."""
     while True:
         before, now, after = clock.awake(), clock.now_us(), clock.awake()

@@ -45,12 +45,12 @@ def arrange(jobs: Iterable[Job], unanswered: Collection[int], order: QueueOrder 
     return Overview(
         running=tuple(job for job in by_number if job.state is State.RUNNING),
         failed=tuple(job for job in ended if job.id in needs_user),
-        waiting=tuple(sorted(waiting, key=lambda job: _turn(job, order))),
+        waiting=tuple(sorted(waiting, key=lambda job: _queue_place(job, order))),
         ended=tuple(sorted((job for job in ended if job.id not in needs_user), key=_end, reverse=True)),
     )
 
 
-def _turn(job: Job, order: QueueOrder) -> tuple[bool, datetime, tuple[int, int, int]]:
+def _queue_place(job: Job, order: QueueOrder) -> tuple[bool, datetime, tuple[int, int, int]]:
     """Return the place in the queue: what may start first stands first, what is paused last."""
     return job.state is State.PAUSED, job.not_before or _NOW, start_rank(job, order)
 

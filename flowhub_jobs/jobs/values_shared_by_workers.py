@@ -27,7 +27,7 @@ class SharedValue:
     def read(self) -> ValueVersion | None:
         """Return the value as it stands; None if it was never set."""
         with querying(self._engine) as tx:
-            row = tx.execute(sa.select(controls.c.value, controls.c.set_at).where(self._mine())).first()
+            row = tx.execute(sa.select(controls.c.value, controls.c.set_at).where(self._own_row())).first()
         return None if row is None else ValueVersion(row.value, row.set_at)
 
     def compare_and_set(self, expected: ValueVersion | None, value: Any) -> ValueVersion | None:
@@ -48,8 +48,8 @@ class SharedValue:
         return controls.insert().values(node=self._node, name=self._name, value=new.value, set_at=new.version)
 
     def _update(self, expected: ValueVersion, new: ValueVersion) -> sa.Update:
-        is_unchanged = sa.and_(self._mine(), controls.c.set_at == expected.version)
+        is_unchanged = sa.and_(self._own_row(), controls.c.set_at == expected.version)
         return sa.update(controls).where(is_unchanged).values(value=new.value, set_at=new.version)
 
-    def _mine(self) -> sa.ColumnElement[bool]:
+    def _own_row(self) -> sa.ColumnElement[bool]:
         return sa.and_(controls.c.node == self._node, controls.c.name == self._name)

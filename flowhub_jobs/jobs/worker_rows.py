@@ -32,8 +32,8 @@ class WorkerStatus:
 def living_workers(engine: sa.Engine, node: str, is_dead: Callable[[str], bool | None]) -> list[WorkerStatus]:
     """Return the workers of the node whose lock is held, the oldest first."""
     with reading(engine) as tx:
-        rows = tx.execute(_in_hand(node)).mappings().all()
-    return [_seen(row) for row in rows if is_dead(row["worker"]) is False]
+        rows = tx.execute(_running_counts(node)).mappings().all()
+    return [_worker_status(row) for row in rows if is_dead(row["worker"]) is False]
 
 
 def check_registered(engine: sa.Engine, worker: str) -> None:
@@ -66,7 +66,7 @@ def remove_dead(
         return list(tx.execute(sa.delete(workers).where(without_lease).returning(workers.c.worker)).scalars())
 
 
-def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int, int]]:
+def _running_counts(node: str) -> sa.Select[tuple[str, int, int, int, int, int, int]]:
     works = sa.and_(jobs.c.node == node, is_live, is_running, jobs.c.lease_worker == workers.c.worker)
     return (
         sa.select(
@@ -85,7 +85,7 @@ def _in_hand(node: str) -> sa.Select[tuple[str, int, int, int, int, int, int]]:
     )
 
 
-def _seen(row: sa.RowMapping) -> WorkerStatus:
+def _worker_status(row: sa.RowMapping) -> WorkerStatus:
     numbers = {name: int(row[name]) for name in ("pid", "slots", "running", "rate_bps")}
     started_at, seen_at = known_moment(row["started_at"]), known_moment(row["seen_at"])
     return WorkerStatus(row["worker"], **numbers, started_at=started_at, seen_at=seen_at)

@@ -10,7 +10,7 @@ from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
 from flowhub_jobs.operations.json_arguments import NUMBER, NUMBERS, SWITCH, TEXT, TEXTS, Field
 from flowhub_jobs.operations.nodes import hint_of_gone, home_of
-from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.report import LAST_NIGHT, read_report, report_begins
 from flowhub_jobs.operations.result_types import APPS
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.schemas.report import report_json
@@ -76,7 +76,7 @@ def _steering(verb: str) -> Act:
 
 def morning_report(session: Session, arguments: Arguments) -> ToolResult:
     begin = report_begins(arguments.get("since", LAST_NIGHT), datetime.now().astimezone())
-    report = read_morning(_of_node(session, arguments).home, begin)
+    report = read_report(_of_node(session, arguments).home, begin)
     return ToolResult(report_json(report, arguments.get("node") or session.node))
 
 

@@ -50,7 +50,7 @@ def _list(items: Schema) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-def _either(values: Any, *, null: bool) -> dict[str, Any]:
+def _enum(values: Any, *, null: bool) -> dict[str, Any]:
     return {"enum": [*values, None] if null else [*values]}
 
 
@@ -58,9 +58,9 @@ _JOB = _object(
     {
         "id": _NUMBER,
         "ref": _TEXT,
-        "state": _either(State, null=False),
-        "stage": _either(Stage, null=True),
-        "reason": _either(Reason, null=True),
+        "state": _enum(State, null=False),
+        "stage": _enum(Stage, null=True),
+        "reason": _enum(Reason, null=True),
         "priority": _NUMBER,
         "group": _TEXT_OR_NULL,
         "bytes_total": _NUMBER_OR_NULL,
@@ -78,7 +78,7 @@ _VARIANT: dict[str, Schema] = {
     "ref": _TEXT,
     "option": _TEXT_OR_NULL,
     "bytes": _NUMBER_OR_NULL,
-    "fit": _either(Fit, null=False),
+    "fit": _enum(Fit, null=False),
     "why": _TEXT,
 }
 _FOUND = _object(

@@ -44,7 +44,7 @@ class ImpossibleRange(ValueError):
 
 def content_range(text: str | None) -> ContentRange | None:
     """Return the part that a Content-Range names, None if it cannot be parsed. Raises ImpossibleRange."""
-    match = _PART.fullmatch(_once(text))
+    match = _PART.fullmatch(_single_value(text))
     if match is None:
         return None
     start, total = int(match[1]), int(match[3]) if match[3] and match[3] != "*" else None
@@ -59,11 +59,11 @@ def content_range(text: str | None) -> ContentRange | None:
 
 def unsatisfied_total(text: str | None) -> int | None:
     """Return the size of the file in the Content-Range of a 416, or None."""
-    match = _UNSATISFIED.fullmatch(_once(text))
+    match = _UNSATISFIED.fullmatch(_single_value(text))
     return int(match[1]) if match and int(match[1]) < LARGEST else None
 
 
-def _once(text: str | None) -> str:
+def _single_value(text: str | None) -> str:
     """Return a header's value without its spaces; one that came twice the same (joined by a comma) is one."""
     if text is None or "," not in text:
         return (text or "").strip()

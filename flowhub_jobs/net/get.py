@@ -112,7 +112,7 @@ def _follow(
         cookie = cookies.header_for(url)
         own = {"Authorization": f"Bearer {token}"} if token else {}
         own |= {"Cookie": cookie} if cookie else {}
-        with _answered(client, url, own, watch) as response:
+        with _open_response(client, url, own, watch) as response:
             if not response.has_redirect_location:
                 body = _body(response, url, max_bytes, byte_range)
                 return Document(response.status_code, dict(response.headers), body, url, tuple(redirects))
@@ -201,7 +201,7 @@ def _client(connect_s: float, requested: Range | None, headers: Mapping[str, str
 
 
 @contextmanager
-def _answered(
+def _open_response(
     client: "httpx.Client", url: str, headers: Mapping[str, str], watch: _Watch
 ) -> "Iterator[httpx.Response]":
     from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
@@ -230,13 +230,13 @@ def _body(response: "httpx.Response", url: str, max_bytes: int, requested: Range
     status, host = response.status_code, host_of(url)
     if status == 206 and requested:
         _check_start(response.headers.get("content-range", ""), requested, host)
-        return _read(response, host, max_bytes, keep=requested[1] - requested[0])
+        return _read_body(response, host, max_bytes, keep=requested[1] - requested[0])
     if status == 200 and requested:
-        return _read(response, host, max(max_bytes, requested[1]), keep=requested[1])[requested[0] :]
-    return _read(response, host, max_bytes, keep=None if status in (200, 206) else min(max_bytes, SHOWN_MAX))
+        return _read_body(response, host, max(max_bytes, requested[1]), keep=requested[1])[requested[0] :]
+    return _read_body(response, host, max_bytes, keep=None if status in (200, 206) else min(max_bytes, SHOWN_MAX))
 
 
-def _read(response: "httpx.Response", host: str, max_bytes: int, keep: int | None) -> bytes:
+def _read_body(response: "httpx.Response", host: str, max_bytes: int, keep: int | None) -> bytes:
     """Return the body, or its first `keep` bytes. Raises TooLarge if it is longer than `max_bytes`."""
     body, unpack = bytearray(), unpacker(response.headers.get("content-encoding", ""), host)
     for chunk in response.iter_raw():

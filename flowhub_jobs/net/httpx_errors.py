@@ -117,7 +117,7 @@ def convert_httpx_errors(url: str, *, in_body: bool, within: float) -> Iterator[
             f"{host} accepted the request but did not answer within {within:.3g} s.", host=host
         ) from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        raise _unreached(host, error) from error
+        raise _connection_error(host, error) from error
     # UnicodeError: a name "xn--…" that IDNA 2008 does not decode, as that of an emoji domain.
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError) as error:
         raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.", host=host) from error
@@ -153,7 +153,7 @@ def _plain(error: Exception) -> str:
     return scrub(_OF_THE_SYSTEM.sub("", str(error))).strip()
 
 
-def _unreached(host: str, error: Exception, *, subject: str = "") -> FlowhubError:
+def _connection_error(host: str, error: Exception, *, subject: str = "") -> FlowhubError:
     if _is_one_too_many(error):
         return too_many_files(f"No connection to {host} can be opened")
     tls, subject = _tls_error(error), subject or host
@@ -216,7 +216,7 @@ def through_proxy(url: str, proxy: Proxy, challenges: Sequence[str] = ()) -> Ite
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         if _tls_error(error) is not None:
             subject = f"{host}, or the proxy {proxy}," if proxy.scheme == "https" else host
-            raise _unreached(host, error, subject=subject) from error
+            raise _connection_error(host, error, subject=subject) from error
         why = _plain(error) or "no answer"
         raise ProxyUnreachable(
             f"{host} cannot be reached: the proxy {proxy} does not answer: {why}.", host=host

@@ -55,7 +55,7 @@ def without_secrets(url: str) -> str:
     The result still identifies the file, and gives no access to it. A second call changes nothing.
     """
     beginning, mark, query = url.partition("?")
-    return beginning + mark + _QUERY_PAIR.sub(_forgotten, query) if mark else url
+    return beginning + mark + _QUERY_PAIR.sub(_redacted_pair, query) if mark else url
 
 
 def is_signed(url: str) -> bool:
@@ -63,7 +63,7 @@ def is_signed(url: str) -> bool:
     return any(_SIGNATURE_NAME.fullmatch(unquote(name)) for name, _ in _QUERY_PAIR.findall(url.partition("?")[2]))
 
 
-def _forgotten(pair: re.Match[str]) -> str:
+def _redacted_pair(pair: re.Match[str]) -> str:
     name, value = pair.groups()
     if _FORGOTTEN.fullmatch(value) or not (_SECRET_NAME.search(unquote(name)) or _HUB_TOKEN.search(value)):
         return pair[0]

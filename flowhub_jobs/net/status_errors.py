@@ -102,9 +102,11 @@ def _refusal(
 ) -> FlowhubError:
     reason = harmless(headers.get("x-error-message", ""), secrets)
     if status == 498 and had_token:
-        return TokenRefused(f"{host} does not accept the token (status {status}){_because(reason)}.", host=host)
+        return TokenRefused(f"{host} does not accept the token (status {status}){_quoted_reason(reason)}.", host=host)
     if is_passing(status):
-        return ServerBusy(f"{host} answers {status}{_because(reason)}.", wait_s=asked_wait(headers, now), host=host)
+        return ServerBusy(
+            f"{host} answers {status}{_quoted_reason(reason)}.", wait_s=asked_wait(headers, now), host=host
+        )
     if status == 416:
         total = unsatisfied_total(headers)
         return WrongRange(
@@ -122,9 +124,9 @@ def _refusal(
         return _sign_in(status, headers, host, reason, had_token=had_token, token_of=token_of, page=page)
     if status in (404, 410):
         missing = _MISSING.get(headers.get("x-error-code", ""), "file")
-        text = f"{host} has no such {missing} (status {status}){_because(reason)}."
+        text = f"{host} has no such {missing} (status {status}){_quoted_reason(reason)}."
         return SourceMissing(text, hint=_NO_REVISION_HINT if missing == "revision" else None, host=host)
-    return SourceRefused(f"{host} answers {status}{_because(reason)}.", host=host)
+    return SourceRefused(f"{host} answers {status}{_quoted_reason(reason)}.", host=host)
 
 
 def harmless(text: str, secrets: Iterable[str]) -> str:
@@ -167,22 +169,26 @@ def _sign_in(
         hint = f"Accept its terms at {page}, then {{retry}}." if page else Gated.default_hint
         hint += "" if had_token else " It also takes a token: start the worker with HF_TOKEN set."
         return Gated(
-            f"{host} gives this model only to those who accepted its terms{_because(reason)}.", hint=hint, host=host
+            f"{host} gives this model only to those who accepted its terms{_quoted_reason(reason)}.",
+            hint=hint,
+            host=host,
         )
     then = "then {restart_and_retry}."
     hint_of_origin = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {then}'
     if had_token:
         return TokenRefused(
-            f"{host} does not accept the token (status {status}){_because(reason)}.", hint=hint_of_origin, host=host
+            f"{host} does not accept the token (status {status}){_quoted_reason(reason)}.",
+            hint=hint_of_origin,
+            host=host,
         )
     if status == 401 or code:
         # Without a token the Hub answers 401 for a repository that does not exist, too.
         return TokenMissing(
-            f"{host} requires a sign-in, or the model is private or gone (status {status}){_because(reason)}.",
+            f"{host} requires a sign-in, or the model is private or gone (status {status}){_quoted_reason(reason)}.",
             hint=hint_of_origin,
             host=host,
         )
-    return SourceRefused(f"{host} answers {status}{_because(reason)}.", host=host)
+    return SourceRefused(f"{host} answers {status}{_quoted_reason(reason)}.", host=host)
 
 
 def _proxy_sign_in(headers: Headers, host: str) -> ProxySignIn:
@@ -193,7 +199,7 @@ def _proxy_sign_in(headers: Headers, host: str) -> ProxySignIn:
     return ProxySignIn(f"A proxy on the way to {host} requires a sign-in (status 407).", hint=_PROXY_HINT, host=host)
 
 
-def _because(reason: str) -> str:
+def _quoted_reason(reason: str) -> str:
     return f': "{reason.rstrip(".")}"' if reason else ""
 
 

@@ -25,10 +25,10 @@ def steer(session: Session, verb: str, job: int) -> State:
     actions: dict[str, Callable[[int], State]] = {
         "pause": session.pause,
         "cancel": session.cancel,
-        "top": lambda number: to_the_top(session, number),
+        "top": lambda number: move_to_top(session, number),
     }
     if verb not in ELIGIBLE:
-        raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to a job.", hint=f"It may be {_either()}.")
+        raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to a job.", hint=f"It may be {_joined_verbs()}.")
     session.rescue_orphans()  # a job whose worker died changes at once
     return actions[verb](job) if verb in actions else session.again(job, verb)
 
@@ -46,7 +46,7 @@ def steer_all(session: Session, verb: str) -> list[int]:
     return done
 
 
-def to_the_top(session: Session, job: int) -> State:
+def move_to_top(session: Session, job: int) -> State:
     """Give a job a higher priority than that of all other live jobs. Raises WrongState, NotFound."""
     others = [one.priority for one in session.queries.all(live=True) if one.id != job]
     return session.home.commands.set_priority(job, top_priority(others))
@@ -57,6 +57,6 @@ def top_priority(others: Sequence[int]) -> int:
     return max(0, max((priority + 1 for priority in others), default=0))
 
 
-def _either() -> str:
+def _joined_verbs() -> str:
     *first, last = ELIGIBLE
     return f"{', '.join(first)} or {last}"

@@ -44,17 +44,17 @@ def _read(path: Path, *, every_page: bool = False) -> DatabaseFile:
     """Check the references of a database, and `every_page` of one that was not checked when it was copied."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)) as file:
-            if every_page and (result := _one(file, "PRAGMA integrity_check(1)")) != "ok":
+            if every_page and (result := _scalar(file, "PRAGMA integrity_check(1)")) != "ok":
                 raise DatabaseDamaged(f"The database {path} is damaged: {result}.")
             if (row := file.execute("PRAGMA foreign_key_check").fetchone()) is not None:
                 raise DatabaseDamaged(f"The database {path} is damaged: a row of {row[0]} refers to one that is gone.")
-            schema = _one(file, REVISION)
-            jobs = _one(file, "SELECT count(*) FROM jobs")
-            installed = _one(file, "SELECT count(*) FROM artifacts")
+            schema = _scalar(file, REVISION)
+            jobs = _scalar(file, "SELECT count(*) FROM jobs")
+            installed = _scalar(file, "SELECT count(*) FROM artifacts")
     except sqlite3.DatabaseError as error:
         raise DatabaseUnusable(f"The database {path} cannot be read: {error}.") from error
     return DatabaseFile(path, path.stat().st_size, schema, jobs, installed)
 
 
-def _one(file: sqlite3.Connection, query: str) -> Any:
+def _scalar(file: sqlite3.Connection, query: str) -> Any:
     return file.execute(query).fetchone()[0]

@@ -79,13 +79,13 @@ def _plan(home: Home, request: Request, live: Mapping[LiveKey, int]) -> EnqueueP
     if request.installed and not request.terms.force:
         return EnqueuePlan(artifact, target, "installed", request.installed_by, artifact.size or 0, 0, artifact.size)
     is_here = request.node == home.node
-    on_disk, store = (_kept(home, request), request.store) if is_here else (0, DEFAULT_STORE)
+    on_disk, store = (_bytes_on_disk(home, request), request.store) if is_here else (0, DEFAULT_STORE)
     size = request.size_seen if artifact.size is None else artifact.size
     to_fetch = None if size is None else size - on_disk
     return EnqueuePlan(artifact, target, "fetch", None, on_disk, to_fetch, size, store)
 
 
-def _kept(home: Home, request: Request) -> int:
+def _bytes_on_disk(home: Home, request: Request) -> int:
     from flowhub_jobs.transfer.partial.journal import load
 
     store = home.in_store(request.store).store

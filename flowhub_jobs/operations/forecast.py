@@ -9,7 +9,7 @@ from flowhub_jobs.jobs.cap import CapUse, turns_at
 from flowhub_jobs.jobs.rate_limits import limits
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.operations.enqueue_plan import EnqueuePlan
-from flowhub_jobs.operations.report import read_morning
+from flowhub_jobs.operations.report import read_report
 from flowhub_jobs.store.space import Room
 from flowhub_jobs.times import micros, moment
 from flowhub_jobs.values.enums import Reason, State
@@ -134,7 +134,7 @@ def _usual_bps(home: Home) -> int | None:
     """Return how fast the last day's attempts were, all together."""
     now = moment(home.clock.now_us())
     assert now is not None
-    return read_morning(home, now - timedelta(days=1)).totals.rate_bps
+    return read_report(home, now - timedelta(days=1)).totals.rate_bps
 
 
 def done_at(start: int, left: int, speed: int, schedule: Schedule | None, cap: CapUse | None = None) -> int | None:

@@ -67,7 +67,7 @@ def check_arguments(data: Mapping[str, Any], fields: Iterable[Field]) -> None:
         _check(name, value, known[name].schema)
     for one in known.values():
         if one.required and one.name not in data:
-            raise UsageInvalid(f"The object has no {one.name}.", hint=f"Send it as {_words(one.schema)}.")
+            raise UsageInvalid(f"The object has no {one.name}.", hint=f"Send it as {_type_names(one.schema)}.")
 
 
 def _check(name: str, value: Any, schema: Schema) -> None:
@@ -75,7 +75,7 @@ def _check(name: str, value: Any, schema: Schema) -> None:
         return
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if type(value) not in [_TYPES[one] for one in types]:  # a bool is no int
-        raise UsageInvalid(f"{name} is not {_words(schema)}.")
+        raise UsageInvalid(f"{name} is not {_type_names(schema)}.")
     if value not in schema.get("enum", [value]):
         raise UsageInvalid(f"{name} is {str(value)[:40]!r}.", hint=f"It may be: {', '.join(schema['enum'])}.")
     if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
@@ -97,9 +97,9 @@ def _check_object(name: str, value: Mapping[str, Any], schema: Schema) -> None:
         _check(f"{name}: {key}", one, known[key])
     for key in schema.get("required", ()):
         if key not in value:
-            raise UsageInvalid(f"{name} has no {key}.", hint=f"Send it as {_words(known[key])}.")
+            raise UsageInvalid(f"{name} has no {key}.", hint=f"Send it as {_type_names(known[key])}.")
 
 
-def _words(schema: Schema) -> str:
+def _type_names(schema: Schema) -> str:
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return " or ".join(_WORDS[one] for one in types if one in _WORDS)

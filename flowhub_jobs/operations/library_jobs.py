@@ -103,7 +103,7 @@ class LibraryJobs:
         A model's id names all its options. Raises ManifestUnusable, and NotFound for a name that is none of them.
         """
         models = read_manifest(folder)
-        by_name = {name: [one for one in models.values() if _is_called(one, name)] for name in names}
+        by_name = {name: [one for one in models.values() if _is_named(one, name)] for name in names}
         if missing := [name for name in names if not by_name[name]]:
             have = ", ".join(f"{one.artifact.ref} ({one.name})" for one in models.values()) or "nothing"
             raise NotFound(f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {have}.")
@@ -164,7 +164,7 @@ def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in damaged]
 
 
-def _is_called(one: "ManifestEntry", text: str) -> bool:
+def _is_named(one: "ManifestEntry", text: str) -> bool:
     """Return whether `typed` names this model: by its name, its reference, or its model's id."""
     plain = text.strip().lower().replace(":", "@")
     by_id = plain in (one.artifact.model, f"{one.artifact.model}@{one.artifact.option}")

@@ -105,7 +105,7 @@ def limit_line(session: "Session") -> str | None:
 def limit_lines(limits: Limits, now: int) -> list[str]:
     """Return the limit in force as a sentence, and one more for each other limit that is set."""
     others = [
-        f"Also, {_said(limits, name, rate, now)}."
+        f"Also, {_limit_text(limits, name, rate, now)}."
         for name in ("limit", "schedule", "setting")
         if (rate := getattr(limits, name)) is not None and name != limits.rules
     ]
@@ -121,7 +121,7 @@ def ruling(limits: Limits, now: int) -> str:
     return f"All jobs together are limited to {format_rate(limits.rate_bps)} by {_BY[limits.rules]}{end}."
 
 
-def _said(limits: Limits, name: str, rate: int, now: int) -> str:
+def _limit_text(limits: Limits, name: str, rate: int, now: int) -> str:
     end = f", {_until(limits.until, now)}" if name == "limit" and limits.until else ""
     return (
         f"{_BY[name]} allows {format_rate(rate)}{end}"

@@ -34,13 +34,13 @@ def problem(group: Sequence[ActionNeeded]) -> str:
     first = group[0]
     if first.job is None:
         return first.message
-    others = _others(group)
+    others = _other_jobs(group)
     if others and any(need.message != first.message for need in group):
         return f"{first.job.title}: {first.message} The same problem: {others}."
     return f"{first.job.title}{f' and {others}' if others else ''}: {first.message}"
 
 
-def _others(group: Sequence[ActionNeeded]) -> str:
+def _other_jobs(group: Sequence[ActionNeeded]) -> str:
     """Return "job 3", or "2 more (jobs 3 7)"; "" for a group of one."""
     others = [need.job for need in group[1:] if need.job]
     if len(others) == 1:

@@ -43,7 +43,7 @@ def chosen_nodes(home: Home, text: str) -> list[str]:
         if not nodes:
             raise NotFound("No node is registered.", hint="A worker registers its machine: start one on each.")
         return [node.node for node in nodes]
-    return _fitting(nodes, text) if re.search("[<>=]", text) else _named(home, nodes, text)
+    return _fitting(nodes, text) if re.search("[<>=]", text) else _nodes_by_name(home, nodes, text)
 
 
 def _of_one_machine(home: Home, text: str) -> list[str]:
@@ -56,7 +56,7 @@ def _of_one_machine(home: Home, text: str) -> list[str]:
     )
 
 
-def _named(home: Home, nodes: Sequence[NodeStatus], text: str) -> list[str]:
+def _nodes_by_name(home: Home, nodes: Sequence[NodeStatus], text: str) -> list[str]:
     names = list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
     if not names:
         raise UsageInvalid("--on names no node.", hint=_HOW)
@@ -74,7 +74,7 @@ def _fitting(nodes: Sequence[NodeStatus], text: str) -> list[str]:
     conditions = [_condition(part) for part in re.split(r",|\band\b", text)]
     matching = [node.node for node in nodes if all(_meets(node, *condition) for condition in conditions)]
     if not matching:
-        known = [f"{node.node} {_had(node, conditions[0][0])}" for node in nodes[:5]]
+        known = [f"{node.node} {_figure_text(node, conditions[0][0])}" for node in nodes[:5]]
         hint = f"They have: {', '.join(known)}." if known else "A worker registers its machine: start one on each."
         raise NotFound(f"No node has {text.strip()[:64]}.", hint=hint)
     return matching
@@ -97,7 +97,7 @@ def _meets(node: NodeStatus, field: str, compare: str, minimum: int) -> bool:
     return actual is not None and _COMPARE[compare](actual, minimum)
 
 
-def _had(node: NodeStatus, field: str) -> str:
+def _figure_text(node: NodeStatus, field: str) -> str:
     had = _FIELDS[field](node)
     if had is None:
         return "unknown"

@@ -53,12 +53,12 @@ def place_model(session: Session, name: str, program: str, *, copy: bool = False
     session.installed.require_store_of(name)
     home, own = session.installed.located(name)
     placed = home.placements.place(own, program, copy=copy)
-    return PlaceResult(_shown(home, placed.row), placed.new, placed.notes)
+    return PlaceResult(_shown_placement(home, placed.row), placed.new, placed.notes)
 
 
 def placements(session: Session) -> list[ShownPlacement]:
     """Return the placements of this node's models, by name. Nothing is written."""
-    listed = [_shown(home, row) for home in session.home.each_store() for row in placement_rows(home)]
+    listed = [_shown_placement(home, row) for home in session.home.each_store() for row in placement_rows(home)]
     return listed if len(session.home.each_store()) == 1 else sorted(listed, key=lambda one: one.name)
 
 
@@ -96,13 +96,13 @@ def unplace(session: Session, rows: Sequence[PlacementRow]) -> list[ShownPlaceme
     for home in session.home.each_store():
         ids = {row.id for row in placement_rows(home)}
         own_rows = [row for row in rows if row.id in ids]
-        removed += [_shown(home, row) for row in own_rows]
+        removed += [_shown_placement(home, row) for row in own_rows]
         if own_rows:
             home.placements.remove(own_rows)
     return removed
 
 
-def _shown(home: Home, row: PlacementRow) -> ShownPlacement:
+def _shown_placement(home: Home, row: PlacementRow) -> ShownPlacement:
     state = condition_of_placement(row, home.entries.entry(row.name))
     path, next_at = row.path or row.root, moment(row.next_at)
     return ShownPlacement(row.name, row.model, row.option, row.app, path, row.how, state, row.error, next_at)

@@ -30,7 +30,7 @@ def report_begins(text: str, now: datetime) -> datetime:
     return parse_since("18:00", today)  # the last one before
 
 
-def read_morning(home: Home, since: datetime) -> Report:
+def read_report(home: Home, since: datetime) -> Report:
     """Return the report of what ended since then, and of all that lives."""
     begin, now = micros(since), home.clock.now_us()
     until = moment(now)

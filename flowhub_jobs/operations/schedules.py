@@ -61,16 +61,16 @@ def schedule_from(data: Mapping[str, Any]) -> Schedule | None:
     """
     if "windows" not in data:
         raise UsageInvalid("The object has no windows.", hint='Send {"windows": ["23:00-07:00"], "days": ["mon"]}.')
-    windows = _joined("windows", data.get("windows"))
+    windows = _joined_texts("windows", data.get("windows"))
     if windows is None or windows.strip().lower() == "off":
         return None
     outside = _text_of(data, "outside", "outside_bps", _OUTSIDE_HINT)
     plain = Schedule.parse("00:00-24:00", None, "pause" if outside is None else outside)
-    return replace(plain, groups=(_group_from(data), *_more(data.get("more") or ()))).checked()
+    return replace(plain, groups=(_group_from(data), *_further_groups(data.get("more") or ()))).checked()
 
 
 def _group_from(data: Mapping[str, Any]) -> DayWindows:
-    windows, days = _joined("windows", data["windows"]), _joined("days", data.get("days"))
+    windows, days = _joined_texts("windows", data["windows"]), _joined_texts("days", data.get("days"))
     return DayWindows.parse(windows or "", days, _text_of(data, "rate", "rate_bps", _RATE_HINT))
 
 
@@ -84,7 +84,7 @@ def _text_of(data: Mapping[str, Any], typed: str, number: str, hint: str) -> str
     return None if rate is None else str(rate)
 
 
-def _more(groups: Any) -> tuple[DayWindows, ...]:
+def _further_groups(groups: Any) -> tuple[DayWindows, ...]:
     """Return the further windows of a JSON object, each group with days of its own. Raises UsageInvalid."""
     if not isinstance(groups, list | tuple) or not all(isinstance(one, dict) and "windows" in one for one in groups):
         raise UsageInvalid("more is not a list of objects with windows and days.", hint=_MORE_HINT)
@@ -110,7 +110,7 @@ def set_outside(session: "Session", rate: str) -> None:
     set_schedule(session, replace(known, outside_bps=outside))
 
 
-def _joined(name: str, given: Any) -> str | None:
+def _joined_texts(name: str, given: Any) -> str | None:
     """Return a text, or the texts of a list, as the command line takes them; None for nothing."""
     parts = [given] if isinstance(given, str) else given
     if parts is None:
@@ -125,7 +125,7 @@ def schedule_lines(known: Schedule | None, now: int) -> list[str]:
     if known is None:
         return [NO_SCHEDULE]
     groups = ", and from ".join(_group(group) for group in known.groups)
-    return [f"Jobs run from {groups}; outside, {_rest(known)}.", *_lines_below(known, now)]
+    return [f"Jobs run from {groups}; outside, {_outside_text(known)}.", *_lines_below(known, now)]
 
 
 def window_rows(known: Schedule | None) -> list[tuple[str, str, str, str]]:
@@ -140,10 +140,10 @@ def window_rows(known: Schedule | None) -> list[tuple[str, str, str, str]]:
 
 def lines_below_rows(known: Schedule, now: int) -> list[str]:
     """Return what the schedule says next to its windows, and what it means now."""
-    return [f"Outside, {_rest(known)}.", *_lines_below(known, now)]
+    return [f"Outside, {_outside_text(known)}.", *_lines_below(known, now)]
 
 
-def _rest(known: Schedule) -> str:
+def _outside_text(known: Schedule) -> str:
     return f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
 
 

@@ -50,10 +50,10 @@ def in_words(left: Remaining, now: datetime) -> str:
     if left.unknown:
         sizes += f", and {left.unknown} of unknown size"
     speed = f", at {format_rate(left.rate_bps)}" if left.rate_bps else ""
-    return f"{sizes}{speed}; {_done(left, now)}."
+    return f"{sizes}{speed}; {_end_text(left, now)}."
 
 
-def _done(left: Remaining, now: datetime) -> str:
+def _end_text(left: Remaining, now: datetime) -> str:
     if left.away is not None:
         return f"ETA unknown ({_AWAY[left.away]})"
     done = moment(left.done_at)

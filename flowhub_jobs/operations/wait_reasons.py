@@ -133,7 +133,7 @@ def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
 
 def _why_queued(session: Session, job: Job, now: datetime) -> list[str]:
     holds = session.queries.holds(job.id)
-    lines = _held(job.id, holds, now) if holds else []
+    lines = _hold_lines(job.id, holds, now) if holds else []
     if holds and holds[0].reason is Reason.STORE_OFFLINE and _store_is_there(session, job.store):
         lines[-1] = _STORE_IS_BACK
     if holds and holds[0].reason is Reason.DISK:
@@ -159,7 +159,7 @@ def _what_would_free(session: Session) -> list[str]:
     return [f"The models that were not opened for the longest: {names}{rest}. `flowhub pin` keeps one."]
 
 
-def _held(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
+def _hold_lines(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
     """Return the reason that holds a job, its end, and the user's remedy; then the other reasons."""
     first, *others = holds
     if first.reason is Reason.HOST_WAIT and first.text:

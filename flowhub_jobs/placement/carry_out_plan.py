@@ -125,7 +125,7 @@ def _make(context: PlacementContext, row: PlacementRow, plan: Plan, app: App) ->
         folder.mkdir(exist_ok=True)
         sync_path(folder.parent)
     staged = staging.make(entries, row.token, _kinds(app, copy=row.how is LinkKind.COPY))
-    _advance(context, row, state=RowState.STAGED, entries=staged, path=plan.path, how=_how(staged))
+    _advance(context, row, state=RowState.STAGED, entries=staged, path=plan.path, how=_link_kind(staged))
     staging.put_in_place(staged, row.token)
     complete_row(context, row, staged)
 
@@ -164,7 +164,7 @@ def _kinds(app: App, *, copy: bool) -> tuple[LinkKind, ...]:
     return staging.WITH_SYMLINK if app.follows_symlinks else staging.WITHOUT_SYMLINK
 
 
-def _how(entries: Sequence[Entry]) -> LinkKind | None:
+def _link_kind(entries: Sequence[Entry]) -> LinkKind | None:
     """Return how the largest file is there; one that the program had itself is a copy, or the same file."""
     links = [entry for entry in entries if entry.kind is EntryKind.LINK]
     if not links:

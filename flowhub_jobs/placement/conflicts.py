@@ -51,7 +51,7 @@ def _entry(planned: Planned, others: Sequence[Entry]) -> Entry | None:
     of_others = [
         other for other in others if other.target == entry.target and other.own and is_own(other, entry.target)
     ]
-    if of_others and (same := _same_as(entry, of_others)):
+    if of_others and (same := _shareable_entry(entry, of_others)):
         return replace(entry, how=same.how, stamp=same.stamp, text=same.text)
     if _serves(entry, planned):
         return replace(entry, own=False)
@@ -92,7 +92,7 @@ def _size(source: Path) -> int:
         raise PlacementRefused(f"{source} cannot be read: {error.strerror or error}.") from error
 
 
-def _same_as(entry: Entry, of_others: Sequence[Entry]) -> Entry | None:
+def _shareable_entry(entry: Entry, of_others: Sequence[Entry]) -> Entry | None:
     """Return the entry of another placement whose file serves this one, too: the same link, the same text."""
     same = [other for other in shared_with(entry, of_others) if other.kind is entry.kind]
     if entry.kind is EntryKind.SYMLINK:

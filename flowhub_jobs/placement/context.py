@@ -63,7 +63,7 @@ class PlacementContext:
             hint="`flowhub adopt` takes it into the library.",
         )
 
-    def here(self) -> list[PlacementRow]:
+    def rows_here(self) -> list[PlacementRow]:
         """Return the placements of the models in the store that is there."""
         ids = self.library.ids_here
         return [row for row in self.rows.all() if row.store_id in ids]

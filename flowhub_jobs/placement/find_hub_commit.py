@@ -34,7 +34,7 @@ def learn_commit(context: PlacementContext, name: str, patience_s: float) -> Flo
     try:
         commit = hub.info(origin.repo, origin.revision, origin.kind).commit
         published = {file.path: file for file in hub.tree(origin.repo, commit, origin.kind)}
-        if _has_these(published, entry, artifact, origin, context.store.root / entry.name):
+        if _has_all_files(published, entry, artifact, origin, context.store.root / entry.name):
             library.record_commit(name, commit)
     except FlowhubError as fault:
         # A worker asks again later, so that a longer wait than the patience is no fault that stays.
@@ -47,7 +47,7 @@ def learn_commit(context: PlacementContext, name: str, patience_s: float) -> Flo
     return None
 
 
-def _has_these(
+def _has_all_files(
     published: dict[str, RepoFile], entry: LibraryEntry, artifact: Artifact, origin: HubOrigin, place: Path
 ) -> bool:
     """Return whether the commit has every file of the model, byte for byte."""

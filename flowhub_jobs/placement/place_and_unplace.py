@@ -86,7 +86,7 @@ class Placements:
 
     def _row(self, entry: LibraryEntry, app: App, root: Path) -> PlacementRow | None:
         key = (entry.name, app.name, root)
-        return next((row for row in self.context.here() if (row.name, row.app, row.root) == key), None)
+        return next((row for row in self.context.rows_here() if (row.name, row.app, row.root) == key), None)
 
     def _new_row(self, entry: LibraryEntry, app: App, root: Path, *, copy: bool, job: int | None) -> PlacementRow:
         how = LinkKind.COPY if copy else None
@@ -161,7 +161,7 @@ class Placements:
 
     def all(self) -> list[PlacementRow]:
         """Return the placements of the models in the store that is there."""
-        return self.context.here()
+        return self.context.rows_here()
 
     def state(self, row: PlacementRow) -> PlacementState:
         """Return whether a placement is as it was made, and of the version that is installed."""

@@ -90,7 +90,7 @@ def _finish(context: PlacementContext, row: PlacementRow) -> None:
         undo(context, row, error)
         raise
     complete_row(context, row, row.entries)
-    _tell(context, row)
+    _note_placed(context, row)
 
 
 def _make_wanted(context: PlacementContext, row: PlacementRow, faults: Mapping[str, FlowhubError]) -> None:
@@ -99,7 +99,7 @@ def _make_wanted(context: PlacementContext, row: PlacementRow, faults: Mapping[s
     if entry is None:
         remove_row(context, row)
         return
-    if _leads_to(row, context.store.root / row.name) and condition_of_placement(row, entry) is PlacementState.OK:
+    if _is_current(row, context.store.root / row.name) and condition_of_placement(row, entry) is PlacementState.OK:
         complete_row(context, row, row.entries)
         return
     app = app_named(row.app)
@@ -108,10 +108,10 @@ def _make_wanted(context: PlacementContext, row: PlacementRow, faults: Mapping[s
     context.rows.update(row.id, state=RowState.WANTED, entries=None, folders=folders)
     fault = faults.get(row.name) if app.needs_commit else None
     make_placement(context, context.rows.row(row.id) or row, entry, app, fault)
-    _tell(context, context.rows.row(row.id) or row)
+    _note_placed(context, context.rows.row(row.id) or row)
 
 
-def _leads_to(row: PlacementRow, model: Path) -> bool:
+def _is_current(row: PlacementRow, model: Path) -> bool:
     """Return whether the files of a placement are this model's, and not those of an older version, or of damaged files
     that were fetched again."""
     return all(entry.source is None or _is_link_of(entry, model) for entry in row.entries)
@@ -125,7 +125,7 @@ def _is_link_of(entry: Entry, model: Path) -> bool:
     return same and entry.source is not None and entry.source.is_relative_to(model)
 
 
-def _tell(context: PlacementContext, row: PlacementRow) -> None:
+def _note_placed(context: PlacementContext, row: PlacementRow) -> None:
     log.info("%s is placed in %s: %s", row.name, row.app, row.path)
     how = f" ({row.how.text})" if row.how else ""
     context.rows.note(row.job, context.clock.now_us(), EventKind.PLACED, f"Placed in {row.app}: {row.path}{how}.")

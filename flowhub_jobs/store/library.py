@@ -82,7 +82,7 @@ class Library(LibraryReader):
         write_pieces(tx, number, {path: pieces for path, pieces in known.items() if pieces is not None})
 
     def forget(self, name: str) -> None:
-        is_entry = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
+        is_entry = sa.and_(self._in_store(), artifacts.c.name_key == same_name_key(name))
         with writing(self._engine) as tx:
             tx.execute(sa.delete(artifacts).where(is_entry))
 
@@ -98,7 +98,7 @@ class Library(LibraryReader):
         known = replace(artifact, files=tuple(replace(file, commit=commit) for file in artifact.files))
         same = sa.and_(artifacts.c.name_key == same_name_key(name), artifacts.c.artifact_key == artifact.key)
         with writing(self._engine) as tx:
-            tx.execute(sa.update(artifacts).where(self._here(), same).values(artifact=known.as_dict()))
+            tx.execute(sa.update(artifacts).where(self._in_store(), same).values(artifact=known.as_dict()))
 
     def pin(self, claim: str, now: int) -> None:
         """Keep a model, and its next versions, from `prune --to-fit`. Again, it changes nothing."""
@@ -145,7 +145,7 @@ class Library(LibraryReader):
         """Return the paths under which files with these sha256 were installed. Their content may have changed."""
         joined = artifact_files.join(artifacts, artifacts.c.id == artifact_files.c.artifact_id)
         query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
-        of_store = query.where(self._here()).order_by(artifacts.c.id)
+        of_store = query.where(self._in_store()).order_by(artifacts.c.id)
         rows = list[Any]()
         for some in in_groups(dict.fromkeys(digests)):
             with querying(self._engine) as tx:
@@ -173,13 +173,13 @@ class Library(LibraryReader):
 
     def artifact(self, name: str) -> Artifact | None:
         """Return the artifact installed under this name, with its addresses; None if they are unknown."""
-        is_entry = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
+        is_entry = sa.and_(self._in_store(), artifacts.c.name_key == same_name_key(name))
         with querying(self._engine) as tx:
             stored = tx.execute(sa.select(artifacts.c.artifact).where(is_entry)).scalar()
         return readable_artifact(stored)
 
-    def _here(self) -> sa.ColumnElement[bool]:
-        return here(self._engine, self._node, self._store)
+    def _in_store(self) -> sa.ColumnElement[bool]:
+        return in_this_store(self._engine, self._node, self._store)
 
     def remember_store(self, identity: str, hostname: str, now: int) -> str | None:
         """Record the store and the machine that this node uses; return the machine's former name, if it had another.
@@ -206,7 +206,7 @@ class Library(LibraryReader):
         return before if before not in (None, hostname) else None
 
 
-def here(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
+def in_this_store(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
     """Return the condition for a row of `artifacts` in the store that is there."""
     ids = LibraryReader(Database.of(engine), node, store).ids_here
     return sa.and_(artifacts.c.node == node, artifacts.c.store_id.in_(ids))

@@ -64,7 +64,9 @@ def check_files(
     results = [CheckResult(known, *_stamp(known.path)) for known in files]
     counter = _ReadCounter(len(files), may_go_on)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
-        works = [pool.submit(work) for number, result in enumerate(results) for work in _works(result, number, counter)]
+        works = [
+            pool.submit(work) for number, result in enumerate(results) for work in _check_tasks(result, number, counter)
+        ]
         _await(works, lambda: tell(counter.so_far()), counter)
     for result in results:
         if _stamp(result.known.path) != (result.bytes, result.mtime_ns):
@@ -121,7 +123,7 @@ def _stamp(path: Path) -> tuple[int, int]:
         return status.st_size, status.st_mtime_ns
 
 
-def _works(result: CheckResult, number: int, counter: _ReadCounter) -> Iterator[Callable[[], None]]:
+def _check_tasks(result: CheckResult, number: int, counter: _ReadCounter) -> Iterator[Callable[[], None]]:
     """Yield the tasks for result file, which may run in parallel."""
     known = result.known
     result.bad.add(result.bytes, known.bytes)  # missing at the end

@@ -11,7 +11,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import artifact_files, artifacts
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.layout import Store
-from flowhub_jobs.store.library import here, read_pieces, write_pieces
+from flowhub_jobs.store.library import in_this_store, read_pieces, write_pieces
 from flowhub_jobs.store.library_check import Damage, is_as_installed
 from flowhub_jobs.store.library_fast import readable_artifact, readable_damage
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, Pieces, known_format
@@ -61,7 +61,7 @@ class VerificationRecords:
 
     def record(self, name: str) -> InstalledArtifact | None:
         """Return the record of an installed model; None for one that was put there by hand, or is not there."""
-        is_entry = sa.and_(self._here(), artifacts.c.name_key == same_name_key(name))
+        is_entry = sa.and_(self._in_store(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(artifacts).where(is_entry)).mappings().first()
             return self._read(tx, row) if row else None
@@ -70,7 +70,7 @@ class VerificationRecords:
         """Return the record of an installed artifact; None if it is not installed."""
         # A row of an older version has no artifact: it is found by its name.
         either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
-        in_store = self._here()
+        in_store = self._in_store()
         with reading(self._engine) as tx:
             rows = tx.execute(sa.select(artifacts).where(in_store, either)).mappings().all()
             records = [self._read(tx, row) for row in rows]
@@ -78,12 +78,12 @@ class VerificationRecords:
 
     def names(self) -> list[str]:
         """Return the names of all installed models, sorted."""
-        query = sa.select(artifacts.c.name).where(self._here())
+        query = sa.select(artifacts.c.name).where(self._in_store())
         with reading(self._engine) as tx:
             return sorted(tx.execute(query).scalars())
 
-    def _here(self) -> sa.ColumnElement[bool]:
-        return here(self._engine, self._node, self._store)
+    def _in_store(self) -> sa.ColumnElement[bool]:
+        return in_this_store(self._engine, self._node, self._store)
 
     def _read(self, tx: sa.Connection, row: Any) -> InstalledArtifact:
         its = artifact_files.c.artifact_id == row["id"]

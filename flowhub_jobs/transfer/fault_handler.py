@@ -150,7 +150,9 @@ class FaultHandler:
             self._hosts.cool_down(origin, decision.seconds)
         if recorded or (self._transfer.one_try and not self._transfer.fetched_now):
             return  # the host's wait records each try of a night; a note for each would bury all others
-        self._transfer.notes.append(Note(EventKind.FAULT, f"{error.message}{_again(decision.seconds)}", error.code))
+        self._transfer.notes.append(
+            Note(EventKind.FAULT, f"{error.message}{_retry_sentence(decision.seconds)}", error.code)
+        )
 
     def _was_one_too_many(self, task: RangeTask, error: FlowhubError) -> bool:
         """Return whether the newest of several connections was refused while others work; then lower the host's cap.
@@ -185,7 +187,7 @@ def located(error: FlowhubError, task: RangeTask) -> FlowhubError:
     return error.at(host=source_host(task.source), path=task.state.file.path)
 
 
-def _again(seconds: float) -> str:
+def _retry_sentence(seconds: float) -> str:
     """Return the sentence about the next try; "" where the job waits for it in the queue."""
     if seconds > WAIT_INSIDE_S:
         return ""

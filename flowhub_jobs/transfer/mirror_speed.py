@@ -83,7 +83,7 @@ class MirrorSpeed:
             return
         left = (state.size or 0) - state.record.kept.total
         if is_worth_probing(now - use.since, sum(rates.values()), left):
-            self._look_further(state, use, sum(rates.values()), now)
+            self._try_faster(state, use, sum(rates.values()), now)
 
     def _state_in_use(self) -> FileState | None:
         """Return the file that bytes come for, if it has several addresses and several connections may fetch it."""
@@ -137,7 +137,7 @@ class MirrorSpeed:
             if source.origin in self._transfer.joined:
                 self._leave_joined(source.origin, now)
             else:
-                self._leave(source, best, rates[source.origin], rates[best.origin])
+                self._leave_slow(source, best, rates[source.origin], rates[best.origin])
         return bool(slow)
 
     def _leave_joined(self, origin: str, now: float) -> None:
@@ -152,7 +152,7 @@ class MirrorSpeed:
 
     # Another address -------------------------------------------------------------------------------------------------
 
-    def _look_further(self, state: FileState, use: _Use, bps: float, now: float) -> None:
+    def _try_faster(self, state: FileState, use: _Use, bps: float, now: float) -> None:
         """Use the first address that is worth it, or have the first measured whose rate is not known."""
         for source in _following(state, use, now):
             rate, measured_at = self._rates.get(source.origin, (0.0, float("-inf")))
@@ -163,7 +163,7 @@ class MirrorSpeed:
                 return
             if is_far_slower(bps, rate):
                 for slow in use.sources:
-                    self._leave(slow, source, bps, rate)
+                    self._leave_slow(slow, source, bps, rate)
                 return
             if self._may_join(source, use, bps, rate, now):
                 self._transfer.joined[source.origin] = 0  # its connections are counted with those of the others
@@ -193,7 +193,7 @@ class MirrorSpeed:
         self._rates[probe.source.origin] = task.kept / max(until - task.started_at, 1e-3), now
         self._transfer.probe = None
 
-    def _leave(self, source: SourceState, following: SourceState, bps: float, next_bps: float) -> None:
+    def _leave_slow(self, source: SourceState, following: SourceState, bps: float, next_bps: float) -> None:
         set_aside_slow(self._transfer, source, SLOW_ASIDE_S, self._hosts)
         self._transfer.joined.pop(source.origin, None)
         self._use = None

@@ -79,7 +79,7 @@ class Guard:
             if scope["method"] not in SAFE_METHODS:
                 body = await _read_body(receive)
                 if session is not None:
-                    _demand_page_token(session, Headers(scope=scope), body)
+                    _require_page_token(session, Headers(scope=scope), body)
         except FlowhubError as error:
             await self.refuse(scope, error)(scope, receive, send)
         else:
@@ -150,7 +150,7 @@ def _refuse_foreign(headers: Headers, host: str) -> None:
         raise RequestForbidden("The request comes from a page of another site.")
 
 
-def _demand_page_token(session: BrowserSession, headers: Headers, body: bytes) -> None:
+def _require_page_token(session: BrowserSession, headers: Headers, body: bytes) -> None:
     given = headers.get(PAGE_TOKEN_HEADER) or ""
     if not given and headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         try:

@@ -66,8 +66,8 @@ class Live:
         try:
             while True:
                 await self._wanted.wait()
-                if self._signal.has_changed() or self._has_turned():
-                    await asyncio.sleep(REST_S if await self._look() else FAILED_S)
+                if self._signal.has_changed() or self._turn_has_passed():
+                    await asyncio.sleep(REST_S if await self._publish_changes() else FAILED_S)
                 await asyncio.sleep(LOOK_S)
         finally:
             self._signal.close()
@@ -114,11 +114,11 @@ class Live:
             changes = changes_since(session, position)
         return Batch(changes, list(_numbered(list(_items(changes)), position, changes.position)))
 
-    def _has_turned(self) -> bool:
+    def _turn_has_passed(self) -> bool:
         now = self._open_session().now_us()
         return not self._turns_at - TURN_MAX_US <= now < self._turns_at
 
-    async def _look(self) -> bool:
+    async def _publish_changes(self) -> bool:
         """Read what changed and hand it out; return False if it cannot be read now."""
         try:
             batch = await run_in_threadpool(self._read)
@@ -145,7 +145,7 @@ class Live:
     def _read(self) -> Batch:
         session, before = self._open_session(), self._position
         changes = changes_since(session, before)
-        items = [item for item in _items(changes) if self._is_news(*item)]
+        items = [item for item in _items(changes) if self._is_change(*item)]
         running = {job.id for job in changes.jobs}
         self._sent = {job: data for job, data in self._sent.items() if job in running}
         self._position = changes.position
@@ -153,7 +153,7 @@ class Live:
         self._turns_at = min(next_turn(session.home) or latest, latest)
         return Batch(changes, list(_numbered(items, before, changes.position)))
 
-    def _is_news(self, kind: str, data: str, job: int | None) -> bool:
+    def _is_change(self, kind: str, data: str, job: int | None) -> bool:
         """Return whether an item differs from what was sent before: a running job is read at every look."""
         if job is None:
             return True

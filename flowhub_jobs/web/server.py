@@ -81,7 +81,7 @@ class Server:
             token_file=home / TOKEN_FILE,
             share_token_file=home / SHARE_TOKEN_FILE if options.share else None,
             on_network=not is_loopback(_address(options.host)[1]),
-            share_url=options.share_url or f"http://{_authority(_reached(options), port)}",
+            share_url=options.share_url or f"http://{_authority(_reachable_name(options), port)}",
         )
         self.ready = threading.Event()
         app = create_app(context, _hosts(options, port), port=port, share_is_open=not self.serving.on_network)
@@ -235,7 +235,7 @@ def _shown(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104, compared, not bound
 
 
-def _reached(options: Options) -> str:
+def _reachable_name(options: Options) -> str:
     """Return the name or address by which other nodes reach this server: for all addresses, this machine's name."""
     is_any = ipaddress.ip_address(_address(options.host)[1]).is_unspecified
     return socket.gethostname() if is_any else options.host

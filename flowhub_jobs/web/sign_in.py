@@ -66,18 +66,18 @@ class SignIn:
     def session(self, cookie: str, now_s: float | None = None) -> BrowserSession | None:
         """Return the session of a cookie that this home signed and that has not expired, else None."""
         session, _, signature = cookie.rpartition(".")
-        if not _same(signature, self._sign("cookie", session)):
+        if not _is_equal(signature, self._sign("cookie", session)):
             return None
         age_s = (time.time() if now_s is None else now_s) - int(session.partition(".")[0])
         return BrowserSession(session, self._sign("page", session)) if age_s < COOKIE_S else None
 
     def is_token(self, given: str) -> bool:
         """Return whether this is the token for programs."""
-        return _same(given, self.token)
+        return _is_equal(given, self.token)
 
     def may_read_share(self, given: str) -> bool:
         """Return whether this token may read what is shared."""
-        return _same(given, self.share_token or self.token) | _same(given, self.token)
+        return _is_equal(given, self.share_token or self.token) | _is_equal(given, self.token)
 
     def _sign(self, purpose: str, text: str) -> str:
         mac = hmac.digest(self.token.encode(), f"{purpose}:{text}".encode("utf-8", "replace"), "sha256")
@@ -86,7 +86,7 @@ class SignIn:
 
 def is_same_token(given: str, expected: str) -> bool:
     """Compare in a time that tells nothing of where they differ."""
-    return _same(given, expected)
+    return _is_equal(given, expected)
 
 
 def open_sign_in(home: Path, *, share: bool) -> SignIn:
@@ -121,5 +121,5 @@ def _digest(ticket: str) -> str:
     return hashlib.sha256(ticket.encode("utf-8", "replace")).hexdigest()
 
 
-def _same(given: str, expected: str) -> bool:
+def _is_equal(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

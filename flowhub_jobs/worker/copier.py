@@ -38,7 +38,7 @@ class Copier:
                     self._run.control.check()
                     digest.update(buffer[:count])
                     _write_all(copy.fileno(), buffer[:count])
-                    self._passed(count)
+                    self._add_progress(count)
                 sync_data(copy.fileno())
         return digest.hexdigest()
 
@@ -65,7 +65,7 @@ class Copier:
         except OSError as error:
             raise StorageFailed(f"{source} cannot be read: {error.strerror}.") from error
 
-    def _passed(self, count: int) -> None:
+    def _add_progress(self, count: int) -> None:
         self._done += count
         if self._done - self._reported >= REPORT_BYTES or self._done == self._total:
             self._reported = self._done

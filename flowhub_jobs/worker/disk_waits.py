@@ -59,7 +59,7 @@ class DiskWaitCheck:
         ready = [job for job in waiting if job not in texts]
         full = [job for job in ready if job.reason is Reason.DISK]
         self._store_back -= {job.job for job in texts}
-        return texts, self._worth_a_try(full, room) + self._store_is_back(ready)
+        return texts, self._startable(full, room) + self._store_is_back(ready)
 
     def _store_is_back(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
         """Return the jobs whose store is there again. One that waits for it once more, although no check found it
@@ -69,7 +69,7 @@ class DiskWaitCheck:
         self._store_back |= {job.job for job in back}
         return back
 
-    def _worth_a_try(self, ready: Sequence[DiskWaits], room: Room) -> list[DiskWaits]:
+    def _startable(self, ready: Sequence[DiskWaits], room: Room) -> list[DiskWaits]:
         """Return the jobs for which there is more room than when they were last released, and failed again.
 
         A disk can be full although it has free bytes: a quota, inodes, a snapshot. Such a job starts at the end of its

@@ -63,7 +63,7 @@ def _copy_model(
     model: InstalledArtifact, folder: Path, carried: ManifestEntry, run: Run, progress: ProgressWriter, spare: Path
 ) -> None:
     """Copy a model to the folder. `spare` is a lock file in the home, for a disk without file locks."""
-    if not _is_there(folder, carried, run):
+    if not _has_model(folder, carried, run):
         check_room(room_at(folder, 0), model.bytes, 0, folder)
         staged = _staged(model, folder, run, progress)
         with _locked(folder, run, spare):
@@ -72,7 +72,7 @@ def _copy_model(
         write_manifest(folder, read_manifest_if_any(folder) | {carried.name: carried})
 
 
-def _is_there(folder: Path, carried: ManifestEntry, run: Run) -> bool:
+def _has_model(folder: Path, carried: ManifestEntry, run: Run) -> bool:
     """Return whether the folder has this very model, by every byte of its files.
 
     The manifest does not decide: a worker that was killed between the rename and the manifest left no entry there.

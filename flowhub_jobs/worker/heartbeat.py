@@ -54,10 +54,10 @@ class Heartbeat(threading.Thread):
             return
         context.throttle.update()
         if now - self._looked_at >= (LOOK_NOTIFIED_S if context.is_notified() else 0.0):
-            self._obey(runs)
+            self._deliver_requests(runs)
             self._looked_at = now
 
-    def _obey(self, runs: Mapping[str, Run]) -> None:
+    def _deliver_requests(self, runs: Mapping[str, Run]) -> None:
         """Stop the runs whose jobs the user paused or cancelled, and those that have lost their lease."""
         context = self._context
         requested = context.leases.requested_actions()

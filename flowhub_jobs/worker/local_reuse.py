@@ -89,7 +89,9 @@ class Reused:
             return progress
         left = [number for number in range(len(self.artifact.files)) if number not in self.linked]
         files = [replace(file, number=left[file.number]) for file in progress.files]
-        files += [_whole(number, linked, self.artifact.files[number]) for number, linked in self.linked.items()]
+        files += [
+            _linked_progress(number, linked, self.artifact.files[number]) for number, linked in self.linked.items()
+        ]
         linked_bytes = sum(linked.digest.bytes for linked in self.linked.values())
         total = None if progress.total is None else progress.total + linked_bytes
         return replace(
@@ -191,7 +193,7 @@ class _Search:
             stamp = stamp_of(real)
             if (stamp, file.identity) in _refuted or file.size not in (None, stamp.size):
                 return None
-            self._progress.show(self._seen())
+            self._progress.show(self._journal_progress())
             hashed = hash_file(real, self._run.control.check, git=file.sha256 is None)
             if (hashed.sha256 if file.sha256 else hashed.git_sha1) != (file.sha256 or file.git_sha1):
                 _refuted.add((hashed.stamp, file.identity))
@@ -215,7 +217,7 @@ class _Search:
         digest = FileDigest(file.path, stamp.size, sha256, pinned=True, mtime_ns=stamp.mtime_ns)
         return Linked(part, digest, real, kind, stamp)
 
-    def _seen(self) -> TransferProgress:
+    def _journal_progress(self) -> TransferProgress:
         """Return the progress while other programs' files are read: the journal's, without a transfer."""
         nothing = journal.FileRecord("")
         records = [self._record.files.get(file.path, nothing) for file in self._artifact.files]
@@ -228,7 +230,7 @@ class _Search:
         return TransferProgress(Stage.VERIFY, self._artifact.size, kept, self._run.claimed.fetched, 0, 0, files)
 
 
-def _whole(number: int, linked: Linked, file: ArtifactFile) -> FileProgress:
+def _linked_progress(number: int, linked: Linked, file: ArtifactFile) -> FileProgress:
     size = linked.digest.bytes
     return FileProgress(number, size, size, file.sha256 or linked.digest.sha256, None, DigestState.VERIFIED)
 

@@ -53,14 +53,14 @@ class Network:
         endpoint = self._home.settings.hf_endpoint
         own = [at_endpoint(file.url, endpoint) for file in artifact.files]
         failed = _places([url for url in own if host_of(url) == error.host] or own[:1])
-        if not failed or any_answers(self._others(failed[0], _places(own)), WITNESS_S):
+        if not failed or any_answers(self._other_endpoints(failed[0], _places(own)), WITNESS_S):
             return False
         text = f"{failed[0][0]} cannot be reached: {cause.strerror or cause}."
         self._wait({"text": text, "place": failed[0]}, self._turn.read(), 0)
         log.warning("This machine is offline, and its jobs wait. %s", text)
         return True
 
-    def _others(self, failed: Endpoint, extra: Sequence[Endpoint] = ()) -> list[Endpoint]:
+    def _other_endpoints(self, failed: Endpoint, extra: Sequence[Endpoint] = ()) -> list[Endpoint]:
         """Return other places that jobs want to reach, or have reached lately."""
         urls = addresses_wanted(self._home.engine, self._home.node)
         known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in urls])
@@ -94,7 +94,7 @@ class Network:
         """Make the one connection: to the host that failed, and the next time to another of those that are wanted."""
         number, (host, port) = turn.value["number"], down["place"]
         try:
-            places = [(host, port), *self._others((host, port))]
+            places = [(host, port), *self._other_endpoints((host, port))]
             place = places[(number - 1) % len(places)]
             if answers(place, self._home.settings.connect_timeout_s):
                 self._home.controls.set(NETWORK, None)

@@ -62,7 +62,7 @@ class Notifications:
         if _is_taken(stored.value["turn"], now):
             self._waiting = False  # another worker's turn
             return
-        pending = self._pending.read(_further(cursor, self._seen), now)
+        pending = self._pending.read(_later_cursor(cursor, self._seen), now)
         self._waiting = bool(pending.items)
         if not pending.items:
             self._note(stored, cursor, pending)
@@ -117,7 +117,7 @@ def _shared_value(cursor: Cursor, turn: list[Any] | None = None) -> dict[str, An
     return {"told": asdict(cursor), "turn": turn}
 
 
-def _further(cursor: Cursor, read: Cursor | None) -> Cursor:
+def _later_cursor(cursor: Cursor, read: Cursor | None) -> Cursor:
     return replace(cursor, event=max(cursor.event, read.event), ended=max(cursor.ended, read.ended)) if read else cursor
 
 

@@ -81,7 +81,7 @@ def run_worker(
         return not maintenance.disk_waits.release()  # room that was promised to a job may be free now
 
     heartbeat = Heartbeat(context)
-    pulse = Pulse(notifier, lambda: _standing(home), home.clock.awake)
+    pulse = Pulse(notifier, lambda: _status_line(home), home.clock.awake)
     maintenance = Maintenance(context, wakeups, notices, subscriptions, pulse, may_exit, consumer.stop_flag.set)
     try:
         context.register(os.getpid())
@@ -124,7 +124,7 @@ def _exit_status(context: WorkerContext, started: int, *, drain: bool, patience_
     return EXIT_SOME_FAILED if drain and (given_up or queries.ended_badly(since=started)) else 0
 
 
-def _standing(home: Home) -> str:
+def _status_line(home: Home) -> str:
     """Return the status line for the service manager."""
     return status_line(home.queries.all(state=State.RUNNING), len(home.queries.in_state((State.QUEUED,))))
 

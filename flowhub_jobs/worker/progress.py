@@ -41,7 +41,7 @@ class ProgressWriter:
             for file in progress.files
         }
         changed = tuple(file for number, file in files.items() if self._files.get(number) != file)
-        digest = _whole(files)
+        digest = _overall_state(files)
         tries = progress.faults
         self._last = Progress(
             progress.stage,
@@ -103,7 +103,7 @@ class ProgressWriter:
         self._leases.progress(self._lease, now)
 
 
-def _whole(files: dict[int, FileCounts]) -> DigestState:
+def _overall_state(files: dict[int, FileCounts]) -> DigestState:
     """Return one state for all files: verified only when every one is."""
     states = {file.sha256_state for file in files.values()}
     if states <= {DigestState.VERIFIED}:

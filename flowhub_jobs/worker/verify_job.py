@@ -32,7 +32,7 @@ def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
     results = check_files(files, run.control.check, lambda read: _show(progress, model, read))
     run.lease.check()
     if all(result.good for result in results):
-        _good(context, run, checks, model, results)
+        _record_good(context, run, checks, model, results)
     else:
         checks.record_damaged(model, _damage(model, results))
         name = model.name if model.store == DEFAULT_STORE else f"{model.store}:{model.name}"
@@ -47,7 +47,7 @@ def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int
     progress.reads(model.bytes, sum(read), files)
 
 
-def _good(
+def _record_good(
     context: WorkerContext,
     run: Run,
     checks: VerificationRecords,

@@ -59,10 +59,10 @@ class WakeupQueue:
             self._move_aside(error)
             huey = self._make()
 
-        def bell() -> None:
+        def wake_worker() -> None:
             on_wakeup()
 
-        self._task = huey.task(name="bell")(bell)
+        self._task = huey.task(name="bell")(wake_worker)
         return huey
 
     def _unusable(self, error: sqlite3.OperationalError) -> FlowhubError | sqlite3.OperationalError:

@@ -189,10 +189,10 @@ class PostgresWakeupQueue:
         self._signal = WakeupSignal(slots) if listen_with else None
         self.huey = PooledHuey(node, results=False, serializer=JsonSerializer(), engine=engine, signal=self._signal)
 
-        def bell() -> None:
+        def wake_worker() -> None:
             on_wakeup()
 
-        self._task = self.huey.task(name="bell")(bell)
+        self._task = self.huey.task(name="bell")(wake_worker)
         self._listener: Listener | None = None
         if listen_with and self._signal:
             self._listener = Listener(listen_with, (node, ANY_NODE), self._signal, on_change)

@@ -92,14 +92,14 @@ def test_any_other_start_is_a_time_as_in_other_verbs():
 
 def test_a_models_speed_is_over_all_its_attempts_and_no_time_is_counted_twice():
     summary = report(job(1), job(2), attempts=[attempt(1, 0, 10), attempt(1, 30, 40), attempt(2, 5, 15)])
-    assert [model.seconds for model in summary.came] == [1200, 600]
-    assert summary.came[0].rate_bps == round(5 * GB / 1200)
+    assert [model.seconds for model in summary.completed] == [1200, 600]
+    assert summary.completed[0].rate_bps == round(5 * GB / 1200)
     assert summary.totals.work_s == 25 * 60
     assert summary.totals.rate_bps == round(10 * GB / 1500)
 
 
 def test_a_model_that_was_present_already_has_no_speed():
-    [model] = report(job(1, bytes_fetched=0)).came
+    [model] = report(job(1, bytes_fetched=0)).completed
     assert (model.seconds, model.rate_bps) == (None, None)
 
 
@@ -122,7 +122,7 @@ def test_only_a_job_that_waits_for_a_disk_needs_the_user():
     }
     summary = report(*waiting.values())
     assert [need.code for need in summary.needs] == ["store_offline", "disk_full"]
-    assert {job.reason for job in summary.going} == set(Reason) - {Reason.DISK, Reason.STORE_OFFLINE}
+    assert {job.reason for job in summary.unfinished} == set(Reason) - {Reason.DISK, Reason.STORE_OFFLINE}
 
 
 def test_without_a_worker_a_queued_job_needs_one():

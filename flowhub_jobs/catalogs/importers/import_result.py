@@ -84,7 +84,7 @@ def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> Impo
         try:
             model = _converted(entry, convert, notes, ids)
         except NotTaken as refusal:
-            _add(result.refused, refusal.reason, _told(entry, number, refusal.what))
+            _add(result.refused, refusal.reason, _describe_entry(entry, number, refusal.what))
             continue
         ids.take(model["id"])
         result.models.append(model)
@@ -113,7 +113,7 @@ def check_model(model: Entry) -> HubModel:
         raise NotTaken(SkipReason.RULES, first_fault_text(fault, model)) from fault
 
 
-def _told(entry: Any, number: int, detail: str) -> str:
+def _describe_entry(entry: Any, number: int, detail: str) -> str:
     name = title(entry.get("name")) if isinstance(entry, dict) else None
     name_or_number = shown(name) if name else f"entry {number}"
     return f"{name_or_number} ({detail})" if detail else name_or_number

@@ -53,7 +53,7 @@ def read_yaml(raw: bytes, *, numbers: Collection[str] = ()) -> Any:
         return _Builder(numbers).build(_events(raw))
     except yaml.YAMLError as fault:
         # libyaml's scanner, which reads ahead of its events, has its own depth limit since PyYAML 6.0.4.
-        raise NotYaml(_TOO_DEEP if "nesting depth" in str(fault) else f"is not YAML: {_told(fault)}") from None
+        raise NotYaml(_TOO_DEEP if "nesting depth" in str(fault) else f"is not YAML: {_fault_text(fault)}") from None
 
 
 def _events(raw: bytes) -> Iterator[Any]:
@@ -61,7 +61,7 @@ def _events(raw: bytes) -> Iterator[Any]:
     return iter(yaml.parse(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
-def _told(fault: yaml.YAMLError) -> str:
+def _fault_text(fault: yaml.YAMLError) -> str:
     mark = getattr(fault, "problem_mark", None)
     problem = getattr(fault, "problem", None) or getattr(fault, "reason", None) or "its characters cannot be read"
     where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

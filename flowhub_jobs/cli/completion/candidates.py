@@ -37,14 +37,14 @@ def answer(arguments: Sequence[str]) -> int:
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     kind, prefix = [*arguments, "", ""][:2]
     with contextlib.suppress(Exception):  # the shell's line is no place for a message
-        listed = _node_lists(load_settings(), prefix) if kind == LISTS else _named(kind, load_settings())
+        listed = _node_lists(load_settings(), prefix) if kind == LISTS else _names_of_kind(kind, load_settings())
         names = [name for name in listed if name.startswith(prefix) and name.isprintable()]
         sys.stdout.write("".join(f"{name}\n" for name in names[:AT_MOST]))
         sys.stdout.flush()
     return 0
 
 
-def _named(kind: str, settings: Settings) -> Iterable[str]:
+def _names_of_kind(kind: str, settings: Settings) -> Iterable[str]:
     readers: dict[str, Callable[[Settings], Iterable[str]]] = {
         "models": _models,
         "installed": _installed,

@@ -67,7 +67,7 @@ def _top(verbs: Iterable[Mapping[str, Any]]) -> list[str]:
     return [verb["name"] for verb in verbs if " " not in verb["name"]]
 
 
-def _below(verbs: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+def _subcommands(verbs: Iterable[Mapping[str, Any]], name: str) -> list[str]:
     """Return the verbs behind a verb: of `catalog` list, import …"""
     return [verb["name"].split()[1] for verb in verbs if verb["name"].startswith(f"{name} ")]
 
@@ -78,10 +78,10 @@ def _options(verb: Mapping[str, Any]) -> list[str]:
 
 def _words(verbs: Sequence[Mapping[str, Any]], verb: Mapping[str, Any]) -> str:
     name = verb["name"]
-    return " ".join([*_below(verbs, name), *_fixed(verbs, name), *_options(verb)])
+    return " ".join([*_subcommands(verbs, name), *_fixed_arguments(verbs, name), *_options(verb)])
 
 
-def _fixed(verbs: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+def _fixed_arguments(verbs: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     """Return the fixed arguments of a verb; of `help` its topics and all verbs."""
     return [*WORDS.get(name, []), *(_top(verbs) if name == "help" else [])]
 
@@ -108,7 +108,7 @@ def _option_names() -> str:
 
 
 def _groups(verbs: Sequence[Mapping[str, Any]]) -> str:
-    return "|".join(name for name in _top(verbs) if _below(verbs, name))
+    return "|".join(name for name in _top(verbs) if _subcommands(verbs, name))
 
 
 def _bash(verbs: Sequence[Mapping[str, Any]]) -> str:
@@ -189,7 +189,10 @@ def _fish(verbs: Sequence[Mapping[str, Any]]) -> str:
         lines += [_fish_option(condition, verb["name"], option) for option in verb["options"]]
         if kind := NAMES.get(verb["name"]):
             lines.append(f"complete -c flowhub -n '{condition}' -a '(flowhub __complete {kind} (commandline -ct))'")
-        lines += [f"complete -c flowhub -n '{condition}' -a {verb_name}" for verb_name in _fixed(verbs, verb["name"])]
+        lines += [
+            f"complete -c flowhub -n '{condition}' -a {verb_name}"
+            for verb_name in _fixed_arguments(verbs, verb["name"])
+        ]
     return "\n".join(lines) + "\n"
 
 

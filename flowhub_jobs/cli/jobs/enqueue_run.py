@@ -10,7 +10,7 @@ from typing import Any
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.best_fit import best_of, require_fit
 from flowhub_jobs.cli.jobs.list_file import ListLine, at_line, parse_line, read_lines
-from flowhub_jobs.cli.session import tell_no_worker
+from flowhub_jobs.cli.session import hint_no_worker
 from flowhub_jobs.errors import (
     FlowhubError,
     SomeFailed,
@@ -98,7 +98,7 @@ def read(
     for number, text in typed:
         requested.count += 1
         try:
-            requested.items.append(_understood(session, reader, number, text, defaults, enqueue))
+            requested.items.append(_parse_item(session, reader, number, text, defaults, enqueue))
             requested.lines.append(number)
         except FlowhubError as error:
             if is_about_call(error):
@@ -146,7 +146,7 @@ def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -
             raise UsageInvalid(f"--{option} needs exactly one address.", hint=hint)
 
 
-def _understood(
+def _parse_item(
     session: Session, reader: OptionReader, number: int, text: str, defaults: Mapping[str, Any], enqueue: Any
 ) -> EnqueueItem:
     """Return the item of a reference, or of a line of a list (`number` is not 0)."""
@@ -247,7 +247,7 @@ def print_jobs(session: Session, requested: EnqueueList, numbers: Sequence[int],
         return
     for number, item in zip(printed, requested.items[:SHOWN], strict=True):
         line = _answer(session, by_number[number], item, brief)
-        known = "" if brief or number in requested.new else _known(by_number[number], item)
+        known = "" if brief or number in requested.new else _existing_job_note(by_number[number], item)
         output.result(output.fold(line + known, after="  "))
     if len(numbers) > SHOWN:
         output.result(f"… and {len(numbers) - SHOWN} more: `flowhub status` lists them.")
@@ -263,7 +263,7 @@ def print_jobs(session: Session, requested: EnqueueList, numbers: Sequence[int],
         _hints(session, stores, State.QUEUED in session.queries.state_of(numbers).values())
 
 
-def _known(job: Job, item: EnqueueItem) -> str:
+def _existing_job_note(job: Job, item: EnqueueItem) -> str:
     """Return a note about an existing job, to which the options of this command do not apply."""
     if not job.live:
         return "; already installed (--force downloads it again)"
@@ -318,7 +318,7 @@ def _hints(session: Session, stores: Collection[str], waits: bool) -> None:
             where = f"The store {home.store.name} ({home.store.root}) is offline"
             output.hint(output.fold(f"{where}: its jobs wait until its disk is mounted."))
     if waits:
-        tell_no_worker(session)
+        hint_no_worker(session)
 
 
 def _hint_room(home: Home, hinted_stores: set[str]) -> None:

@@ -9,7 +9,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.followed_list_file import read_followed_list
 from flowhub_jobs.cli.options import AsJson, PlaceIn
-from flowhub_jobs.cli.session import open_session, tell_no_worker, warn_of_catalog
+from flowhub_jobs.cli.session import hint_no_worker, open_session, warn_of_catalog
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
 from flowhub_jobs.operations.schemas.subscriptions import subscriptions_json
@@ -115,15 +115,15 @@ def _print_followed(session: Session, followed: Sequence[Followed]) -> None:
     now = known_moment(session.now_us())
     for one in followed:
         when = clock_time(known_moment(one.subscription.next_at), now)
-        line = f"{output.clean(one.subscription.ref)}: {_found(one)}; next check {when}"
+        line = f"{output.clean(one.subscription.ref)}: {_first_check_text(one)}; next check {when}"
         output.result(output.fold(line, after="  "))
     for one in followed:
         if one.subscription.error is not None:
             output.hint(output.fold(_problem(one.subscription), after="  "))
-    tell_no_worker(session)
+    hint_no_worker(session)
 
 
-def _found(one: Followed) -> str:
+def _first_check_text(one: Followed) -> str:
     """Return what the first check found."""
     new = [str(job.job) for job in one.jobs if job.new]
     if new:
@@ -150,7 +150,7 @@ def _print_list(session: Session) -> None:
     for one in known:
         if one.error is not None:
             output.hint(output.fold(_problem(one), after="  "))
-    tell_no_worker(session)
+    hint_no_worker(session)
 
 
 def list_text(rows: Sequence[tuple[str, ...]]) -> str:

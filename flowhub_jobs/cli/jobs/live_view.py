@@ -52,7 +52,7 @@ def _draw(session: Session, read: Read, until_ended: bool) -> None:
     drawn_lines = 0
     while True:
         jobs = read()
-        lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _foot(session, jobs)) or [
+        lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _total_line(session, jobs)) or [
             "No jobs."
         ]
         # Overwrite the old lines instead of erasing them first, which would flicker.
@@ -65,7 +65,7 @@ def _draw(session: Session, read: Read, until_ended: bool) -> None:
         time.sleep(REFRESH_S)
 
 
-def _foot(session: Session, jobs: Sequence[Job]) -> str | None:
+def _total_line(session: Session, jobs: Sequence[Job]) -> str | None:
     """Return the total line, if more than one job is live."""
     overview = arrange(jobs, ())
     return total_line(session, overview, datetime.now(UTC)) if len(overview.live) > 1 else None
@@ -112,7 +112,7 @@ class _Widths:
 
 def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
     """Return the cells of the name, the bar and the size: the size gives way first, then the bar, then the name."""
-    status_width = min(_WORDS_MOST, max((len(_words(job, now)) for job in jobs), default=0))
+    status_width = min(_WORDS_MOST, max((len(_status_text(job, now)) for job in jobs), default=0))
     title_width = max((text_width.width(job.title) for job in jobs), default=0)
     size_width = max((len(size(job)) for job in jobs), default=0)
     rest = width - _FIXED - status_width
@@ -123,7 +123,7 @@ def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
     return _Widths(min(title_width, max(_NAME_LEAST, rest - bar_cells)), bar_cells, size_width)
 
 
-def _words(job: Job, now: datetime) -> str:
+def _status_text(job: Job, now: datetime) -> str:
     text = how_it_is(job, now)
     if job.state in (State.RUNNING, State.QUEUED):
         return text or str(job.state)
@@ -134,7 +134,7 @@ def _line(job: Job, now: datetime, widths: _Widths) -> str:
     share = job.bytes_done / job.bytes_total if job.bytes_total else float(job.state is State.COMPLETED)
     ref = text_width.left(output.shorten(output.clean(job.title), widths.name), widths.name)
     size_text = f"  {size(job):>{widths.size}}" if widths.size else ""
-    return f"{job.id:>4}  {ref}  {bar(share, widths.bar)} {progress(job):>5}{size_text}  {_words(job, now)}"
+    return f"{job.id:>4}  {ref}  {bar(share, widths.bar)} {progress(job):>5}{size_text}  {_status_text(job, now)}"
 
 
 def bar(share: float, width: int) -> str:

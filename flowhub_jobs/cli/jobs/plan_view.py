@@ -19,7 +19,7 @@ _DISK = "The store's disk"
 
 def print_plan(session: Session, requested: EnqueueList) -> None:
     """Print what would be downloaded, the disk space left afterwards, and the expected end."""
-    plans = _each_once(session.plan(requested.items))
+    plans = _unique_plans(session.plan(requested.items))
     begins = min((item.terms.not_before or 0 for item in requested.items), default=0)
     outlook = forecast(session.home, plans, begins)
     if output.chosen.json:
@@ -39,7 +39,7 @@ def print_plan(session: Session, requested: EnqueueList) -> None:
     output.hint("Nothing was queued.")
 
 
-def _each_once(plans: Sequence[EnqueuePlan]) -> list[EnqueuePlan]:
+def _unique_plans(plans: Sequence[EnqueuePlan]) -> list[EnqueuePlan]:
     """Return one plan of each artifact: an artifact that several lines name is downloaded once."""
     by_key: dict[str, EnqueuePlan] = {}
     for plan in plans:

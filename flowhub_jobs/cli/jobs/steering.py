@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.session import chosen_jobs, open_session, raise_for, tell_no_worker
+from flowhub_jobs.cli.session import chosen_jobs, hint_no_worker, open_session, raise_for
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.schemas.jobs import jobs_json
@@ -43,16 +43,16 @@ def steer(
         elif not output.chosen.json:
             _print_states(session, verb, done)
             if not numbers:
-                output.hint(_nothing(verb, states))
+                output.hint(_nothing_to_do(verb, states))
         raise_for(outcomes)
 
 
-def _nothing(verb: str, states: Sequence[State]) -> str:
+def _nothing_to_do(verb: str, states: Sequence[State]) -> str:
     sentence = "No job to change." if verb == "priority" else f"No job to {verb}."
-    return f"{sentence} (`flowhub {verb}` applies to {_either(states)} jobs.)"
+    return f"{sentence} (`flowhub {verb}` applies to {_joined_states(states)} jobs.)"
 
 
-def _either(states: Sequence[State]) -> str:
+def _joined_states(states: Sequence[State]) -> str:
     *first, last = sorted(states, key=list(State).index)
     return f"{', '.join(first)} or {last}" if first else str(last)
 
@@ -62,12 +62,12 @@ def _print_states(session: Session, verb: str, done: Sequence[int]) -> None:
     now = datetime.now(UTC)
     jobs = session.queries.jobs(done)
     for job in jobs:
-        output.result(f"Job {job.id}: {_became(verb, job, now)}")
+        output.result(f"Job {job.id}: {_new_state_text(verb, job, now)}")
     if verb in ("resume", "retry", "start") and jobs:
-        tell_no_worker(session)
+        hint_no_worker(session)
 
 
-def _became(verb: str, job: Job, now: datetime) -> str:
+def _new_state_text(verb: str, job: Job, now: datetime) -> str:
     """Return a job's state after the verb, in a few words."""
     if verb == "priority":
         return f"priority {job.priority}."

@@ -11,7 +11,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs import status_view
 from flowhub_jobs.cli.jobs.live_view import watch_jobs
 from flowhub_jobs.cli.options import AsJson, JobArguments
-from flowhub_jobs.cli.session import chosen_jobs, open_session, tell_no_worker
+from flowhub_jobs.cli.session import chosen_jobs, hint_no_worker, open_session
 from flowhub_jobs.errors import ERRORS, FlowhubError, JobCancelled, SomeFailed, TimedOut
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.times import parse_span
@@ -53,7 +53,7 @@ def until_ended(session: Session, numbers: Sequence[int], *, watch: bool = False
     if live:
         if not watch:
             output.hint(f"Waiting for {named_jobs(live, NAMED)}; Ctrl-C stops waiting; the jobs continue.")
-        tell_no_worker(session)
+        hint_no_worker(session)
     if watch:
         watch_jobs(session, lambda: session.queries.jobs(list(dict.fromkeys(numbers))), until_ended=True)
         return

@@ -116,7 +116,7 @@ def _adopt_each(session: Session, offers: Mapping[int, Offer], kinds: tuple[Link
 def _print_offers(scan: AdoptScan) -> None:
     for offer in scan.offers:
         output.result(output.clean(offer.name))
-        output.result(output.fold(", ".join(_about(offer)), "  "))
+        output.result(output.fold(", ".join(_offer_cells(offer)), "  "))
     for skipped in scan.skipped[:SHOWN_MAX]:
         output.hint(output.fold(f"Not taken: {_short(skipped.path)} {skipped.why}."))
     if len(scan.skipped) > SHOWN_MAX:
@@ -125,7 +125,7 @@ def _print_offers(scan: AdoptScan) -> None:
         output.hint("No new models found.")
 
 
-def _about(offer: Offer) -> list[str]:
+def _offer_cells(offer: Offer) -> list[str]:
     artifact = offer.recognized.artifact
     known = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
     method = f"{offer.how.text} from {offer.candidate.program}" if offer.how else "no way to link it"

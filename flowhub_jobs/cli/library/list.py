@@ -45,7 +45,7 @@ def list_models(
     else:
         output.hint(f"Nothing is installed in {usage.root}. `flowhub enqueue MODEL` queues a model.")
     if not verbose:
-        usage = list_view.without_trifles(usage)
+        usage = list_view.without_tiny_partials(usage)
     if usage.partials and (verbose or len(usage.partials) <= list_view.FEW):
         output.result(("\n" if usage.models else "") + list_view.partials_text(usage.partials))
     for line in list_view.foot(usage):

@@ -96,7 +96,7 @@ def _facts(model: InstalledModel) -> list[str]:
     return [f"    {name:<10}{output.clean(text)}" for name, text in facts if text]
 
 
-def without_trifles(stock: StoreUsage) -> StoreUsage:
+def without_tiny_partials(stock: StoreUsage) -> StoreUsage:
     """Return the same without the partials that hold a journal and next to nothing else."""
     return replace(stock, partials=[partial for partial in stock.partials if partial.leaving.bytes >= TRIFLE])
 
@@ -168,21 +168,21 @@ def _problems(stock: StoreUsage) -> list[str]:
         else:
             lines.append(f"The offline models are in another store than the one at {stock.root} now.")
     if changed := [model.name for model in stock.models if model.condition is Condition.CHANGED]:
-        lines.append(f"Changed by hand: {_some(changed)}. `flowhub verify {changed[0]}` checks it.")
+        lines.append(f"Changed by hand: {_first_names(changed)}. `flowhub verify {changed[0]}` checks it.")
     if damaged := [model.name for model in stock.models if model.condition is Condition.DAMAGED]:
-        lines.append(f"Damaged: {_some(damaged)}. `flowhub verify --repair {damaged[0]}` repairs it.")
+        lines.append(f"Damaged: {_first_names(damaged)}. `flowhub verify --repair {damaged[0]}` repairs it.")
     if stock.waiting:
-        lines.append(f"Not placed yet: {_some(stock.waiting)}. `flowhub placements` says why.")
+        lines.append(f"Not placed yet: {_first_names(stock.waiting)}. `flowhub placements` says why.")
     if stock.old:
-        lines.append(f"Old versions: {_some(stock.old)}. `flowhub prune` removes them.")
+        lines.append(f"Old versions: {_first_names(stock.old)}. `flowhub prune` removes them.")
     if stock.gone:
         refs = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_enqueued(entry)))
         fetches = f"`flowhub enqueue {refs}` downloads it again; " if refs else ""
-        names = _some([entry.name for entry in stock.gone])
+        names = _first_names([entry.name for entry in stock.gone])
         lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")
     return lines
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + rest

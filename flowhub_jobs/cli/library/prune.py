@@ -54,7 +54,7 @@ def prune(
         if to_fit:
             fitting = find_to_fit_in_stores(session, items)
             items += fitting.items
-            _tell_missing(fitting.missing)
+            _hint_missing(fitting.missing)
         if not output.chosen.json:
             _print_items(items, removable)
         if items and not (yes or dry_run) and not agreed("prune", _question(items)):
@@ -68,11 +68,11 @@ def prune(
     if output.chosen.json:
         output.result_json(pruned_json(done, _kept(removable, done), dry_run=dry_run))
     elif items:
-        _tell_freed(done, dry_run=dry_run)
+        _print_freed(done, dry_run=dry_run)
     raise_for(outcomes)
 
 
-def _tell_missing(missing: int) -> None:
+def _hint_missing(missing: int) -> None:
     if missing > 0:
         output.hint(f"Even then {format_bytes(missing)} are missing: pinned models and those of other programs stay.")
 
@@ -82,7 +82,7 @@ def _question(items: Sequence[Item]) -> str:
     return f"Remove {items_text} ({format_bytes(sum(item.frees for item in items))})?"
 
 
-def _tell_freed(done: Sequence[Item], *, dry_run: bool) -> None:
+def _print_freed(done: Sequence[Item], *, dry_run: bool) -> None:
     freed = format_bytes(sum(item.frees for item in done))
     output.hint(f"Would free {freed}; nothing was removed." if dry_run else f"Freed {freed}.")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.jobs.wait import error_of
-from flowhub_jobs.cli.session import tell_no_worker
+from flowhub_jobs.cli.session import hint_no_worker
 from flowhub_jobs.errors import DiskFull, FlowhubError, Interrupted, NotDoneYet, SomeFailed, StoreOffline
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
@@ -30,7 +30,7 @@ def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
             while not over.is_set() or State.RUNNING in session.queries.state_of(unique).values():
                 if shows:
                     output.progress(_line(verb, session.queries.jobs(unique)))
-                over.wait(LOOK_S) if not over.is_set() else _look_after(session)
+                over.wait(LOOK_S) if not over.is_set() else _wait_for_other_worker(session)
     except KeyboardInterrupt:
         if shows:
             output.progress("")
@@ -56,7 +56,7 @@ def leave(session: Session, numbers: Sequence[int]) -> None:
     session.wake_workers(len(numbers))
     print_jobs(session.queries.jobs(list(dict.fromkeys(numbers))))
     if numbers:
-        tell_no_worker(session)
+        hint_no_worker(session)
 
 
 def print_jobs(jobs: Sequence[Job]) -> None:
@@ -69,7 +69,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
         output.result(f"Job {job.id}: {job.kind} {output.clean(job.ref)}, {size}, {job.state}{where}")
 
 
-def _look_after(session: Session) -> None:
+def _wait_for_other_worker(session: Session) -> None:
     """Wait for a job that another worker has; if that one dies, its job goes back into the queue."""
     time.sleep(LOOK_S)
     session.rescue_orphans()

@@ -108,11 +108,11 @@ def update(
     if output.chosen.json and not alone:
         output.result_json(update_json(done))
     elif not alone:
-        _tell_update(done)
+        _hint_update(done)
     raise_for(done)
 
 
-def _tell_update(done: Mapping[str, Change | FlowhubError]) -> None:
+def _hint_update(done: Mapping[str, Change | FlowhubError]) -> None:
     if not done:
         output.hint("Nothing was imported; the shipped catalog comes with flowhub itself.")
     for name, outcome in done.items():

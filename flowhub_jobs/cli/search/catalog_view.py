@@ -51,34 +51,38 @@ def import_lines(change: Change) -> list[str]:
     if renamed:
         one = len(renamed) == 1
         ids = "1 id was in use, and got" if one else f"{len(renamed):,} ids were in use, and got"
-        renames = f"{ids} the catalog's name behind {'it' if one else 'them'}: {_some(renamed)}."
+        renames = f"{ids} the catalog's name behind {'it' if one else 'them'}: {_first_ids(renamed)}."
         lines.append(output.fold(renames, after="  "))
     counts = {"refused": facts.refused, "left_out": facts.left_out, "remark": facts.remarks}
-    return lines + _told(counts, examples(change.result))
+    return lines + _remark_paragraphs(counts, examples(change.result))
 
 
 def validate_lines(page: Entry) -> list[str]:
     """Return all faults and warnings, one a line or two, and the files that nothing verifies."""
     if page["faults"]:
-        head = f"{page['source']}: {_many(page['faults'], 'fault')}."
+        head = f"{page['source']}: {_counted(page['faults'], 'fault')}."
     else:
         verdict = "would be taken" if page["format"] != "flowhub" else "without a fault"
         head = f"{page['source']}: {TITLES[page['format']]}, {_models(page['models'])} {verdict}."
     lines = [output.fold(head, after="  ")]
     lines += _findings("Faults", page["faults"]) + _findings("Warnings", page["warnings"]) + _unpinned(page["notes"])
     counts = {"refused": page["refused"], "left_out": page["left_out"], "remark": page["remarks"]}
-    return [*lines, *_told(counts, page["entries"])]
+    return [*lines, *_remark_paragraphs(counts, page["entries"])]
 
 
 def _findings(title: str, findings: Sequence[Entry]) -> list[str]:
     if not findings:
         return []
-    lines = ["", f"{title}:", *(output.fold(_found(one), "  ", after="    ") for one in findings[:FINDINGS_SHOWN])]
+    lines = [
+        "",
+        f"{title}:",
+        *(output.fold(_finding_text(one), "  ", after="    ") for one in findings[:FINDINGS_SHOWN]),
+    ]
     hidden = len(findings) - FINDINGS_SHOWN
     return [*lines, f"  and {hidden:,} more; --json has all of them"] if hidden > 0 else lines
 
 
-def _found(finding: Entry) -> str:
+def _finding_text(finding: Entry) -> str:
     field = f'field "{finding["field"]}"' if finding["field"] else None
     place = ", ".join(part for part in (finding["entry"], field) if part)
     end = "" if finding["reason"].endswith((".", "?")) else "."
@@ -91,11 +95,11 @@ def _unpinned(notes: Sequence[Entry]) -> list[str]:
     have = "has" if len(notes) == 1 else "have"
     examples = "; ".join(str(note["entry"]) for note in notes[:NAMED])
     rest = f"; and {len(notes) - NAMED:,} more" if len(notes) > NAMED else ""
-    head = f"Note: {_many(notes, 'file')} {have} no sha256, so nothing verifies the bytes: "
+    head = f"Note: {_counted(notes, 'file')} {have} no sha256, so nothing verifies the bytes: "
     return ["", output.fold(f"{head}{examples}{rest}.", after="  ")]
 
 
-def _many(values: Sequence[Any], noun: str) -> str:
+def _counted(values: Sequence[Any], noun: str) -> str:
     return f"{len(values):,} {noun}" + ("" if len(values) == 1 else "s")
 
 
@@ -106,7 +110,7 @@ _KINDS = {
 }
 
 
-def _told(counts: Mapping[str, Mapping[str, int]], entries: Sequence[Entry]) -> list[str]:
+def _remark_paragraphs(counts: Mapping[str, Mapping[str, int]], entries: Sequence[Entry]) -> list[str]:
     """Return a paragraph for each kind of remark, a reason a line, with a few of those that it is about."""
     lines = []
     for kind, by_reason in counts.items():
@@ -132,11 +136,11 @@ def update_lines(name: str, outcome: Change | FlowhubError) -> list[str]:
     head = ", ".join(f"{len(ids):,} {change}" for change, ids in moved.items() if ids)
     lines = [f"{name}: {_models(outcome.facts.models)}; {head}."]
     return lines + [
-        output.fold(f"{change:<8} {_some(ids)}", "  ", after=" " * 11) for change, ids in moved.items() if ids
+        output.fold(f"{change:<8} {_first_ids(ids)}", "  ", after=" " * 11) for change, ids in moved.items() if ids
     ]
 
 
-def _some(ids: Sequence[str]) -> str:
+def _first_ids(ids: Sequence[str]) -> str:
     rest = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
     return ", ".join(ids[:NAMED]) + rest
 

@@ -17,13 +17,13 @@ def print_findings(findings: SearchResult, request: SearchRequest, *, every_vari
         typed, corrected = " ".join(request.typed), findings.corrected
         output.hint(output.fold(f"Nothing has {typed!r}; showing {corrected!r}."))
     if not findings.models:
-        output.hint(_nothing(request))
+        output.hint(_no_results_hint(request))
         return
     pairs = [(model, variant) for model in findings.models for variant in _shown(model, every_variant)]
     head = ("MODEL", "PARAMS", "VARIANT" if every_variant else "BEST", "SIZE", "HERE")
     rows = [_row(*pair) for pair in pairs]
     _print_table(head, rows if every_variant else _narrowed(head, rows), [variant.verdict.fit for _, variant in pairs])
-    output.hint(f"\n{_foot(findings)}")
+    output.hint(f"\n{_footer(findings)}")
 
 
 def _shown(model: FoundModel, every: bool) -> Sequence[FoundVariant]:
@@ -63,7 +63,7 @@ def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
         output.result(output.dim(text) if fit in QUIET else text)
 
 
-def _foot(findings: SearchResult) -> str:
+def _footer(findings: SearchResult) -> str:
     """Return the number of further models, and the next step with the first one that runs here."""
     hidden = findings.total - len(findings.models)
     first = next((model for model in findings.models if model.best.verdict.fit in RUNS), findings.models[0])
@@ -74,7 +74,7 @@ def _foot(findings: SearchResult) -> str:
     return "\n".join(lines)
 
 
-def _nothing(request: SearchRequest) -> str:
+def _no_results_hint(request: SearchRequest) -> str:
     """Return a hint for a search without results."""
     narrowed = request.filters.any or request.fits or request.installed
     if not request.typed:

@@ -9,7 +9,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, OfNode
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.cli.worker import report_view
-from flowhub_jobs.operations.report import read_morning, report_begins
+from flowhub_jobs.operations.report import read_report, report_begins
 from flowhub_jobs.operations.schemas.report import report_json
 
 LAST_NIGHT = "last-night"
@@ -28,8 +28,8 @@ def report(
     """Show what was downloaded, what recovered, what needs you."""
     begin = report_begins(since, datetime.now().astimezone())
     with open_session(node) as session:
-        morning = read_morning(session.home, begin)
+        report = read_report(session.home, begin)
         if output.chosen.json:
-            output.result_json(report_json(morning, node or session.node))
+            output.result_json(report_json(report, node or session.node))
         else:
-            output.result("\n".join(report_view.lines(morning, nodes=len(session.home.nodes) > 1)))
+            output.result("\n".join(report_view.lines(report, nodes=len(session.home.nodes) > 1)))

@@ -10,10 +10,10 @@ INDENT = " " * 5
 GROUPS_MAX = 40
 
 
-def needs_lines(morning: Report) -> list[str]:
+def needs_lines(report: Report) -> list[str]:
     """Return the section; nothing where nothing needs the user."""
-    groups = folded(morning.needs)
-    lines = [line for group in groups[:GROUPS_MAX] for line in _group_lines(group, morning.room)]
+    groups = folded(report.needs)
+    lines = [line for group in groups[:GROUPS_MAX] for line in _group_lines(group, report.room)]
     hidden = len(groups) - GROUPS_MAX
     tail = [f"{INDENT}… and {hidden} more: `flowhub status --state failed`"] if hidden > 0 else []
     return [output.paint("NEEDS YOU", "1;31"), *lines, *tail] if lines else []

@@ -28,54 +28,54 @@ _WAITS = {
 _BEGINS = {Reason.AT: "starts at", Reason.BACKOFF: "next try at", Reason.HOST_WAIT: "next try at"}
 
 
-def lines(morning: Report, *, nodes: bool = False) -> list[str]:
+def lines(report: Report, *, nodes: bool = False) -> list[str]:
     """Return the screen: a headline, then the sections that are not empty, with blank lines if there is room.
 
     With `nodes` each job has its node.
     """
-    completed, unfinished = _came(morning, nodes=nodes), _going(morning, nodes=nodes)
-    sections = [completed, _healed(morning.recoveries), unfinished, needs_lines(morning), _totals(morning)]
-    headline = output.fold(_headline(morning)).split("\n")
+    completed, unfinished = _completed_lines(report, nodes=nodes), _unfinished_lines(report, nodes=nodes)
+    sections = [completed, _recovered_lines(report.recoveries), unfinished, needs_lines(report), _totals(report)]
+    headline = output.fold(_headline(report)).split("\n")
     parts = [[output.bold(line) for line in headline], *(section for section in sections if section)]
     airy = sum(map(len, parts)) + len(parts) - 1 < output.height()  # the prompt needs a line, too
     return [line for number, part in enumerate(parts) for line in ([""] if airy and number else []) + part]
 
 
-def _headline(morning: Report) -> str:
-    since = morning.since.astimezone().strftime("%a %d %b, %H:%M")
-    need = len(morning.needs)
+def _headline(report: Report) -> str:
+    since = report.since.astimezone().strftime("%a %d %b, %H:%M")
+    need = len(report.needs)
     counts = (
-        (len(morning.came), "completed"),
-        (len(morning.going), "unfinished"),
+        (len(report.completed), "completed"),
+        (len(report.unfinished), "unfinished"),
         (need, "needs you" if need == 1 else "need you"),
     )
     text = ", ".join(f"{count} {name}" for count, name in counts if count)
     return f"Since {since}: {text or 'nothing happened'}."
 
 
-def _came(morning: Report, *, nodes: bool) -> list[str]:
+def _completed_lines(report: Report, *, nodes: bool) -> list[str]:
     rows = [
         (
-            *_named(completed.job, completed.job.ref, nodes=nodes),
+            *_job_cells(completed.job, completed.job.ref, nodes=nodes),
             _size(completed.job),
-            _when(completed, morning),
-            *_how(completed),
+            _when(completed, report),
+            *_speed_and_digest(completed),
         )
-        for completed in morning.came[:ROWS_MAX]
+        for completed in report.completed[:ROWS_MAX]
     ]
     if not rows:
         return []
     head = (*_head("COMPLETED", nodes=nodes), "SIZE", "AT", "SPEED", "DIGEST")
     right = (0, len(head) - 4, len(head) - 2)
     table = output.table(head, rows, right=right, give=1).split("\n")
-    return [output.bold(table[0]), *map(output.dim, table[1:]), *_more(morning.came, "flowhub status --all")]
+    return [output.bold(table[0]), *map(output.dim, table[1:]), *_more_line(report.completed, "flowhub status --all")]
 
 
 def _head(name: str, *, nodes: bool) -> tuple[str, ...]:
     return ("JOB", name, "NODE") if nodes else ("JOB", name)
 
 
-def _named(job: Job, name: str, *, nodes: bool) -> tuple[str, ...]:
+def _job_cells(job: Job, name: str, *, nodes: bool) -> tuple[str, ...]:
     """Return the cells below `_head`. A job that no node has taken yet has none."""
     node = "any" if job.node == ANY_NODE else job.node
     return (str(job.id), name, node) if nodes else (str(job.id), name)
@@ -85,8 +85,8 @@ def _size(job: Job) -> str:
     return format_bytes(job.bytes_total or 0)
 
 
-def _when(completed: CompletedJob, morning: Report) -> str:
-    return _at(completed.job.finished_at or completed.job.created_at, morning.until)
+def _when(completed: CompletedJob, report: Report) -> str:
+    return _at(completed.job.finished_at or completed.job.created_at, report.until)
 
 
 def _at(moment: datetime, now: datetime) -> str:
@@ -96,7 +96,7 @@ def _at(moment: datetime, now: datetime) -> str:
     return local.strftime("%H:%M" if days == 0 else "%a %H:%M" if days < 7 else "%d %b %H:%M")
 
 
-def _how(completed: CompletedJob) -> tuple[str, str]:
+def _speed_and_digest(completed: CompletedJob) -> tuple[str, str]:
     fast = format_rate(completed.rate_bps) if completed.rate_bps else "-"
     return fast if completed.job.bytes_fetched else "was here", _digest(completed.job)
 
@@ -105,22 +105,24 @@ def _digest(job: Job) -> str:
     return "verified" if job.sha256_state is DigestState.VERIFIED else "unpinned"
 
 
-def _healed(healed: Iterable[Recovered]) -> list[str]:
+def _recovered_lines(healed: Iterable[Recovered]) -> list[str]:
     lines = [f"  {recovered_sentence(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
     return [output.bold("HEALED BY ITSELF"), *lines] if lines else []
 
 
-def _going(morning: Report, *, nodes: bool) -> list[str]:
-    first = sorted(morning.going, key=lambda job: (job.state is not State.RUNNING, job.id))
-    rows = [(*_named(job, job.title, nodes=nodes), _done(job), _goes(job, morning.until)) for job in first[:ROWS_MAX]]
+def _unfinished_lines(report: Report, *, nodes: bool) -> list[str]:
+    first = sorted(report.unfinished, key=lambda job: (job.state is not State.RUNNING, job.id))
+    rows = [
+        (*_job_cells(job, job.title, nodes=nodes), _percent(job), _goes(job, report.until)) for job in first[:ROWS_MAX]
+    ]
     if not rows:
         return []
     head = (*_head("UNFINISHED", nodes=nodes), "DONE", "")
     table = output.table(head, rows, right=(0, len(head) - 2), give=1).split("\n")
-    return [output.bold(table[0]), *table[1:], *_more(first, "flowhub status")]
+    return [output.bold(table[0]), *table[1:], *_more_line(first, "flowhub status")]
 
 
-def _done(job: Job) -> str:
+def _percent(job: Job) -> str:
     return f"{100 * job.bytes_done // job.bytes_total} %" if job.bytes_total else "-"
 
 
@@ -139,8 +141,8 @@ def _goes(job: Job, now: datetime) -> str:
     return f"{_BEGINS.get(job.reason, f'{text} until')} {_at(job.not_before, now)}"
 
 
-def _totals(morning: Report) -> list[str]:
-    totals = morning.totals
+def _totals(report: Report) -> list[str]:
+    totals = report.totals
     if not totals.fetched:
         return []
     speed = f", {format_rate(totals.rate_bps)} on average" if totals.rate_bps else ""
@@ -149,5 +151,5 @@ def _totals(morning: Report) -> list[str]:
     return output.fold(f"{line}; {repeated}.").split("\n")
 
 
-def _more(rows: Sequence[Any], command: str) -> list[str]:
+def _more_line(rows: Sequence[Any], command: str) -> list[str]:
     return [f"     … and {len(rows) - ROWS_MAX} more: `{command}`"] if len(rows) > ROWS_MAX else []

@@ -34,7 +34,7 @@ def catalog_in_force(settings: Settings) -> "LoadedCatalog":
 
 def base_catalog(settings: Settings) -> "LoadedCatalog":
     """Return the catalog of FLOWHUB_CATALOG, or the shipped one, alone."""
-    return load_catalog(settings.catalog, shipped=shipped_catalog(), cache_dir=_kept(settings))
+    return load_catalog(settings.catalog, shipped=shipped_catalog(), cache_dir=_cache_folder(settings))
 
 
 def imported_catalogs(settings: Settings) -> "ImportedCatalogs":
@@ -61,19 +61,19 @@ def catalog_signature(settings: Settings) -> Signature:
     return tuple(_stamp(path) for path in catalog_files(settings))
 
 
-def _kept(settings: Settings) -> Path:
+def _cache_folder(settings: Settings) -> Path:
     return settings.home / "catalogs"
 
 
 def _overlays(settings: Settings) -> Path:
-    return _kept(settings) / "overlays"
+    return _cache_folder(settings) / "overlays"
 
 
 def base_file(settings: Settings) -> Path:
     if settings.catalog is None:
         return shipped_catalog()
     if is_at_url(settings):
-        return copy_path(settings.catalog, _kept(settings))
+        return copy_path(settings.catalog, _cache_folder(settings))
     return Path(settings.catalog).expanduser().absolute()
 
 

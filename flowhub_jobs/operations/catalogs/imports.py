@@ -49,7 +49,7 @@ def import_catalog(settings: Settings, text: str, *, name: str | None = None, sh
     result = read(source, raw.body or b"", shape)
     imported = imported_catalogs(settings)
     name = name or _free_name(imported, result.format, source)
-    return _put(settings, name, source, raw, result)
+    return _write_import(settings, name, source, raw, result)
 
 
 def update_catalog(settings: Settings, name: str) -> Change:
@@ -65,7 +65,7 @@ def update_catalog(settings: Settings, name: str) -> Change:
         checked = replace(facts, checked_at=_now())
         imported.save_record(name, checked)
         return Change(name, checked)
-    return _put(settings, name, facts.source, raw, read(facts.source, raw.body, facts.format))
+    return _write_import(settings, name, facts.source, raw, read(facts.source, raw.body, facts.format))
 
 
 def remove_catalog(settings: Settings, name: str) -> str:
@@ -117,7 +117,7 @@ def update_base(settings: Settings) -> Change:
 # Writing -------------------------------------------------------------------------------------------------------------
 
 
-def _put(settings: Settings, name: str, source: str, raw: SourceBytes, result: "ImportResult") -> Change:
+def _write_import(settings: Settings, name: str, source: str, raw: SourceBytes, result: "ImportResult") -> Change:
     imported = imported_catalogs(settings)
     replaced = name in imported.names()
     before, known = imported.entries(name), imported.record(name)

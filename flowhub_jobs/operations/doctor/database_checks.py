@@ -28,7 +28,7 @@ def database_checks(home: Home) -> Iterator[Check]:
     yield from guarded(
         [
             ("database.schema", lambda: _schema(home)),
-            ("database.whole", lambda: _whole(home)),
+            ("database.whole", lambda: _integrity(home)),
             ("database.write", lambda: _write(home)),
             ("database.queue", lambda: _queue(home)),
         ],
@@ -43,7 +43,7 @@ def _schema(home: Home) -> Check:
     return ok("database.schema", f"schema {HEAD}, as this flowhub wants it")
 
 
-def _whole(home: Home) -> Check:
+def _integrity(home: Home) -> Check:
     check_whole(home.engine)
     return ok("database.whole", "no damage was found")
 

@@ -45,7 +45,7 @@ def _certificates() -> Check:
 def _hub(settings: Settings, hosts: list[str]) -> Check:
     """Ask the Hub for its list of hosts, which are added to `hosts`."""
     name, host = "network.hub", host_of(settings.hf_endpoint)
-    answer = _asked(settings, "/.well-known/meta.json")
+    answer = _request(settings, "/.well-known/meta.json")
     if answer.status >= 500:
         return fail(name, f"{host} answers {answer.status}.", "The Hub has a fault; workers try again by themselves.")
     hosts += _listed_hosts(answer)
@@ -70,7 +70,7 @@ def _token(settings: Settings) -> Check:
     name, host = "network.token", host_of(settings.hf_endpoint)
     if not settings.hf_token:
         return skip(name, "no token of the Hub is set")
-    answer = _asked(settings, "/api/whoami-v2")
+    answer = _request(settings, "/api/whoami-v2")
     if answer.status == 200:
         return ok(name, f"{host} accepts the token")
     if answer.status in (401, 403):
@@ -78,7 +78,7 @@ def _token(settings: Settings) -> Check:
     return warn(name, f"{host} does not say whether the token is accepted: it answers {answer.status}.")
 
 
-def _asked(settings: Settings, path: str) -> Document:
+def _request(settings: Settings, path: str) -> Document:
     tokens = settings.tokens_by_origin
     endpoint = settings.hf_endpoint
     return get(endpoint + path, max_bytes=1 << 20, total_s=15.0, tokens=tokens, endpoint=endpoint)

@@ -90,10 +90,10 @@ class AdoptScanner:
         result = ScanResult()
         self._look_in_store(result)
         others_result = ScanResult()
-        self._look_elsewhere(targets, others_result)
+        self._scan_programs(targets, others_result)
         result.skipped += others_result.skipped
         result.candidates += [
-            candidate for candidate in _each_once(others_result.candidates) if not self._is_ours(candidate)
+            candidate for candidate in _without_duplicates(others_result.candidates) if not self._is_of_store(candidate)
         ]
         hashes = self._read(result, watch)
         return AdoptScan(self._offers(result, hashes), result.skipped)
@@ -117,7 +117,7 @@ class AdoptScanner:
                     continue
                 result.candidates += [candidate] if candidate else []
 
-    def _look_elsewhere(self, targets: Sequence[str], result: ScanResult) -> None:
+    def _scan_programs(self, targets: Sequence[str], result: ScanResult) -> None:
         known = app_folders_of(self._environ)
         if not targets:
             for app in known:
@@ -146,7 +146,7 @@ class AdoptScanner:
         except OSError as error:
             result.skip(path, read_error_text(error))
 
-    def _is_ours(self, candidate: Candidate) -> bool:
+    def _is_of_store(self, candidate: Candidate) -> bool:
         """Return whether a model is the store's, or a placement of one that is."""
         return any(file.real.is_relative_to(self._root) or file.real in self._placed for file in candidate.files)
 
@@ -255,11 +255,13 @@ class _Reading:
 
     def read(self, file: FoundFile) -> HashedFile | UnreadableFile:
         try:
-            return hash_file(file.real, self._go_on, self._count, git=file.claim is not None and len(file.claim) == 40)
+            return hash_file(
+                file.real, self._check_stop, self._count, git=file.claim is not None and len(file.claim) == 40
+            )
         except UnreadableFile as error:
             return error
 
-    def _go_on(self) -> None:
+    def _check_stop(self) -> None:
         if self._stop.is_set():
             raise UnreadableFile("was not read to its end")
 
@@ -278,7 +280,7 @@ def _without_reading(path: Path, known: Mapping[Inode, str]) -> HashedFile | Non
     return None
 
 
-def _each_once(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _without_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates without those that are the very files of an earlier one, under other names."""
     return list(
         {tuple(file.real for file in candidate.files): candidate for candidate in reversed(candidates)}.values()

@@ -87,12 +87,12 @@ def partials(home: Home) -> list[Partial]:
     """Return the partials in the store, by name."""
     entries = list_partials(home.store)
     own = {leaving.key for leaving in entries if leaving.key and leaving.node == home.node}
-    held = _held(home, own)
+    held = _owners_of_partials(home, own)
     now = home.clock.now_us() / 1e6
     return [_partial(home, leaving, held, now) for leaving in entries]
 
 
-def _held(home: Home, keys: Collection[str]) -> "dict[str, PartialOwner]":
+def _owners_of_partials(home: Home, keys: Collection[str]) -> "dict[str, PartialOwner]":
     if not keys:
         return {}
     from flowhub_jobs.jobs.find_partial_owner import partial_owners
@@ -127,7 +127,12 @@ def find_removable(home: Home, installed: InstalledModels) -> list[Item]:
     """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
     installed.require_store()
     unfinished = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
-    every = [*unfinished, *old_version_items(home, home.clock.now_us()), *_gone(home, installed), *_orphans(home)]
+    every = [
+        *unfinished,
+        *old_version_items(home, home.clock.now_us()),
+        *_missing_items(home, installed),
+        *_orphans(home),
+    ]
     return [replace(item, store=home.store.name) for item in every]
 
 
@@ -165,7 +170,7 @@ def _is_sound(home: Home, entry: LibraryEntry) -> bool:
     return condition_of(entry, home.store.root / entry.name) is Condition.GOOD
 
 
-def _gone(home: Home, installed: InstalledModels) -> list[Item]:
+def _missing_items(home: Home, installed: InstalledModels) -> list[Item]:
     presence = installed.presence
     entries = [entry for entry in home.entries.entries_here() if is_gone(home.store, entry, presence)]
     why = "removed by hand; its entry is forgotten"
@@ -203,14 +208,16 @@ def remove_item(home: Home, installed: InstalledModels, item: Item) -> int:
     """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
     if item.kind is Removable.UNUSED:
         if item.name not in {model.name for model in removable_models(home)}:
-            raise _came_back(item)
+            raise _in_use_again(item)
         installed.remove(item.name)
     elif item.kind in (Removable.OLD, Removable.GONE):
         removable_now = (
-            old_version_items(home, home.clock.now_us()) if item.kind is Removable.OLD else _gone(home, installed)
+            old_version_items(home, home.clock.now_us())
+            if item.kind is Removable.OLD
+            else _missing_items(home, installed)
         )
         if item.name not in {other.name for other in removable_now}:
-            raise _came_back(item)
+            raise _in_use_again(item)
         installed.remove(item.name)
     elif item.placement is not None:
         home.placements.remove([item.placement])
@@ -224,15 +231,15 @@ def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
     """Rename it in one step, then remove it: a job that starts in between finds all of it, or nothing."""
     in_trash: list[Path] = []
 
-    def away() -> None:
+    def move_away() -> None:
         in_trash.append(move_to_trash(home.store, leaving.path))
 
     try:
-        done = _if_still(home, item, leaving, away)
+        done = _if_still(home, item, leaving, move_away)
     except FileNotFoundError:
         return  # another process removed it first
     if not done:
-        raise _came_back(item)
+        raise _in_use_again(item)
     delete_trash(in_trash[0])
     if item.job is not None:
         home.commands.purged(item.job)
@@ -249,7 +256,7 @@ def _if_still(home: Home, item: Item, leaving: PartialsEntry, remove: Callable[[
     return unless_owned(home.engine, home.node, leaving.key, remove, but=item.job)
 
 
-def _came_back(item: Item) -> Busy:
+def _in_use_again(item: Item) -> Busy:
     return Busy(f"{item.name} is not left over any more: something has begun with it meanwhile.", hint="Look again.")
 
 

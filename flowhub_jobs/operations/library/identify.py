@@ -35,7 +35,7 @@ class Identifier:
     def identify(self, candidate: Candidate, hashes: Sequence[HashedFile], *, in_place: bool) -> Identified:
         """Return the candidate's artifact. `in_place`: its files keep their names, so only an option's fit."""
         known = self._folder(candidate, hashes, in_place) if candidate.folder else self._file(candidate, hashes[0])
-        return known or Identified(_itself(candidate, hashes), tuple(hashes))
+        return known or Identified(_artifact_of_candidate(candidate, hashes), tuple(hashes))
 
     def _file(self, candidate: Candidate, hashed: HashedFile) -> Identified | None:
         options = [one for one in self._files.get(hashed.sha256, ()) if one.size in (None, hashed.stamp.size)]
@@ -46,7 +46,7 @@ class Identifier:
         digests = {digest for hashed in hashes for digest in (hashed.sha256, hashed.git_sha1)}
         for option in (option for digest in sorted(digests) for option in self._folders.get(digest, ())):
             by_path = {file.path: hashed for file, hashed in zip(candidate.files, hashes, strict=True)}
-            files = [_the_one(file, by_path, in_place) for file in option.files]
+            files = [_matching_file(file, by_path, in_place) for file in option.files]
             if len(matched := [hashed for hashed in files if hashed is not None]) == len(files):
                 return Identified(option, tuple(matched))
         return None
@@ -58,7 +58,7 @@ def _artifacts(catalog: "HubCatalog") -> Iterator[Artifact]:
             yield artifact_of(model, option)
 
 
-def _the_one(file: ArtifactFile, by_path: dict[str, HashedFile], in_place: bool) -> HashedFile | None:
+def _matching_file(file: ArtifactFile, by_path: dict[str, HashedFile], in_place: bool) -> HashedFile | None:
     """Return the candidate's file that is this one: at its path, or wherever its digest is found."""
     at_path = by_path.get(file.path)
     if at_path is not None and _fits(file, at_path):
@@ -76,7 +76,7 @@ def _fits(file: ArtifactFile, hashed: HashedFile) -> bool:
 # What no catalog knows -----------------------------------------------------------------------------------------------
 
 
-def _itself(candidate: Candidate, hashes: Sequence[HashedFile]) -> Artifact:
+def _artifact_of_candidate(candidate: Candidate, hashes: Sequence[HashedFile]) -> Artifact:
     """Return the artifact that the candidate is without a catalog: its own name, its own digests."""
     files = []
     for file, hashed in zip(candidate.files, hashes, strict=True):

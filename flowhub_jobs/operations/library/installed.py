@@ -118,7 +118,7 @@ class InstalledModels:
 
     def has(self, name: str) -> bool:
         """Return whether a model is listed, or recorded, by this name."""
-        return self.lies_there(name) or self._entry(name) is not None
+        return self.has_file(name) or self._entry(name) is not None
 
     def _model(self, name: str) -> InstalledModel | None:
         if not name or name.startswith(".") or "/" in name:  # the store itself, or not in it
@@ -151,7 +151,7 @@ class InstalledModels:
         """Raise StoreOffline for a model whose store's disk is not there, or not the one that is mounted now."""
         self.require_store()
         entry = self._entry(name)
-        if entry and self.presence_of(entry) is Presence.ANOTHER and not self.lies_there(name):
+        if entry and self.presence_of(entry) is Presence.ANOTHER and not self.has_file(name):
             why = f"{name} is in another store than the one that is at {self._home.store.root} now."
             raise StoreOffline(
                 why, hint="Mount its disk, or name its folder in [stores] of config.toml; then try again."
@@ -167,7 +167,7 @@ class InstalledModels:
         presence_of, entries = self.presence_of, self.matching(text)
         if present := [entry.name for entry in entries if not is_gone(self._home.store, entry, presence_of(entry))]:
             return list(dict.fromkeys(present))
-        if self.lies_there(text):
+        if self.has_file(text):
             return [text]
         if entries:
             ref = entries[0].ref
@@ -225,7 +225,7 @@ class InstalledModels:
         usable = [entry for entry in newest_first if presence_of(entry) is not Presence.ANOTHER]
         return usable or newest_first
 
-    def lies_there(self, name: str) -> bool:
+    def has_file(self, name: str) -> bool:
         """Return whether a file or folder of this name is in the store."""
         return name_problem(name) is None and local_model(self._home.store.root / name) is not None
 

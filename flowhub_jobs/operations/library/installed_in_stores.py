@@ -64,17 +64,17 @@ class InstalledInStores(InstalledModels):
 
         An installed name means one model: that of the first store that has it.
         """
-        candidates = self._asked(text)
+        candidates = self._stores_to_search(text)
         recorded = [(number, name) for number, name in candidates if self._each[number].matching(name)]
         if names := self._keys(recorded, self._find_in) or self._keys(candidates, self._find_in):
             return names
         return self._each[recorded[0][0] if recorded else 0].find(text)  # which raises
 
     def find_all(self, text: str) -> list[str]:
-        return self._keys(self._asked(text), self._match_in) or self.find(text)
+        return self._keys(self._stores_to_search(text), self._match_in) or self.find(text)
 
     def matching(self, text: str) -> list[LibraryEntry]:
-        return [entry for number, own in self._asked(text) for entry in self._each[number].matching(own)]
+        return [entry for number, own in self._stores_to_search(text) for entry in self._each[number].matching(own)]
 
     def names(self) -> list[str]:
         every = [(number, name) for number, one in enumerate(self._each) for name in one.names()]
@@ -104,7 +104,7 @@ class InstalledInStores(InstalledModels):
 
     # Stores and names --------------------------------------------------------------------------------------------
 
-    def _asked(self, text: str) -> list[tuple[int, str]]:
+    def _stores_to_search(self, text: str) -> list[tuple[int, str]]:
         """Return the stores that a question goes to, those that are there first, each with the text to look for."""
         if (with_store := self._with_store(text)) is not None:
             return [with_store]
@@ -142,7 +142,7 @@ class InstalledInStores(InstalledModels):
 
     def _number_of(self, name: str) -> int:
         """Return the number of the store that a name means: one that is there, else one whose disk is away."""
-        with_file = [number for number, one in enumerate(self._each) if one.lies_there(name)]
+        with_file = [number for number, one in enumerate(self._each) if one.has_file(name)]
         if len(with_file) == 1:  # no library needs to be read, as for most names
             return with_file[0]
         known = {number: model for number, one in enumerate(self._each) if (model := one.model(name)) is not None}

@@ -100,7 +100,7 @@ def models_on(home: Home, names: Collection[str]) -> ModelsOnNodes:
     node_names = sorted({*names, ANY_NODE} if len(names) > 1 else names)
     with home.database.reading() as snapshot:
         models = _installed(snapshot, node_names)
-        upcoming = [_coming(row) for row in snapshot.rows(_COMING, nodes=node_names)]
+        upcoming = [_upcoming(row) for row in snapshot.rows(_COMING, nodes=node_names)]
     return ModelsOnNodes(tuple(nodes), tuple(models), tuple(upcoming))
 
 
@@ -133,7 +133,7 @@ def _model(row: Row, *, placed_in: tuple[str, ...], pinned: bool) -> ModelOnNode
     )
 
 
-def _coming(row: Row) -> Coming:
+def _upcoming(row: Row) -> Coming:
     share = row["bytes_done"] / row["bytes_total"] if row["bytes_total"] else None
     return Coming(row["node"], row["ref"], State(row["state"]), share)
 

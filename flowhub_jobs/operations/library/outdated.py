@@ -165,7 +165,7 @@ def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: Outda
         version = max(model.versions, key=lambda one: one.released_at or "", default=None)
         before = session.installed.home_of(entry).library.artifact(entry.name)
         newer = OutdatedModel(entry, _commit(before), artifact_of(model, option), version.version if version else None)
-        _sort_in(newer, before, check, "the catalog has no digest of it")
+        _add_result(newer, before, check, "the catalog has no digest of it")
 
 
 def _ask_hub(session: Session, entries: Sequence[LibraryEntry], check: OutdatedCheck, latest: Latest) -> None:
@@ -179,24 +179,24 @@ def _ask_hub(session: Session, entries: Sequence[LibraryEntry], check: OutdatedC
     if not from_hub:
         return
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="latest") as pool:
-        answers = list(pool.map(lambda pair: _tried(latest, session.settings, pair[1]), from_hub))
+        answers = list(pool.map(lambda pair: _latest_or_error(latest, session.settings, pair[1]), from_hub))
     for (entry, before), answer in zip(from_hub, answers, strict=True):
         if isinstance(answer, FlowhubError):
             check.failed[entry.name] = answer
         elif answer is not None:
             # A renamed repository keeps the name that it was installed by, so that the new version replaces the old.
             newer = OutdatedModel(entry, _commit(before), replace(answer, ref=entry.ref))
-            _sort_in(newer, before, check, "the Hub has no digest of it")
+            _add_result(newer, before, check, "the Hub has no digest of it")
 
 
-def _tried(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact | FlowhubError | None:
+def _latest_or_error(latest: Latest, settings: Settings, artifact: Artifact) -> Artifact | FlowhubError | None:
     try:
         return latest(settings, artifact)
     except FlowhubError as error:
         return error
 
 
-def _sort_in(newer: OutdatedModel, before: Artifact | None, check: OutdatedCheck, unknown_reason: str) -> None:
+def _add_result(newer: OutdatedModel, before: Artifact | None, check: OutdatedCheck, unknown_reason: str) -> None:
     answer = differs(newer.entry, before, newer.artifact)
     if answer:
         check.outdated.append(newer)

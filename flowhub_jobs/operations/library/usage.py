@@ -132,7 +132,7 @@ class Usage:
 def measure_store(session: Session) -> Usage:
     """Measure everything in the stores that are there; a file with several names counts once. Raises StoreOffline."""
     session.installed.require_store()
-    return _together([_measure_one(one) for one in session.each_store() if not one.home.store_is_away()])
+    return _sum_usages([_measure_one(one) for one in session.each_store() if not one.home.store_is_away()])
 
 
 def by_disk(states: Iterable[StoreState]) -> list[list[StoreState]]:
@@ -164,13 +164,13 @@ def measure_disks(session: Session) -> list[StoresDisk]:
             stores=tuple(one.store.name for one in on_disk),
             total=disk_size(on_disk[0].store.root),
             promised=on_disk[0].home.bytes_promised(),
-            used=_together([_measure_one(one) for one in on_disk]),
+            used=_sum_usages([_measure_one(one) for one in on_disk]),
         )
         for on_disk in disks.values()
     ]
 
 
-def _together(every: list[Usage]) -> Usage:
+def _sum_usages(every: list[Usage]) -> Usage:
     if len(every) == 1:
         return every[0]
     partials, leftovers = _added([one.partials for one in every]), _added([one.leftovers for one in every])

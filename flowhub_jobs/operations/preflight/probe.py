@@ -46,7 +46,7 @@ def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
     Files not reached in that time, or beyond `ALL_MAX`, are not refused; `unseen` says so.
     """
     files = [(number, file) for number, one in enumerate(artifacts) for file in one.files[:FILES_MAX]][:ALL_MAX]
-    answers = _Look(settings).at([file for _, file in files])
+    answers = _SourceProbe(settings).at([file for _, file in files])
     by_artifact: dict[int, list[FirstAnswer]] = {}
     for (number, _), one in zip(files, answers, strict=True):
         by_artifact.setdefault(number, []).append(one)
@@ -54,7 +54,7 @@ def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
 
 
 @dataclass(slots=True)
-class _Look:
+class _SourceProbe:
     """One look at many files. A host that cannot be reached is not asked again."""
 
     settings: Settings
@@ -67,7 +67,7 @@ class _Look:
         for number in range(len(files)):
             left.put(number)
 
-        def look() -> None:
+        def check_files() -> None:
             while time.monotonic() < self._until:
                 try:
                     number = left.get_nowait()
@@ -76,7 +76,7 @@ class _Look:
                 answers[number] = self._file(files[number])
 
         # Daemons: a resolver that hangs must not keep the command from ending.
-        threads = [threading.Thread(target=look, daemon=True) for _ in range(min(AT_ONCE, len(files)))]
+        threads = [threading.Thread(target=check_files, daemon=True) for _ in range(min(AT_ONCE, len(files)))]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -88,7 +88,7 @@ class _Look:
         try:
             if why := self._away.get(origin(where)):
                 return FirstAnswer(unseen=why)
-            return self._judged(file, where)
+            return self._first_answer(file, where)
         except AddressRefused as error:
             return FirstAnswer(error=error)
         except FlowhubError as error:
@@ -96,15 +96,15 @@ class _Look:
                 self._away[origin(where)] = error.message.rstrip(".")
             return FirstAnswer(unseen=error.message.rstrip("."))
 
-    def _judged(self, file: ArtifactFile, where: str) -> FirstAnswer:
-        answer = self._asked(file, (0, ASKED_BYTES))
+    def _first_answer(self, file: ArtifactFile, where: str) -> FirstAnswer:
+        answer = self._request(file, (0, ASKED_BYTES))
         if answer.status in (200, 206):
             return judged_answer(file, answer)
         error = self._refusal(answer, where)
         if getattr(error, "about_range", False):
             # It may dislike ranges: ask for all of it, and hang up after the first bytes.
             try:
-                answer = self._asked(file, None)
+                answer = self._request(file, None)
             except TooLarge:
                 return FirstAnswer()
             if answer.status in (200, 206):
@@ -115,7 +115,7 @@ class _Look:
             FirstAnswer(error=error) if isinstance(error, _LASTING) else FirstAnswer(unseen=error.message.rstrip("."))
         )
 
-    def _asked(self, file: ArtifactFile, byte_range: Range | None) -> Document:
+    def _request(self, file: ArtifactFile, byte_range: Range | None) -> Document:
         return get.get(
             file.url,
             max_bytes=ASKED_BYTES,

@@ -8,18 +8,18 @@ from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.jobs import Job
 
 
-def report_json(morning: Report, node: str) -> dict[str, Any]:
+def report_json(report: Report, node: str) -> dict[str, Any]:
     """Return `flowhub/report/1`."""
-    totals = morning.totals
+    totals = report.totals
     return {
         "schema": "flowhub/report/1",
         "node": node,
-        "since": rfc3339(morning.since),
-        "until": rfc3339(morning.until),
-        "came": [_came_json(completed) for completed in morning.came],
-        "healed": [{"kind": one.kind, "count": one.count, "jobs": list(one.jobs)} for one in morning.recoveries],
-        "going": [_going_json(job) for job in morning.going],
-        "needs_you": [_need_json(need) for need in morning.needs],
+        "since": rfc3339(report.since),
+        "until": rfc3339(report.until),
+        "came": [_completed_json(completed) for completed in report.completed],
+        "healed": [{"kind": one.kind, "count": one.count, "jobs": list(one.jobs)} for one in report.recoveries],
+        "going": [_unfinished_json(job) for job in report.unfinished],
+        "needs_you": [_need_json(need) for need in report.needs],
         "totals": {
             "bytes": totals.bytes,
             "bytes_fetched": totals.fetched,
@@ -30,10 +30,10 @@ def report_json(morning: Report, node: str) -> dict[str, Any]:
     }
 
 
-def _came_json(completed: CompletedJob) -> dict[str, Any]:
+def _completed_json(completed: CompletedJob) -> dict[str, Any]:
     job = completed.job
     return {
-        **_which(job),
+        **_job_reference(job),
         "bytes": job.bytes_total,
         "bytes_fetched": job.bytes_fetched,
         "finished_at": time_json(job.finished_at),
@@ -44,9 +44,9 @@ def _came_json(completed: CompletedJob) -> dict[str, Any]:
     }
 
 
-def _going_json(job: Job) -> dict[str, Any]:
+def _unfinished_json(job: Job) -> dict[str, Any]:
     return {
-        **_which(job),
+        **_job_reference(job),
         "state": str(job.state),
         "reason": job.reason and str(job.reason),
         "not_before": time_json(job.not_before),
@@ -58,9 +58,9 @@ def _going_json(job: Job) -> dict[str, Any]:
 
 
 def _need_json(need: ActionNeeded) -> dict[str, Any]:
-    which = _which(need.job) if need.job else {"job": None, "ref": None}
+    which = _job_reference(need.job) if need.job else {"job": None, "ref": None}
     return {**which, "code": need.code, "message": need.message, "hint": need.hint}
 
 
-def _which(job: Job) -> dict[str, Any]:
+def _job_reference(job: Job) -> dict[str, Any]:
     return {"job": job.id, "ref": job.ref}

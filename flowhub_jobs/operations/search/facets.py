@@ -39,11 +39,11 @@ def _facets(index: IndexReader, typed: Sequence[str], filters: Filters) -> Facet
     return Facets(
         formats=counts(list(HubFormat), lambda value: replace(filters, format=value)),
         parameters=counts(list(PARAMETERS), lambda value: replace(filters, parameters=parameter_range(value))),
-        tags=counts(index.tags(TAGS_SHOWN), lambda value: replace(filters, tags=_with(filters.tags, key(value)))),
+        tags=counts(index.tags(TAGS_SHOWN), lambda value: replace(filters, tags=_with_tag(filters.tags, key(value)))),
         licenses=counts(index.values("license"), lambda value: replace(filters, license=key(value))),
         all=index.count(index.parse(Query.of(())), Filters()),
     )
 
 
-def _with(tags: tuple[str, ...], tag: str) -> tuple[str, ...]:
+def _with_tag(tags: tuple[str, ...], tag: str) -> tuple[str, ...]:
     return tags if tag in tags else (*tags, tag)

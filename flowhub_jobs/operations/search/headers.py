@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata
-from flowhub_jobs.formats.read_metadata import grown, read_anatomy
+from flowhub_jobs.formats.read_metadata import read_anatomy, read_growing
 from flowhub_jobs.formats.transformers_config import MAX_BYTES as CONFIG_BYTES
 from flowhub_jobs.formats.transformers_config import read_config
 from flowhub_jobs.net import get
@@ -37,7 +37,9 @@ class HeaderReading:
 def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str | None) -> "ModelMetadata | None":
     """Return the metadata of an installed model or its partial; None where there is neither."""
     folder = store.partial_of(artifact, node)
-    places = [store.root / installed] if installed else [folder / FILES / file.path for file in _headed(artifact)]
+    places = (
+        [store.root / installed] if installed else [folder / FILES / file.path for file in _files_with_header(artifact)]
+    )
     if not any(map(os.path.exists, places)):
         return None
     for place in places:
@@ -50,7 +52,7 @@ def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str
 def remote_metadata(artifact: Artifact, settings: "Settings") -> HeaderReading:
     """Return the metadata in the first kilobytes of an artifact at its source; the bytes are not kept."""
     config = next((file for file in artifact.files if file.path == "config.json"), None)
-    files = [config] if config and artifact.format is not HubFormat.GGUF else _headed(artifact)
+    files = [config] if config and artifact.format is not HubFormat.GGUF else _files_with_header(artifact)
     if not files:
         return HeaderReading(note="no header could be read: it has no file that would hold one")
     try:
@@ -86,7 +88,7 @@ def metadata_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> 
 
     if url.partition("?")[0].endswith(".json"):
         return HeaderReading(read_config(first(CONFIG_BYTES)))
-    return HeaderReading(grown(first, first=FIRST_BYTES, most=MOST_BYTES), size=next(iter(sizes), None))
+    return HeaderReading(read_growing(first, first=FIRST_BYTES, most=MOST_BYTES), size=next(iter(sizes), None))
 
 
 def _whole_size(status: int, headers: Mapping[str, str]) -> list[int]:
@@ -95,7 +97,7 @@ def _whole_size(status: int, headers: Mapping[str, str]) -> list[int]:
     return [int(length)] if length.isascii() and length.isdecimal() and len(length) < 19 else []
 
 
-def _headed(artifact: Artifact) -> list[ArtifactFile]:
+def _files_with_header(artifact: Artifact) -> list[ArtifactFile]:
     """Return the files that begin with a header, the model's own first."""
     files = [file for file in artifact.files if file.path.lower().endswith((".gguf", ".safetensors"))]
     return sorted(files, key=lambda file: ("mmproj" in file.path.lower(), file.path))

@@ -44,7 +44,7 @@ def query_index(
     Raises what loading the catalog raises, where it has to be loaded.
     """
     for rebuild in (False, True):
-        index = _opened(settings, base, rebuild=rebuild)
+        index = _open_index(settings, base, rebuild=rebuild)
         try:
             return query(index.lookup), index.warnings
         except sqlite3.DatabaseError:
@@ -55,18 +55,18 @@ def query_index(
     raise AssertionError("the second time, it answers or raises")
 
 
-def _opened(settings: Settings, base: "LoadedCatalog | None", *, rebuild: bool) -> Opened:
-    if base is None and _is_to_be_asked(settings):
+def _open_index(settings: Settings, base: "LoadedCatalog | None", *, rebuild: bool) -> Opened:
+    if base is None and _is_update_due(settings):
         base = base_catalog(settings)
     warning = base.warning if base else None
     signature = _signature(settings)
     lookup = None if rebuild else IndexReader.open(index_path(settings), signature)
     if lookup is None:
-        return _made(settings, base or base_catalog(settings), signature)
-    return Opened(lookup, _only(warning, lookup.about.get("warning")))
+        return _build_index(settings, base or base_catalog(settings), signature)
+    return Opened(lookup, _without_none(warning, lookup.about.get("warning")))
 
 
-def _made(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:
+def _build_index(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:
     from flowhub_jobs.catalogs.search_index import build, build_in_memory
 
     if is_at_url(settings):
@@ -75,12 +75,12 @@ def _made(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:
     try:
         build(index_path(settings), source)
         if lookup := IndexReader.open(index_path(settings), signature):
-            return Opened(lookup, _only(base.warning, source.warning))
+            return Opened(lookup, _without_none(base.warning, source.warning))
         why = "it does not read as it was written"
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
     slow = f"The index for searches cannot be kept in {settings.home} ({why}): each search builds it again, in memory."
-    return Opened(IndexReader(build_in_memory(source)), _only(base.warning, source.warning, slow))
+    return Opened(IndexReader(build_in_memory(source)), _without_none(base.warning, source.warning, slow))
 
 
 def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Source":
@@ -112,7 +112,7 @@ def _signature(settings: Settings) -> str:
     return repr(catalog_signature(settings))
 
 
-def _is_to_be_asked(settings: Settings) -> bool:
+def _is_update_due(settings: Settings) -> bool:
     if not is_at_url(settings):
         return False
     assert settings.catalog is not None, "it is a URL"
@@ -120,5 +120,5 @@ def _is_to_be_asked(settings: Settings) -> bool:
     return checked is None or not timedelta() <= datetime.now(UTC) - checked < ASK_AGAIN
 
 
-def _only(*warnings: str | None) -> tuple[str, ...]:
+def _without_none(*warnings: str | None) -> tuple[str, ...]:
     return tuple(warning for warning in warnings if warning)

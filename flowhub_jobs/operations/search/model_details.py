@@ -129,12 +129,12 @@ def _of_repo(session: "Session", repo: "RepositoryDetails", context: int | None)
         "companions": list(repo.companions),
     }
     states = _states(session)
-    verdicts = _judged(session, repo, states, context)
+    verdicts = _verdicts(session, repo, states, context)
     variants = [_repo_variant(one, verdict, states) for one, verdict in zip(repo.variants, verdicts, strict=True)]
     return ModelDetails(facts, tuple(variants), notes=repo.notes)
 
 
-def _judged(
+def _verdicts(
     session: "Session", repo: "RepositoryDetails", states: Mapping[str, str], context: int | None
 ) -> list[Verdict]:
     """Return a verdict for each variant: by the header at its source, or by the repository's facts alone."""

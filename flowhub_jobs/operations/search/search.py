@@ -48,7 +48,7 @@ class SearchRequest:
             raise UsageInvalid(f"{self.sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
 
     @property
-    def weighed(self) -> bool:
+    def needs_machine(self) -> bool:
         """Whether the result or its order depends on this machine: then all variants must be judged."""
         return self.fits or self.installed or self.sort in ("fit", "size")
 
@@ -113,7 +113,7 @@ class _Search:
         self._what: ParsedQuery = index.parse(Query.of(request.typed))
 
     def findings(self) -> SearchResult:
-        models, total = self._weighed() if self._wanted.weighed else self._first()
+        models, total = self._judged_models() if self._wanted.needs_machine else self._first()
         return SearchResult(tuple(models), total, " ".join(self._what.query.typed) if self._what.corrected else None)
 
     @property
@@ -132,7 +132,7 @@ class _Search:
         total = self._index.count(self._what, request.filters) if len(numbers) == limit else len(numbers)
         return self._models(numbers), total
 
-    def _weighed(self) -> tuple[list[FoundModel], int]:
+    def _judged_models(self) -> tuple[list[FoundModel], int]:
         request = self._wanted
         numbers = self._index.numbers(self._what, request.filters, self._order)
         if request.installed:

@@ -90,7 +90,7 @@ def check_source(
             return check_owner(session, owner, terms, known)
         return _check_reference(session, subscription.ref, known, terms)
     except FlowhubError as error:
-        return SourceCheck(error=_passing(error))
+        return SourceCheck(error=_as_busy(error))
 
 
 def _check_reference(session: Session, ref: str, known: Mapping[str, str], terms: Terms) -> SourceCheck:
@@ -99,7 +99,7 @@ def _check_reference(session: Session, ref: str, known: Mapping[str, str], terms
     return SourceCheck({ref: version_of(artifact)}, [new] if new else [])
 
 
-def _passing(error: FlowhubError) -> FlowhubError:
+def _as_busy(error: FlowhubError) -> FlowhubError:
     """Return the busy host's own error for a wait that was too long: the subscription has the time."""
     return error.__cause__ if isinstance(error, WaitTooLong) and isinstance(error.__cause__, ServerBusy) else error
 

@@ -55,7 +55,7 @@ def changed_terms(given: Mapping[str, Any], now: int) -> dict[str, Any]:
     """
     fields: dict[str, Any] = {}
     if given.get("every") is not None:
-        fields["every_us"] = _every(given["every"])
+        fields["every_us"] = _interval_s(given["every"])
     if given.get("at") is not None:
         local = datetime.fromtimestamp(now / 1e6, UTC).astimezone()
         fields["at_minute"] = minute_of(micros(parse_time(given["at"], local)))
@@ -70,7 +70,7 @@ def changed_terms(given: Mapping[str, Any], now: int) -> dict[str, Any]:
     return fields
 
 
-def _every(text: str) -> int:
+def _interval_s(text: str) -> int:
     seconds = parse_span(text)
     if not EVERY_MIN_S <= seconds <= EVERY_MAX_S:
         raise UsageInvalid(f"--every takes 15m to 366d, not {text!r}.", hint="Write 12h, 1d or 7d.")
@@ -155,7 +155,7 @@ def _check_terms(meaning: _Meaning, terms: Terms) -> None:
 def unfollow(session: Session, refs: Sequence[str] | None) -> list[Subscription]:
     """Unfollow these references, or all for None; return the subscriptions that were removed. Raises NotFound."""
     known = all_subscriptions(session)
-    chosen = known if refs is None else [one for ref in refs for one in _meant(session, ref, known)]
+    chosen = known if refs is None else [one for ref in refs for one in _matching_subscriptions(session, ref, known)]
     removed = list({one.id: one for one in chosen}.values())
     if removed:
         rows = SubscriptionRows(session.home.engine, session.node, session.home.clock)
@@ -163,12 +163,12 @@ def unfollow(session: Session, refs: Sequence[str] | None) -> list[Subscription]
     return removed
 
 
-def _meant(session: Session, text: str, known: Sequence[Subscription]) -> list[Subscription]:
+def _matching_subscriptions(session: Session, text: str, known: Sequence[Subscription]) -> list[Subscription]:
     """Return the subscriptions that a text means: by their reference, else all of a model or repository."""
     text = unquoted(text).strip()
     path = str(Path(text).expanduser().absolute())
     by_ref = [one for one in known if one.ref in (text, path) or one.ref.lower() == _plain(session, text)]
-    matching = by_ref or [one for one in known if _is_of(one.ref, _plain(session, text))]
+    matching = by_ref or [one for one in known if _is_choice_of(one.ref, _plain(session, text))]
     if not matching:
         raise NotFound(f"{text[:200]!r} is not followed.", hint="`flowhub follow --list` shows what is.")
     return matching
@@ -182,7 +182,7 @@ def _plain(session: Session, text: str) -> str:
     return (hub_ref.text if hub_ref else text.replace(":", "@")).lower()
 
 
-def _is_of(ref: str, plain: str) -> bool:
+def _is_choice_of(ref: str, plain: str) -> bool:
     """Return whether a reference is an option of this model, or a choice of this repository's files."""
     return ref.lower().startswith((f"{plain}@", f"{plain}:", f"{plain}/", f"{plain},")) and not plain.endswith("/")
 

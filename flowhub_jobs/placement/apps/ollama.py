@@ -58,7 +58,7 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
     return Plan(
         tuple(in_order),
         first if len(models) == 1 else first.parent,
-        notes=(f"Run it with `ollama run {_typed(names[0])}`.",),
+        notes=(f"Run it with `ollama run {_typed_name(names[0])}`.",),
     )
 
 
@@ -135,7 +135,7 @@ def _part(text: str) -> str:
     return part if len(part) <= _PART_MAX else f"{part[:71]}-{_digest(text.encode())[:8]}"
 
 
-def _typed(name: str) -> str:
+def _typed_name(name: str) -> str:
     """Return a model's name as its user types it."""
     place, _, tag = name.removeprefix(f"{OWN}/").rpartition("/")
     return place if tag == "latest" else f"{place}:{tag}"
@@ -176,18 +176,18 @@ def still_needed(root: Path, targets: frozenset[Path]) -> frozenset[Path]:
         for folder in ("manifests", "manifests-v2")
         for manifest in root.joinpath(folder).glob("*/*/*/*")
         if manifest not in targets
-        for digest in _named(_read(manifest), root)
+        for digest in _digests_in(_read(manifest), root)
     }
     return targets & {_blob(root, digest) for digest in digests}
 
 
-def _named(manifest: Any, root: Path) -> Iterator[str]:
+def _digests_in(manifest: Any, root: Path) -> Iterator[str]:
     """Yield the digests that a manifest names; one of several variants names further manifests, which are blobs."""
     if not isinstance(manifest, dict):
         return
     yield from _digests([manifest.get("config"), *_list(manifest.get("layers"))])
     for variant in _list(manifest.get("manifests")):
-        yield from _named({**variant, "manifests": None} if isinstance(variant, dict) else None, root)
+        yield from _digests_in({**variant, "manifests": None} if isinstance(variant, dict) else None, root)
         for digest in _digests([variant]):
             yield digest
             yield from _digests(_list(_layers(_read(_blob(root, digest)))))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flowhub_jobs.operations.caps import CapState, cap_from, read_cap, set_cap
 from flowhub_jobs.operations.json_arguments import TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, Field
 from flowhub_jobs.operations.limits import in_force, set_limit_from
-from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.report import LAST_NIGHT, read_report, report_begins
 from flowhub_jobs.operations.result_types import Limits
 from flowhub_jobs.operations.schedules import schedule_from, set_schedule
 from flowhub_jobs.operations.schemas.controls import cap_json, limit_json, schedule_json
@@ -50,7 +50,7 @@ def change_cap(call: Call) -> Response:
 
 def show_report(call: Call) -> Response:
     begin = report_begins(call.query("since") or LAST_NIGHT, datetime.now().astimezone())
-    report, node = read_morning(call.session_of_node.home, begin), call.query("node")
+    report, node = read_report(call.session_of_node.home, begin), call.query("node")
     return JSONResponse(report_json(report, node or call.context.home.node))
 
 

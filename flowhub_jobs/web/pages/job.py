@@ -216,7 +216,7 @@ def _facts(detail: JobDetail, title: Name, now: datetime) -> tuple[Fact, ...]:
         Fact("Speed limit", format_rate(job.limit_bps) if job.limit_bps else ""),
         Fact("Time left", format_duration(job.eta_s) if job.eta_s else ""),
         Fact("Downloaded", format_bytes(job.bytes_fetched)),
-        Fact("Sources", _came_from(job)),
+        Fact("Sources", _source_hosts(job)),
         Fact("Digest", _DIGESTS[job.sha256_state]),
         Fact("Queued", day_or_time(job.created_at, now)),
         Fact("Started", day_or_time(job.started_at, now)),
@@ -230,7 +230,7 @@ def _facts(detail: JobDetail, title: Name, now: datetime) -> tuple[Fact, ...]:
     return tuple(fact for fact in facts if fact.value)
 
 
-def _came_from(job: Job) -> str:
+def _source_hosts(job: Job) -> str:
     """Return the hosts that sent the bytes, most first: "huggingface.co 3.1 GB, 127.0.0.1:8900 400 MB"."""
     most_first = sorted(job.sources, key=lambda one: -one.bytes)
     return ", ".join(f"{one.origin.partition('://')[2] or one.origin} {format_bytes(one.bytes)}" for one in most_first)

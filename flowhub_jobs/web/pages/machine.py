@@ -14,7 +14,7 @@ from flowhub_jobs.operations.library.usage import StoreState, store_states
 from flowhub_jobs.operations.needs_texts import folded, problem, remedy
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.operations.recovery_texts import recovered_sentence
-from flowhub_jobs.operations.report import LAST_NIGHT, read_morning, report_begins
+from flowhub_jobs.operations.report import LAST_NIGHT, read_report, report_begins
 from flowhub_jobs.operations.result_types import (
     CONTAINER_RESERVE,
     GPU_RESERVE,
@@ -106,19 +106,19 @@ class WorkerRow:
 
 
 def night_view(report: Report, titles: Mapping[str, str], history: SpeedHistory) -> NightView:
-    totals, count = report.totals, len(report.came)
+    totals, count = report.totals, len(report.completed)
     figures = [
         Figure("Completed", f"{count} model{'' if count == 1 else 's'}"),
         Figure("Downloaded", format_bytes(totals.fetched)),
         Figure("Average", format_rate(totals.rate_bps) if totals.rate_bps else "\N{EN DASH}"),
         Figure("Downloaded twice", format_bytes(totals.twice)),
-        Figure("Unfinished", str(len(report.going))),
+        Figure("Unfinished", str(len(report.unfinished))),
         Figure("Need you", str(len(report.needs))),
     ]
     return NightView(
         since=f"since {report.since.astimezone():%a %H:%M}",
         figures=tuple(figures),
-        completed=tuple(_completed(one, titles, report.until) for one in report.came[:COMPLETED_SHOWN]),
+        completed=tuple(_completed(one, titles, report.until) for one in report.completed[:COMPLETED_SHOWN]),
         more=max(0, count - COMPLETED_SHOWN),
         recovered=tuple(f"{recovered_sentence(one)}." for one in report.recoveries),
         needs=tuple(NeedLine(problem(group), remedy(group)) for group in folded(report.needs)),
@@ -224,7 +224,7 @@ def show_machine(call: Call) -> Response:
     session, now = call.session, datetime.now(UTC)
     home, device = session.home, session.device
     service = _service(call)
-    report = read_morning(home, report_begins(LAST_NIGHT, now.astimezone()))
+    report = read_report(home, report_begins(LAST_NIGHT, now.astimezone()))
     workers = living_workers(home)
     nodes, counts = read_fleet(session)
     return render(

@@ -239,12 +239,12 @@ def ended_row(job: Job, titles: Titles, now: datetime) -> EndedRow:
         state=state,
         css=css,
         at=day_or_time(job.finished_at, now),
-        took=_took(job),
+        took=_result_text(job),
         verb=("retry", "Retry") if can_retry else None,
     )
 
 
-def _took(job: Job) -> str:
+def _result_text(job: Job) -> str:
     if job.state is not State.COMPLETED:
         return f"{format_bytes(job.bytes_done)} kept" if job.bytes_done else ""
     if job.brings and not job.bytes_fetched:

@@ -29,7 +29,7 @@ class _Refused(Exception):
         )
 
 
-def _answered(act: Callable[[Call, RepoKind], Response], kind: RepoKind) -> Callable[[Call], Response]:
+def _with_error_headers(act: Callable[[Call, RepoKind], Response], kind: RepoKind) -> Callable[[Call], Response]:
     def answer(call: Call) -> Response:
         try:
             return act(call, kind)
@@ -44,7 +44,7 @@ def list_repos(call: Call, kind: RepoKind) -> Response:
     repos = [repo for (repo_kind, _), repo in call.context.shared.read(call.session).repos.items() if repo_kind is kind]
     matching = [repo for repo in repos if all(word in repo.id.lower() for word in words)]
     limit = call.number("limit", most=LISTED_MAX) or LISTED_MAX
-    return JSONResponse([_about(repo, next(iter(repo.commits))) for repo in matching[:limit]])
+    return JSONResponse([_repo_info(repo, next(iter(repo.commits))) for repo in matching[:limit]])
 
 
 def show_repo(call: Call, kind: RepoKind) -> Response:
@@ -53,7 +53,7 @@ def show_repo(call: Call, kind: RepoKind) -> Response:
     files = repo.commits[commit].values()
     blobs = call.switch("blobs")
     siblings = [_sibling(file) if blobs else {"rfilename": file.path} for file in files]
-    return JSONResponse(_about(repo, commit) | {"siblings": siblings})
+    return JSONResponse(_repo_info(repo, commit) | {"siblings": siblings})
 
 
 def show_tree(call: Call, kind: RepoKind) -> Response:
@@ -141,7 +141,7 @@ def _commit(repo: SharedRepo, revision: str) -> str:
     return commit
 
 
-def _about(repo: SharedRepo, commit: str) -> dict[str, Any]:
+def _repo_info(repo: SharedRepo, commit: str) -> dict[str, Any]:
     return {
         "_id": commit[:24],
         "id": repo.id,
@@ -195,8 +195,10 @@ def _routes() -> list[BaseRoute]:
             repo: show_repo,
             f"{prefix}/{{owner}}/{{repo}}/resolve/{{revision}}/{{path:path}}": resolve,
         }
-        routes += [Route(path, endpoint(_answered(act, kind)), methods=["GET"]) for path, act in table.items()]
-        paths_info = endpoint(_answered(show_paths, kind))
+        routes += [
+            Route(path, endpoint(_with_error_headers(act, kind)), methods=["GET"]) for path, act in table.items()
+        ]
+        paths_info = endpoint(_with_error_headers(show_paths, kind))
         routes.append(Route(f"{repo}/paths-info/{{revision}}", paths_info, methods=["POST"]))
     return routes
 

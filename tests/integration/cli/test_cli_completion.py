@@ -155,9 +155,9 @@ def test_jobs_in_postgresql_are_completed_newest_first(home, postgres_url, monke
         jobs = store.enqueue("a", "b", "c")
         store.commands.pause(jobs[1])
         store.close()
-    assert candidates._named("queued", settings) == ["3", "2", "1"]
-    assert candidates._named("paused", settings) == ["2"]
-    assert candidates._named("jobs", settings) == ["3", "2", "1"]
+    assert candidates._names_of_kind("queued", settings) == ["3", "2", "1"]
+    assert candidates._names_of_kind("paused", settings) == ["2"]
+    assert candidates._names_of_kind("jobs", settings) == ["3", "2", "1"]
     with opened(settings) as open_home, writing(open_home.engine) as tx:
         open_home.registry.register(tx, "host", str(home), "1")
     assert candidates._node_lists(settings, "") == ["all", "any", open_home.node]

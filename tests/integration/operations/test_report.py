@@ -14,7 +14,7 @@ from flowhub_jobs.database.tables import workers
 from flowhub_jobs.errors import ConnectionLost, DiskFull, Gated, SourceMissing
 from flowhub_jobs.jobs.history_queries import SEEN_EVERY_US, History
 from flowhub_jobs.jobs.run_values import Progress
-from flowhub_jobs.operations.report import read_morning
+from flowhub_jobs.operations.report import read_report
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage, State
 from flowhub_jobs.values.jobs import Note
 
@@ -112,7 +112,7 @@ def test_a_recovery_is_counted_by_the_code_of_its_error(home, monkeypatch, origi
     with app_of(home, entry) as app:
         job = app.enqueue("m")
         app.run_next_job()
-        found = read_morning(app.home, LONG_AGO)
+        found = read_report(app.home, LONG_AGO)
     assert [(one.kind, one.count, one.jobs) for one in found.recoveries] == [(kind, 1, (job,))]
 
 

@@ -210,7 +210,7 @@ def test_a_fault_in_the_midst_leaves_nothing_and_is_tried_again(night, tmp_path,
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(carry_out_plan, "missing_folders"), (carry_out_plan, "_how"), (carry_out_plan, "complete_row")],
+    [(carry_out_plan, "missing_folders"), (carry_out_plan, "_link_kind"), (carry_out_plan, "complete_row")],
 )
 def test_a_version_that_is_installed_while_the_older_one_is_placed_is_placed_in_the_end(
     night, tmp_path, monkeypatch, module, step
