@@ -25,7 +25,7 @@ class WorkerProcess:
     name: str | None = None
     struck: list[float] = field(default_factory=list)  # killed or suspended, on time.monotonic(), as all times here
     let_go: list[float] = field(default_factory=list)
-    told: float | None = None  # to stop
+    stop_requested_at: float | None = None
     suspended: bool = False
     judged: bool = False  # that it has ended, and how
 
