@@ -1,4 +1,4 @@
-"""The catalog that is shipped is sound, and is what its builder makes of the table of facts."""
+"""The shipped catalog: it is sound, and equal to what its builder makes from the table of facts."""
 
 import csv
 import json
@@ -55,7 +55,7 @@ def test_every_file_has_a_size_and_nearly_every_one_a_digest(catalog: HubCatalog
     assert all(file.sha256 for file in files if file.path.endswith((".gguf", ".safetensors")))
 
 
-def test_addresses_are_pinned_to_a_commit_wherever_the_facts_have_one(catalog: HubCatalog) -> None:
+def test_addresses_are_pinned_to_a_commit_if_the_facts_have_one(catalog: HubCatalog) -> None:
     facts = (TOP / "scripts" / "lib" / "catalog" / "facts.csv").read_text()
     text = SHIPPED.read_text()
     urls = re.findall(r'"url": "([^"]+)"', text)
@@ -65,15 +65,17 @@ def test_addresses_are_pinned_to_a_commit_wherever_the_facts_have_one(catalog: H
 
 
 def test_a_split_gguf_is_a_folder_of_all_its_parts(catalog: HubCatalog) -> None:
-    made = artifact_for(catalog, "qwen3-coder-next")
-    assert made.folder
-    assert [file.path for file in made.files] == [f"Qwen3-Coder-Next-Q4_K_M-0000{n}-of-00004.gguf" for n in range(1, 5)]
+    artifact = artifact_for(catalog, "qwen3-coder-next")
+    assert artifact.folder
+    assert [file.path for file in artifact.files] == [
+        f"Qwen3-Coder-Next-Q4_K_M-0000{n}-of-00004.gguf" for n in range(1, 5)
+    ]
 
 
-def test_a_model_that_sees_comes_with_its_projector(catalog: HubCatalog) -> None:
-    made = artifact_for(catalog, "qwen3-vl-4b-instruct")
-    assert made.folder
-    assert any(file.path.startswith("mmproj") for file in made.files)
+def test_a_vision_model_includes_its_projector(catalog: HubCatalog) -> None:
+    artifact = artifact_for(catalog, "qwen3-vl-4b-instruct")
+    assert artifact.folder
+    assert any(file.path.startswith("mmproj") for file in artifact.files)
 
 
 def test_one_model_offers_all_three_formats(catalog: HubCatalog) -> None:
@@ -83,10 +85,10 @@ def test_one_model_offers_all_three_formats(catalog: HubCatalog) -> None:
 
 
 def test_the_demos_model_is_the_ten_published_files(catalog: HubCatalog) -> None:
-    made = artifact_for(catalog, "all-minilm-l6-v2@safetensors")
-    assert {file.path: file.size for file in made.files} == MINILM
-    assert all(file.sha256 for file in made.files)
-    assert all("/resolve/1110a243fdf4706b3f48f1d95db1a4f5529b4d41/" in file.url for file in made.files)
+    artifact = artifact_for(catalog, "all-minilm-l6-v2@safetensors")
+    assert {file.path: file.size for file in artifact.files} == MINILM
+    assert all(file.sha256 for file in artifact.files)
+    assert all("/resolve/1110a243fdf4706b3f48f1d95db1a4f5529b4d41/" in file.url for file in artifact.files)
 
 
 def test_mlx_alone_is_for_macos(catalog: HubCatalog) -> None:
@@ -104,10 +106,10 @@ def test_released_versions_have_a_day_a_note_and_a_source(catalog: HubCatalog) -
     assert len(released) >= 59
     assert all(row["source"].startswith("https://") for row in rows)
     for versions in released.values():
-        assert all(one.notes and date.fromisoformat(one.released_at or "") for one in versions)
+        assert all(version.notes and date.fromisoformat(version.released_at or "") for version in versions)
 
 
-def test_nothing_unknown_is_written_as_zero_or_nothing() -> None:
+def test_no_unknown_value_is_written_as_zero_null_or_empty() -> None:
     def values(node: object) -> list[object]:
         if isinstance(node, dict):
             return [value for child in node.values() for value in values(child)]

@@ -1,4 +1,4 @@
-"""The bytes of minutes become rates in equal steps."""
+"""The speed history: the bytes of minutes as rates in equal steps."""
 
 import pytest
 

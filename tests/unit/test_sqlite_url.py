@@ -1,3 +1,5 @@
+"""sqlite_file: the database file of a URL, as SQLAlchemy reads it."""
+
 from pathlib import Path
 
 import pytest

@@ -1,4 +1,4 @@
-"""Screens as text: what fits where, and that nothing which comes from outside steers the terminal."""
+"""Screens as text: their layout at any width, and foreign text that cannot control the terminal."""
 
 import io
 import sys
@@ -49,7 +49,7 @@ JOB = Job(
     error=None,
 )
 BUSY = Wait("h.example answers 503.", "server_busy", "h.example")
-AWAY = Wait("h.example refuses connections.", "network", "h.example")
+UNREACHABLE = Wait("h.example refuses connections.", "network", "h.example")
 FAULT = {"code": "source_missing", "message": "It is gone.", "hint": None, "retryable": False}
 
 
@@ -59,12 +59,12 @@ def jobs(count: int, state: State, first: int = 1) -> list[Job]:
 
 @pytest.fixture
 def screen(monkeypatch):
-    """Make stdout a terminal of so many columns."""
+    """Return a function that sets the width of the terminal in columns."""
 
-    def of(columns: int) -> None:
+    def set_columns(columns: int) -> None:
         monkeypatch.setenv("COLUMNS", str(columns))
 
-    return of
+    return set_columns
 
 
 class Terminal(io.StringIO):
@@ -85,14 +85,14 @@ class Terminal(io.StringIO):
         ({"state": State.QUEUED, "reason": Reason.STORE_OFFLINE}, "store offline, next"),
         ({"state": State.QUEUED}, ""),
         ({"state": State.QUEUED, "reason": Reason.BACKOFF, "wait": BUSY}, "retry (h.example busy)"),
-        ({"state": State.QUEUED, "reason": Reason.HOST_WAIT, "wait": AWAY}, "retry (h.example unreachable)"),
+        ({"state": State.QUEUED, "reason": Reason.HOST_WAIT, "wait": UNREACHABLE}, "retry (h.example unreachable)"),
         ({"state": State.FAILED, "error": FAULT}, "source_missing"),
         ({"state": State.COMPLETED}, ""),
         ({"state": State.COMPLETED, "finished_at": NOW - timedelta(hours=3)}, "20:00"),
         ({"state": State.PAUSED}, ""),
     ],
 )
-def test_a_row_says_in_a_few_words_how_it_is(changes, words):
+def test_a_row_describes_its_job_in_a_few_words(changes, words):
     assert how_it_is(replace(JOB, **changes), NOW) == words
 
 
@@ -108,7 +108,7 @@ def test_progress_is_never_rounded_up_to_all(total, done, shown):
 
 
 @pytest.mark.parametrize("share", [-1, 0, 0.001, 0.5, 0.999, 1, 2])
-def test_a_bar_is_always_as_wide(share):
+def test_a_bar_is_always_of_the_same_width(share):
     assert len(bar(share, 9)) == 9
     assert (bar(share, 9) == "█" * 9) == (share >= 1)
 
@@ -116,8 +116,8 @@ def test_a_bar_is_always_as_wide(share):
 @pytest.mark.parametrize("height", [5, 40])
 @pytest.mark.parametrize("width", [30, 60, 80, 120])
 def test_no_line_of_the_picture_reaches_the_edge(width, height):
-    many = [*jobs(3, State.RUNNING), *jobs(3, State.QUEUED, 4), replace(JOB, state=State.FAILED, error=FAULT)]
-    assert max(len(line) for line in picture(many, NOW, width, height)) < width
+    listed_jobs = [*jobs(3, State.RUNNING), *jobs(3, State.QUEUED, 4), replace(JOB, state=State.FAILED, error=FAULT)]
+    assert max(len(line) for line in picture(listed_jobs, NOW, width, height)) < width
 
 
 def test_at_eighty_columns_nothing_of_a_running_job_is_cut():
@@ -128,22 +128,22 @@ def test_at_eighty_columns_nothing_of_a_running_job_is_cut():
 
 @pytest.mark.parametrize("height", [5, 10, 23])
 def test_the_picture_is_never_higher_than_the_screen_and_counts_what_it_leaves_out(height):
-    many = [*jobs(20, State.COMPLETED), *jobs(30, State.QUEUED, 30), *jobs(2, State.RUNNING, 70)]
-    lines = picture(many, NOW, 80, height)
+    listed_jobs = [*jobs(20, State.COMPLETED), *jobs(30, State.QUEUED, 30), *jobs(2, State.RUNNING, 70)]
+    lines = picture(listed_jobs, NOW, 80, height)
     assert len(lines) == height
     assert "flowhub status" in lines[-1]
     assert any(line.split()[0] == "70" for line in lines)
 
 
-def test_the_picture_stands_in_the_order_of_what_matters():
-    many = [
+def test_the_picture_is_sorted_by_importance():
+    listed_jobs = [
         *jobs(1, State.QUEUED, 1),
         *jobs(1, State.PAUSED, 2),
         *jobs(1, State.RUNNING, 3),
         *jobs(3, State.COMPLETED, 4),
         replace(JOB, id=7, state=State.FAILED, error=FAULT),
     ]
-    numbers = [int(line.split()[0]) for line in picture(many, NOW, 80, 24)]
+    numbers = [int(line.split()[0]) for line in picture(listed_jobs, NOW, 80, 24)]
     assert numbers == [3, 7, 1, 2, 6, 5, 4]
 
 
@@ -158,7 +158,7 @@ def test_the_total_is_the_last_line_of_the_picture_and_counts_as_one():
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
-def test_a_table_is_no_wider_than_the_screen_and_only_one_column_gives_way(screen, columns):
+def test_a_table_is_no_wider_than_the_screen_and_only_one_column_is_shortened(screen, columns):
     screen(columns)
     lines = output.table(
         ("JOB", "MODEL", "STATE"), [("1", "x" * 70, "queued"), ("12", "y", "running")], right=(0,), give=1
@@ -194,31 +194,31 @@ def test_prose_is_folded_between_words_and_a_digest_stays_whole(screen):
     assert lines[0] == "  what came has"
 
 
-@pytest.mark.parametrize("bad", ["\x1b[31m", "\x07", "\n", "\u202e", "\u200b", "\x9b", "\udcff", "\u2028"])
-def test_what_would_steer_a_terminal_is_shown_as_a_question_mark(bad):
-    assert output.clean(f"a{bad}b").startswith("a?")
-    assert not set(output.clean(bad)) & {"\x1b", "\x07", "\n", "\x9b"}
-    assert output.clean(f"a{bad}b") in output.table(("NAME",), [(f"a{bad}b",)])
+@pytest.mark.parametrize("character", ["\x1b[31m", "\x07", "\n", "\u202e", "\u200b", "\x9b", "\udcff", "\u2028"])
+def test_a_character_that_controls_a_terminal_is_shown_as_a_question_mark(character):
+    assert output.clean(f"a{character}b").startswith("a?")
+    assert not set(output.clean(character)) & {"\x1b", "\x07", "\n", "\x9b"}
+    assert output.clean(f"a{character}b") in output.table(("NAME",), [(f"a{character}b",)])
 
 
 def test_names_of_any_script_are_shown_as_they_are():
     assert output.clean("模型-Größe-μ.gguf") == "模型-Größe-μ.gguf"
 
 
-@pytest.mark.parametrize(("environ", "painted"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_colour_is_for_terminals_and_no_color_is_heard(monkeypatch, environ, painted):
+@pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colour_is_for_terminals_and_no_color_turns_it_off(monkeypatch, environ, coloured):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert (output.paint("text", "31") != "text") == painted
+    assert (output.paint("text", "31") != "text") == coloured
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
     assert output.paint("text", "31") == "text"
 
 
 @pytest.mark.parametrize(
-    ("environ", "painted"),
+    ("environ", "coloured"),
     [
         ({"FORCE_COLOR": "1"}, True),
         ({"CLICOLOR_FORCE": "1"}, True),
@@ -227,13 +227,13 @@ def test_colour_is_for_terminals_and_no_color_is_heard(monkeypatch, environ, pai
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
     ],
 )
-def test_colour_can_be_asked_for_in_a_pipe(monkeypatch, environ, painted):
+def test_colour_can_be_asked_for_in_a_pipe(monkeypatch, environ, coloured):
     for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
-    assert (output.paint("text", "31") != "text") == painted
+    assert (output.paint("text", "31") != "text") == coloured
 
 
 def test_a_command_in_prose_is_not_broken_over_two_lines(screen):
@@ -242,7 +242,7 @@ def test_a_command_in_prose_is_not_broken_over_two_lines(screen):
     assert any("`flowhub worker uninstall`" in line for line in lines)
 
 
-def test_a_terminal_without_utf8_gets_signs_that_it_has(monkeypatch):
+def test_a_terminal_without_utf8_gets_characters_that_it_has(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
@@ -263,7 +263,7 @@ def test_each_verb_has_a_first_sentence_that_fits_its_line():
 
 
 def every_verb(group: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each verb, and those that stand behind one, as `schedule set`."""
+    """Yield each verb and subverb, such as `schedule set`."""
     for name, verb in group.commands.items():
         yield name, verb
         yield from every_verb(verb) if hasattr(verb, "commands") else ()
@@ -297,7 +297,7 @@ def test_the_summary_of_each_verb_is_the_first_line_of_its_help(name, summary):
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_job_that_waits_says_why_in_words_and_until_when(reason):
-    """At 80 columns there is room for thirty of them: a time that is cut off is none."""
+    """At 80 columns there is room for thirty characters, and a time that is cut off is useless."""
     waiting = replace(JOB, state=State.QUEUED, reason=reason, not_before=NOW + timedelta(days=2))
     words = how_it_is(waiting, NOW)
     assert len(words) <= WORDS_LEAST
@@ -307,14 +307,16 @@ def test_a_job_that_waits_says_why_in_words_and_until_when(reason):
 
 def test_a_long_cause_takes_no_room_from_the_names_of_other_jobs(screen):
     screen(80)
-    away = replace(JOB, id=3, state=State.QUEUED, reason=Reason.HOST_WAIT, wait=AWAY, not_before=datetime.now(UTC))
-    lines = table_lines([replace(JOB, eta_s=439), away, *jobs(1, State.COMPLETED, 4)])
+    unreachable = replace(
+        JOB, id=3, state=State.QUEUED, reason=Reason.HOST_WAIT, wait=UNREACHABLE, not_before=datetime.now(UTC)
+    )
+    lines = table_lines([replace(JOB, eta_s=439), unreachable, *jobs(1, State.COMPLETED, 4)])
     assert all(len(line) <= 80 for line in lines)
     assert "qwen2-5-0-5b-ins" in lines[1]
     assert lines[1].endswith("22.9 MB/s, 7 min left")
     assert "h.example" not in lines[2]
     screen(120)
-    assert "h.example" in table_lines([away])[1]
+    assert "h.example" in table_lines([unreachable])[1]
 
 
 def test_a_narrow_list_of_subscriptions_has_two_lines_each_and_cuts_no_reference(screen):
@@ -342,14 +344,14 @@ def test_a_reference_that_is_too_long_loses_its_owner_before_its_quantization():
 
 
 def test_a_ctrl_c_at_a_question_is_a_no_and_says_so(monkeypatch):
-    class Leaving(io.StringIO):
+    class InterruptedInput(io.StringIO):
         def isatty(self) -> bool:
             return True
 
         def readline(self, *_: object) -> str:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys, "stdin", Leaving())
+    monkeypatch.setattr(sys, "stdin", InterruptedInput())
     with pytest.raises(Interrupted, match="Nothing was done"):
         agreed("rm", "Remove it?")
 
@@ -364,7 +366,7 @@ def test_no_line_on_a_terminal_is_broken_in_the_middle_of_a_word(screen, monkeyp
     assert " ".join(" ".join(lines).split()) == " ".join(text.split())
 
 
-def test_what_is_copied_stays_in_one_piece(screen, monkeypatch):
+def test_a_path_for_copying_is_not_wrapped(screen, monkeypatch):
     screen(40)
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     path = "/a folder with spaces/and another one that is long/model.gguf"
