@@ -1,4 +1,4 @@
-"""The database: made and migrated on first use, by one of many; what is no database of ours is left as it is."""
+"""The database: created and migrated on first use, by one process; a file that is not flowhub's stays as it is."""
 
 import contextlib
 import sqlite3
@@ -46,10 +46,10 @@ def test_the_first_use_makes_every_table(tmp_path):
         assert set(sa.inspect(engine).get_table_names()) == {*metadata.tables, "alembic_version"}
 
 
-# The test after this one compares those.
+# The next test compares those indices.
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
-def test_the_migrations_lead_to_the_very_tables_that_the_code_knows(tmp_path):
+def test_the_migrations_make_exactly_the_tables_that_the_code_knows(tmp_path):
     config = alembic()
     with database(tmp_path) as engine, writing(engine) as connection:
         config.attributes["connection"] = connection
@@ -61,8 +61,8 @@ def test_the_migrations_write_the_same_indices_as_the_code_knows(tmp_path):
 
     def indices(engine: sa.Engine) -> set[str]:
         with reading(engine) as tx:
-            found = tx.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
-            return {text.replace('"', "") for text in found.scalars()}
+            rows = tx.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+            return {text.replace('"', "") for text in rows.scalars()}
 
     plain = sa.create_engine("sqlite://")
     metadata.create_all(plain)
@@ -75,7 +75,7 @@ def test_the_head_that_the_code_knows_is_the_newest_migration():
     assert ScriptDirectory.from_config(alembic()).get_current_head() == HEAD
 
 
-def test_the_last_migration_can_be_taken_back(tmp_path):
+def test_all_migrations_can_be_taken_back(tmp_path):
     config = alembic()
     with database(tmp_path) as engine:
         with writing(engine) as connection:
@@ -120,37 +120,37 @@ def test_eight_processes_that_open_an_empty_home_at_once_agree_on_all(tmp_path):
 def test_only_one_of_many_that_open_at_once_migrates(tmp_path, monkeypatch):
     from flowhub_jobs.database import engine as module
 
-    ran, upgrade = [], module._upgrade
-    monkeypatch.setattr(module, "_upgrade", lambda engine: (ran.append(1), upgrade(engine)))
+    upgrades, upgrade = [], module._upgrade
+    monkeypatch.setattr(module, "_upgrade", lambda engine: (upgrades.append(1), upgrade(engine)))
     engines: list[sa.Engine] = []
-    gate = threading.Barrier(4)
+    barrier = threading.Barrier(4)
 
-    def enter() -> None:
-        gate.wait()
+    def open_at_once() -> None:
+        barrier.wait()
         engines.append(open_database(url_of(tmp_path), lock_folder=tmp_path))
 
-    threads = [threading.Thread(target=enter) for _ in range(4)]
+    threads = [threading.Thread(target=open_at_once) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     for engine in engines:
         engine.dispose()
-    assert (len(engines), len(ran)) == (4, 1)
+    assert (len(engines), len(upgrades)) == (4, 1)
 
 
-# What it stands on ---------------------------------------------------------------------------------------------------
+# Durability and concurrency ------------------------------------------------------------------------------------------
 
 
 def test_a_commit_survives_power_loss_and_readers_do_not_wait(tmp_path):
     with database(tmp_path) as engine, reading(engine) as tx:
-        said = {name: tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
-        assert said == {"journal_mode": "wal", "synchronous": 2}
+        pragmas = {name: tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
+        assert pragmas == {"journal_mode": "wal", "synchronous": 2}
         assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
 def test_a_removed_home_is_an_error_also_when_no_connection_is_open(tmp_path):
-    """A pool that lost its connections opens new ones, which find no folder: that is no passing fault."""
+    """A pool without connections opens new ones, which find no folder: a retry would not help."""
     (tmp_path / "home").mkdir()
     with database(tmp_path / "home") as engine:
         engine.dispose()
@@ -160,44 +160,44 @@ def test_a_removed_home_is_an_error_also_when_no_connection_is_open(tmp_path):
                 tx.execute(sa.select(jobs.c.id))
 
 
-def test_a_write_that_reads_first_waits_its_turn(tmp_path):
-    """A transaction that turns from reader to writer after another wrote would fail at once."""
+def test_a_write_that_reads_first_waits_for_other_writers(tmp_path):
+    """A transaction that reads, and writes after another has written, would fail at once."""
     with database(tmp_path) as engine:
         with writing(engine) as tx:
-            tx.exec_driver_sql("CREATE TABLE counted (n INTEGER)")
-            tx.exec_driver_sql("INSERT INTO counted VALUES (0)")
+            tx.exec_driver_sql("CREATE TABLE counter (n INTEGER)")
+            tx.exec_driver_sql("INSERT INTO counter VALUES (0)")
 
-        def count() -> None:
+        def increment() -> None:
             for _ in range(25):
                 with writing(engine) as tx:
-                    n = tx.exec_driver_sql("SELECT n FROM counted").scalar_one()
-                    tx.exec_driver_sql(f"UPDATE counted SET n = {n + 1}")
+                    number = tx.exec_driver_sql("SELECT n FROM counter").scalar_one()
+                    tx.exec_driver_sql(f"UPDATE counter SET n = {number + 1}")
 
-        threads = [threading.Thread(target=count) for _ in range(4)]
+        threads = [threading.Thread(target=increment) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         with reading(engine) as tx:
-            assert tx.exec_driver_sql("SELECT n FROM counted").scalar_one() == 100
+            assert tx.exec_driver_sql("SELECT n FROM counter").scalar_one() == 100
 
 
-def test_an_error_inside_a_write_leaves_nothing_of_it(tmp_path):
+def test_an_error_inside_a_write_rolls_it_back(tmp_path):
     job_store = JobStore(tmp_path)
     [job] = job_store.enqueue("tiny")
 
-    def half() -> None:
+    def write_and_fail() -> None:
         with writing(job_store.engine) as tx:
             tx.execute(sa.update(jobs).values(priority=9))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        half()
+        write_and_fail()
     assert job_store.row(job)["priority"] == 0
     job_store.close()
 
 
-def test_a_number_is_never_given_twice_also_after_the_last_row_went(tmp_path):
+def test_a_job_number_is_never_given_twice_even_after_the_last_row_was_deleted(tmp_path):
     job_store = JobStore(tmp_path)
     assert job_store.enqueue("a", "b", "c") == [1, 2, 3]
     with writing(job_store.engine) as tx:
@@ -206,7 +206,7 @@ def test_a_number_is_never_given_twice_also_after_the_last_row_went(tmp_path):
     job_store.close()
 
 
-# What is no database of ours -----------------------------------------------------------------------------------------
+# Files that are not a database of flowhub ----------------------------------------------------------------------------
 
 
 def test_the_database_of_a_newer_flowhub_is_refused_and_not_touched(tmp_path):
@@ -221,9 +221,9 @@ def test_the_database_of_a_newer_flowhub_is_refused_and_not_touched(tmp_path):
 def test_a_text_file_is_refused_and_not_touched(tmp_path):
     text = "Dear diary, " * 1000
     (tmp_path / "flowhub.db").write_text(text)
-    with pytest.raises(DatabaseUnusable, match="is not a database of flowhub's") as caught:
+    with pytest.raises(DatabaseUnusable, match="is not a database of flowhub's") as raised:
         open_database(url_of(tmp_path), lock_folder=tmp_path)
-    assert str(tmp_path / "flowhub.db") in caught.value.message
+    assert str(tmp_path / "flowhub.db") in raised.value.message
     assert (tmp_path / "flowhub.db").read_text() == text
 
 
@@ -246,21 +246,21 @@ def test_a_database_of_another_program_is_refused_and_not_touched(tmp_path):
         assert [name for (name,) in other.execute("SELECT name FROM sqlite_master")] == ["jobs"]
 
 
-def test_a_place_where_no_file_can_be_is_an_unusable_home(tmp_path):
+def test_a_path_where_no_file_can_be_is_an_unusable_home(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HomeUnusable, match="cannot be opened"):
         open_database(url_of(tmp_path / "file"), lock_folder=tmp_path)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "", "nosuchthing://h/db", "sqlite+nosuchdriver:////tmp/x"])
-def test_a_url_that_names_no_database_is_named_as_the_setting_that_it_is(tmp_path, url):
+def test_the_error_of_a_url_without_a_database_names_its_setting(tmp_path, url):
     with pytest.raises(SettingInvalid, match="FLOWHUB_DATABASE_URL"):
         open_database(url, lock_folder=tmp_path)
 
 
 @pytest.mark.parametrize("fault", [sa.exc.OperationalError, sa.exc.DatabaseError])
 def test_the_password_of_a_database_is_never_shown(fault):
-    with pytest.raises(DatabaseUnusable) as caught, translated("postgresql+psycopg://me:s3cret@h.example/flow"):
+    with pytest.raises(DatabaseUnusable) as raised, translated("postgresql+psycopg://me:s3cret@h.example/flow"):
         raise fault("SELECT 1", {}, Exception("no answer"))
-    assert "h.example" in caught.value.message
-    assert "s3cret" not in caught.value.message
+    assert "h.example" in raised.value.message
+    assert "s3cret" not in raised.value.message

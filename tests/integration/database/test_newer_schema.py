@@ -1,4 +1,4 @@
-"""A process that runs while a newer flowhub migrates its database writes nothing more, and says which versions."""
+"""A newer flowhub migrates the database of a running process: it writes nothing more, and names both versions."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ def migrate(job_store, *statements, version="9999"):
 
 @contextmanager
 def migrated_by_a_newer_flowhub(job_store):
-    """For a while; the next test may use the same database."""
+    """Migrate, and migrate back at the end: the next test may use the same database."""
     migrate(job_store, RENAME.format("rate_bps", "speed_bps"))
     yield
     migrate(job_store, RENAME.format("speed_bps", "rate_bps"), version=HEAD)
@@ -62,17 +62,17 @@ def test_a_read_that_a_newer_schema_does_not_answer_says_so(job_store):
 
 
 def test_a_migration_waits_for_the_write_that_began_before_it(job_store):
-    begun = threading.Event()
+    migration_began = threading.Event()
 
-    def migrate_and_tell():
+    def migrate_and_signal():
         with _migrating(job_store.engine) as tx:
-            begun.set()
+            migration_began.set()
             tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
     with ThreadPoolExecutor(1) as pool:
         with writing(job_store.engine) as tx:
-            migration = pool.submit(migrate_and_tell)
-            assert not begun.wait(0.3)
+            migration = pool.submit(migrate_and_signal)
+            assert not migration_began.wait(0.3)
             tx.exec_driver_sql("DELETE FROM controls")
         migration.result()
     with pytest.raises(DatabaseNewer), writing(job_store.engine):
@@ -81,12 +81,12 @@ def test_a_migration_waits_for_the_write_that_began_before_it(job_store):
 
 
 def test_a_migration_that_a_backup_keeps_waiting_gives_up_and_says_so(job_store_on_postgresql, monkeypatch):
-    """Every write would wait behind it, and leases would end."""
+    """Otherwise every write would wait behind it, and leases would end."""
     monkeypatch.setattr("flowhub_jobs.database.postgresql.MIGRATION_LOCK_TIMEOUT_S", 1)
     job_store = job_store_on_postgresql
     with job_store.engine.connect() as backup:
         backup.exec_driver_sql("LOCK TABLE alembic_version IN ACCESS SHARE MODE")
-        with pytest.raises(DatabaseUnusable, match="lock timeout") as waited, translated(job_store.url):
+        with pytest.raises(DatabaseUnusable, match="lock timeout") as raised, translated(job_store.url):
             migrate(job_store)
-    assert "pg_dump" in (waited.value.hint or "")
+    assert "pg_dump" in (raised.value.hint or "")
     job_store.enqueue("a")

@@ -1,4 +1,4 @@
-"""PostgreSQL by one setting: its URL, its migrations, what its errors say."""
+"""PostgreSQL as the database: its URL, connections, migrations, transactions and errors."""
 
 import contextlib
 import sys
@@ -69,7 +69,7 @@ def test_libpq_reads_the_url_with_several_hosts_and_a_password_in_percent_signs(
     assert settings["target_session_attrs"] == "read-write"
 
 
-def test_no_password_is_kept_in_what_is_shown():
+def test_a_shown_url_has_no_password():
     url = "postgresql://me:s3cret@h.example:5433/flow"
     assert shown_place(url) == "postgresql://h.example:5433/flow"
 
@@ -87,26 +87,26 @@ def test_each_of_several_hosts_is_shown_with_its_port(url, shown):
 
 
 def test_of_several_hosts_each_failure_is_named_once():
-    failures = ("Connection refused", "session is read-only")
-    ends = [f'connection to server at "127.0.0.1", port {n} failed: {why}' for n, why in enumerate(failures)]
-    lines = [f"- host: '127.0.0.1', port: '{n}', hostaddr: '127.0.0.1': {end}" for n, end in enumerate(ends)]
-    text = "\n".join([ends[-1], "Multiple connection attempts failed. All failures were:", *lines])
+    reasons = ("Connection refused", "session is read-only")
+    failures = [f'connection to server at "127.0.0.1", port {n} failed: {reason}' for n, reason in enumerate(reasons)]
+    lines = [f"- host: '127.0.0.1', port: '{n}', hostaddr: '127.0.0.1': {text}" for n, text in enumerate(failures)]
+    text = "\n".join([failures[-1], "Multiple connection attempts failed. All failures were:", *lines])
     error = to_flowhub_error("postgresql://h/flow", psycopg.OperationalError(text))
-    assert error.message == f"The database postgresql://h/flow does not answer: {ends[0]}; {ends[1]}."
+    assert error.message == f"The database postgresql://h/flow does not answer: {failures[0]}; {failures[1]}."
     assert "promote the standby" in error.hint
 
 
 def test_a_malformed_url_is_refused_with_its_setting_and_without_its_password(tmp_path):
-    with pytest.raises(SettingInvalid, match="FLOWHUB_DATABASE_URL") as caught:
+    with pytest.raises(SettingInvalid, match="FLOWHUB_DATABASE_URL") as raised:
         open_database("postgresql://me:s3cret%ZZ@h/flow", lock_folder=tmp_path)
-    assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"
+    assert "s3cret" not in f"{raised.value.message} {raised.value.hint}"
 
 
 def test_without_the_driver_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ExtraMissing) as caught:
+    with pytest.raises(ExtraMissing) as raised:
         open_database("postgresql://h/flow", lock_folder=tmp_path)
-    assert "flowhub[postgres]" in (caught.value.hint or "")
+    assert "flowhub[postgres]" in (raised.value.hint or "")
 
 
 # Connections ---------------------------------------------------------------------------------------------------------
@@ -114,11 +114,11 @@ def test_without_the_driver_the_message_says_what_to_install(tmp_path, monkeypat
 
 def test_connections_that_the_server_has_ended_are_replaced_before_their_next_use(postgres, postgres_url, tmp_path):
     engine = open_database(postgres_url, lock_folder=tmp_path)
-    for way in (querying, reading, writing, writing_own_rows):
-        with way(engine) as tx:
+    for transaction in (querying, reading, writing, writing_own_rows):
+        with transaction(engine) as tx:
             before = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
         assert postgres.terminate_all(postgres_url.rpartition("/")[2]) > 0
-        with way(engine) as tx:
+        with transaction(engine) as tx:
             assert tx.exec_driver_sql("SELECT pg_backend_pid()").scalar() != before
     engine.dispose()
 
@@ -137,8 +137,8 @@ def test_one_query_is_one_message_and_no_transaction(postgres_url, tmp_path):
 @pytest.mark.parametrize("pooled_sessions", [False, True])
 def test_a_process_that_is_stopped_while_it_writes_loses_its_session(postgres_url, tmp_path, pooled_sessions):
     engine = open_database(postgres_url, lock_folder=tmp_path, pooled_sessions=pooled_sessions)
-    for way in (writing, writing_own_rows):
-        with way(engine) as tx:
+    for transaction in (writing, writing_own_rows):
+        with transaction(engine) as tx:
             assert tx.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "20s"
             assert tx.exec_driver_sql("SHOW lock_timeout").scalar() == "30s"
     engine.dispose()
@@ -147,7 +147,7 @@ def test_a_process_that_is_stopped_while_it_writes_loses_its_session(postgres_ur
 # The schema ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_migrations_lead_to_the_very_tables_that_the_code_knows(empty, postgres, tmp_path):
+def test_the_migrations_make_exactly_the_tables_that_the_code_knows(empty, postgres, tmp_path):
     engine = open_database(postgres.url(empty), lock_folder=tmp_path)
     with writing(engine) as tx:
         command.check(alembic(tx))
@@ -159,16 +159,16 @@ def test_the_migrations_lead_to_the_very_tables_that_the_code_knows(empty, postg
 def test_the_tables_of_the_wakeups_are_those_that_huey_makes(postgres_url, empty, postgres):
     from huey import PostgresHuey
 
-    ours = postgres_url.rpartition("/")[2]
+    own = postgres_url.rpartition("/")[2]
     huey = PostgresHuey("x", dsn=postgres.url(empty), table_prefix="wakeup")
     huey.storage.close()
-    query = (
+    columns = (
         "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
         "WHERE table_name LIKE 'wakeup%' ORDER BY 1, 2"
     )
     indices = "SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'wakeup%' ORDER BY 1"
-    assert postgres.sql(query, database=ours) == postgres.sql(query, database=empty) != []
-    assert postgres.sql(indices, database=ours) == postgres.sql(indices, database=empty) != []
+    assert postgres.sql(columns, database=own) == postgres.sql(columns, database=empty) != []
+    assert postgres.sql(indices, database=own) == postgres.sql(indices, database=empty) != []
 
 
 def test_all_migrations_can_be_taken_back(empty, postgres, tmp_path):
@@ -180,19 +180,19 @@ def test_all_migrations_can_be_taken_back(empty, postgres, tmp_path):
     engine.dispose()
 
 
-def test_many_that_start_at_once_on_an_empty_database_migrate_it_once(empty, postgres, tmp_path):
-    """Their lock is the database's: the folder of each is on another machine."""
-    gate = threading.Barrier(6)
+def test_several_nodes_that_start_at_once_on_an_empty_database_migrate_it_once(empty, postgres, tmp_path):
+    """The lock is in the database: the folder of each is on another machine."""
+    barrier = threading.Barrier(6)
 
     def start(number: int) -> str:
         folder = tmp_path / str(number)
         folder.mkdir()
-        gate.wait()
+        barrier.wait()
         engine = open_database(postgres.url(empty), lock_folder=folder, node=f"n-{number}")
         with reading(engine) as tx:
-            found = tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+            versions = tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
         engine.dispose()
-        return ",".join(found)
+        return ",".join(versions)
 
     with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(start, range(6))) == {HEAD}
@@ -216,7 +216,9 @@ def test_a_database_of_another_program_is_refused_and_not_touched(empty, postgre
 
 
 def test_writers_of_one_node_exclude_each_other_and_those_of_another_do_not(postgres_url, tmp_path):
-    mine, same, other = (open_database(postgres_url, lock_folder=tmp_path, node=node) for node in ("a", "a", "b"))
+    first, same_node, other_node = (
+        open_database(postgres_url, lock_folder=tmp_path, node=node) for node in ("a", "a", "b")
+    )
     began, ended = threading.Event(), threading.Event()
 
     def write(engine: sa.Engine) -> None:
@@ -226,14 +228,14 @@ def test_writers_of_one_node_exclude_each_other_and_those_of_another_do_not(post
         ended.set()
 
     with ThreadPoolExecutor(1) as pool:
-        with writing(mine):
-            write(other)
+        with writing(first):
+            write(other_node)
             ended.clear()
-            done = pool.submit(write, same)
+            writing_same = pool.submit(write, same_node)
             began.wait()
             assert not ended.wait(0.2)
-        done.result()
-    for engine in (mine, same, other):
+        writing_same.result()
+    for engine in (first, same_node, other_node):
         engine.dispose()
 
 
@@ -253,7 +255,7 @@ def test_a_name_that_postgresql_cannot_hold_is_not_installed(job_store_on_postgr
 
 
 def test_a_run_needs_one_connection_of_the_pool_at_a_time(home, origin, postgres_url, monkeypatch):
-    """Two threads that each held one and wanted another would wait for each other."""
+    """Two threads that each hold one and need another would wait for each other."""
     monkeypatch.setattr("flowhub_jobs.database.postgresql.POOL_SIZE", 1)
     monkeypatch.setattr("flowhub_jobs.database.postgresql.POOL_TIMEOUT_S", 10)
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
@@ -272,15 +274,15 @@ def test_a_node_is_seen_at_the_databases_time_whatever_its_own_clock_says(job_st
         before = tx.exec_driver_sql(now).scalar()
     Library(job_store.database, job_store.node, Store(tmp_path / "llms")).remember_store("s" * 32, "host", 7)
     with reading(job_store.engine) as tx:
-        seen = tx.execute(sa.select(nodes.c.seen_at)).scalar()
-        assert before < seen < tx.exec_driver_sql(now).scalar()
+        seen_at = tx.execute(sa.select(nodes.c.seen_at)).scalar()
+        assert before < seen_at < tx.exec_driver_sql(now).scalar()
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         (lambda url: url.rpartition("/")[0] + "/nosuch", '"nosuch" does not exist'),
         (lambda url: url.replace("flowhub@", "nosuch@"), '"nosuch" does not exist'),
@@ -288,21 +290,21 @@ def test_a_node_is_seen_at_the_databases_time_whatever_its_own_clock_says(job_st
     ],
     ids=["database", "user", "server"],
 )
-def test_a_database_that_cannot_be_reached_says_where_why_and_what_helps(postgres_url, tmp_path, change, said):
-    with pytest.raises(DatabaseUnusable, match=r"postgresql://127\.0\.0\.1:") as caught:
+def test_the_error_of_an_unreachable_database_has_address_reason_and_hint(postgres_url, tmp_path, change, reason):
+    with pytest.raises(DatabaseUnusable, match=r"postgresql://127\.0\.0\.1:") as raised:
         open_database(change(postgres_url), lock_folder=tmp_path)
-    assert said in caught.value.message
-    assert "FLOWHUB_DATABASE_URL" in (caught.value.hint or "")
+    assert reason in raised.value.message
+    assert "FLOWHUB_DATABASE_URL" in (raised.value.hint or "")
 
 
 def test_a_read_only_server_is_named_as_such(postgres_url, empty, postgres, tmp_path):
     postgres.sql(f"ALTER DATABASE {empty} SET default_transaction_read_only = on")
-    with pytest.raises(DatabaseUnusable) as caught:
+    with pytest.raises(DatabaseUnusable) as raised:
         open_database(postgres.url(empty), lock_folder=tmp_path)
-    assert "target_session_attrs" in (caught.value.hint or "")
+    assert "target_session_attrs" in (raised.value.hint or "")
 
 
-def be_idle_for_too_long(engine: sa.Engine, server: Server) -> None:
+def idle_until_ended(engine: sa.Engine, server: Server) -> None:
     with writing(engine) as tx:
         pid = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
         tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '10ms'")
@@ -314,26 +316,26 @@ def be_idle_for_too_long(engine: sa.Engine, server: Server) -> None:
 def test_a_session_that_the_server_ended_since_it_was_idle_is_an_outage_and_the_next_one_works(
     postgres, postgres_url, tmp_path
 ):
-    """As that of a worker that was suspended in a transaction: its jobs wait, and do not fail."""
+    """Such as the session of a worker that was suspended in a transaction: its jobs wait and do not fail."""
     engine = open_database(postgres_url, lock_folder=tmp_path)
-    with pytest.raises(sa.exc.DBAPIError) as ended:
-        be_idle_for_too_long(engine, postgres)
-    assert is_outage(ended.value)
+    with pytest.raises(sa.exc.DBAPIError) as raised:
+        idle_until_ended(engine, postgres)
+    assert is_outage(raised.value)
     with writing(engine) as tx:
         assert tx.exec_driver_sql("SELECT 1").scalar() == 1
     engine.dispose()
 
 
 def test_a_session_of_a_server_that_became_read_only_is_not_used_again(postgres, postgres_url, tmp_path):
-    """With several hosts in the URL the next session is one of the new primary's."""
+    """With several hosts in the URL the next session is with the new primary."""
     engine = open_database(postgres_url, lock_folder=tmp_path)
     with writing(engine) as tx:
         before = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
         tx.exec_driver_sql("SET SESSION default_transaction_read_only = on")
-    with pytest.raises(sa.exc.DBAPIError) as refused, writing(engine) as tx:
+    with pytest.raises(sa.exc.DBAPIError) as raised, writing(engine) as tx:
         tx.exec_driver_sql("DELETE FROM controls")
-    assert is_outage(refused.value)
-    assert outage_text(refused.value) == "is read-only"
+    assert is_outage(raised.value)
+    assert outage_text(raised.value) == "is read-only"
     with writing(engine) as tx:
         tx.exec_driver_sql("DELETE FROM controls")
         assert tx.exec_driver_sql("SELECT pg_backend_pid()").scalar() != before
@@ -359,9 +361,9 @@ def test_a_session_that_keeps_another_waiting_is_found(postgres_url, tmp_path):
     with ThreadPoolExecutor(1) as pool, writing(holder) as tx:
         pid = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar()
         waiting = pool.submit(write)
-        while not (found := blockers(watcher, 0)):
+        while not (blocking := blockers(watcher, 0)):
             assert not waiting.done()
-        assert found == [Blocker(pid, "flowhub", 1)]
+        assert blocking == [Blocker(pid, "flowhub", 1)]
     waiting.result()
     for engine in (holder, waiter, watcher):
         engine.dispose()

@@ -1,4 +1,4 @@
-"""Every older schema, with rows in all tables, is migrated to the newest one, over both databases.
+"""Migrations of every older schema, with rows in all tables, to the newest one, over both databases.
 
 The dumps are made by scripts/schema-dump. A released one is never changed.
 """
@@ -29,7 +29,7 @@ from flowhub_jobs.store.library import Library
 from flowhub_jobs.values.enums import State
 
 DUMPS = Path(__file__).parents[2] / "data" / "schemas"
-# Columns that a later schema has under another name.
+# Columns that a later schema renamed.
 RENAMED = {("jobs", "wish"): "requested"}
 MOVED = {("nodes", "store_id")}  # to the table `stores`
 REVISIONS = sorted({path.name.partition(".")[0] for path in DUMPS.glob("*.sql")})
@@ -82,13 +82,13 @@ def contents(url: str) -> Tables:
     engine, metadata = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://")), sa.MetaData()
     with engine.connect() as connection:
         metadata.reflect(connection)
-        found = {
+        tables = {
             name: [dict(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()]
             for name, table in metadata.tables.items()
             if name != "alembic_version" and not name.startswith("wakeup_")
         }
     engine.dispose()
-    return found
+    return tables
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -104,11 +104,11 @@ def test_an_older_schema_becomes_the_newest_one_with_every_row(load, tmp_path, r
             assert tx.exec_driver_sql("PRAGMA foreign_key_check").all() == []
     engine.dispose()
     after = contents(url)
-    known = {(row["node"], row["store"], row["store_id"]) for row in before["nodes"] if row.get("store_id")}
-    assert known <= {(row["node"], row["path"], row["store_id"]) for row in after["stores"]}
+    stores = {(row["node"], row["store"], row["store_id"]) for row in before["nodes"] if row.get("store_id")}
+    assert stores <= {(row["node"], row["path"], row["store_id"]) for row in after["stores"]}
     for table, rows in before.items():
-        kept = [_columns_of(table, row, new) for row, new in zip(rows, after[table], strict=True)]
-        assert kept == [_renamed(table, row) for row in rows], table
+        migrated = [_columns_of(table, row, new) for row, new in zip(rows, after[table], strict=True)]
+        assert migrated == [_renamed(table, row) for row in rows], table
 
 
 def _renamed(table: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Caches as other programs lay them out in 2026: what is in them is found, with where it came from."""
+"""`adopt` from the caches of other programs, in their layouts of 2026: it finds the models and their sources."""
 
 import pytest
 from support.cli import cli_app
@@ -16,8 +16,8 @@ def app(home, user_home, monkeypatch):
         yield app
 
 
-def adopted(cli, app):
-    """Return the reference and the addresses of each model that `adopt` takes, by name."""
+def adopt_all(cli, app):
+    """Adopt all models; return the reference and the URLs of each, by name."""
     assert cli("adopt", "-y").status == 0
     library = app.home.library
     return {
@@ -26,14 +26,14 @@ def adopted(cli, app):
     }
 
 
-@pytest.mark.parametrize("lay", [hugging_face, shared_blobs, without_links])
-def test_a_cache_of_the_hub_is_read_whether_its_blobs_are_its_own_shared_or_none(cli, app, user_home, lay):
-    lay(user_home, "own/beta", {"beta-Q8_0.gguf": B, "README.md": b"# beta"})
-    lay(user_home, "own/mlx", mlx_folder(seed=3))
-    found = adopted(cli, app)
+@pytest.mark.parametrize("write_cache", [hugging_face, shared_blobs, without_links])
+def test_a_cache_of_the_hub_is_read_whether_its_blobs_are_its_own_shared_or_none(cli, app, user_home, write_cache):
+    write_cache(user_home, "own/beta", {"beta-Q8_0.gguf": B, "README.md": b"# beta"})
+    write_cache(user_home, "own/mlx", mlx_folder(seed=3))
+    models = adopt_all(cli, app)
     url = f"https://huggingface.co/own/beta/resolve/{COMMIT}/beta-Q8_0.gguf"
-    assert found["beta-Q8_0.gguf"] == ("hf:own/beta/beta-Q8_0.gguf", [url])
-    assert found["mlx"][0] == "hf:own/mlx"
+    assert models["beta-Q8_0.gguf"] == ("hf:own/beta/beta-Q8_0.gguf", [url])
+    assert models["mlx"][0] == "hf:own/mlx"
     assert cli("verify").status == 0
 
 
@@ -52,34 +52,34 @@ def test_llama_cpps_cache_may_have_the_hubs_layout_and_flat_files(cli, app, user
     cache = tmp_path / "x" / ".cache" / "huggingface" / "hub"
     put(cache / "own_gamma.gguf", C)
     monkeypatch.setenv("LLAMA_CACHE", str(cache))
-    found = adopted(cli, app)
-    assert set(found) == {"beta-Q8_0.gguf", "own_gamma.gguf"}
-    assert found["beta-Q8_0.gguf"][0] == "hf:own/beta/beta-Q8_0.gguf"
+    models = adopt_all(cli, app)
+    assert set(models) == {"beta-Q8_0.gguf", "own_gamma.gguf"}
+    assert models["beta-Q8_0.gguf"][0] == "hf:own/beta/beta-Q8_0.gguf"
 
 
 @pytest.mark.parametrize("revision", ["master", "v1", None])
 def test_modelscopes_cache_is_read_in_both_of_its_forms(cli, app, user_home, revision):
     modelscope(user_home, "own/Beta-0.5B", {"beta-q8_0.gguf": B, "configuration.json": b"{}"}, revision=revision)
     modelscope(user_home, "own/m.lx", mlx_folder(seed=3), revision=revision)
-    found = adopted(cli, app)
-    at = "@v1" if revision == "v1" else ""
+    models = adopt_all(cli, app)
+    suffix = "@v1" if revision == "v1" else ""
     url = f"https://modelscope.cn/models/own/Beta-0.5B/resolve/{revision or 'master'}/beta-q8_0.gguf"
-    assert found["beta-q8_0.gguf"] == (f"ms:own/Beta-0.5B{at}/beta-q8_0.gguf", [url])
-    assert found["m.lx"][0] == f"ms:own/m.lx{at}"
+    assert models["beta-q8_0.gguf"] == (f"ms:own/Beta-0.5B{suffix}/beta-q8_0.gguf", [url])
+    assert models["m.lx"][0] == f"ms:own/m.lx{suffix}"
 
 
-@pytest.mark.parametrize("lay", [hugging_face, shared_blobs, without_links, modelscope])
-def test_bytes_that_a_job_wants_are_found_in_every_form_of_a_cache(user_home, lay):
-    lay(user_home, "own/beta", {"beta.gguf": B, "other.gguf": C})
-    found = list(find_by_digest(app_folders({}, user_home), [WantedFile(sha256(B), len(B))]))
-    assert {path.read_bytes() == B for _, path in found} == {True}
+@pytest.mark.parametrize("write_cache", [hugging_face, shared_blobs, without_links, modelscope])
+def test_bytes_that_a_job_wants_are_found_in_every_form_of_a_cache(user_home, write_cache):
+    write_cache(user_home, "own/beta", {"beta.gguf": B, "other.gguf": C})
+    matches = list(find_by_digest(app_folders({}, user_home), [WantedFile(sha256(B), len(B))]))
+    assert {path.read_bytes() == B for _, path in matches} == {True}
 
 
-def test_a_data_sets_blobs_are_looked_through_as_well(user_home):
+def test_the_blobs_of_a_data_set_are_searched_too(user_home):
     folder = hugging_face(user_home, "own/beta", {"beta.gguf": B})
     folder.rename(folder.with_name("datasets--own--beta"))
-    found = list(find_by_digest(app_folders({}, user_home), [WantedFile(sha256(B), len(B))]))
-    assert len(found) == 1
+    matches = list(find_by_digest(app_folders({}, user_home), [WantedFile(sha256(B), len(B))]))
+    assert len(matches) == 1
 
 
 def test_a_folder_that_is_named_by_hand_is_known_by_its_layout(cli, app, user_home):
@@ -89,13 +89,13 @@ def test_a_folder_that_is_named_by_hand_is_known_by_its_layout(cli, app, user_ho
     assert AppFolder("modelscope", folder.parents[3].resolve()) in app_folders({}, user_home)
 
 
-def test_a_dry_run_tells_the_name_under_which_it_would_be_adopted(cli, app, user_home):
-    lm = user_home / ".lmstudio" / "models" / "p"
-    put(lm / "r" / "renamed.gguf", A)
-    put(lm / "r" / "same.gguf", B)
-    put(lm / "s" / "same.gguf", C)
-    told = cli("adopt", "--dry-run", "--json").json["models"]
+def test_a_dry_run_shows_the_name_under_which_a_model_would_be_adopted(cli, app, user_home):
+    lm_studio = user_home / ".lmstudio" / "models" / "p"
+    put(lm_studio / "r" / "renamed.gguf", A)
+    put(lm_studio / "r" / "same.gguf", B)
+    put(lm_studio / "s" / "same.gguf", C)
+    planned = cli("adopt", "--dry-run", "--json").json["models"]
     assert "A-Q4.gguf" in cli("adopt", "--dry-run").out.splitlines()
-    done = cli("adopt", "-y", "--json").json["models"]
-    assert [model["name"] for model in told] == [model["name"] for model in done]
-    assert {"A-Q4.gguf", "same.gguf"} < {model["name"] for model in told}
+    adopted = cli("adopt", "-y", "--json").json["models"]
+    assert [model["name"] for model in planned] == [model["name"] for model in adopted]
+    assert {"A-Q4.gguf", "same.gguf"} < {model["name"] for model in planned}

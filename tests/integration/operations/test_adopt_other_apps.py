@@ -1,4 +1,4 @@
-"""`adopt`: what other programs have is known by its bytes, linked into the store, and listed like ours."""
+"""`adopt`: the models of other programs, identified by their bytes, linked into the store, listed like flowhub's."""
 
 import json
 import os
@@ -32,15 +32,15 @@ def app(home, user_home, monkeypatch):
         yield app
 
 
-def listed(cli):
+def list_models(cli):
     return {model["name"]: model for model in cli("list", "--json").json["models"]}
 
 
-def found(page):
+def by_name(page):
     return {model["name"]: model for model in page["models"]}
 
 
-def test_each_program_s_models_are_found_recognized_by_their_bytes_and_listed(cli, app, user_home):
+def test_the_models_of_each_program_are_identified_by_their_bytes_and_listed(cli, app, user_home):
     lm_studio(user_home, "pub/repo/renamed.gguf", A)
     ollama(user_home, "beta", "7b", B)
     llama_cpp(user_home, "ggml-org_gamma.gguf", C)
@@ -49,7 +49,7 @@ def test_each_program_s_models_are_found_recognized_by_their_bytes_and_listed(cl
     assert page["schema"] == "flowhub/adopt/1"
     assert {model["state"] for model in page["models"]} == {"adopted"}
     assert {model["program"] for model in page["models"]} == {"lm-studio", "ollama", "llama.cpp", "huggingface"}
-    models = listed(cli)
+    models = list_models(cli)
     assert set(models) == {"A-Q4.gguf", "beta-7b.gguf", "ggml-org_gamma.gguf", "delta-q8.gguf"}
     a, delta = models["A-Q4.gguf"], models["delta-q8.gguf"]
     assert (a["model"], a["option"], a["format"], a["sha256"], a["in_catalog"]) == ("a", "q4", "gguf", sha256(A), True)
@@ -63,13 +63,13 @@ def test_each_program_s_models_are_found_recognized_by_their_bytes_and_listed(cl
     assert delta["sha256"] == sha256(D)
 
 
-def test_what_is_adopted_shares_its_bytes_and_nothing_is_left_of_the_work(cli, app, user_home):
-    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
+def test_an_adopted_model_shares_its_bytes_and_leaves_no_partial(cli, app, user_home):
+    original = lm_studio(user_home, "pub/repo/a.gguf", A)
     [model] = cli("adopt", "-y", "--json").json["models"]
-    ours = app.store / model["name"]
-    assert ours.read_bytes() == A
+    installed = app.store / model["name"]
+    assert installed.read_bytes() == A
     assert model["how"] in ("hardlink", "reflink")
-    assert (ours.stat().st_ino == theirs.stat().st_ino) is (model["how"] == "hardlink")
+    assert (installed.stat().st_ino == original.stat().st_ino) is (model["how"] == "hardlink")
     assert app.leftover_partials() == []
 
 
@@ -80,19 +80,19 @@ def test_an_adopted_model_of_the_catalog_is_installed_for_enqueue(cli, app, user
     assert (job["state"], job["bytes_fetched"]) == ("completed", 0)
 
 
-def test_a_folder_is_known_by_its_pinned_files_and_only_those_are_linked(cli, app, user_home):
+def test_a_folder_is_identified_by_its_pinned_files_and_only_those_are_linked(cli, app, user_home):
     hugging_face(user_home, "mlx-community/c", {**MLX, "README.md": b"# c", ".gitattributes": b"*"})
     [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["model"], model["option"], model["format"], model["name"]) == ("c", "mlx-4bit", "mlx", "c-mlx-4bit")
-    ours = app.store / "c-mlx-4bit"
-    assert {path.name: path.read_bytes() for path in ours.iterdir()} == MLX
-    assert listed(cli)["c-mlx-4bit"]["in_catalog"]
+    installed = app.store / "c-mlx-4bit"
+    assert {path.name: path.read_bytes() for path in installed.iterdir()} == MLX
+    assert list_models(cli)["c-mlx-4bit"]["in_catalog"]
 
 
 def test_a_folder_with_one_byte_of_another_is_not_the_catalog_s(cli, app, user_home):
     weights = next(path for path in MLX if path.endswith(".safetensors"))
-    turned = MLX[weights][:-1] + bytes([MLX[weights][-1] ^ 1])
-    for path, data in (MLX | {weights: turned}).items():
+    changed = MLX[weights][:-1] + bytes([MLX[weights][-1] ^ 1])
+    for path, data in (MLX | {weights: changed}).items():
         lm_studio(user_home, f"pub/c/{path}", data)
     [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["state"], model["model"]) == ("adopted", None)
@@ -103,8 +103,8 @@ def test_a_folder_that_no_catalog_knows_is_listed_as_itself_with_its_repository(
     hugging_face(user_home, "own/embed", files)
     [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["ref"], model["format"], model["name"]) == ("hf:own/embed", "safetensors", "embed")
-    ours = app.store / "embed"
-    assert {str(path.relative_to(ours)) for path in ours.rglob("*") if path.is_file()} == set(files)
+    installed = app.store / "embed"
+    assert {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()} == set(files)
     artifact = app.home.library.artifact("embed")
     pins = {file.path: (bool(file.sha256), bool(file.git_sha1)) for file in artifact.files}
     assert pins == {
@@ -136,7 +136,7 @@ def test_ollama_s_projector_is_a_companion_with_a_name_that_says_so(cli, app, us
 
 @pytest.mark.parametrize("link", [True, False])
 def test_a_model_of_ollama_s_newer_manifests_is_found(cli, app, user_home, link):
-    """They are blobs, to which the names link; where there are no links, copies."""
+    """They are blobs, and each name is a link to one; without support for links, a copy."""
     blob = ollama(user_home, "beta", "7b", B)
     root = blob.parents[1]
     old = root / "manifests" / "registry.ollama.ai" / "library" / "beta" / "7b"
@@ -155,8 +155,8 @@ def test_a_model_of_ollama_s_newer_manifests_is_found(cli, app, user_home, link)
 
 
 @pytest.mark.parametrize("place", ["ollama", "huggingface"])
-def test_a_name_that_claims_a_digest_is_not_believed(cli, app, user_home, place):
-    """The blob is named by A's digest, which the catalog knows, and holds something else."""
+def test_a_digest_in_a_name_is_not_trusted(cli, app, user_home, place):
+    """The blob is named by A's digest, which the catalog knows, and has other bytes."""
     if place == "ollama":
         blob = ollama(user_home, "a", "latest", A)
     else:
@@ -165,15 +165,15 @@ def test_a_name_that_claims_a_digest_is_not_believed(cli, app, user_home, place)
     page = cli("adopt", "-y", "--json").json
     assert page["models"] == []
     assert "is damaged: by its name its digest is" in page["skipped"][0]["why"]
-    assert listed(cli) == {}
+    assert list_models(cli) == {}
 
 
-def test_what_ends_before_its_own_header_says_is_not_adopted(cli, app, user_home, tmp_path):
-    whole = llama_8b(GgufFile(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
+def test_a_file_that_is_shorter_than_its_header_says_is_not_adopted(cli, app, user_home, tmp_path):
+    content = llama_8b(GgufFile(tmp_path / "m.gguf", words=["a", "b"])).read_bytes()
     weights = safetensors(50_000)
-    lm_studio(user_home, "pub/repo/cut.gguf", whole[:-100])
-    lm_studio(user_home, "pub/repo/whole.gguf", whole)
-    put(app.store / "by-hand.gguf", whole[:300])
+    lm_studio(user_home, "pub/repo/cut.gguf", content[:-100])
+    lm_studio(user_home, "pub/repo/whole.gguf", content)
+    put(app.store / "by-hand.gguf", content[:300])
     put(app.store / "half.safetensors", weights[: len(weights) // 2])
     page = cli("adopt", "-y", "--json").json
     assert [model["name"] for model in page["models"]] == ["whole.gguf"]
@@ -189,7 +189,7 @@ def test_a_model_that_is_in_the_store_already_is_reported_and_skipped(cli, app, 
     again = cli("adopt", "-y", "--json").json
     assert [(model["state"], model["name"]) for model in again["models"]] == [("already", "A-Q4.gguf")] * 2
     assert "in the store already as A-Q4.gguf" in " ".join(cli("adopt", "--dry-run").out.split())
-    assert list(listed(cli)) == ["A-Q4.gguf"]
+    assert list(list_models(cli)) == ["A-Q4.gguf"]
 
 
 def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, app, user_home):
@@ -197,18 +197,18 @@ def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, app, use
     page = cli("adopt", "--dry-run", "--json").json
     assert (page["dry_run"], page["models"][0]["state"]) == (True, "found")
     assert page["models"][0]["how"] in ("reflink", "hardlink")
-    assert (listed(cli), app.leftover_partials()) == ({}, [])
+    assert (list_models(cli), app.leftover_partials()) == ({}, [])
 
 
 def test_without_a_terminal_and_without_y_no_question_is_asked(cli, app, user_home):
     lm_studio(user_home, "pub/repo/a.gguf", A)
     assert cli("adopt", "--json").error["code"] == "usage"
     assert "this is not a terminal" in cli("adopt").error_text
-    assert listed(cli) == {}
+    assert list_models(cli) == {}
 
 
 @pytest.mark.parametrize("named", ["folder", "file", "program", "its own layout"])
-def test_only_what_was_named_is_looked_through(cli, app, user_home, tmp_path, named):
+def test_only_the_named_folder_is_searched(cli, app, user_home, tmp_path, named):
     other = put(tmp_path / "other disk" / "deep" / "b.gguf", B)
     lm_studio(user_home, "pub/repo/a.gguf", A)
     if named == "its own layout":
@@ -220,73 +220,73 @@ def test_only_what_was_named_is_looked_through(cli, app, user_home, tmp_path, na
     assert [model["name"] for model in page["models"]] == [name]
 
 
-def test_a_place_that_is_not_there_is_named(cli, app):
-    said = cli("adopt", "/no/such/folder", "-y")
-    assert said.status == 3
-    assert "There is no file and no folder '/no/such/folder'" in said.error_text
+def test_a_folder_that_does_not_exist_is_named(cli, app):
+    result = cli("adopt", "/no/such/folder", "-y")
+    assert result.status == 3
+    assert "There is no file and no folder '/no/such/folder'" in result.error_text
 
 
 @pytest.mark.parametrize("when", ["before the link", "before the index"])
-def test_what_is_written_to_between_the_look_and_the_link_is_not_taken(cli, app, user_home, monkeypatch, when):
-    """Its digest is known, and no longer its own."""
-    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
+def test_a_file_that_changes_between_the_scan_and_the_link_is_not_adopted(cli, app, user_home, monkeypatch, when):
+    """Its digest was computed before the change."""
+    original = lm_studio(user_home, "pub/repo/a.gguf", A)
     module, name = (adopt, "link") if when == "before the link" else (adopt, "rename_into_place")
     real = getattr(module, name)
 
-    def late(*arguments, **options):
+    def call_and_write(*arguments, **options):
         if when == "before the link":
-            theirs.write_bytes(B)
+            original.write_bytes(B)
             return real(*arguments, **options)
-        done = real(*arguments, **options)
-        theirs.write_bytes(B)
-        return done
+        returned = real(*arguments, **options)
+        original.write_bytes(B)
+        return returned
 
-    monkeypatch.setattr(module, name, late)
+    monkeypatch.setattr(module, name, call_and_write)
     monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
-    said = cli("adopt", "-y", "--json")
-    assert json.loads(said.out)["models"][0]["error"]["code"] == "busy"
-    assert said.status == 9
+    result = cli("adopt", "-y", "--json")
+    assert json.loads(result.out)["models"][0]["error"]["code"] == "busy"
+    assert result.status == 9
     assert app.home.library.entries() == []
     assert not (app.store / "A-Q4.gguf").exists()
-    assert theirs.read_bytes() == B
+    assert original.read_bytes() == B
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("when", ["at the sync", "at the index"])
-def test_whatever_fails_after_the_link_takes_it_back(cli, app, user_home, monkeypatch, error, when):
-    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
-    where = {"at the sync": "store.install.sync_path", "at the index": "store.library.Library.index"}[when]
+def test_a_failure_after_the_link_removes_it(cli, app, user_home, monkeypatch, error, when):
+    original = lm_studio(user_home, "pub/repo/a.gguf", A)
+    failing = {"at the sync": "store.install.sync_path", "at the index": "store.library.Library.index"}[when]
 
     def fail(*_arguments, **_options):
         assert (app.store / "A-Q4.gguf").exists()
         raise error("on purpose")
 
     app.home.open_store()
-    monkeypatch.setattr(f"flowhub_jobs.{where}", fail)
-    finder = AdoptScanner(app.home, Identifier(app.session.loaded.catalog), os.environ)
-    [offer] = finder.scan([]).offers
+    monkeypatch.setattr(f"flowhub_jobs.{failing}", fail)
+    scanner = AdoptScanner(app.home, Identifier(app.session.loaded.catalog), os.environ)
+    [offer] = scanner.scan([]).offers
     with closing(adopt.Adoption(app.home)) as adoption, pytest.raises(error, match="on purpose"):
         adoption.adopt(offer)
     assert not (app.store / "A-Q4.gguf").exists()
-    assert (theirs.read_bytes(), app.leftover_partials()) == (A, [])
+    assert (original.read_bytes(), app.leftover_partials()) == (A, [])
 
 
 def test_a_foreign_file_of_that_name_is_never_replaced(cli, app, user_home):
-    """Not even when it comes to be there between the look and the link."""
+    """Not even if it is created between the scan and the link."""
     lm_studio(user_home, "pub/repo/a.gguf", A)
     (app.store).mkdir(exist_ok=True)
     (app.store / "A-Q4.gguf").write_bytes(b"notes")
-    said = cli("adopt", "-y")
-    assert (said.status, (app.store / "A-Q4.gguf").read_bytes()) == (1, b"notes")
-    assert "is not flowhub's" in said.err
+    result = cli("adopt", "-y")
+    assert (result.status, (app.store / "A-Q4.gguf").read_bytes()) == (1, b"notes")
+    assert "is not flowhub's" in result.err
 
 
-def test_two_models_that_want_one_name_get_two(cli, app, user_home):
+def test_two_models_with_the_same_name_get_different_ones(cli, app, user_home):
     lm_studio(user_home, "one/repo/model.gguf", B)
     lm_studio(user_home, "two/repo/model.gguf", C)
     page = cli("adopt", "-y", "--json").json
     assert len({model["name"] for model in page["models"]}) == 2
-    assert {model["sha256"] for model in listed(cli).values()} == {sha256(B), sha256(C)}
+    assert {model["sha256"] for model in list_models(cli).values()} == {sha256(B), sha256(C)}
 
 
 # The store itself ----------------------------------------------------------------------------------------------------
@@ -301,18 +301,18 @@ def test_a_lost_database_is_rebuilt_from_the_store(cli, home, user_home, origin,
         run_due_jobs(app)
         put(app.store / "by hand.gguf", B)
         (app.store / "notes.txt").write_text("hello")
-        before = listed(cli)
+        before = list_models(cli)
         stamps = {path: path.stat().st_mtime_ns for path in app.store.iterdir() if path.name != ".partial"}
     for path in home.glob("*.db*"):
         path.unlink()
     with cli_app(home, monkeypatch, *models) as app:
         put(app.store / ".partial" / f"b.gguf.{'0' * 16}.{app.home.node}" / "files" / "b.gguf", b"GGUF")
-        assert listed(cli)["a.gguf"]["model"] is None
-        said = cli("adopt", "-y")
-        assert said.status == 0
-        assert "1 partial download is in the store" in " ".join(said.err.split())
-        assert "notes.txt is neither GGUF nor safetensors" in " ".join(said.err.split())
-        after = listed(cli)
+        assert list_models(cli)["a.gguf"]["model"] is None
+        result = cli("adopt", "-y")
+        assert result.status == 0
+        assert "1 partial download is in the store" in " ".join(result.err.split())
+        assert "notes.txt is neither GGUF nor safetensors" in " ".join(result.err.split())
+        after = list_models(cli)
         for name in ("a.gguf", "c-mlx-4bit"):
             same = ("model", "option", "format", "bytes", "sha256", "path", "in_catalog")
             assert {key: after[name][key] for key in same} == {key: before[name][key] for key in same}
@@ -324,30 +324,30 @@ def test_a_lost_database_is_rebuilt_from_the_store(cli, home, user_home, origin,
         assert cli("adopt", "-y", "--json").json["models"] == []
 
 
-def test_a_link_in_the_store_whose_database_was_lost_is_known_again_with_what_it_shares(cli, app, user_home):
-    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
+def test_a_link_in_the_store_is_indexed_again_after_the_database_was_lost(cli, app, user_home):
+    original = lm_studio(user_home, "pub/repo/a.gguf", A)
     app.store.mkdir(exist_ok=True)
-    os.link(theirs, app.store / "A-Q4.gguf")
+    os.link(original, app.store / "A-Q4.gguf")
     (app.store / "sym.gguf").symlink_to(put(user_home / "elsewhere" / "b.gguf", B))
-    models = found(cli("adopt", "-y", "--json").json)
+    models = by_name(cli("adopt", "-y", "--json").json)
     assert models["sym.gguf"]["how"] == "in place"
     entries = {entry.name: entry for entry in app.home.library.entries()}
-    assert entries["A-Q4.gguf"].linked_from == str(theirs)
+    assert entries["A-Q4.gguf"].linked_from == str(original)
     assert entries["sym.gguf"].linked_from == str(user_home / "elsewhere" / "b.gguf")
     assert len(entries) == 2
 
 
 def test_a_link_without_a_target_is_listed_and_not_adopted(cli, app, user_home):
-    theirs = put(user_home / "b.gguf", B)
+    original = put(user_home / "b.gguf", B)
     app.store.mkdir(exist_ok=True)
-    (app.store / "sym.gguf").symlink_to(theirs)
+    (app.store / "sym.gguf").symlink_to(original)
     cli("adopt", "-y")
-    theirs.unlink()
+    original.unlink()
     assert cli("list").status == 0
-    assert list(listed(cli)) == ["sym.gguf"]
-    (app.store / "gone.gguf").symlink_to(theirs)
-    why = {Path(one["path"]).name: one["why"] for one in cli("adopt", "-y", "--json").json["skipped"]}
-    assert why == {"gone.gguf": "is a link that leads nowhere"}
+    assert list(list_models(cli)) == ["sym.gguf"]
+    (app.store / "gone.gguf").symlink_to(original)
+    reasons = {Path(skipped["path"]).name: skipped["why"] for skipped in cli("adopt", "-y", "--json").json["skipped"]}
+    assert reasons == {"gone.gguf": "is a link that leads nowhere"}
 
 
 # Hostile content -----------------------------------------------------------------------------------------------------
@@ -362,24 +362,24 @@ def test_hostile_content_does_no_harm(cli, app, user_home, tmp_path):
     (evil / "snapshots" / COMMIT / "config.json").symlink_to(secret)
     (evil / "snapshots" / COMMIT / "out.gguf").symlink_to(put(tmp_path / "out.gguf", C))
     (hub / "models--..--..").mkdir()
-    lm = user_home / ".lmstudio" / "models"
+    lm_studio_models = user_home / ".lmstudio" / "models"
     lm_studio(user_home, "pub/repo/bad\x1b[2Jname\n.gguf", B)
     lm_studio(user_home, "pub/repo/not-one.gguf", b"<html>")
-    os.mkfifo(lm / "pub" / "repo" / "pipe.gguf")
-    (lm / "loop").symlink_to(lm)
-    (lm / "pub" / "repo" / "self.gguf").symlink_to("self.gguf")
-    (lm / "pub" / "repo" / "gone.gguf").symlink_to("/nowhere")
+    os.mkfifo(lm_studio_models / "pub" / "repo" / "pipe.gguf")
+    (lm_studio_models / "loop").symlink_to(lm_studio_models)
+    (lm_studio_models / "pub" / "repo" / "self.gguf").symlink_to("self.gguf")
+    (lm_studio_models / "pub" / "repo" / "gone.gguf").symlink_to("/nowhere")
     manifests = user_home / ".ollama" / "models" / "manifests" / "registry.ollama.ai" / "library"
-    climbs = {"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../../secret"}]}
-    put(manifests / "x" / "latest", json.dumps(climbs).encode())
+    traversal = {"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../../secret"}]}
+    put(manifests / "x" / "latest", json.dumps(traversal).encode())
     put(manifests / "y" / "latest", b"[" * 100_000)
     put(manifests / "z" / "latest", b'{"layers": 3}')
     put(user_home / ".lmstudio" / "settings.json", b'{"downloadsFolder": "a\\u0000b"}')
-    said = cli("adopt", "-y", "--json")
-    names = {model["name"]: model for model in said.json["models"]}
+    result = cli("adopt", "-y", "--json")
+    names = {model["name"]: model for model in result.json["models"]}
     assert set(names) == {"bad-[2Jname-.gguf"}
     assert not any(path.read_bytes() == secret.read_bytes() for path in app.store.rglob("*") if path.is_file())
-    why = " ".join(one["why"] for one in said.json["skipped"])
+    reasons = " ".join(skipped["why"] for skipped in result.json["skipped"])
     for part in (
         "leads out of",
         "neither GGUF",
@@ -388,13 +388,13 @@ def test_hostile_content_does_no_harm(cli, app, user_home, tmp_path):
         "not a manifest",
         "not a repository's",
     ):
-        assert part in why
+        assert part in reasons
     screen = cli("adopt", "--dry-run")
     assert "\x1b" not in screen.out + screen.err
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_a_name_that_is_no_utf8_is_reported_and_the_other_models_are_taken(cli, app, user_home, as_json):
+def test_a_name_that_is_not_utf8_is_reported_and_the_other_models_are_adopted(cli, app, user_home, as_json):
     bad = os.fsdecode(b"caf\xe9")
     lm_studio(user_home, f"pub/{bad}/a.gguf", A)
     lm_studio(user_home, f"pub/repo/{bad}.gguf", C)
@@ -407,18 +407,18 @@ def test_a_name_that_is_no_utf8_is_reported_and_the_other_models_are_taken(cli, 
     hugging_face(user_home, "own/epsilon", {f"{bad}.gguf": C, "eps.gguf": gguf(50_000, 9)})
     refs = hub / "models--own--epsilon" / "refs"
     (refs / "main").rename(refs / bad)
-    said = cli("adopt", "-y", *(["--json"] if as_json else []))
-    assert said.status == 0
-    assert set(listed(cli)) == {"b.gguf", "eps.gguf"}
+    result = cli("adopt", "-y", *(["--json"] if as_json else []))
+    assert result.status == 0
+    assert set(list_models(cli)) == {"b.gguf", "eps.gguf"}
     if as_json:
-        assert {one["why"] for one in said.json["skipped"]} == {"has a name that is not UTF-8"}
-        assert len(said.json["skipped"]) == 6
+        assert {skipped["why"] for skipped in result.json["skipped"]} == {"has a name that is not UTF-8"}
+        assert len(result.json["skipped"]) == 6
     else:
-        assert "has a name that is not UTF-8" in " ".join(said.err.split())
+        assert "has a name that is not UTF-8" in " ".join(result.err.split())
 
 
-def test_an_unreadable_folder_is_reported_and_the_other_models_are_taken(cli, app, user_home, monkeypatch):
-    """Refused by hand: who runs the tests as root may read everything."""
+def test_an_unreadable_folder_is_reported_and_the_other_models_are_adopted(cli, app, user_home, monkeypatch):
+    """The test raises the error itself: as root it could read the folder."""
     closed = lm_studio(user_home, "closed/repo/b.gguf", B).parent
     lm_studio(user_home, "open/repo/c.gguf", C)
     real = os.scandir
@@ -431,10 +431,10 @@ def test_an_unreadable_folder_is_reported_and_the_other_models_are_taken(cli, ap
     monkeypatch.setattr("flowhub_jobs.store.folder_scan.os.scandir", scandir)
     page = cli("adopt", "-y", "--json").json
     assert [model["name"] for model in page["models"]] == ["c.gguf"]
-    assert [one["why"] for one in page["skipped"]] == ["may not be read"]
+    assert [skipped["why"] for skipped in page["skipped"]] == ["may not be read"]
 
 
-def test_weights_of_which_a_shard_is_missing_are_not_a_model(cli, app, user_home):
+def test_weights_without_one_of_their_shards_are_not_a_model(cli, app, user_home):
     index = {"weight_map": {"x": "model-00001-of-00002.safetensors", "y": "model-00002-of-00002.safetensors"}}
     files = {"config.json": b"{}", "model.safetensors.index.json": json.dumps(index).encode()}
     hugging_face(user_home, "own/torn", {**files, "model-00001-of-00002.safetensors": safetensors(5000)})
@@ -448,19 +448,19 @@ def test_weights_of_which_a_shard_is_missing_are_not_a_model(cli, app, user_home
 
 @pytest.mark.parametrize("kind", ["reflink or hardlink", "symlink"])
 @pytest.mark.parametrize("folder", [False, True])
-def test_rm_removes_our_link_and_never_the_other_program_s_file(cli, app, user_home, monkeypatch, kind, folder):
-    theirs = hugging_face(user_home, "own/c", MLX) if folder else lm_studio(user_home, "pub/repo/a.gguf", A)
+def test_rm_removes_flowhubs_link_and_never_the_other_programs_file(cli, app, user_home, monkeypatch, kind, folder):
+    original = hugging_face(user_home, "own/c", MLX) if folder else lm_studio(user_home, "pub/repo/a.gguf", A)
     before = {path: path.read_bytes() for path in user_home.rglob("*") if path.is_file()}
     if kind == "symlink":
         monkeypatch.setattr("flowhub_jobs.store.links.reflink", lambda source, target: False)
         monkeypatch.setattr("flowhub_jobs.store.links._make_hardlink", lambda source, target: False)
     [model] = cli("adopt", "-y", "--json").json["models"]
     assert (model["how"] == "symlink") is (kind == "symlink")
-    assert theirs.exists()
+    assert original.exists()
     assert cli("rm", model["name"], "-y").status == 0
     assert not (app.store / model["name"]).exists()
     assert {path: path.read_bytes() for path in user_home.rglob("*") if path.is_file()} == before
-    assert listed(cli) == {}
+    assert list_models(cli) == {}
 
 
 def test_each_text_names_a_link_in_the_same_words(cli, app, user_home, tmp_path, monkeypatch):
@@ -473,19 +473,19 @@ def test_each_text_names_a_link_in_the_same_words(cli, app, user_home, tmp_path,
     assert "  hard link  " in cli("placements").out
 
 
-def test_a_copy_is_made_only_where_it_was_asked_for(cli, app, user_home):
-    theirs = lm_studio(user_home, "pub/repo/a.gguf", A)
+def test_a_copy_is_made_only_with_the_option_for_it(cli, app, user_home):
+    original = lm_studio(user_home, "pub/repo/a.gguf", A)
     [model] = cli("adopt", "-y", "--copy", "--json").json["models"]
     assert model["how"] in ("copy", "reflink")
-    ours = app.store / model["name"]
-    assert ours.stat().st_ino != theirs.stat().st_ino
-    assert ours.read_bytes() == A
+    installed = app.store / model["name"]
+    assert installed.stat().st_ino != original.stat().st_ino
+    assert installed.read_bytes() == A
 
 
-# Where they are ------------------------------------------------------------------------------------------------------
+# The folders of the programs -----------------------------------------------------------------------------------------
 
 
-def test_the_places_are_those_that_the_programs_themselves_would_take(tmp_path):
+def test_the_folders_are_those_that_the_programs_themselves_would_use(tmp_path):
     for folder in ("lm", "hub", "cache/llama.cpp", "home/.ollama/models", "home/.lmstudio/models"):
         (tmp_path / folder).mkdir(parents=True)
     put(
@@ -493,8 +493,8 @@ def test_the_places_are_those_that_the_programs_themselves_would_take(tmp_path):
         json.dumps({"downloadsFolder": str(tmp_path / "lm")}).encode(),
     )
     environ = {"HF_HUB_CACHE": str(tmp_path / "hub"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "LLAMA_CACHE": ""}
-    found = [place for place in app_folders(environ, tmp_path / "home") if place.root.is_relative_to(tmp_path)]
-    assert [(place.program, str(place.root.relative_to(tmp_path))) for place in found] == [
+    folders = [folder for folder in app_folders(environ, tmp_path / "home") if folder.root.is_relative_to(tmp_path)]
+    assert [(folder.program, str(folder.root.relative_to(tmp_path))) for folder in folders] == [
         ("lm-studio", "lm"),
         ("lm-studio", "home/.lmstudio/models"),
         ("huggingface", "hub"),
@@ -502,7 +502,7 @@ def test_the_places_are_those_that_the_programs_themselves_would_take(tmp_path):
         ("llama.cpp", "cache/llama.cpp"),
     ]
     environ |= {"OLLAMA_MODELS": str(tmp_path / "gone"), "LLAMA_CACHE": str(tmp_path / "gone")}
-    assert {place.program for place in app_folders(environ, tmp_path / "home")} == {"lm-studio", "huggingface"}
+    assert {folder.program for folder in app_folders(environ, tmp_path / "home")} == {"lm-studio", "huggingface"}
 
 
 @pytest.mark.parametrize(

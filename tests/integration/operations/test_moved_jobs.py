@@ -1,4 +1,4 @@
-"""A waiting job is moved to another place, whatever the order of the queue is."""
+"""Moves of a waiting job to another place, in every order of the queue."""
 
 import itertools
 
@@ -21,15 +21,15 @@ def test_a_job_that_was_moved_starts_where_it_was_put(home, monkeypatch, order):
         for number in range(len(sizes)):
             app.enqueue(f"m{number}")
         expected = [job.id for job in read_overview(app.session).waiting]
-        for moved, place in itertools.product(range(1, 6), (0, 2, None)):
+        for moved, position in itertools.product(range(1, 6), (0, 2, None)):
             expected.remove(moved)
-            other = None if place is None else expected[place]
+            other = None if position is None else expected[position]
             move_before(app.session, moved, other)
             expected.insert(len(expected) if other is None else expected.index(other), moved)
             assert [job.id for job in read_overview(app.session).waiting] == expected
         context = WorkerContext(app.home, 5)
         try:
-            claimed = [context.leases.claim() for _ in sizes]
-            assert [one.lease.job for one in claimed if one] == expected
+            claims = [context.leases.claim() for _ in sizes]
+            assert [claim.lease.job for claim in claims if claim] == expected
         finally:
             context.close()

@@ -1,4 +1,4 @@
-"""`enqueue` asks for the first bytes before it queues: what would fail at night is known before bed."""
+"""The preflight of `enqueue`: it requests the first bytes of each file before it queues a job."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ DATA = b"GGUF" + bytes(range(256)) * 16
 
 
 @pytest.fixture(autouse=True)
-def looking(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def preflight(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWHUB_CHECK", "true")
     monkeypatch.setattr(probe, "CALL_S", 10.0)
 
@@ -39,45 +39,45 @@ def test_a_permanent_refusal_is_an_error_before_anything_is_queued(
     cli, app, origin, status, headers, code, exit_status
 ):
     url = origin.serve("m.gguf", DATA, faults=[Status(status, headers)])
-    said = cli("enqueue", url, "--json")
-    assert (said.status, said.error["code"]) == (exit_status, code)
+    result = cli("enqueue", url, "--json")
+    assert (result.status, result.error["code"]) == (exit_status, code)
     assert app.home.queries.in_state(list(State)) == []
 
 
 def test_the_digest_of_nothing_is_refused_for_a_file_of_some_bytes(cli, app, origin):
     """`curl … | sha256sum` prints it after a failed download."""
-    said = cli("enqueue", origin.serve("m.gguf", DATA), "--sha256", hashlib.sha256(b"").hexdigest(), "--json")
-    assert (said.status, said.error["code"]) == (8, "digest_mismatch")
-    assert str(len(DATA)) in said.error["message"]
-    assert "read nothing" in said.error["hint"]
+    result = cli("enqueue", origin.serve("m.gguf", DATA), "--sha256", hashlib.sha256(b"").hexdigest(), "--json")
+    assert (result.status, result.error["code"]) == (8, "digest_mismatch")
+    assert str(len(DATA)) in result.error["message"]
+    assert "read nothing" in result.error["hint"]
     assert app.home.queries.in_state(list(State)) == []
 
 
 @pytest.mark.parametrize("status", [403, 406, 408, 416, 429, 500, 503, 520])
-def test_what_may_pass_or_may_be_asked_otherwise_is_left_to_the_worker(cli, app, origin, status):
+def test_a_status_that_may_pass_is_left_to_the_worker(cli, app, origin, status):
     url = origin.serve("m.gguf", DATA, faults=[Status(status)])
-    said = cli("enqueue", url)
-    assert said.status == 0
-    assert "could not be checked" in said.err
+    result = cli("enqueue", url)
+    assert result.status == 0
+    assert "could not be checked" in result.err
     assert len(app.home.queries.in_state([State.QUEUED])) == 1
 
 
-def test_a_server_that_dislikes_ranges_is_asked_for_all(cli, app, origin):
+def test_a_server_that_refuses_ranges_is_asked_for_the_whole_file(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[Status(400).first(1)])
-    said = cli("enqueue", url)
-    assert (said.status, "not looked at" in said.err) == (0, False)
+    result = cli("enqueue", url)
+    assert (result.status, "not looked at" in result.err) == (0, False)
 
 
-def test_a_source_that_cannot_be_reached_is_asked_once_and_does_not_keep_jobs_from_being_queued(cli, app):
-    refused = "http://127.0.0.1:1"
-    said = cli("enqueue", f"{refused}/a.gguf", f"{refused}/b.gguf", "--no-check", "--dry-run")
-    assert "not be checked" not in said.err
-    said = cli("enqueue", f"{refused}/a.gguf", f"{refused}/b.gguf")
-    assert said.status == 0
-    assert "could not be checked (2 in all)" in said.err
+def test_an_unreachable_source_is_asked_once_and_its_jobs_are_queued(cli, app):
+    origin = "http://127.0.0.1:1"
+    result = cli("enqueue", f"{origin}/a.gguf", f"{origin}/b.gguf", "--no-check", "--dry-run")
+    assert "not be checked" not in result.err
+    result = cli("enqueue", f"{origin}/a.gguf", f"{origin}/b.gguf")
+    assert result.status == 0
+    assert "could not be checked (2 in all)" in result.err
 
 
-def test_a_page_in_the_place_of_a_file_is_refused(cli, app, origin):
+def test_a_web_page_instead_of_a_file_is_refused(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[LoginPage()])
     assert cli("enqueue", url, "--json").error["code"] == "wrong_content"
     assert cli("enqueue", url, "--sha256", "ab" * 32, "--json").error["code"] == "wrong_content"
@@ -92,7 +92,7 @@ def test_first_bytes_of_another_format_do_not_count_against_a_digest(cli, app, o
     assert cli("enqueue", url, "--sha256", "ab" * 32).status == 0
 
 
-def test_the_size_is_known_before_the_job_begins_and_binds_nothing(cli, app, origin):
+def test_the_size_is_known_before_the_job_begins_and_is_not_pinned(cli, app, origin):
     url = origin.serve("m.gguf", DATA)
     job = cli("enqueue", url, "--json").jobs[0]
     assert (job["bytes_total"], job["files"][0]["bytes"]) == (len(DATA), None)
@@ -101,7 +101,7 @@ def test_the_size_is_known_before_the_job_begins_and_binds_nothing(cli, app, ori
     )
 
 
-def test_what_is_installed_or_queued_is_not_asked_for_again(cli, app, origin):
+def test_a_queued_file_is_not_requested_again(cli, app, origin):
     url = origin.serve("m.gguf", DATA)
     cli("enqueue", url)
     before = len(origin.requests("m.gguf"))
@@ -112,16 +112,16 @@ def test_what_is_installed_or_queued_is_not_asked_for_again(cli, app, origin):
 def test_every_bad_line_of_a_list_is_reported_at_once(cli, app, origin, tmp_path):
     good = origin.serve("m.gguf", DATA)
     (tmp_path / "list").write_text(f"{good}\nno such thing\n{origin.url('gone.gguf')}\nftp://h/x.gguf\n")
-    said = cli("enqueue", "-f", tmp_path / "list", "--json")
-    assert said.error["message"].startswith("3 of 4 cannot be queued, so nothing was.")
-    assert all(f"Line {number}" in said.error["message"] for number in (2, 3, 4))
-    said = cli("enqueue", "-f", tmp_path / "list")
-    places = [said.err.find(f"Line {number}:") for number in (2, 3, 4)]
-    assert places == sorted(places)
-    assert -1 not in places
+    result = cli("enqueue", "-f", tmp_path / "list", "--json")
+    assert result.error["message"].startswith("3 of 4 cannot be queued, so nothing was.")
+    assert all(f"Line {number}" in result.error["message"] for number in (2, 3, 4))
+    result = cli("enqueue", "-f", tmp_path / "list")
+    positions = [result.err.find(f"Line {number}:") for number in (2, 3, 4)]
+    assert positions == sorted(positions)
+    assert -1 not in positions
     assert app.home.queries.in_state(list(State)) == []
-    said = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--quiet")
-    assert (said.status, said.out) == (10, "1\n")
+    result = cli("enqueue", "-f", tmp_path / "list", "--keep-going", "--quiet")
+    assert (result.status, result.out) == (10, "1\n")
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -161,12 +161,12 @@ def test_a_redirect_may_suggest_a_name_itself(cli, app, origin):
     assert cli("enqueue", url, "--json").jobs[0]["target"].endswith("/hop.gguf")
 
 
-def test_what_needs_no_source_is_not_refused_for_it(cli, app, origin):
+def test_a_file_that_is_in_the_store_needs_no_source(cli, app, origin):
     app.home.open_store()
     (app.home.store.root / "m.gguf").write_bytes(DATA)
-    gone = origin.url("m.gguf")
-    assert cli("enqueue", gone, "--json").error["code"] == "source_missing"
-    cli("enqueue", gone, "--sha256", hashlib.sha256(DATA).hexdigest())
+    url = origin.url("m.gguf")
+    assert cli("enqueue", url, "--json").error["code"] == "source_missing"
+    cli("enqueue", url, "--sha256", hashlib.sha256(DATA).hexdigest())
     assert cli("worker", "--drain").status == 0
     assert cli("status", "1", "--json").jobs[0]["state"] == "completed"
 
@@ -177,13 +177,13 @@ def test_a_pasted_address_may_have_spaces(cli, app, origin):
     assert job["target"].endswith("/my model.gguf")
 
 
-@pytest.mark.parametrize("around", ["<{}>", '"{}"', " {} "])
-def test_what_was_copied_along_with_a_reference_is_left_out(cli, app, origin, around):
+@pytest.mark.parametrize("pattern", ["<{}>", '"{}"', " {} "])
+def test_characters_around_a_pasted_reference_are_removed(cli, app, origin, pattern):
     url = origin.serve("m.gguf", DATA)
-    assert cli("enqueue", around.format(url), "--json").jobs[0]["target"].endswith("/m.gguf")
+    assert cli("enqueue", pattern.format(url), "--json").jobs[0]["target"].endswith("/m.gguf")
 
 
-def test_without_any_name_one_is_asked_for(cli, app, origin):
+def test_a_url_without_a_name_needs_the_option_for_it(cli, app, origin):
     url = origin.serve("", DATA)
     error = cli("enqueue", url, "--json").error
     assert (error["code"], "--name" in error["hint"]) == ("usage", True)
@@ -213,7 +213,7 @@ def test_the_error_of_a_gated_repository_names_its_page(cli, app, hub, monkeypat
     assert "https://huggingface.co/o/r" in error["hint"]
 
 
-def test_a_page_says_nothing_of_the_size_that_a_catalog_has(cli, app, origin):
+def test_a_web_page_does_not_contradict_the_size_in_the_catalog(cli, app, origin):
     """A captive portal: the catalog is not out of date."""
     option = {"id": "q", "format": "gguf", "filename": "m.gguf", "sizeBytes": len(DATA)}
     option |= {"url": origin.serve("m.gguf", DATA, faults=[LoginPage()]), "sha256": hashlib.sha256(DATA).hexdigest()}
@@ -231,11 +231,11 @@ def test_the_hint_for_a_contradicted_size_names_the_catalog_only_where_that_stat
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     hub.add("o/r", "m-Q4_K_M.gguf", DATA)
     hub.break_cdn(WrongTotal())
-    by_catalog, by_hub = (cli("enqueue", ref, "--check", "--json").error for ref in ("m", "hf:o/r"))
-    assert (by_catalog["code"], by_hub["code"]) == ("size_mismatch", "size_mismatch")
-    assert "update the catalog" in by_catalog["hint"]
-    assert "catalog" not in by_hub["hint"]
-    assert "The Hub lists another size" in by_hub["hint"]
+    catalog_error, hub_error = (cli("enqueue", ref, "--check", "--json").error for ref in ("m", "hf:o/r"))
+    assert (catalog_error["code"], hub_error["code"]) == ("size_mismatch", "size_mismatch")
+    assert "update the catalog" in catalog_error["hint"]
+    assert "catalog" not in hub_error["hint"]
+    assert "The Hub lists another size" in hub_error["hint"]
 
 
 def test_a_data_set_is_fetched_as_a_folder(cli, app, hub, monkeypatch):
@@ -261,7 +261,7 @@ def test_a_branch_with_slashes_is_found_however_they_are_written(cli, app, hub, 
         assert page["plan"][0]["ref"].startswith("hf:o/r@feature%2Fx"), ref
 
 
-def test_a_page_whose_published_size_and_digest_are_right_is_a_file_like_any(cli, app, hub, monkeypatch):
+def test_a_web_page_with_the_published_size_and_digest_is_a_file(cli, app, hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     hub.add("o/r", "config.json", b"{}", lfs=False)
     hub.add("o/r", "model.safetensors", b"\x02" + bytes(7) + b"{}")
@@ -271,7 +271,7 @@ def test_a_page_whose_published_size_and_digest_are_right_is_a_file_like_any(cli
     assert (app.home.store.root / "r" / "notes.json").read_bytes() == b"<html>odd</html>"
 
 
-def test_a_part_that_calls_itself_the_whole_file_contradicts_no_published_size(cli, app, origin):
+def test_a_part_sent_as_the_whole_file_does_not_contradict_a_published_size(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[PartAs200(named=False)])
     option = {"id": "q", "format": "gguf", "filename": "m.gguf", "url": url, "sizeBytes": len(DATA)}
     app.set_models({"id": "m", "name": "M", "downloads": [option]})
@@ -280,6 +280,6 @@ def test_a_part_that_calls_itself_the_whole_file_contradicts_no_published_size(c
     assert app.job(1).state is State.COMPLETED
 
 
-def test_a_coding_that_is_none_hides_no_size(cli, app, origin):
+def test_an_unknown_coding_does_not_hide_the_size(cli, app, origin):
     url = origin.serve("m.gguf", DATA, faults=[IgnoreRange(), NamedCoding("aws-chunked")])
     assert cli("enqueue", url, "--json").jobs[0]["bytes_total"] == len(DATA)

@@ -1,4 +1,4 @@
-"""`report` and `logs` over a real database: what happened in the night, told in the morning."""
+"""The `report` and `logs` commands over a real database."""
 
 from datetime import UTC, datetime
 
@@ -34,19 +34,19 @@ def app(home, monkeypatch, origin):
 
 
 def test_the_report_as_json_has_every_section_and_key(cli, app):
-    came, failed, waits = app.enqueue("m0", priority=2), app.enqueue("m1", priority=1), app.enqueue("m2")
+    completed, failed, queued = app.enqueue("m0", priority=2), app.enqueue("m1", priority=1), app.enqueue("m2")
     app.run_next_job()
     fail(app, failed, Gated("Its terms are to be accepted."))
     page = cli("report", "--json").json
     assert list(page) == ["schema", "node", "since", "until", "came", "healed", "going", "needs_you", "totals"]
     assert (page["schema"], page["node"]) == ("flowhub/report/1", app.home.node)
     [model] = page["came"]
-    assert (model["job"], model["ref"], model["bytes"], model["bytes_fetched"]) == (came, "m0@q4", len(A), len(A))
+    assert (model["job"], model["ref"], model["bytes"], model["bytes_fetched"]) == (completed, "m0@q4", len(A), len(A))
     assert model["sha256_state"] == "verified"
     assert model["finished_at"] > page["since"]
     assert model["rate_bps"] > 0
-    [going] = page["going"]
-    assert (going["job"], going["state"], going["bytes_done"]) == (waits, "queued", 0)
+    [live] = page["going"]
+    assert (live["job"], live["state"], live["bytes_done"]) == (queued, "queued", 0)
     gated, worker = page["needs_you"]
     assert (gated["job"], gated["code"]) == (failed, "gated")
     assert "`flowhub enqueue m1@q4`" in gated["hint"]
@@ -59,29 +59,29 @@ def test_the_report_as_json_has_every_section_and_key(cli, app):
 def test_the_report_as_a_screen(cli, app):
     app.enqueue("bare")
     app.run_next_job()
-    said = cli("report")
-    assert (said.status, said.err) == (0, "")
-    assert ": 1 completed." in said.out.splitlines()[0]
-    assert "bare@q4" in said.out
-    assert "unpinned" in said.out
-    assert "nothing twice" in said.out
+    result = cli("report")
+    assert (result.status, result.err) == (0, "")
+    assert ": 1 completed." in result.out.splitlines()[0]
+    assert "bare@q4" in result.out
+    assert "unpinned" in result.out
+    assert "nothing twice" in result.out
 
 
-def test_the_report_of_an_empty_night_says_so_and_exits_with_0(cli, app):
+def test_the_report_of_a_time_without_events_exits_with_0(cli, app):
     assert cli("report").out.endswith(": nothing happened.\n")
     page = cli("report", "--json").json
     assert (page["came"], page["totals"]["rate_bps"]) == ([], None)
 
 
-def test_only_what_ended_since_then_came_but_what_lives_is_told_whenever_it_was_queued(cli, app):
+def test_the_report_has_the_jobs_that_ended_since_then_and_all_live_ones(cli, app):
     app.enqueue("m0")
     app.run_next_job()
-    waits = app.enqueue("m1")
+    queued = app.enqueue("m1")
     page = cli("report", "--since", datetime.now(UTC).isoformat(), "--json").json
-    assert (page["came"], [job["job"] for job in page["going"]]) == ([], [waits])
+    assert (page["came"], [job["job"] for job in page["going"]]) == ([], [queued])
 
 
-def test_what_was_installed_before_is_no_work(cli, app):
+def test_after_a_cancel_no_job_is_live_and_none_needs_the_user(cli, app):
     app.enqueue("m0")
     run_due_jobs(app)
     app.home.commands.cancel(app.enqueue("m1"))
@@ -94,39 +94,39 @@ def test_a_since_that_is_not_understood_is_2(cli, app):
     assert cli("report", "--since", "yesteryear", "--json").status == 2
 
 
-HEALING = {
+RECOVERIES = {
     "wrong range: moved": (ShiftedRange(), "wrong_range"),
     "wrong range: unnamed": (NoContentRange(), "wrong_range"),
     "wrong range: several parts": (Multipart(), "wrong_range"),
     "busy host": (Status(503), "host_busy"),
     "faulty host": (Status(500), "host_busy"),
-    "line": (Reset(after=1000), "retry"),
+    "connection": (Reset(after=1000), "retry"),
     "file": (FlipByte(at=200_000), "file_again"),
 }
 
 
-@pytest.mark.parametrize(("fault", "kind"), HEALING.values(), ids=HEALING)
+@pytest.mark.parametrize(("fault", "kind"), RECOVERIES.values(), ids=RECOVERIES)
 def test_a_recovery_is_counted_by_the_code_of_its_error(home, monkeypatch, origin, fault, kind):
     monkeypatch.setenv("FLOWHUB_BACKOFF_BASE_S", "0.01")
     entry = one_file_model("m", origin.serve("m.gguf", A, faults=[fault.once()]), A)
     with app_of(home, entry) as app:
         job = app.enqueue("m")
         app.run_next_job()
-        found = read_report(app.home, LONG_AGO)
-    assert [(one.kind, one.count, one.jobs) for one in found.recoveries] == [(kind, 1, (job,))]
+        report = read_report(app.home, LONG_AGO)
+    assert [(recovery.kind, recovery.count, recovery.jobs) for recovery in report.recoveries] == [(kind, 1, (job,))]
 
 
 def test_a_rescue_is_reported_and_a_wait_for_room_needs_the_user(cli, app):
     first, second = app.enqueue("m0"), app.enqueue("m1")
-    pen = lease_store_of(app)
-    pen.claim()
-    pen.register(1, 1)
+    leases = lease_store_of(app)
+    leases.claim()
+    leases.register(1, 1)
     lock = app.home.settings.locks / "w-by-hand.lock"
-    lock.write_text("")  # nobody holds it: its worker is gone
+    lock.write_text("")  # not locked: its worker is gone
     assert app.home.take_back_orphans() == [first]
     app.home.commands.set_priority(second, 5)
     soon = app.home.clock.now_us() + 60_000_000
-    pen.wait(pen.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, cost=False)
+    leases.wait(leases.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, cost=False)
     page = cli("report", "--json").json
     assert page["healed"] == [{"kind": "rescue", "count": 1, "jobs": [first]}]
     assert [(need["job"], need["code"]) for need in page["needs_you"]] == [(second, "disk_full"), (None, "no_worker")]
@@ -136,14 +136,14 @@ def test_a_rescue_is_reported_and_a_wait_for_room_needs_the_user(cli, app):
 # History -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_died_worked_until_it_was_last_seen_not_until_it_was_missed(job_store):
-    """A machine that lost its power at midnight did not fetch until seven in the morning."""
+def test_the_work_of_a_worker_that_died_ends_when_it_was_last_seen(job_store):
+    """A machine that lost power is missed only when it runs again, which may be hours later."""
     [job] = job_store.enqueue("tiny")
     job_store.owner.register(1, 3)
     job_store.claim()
     job_store.time.advance(10)
     job_store.owner.renew({})
-    with writing(job_store.engine) as tx:  # PostgreSQL's clock, by which it says so, is not turned
+    with writing(job_store.engine) as tx:  # by PostgreSQL's clock, which the test cannot advance
         tx.execute(sa.update(workers).values(seen_at=job_store.time.calendar_us))
     job_store.time.advance(7 * 3600)
     job_store.rescue("w-1")
@@ -165,23 +165,23 @@ def test_an_attempt_that_runs_has_worked_until_now(job_store):
 # Logs ----------------------------------------------------------------------------------------------------------------
 
 
-def lived(app) -> int:
+def job_with_history(app) -> int:
     """Bring a job through a wait, a failure and a retry."""
-    job, pen = app.enqueue("m0"), lease_store_of(app)
-    lease = pen.claim().lease
-    pen.progress(lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, None, DigestState.RUNNING, ()))
-    pen.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
-    pen.wait(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, cost=True)
-    pen.fail(pen.claim().lease, SourceMissing("It is gone."))
+    job, leases = app.enqueue("m0"), lease_store_of(app)
+    lease = leases.claim().lease
+    leases.progress(lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, None, DigestState.RUNNING, ()))
+    leases.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
+    leases.wait(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, cost=True)
+    leases.fail(leases.claim().lease, SourceMissing("It is gone."))
     app.home.commands.retry(job)
     return job
 
 
-def test_logs_tell_each_event_on_a_line_oldest_first_with_the_attempts(cli, app):
-    job = lived(app)
-    said = cli("logs", job)
-    assert said.err == ""
-    lines = said.out.splitlines()
+def test_logs_have_each_event_and_attempt_on_a_line_oldest_first(cli, app):
+    job = job_with_history(app)
+    result = cli("logs", job)
+    assert result.err == ""
+    lines = result.out.splitlines()
     times, texts = [line[:19] for line in lines], [line[21:] for line in lines]
     assert times == sorted(times)
     for time in times:
@@ -198,15 +198,15 @@ def test_logs_tell_each_event_on_a_line_oldest_first_with_the_attempts(cli, app)
 
 
 def test_logs_as_json_hold_events_and_attempts(cli, app):
-    job = lived(app)
+    job = job_with_history(app)
     page = cli("logs", job, "--json").json
     assert page["schema"] == "flowhub/logs/1"
-    [found] = page["jobs"]
-    assert (found["id"], found["ref"], found["state"]) == (job, "m0@q4", "queued")
+    [logs] = page["jobs"]
+    assert (logs["id"], logs["ref"], logs["state"]) == (job, "m0@q4", "queued")
     kinds = ["queued", "claimed", "fault", "waits", "claimed", "failed", "retried"]
-    assert [event["kind"] for event in found["events"]] == kinds
-    assert [list(event) for event in found["events"]] == [["at", "kind", "text", "code"]] * len(kinds)
-    first, second = found["attempts"]
+    assert [event["kind"] for event in logs["events"]] == kinds
+    assert [list(event) for event in logs["events"]] == [["at", "kind", "text", "code"]] * len(kinds)
+    first, second = logs["attempts"]
     assert list(first) == ["attempt", "worker", "started_at", "finished_at", "outcome"]
     assert (first["outcome"], second["outcome"], second["attempt"]) == ("waits", "failed", 2)
 
@@ -225,7 +225,7 @@ def test_logs_of_an_attempt_that_runs_say_so(cli, app):
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["9"], 3), (["1-9"], 3), (["x"], 2), ([], 2)])
-def test_logs_of_a_job_that_is_none_is_an_error(cli, app, arguments, status):
+def test_logs_of_a_job_that_does_not_exist_are_an_error(cli, app, arguments, status):
     app.enqueue("m0")
     assert cli("logs", *arguments).status == status
     assert cli("logs", *arguments, "--json").error["hint"]
@@ -239,7 +239,7 @@ def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, app
     assert "keep_events_days" in cli("logs", job).out
 
 
-def test_a_disk_that_was_full_in_the_night_and_is_not_any_more_healed(job_store):
+def test_a_wait_for_a_full_disk_stays_in_the_history_of_a_completed_job(job_store):
     [job] = job_store.enqueue("tiny")
     full = DiskFull("The disk that holds /store has 1 GB free.")
     job_store.owner.wait(job_store.claim().lease, job_store.time.in_us(1), Reason.DISK, full, faults=0, cost=False)
