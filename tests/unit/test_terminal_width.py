@@ -1,4 +1,4 @@
-"""Columns are cells of the terminal: what a text takes there, how it is cut, padded and wrapped."""
+"""Widths in terminal cells: how wide a text is, and how it is cut, padded and wrapped."""
 
 import pytest
 
@@ -23,19 +23,19 @@ WIDTHS = {
 
 
 @pytest.mark.parametrize("text", WIDTHS)
-def test_a_text_takes_as_many_cells_as_a_terminal_gives_it(text):
+def test_a_text_is_as_wide_as_a_terminal_shows_it(text):
     assert text_width.width(text) == WIDTHS[text]
 
 
 @pytest.mark.parametrize("text", WIDTHS)
 @pytest.mark.parametrize("room", range(1, 12))
-def test_what_is_cut_never_takes_more_than_its_room_and_uses_it(text, room):
+def test_a_cut_text_fits_its_room_and_uses_it(text, room):
     cut = text_width.shorten(text, room)
     assert text_width.width(cut) <= room
     assert cut == text or (cut.endswith("…") and text_width.width(cut) >= room - 1)
 
 
-def test_columns_stand_under_one_another_whatever_is_before_them():
+def test_columns_are_aligned_whatever_is_before_them():
     rows = [[name, "1.0 GB"] for name in WIDTHS if "\udcff" not in name]
     lines = output.table(("NAME", "SIZE"), rows).splitlines()
     assert len({text_width.width(line[: line.rindex("1.0 GB")]) for line in lines[1:]}) == 1
@@ -61,8 +61,8 @@ def test_a_long_word_that_may_be_a_command_is_not_cut():
     assert text_width.wrap(f"see 量 {word} there", 30, break_long=False) == ["see 量", word, "there"]
 
 
-def test_prose_is_cut_behind_a_whole_word():
-    said = "retry 23:05 (127.0.0.1:46881 unreachable)"
-    assert text_width.shorten_words(said, 21) == "retry 23:05…"
-    assert text_width.shorten_words(said, 80) == said
+def test_prose_is_cut_after_a_whole_word():
+    text = "retry 23:05 (127.0.0.1:46881 unreachable)"
+    assert text_width.shorten_words(text, 21) == "retry 23:05…"
+    assert text_width.shorten_words(text, 80) == text
     assert text_width.shorten_words("qwen3-14b-instruct a", 10) == "qwen3-14b…"

@@ -1,4 +1,4 @@
-"""Times as a person types them, and as a screen shows them."""
+"""Times as users type them, and as screens show them."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from flowhub_jobs.times import at_clock, clock_time, parse_since, parse_span, pa
 
 @pytest.fixture
 def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A local zone with summer time, in POSIX form: it needs no table of zones."""
+    """Set a local zone with summer time, in POSIX form: it needs no time zone database."""
     monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
     time.tzset()
     yield
@@ -92,20 +92,20 @@ def test_a_full_time_says_its_zone(text):
         "\0",
     ],
 )
-def test_what_is_no_time_is_refused_with_an_example(text):
-    with pytest.raises(UsageInvalid) as caught:
+def test_an_invalid_time_is_refused_with_an_example(text):
+    with pytest.raises(UsageInvalid) as raised:
         parse_time(text, utc("2026-11-22T00:00:00"))
-    assert "02:30" in str(caught.value.hint)
+    assert "02:30" in str(raised.value.hint)
 
 
 def test_a_time_without_a_zone_is_not_guessed():
-    with pytest.raises(UsageInvalid, match="time zone") as caught:
+    with pytest.raises(UsageInvalid, match="time zone") as raised:
         parse_time("2026-11-23T02:30:00", utc("2026-11-22T00:00:00"))
-    assert "Z" in str(caught.value.hint)
+    assert "Z" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("text", ["+999999999d", "+9999999d", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
-def test_a_time_that_no_calendar_reaches_is_refused(text):
+def test_a_time_outside_of_the_calendar_is_refused(text):
     with pytest.raises(UsageInvalid, match="too far"):
         parse_time(text, utc("2026-11-22T00:00:00"))
 
@@ -146,7 +146,7 @@ def test_a_span_is_seconds_or_says_its_unit(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "-1", "nan", "inf", "1e9", "2w", "soon"])
-def test_what_is_no_span_is_refused(text):
+def test_an_invalid_span_is_refused(text):
     with pytest.raises(UsageInvalid, match="length of time"):
         parse_span(text)
 
@@ -163,21 +163,21 @@ def test_what_is_no_span_is_refused(text):
         ("2026-11-22T18:00:00", "18:00"),
     ],
 )
-def test_a_moment_is_shown_as_short_as_it_is_clear(moment, shown):
+def test_a_moment_is_shown_in_its_shortest_clear_form(moment, shown):
     assert clock_time(local(moment).astimezone(UTC), local("2026-11-22T21:00:00")) == shown
 
 
 @pytest.mark.usefixtures("berlin")
 @pytest.mark.parametrize(
-    ("away", "said"),
+    ("delta", "phrase"),
     [(timedelta(hours=1), "at 23:00"), (timedelta(hours=5), "on Mon at 03:00"), (timedelta(days=2), "on Tue at 22:00")],
 )
-def test_a_moment_is_a_part_of_a_sentence(away, said):
+def test_a_moment_is_a_phrase_within_a_sentence(delta, phrase):
     now = datetime(2026, 11, 22, 21, tzinfo=UTC)
-    assert at_clock(now + away, now) == said
+    assert at_clock(now + delta, now) == phrase
 
 
 @pytest.mark.parametrize("text", ["+3h", "2026-11-22T00:00:01Z"])
-def test_a_past_moment_is_never_ahead(text):
+def test_since_refuses_a_future_time(text):
     with pytest.raises(UsageInvalid, match="ahead"):
         parse_since(text, utc("2026-11-22T00:00:00"))

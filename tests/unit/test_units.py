@@ -1,4 +1,4 @@
-"""Figures as people read and type them."""
+"""Sizes, rates and durations as people read and type them."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ from flowhub_jobs.units import format_bytes, format_duration, format_rate, parse
         (10**18, "1000.0 PB"),
     ],
 )
-def test_bytes_are_read_in_decimal_units(count, words):
+def test_bytes_are_shown_in_decimal_units(count, words):
     assert format_bytes(count) == words
 
 
@@ -52,7 +52,7 @@ def test_a_rate_is_bytes_a_second():
         (187_200, "2 d 4 h"),
     ],
 )
-def test_a_duration_is_read_in_its_two_largest_units(seconds, words):
+def test_a_duration_is_shown_in_its_two_largest_units(seconds, words):
     assert format_duration(seconds) == words
 
 
@@ -80,14 +80,14 @@ def test_off_is_no_limit(text):
 @pytest.mark.parametrize(
     "text", ["", "0", "0K", "0.4", "-5M", "5MB", "5T", "M", "1e6", "1_000", "٣", "9" * 400, "9999G", "∞"]
 )
-def test_what_is_no_rate_is_refused_with_a_hint(text):
-    with pytest.raises(UsageInvalid) as caught:
+def test_an_invalid_rate_is_refused_with_a_hint(text):
+    with pytest.raises(UsageInvalid) as raised:
         parse_rate(text)
-    assert "500K" in str(caught.value.hint)
+    assert "500K" in str(raised.value.hint)
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_rate_or_refused_by_name(text):
+def test_any_text_is_a_rate_or_refused(text):
     try:
         rate = parse_rate(text)
     except UsageInvalid:
@@ -97,9 +97,9 @@ def test_any_text_is_a_rate_or_refused_by_name(text):
 
 @pytest.mark.parametrize("text", ["5", "999", "1.5", " 42 "])
 def test_a_rate_below_a_thousand_needs_a_unit(text):
-    with pytest.raises(UsageInvalid) as caught:
+    with pytest.raises(UsageInvalid) as raised:
         parse_rate(text)
-    assert f"{text.strip()}K, {text.strip()}M or {text.strip()}G" in str(caught.value.hint)
+    assert f"{text.strip()}K, {text.strip()}M or {text.strip()}G" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,15 @@ def test_a_size_is_decimal_unless_it_says_otherwise(text, size):
 
 
 @pytest.mark.parametrize("text", ["", "G", "0", "-1G", "ten", "1e9", "10X", "9" * 30, "999999999T9"])
-def test_what_is_no_size_is_refused_with_an_example(text):
-    with pytest.raises(UsageInvalid) as refused:
+def test_an_invalid_size_is_refused_with_an_example(text):
+    with pytest.raises(UsageInvalid) as raised:
         parse_size(text, option="--max-size")
-    assert "10G" in (refused.value.hint or "")
+    assert "10G" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("text", ["10", "999", "1.5", " 42 "])
 def test_a_size_below_a_thousand_needs_a_unit(text):
-    with pytest.raises(UsageInvalid) as refused:
+    with pytest.raises(UsageInvalid) as raised:
         parse_size(text, option="--max-size")
-    assert "has no unit" in refused.value.message
-    assert f"{text.strip()}G" in (refused.value.hint or "")
+    assert "has no unit" in raised.value.message
+    assert f"{text.strip()}G" in (raised.value.hint or "")

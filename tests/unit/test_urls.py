@@ -1,4 +1,4 @@
-"""Addresses: which may be requested, and where a redirect may lead."""
+"""Addresses: which ones may be requested, and where a redirect may lead."""
 
 import httpx
 import pytest
@@ -62,7 +62,7 @@ ODD_HOSTS = [
     "url", ["https://hub.example/m.gguf", "HTTPS://Hub.Example:8443/a?b#c", "https://[2001:db8::1]/x"]
 )
 @pytest.mark.parametrize("pinned", [True, False])
-def test_https_is_taken_pinned_or_not(url, pinned):
+def test_https_is_accepted_pinned_or_not(url, pinned):
     check_address(url, pinned=pinned)
 
 
@@ -83,14 +83,14 @@ def test_http_to_another_machine_needs_a_pin(host):
 
 @pytest.mark.parametrize("host", ODD_HOSTS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_host_that_clients_read_differently_is_refused_with_a_pin_too(scheme, host):
-    assert not is_loopback(host) or host == "::1"  # which is right for a host, and wrong in an address
+def test_a_host_that_clients_parse_differently_is_refused_with_a_pin_too(scheme, host):
+    assert not is_loopback(host) or host == "::1"  # valid as a host, but not in an address
     with pytest.raises(AddressRefused):
         check_address(f"{scheme}://{host}/m.gguf", pinned=True)
 
 
 @pytest.mark.parametrize(
-    ("url", "why"),
+    ("url", "reason"),
     [
         ("", "not of the form"),
         ("/m.gguf", "not of the form"),
@@ -119,13 +119,13 @@ def test_a_host_that_clients_read_differently_is_refused_with_a_pin_too(scheme, 
         ("https://@hub.example/", "a user or a password"),
     ],
 )
-def test_what_is_no_plain_address_is_refused_and_says_why(url, why):
-    with pytest.raises(AddressRefused, match=why):
+def test_an_unusual_address_is_refused_with_its_reason(url, reason):
+    with pytest.raises(AddressRefused, match=reason):
         check_address(url, pinned=True)
 
 
 @pytest.mark.parametrize(
-    ("url", "why", "hint"),
+    ("url", "reason", "hint"),
     [
         ("http://[fe80::1%25eth0]/m.gguf", "its host is not valid", "IPv6"),
         ("https://[::1/m.gguf", "its host is not valid", "IPv6"),
@@ -143,29 +143,29 @@ def test_what_is_no_plain_address_is_refused_and_says_why(url, why):
         ("https://hub.example/m\u200b.gguf", "an invisible character", "percent-encoded"),
     ],
 )
-def test_the_hint_for_a_refused_host_or_port_says_what_to_write(url, why, hint):
-    with pytest.raises(AddressRefused, match=why) as refused:
+def test_the_hint_for_a_refused_host_or_port_says_what_to_write(url, reason, hint):
+    with pytest.raises(AddressRefused, match=reason) as raised:
         check_address(url, pinned=True)
-    assert hint in (refused.value.hint or "")
+    assert hint in (raised.value.hint or "")
 
 
-def test_a_refused_password_is_not_repeated_and_the_hint_says_where_a_token_belongs():
-    with pytest.raises(AddressRefused) as caught:
+def test_a_refused_password_is_not_repeated_and_the_hint_names_the_place_of_tokens():
+    with pytest.raises(AddressRefused) as raised:
         check_address("https://me:s3cr3t@hub.example/m.gguf?sig=s3cr3t", pinned=True)
-    assert "s3cr3t" not in str(caught.value)
-    assert "config.toml" in str(caught.value.hint)
+    assert "s3cr3t" not in str(raised.value)
+    assert "config.toml" in str(raised.value.hint)
 
 
-def test_an_endless_address_makes_a_short_message():
-    with pytest.raises(AddressRefused) as caught:
+def test_a_very_long_address_makes_a_short_message():
+    with pytest.raises(AddressRefused) as raised:
         check_address("ftp://hub.example/" + "x" * 100_000, pinned=True)
-    assert len(caught.value.message) < 400
+    assert len(raised.value.message) < 400
 
 
 @given(st.text() | st.text(alphabet=":/@[]?#.%\\0123456789abchtps\u00df\u3002"))
 @example("http://[")
 @example("https://[::1]x/")
-def test_any_text_is_taken_or_refused_by_name_and_can_be_shown(text):
+def test_any_text_is_accepted_or_refused_and_can_be_shown(text):
     for url in (text, f"https://{text}", f"http://127.0.0.1{text}"):
         public_url(url)
         scrub(url)
@@ -182,16 +182,16 @@ def test_any_text_is_taken_or_refused_by_name_and_can_be_shown(text):
 @example("b\u00fccher.example")
 @example("127.0.0.1")
 @example("[::FFFF:7f00:1]:80")
-def test_the_client_asks_the_host_that_was_checked(text):
+def test_the_client_connects_to_the_checked_host(text):
     url = f"http://{text}"
     try:
         checked = origin(url)
-        asked = httpx.URL(url)
+        requested = httpx.URL(url)
     except (AddressRefused, httpx.InvalidURL):
         return
-    host = asked.raw_host.decode()
-    assert checked == f"http://{f'[{host}]' if ':' in host else host}:{asked.port or 80}" or "[" in checked
-    assert asked.userinfo == b""
+    host = requested.raw_host.decode()
+    assert checked == f"http://{f'[{host}]' if ':' in host else host}:{requested.port or 80}" or "[" in checked
+    assert requested.userinfo == b""
 
 
 @pytest.mark.parametrize(
@@ -214,17 +214,17 @@ def test_a_redirect_from_https_down_to_http_needs_a_pin(target):
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "https://me:pw@cdn.example/", "/b", "", "http://0x7f.1/"])
-def test_a_redirect_to_what_may_not_be_asked_is_refused_with_a_pin_too(target):
+def test_a_redirect_to_a_forbidden_address_is_refused_with_a_pin_too(target):
     with pytest.raises(RedirectRefused):
         check_redirect("https://hub.example/a", target, pinned=True)
 
 
 def test_a_refused_redirect_shows_both_ends_without_their_signatures():
-    with pytest.raises(RedirectRefused) as caught:
+    with pytest.raises(RedirectRefused) as raised:
         check_redirect("https://hub.example/a?t=SECRET", "http://cdn.example/b?sig=SECRET", pinned=False)
-    assert "https://hub.example/a" in caught.value.message
-    assert "http://cdn.example/b" in caught.value.message
-    assert "SECRET" not in caught.value.message
+    assert "https://hub.example/a" in raised.value.message
+    assert "http://cdn.example/b" in raised.value.message
+    assert "SECRET" not in raised.value.message
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_another_scheme_port_or_host_is_another_origin(url):
 
 
 @pytest.mark.parametrize(
-    ("url", "endpoint", "asked"),
+    ("url", "endpoint", "requested"),
     [
         (
             "https://huggingface.co/o/r/resolve/main/f?x=1#y",
@@ -282,8 +282,8 @@ def test_another_scheme_port_or_host_is_another_origin(url):
         ("no address", "https://m.example", "no address"),
     ],
 )
-def test_only_the_hub_itself_is_asked_at_the_endpoint(url, endpoint, asked):
-    assert at_endpoint(url, endpoint) == asked
+def test_only_addresses_of_the_hub_are_moved_to_the_endpoint(url, endpoint, requested):
+    assert at_endpoint(url, endpoint) == requested
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_only_the_hub_itself_is_asked_at_the_endpoint(url, endpoint, asked):
         ("https://me:pw@h/x?y", "https://h/x"),
     ],
 )
-def test_a_host_is_named_with_its_port_where_that_is_unusual(url, host):
+def test_a_host_is_named_with_its_port_if_that_is_unusual(url, host):
     assert host_of(url) == host
 
 
@@ -311,5 +311,5 @@ def test_a_host_is_named_with_its_port_where_that_is_unusual(url, host):
         ("https://huggingface.co/o/r/tree/main", HUB, None),
     ],
 )
-def test_a_file_of_the_hub_is_known_for_its_repositorys_page(url, endpoint, page):
+def test_a_file_of_the_hub_has_its_repositorys_page(url, endpoint, page):
     assert hub_page(url, endpoint) == page

@@ -1,4 +1,4 @@
-"""What people write is read in one way, wherever it stands: text files and tokens."""
+"""Text that users write, in files and as tokens: read in every usual encoding and form."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_a_text_is_read_in_every_encoding_that_editors_write(encoding):
 
 
 @pytest.mark.parametrize("raw", [b"\xff", b"\xe8", b"\xff\xfea", b"abc\xe8"])
-def test_what_is_no_text_is_refused(raw):
+def test_bytes_that_are_no_text_are_refused(raw):
     with pytest.raises(UnicodeDecodeError):
         decode_text(raw)
 
@@ -35,11 +35,11 @@ def test_the_shortest_files_are_read_as_they_are(raw):
         "\ufeffhf_x",
     ],
 )
-def test_a_token_is_what_is_left_without_quotes_and_the_word_before_it(typed):
+def test_a_token_is_read_without_quotes_and_prefix(typed):
     assert parse_token(typed) == "hf_x"
 
 
-def test_what_is_inside_a_token_stays():
+def test_quotes_within_a_token_are_kept():
     assert parse_token('a"b') == 'a"b'
     assert parse_token('"') == '"'
     assert parse_token("") == ""

@@ -1,4 +1,4 @@
-"""What the guard reads of a request: the whole body or none of it, and which paths are shared."""
+"""The web guard: it reads the whole body of a request or none, and knows the paths of the share."""
 
 import pytest
 from support.event_loops import run_to_end
@@ -9,10 +9,10 @@ from flowhub_jobs.web.guard import BODY_MAX, SHARED, _read_body
 
 def body_of(*messages):
     """Return the body that these ASGI messages make."""
-    left = list(messages)
+    remaining = list(messages)
 
     async def receive():
-        return left.pop(0)
+        return remaining.pop(0)
 
     return run_to_end(_read_body(receive))
 
@@ -26,7 +26,7 @@ def test_a_body_in_parts_is_put_together():
 
 
 def test_half_of_a_body_is_not_taken_for_all_of_it():
-    """Its first half may be a form with the page's token and fewer fields."""
+    """The first half may be a form with the page's token and fewer fields."""
     with pytest.raises(UsageInvalid):
         body_of(part(b"page_token=x&ref=a", more=True), {"type": "http.disconnect"})
 

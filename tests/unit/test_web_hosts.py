@@ -1,4 +1,4 @@
-"""Which values of Host a server answers for, by the address that it listens at."""
+"""The values of the Host header that a server accepts, by the address that it listens on."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the pages show, as pure functions: text made harmless, links, figures, drawings, the way back."""
+"""Page functions: escaped text, links, figures, drawings, and the path to return to."""
 
 import hashlib
 import re
@@ -37,7 +37,7 @@ def test_a_long_text_is_cut():
     assert visible("x" * 10_000, 10) == "x" * 10 + "…"
 
 
-def test_every_value_of_a_template_is_made_visible_and_none_is_nothing():
+def test_every_value_of_a_template_is_made_visible_and_none_is_empty():
     assert finalize("\u202e") == "\ufffd"
     assert finalize(None) == ""
     assert finalize(7) == 7
@@ -92,20 +92,20 @@ def test_a_sparkline_goes_from_left_to_right_with_zero_at_the_bottom():
     assert sparkline([(70, 1), (0, 1)], 60, width=60, height=22) is None
 
 
-def test_bands_fill_at_most_the_whole_and_show_what_is_small():
-    found = bands([("models", 999_999), ("partial", 1), ("none", 0)], 1_000_000)
-    assert [band.kind for band in found] == ["models", "partial"]
-    assert found[1].width >= 0.49
-    assert found[-1].x + found[-1].width <= 100.01
+def test_bands_fill_at_most_the_width_and_small_ones_stay_visible():
+    drawn = bands([("models", 999_999), ("partial", 1), ("none", 0)], 1_000_000)
+    assert [band.kind for band in drawn] == ["models", "partial"]
+    assert drawn[1].width >= 0.49
+    assert drawn[-1].x + drawn[-1].width <= 100.01
 
 
-def test_a_strip_says_how_much_of_each_cell_is_kept():
+def test_a_strip_has_the_kept_share_of_each_cell():
     assert strip([(0, 50), (75, 100)], 100, 4) == [1, 1, 0, 1]
     assert strip([(0, 10)], 100, 4) == [0.4, 0, 0, 0]
     assert strip([], 0, 4) == []
 
 
-def test_the_history_keeps_a_minute_and_only_what_runs():
+def test_the_history_keeps_a_minute_of_running_jobs_only():
     history = RateHistory()
     for second in range(70):
         history.record({1: second, 2: 5}, 1000.0 + second)
@@ -116,7 +116,7 @@ def test_the_history_keeps_a_minute_and_only_what_runs():
     assert history.samples(2, 1070.0) == []
 
 
-def test_samples_that_come_close_together_are_one():
+def test_samples_close_together_are_one():
     history = RateHistory()
     history.record({1: 1}, 0.0)
     history.record({1: 2}, 0.1)
@@ -127,11 +127,11 @@ def test_samples_that_come_close_together_are_one():
     "path",
     ["//evil.example/queue", "https://evil.example/queue", "/\\evil", "javascript:x", "/api/v1/jobs", "", "/queue\n"],
 )
-def test_the_way_back_stays_on_the_pages(path):
+def test_the_path_to_return_to_is_one_of_the_pages(path):
     assert local_path(path) == "/queue"
 
 
-def test_the_way_back_keeps_the_query():
+def test_the_path_to_return_to_keeps_its_query():
     assert path_of("http://127.0.0.1:1/discover?q=x") == "/discover?q=x"
     assert path_of("http://evil.example/x") == "/queue"
 
@@ -142,7 +142,7 @@ def test_the_top_is_above_all_others_and_never_below_zero():
     assert top_priority([-5]) == 0
 
 
-def test_vendored_files_are_what_their_note_says():
+def test_vendored_files_match_their_note():
     note = files()["VENDORED"].decode()
     for name, content in files().items():
         if ".min." in name:
@@ -150,7 +150,7 @@ def test_vendored_files_are_what_their_note_says():
             assert hashlib.sha256(content).hexdigest() in note
 
 
-def test_nothing_in_a_page_is_from_afar_or_inline():
+def test_a_page_loads_nothing_remote_and_has_no_inline_code():
     templates = [path.read_text() for path in (FOLDER / "templates").iterdir()]
     own = [content.decode() for name, content in files().items() if name in ("page.css", "page.js", "chart.js")]
     for text in (*templates, *own):
@@ -163,7 +163,7 @@ def test_every_program_has_a_name_as_people_write_it():
     assert programs_named(["lm-studio", "dir:/mnt/models"]) == "LM Studio, /mnt/models"
 
 
-def test_the_tries_of_a_host_that_is_away_are_one_row():
+def test_the_tries_of_an_unreachable_host_are_one_row():
     begin = datetime(2026, 11, 22, 23, tzinfo=UTC)
     ends = ["rescued", "waits", "waits", "waits", None]
     attempts = [
@@ -181,13 +181,15 @@ def test_the_tries_of_a_host_that_is_away_are_one_row():
     assert (rows[0].end, rows[1].begin < rows[1].end) == ("now", True)
 
 
-def test_each_of_several_stores_is_a_fact_of_the_machine():
-    here = StoreState("default", Path("/llms"), True, 5 * 10**9)
-    away = StoreState("cold", Path("/mnt/cold"), False, None)
+def test_each_of_several_stores_is_a_row_of_the_machine():
+    mounted = StoreState("default", Path("/llms"), True, 5 * 10**9)
+    unmounted = StoreState("cold", Path("/mnt/cold"), False, None)
     device = Device(disk_total_bytes=9 * 10**9, disk_free_bytes=5 * 10**9)
-    [one] = [row for row in device_rows(device, [here]) if row.what.startswith("Store")]
-    assert one.value == "/llms: 5.0 GB free of 9.0 GB"
-    stores = [(row.what, row.value) for row in device_rows(device, [here, away]) if row.what.startswith("Store")]
+    [store_row] = [row for row in device_rows(device, [mounted]) if row.what.startswith("Store")]
+    assert store_row.value == "/llms: 5.0 GB free of 9.0 GB"
+    stores = [
+        (row.what, row.value) for row in device_rows(device, [mounted, unmounted]) if row.what.startswith("Store")
+    ]
     assert stores == [("Store default", "/llms: 5.0 GB free"), ("Store cold", "/mnt/cold: its disk is not mounted")]
 
 
@@ -195,7 +197,7 @@ def test_each_of_several_stores_is_a_fact_of_the_machine():
     ("bps", "typed"),
     [(2_000_000, "2M"), (2_500_000, "2.5M"), (2_050_000, "2050K"), (500_000, "500K"), (1_234_567, "1234567")],
 )
-def test_the_command_of_a_schedule_is_as_one_types_it_and_sets_the_same(bps, typed):
+def test_the_command_of_a_schedule_sets_the_same_schedule(bps, typed):
     schedule = Schedule.parse("23:00-07:00", "mon-fri", rate=typed)
     assert command_for(schedule) == f'flowhub schedule set "23:00-07:00" --days mon-fri --rate {typed}'
     assert schedule.groups[0].rate_bps == parse_rate(typed) == bps
@@ -212,7 +214,7 @@ def test_the_command_of_a_schedule_is_as_one_types_it_and_sets_the_same(bps, typ
         ("12:30-14:00", 11, "pause", "", "paused"),
     ],
 )
-def test_an_hour_of_which_a_part_is_in_a_window_shows_which_part(windows, hour, outside, css, words):
+def test_an_hour_partly_in_a_window_shows_which_part(windows, hour, outside, css, words):
     now = datetime(2026, 11, 30, 3, tzinfo=UTC)
     view = schedule_view(Schedule.parse(windows, outside=outside), [], [], None, [], (None, Period.MONTH), 3, None, now)
     cell = view.days[1].hours[hour]
@@ -220,7 +222,7 @@ def test_an_hour_of_which_a_part_is_in_a_window_shows_which_part(windows, hour, 
 
 
 @pytest.mark.parametrize("typed", ["0", "0.000", "-1", "1e9", "two", "2M"])
-def test_a_field_of_a_number_names_its_own_unit_where_it_refuses(typed):
+def test_a_refused_number_names_the_unit_of_its_field(typed):
     with pytest.raises(UsageInvalid, match="megabytes a second"):
         rate_of(typed)
     with pytest.raises(UsageInvalid, match="gigabytes"):

@@ -1,4 +1,4 @@
-"""Tickets, cookies and tokens: each is worth what it was made for, once or for a time, and no more."""
+"""Tickets, cookies and tokens: what each permits, how often, and for how long."""
 
 import pytest
 
@@ -23,14 +23,14 @@ def test_a_ticket_is_worth_one_cookie():
     assert sign_in.redeem(ticket) is None
 
 
-def test_unused_tickets_do_not_grow_without_end():
+def test_the_number_of_unused_tickets_is_bounded():
     sign_in = SignIn(TOKEN)
     tickets = [sign_in.new_ticket() for _ in range(TICKETS_MAX + 1)]
     assert sign_in.redeem(tickets[0]) is None
     assert sign_in.redeem(tickets[-1]) is not None
 
 
-def test_a_cookie_outlives_the_server_and_ends_with_its_time():
+def test_a_cookie_outlives_the_server_and_expires():
     cookie = cookie_of(SignIn(TOKEN))
     assert SignIn(TOKEN).session(cookie, NOW + 1) is not None
     assert SignIn(TOKEN).session(cookie, NOW + COOKIE_S + 1) is None
@@ -42,19 +42,19 @@ def test_another_token_ends_all_sessions():
 
 def test_each_session_has_a_page_token_of_its_own_which_is_no_cookie():
     sign_in = SignIn(TOKEN)
-    one, two = (sign_in.session(cookie_of(sign_in), NOW) for _ in range(2))
-    assert one is not None
-    assert two is not None
-    assert one.page_token != two.page_token
-    assert sign_in.session(f"{one.id}.{one.page_token}", NOW) is None
+    first, second = (sign_in.session(cookie_of(sign_in), NOW) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.page_token != second.page_token
+    assert sign_in.session(f"{first.id}.{first.page_token}", NOW) is None
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "..", "x", "1.2.3", "é.ü.ß", "\ud800.a.b"])
-def test_what_was_not_signed_is_no_session(cookie):
+def test_an_unsigned_cookie_is_no_session(cookie):
     assert SignIn(TOKEN).session(cookie, NOW) is None
 
 
-def test_the_share_has_a_token_of_its_own_that_is_good_for_nothing_else():
+def test_the_share_has_a_token_of_its_own_that_opens_nothing_else():
     sign_in = SignIn(TOKEN, "s" * 43)
     assert sign_in.may_read_share("s" * 43)
     assert sign_in.may_read_share(TOKEN)

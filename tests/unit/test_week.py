@@ -1,4 +1,4 @@
-"""A schedule as the minutes of a week: painted by the hour, and back."""
+"""A schedule as the minutes of a week: painted by the hour, and converted back."""
 
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ def test_a_window_belongs_to_the_day_on_which_it_opens():
     assert share(minutes, 5, 7) == 0
 
 
-def test_no_schedule_is_open_all_the_time_and_back():
+def test_no_schedule_is_a_week_that_is_always_open_and_back():
     assert all(minutes_of(None))
     assert schedule_of(minutes_of(None), None) is None
 
@@ -65,7 +65,7 @@ def test_a_week_that_is_never_open_is_refused():
         schedule_of([0] * MINUTES, None)
 
 
-def test_an_old_row_without_more_is_read():
+def test_an_old_row_without_further_groups_is_read():
     assert Schedule.from_json({"windows": ["23:00-07:00"], "days": ["mon"], "outside_bps": None}).groups == (
         DayWindows.parse("23:00-07:00", "mon"),
     )
@@ -77,7 +77,7 @@ SPANS = st.tuples(
 
 
 @given(st.lists(SPANS, min_size=1, max_size=6), st.sampled_from([0, 500, UNLIMITED]))
-def test_any_week_comes_back_as_it_was(spans, ground):
+def test_any_week_is_converted_back_unchanged(spans, ground):
     minutes = [ground] * MINUTES
     for start, length, rate in spans:
         for minute in range(start, start + length):
@@ -89,7 +89,7 @@ def test_any_week_comes_back_as_it_was(spans, ground):
     assert schedule is None or Schedule.from_json(schedule.as_json()) == schedule
 
 
-def test_the_json_of_a_schedule_with_groups_of_days_is_taken_back():
+def test_the_json_of_a_schedule_with_groups_of_days_is_read_back():
     schedule = schedule_of(paint(minutes_of(NIGHTS), {(5, 12)}, UNLIMITED), 500_000)
     assert schedule is not None
     assert len(schedule.groups) > 1
@@ -97,6 +97,6 @@ def test_the_json_of_a_schedule_with_groups_of_days_is_taken_back():
 
 
 @pytest.mark.parametrize("more", ["x", [1], [{"days": ["mon"]}], [{"windows": ["25:00-26:00"]}], {"windows": []}])
-def test_a_group_that_is_none_is_refused(more):
+def test_an_invalid_group_is_refused(more):
     with pytest.raises(UsageInvalid):
         schedule_from({"windows": ["23:00-07:00"], "more": more})

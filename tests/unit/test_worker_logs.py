@@ -1,4 +1,4 @@
-"""A worker's log: one line an event in each form, and no secret in any."""
+"""A worker's log: one line per event in each format, and no secret in any."""
 
 import fcntl
 import io
@@ -23,7 +23,7 @@ log = logging.getLogger("flowhub.test")
 
 
 @pytest.fixture(autouse=True)
-def _root_as_it_was() -> Iterator[None]:
+def _restore_root_logger() -> Iterator[None]:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     yield
@@ -31,19 +31,19 @@ def _root_as_it_was() -> Iterator[None]:
     root.handlers[:] = handlers
 
 
-def said(format: str = "plain") -> io.StringIO:  # noqa: A002
+def capture_log(format: str = "plain") -> io.StringIO:  # noqa: A002
     stream = io.StringIO()
     set_up(format, stream, {})
     return stream
 
 
-def test_into_a_file_a_line_has_its_date_and_its_zone():
-    stream = said()
+def test_in_a_file_a_line_has_its_date_and_its_zone():
+    stream = capture_log()
     log.info("Job %d is completed: %s", 3, "tiny@q4")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} Job 3 is completed: tiny@q4\n", stream.getvalue())
 
 
-def test_on_a_terminal_it_has_the_time_alone():
+def test_on_a_terminal_a_line_has_the_time_alone():
     leader, follower = pty.openpty()
     with os.fdopen(follower, "w") as stream:
         set_up("plain", stream, {})
@@ -64,24 +64,24 @@ def test_a_terminal_breaks_no_line_in_the_middle_of_a_word():
     os.close(leader)
     assert max(map(len, (first, *rest))) <= 40
     assert all(line.startswith(" " * 9) for line in rest if line)
-    told = " ".join(" ".join((first, *rest)).split())
-    assert told.endswith("huggingface.co cannot be reached: Name or service not known.")
+    message = " ".join(" ".join((first, *rest)).split())
+    assert message.endswith("huggingface.co cannot be reached: Name or service not known.")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "logged"),
     [("It ended..", "It ended."), ('It says "no.".', 'It says "no."'), ("Wait...", "Wait..."), ("v1..2", "v1..2")],
 )
-def test_a_sentence_ends_with_one_full_stop(text, told):
-    stream = said()
+def test_a_sentence_ends_with_one_full_stop(text, logged):
+    stream = capture_log()
     log.info(text)
-    assert stream.getvalue().endswith(f" {told}\n")
+    assert stream.getvalue().endswith(f" {logged}\n")
 
 
-def test_into_the_journal_it_has_a_priority_and_no_time(tmp_path):
+def test_in_the_journal_a_line_has_a_priority_and_no_time(tmp_path):
     with (tmp_path / "journal").open("w+") as stream:
-        there = os.fstat(stream.fileno())
-        set_up("plain", stream, {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"})
+        status = os.fstat(stream.fileno())
+        set_up("plain", stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
         log.info("It runs.")
         log.warning("It fails.")
         log.error("It is over.")
@@ -89,7 +89,7 @@ def test_into_the_journal_it_has_a_priority_and_no_time(tmp_path):
         assert stream.read() == "<6>It runs.\n<4>It fails.\n<3>It is over.\n"
 
 
-def test_a_variable_that_was_inherited_makes_no_journal_of_another_stream(tmp_path):
+def test_an_inherited_variable_does_not_make_another_stream_the_journal(tmp_path):
     with (tmp_path / "log").open("w+") as stream:
         set_up("plain", stream, {"JOURNAL_STREAM": "8:4711"})
         log.info("It runs.")
@@ -97,14 +97,14 @@ def test_a_variable_that_was_inherited_makes_no_journal_of_another_stream(tmp_pa
         assert re.match(r"\d{4}-", stream.read())
 
 
-def test_a_warning_says_that_it_is_one():
-    stream = said()
+def test_a_warning_is_marked_as_one():
+    stream = capture_log()
     log.warning("Job 3 failed.")
     assert stream.getvalue().endswith(" WARNING: Job 3 failed.\n")
 
 
 def test_as_json_each_line_is_an_object_with_the_job_that_the_call_names():
-    stream = said("json")
+    stream = capture_log("json")
     log.info("Job %d is completed.", 3, extra={"job": 3})
     log.warning("Nothing new.")
     log.info("Elsewhere.", extra={"job": 7})
@@ -127,7 +127,7 @@ SECRETS = [
 @pytest.mark.parametrize("form", ["plain", "json"])
 @pytest.mark.parametrize(("text", "secret"), SECRETS)
 def test_no_secret_is_in_a_message_or_in_a_traceback(form, text, secret):
-    stream = said(form)
+    stream = capture_log(form)
     log.info(text, secret)
     try:
         raise RuntimeError(secret)
@@ -140,44 +140,46 @@ def test_no_secret_is_in_a_message_or_in_a_traceback(form, text, secret):
 
 
 @pytest.mark.parametrize("bad", ["\n", "\r", "\x1b[31m", "\u202e", "\u2028", "\x85"])
-def test_a_name_from_outside_makes_no_line_of_its_own_and_steers_no_terminal(bad):
-    stream = said()
+def test_a_foreign_name_cannot_add_a_line_or_control_the_terminal(bad):
+    stream = capture_log()
     log.info("Job 3 is completed: %s", f"a{bad}b")
     assert len(stream.getvalue().splitlines()) == 1
     assert not set(stream.getvalue()) & {"\x1b", "\u202e"}
 
 
-def test_what_tells_of_every_request_is_quiet():
-    stream = said()
+def test_the_log_of_every_request_is_off():
+    stream = capture_log()
     logging.getLogger("httpx").info("HTTP Request: POST https://h.example/secret-path")
     assert stream.getvalue() == ""
 
 
-def test_set_up_twice_a_line_is_written_once():
-    said()
-    stream = said()
+def test_a_line_is_written_once_after_two_set_ups():
+    capture_log()
+    stream = capture_log()
     log.info("Once.")
     assert stream.getvalue().count("Once.") == 1
-    assert [one.name for one in logging.getLogger().handlers].count(HANDLER) == 1
+    assert [handler.name for handler in logging.getLogger().handlers].count(HANDLER) == 1
 
 
-# Troubles that last ---------------------------------------------------------------------------------------------------
+# Repeated warnings ----------------------------------------------------------------------------------------------------
 
 
-def told_over(seconds: list[float], text: str = "The disk is full.", name: str = "flowhub.heartbeat") -> list[str]:
-    """Return the words of a warning that is given at each of these times."""
+def logged_warnings(
+    seconds: list[float], text: str = "The disk is full.", name: str = "flowhub.heartbeat"
+) -> list[str]:
+    """Return the lines that a warning at each of these times adds to the log."""
     now = [0.0]
     repeats = RepeatFilter(words, lambda: now[0])
-    shown = []
+    logged = []
     for now[0] in seconds:
         record = logging.LogRecord(name, logging.WARNING, "", 0, text, (), None)
         if repeats.filter(record):
-            shown.append(words(record))
-    return shown
+            logged.append(words(record))
+    return logged
 
 
 def test_the_same_warning_is_logged_once_a_minute_with_its_count():
-    assert told_over([0, 0.4, 1, 59, 60.5, 61, 200]) == [
+    assert logged_warnings([0, 0.4, 1, 59, 60.5, 61, 200]) == [
         "The disk is full.",
         "The disk is full. (3 more since this was last logged)",
         "The disk is full. (1 more since this was last logged)",
@@ -185,12 +187,12 @@ def test_the_same_warning_is_logged_once_a_minute_with_its_count():
 
 
 def test_other_warnings_and_information_are_logged_each_time():
-    stream = said()
-    beat = logging.getLogger("flowhub.heartbeat")
+    stream = capture_log()
+    heartbeat = logging.getLogger("flowhub.heartbeat")
     for number in (1, 2):
-        beat.info("It runs.")
-        beat.warning("It is late by %d s.", number)
-    beat.error("It is late by 2 s.")
+        heartbeat.info("It runs.")
+        heartbeat.warning("It is late by %d s.", number)
+    heartbeat.error("It is late by 2 s.")
     assert [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()] == [
         "It runs.",
         "WARNING: It is late by 1 s.",
@@ -202,23 +204,23 @@ def test_other_warnings_and_information_are_logged_each_time():
 
 @pytest.mark.parametrize("name", ["flowhub.job", "flowhub.network"])
 def test_events_of_a_job_or_of_the_network_are_logged_each_time(name):
-    assert told_over([0, 1, 2], "Job 3 failed: it is gone.", name) == ["Job 3 failed: it is gone."] * 3
+    assert logged_warnings([0, 1, 2], "Job 3 failed: it is gone.", name) == ["Job 3 failed: it is gone."] * 3
 
 
-def test_what_is_remembered_of_troubles_is_bounded():
+def test_the_number_of_remembered_warnings_is_bounded():
     repeats = RepeatFilter(words)
     for number in range(3 * KNOWN_MAX):
         repeats.filter(logging.LogRecord("huey", logging.WARNING, "", 0, f"Task {number} failed.", (), None))
     assert len(repeats._logged) == KNOWN_MAX
 
 
-def test_arguments_that_do_not_fit_are_left_to_who_formats_them():
-    """A handler's formatter tells of them on stderr; what its filter raises ends the thread that logs."""
+def test_arguments_that_do_not_fit_are_left_to_the_formatter():
+    """The formatter of a handler reports them on stderr; an error in a filter would end the logging thread."""
     assert RepeatFilter(words).filter(logging.LogRecord("huey", logging.WARNING, "", 0, "%d files", ("x",), None))
 
 
 def test_a_disk_error_of_a_library_is_logged_in_a_line_and_a_fault_with_its_traceback():
-    stream = said()
+    stream = capture_log()
     consumer = logging.getLogger("huey.consumer.Worker")
     for error in (sqlite3.OperationalError("database or disk is full"), KeyError("a bug")):
         try:
@@ -226,7 +228,7 @@ def test_a_disk_error_of_a_library_is_logged_in_a_line_and_a_fault_with_its_trac
         except Exception:
             consumer.exception("Error reading from queue")
     try:
-        read_regular(Path("/"), 1)  # of ours, as what a task does
+        read_regular(Path("/"), 1)  # an error of flowhub, as in a task
     except OSError:
         consumer.exception("Unhandled error")
     first, second, third = stream.getvalue().splitlines()
