@@ -1,4 +1,4 @@
-"""`flowhub limit`, `flowhub priority`, and what a dry run says of the whole order."""
+"""The `limit` and `priority` commands, and the forecast of `enqueue --dry-run`."""
 
 import pytest
 from support.cli import cli_app, run_due_jobs
@@ -27,8 +27,8 @@ def test_the_number_of_jobs_at_a_time_is_set_shown_and_removed(cli, app):
     assert (page["jobs"], page["rate_bps"]) == (2, None)
     assert cli("limit").out == "No limit set.\nAt most 2 jobs run at a time.\n"
     assert cli("limit", "5M", "--json").json["jobs"] == 2, "a rate leaves it alone"
-    for wrong in ("0", "-1", "x", "1.5", "10000"):
-        assert cli("limit", "--jobs", wrong).status == 2
+    for invalid in ("0", "-1", "x", "1.5", "10000"):
+        assert cli("limit", "--jobs", invalid).status == 2
     assert cli("limit", "--jobs", "off", "--json").json["jobs"] is None
 
 
@@ -39,7 +39,7 @@ def test_without_a_limit_it_says_so(cli, app):
     assert page == dict.fromkeys(KEYS) | {"schema": "flowhub/limit/1"}
 
 
-def test_a_limit_holds_until_it_is_taken_away(cli, app):
+def test_a_limit_applies_until_it_is_removed(cli, app):
     assert cli("limit", "5M").out == "All jobs together are limited to 5.0 MB/s by `flowhub limit`.\n"
     assert cli("limit", "--json").json["rate_bps"] == 5_000_000
     assert cli("limit", "500K", "--json").json["limit_bps"] == 500_000
@@ -47,7 +47,7 @@ def test_a_limit_holds_until_it_is_taken_away(cli, app):
 
 
 @pytest.mark.parametrize("span", ["2h", "+2h", "120m", "7200", "02:30", "3000-01-01T00:00:00Z"])
-def test_a_limit_ends_by_itself_where_that_was_asked(cli, app, span):
+def test_a_limit_with_a_duration_ends_by_itself(cli, app, span):
     page = cli("limit", "5M", "--for", span, "--json").json
     assert page["until"] is not None
     assert "until" in cli("limit").out
@@ -58,26 +58,26 @@ def test_a_limit_ends_by_itself_where_that_was_asked(cli, app, span):
     "arguments",
     [["--for", "2h"], ["off", "--for", "2h"], ["fast"], ["5M", "--for", "0"], ["5M", "--for", "soon"], ["0"]],
 )
-def test_what_is_no_limit_is_2_and_changes_nothing(cli, app, arguments):
+def test_an_invalid_limit_is_2_and_changes_nothing(cli, app, arguments):
     cli("limit", "7M")
     assert cli("limit", *arguments, "--json").status == 2
     assert cli("limit", "--json").json["limit_bps"] == 7_000_000
 
 
 def test_the_lowest_limit_applies_and_the_others_are_shown_too(cli, app, monkeypatch):
-    never = Schedule.parse("00:00-00:01", "mon", "300K")
-    app.home.controls.set(SCHEDULE, never.as_json())
+    schedule = Schedule.parse("00:00-00:01", "mon", "300K")
+    app.home.controls.set(SCHEDULE, schedule.as_json())
     monkeypatch.setenv("FLOWHUB_LIMIT_RATE", "2M")
     cli("limit", "1M")
     page = cli("limit", "--json").json
     assert [page[name] for name in KEYS[1:-1]] == [300_000, "schedule", 1_000_000, None, 300_000, 2_000_000]
-    said = cli("limit").out
-    assert said.startswith("All jobs together are limited to 300.0 KB/s by the schedule")
-    assert "`flowhub limit` allows 1.0 MB/s" in said
-    assert "config.toml allows 2.0 MB/s" in said
+    output = cli("limit").out
+    assert output.startswith("All jobs together are limited to 300.0 KB/s by the schedule")
+    assert "`flowhub limit` allows 1.0 MB/s" in output
+    assert "config.toml allows 2.0 MB/s" in output
 
 
-def test_the_screens_tell_a_limit_in_force(cli, app):
+def test_status_and_overview_show_the_limit_in_force(cli, app):
     app.enqueue("m1")
     assert "limited" not in cli("status").err + cli().out
     cli("limit", "5M", "--for", "2h")
@@ -101,12 +101,12 @@ def test_a_priority_is_changed_for_ranges_groups_and_all(cli, app):
     ("arguments", "status"),
     [(["1"], 2), (["x", "1"], 2), (["1", "--wrong"], 2), (["9999999", "1"], 2), (["1", "77"], 3)],
 )
-def test_what_is_no_priority_or_no_job_is_refused(cli, app, arguments, status):
+def test_an_invalid_priority_or_job_is_refused(cli, app, arguments, status):
     app.enqueue("m1")
     assert cli("priority", *arguments, "--json").status == status
 
 
-def test_a_job_that_has_ended_has_no_priority_any_more(cli, app):
+def test_the_priority_of_an_ended_job_cannot_be_changed(cli, app):
     app.enqueue("m1")
     cli("cancel", 1)
     assert cli("priority", 5, 1, "--json").error["code"] == "wrong_state"
@@ -121,7 +121,7 @@ def test_a_dry_run_does_not_guess_a_speed(cli, app):
     assert "ETA unknown (no recent downloads)" in cli("enqueue", "m1", "--dry-run").err
 
 
-def test_a_dry_run_says_what_is_here_what_the_disk_will_hold_and_when_it_would_be_done(cli, app):
+def test_a_dry_run_prints_the_action_of_each_model_the_space_afterwards_and_the_end(cli, app):
     app.enqueue("m1")
     run_due_jobs(app)
     app.enqueue("m2")
@@ -132,7 +132,7 @@ def test_a_dry_run_says_what_is_here_what_the_disk_will_hold_and_when_it_would_b
     assert disk["free_after_bytes"] == disk["free_bytes"] - 3 * 4096
     assert page["usual_bps"] > 0
     assert page["done_at"].endswith("Z")
-    said = cli("enqueue", "m3", "--dry-run").err
+    output = cli("enqueue", "m3", "--dry-run").err
     for part in ("To fetch: 4.1 KB", "afterwards", "the speed of the last day", "Nothing was queued"):
-        assert part in said
+        assert part in output
     assert "Nothing to download" in cli("enqueue", "m1", "--dry-run").err

@@ -1,4 +1,4 @@
-"""`flowhub mcp`: its tools as the package's own client calls them, over stdio to a real process."""
+"""The `mcp` command: the client of the `mcp` package calls its tools over stdio of a real process."""
 
 import json
 import os
@@ -62,9 +62,9 @@ def test_the_tools_are_listed_with_the_schemas_of_their_arguments_and_results(ag
     assert changing == {"enqueue", "pause", "resume", "cancel", "retry"}
 
 
-def test_a_model_is_found_judged_queued_downloaded_and_its_path_told(app, agent):
-    [found] = agent.call("search_models", query="a", limit=1)["models"]
-    assert found["best"] == "a@q4"
+def test_a_model_is_found_judged_queued_downloaded_and_its_path_returned(app, agent):
+    [model] = agent.call("search_models", query="a", limit=1)["models"]
+    assert model["best"] == "a@q4"
     [variant] = agent.call("check_fit", ref="a")["variants"]
     assert variant["fit"] in ("fits", "tight", "unknown")
 
@@ -82,11 +82,11 @@ def test_a_model_is_found_judged_queued_downloaded_and_its_path_told(app, agent)
     path = agent.call("model_path", ref="a")["path"]
     assert model["path"] == path
     assert Path(path).read_bytes() == A
-    [came] = agent.call("morning_report", since="1h")["came"]
-    assert came["job"] == number
+    [completed] = agent.call("morning_report", since="1h")["came"]
+    assert completed["job"] == number
 
 
-def test_a_reference_that_is_queued_already_answers_with_its_job_and_says_so(agent):
+def test_a_reference_that_is_already_queued_returns_its_job_and_a_note(agent):
     first = agent.call("enqueue", refs=["a"], tonight=True, group="night")["jobs"]
     second = agent.call("enqueue", refs=["b", "a"])
     assert second["jobs"][1] == first[0]
@@ -106,8 +106,8 @@ def test_no_tool_removes_a_model_or_a_partial_download(app, agent):
     agent.call("enqueue", refs=["a"])
     run_due_jobs(app)
     number = agent.call("enqueue", refs=["b"])["jobs"][0]["id"]
-    claimed = app.home.commands.artifact(number)
-    partial = app.home.store.new_partial(claimed, app.home.node)
+    artifact = app.home.commands.artifact(number)
+    partial = app.home.store.new_partial(artifact, app.home.node)
     partial.mkdir(parents=True)
     agent.call("cancel", jobs=[number])
     agent.refused("cancel", jobs=[1])
@@ -115,11 +115,11 @@ def test_no_tool_removes_a_model_or_a_partial_download(app, agent):
     assert partial.is_dir()
     assert [model["name"] for model in agent.call("list_installed")["models"]] == ["a.gguf"]
     arguments = {key for tool in agent.tools() for key in tool.input_schema["properties"]}
-    assert not {word for word in arguments if word in ("purge", "remove", "delete", "path", "dest")}
+    assert not {name for name in arguments if name in ("purge", "remove", "delete", "path", "dest")}
 
 
 def test_a_job_outlives_the_agent_and_its_server(app):
-    """The next agent finds it; downloads of a server that ends with its process are lost."""
+    """The next agent finds the job, which does not end with the server's process."""
     with agent_of() as first:
         number = first.call("enqueue", refs=["a"])["jobs"][0]["id"]
     run_due_jobs(app)
@@ -137,7 +137,7 @@ def test_clients_of_each_protocol_version_are_served(app, mode):
         assert agent.refused("job_status", job=7)["error"]["code"] == "not_found"
 
 
-def test_jobs_are_in_postgresql_where_the_home_has_them(home, origin, monkeypatch, postgres_url):
+def test_jobs_are_in_postgresql_when_the_home_uses_it(home, origin, monkeypatch, postgres_url):
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
     url = origin.serve("a.gguf", A)
     with agent_of() as agent:
@@ -146,7 +146,7 @@ def test_jobs_are_in_postgresql_where_the_home_has_them(home, origin, monkeypatc
         assert agent.call("job_status", job=number)["jobs"][0]["ref"] == url
 
 
-def test_two_agents_have_one_queue(app, agent):
+def test_two_agents_share_the_queue(app, agent):
     with agent_of() as other:
         number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
         other.call("pause", jobs=[number])
@@ -185,7 +185,7 @@ REFUSED = [
 
 
 def test_an_error_has_a_code_a_hint_and_whether_to_try_again(agent):
-    """All of one server: a start of it takes longer than all these calls."""
+    """One server answers all calls: its start takes longer than all of them together."""
     for name, arguments, code, word in REFUSED:
         error = agent.refused(name, **arguments)["error"]
         assert list(error) == ["code", "message", "hint", "retryable"]
@@ -193,12 +193,12 @@ def test_an_error_has_a_code_a_hint_and_whether_to_try_again(agent):
         assert word in error["message"]
 
 
-def test_of_several_jobs_those_that_can_are_changed_and_the_others_have_their_errors(agent):
+def test_of_several_jobs_the_possible_ones_are_changed_and_the_others_have_errors(agent):
     number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
     page = agent.refused("pause", jobs=[number, 999])
     assert [(job["id"], job["state"]) for job in page["jobs"]] == [(number, "paused")]
     assert page["error"]["code"] == "some_failed"
-    assert [(one["job"], one["error"]["code"]) for one in page["failed"]] == [(999, "not_found")]
+    assert [(failure["job"], failure["error"]["code"]) for failure in page["failed"]] == [(999, "not_found")]
     assert agent.refused("resume", jobs=[999])["error"]["code"] == "not_found"
 
 
@@ -212,11 +212,11 @@ def test_a_result_is_the_json_of_the_verb(agent, cli):
     for tool, verb in (("list_jobs", "status"), ("list_installed", "list"), ("search_models", "search")):
         page = agent.call(tool)
         del page["notes"]
-        said = cli(verb, "--json").json
+        printed = cli(verb, "--json").json
         if tool == "list_installed":
             _drop_free(page)
-            _drop_free(said)
-        assert page == said
+            _drop_free(printed)
+        assert page == printed
 
 
 def test_the_text_of_a_result_is_the_same_json(agent):
@@ -239,35 +239,35 @@ def test_a_home_that_cannot_be_used_is_a_result_with_its_error(home, tmp_path, m
         assert agent.refused("list_jobs")["error"]["code"] == "home_unusable"
 
 
-def test_what_a_tool_prints_goes_to_stderr_and_a_fault_is_an_error_with_a_code(app):
+def test_output_of_a_tool_goes_to_stderr_and_a_bug_is_an_error_with_a_code(app):
     """stdout belongs to the protocol: the client would fail at any other line."""
     program = (
         "import sys\n"
         "from flowhub_jobs.mcp import calls\n"
         "def broken(*_):\n"
-        "    print('to nobody', flush=True); raise RuntimeError('lost my way')\n"
+        "    print('no JSON', flush=True); raise RuntimeError('broken call')\n"
         "calls.check_arguments = broken\n"
         "from flowhub_jobs.cli.entry import main; sys.argv = ['flowhub', 'mcp']; main()"
     )
     with agent_of([sys.executable, "-c", program]) as agent:
         error = agent.refused("list_jobs")["error"]
     assert error["code"] == "internal"
-    assert "lost my way" in error["message"]
+    assert "broken call" in error["message"]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)])
-def test_it_ends_with_stdin_and_at_a_signal(home, number, status):
-    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)])
+def test_it_ends_with_stdin_and_at_a_signal(home, signum, status):
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
     with subprocess.Popen(SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
         server.stdin.write(json.dumps(request).encode() + b"\n")
         server.stdin.flush()
         answer = json.loads(server.stdout.readline())
         assert answer["result"]["serverInfo"]["name"] == "flowhub"
-        if number is None:
+        if signum is None:
             server.stdin.close()
         else:
-            server.send_signal(number)
+            server.send_signal(signum)
         assert server.wait(60) == status
         assert server.stdout.read() == b""
         assert b"Traceback" not in server.stderr.read()
@@ -275,19 +275,21 @@ def test_it_ends_with_stdin_and_at_a_signal(home, number, status):
 
 def test_without_its_package_it_says_what_to_install(home):
     program = "import sys; sys.modules['mcp_types'] = None; from flowhub_jobs.cli.entry import main; main()"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, "mcp"], capture_output=True, text=True, env=os.environ, timeout=60
     )
-    assert done.returncode == 1
-    assert "pip install 'flowhub[mcp]'" in done.stderr
-    assert done.stdout == ""
+    assert process.returncode == 1
+    assert "pip install 'flowhub[mcp]'" in process.stderr
+    assert process.stdout == ""
 
 
 def test_other_verbs_do_not_import_it(home):
     program = "import sys; from flowhub_jobs.cli.main import run; run(['--help']); run(['status', '--json']); "
     program += "print([name for name in sys.modules if name.startswith(('mcp', 'anyio', 'flowhub_jobs.mcp'))])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, timeout=60)
-    assert done.stdout.splitlines()[-1] == "[]"
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, timeout=60
+    )
+    assert process.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.fixture
@@ -306,9 +308,9 @@ def node_agent(
 
 def test_an_agent_queues_on_another_node_and_reads_it(node_agent):
     _, agent = node_agent
-    made = agent.call("enqueue", refs=["a"], on="gpu-01")
-    assert [(job["ref"], job["node"]) for job in made["jobs"]] == [("a@q4", "gpu-01")]
-    assert [note for note in made["notes"] if "No worker runs" in note] == [
+    queued = agent.call("enqueue", refs=["a"], on="gpu-01")
+    assert [(job["ref"], job["node"]) for job in queued["jobs"]] == [("a@q4", "gpu-01")]
+    assert [note for note in queued["notes"] if "No worker runs" in note] == [
         "No worker runs on gpu-01: the jobs there wait until one starts."
     ]
     assert agent.call("list_jobs")["jobs"] == []
@@ -321,6 +323,6 @@ def test_an_agent_queues_on_another_node_and_reads_it(node_agent):
 
 
 def _drop_free(page):
-    """Leave out the free bytes of the disk, which change between two looks at it."""
+    """Remove the free bytes of the disk, which change between two calls."""
     for store in (page["store"], *page["stores"]):
         del store["free"]

@@ -1,4 +1,4 @@
-"""nodes, --on and --node: two machines, which are two homes, over one PostgreSQL database, with real workers."""
+"""The `nodes` command, `--on` and `--node`: two homes, each as a machine, over one PostgreSQL database."""
 
 import contextlib
 import signal
@@ -25,14 +25,14 @@ KIB = 1 << 10
 
 
 class Fleet:
-    """Homes that share a database. A verb runs on the first one, unless another is chosen."""
+    """Homes that share a database. A command runs on the machine that the last call of `use` chose."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, models: list[dict], closing) -> None:
         self._folder, self._patch, self._models, self._closing = folder, monkeypatch, models, closing
         self.homes: dict[str, App] = {}
 
     def use(self, name: str) -> App:
-        """Have verbs run on this machine, which is made when it is first used."""
+        """Run the next commands on this machine. Its first use creates its home."""
         self._patch.setenv("FLOWHUB_HOME", str(self._folder / name))
         self._patch.setenv("FLOWHUB_NODE", name)
         if name not in self.homes:
@@ -40,28 +40,28 @@ class Fleet:
         self._patch.setenv("FLOWHUB_CATALOG", str(self.homes[name].catalog))
         return self.homes[name]
 
-    def registered(self, name: str, **about: object) -> App:
-        """A machine that is registered and alive, without a process: a row like that of a worker."""
+    def register(self, name: str, **facts: object) -> App:
+        """Register a machine that is alive but has no process: it has the row of a worker."""
         app = self.use(name)
         with writing(app.home.engine) as tx:
             app.home.registry.register(tx, f"host-{name}", str(app.store), "1")
-            now = app.home.clock.now_us() + 3_600_000_000
-            row = {"worker": f"{name}-x", "node": name, "pid": 1, "slots": 2, "started_at": now, "seen_at": now}
+            later = app.home.clock.now_us() + 3_600_000_000
+            row = {"worker": f"{name}-x", "node": name, "pid": 1, "slots": 2, "started_at": later, "seen_at": later}
             tx.execute(workers.insert().values(**row))
-        app.home.registry.describe({"ram": None} | about)
+        app.home.registry.describe({"ram": None} | facts)
         return app
 
-    def gone(self, name: str) -> None:
+    def set_gone(self, name: str) -> None:
         with writing(self.homes[name].home.engine) as tx:
             tx.execute(sa.delete(workers).where(workers.c.node == name))
             tx.execute(sa.update(nodes).where(nodes.c.node == name).values(seen_at=0))
 
-    def not_seen(self, name: str) -> None:
-        """Have the machine be seen last a minute ago, without waiting for it."""
+    def set_seen_a_minute_ago(self, name: str) -> None:
+        """Set the time at which the machine was last seen to a minute ago, so that its lease is over."""
         with writing(self.homes[name].home.engine) as tx:
             for table in (workers, nodes):
-                seen = table.c.seen_at - 60_000_000
-                tx.execute(sa.update(table).where(table.c.node == name).values(seen_at=seen))
+                minute_ago = table.c.seen_at - 60_000_000
+                tx.execute(sa.update(table).where(table.c.node == name).values(seen_at=minute_ago))
 
     def worker(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         app = self.use(name)
@@ -82,7 +82,7 @@ def fleet(
 # Real workers --------------------------------------------------------------------------------------------------------
 
 
-def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
+def test_two_machines_install_the_same_model_by_one_command(fleet, cli, origin):
     first, second = fleet.worker("gpu-01"), fleet.worker("gpu-02")
     app = fleet.use("gpu-01")
     app.until(lambda: len(cli("nodes", "--json").json["nodes"]) == 2, "two nodes")
@@ -93,34 +93,35 @@ def test_two_machines_bring_the_same_model_by_one_command(fleet, cli, origin):
         ("gpu-01", "alive", 1, 3),
         ("gpu-02", "alive", 1, 3),
     ]
-    made = cli("enqueue", "m", "--on", "all", "--json").jobs
-    assert [job["node"] for job in made] == ["gpu-01", "gpu-02"]
-    assert cli("wait", *(job["id"] for job in made), "--timeout", "60s").status == 0
+    queued = cli("enqueue", "m", "--on", "all", "--json").jobs
+    assert [job["node"] for job in queued] == ["gpu-01", "gpu-02"]
+    assert cli("wait", *(job["id"] for job in queued), "--timeout", "60s").status == 0
     assert [(app.store / "m.gguf").is_file() for app in fleet.homes.values()] == [True, True]
-    assert made[1]["target"] == str(fleet.homes["gpu-02"].store / "m.gguf")
-    again = cli("enqueue", "m", "--on", "gpu-02,gpu-01", "--json").jobs
-    assert [(job["id"], job["state"]) for job in again] == [(job["id"], "completed") for job in reversed(made)]
-    assert cli("enqueue", "m", "--on", "any", "--json").jobs[0]["id"] in {job["id"] for job in made}
+    assert queued[1]["target"] == str(fleet.homes["gpu-02"].store / "m.gguf")
+    repeated = cli("enqueue", "m", "--on", "gpu-02,gpu-01", "--json").jobs
+    assert [(job["id"], job["state"]) for job in repeated] == [(job["id"], "completed") for job in reversed(queued)]
+    assert cli("enqueue", "m", "--on", "any", "--json").jobs[0]["id"] in {job["id"] for job in queued}
     table = cli("list", "--node", "all").out.splitlines()
     assert [line.split() for line in table] == [["MODEL", "gpu-01", "gpu-02"], ["m@q4", "ok", "ok"]]
     for worker in (first, second):
         worker.terminate()
-        assert worker.wait(30) == 0
+        assert worker.wait(60) == 0
     assert {node["state"] for node in cli("nodes", "--json").json["nodes"]} == {"gone"}
 
 
 def test_the_models_of_a_node_have_the_keys_of_a_list(fleet, cli, tmp_path):
     fleet.use("gpu-01")
-    cli("enqueue", "m", "--place", f"dir:{tmp_path / 'usb' / 'links'}", "--json")  # it waits, so it is not placed there
+    not_mounted = f"dir:{tmp_path / 'usb' / 'links'}"  # so this placement waits
+    cli("enqueue", "m", "--place", not_mounted, "--json")
     assert fleet.worker("gpu-01", "--drain").wait(60) == 0
     assert cli("pin", "m").status == 0
     assert cli("place", "m", "--in", f"dir:{tmp_path / 'links'}").status == 0
-    [own] = cli("list", "--json").json["models"]
+    [local] = cli("list", "--json").json["models"]
     fleet.use("desk")
-    [seen] = cli("list", "--node", "gpu-01", "--json").json["models"]
-    assert seen == own | {"in_catalog": None, "node": "gpu-01"}
-    assert (seen["pinned"], seen["placed_in"]) == (True, [f"dir:{tmp_path / 'links'}"])
-    assert cli("list", "--node", "all", "--json").json["models"] == [seen]
+    [remote] = cli("list", "--node", "gpu-01", "--json").json["models"]
+    assert remote == local | {"in_catalog": None, "node": "gpu-01"}
+    assert (remote["pinned"], remote["placed_in"]) == (True, [f"dir:{tmp_path / 'links'}"])
+    assert cli("list", "--node", "all", "--json").json["models"] == [remote]
 
 
 def test_a_job_goes_to_the_named_store_of_another_node(fleet, cli, tmp_path):
@@ -139,34 +140,34 @@ def test_a_job_goes_to_the_named_store_of_another_node(fleet, cli, tmp_path):
 
 
 def test_a_store_that_a_node_does_not_have_is_refused(fleet, cli):
-    fleet.registered("gpu-01")
+    fleet.register("gpu-01")
     fleet.use("desk")
 
-    def refused(*arguments: str) -> str:
-        answer = cli("enqueue", "m", *arguments, "--json")
-        assert (answer.status, answer.error["code"]) == (2, "usage")
-        return f"{answer.error['message']} {answer.error['hint']}"
+    def usage_error(*arguments: str) -> str:
+        result = cli("enqueue", "m", *arguments, "--json")
+        assert (result.status, result.error["code"]) == (2, "usage")
+        return f"{result.error['message']} {result.error['hint']}"
 
-    assert "The node gpu-01 has no store named 'fast'. Name one of: default." in refused(
+    assert "The node gpu-01 has no store named 'fast'. Name one of: default." in usage_error(
         "--store", "fast", "--on", "gpu-01"
     )
-    assert "not known yet which node" in refused("--store", "fast", "--on", "any")
-    assert "No store is named 'fast'" in refused("--store", "fast", "--on", "desk")
-    made = cli("enqueue", "m", "--store", "default", "--on", "desk,gpu-01", "--json").jobs
-    assert [job["store"] for job in made] == ["default", "default"]
+    assert "not known yet which node" in usage_error("--store", "fast", "--on", "any")
+    assert "No store is named 'fast'" in usage_error("--store", "fast", "--on", "desk")
+    queued = cli("enqueue", "m", "--store", "default", "--on", "desk,gpu-01", "--json").jobs
+    assert [job["store"] for job in queued] == ["default", "default"]
 
 
-def test_a_node_that_was_removed_and_comes_back_has_its_library(fleet, cli):
+def test_a_node_that_registers_again_after_its_removal_has_its_library(fleet, cli):
     fleet.use("gpu-01")
     cli("enqueue", "m", "--json")
     assert fleet.worker("gpu-01", "--drain").wait(60) == 0
     before = cli("list", "--node", "gpu-01", "--json").json["models"]
-    fleet.gone("gpu-01")
+    fleet.set_gone("gpu-01")
     assert cli("nodes", "remove", "gpu-01").status == 0
     fleet.use("desk")
     assert cli("list", "--node", "gpu-01").status == 3
     assert cli("list", "--node", "all", "--json").json["models"] == []
-    assert fleet.worker("gpu-01", "--drain").wait(60) == 0  # it registers, and has nothing to do
+    assert fleet.worker("gpu-01", "--drain").wait(60) == 0  # it registers and has no job
     assert cli("list", "--node", "gpu-01", "--json").json["models"] == before != []
 
 
@@ -175,7 +176,7 @@ def test_a_machine_without_a_worker_is_no_node(fleet, cli):
     fleet.use("desk")
     assert cli("doctor", "--json").json["schema"] == "flowhub/doctor/1"
     assert cli("nodes", "--json").json["nodes"] == []
-    fleet.registered("gpu-01")
+    fleet.register("gpu-01")
     fleet.use("desk")
     assert [node["node"] for node in cli("nodes", "--json").json["nodes"]] == ["gpu-01"]
     assert [job["node"] for job in cli("enqueue", "m", "--on", "all", "--json").jobs] == ["gpu-01"]
@@ -184,19 +185,19 @@ def test_a_machine_without_a_worker_is_no_node(fleet, cli):
 def test_a_job_for_any_node_runs_once(fleet, cli):
     fleet.use("gpu-02")
     fleet.use("gpu-01")
-    made = cli("enqueue", "m", "n", "o", "--on", "any", "--json").jobs
-    assert {(job["node"], job["target"]) for job in made} == {(None, None)}
+    queued = cli("enqueue", "m", "n", "o", "--on", "any", "--json").jobs
+    assert {(job["node"], job["target"]) for job in queued} == {(None, None)}
     fleet.worker("gpu-01"), fleet.worker("gpu-02")
-    assert cli("wait", *(job["id"] for job in made), "--timeout", "60s").status == 0
-    done = cli("status", *(job["id"] for job in made), "--json").jobs
-    assert {job["state"] for job in done} == {"completed"}
+    assert cli("wait", *(job["id"] for job in queued), "--timeout", "60s").status == 0
+    completed = cli("status", *(job["id"] for job in queued), "--json").jobs
+    assert {job["state"] for job in completed} == {"completed"}
     stores = {name: app.store for name, app in fleet.homes.items()}
-    for job in done:
+    for job in completed:
         assert job["target"] == str(stores[job["node"]] / f"{job['model']}.gguf")
         assert sum((store / f"{job['model']}.gguf").exists() for store in stores.values()) == 1
 
 
-def test_a_worker_that_drains_also_brings_what_waits_for_any_node(fleet, cli):
+def test_a_worker_that_drains_also_runs_jobs_for_any_node(fleet, cli):
     fleet.use("gpu-01")
     [job] = cli("enqueue", "m", "--on", "any", "--json").jobs
     assert fleet.worker("gpu-01", "--drain").wait(60) == 0
@@ -223,14 +224,14 @@ def test_the_worker_of_a_node_that_is_removed_by_force_ends(fleet, cli):
 
 
 def test_a_machine_without_a_worker_says_where_workers_run(fleet, cli):
-    fleet.registered("b")
+    fleet.register("b")
     fleet.use("a")
     assert "Workers run on b" in cli("enqueue", "m").err
 
 
 def test_commands_of_a_copied_home_leave_the_workers_of_the_original_alone(fleet, cli, tmp_path, monkeypatch):
     """The locks that show whether they live are in the original home."""
-    fleet.registered("gpu-01")
+    fleet.register("gpu-01")
     [job] = cli("enqueue", "m", "--json").jobs
     monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "copy"))
     assert cli("pause", job["id"]).status == 0
@@ -241,22 +242,22 @@ def test_commands_of_a_copied_home_leave_the_workers_of_the_original_alone(fleet
 # enqueue --on --------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_for_another_machine_is_queued_there_and_seen_from_here(fleet, cli):
-    fleet.registered("gpu-02")
+def test_a_job_for_another_machine_is_queued_there_and_listed_here(fleet, cli):
+    fleet.register("gpu-02")
     fleet.use("gpu-01")
     [job] = cli("enqueue", "m", "--on", "gpu-02", "--json").jobs
     assert cli("status", "--json").jobs == []
-    assert [one["id"] for one in cli("status", "--node", "gpu-02", "--json").jobs] == [job["id"]]
-    assert [one["id"] for one in cli("status", "--node", "all", "--json").jobs] == [job["id"]]
+    assert [row["id"] for row in cli("status", "--node", "gpu-02", "--json").jobs] == [job["id"]]
+    assert [row["id"] for row in cli("status", "--node", "all", "--json").jobs] == [job["id"]]
     assert cli("enqueue", "m", "--on", "gpu-02", "--json").jobs[0]["id"] == job["id"]
     assert "on gpu-02" in cli("enqueue", "m", "--on", "gpu-02").out
 
 
 def test_an_unknown_node_is_exit_3_with_the_nearest_names(fleet, cli):
-    fleet.registered("gpu-02")
-    said = cli("enqueue", "m", "--on", "gpu-2", "--json")
-    assert said.status == 3
-    assert "gpu-02" in said.error["hint"]
+    fleet.register("gpu-02")
+    result = cli("enqueue", "m", "--on", "gpu-2", "--json")
+    assert result.status == 3
+    assert "gpu-02" in result.error["hint"]
     assert cli("status", "--all", "--json").jobs == []
     assert [cli(verb, "--node", "gpu-2").status for verb in ("status", "list", "report")] == [3, 3, 3]
 
@@ -274,44 +275,44 @@ def test_an_unknown_node_is_exit_3_with_the_nearest_names(fleet, cli):
 )
 def test_nodes_are_chosen_by_what_they_have(fleet, cli, condition, names):
     card = {"name": "RTX", "vendor": "NVIDIA", "vram_total_bytes": 24 * 2**30 - 2**24}
-    fleet.registered("big", gpus=[card], ram=64 * 10**9, disk_free=10**9)
-    fleet.registered("two", gpus=[card, card], ram=128 * 10**9, disk_free=10**9)
-    fleet.registered("small", gpus=[], ram=16 * 10**9, disk_free=2 * 10**12)
-    made = cli("enqueue", "m", "--on", condition, "--json").jobs
-    assert [job["node"] for job in made] == names
+    fleet.register("big", gpus=[card], ram=64 * 10**9, disk_free=10**9)
+    fleet.register("two", gpus=[card, card], ram=128 * 10**9, disk_free=10**9)
+    fleet.register("small", gpus=[], ram=16 * 10**9, disk_free=2 * 10**12)
+    queued = cli("enqueue", "m", "--on", condition, "--json").jobs
+    assert [job["node"] for job in queued] == names
 
 
-def test_where_no_node_has_it_the_hint_says_what_they_have(fleet, cli):
-    fleet.registered("a", gpus=[{"name": "T4", "vram_total_bytes": 16 * 10**9}])
-    said = cli("enqueue", "m", "--on", "vram>=24G", "--json")
-    assert said.status == 3
-    assert "a 16.0 GB" in said.error["hint"]
+def test_the_hint_of_a_condition_that_no_node_meets_has_the_nodes_figures(fleet, cli):
+    fleet.register("a", gpus=[{"name": "T4", "vram_total_bytes": 16 * 10**9}])
+    result = cli("enqueue", "m", "--on", "vram>=24G", "--json")
+    assert result.status == 3
+    assert "a 16.0 GB" in result.error["hint"]
 
 
 @pytest.mark.parametrize("text", ["vram>=24", "cores>=4", "vram=>24G", ",", "all,a", "gpus>=2G"])
 def test_a_condition_that_is_not_understood_is_exit_2(fleet, cli, text):
-    fleet.registered("a")
+    fleet.register("a")
     assert cli("enqueue", "m", "--on", text, "--json").status == 2
 
 
-def test_options_that_look_at_this_machine_do_not_go_with_others(fleet, cli):
-    fleet.registered("b")
+def test_options_about_this_machine_are_refused_with_other_nodes(fleet, cli):
+    fleet.register("b")
     fleet.use("a")
     assert cli("enqueue", "m", "--on", "b", "--require-fit").status == 2
 
 
 def test_a_node_without_a_worker_is_named_when_something_is_queued_for_it(fleet, cli):
-    fleet.registered("b")
-    fleet.gone("b")
+    fleet.register("b")
+    fleet.set_gone("b")
     fleet.use("a")
     assert "No worker runs on b" in cli("enqueue", "m", "--on", "b").err
 
 
 def test_a_dry_run_for_other_machines_queues_nothing(fleet, cli):
-    fleet.registered("b")
+    fleet.register("b")
     fleet.use("a")
-    said = cli("enqueue", "m", "--on", "all", "--dry-run", "--json")
-    assert said.status == 0
+    result = cli("enqueue", "m", "--on", "all", "--dry-run", "--json")
+    assert result.status == 0
     assert cli("status", "--node", "all", "--json").jobs == []
 
 
@@ -319,33 +320,33 @@ def test_a_home_with_a_database_of_its_own_has_one_node(home, cli, monkeypatch, 
     content = gguf_pattern(KIB, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
         monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
-        said = cli("enqueue", "m", "--on", "gpu-02", "--json")
-        assert said.status == 2
-        assert "FLOWHUB_DATABASE_URL" in said.error["hint"]
-        for own in ("all", "any", app.home.node):
-            assert cli("enqueue", "m", "--on", own, "--json").jobs[0]["node"] == app.home.node
+        result = cli("enqueue", "m", "--on", "gpu-02", "--json")
+        assert result.status == 2
+        assert "FLOWHUB_DATABASE_URL" in result.error["hint"]
+        for target in ("all", "any", app.home.node):
+            assert cli("enqueue", "m", "--on", target, "--json").jobs[0]["node"] == app.home.node
         assert cli("status", "--node", "all", "--json").jobs == cli("status", "--json").jobs != []
         app.run_next_job()
         table = cli("list", "--node", "all").out.splitlines()
         assert [line.split() for line in table] == [["MODEL", app.home.node], ["m@q4", "ok"]]
 
 
-# Steering from another machine ---------------------------------------------------------------------------------------
+# Commands from another machine ---------------------------------------------------------------------------------------
 
 
-def test_jobs_of_another_machine_are_steered_by_their_numbers(fleet, cli):
-    fleet.registered("b")
+def test_jobs_of_another_machine_are_changed_by_their_numbers(fleet, cli):
+    fleet.register("b")
     fleet.use("a")
     [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
     for verb, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("retry", "queued")):
         assert cli(verb, job["id"], "--json").jobs[0]["state"] == state
-    said = cli("cancel", job["id"], "--purge", "--json")
-    assert said.status == 1
-    assert "node b" in said.error["message"]
+    result = cli("cancel", job["id"], "--purge", "--json")
+    assert result.status == 1
+    assert "node b" in result.error["message"]
 
 
 def test_all_means_the_jobs_of_this_machine(fleet, cli):
-    fleet.registered("b")
+    fleet.register("b")
     fleet.use("a")
     [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
     cli("cancel", "--all", "--json")
@@ -356,37 +357,37 @@ def test_all_means_the_jobs_of_this_machine(fleet, cli):
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Fit what is printed to 80 columns."""
+def longest_line(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Print to 80 columns, and return a function that returns a text's longest line."""
     monkeypatch.setattr(output, "columns", lambda: 80)
     return lambda text: max(text.splitlines(), key=len, default="")
 
 
-def test_the_queue_of_all_nodes_fits_into_80_columns(fleet, cli, narrow):
+def test_the_queue_of_all_nodes_fits_into_80_columns(fleet, cli, longest_line):
     for name in ("a-node-with-a-long-name-01", "b"):
-        fleet.registered(name)
+        fleet.register(name)
     cli("enqueue", "m", "n", "--on", "all")
     cli("enqueue", "o", "--on", "any")
     screen = cli("status", "--node", "all").out
-    assert len(narrow(screen)) <= 80
+    assert len(longest_line(screen)) <= 80
     assert "NODE" in screen.splitlines()[0]
     assert "(any)" in screen
     assert "5 queued on 2 nodes" in screen
     assert "1 job is queued for any node" in cli("status").err
 
 
-def test_the_list_of_nodes_fits_into_80_columns(fleet, cli, narrow):
+def test_the_list_of_nodes_fits_into_80_columns(fleet, cli, longest_line):
     gpu = {"name": "NVIDIA H100 80GB HBM3", "vram_total_bytes": 80 * 10**9}
-    fleet.registered("gpu-01", gpus=[gpu] * 8, ram=2 * 10**12, disk_free=30 * 10**12)
-    fleet.registered("gpu-02")
-    fleet.gone("gpu-02")
+    fleet.register("gpu-01", gpus=[gpu] * 8, ram=2 * 10**12, disk_free=30 * 10**12)
+    fleet.register("gpu-02")
+    fleet.set_gone("gpu-02")
     screen = cli("nodes").out
-    assert len(narrow(screen)) <= 80
+    assert len(longest_line(screen)) <= 80
     assert "8 x NVIDIA" in screen
     assert "gone" in screen.splitlines()[2]
 
 
-def test_a_node_whose_name_is_as_long_as_may_be_works_like_any_other(fleet, cli):
+def test_a_node_with_the_longest_allowed_name_works_like_any_other(fleet, cli):
     node = fleet.use("n" * 64)
     [job] = cli("enqueue", "m", "--json").jobs
     assert fleet.worker("n" * 64, "--drain").wait(60) == 0
@@ -394,27 +395,27 @@ def test_a_node_whose_name_is_as_long_as_may_be_works_like_any_other(fleet, cli)
     assert cli("nodes", "--json").json["nodes"][0]["node"] == "n" * 64
 
 
-def test_nodes_with_long_names_are_paragraphs_that_name_each_figure(fleet, cli, narrow):
+def test_nodes_with_long_names_are_paragraphs_that_name_each_figure(fleet, cli, longest_line):
     name = "a-node-with-a-name-as-long-as-those-in-the-clouds-012345678"
-    fleet.registered(name, ram=2 * 10**12, disk_free=30 * 10**12)
+    fleet.register(name, ram=2 * 10**12, disk_free=30 * 10**12)
     screen = cli("nodes").out
-    assert len(narrow(screen)) <= 80
+    assert len(longest_line(screen)) <= 80
     assert screen.splitlines()[0] == name
     assert "disk 30.0 TB free, RAM 2.0 TB, GPUs -" in screen
 
 
-def test_a_matrix_that_is_too_wide_becomes_a_line_a_model(fleet, cli, narrow):
+def test_a_matrix_that_is_too_wide_becomes_one_line_per_model(fleet, cli, longest_line):
     for number in range(12):
-        fleet.registered(f"gpu-{number:02}")
+        fleet.register(f"gpu-{number:02}")
     cli("enqueue", "m", "--on", "gpu-03")
     screen = cli("list", "--node", "all").out
-    assert len(narrow(screen)) <= 80
+    assert len(longest_line(screen)) <= 80
     assert "on 0 of 12" in screen
     assert "queued on gpu-03" in screen
 
 
 def test_the_report_of_another_node_and_of_all(fleet, cli):
-    fleet.registered("b")
+    fleet.register("b")
     fleet.use("a")
     cli("enqueue", "m", "--on", "b")
     assert cli("report", "--json").json["going"] == []
@@ -428,13 +429,13 @@ def test_the_report_of_another_node_and_of_all(fleet, cli):
     assert "NODE" not in cli("report", "--node", "b").out
 
 
-def test_the_job_of_a_dead_worker_elsewhere_names_the_node(fleet, cli):
-    fleet.registered("b")
+def test_status_of_a_job_of_a_dead_worker_on_another_node_names_the_node(fleet, cli):
+    fleet.register("b")
     fleet.use("b")
     [job] = cli("enqueue", "m", "--json").jobs
     with writing(fleet.homes["b"].home.engine) as tx:
         tx.execute(sa.update(jobs).where(jobs.c.id == job["id"]).values(state="running", stage="download"))
-    fleet.gone("b")
+    fleet.set_gone("b")
     fleet.use("a")
     assert "flowhub nodes remove b --requeue" in cli("status", job["id"]).out
 
@@ -442,12 +443,12 @@ def test_the_job_of_a_dead_worker_elsewhere_names_the_node(fleet, cli):
 # nodes remove --------------------------------------------------------------------------------------------------------
 
 
-def test_a_node_that_is_gone_is_removed_and_its_jobs_go_on(fleet, cli):
-    fleet.registered("b")
+def test_a_node_that_is_gone_is_removed_and_its_jobs_are_requeued(fleet, cli):
+    fleet.register("b")
     fleet.use("a")
     [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
     assert cli("nodes", "remove", "b", "--requeue").status == 9
-    fleet.gone("b")
+    fleet.set_gone("b")
     assert cli("nodes", "remove", "b").status == 2
     assert cli("nodes", "remove", "b", "--requeue", "--cancel").status == 2
     removed = cli("nodes", "remove", "b", "--requeue", "--json").json
@@ -462,22 +463,22 @@ def test_a_node_that_is_gone_is_removed_and_its_jobs_go_on(fleet, cli):
 
 def test_a_machine_that_wakes_after_another_took_its_job_installs_nothing(fleet, cli, origin):
     origin.limit(total_bps=16 * KIB)
-    sleeper = fleet.worker("gpu-01")
+    suspended_worker = fleet.worker("gpu-01")
     fleet.use("gpu-01")
     [job] = cli("enqueue", "m", "--on", "any", "--json").jobs
     app = fleet.homes["gpu-01"]
     app.until(lambda: app.job(job["id"]).state is State.RUNNING and origin.sent("/m.gguf") > KIB, "a transfer")
-    sleeper.send_signal(signal.SIGSTOP)
+    suspended_worker.send_signal(signal.SIGSTOP)
     fleet.worker("gpu-02")
     origin.limit(total_bps=None)
-    fleet.not_seen("gpu-01")
+    fleet.set_seen_a_minute_ago("gpu-01")
     assert app.until_ended(job["id"]).node == "gpu-02"
-    sleeper.send_signal(signal.SIGCONT)
+    suspended_worker.send_signal(signal.SIGCONT)
     app.until(
         lambda: "writes nothing more" in app.log() or "lease" in app.log(), "the end of the run that lost its lease"
     )
-    sleeper.terminate()
-    assert sleeper.wait(30) == 0
+    suspended_worker.terminate()
+    assert suspended_worker.wait(60) == 0
     assert not (app.store / "m.gguf").exists()
     assert sum(event.kind == "completed" for event in app.events(job["id"])) == 1
 
@@ -485,27 +486,27 @@ def test_a_machine_that_wakes_after_another_took_its_job_installs_nothing(fleet,
 def test_a_job_for_any_node_continues_on_another_when_its_machine_dies(fleet, cli, origin):
     """The killed worker's machine is not seen for the length of a lease; then the other one takes the job."""
     origin.limit(total_bps=16 * KIB)
-    doomed = fleet.worker("gpu-01")
+    killed_worker = fleet.worker("gpu-01")
     fleet.use("gpu-01")
     [job] = cli("enqueue", "m", "--on", "any", "--json").jobs
     app = fleet.homes["gpu-01"]
     app.until(lambda: app.job(job["id"]).state is State.RUNNING and origin.sent("/m.gguf") > KIB, "a transfer")
-    doomed.kill()
-    doomed.wait()
+    killed_worker.kill()
+    killed_worker.wait()
     fleet.worker("gpu-02")
     app.until(lambda: len(cli("nodes", "--json").json["nodes"]) == 2, "the second node")
     assert app.job(job["id"]).node == "gpu-01"
     origin.limit(total_bps=None)
-    fleet.not_seen("gpu-01")
-    done = app.until_ended(job["id"])
-    assert (done.state, done.node) == (State.COMPLETED, "gpu-02")
+    fleet.set_seen_a_minute_ago("gpu-01")
+    ended = app.until_ended(job["id"])
+    assert (ended.state, ended.node) == (State.COMPLETED, "gpu-02")
     assert (fleet.homes["gpu-02"].store / "m.gguf").is_file()
     assert not (app.store / "m.gguf").exists()
 
 
-def test_a_job_of_another_node_says_where_it_is_and_why_it_waits(fleet, cli):
-    fleet.registered("b")
-    fleet.gone("b")
+def test_status_of_a_job_of_another_node_names_the_node_and_the_reason(fleet, cli):
+    fleet.register("b")
+    fleet.set_gone("b")
     fleet.use("a")
     [job] = cli("enqueue", "m", "--on", "b", "--json").jobs
     screen = cli("status", job["id"]).out

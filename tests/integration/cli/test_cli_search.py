@@ -1,4 +1,4 @@
-"""`search`: what a person sees, what a program reads, and what is said where nothing is found."""
+"""The `search` command: its table, its JSON, and its output if it finds nothing."""
 
 import json
 import os
@@ -25,13 +25,13 @@ def app(home, origin, monkeypatch):
         url = origin.serve(f"/{name}.gguf", A)
         models += [one_file_model(name, url, A, quantization="Q4_K_M")]
         models += [one_file_model(name, url, A, option="q8", filename=f"{name}-q8.gguf")]
-    about = {"publisher": "Some Labs", "family": "f", "license": "MIT", "parameters": "7B", "contextLength": 4096}
-    told = {"tags": ["chat"], "versions": [{"version": "1", "releasedAt": "2024-05-06"}]}
-    with cli_app(home, monkeypatch, *[model | about | told for model in models]) as app:
+    details = {"publisher": "Some Labs", "family": "f", "license": "MIT", "parameters": "7B", "contextLength": 4096}
+    versions = {"tags": ["chat"], "versions": [{"version": "1", "releasedAt": "2024-05-06"}]}
+    with cli_app(home, monkeypatch, *[model | details | versions for model in models]) as app:
         yield app
 
 
-def installed(page):
+def installed_refs(page):
     return {variant["ref"] for model in page["models"] for variant in model["variants"] if variant["installed"]}
 
 
@@ -53,32 +53,32 @@ def test_a_program_reads_every_model_with_its_variants(cli, app):
 
 
 def test_quiet_prints_references_that_enqueue_takes(cli, app):
-    said = cli("search", "-q", "--sort", "name")
+    result = cli("search", "-q", "--sort", "name")
     [page] = [cli("search", "--json", "--sort", "name").json]
-    assert said.out.split() == [model["best"] for model in page["models"]]
-    everything = cli("search", "--quiet", "--variants", "llama")
-    assert set(everything.out.split()) == {"llama@q4", "llama@q8"}
-    assert everything.err == ""
+    assert result.out.split() == [model["best"] for model in page["models"]]
+    variants = cli("search", "--quiet", "--variants", "llama")
+    assert set(variants.out.split()) == {"llama@q4", "llama@q8"}
+    assert variants.err == ""
 
 
-def test_the_json_has_what_was_searched_for_instead(cli, app):
+def test_the_json_has_the_corrected_word(cli, app):
     page = cli("search", "lama", "--json").json
     assert page["corrected"] == {"typed": "lama", "shown": "llama"}
     assert page["total"] == 1
 
 
-def test_the_hint_names_what_was_searched_for_instead(cli, app):
-    said = cli("search", "lama")
-    assert "Nothing has 'lama'; showing 'llama'." in said.err
-    assert "llama" in said.out
+def test_the_hint_names_the_corrected_word(cli, app):
+    result = cli("search", "lama")
+    assert "Nothing has 'lama'; showing 'llama'." in result.err
+    assert "llama" in result.out
 
 
 def test_nothing_found_is_no_error(cli, app):
     page = cli("search", "unheardof", "--json").json
     assert page == {"schema": "flowhub/search/1", "total": 0, "models": [], "corrected": None}
-    said = cli("search", "unheardof", "--format", "mlx")
-    assert (said.status, said.out) == (0, "")
-    assert "try fewer" in said.err
+    result = cli("search", "unheardof", "--format", "mlx")
+    assert (result.status, result.out) == (0, "")
+    assert "try fewer" in result.err
     assert "hf:owner/repo" in cli("search", "unheardof").err
     assert "try fewer" in cli("search", "--format", "mlx").err
 
@@ -94,23 +94,23 @@ def test_a_filter_that_is_not_understood_is_2_with_an_example(cli, app, typed, e
 
 
 def test_the_rest_is_counted_and_limit_0_shows_it(cli, app):
-    said = cli("search", "--limit", "2")
-    assert len(said.out.splitlines()) == 3
-    assert "1 more: --limit 0 shows all" in said.err
+    result = cli("search", "--limit", "2")
+    assert len(result.out.splitlines()) == 3
+    assert "1 more: --limit 0 shows all" in result.err
     assert len(cli("search", "--limit", "0").out.splitlines()) == 4
     page = cli("search", "--limit", "2", "--json").json
     assert (page["total"], len(page["models"])) == (3, 2)
 
 
-def test_what_is_installed_is_marked_until_it_is_gone(cli, app):
-    assert installed(cli("search", "--json").json) == set()
+def test_installed_variants_are_marked_until_they_are_removed(cli, app):
+    assert installed_refs(cli("search", "--json").json) == set()
     app.enqueue("qwen-small")
     run_due_jobs(app)
-    assert installed(cli("search", "--json").json) == {"qwen-small@q4"}
+    assert installed_refs(cli("search", "--json").json) == {"qwen-small@q4"}
     assert [model["id"] for model in cli("search", "--installed", "--json").json["models"]] == ["qwen-small"]
-    said = cli("search", "--installed")
-    assert "installed" in said.out
-    assert "flowhub enqueue" not in said.err
+    result = cli("search", "--installed")
+    assert "installed" in result.out
+    assert "flowhub enqueue" not in result.err
     (app.store / "qwen-small.gguf").unlink()
     assert cli("search", "--installed", "--json").json["total"] == 0
 
@@ -119,8 +119,12 @@ def test_the_marks_are_those_of_the_library(app):
     app.enqueue("llama@q8")
     run_due_jobs(app)
     with opened(app.settings) as home:
-        known = {(model.model, model.option) for model in home.library.models(lambda model, option: True)}
-    assert installed_options(app.settings.database_url, app.home.node, [Store(app.store)]) == known == {("llama", "q8")}
+        library_options = {(model.model, model.option) for model in home.library.models(lambda model, option: True)}
+    assert (
+        installed_options(app.settings.database_url, app.home.node, [Store(app.store)])
+        == library_options
+        == {("llama", "q8")}
+    )
     assert installed_options(app.settings.database_url, "another-node", [Store(app.store)]) == frozenset()
 
 
@@ -140,51 +144,53 @@ def test_a_search_makes_no_database(cli, home):
     assert [path.name for path in home.iterdir()] == ["search.db"]
 
 
-def test_a_pipe_in_the_place_of_the_index_is_not_waited_at_and_stays(home):
+def test_a_named_pipe_in_place_of_the_index_does_not_block_and_stays(home):
     home.mkdir(exist_ok=True)
     os.mkfifo(home / "search.db")
-    said = run_command("search", "qwen3-8b", timeout_s=20)
-    assert (said.status, "qwen3-8b" in said.out) == (0, True)
-    assert "search.db is not a regular file" in said.err
+    result = run_command("search", "qwen3-8b")
+    assert (result.status, "qwen3-8b" in result.out) == (0, True)
+    assert "search.db is not a regular file" in result.err
     assert (home / "search.db").is_fifo()
 
 
 @pytest.mark.parametrize("typed", [("qwen",), ("--variants", "coder"), ("--fits", "--sort", "size"), ()], ids=" ".join)
 @pytest.mark.parametrize("columns", ["40", "80", "120"])
 def test_a_screen_of_real_models_is_no_wider_than_the_terminal_and_cuts_no_id(home, columns, typed):
-    said = run_command("search", *typed, COLUMNS=columns)
-    assert said.status == 0
-    assert max(len(line) for line in (said.out + said.err).splitlines()) <= max(int(columns), 80)
-    assert max(len(line) for line in said.out.splitlines()) <= int(columns)
-    cut = [word for line in said.out.splitlines() for word in line.split() if word.endswith("…")]
+    result = run_command("search", *typed, COLUMNS=columns)
+    assert result.status == 0
+    assert max(len(line) for line in (result.out + result.err).splitlines()) <= max(int(columns), 80)
+    assert max(len(line) for line in result.out.splitlines()) <= int(columns)
+    cut = [word for line in result.out.splitlines() for word in line.split() if word.endswith("…")]
     assert not cut or (columns == "80" and "--variants" not in typed)
-    assert all("…" not in line.split()[0] for line in said.out.splitlines())
+    assert all("…" not in line.split()[0] for line in result.out.splitlines())
 
 
 def test_a_search_without_words_is_a_table_at_80_columns(app):
-    long = "a-model-with-a-name-of-many-words-35"
+    long_id = "a-model-with-a-name-of-many-words-35"
     page = json.loads(app.catalog.read_text())
-    page["models"][0] |= {"id": long, "parameters": "22.7M"}
+    page["models"][0] |= {"id": long_id, "parameters": "22.7M"}
     page["models"][0]["downloads"][0] |= {"id": "q4_k_m-bartowski"}
     page["models"][0]["downloads"] = page["models"][0]["downloads"][:1]
     page["models"][1]["downloads"] = [option | {"format": "mlx"} for option in page["models"][1]["downloads"]]
     app.catalog.write_text(json.dumps(page))
-    said = run_command("search", COLUMNS="80")
-    assert said.out.startswith("MODEL")
-    assert long in said.out
-    assert "q4_k_m-ba…" in said.out
-    assert max(map(len, said.out.splitlines())) <= 80
-    assert "q4_k_m-bartowski" in run_command("search", "--variants", COLUMNS="80").out, "which is read to be typed"
+    result = run_command("search", COLUMNS="80")
+    assert result.out.startswith("MODEL")
+    assert long_id in result.out
+    assert "q4_k_m-ba…" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert "q4_k_m-bartowski" in run_command("search", "--variants", COLUMNS="80").out, (
+        "a user types what is printed here"
+    )
 
 
 def test_a_model_that_runs_here_is_shown_with_the_next_command(cli, home):
-    said = cli("search", "qwen2.5", "instruct", "72b")
-    assert "enqueue qwen2-5-72b" in said.err  # it alone was asked for
-    said = cli("search", "--sort", "size", "--limit", "0")
-    assert "too big" in said.out or "tight" in said.out or "fits" in said.out
-    [line] = [line for line in said.err.splitlines() if "enqueue" in line]
+    result = cli("search", "qwen2.5", "instruct", "72b")
+    assert "enqueue qwen2-5-72b" in result.err  # the search matches this model alone
+    result = cli("search", "--sort", "size", "--limit", "0")
+    assert "too big" in result.out or "tight" in result.out or "fits" in result.out
+    [line] = [line for line in result.err.splitlines() if "enqueue" in line]
     model = line.split("enqueue ")[1].partition("@")[0]
-    [row] = [row for row in said.out.splitlines() if row.split()[0] == model]
+    [row] = [row for row in result.out.splitlines() if row.split()[0] == model]
     assert "fits" in row or "tight" in row
 
 

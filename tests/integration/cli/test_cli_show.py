@@ -1,4 +1,4 @@
-"""`show`: the card of a model, of a repository on the Hub, and of what lies in the store."""
+"""The `show` command: the card of a catalog's model, of a repository on the Hub, and of an installed file."""
 
 import sqlite3
 
@@ -42,8 +42,8 @@ def app(home, hub, origin, monkeypatch):
         yield app
 
 
-def test_a_card_has_all_that_the_catalog_says(cli, app):
-    said = cli("show", "a")
+def test_a_card_has_all_details_of_the_catalog(cli, app):
+    result = cli("show", "a")
     needs = "1 GiB of memory, 2 GiB recommended, 0.5 GB of disk, linux or macos"
     texts = (
         "A (a), by Some Labs",
@@ -57,27 +57,29 @@ def test_a_card_has_all_that_the_catalog_says(cli, app):
         needs,
     )
     for word in (*texts, "https://h.example/a"):
-        assert word in said.out
-    assert "flowhub enqueue a@q8" in said.err  # both fit; more bytes are more of the model
+        assert word in result.out
+    assert "flowhub enqueue a@q8" in result.err  # both fit: the larger one is suggested
 
 
-def test_versions_stand_newest_first_with_their_notes(cli, app):
+def test_versions_are_listed_newest_first_with_their_notes(cli, app):
     out = cli("show", "a").out
-    places = [out.index(text) for text in ("1.1 (2024-09-19): Longer context.", "1.0 (2024-01-02): The first.", "0.9")]
-    assert places == sorted(places)
+    positions = [
+        out.index(text) for text in ("1.1 (2024-09-19): Longer context.", "1.0 (2024-01-02): The first.", "0.9")
+    ]
+    assert positions == sorted(positions)
 
 
-def test_a_text_of_a_megabyte_fills_no_screen_and_no_text_steers_the_terminal(home, origin, monkeypatch):
-    steering = "a\u202eb\u2066c\u200bd\u2028e"
-    texts = {"description": "word " * 200_000, "tags": ["t" * 1000] * 1000, "name": steering, "family": steering}
-    versions = {"versions": [{"version": steering, "notes": "n" * 1000}] * 1000}
+def test_a_text_of_a_megabyte_is_cut_and_no_text_controls_the_terminal(home, origin, monkeypatch):
+    controls = "a\u202eb\u2066c\u200bd\u2028e"
+    texts = {"description": "word " * 200_000, "tags": ["t" * 1000] * 1000, "name": controls, "family": controls}
+    versions = {"versions": [{"version": controls, "notes": "n" * 1000}] * 1000}
     model = one_file_model("a", origin.serve("/a.gguf", A), A, quantization="Q" * 100_000)
     with cli_app(home, monkeypatch, model | ABOUT | texts | versions):
         for verb in ("show", "search"):
-            said = run_command(verb, "a", PYTHONIOENCODING="utf-8")
-            assert said.status == 0
-            assert len(said.out) < 12_000
-            assert not set(said.out) & set("\u202e\u2066\u200b\u2028")
+            result = run_command(verb, "a", PYTHONIOENCODING="utf-8")
+            assert result.status == 0
+            assert len(result.out) < 12_000
+            assert not set(result.out) & set("\u202e\u2066\u200b\u2028")
         assert "more characters)" in run_command("show", "a").out
         assert len(run_command("show", "a", "--json").out) > 1_000_000
 
@@ -93,7 +95,7 @@ def test_the_json_of_a_card_keeps_its_keys(cli, app):
     assert [variant["ref"] for variant in cli("show", "a@q8", "--json").json["variants"]] == ["a@q8"]
 
 
-def test_what_is_queued_or_installed_is_marked(cli, app):
+def test_queued_and_installed_variants_are_marked(cli, app):
     app.enqueue("a@q4")
     run_due_jobs(app)
     app.enqueue("a@q8")
@@ -110,32 +112,32 @@ def test_a_repository_is_shown_with_its_variants_sizes_and_verdicts(cli, app):
     assert [set(variant) for variant in page["variants"]] == [VARIANT] * 2
     assert {variant["quantization"]: variant["bytes"] for variant in page["variants"]} == {"Q4_K_M": 4096, "Q8_0": 8192}
     assert all(variant["fit"] and variant["why"] for variant in page["variants"])
-    said = cli("show", f"hf:{GGUF}")
-    assert "Q8_0" in said.out
-    assert f"flowhub enqueue hf:{GGUF}:" in said.err
+    result = cli("show", f"hf:{GGUF}")
+    assert "Q8_0" in result.out
+    assert f"flowhub enqueue hf:{GGUF}:" in result.err
 
 
 def test_a_repository_is_judged_by_the_header_of_one_variant(cli, home, hub, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    eight = llama_8b(GgufFile(tmp_path / "eight.gguf")).read_bytes()
-    for quant, more in (("Q4_K_M", 0), ("Q8_0", 1000)):
-        hub.add("acme/m-GGUF", f"m-{quant}.gguf", eight + bytes(more))
+    llama_bytes = llama_8b(GgufFile(tmp_path / "llama.gguf")).read_bytes()
+    for quant, extra in (("Q4_K_M", 0), ("Q8_0", 1000)):
+        hub.add("acme/m-GGUF", f"m-{quant}.gguf", llama_bytes + bytes(extra))
     with cli_app(home, monkeypatch):
-        shown = cli("show", "hf:acme/m-GGUF", "--json").json["variants"]
-        asked = [request.path for request in hub.front.requests() if "/resolve/" in request.path]
+        variants = cli("show", "hf:acme/m-GGUF", "--json").json["variants"]
+        requested_paths = [request.path for request in hub.front.requests() if "/resolve/" in request.path]
         fits = cli("fits", "hf:acme/m-GGUF", "--json").json["variants"]
-    assert {variant["fit"] for variant in shown} == {variant["fit"] for variant in fits}
-    assert "unknown" not in {variant["fit"] for variant in shown}
-    assert len(asked) == 1, "variants are built alike"
+    assert {variant["fit"] for variant in variants} == {variant["fit"] for variant in fits}
+    assert "unknown" not in {variant["fit"] for variant in variants}
+    assert len(requested_paths) == 1, "the variants have one architecture"
 
 
-def test_a_repository_whose_headers_cannot_be_had_is_shown_all_the_same(cli, app, hub):
+def test_a_repository_with_unavailable_headers_is_shown_anyway(cli, app, hub):
     hub.break_front(Status(503), path=f"/{GGUF}/resolve/{commit_of(GGUF, 'main')}/Tiny-Q4_K_M.gguf")
     page = cli("show", f"hf:{GGUF}", "--json").json
     assert [variant["fit"] for variant in page["variants"]] == ["unknown"] * 2
 
 
-def test_what_was_taken_from_the_hub_is_marked_in_its_repository(cli, app):
+def test_variants_downloaded_from_the_hub_are_marked_in_their_repository(cli, app):
     app.enqueue(f"hf:{GGUF}:Q8_0")
     states = lambda: {v["quantization"]: v["state"] for v in cli("show", f"hf:{GGUF}", "--json").json["variants"]}  # noqa: E731
     assert states() == {"Q4_K_M": None, "Q8_0": "queued"}
@@ -150,7 +152,7 @@ def test_a_folder_of_the_hub_counts_its_files(cli, app):
     assert "mlx, 3 files" in cli("show", f"hf:{MLX}").out
 
 
-def test_a_repository_that_is_not_there_is_not_found(cli, app):
+def test_a_missing_repository_is_not_found(cli, app):
     assert cli("show", "hf:org/nothing").error_text
     assert cli("show", "hf:org/nothing", "--json").status in (3, 4, 5)
 
@@ -160,15 +162,15 @@ def test_an_installed_name_shows_its_path_and_its_card(cli, app):
     run_due_jobs(app)
     page = cli("show", "a.gguf", "--json").json
     assert (page["model"]["id"], [variant["ref"] for variant in page["variants"]]) == ("a", ["a@q4"])
-    lying = page["installed"]
-    assert (lying["name"], lying["path"], lying["bytes"]) == ("a.gguf", str(app.store / "a.gguf"), 4096)
-    assert (len(lying["sha256"]), lying["condition"], lying["source"]) == (64, "ok", "a@q4")
-    said = cli("show", "a.gguf")
-    assert str(app.store / "a.gguf") in said.out
-    assert "flowhub path a.gguf" in said.err
+    installed = page["installed"]
+    assert (installed["name"], installed["path"], installed["bytes"]) == ("a.gguf", str(app.store / "a.gguf"), 4096)
+    assert (len(installed["sha256"]), installed["condition"], installed["source"]) == (64, "ok", "a@q4")
+    result = cli("show", "a.gguf")
+    assert str(app.store / "a.gguf") in result.out
+    assert "flowhub path a.gguf" in result.err
 
 
-def test_what_was_put_there_by_hand_is_shown_as_far_as_it_is_known(cli, app):
+def test_a_file_that_was_added_by_hand_is_shown_with_its_known_fields(cli, app):
     app.store.mkdir(exist_ok=True)
     (app.store / "Hand Made.gguf").write_bytes(A)
     page = cli("show", "Hand Made.gguf", "--json").json
@@ -180,7 +182,7 @@ def test_what_was_put_there_by_hand_is_shown_as_far_as_it_is_known(cli, app):
 
 
 @pytest.mark.parametrize("ref", ["nothing", "nothing.gguf", "../a.gguf", "a b", "a@q9"])
-def test_an_unknown_name_is_not_found_as_before(cli, app, ref):
+def test_an_unknown_name_is_not_found(cli, app, ref):
     assert cli("show", ref).status in (2, 3)
     assert cli("show", ref).error_text
 
@@ -188,10 +190,10 @@ def test_an_unknown_name_is_not_found_as_before(cli, app, ref):
 @pytest.mark.parametrize("columns", ["40", "60", "80", "120"])
 @pytest.mark.parametrize("ref", ["a", f"hf:{GGUF}", f"hf:{MLX}"])
 def test_a_card_is_no_wider_than_the_screen_and_cuts_nothing(app, ref, columns):
-    said = run_command("show", ref, COLUMNS=columns)
-    assert said.status == 0
-    assert "…" not in said.out
-    long = [line for line in said.out.splitlines() if len(line) > int(columns)]
+    result = run_command("show", ref, COLUMNS=columns)
+    assert result.status == 0
+    assert "…" not in result.out
+    long = [line for line in result.out.splitlines() if len(line) > int(columns)]
     assert all(len(line.split()) <= 2 for line in long), long  # an address or a path alone on its line is not cut
 
 
@@ -199,14 +201,14 @@ def test_a_card_is_no_wider_than_the_screen_and_cuts_nothing(app, ref, columns):
 def test_the_store_itself_is_no_model(cli, app, name):
     cli("enqueue", "a")  # which makes the store
     run_due_jobs(app)
-    said = cli("show", name)
-    assert said.status in (2, 3)
-    assert "llms" not in said.error_text
+    result = cli("show", name)
+    assert result.status in (2, 3)
+    assert "llms" not in result.error_text
 
 
-def test_a_damaged_card_in_the_index_is_made_again(cli, app):
-    whole = cli("show", "a", "--json").json
+def test_a_damaged_card_in_the_index_is_rebuilt(cli, app):
+    card = cli("show", "a", "--json").json
     with sqlite3.connect(app.path / "search.db") as index:
         index.execute("UPDATE cards SET artifacts = '[{}]'")
     index.close()
-    assert cli("show", "a", "--json").json == whole
+    assert cli("show", "a", "--json").json == card

@@ -1,4 +1,4 @@
-"""`flowhub`, `status`, `wait`: what is told of the queue, to a person and to a program; it needs no worker."""
+"""The `flowhub`, `status` and `wait` commands: the queue as text and as JSON, without a worker."""
 
 import contextlib
 import os
@@ -28,21 +28,21 @@ def app(home, monkeypatch):
         yield app
 
 
-def mixed(app):
+def enqueue_six_states(app):
     """Queue six jobs and bring them into the six states, in the order of `State`."""
     numbers = [app.enqueue(f"m{place}", priority=10 - place) for place in range(6)]
-    pen = lease_store_of(app)
-    failed = pen.claim()
-    pen.fail(failed.lease, SourceMissing("m0.gguf is not there (status 404)."))
-    running = pen.claim()
+    leases = lease_store_of(app)
+    failed = leases.claim()
+    leases.fail(failed.lease, SourceMissing("m0.gguf is not there (status 404)."))
+    running = leases.claim()
     file = FileCounts(0, 4096, 1024, None, "etag", DigestState.RUNNING)
-    pen.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 100, DigestState.RUNNING, (file,)))
+    leases.progress(running.lease, Progress(Stage.DOWNLOAD, 4096, 1024, 1024, 100, DigestState.RUNNING, (file,)))
     app.home.commands.pause(numbers[2])
     app.home.commands.cancel(numbers[3])
     return numbers
 
 
-# A program -----------------------------------------------------------------------------------------------------------
+# JSON ----------------------------------------------------------------------------------------------------------------
 
 
 def test_an_empty_queue_is_an_empty_list(cli, app):
@@ -51,20 +51,20 @@ def test_an_empty_queue_is_an_empty_list(cli, app):
 
 def test_the_attempt_of_a_job_is_that_of_its_events_also_after_it_was_handed_back(cli, app):
     number = str(app.enqueue("m0"))
-    pen = lease_store_of(app)
+    leases = lease_store_of(app)
     assert "attempt    0\n" in cli("status", number).out
-    lease = pen.claim().lease
+    lease = leases.claim().lease
     assert "attempt    1\n" in cli("status", number).out
-    pen.hand_back(lease)
-    shown = cli("status", number).out
-    assert "attempt    1 (given back)\n" in shown
-    assert "Attempt 1 began." in shown
-    pen.claim()
+    leases.hand_back(lease)
+    output = cli("status", number).out
+    assert "attempt    1 (given back)\n" in output
+    assert "Attempt 1 began." in output
+    leases.claim()
     assert "attempt    1\n" in cli("status", number).out
 
 
-def test_each_state_says_what_it_knows(cli, app):
-    mixed(app)
+def test_each_state_has_its_fields(cli, app):
+    enqueue_six_states(app)
     jobs = cli("status", "--json").jobs
     assert [job["state"] for job in jobs] == ["running", "failed", "queued", "queued", "paused", "cancelled"]
     running, failed, *_ = jobs
@@ -82,7 +82,7 @@ def test_each_state_says_what_it_knows(cli, app):
 
 
 def test_the_status_of_one_job_shows_its_history(cli, app):
-    numbers = mixed(app)
+    numbers = enqueue_six_states(app)
     [job] = cli("status", numbers[0], "--json").jobs
     assert job["events"][0]["kind"] == "queued"
     assert list(job["events"][0]) == ["at", "kind", "text", "code"]
@@ -90,20 +90,20 @@ def test_the_status_of_one_job_shows_its_history(cli, app):
 
 
 def test_numbers_and_ranges_are_arguments(cli, app):
-    mixed(app)
+    enqueue_six_states(app)
     assert [job["id"] for job in cli("status", "5", "1-3", "2", "--json").jobs] == [5, 1, 2, 3]
     assert [job["id"] for job in cli("status", "1-6", "--state", "queued", "--json").jobs] == [5, 6]
 
 
-def test_state_since_and_all_choose(cli, app):
-    mixed(app)
+def test_state_since_and_all_select_jobs(cli, app):
+    enqueue_six_states(app)
     assert [job["id"] for job in cli("status", "--state", "failed", "--json").jobs] == [1]
     assert [job["id"] for job in cli("status", "--state", "FAILED", "--since", "1h", "--json").jobs] == [1]
     assert len(cli("status", "--since", "1h", "--json").jobs) == 6
     assert cli("status", "--since", "2090-01-01T00:00:00Z", "--json").error["code"] == "usage"
 
 
-def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, app):
+def test_without_all_status_lists_live_jobs_and_the_last_20_ended_ones(cli, app):
     for place in range(25):
         app.home.commands.cancel(app.enqueue(f"m{place}"))
     live = app.enqueue("m30")
@@ -126,36 +126,36 @@ def test_without_all_it_is_what_lives_and_the_last_20_that_ended(cli, app):
         ["--since", "999999999d"],
     ],
 )
-def test_what_is_not_understood_is_2(cli, app, arguments):
-    said = cli("status", *arguments, "--json")
-    assert (said.status, said.out, said.error["code"]) == (2, "", "usage")
-    assert said.error["hint"]
+def test_an_invalid_argument_is_2(cli, app, arguments):
+    result = cli("status", *arguments, "--json")
+    assert (result.status, result.out, result.error["code"]) == (2, "", "usage")
+    assert result.error["hint"]
 
 
-def test_a_job_that_is_not_there_is_3_and_names_the_last(cli, app):
+def test_a_missing_job_is_3_and_the_hint_names_the_last(cli, app):
     app.enqueue("m1")
-    said = cli("status", "1-3", "--json")
-    assert (said.status, said.error["code"]) == (3, "not_found")
-    assert "The last job is 1" in said.error["hint"]
+    result = cli("status", "1-3", "--json")
+    assert (result.status, result.error["code"]) == (3, "not_found")
+    assert "The last job is 1" in result.error["hint"]
     assert cli("wait", "9", "--json").status == 3
 
 
-# A person ------------------------------------------------------------------------------------------------------------
+# Text ----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_table_says_each_job_on_a_line_and_that_no_worker_runs(cli, app):
-    mixed(app)
-    said = cli("status")
-    lines = said.out.splitlines()
+def test_the_table_has_a_line_per_job_and_a_hint_that_no_worker_runs(cli, app):
+    enqueue_six_states(app)
+    result = cli("status")
+    lines = result.out.splitlines()
     assert [line.split()[0] for line in lines] == ["JOB", "2", "1", "5", "6", "3", "4", "1", "1"]
     assert "4.1 KB  25 %  100 B/s, 31 s left" in lines[1]
     assert "source_missing" in lines[2]
     assert lines[7].startswith("1 running, 2 queued, 1 paused: 11.3 KB of 12.3 KB left, at 100 B/s; all done ")
     assert lines[8] == "1 failed job needs you: `flowhub report` says what to do."
-    assert said.err == "No worker is running; start one with `flowhub worker`.\n"
+    assert result.err == "No worker is running; start one with `flowhub worker`.\n"
 
 
-def test_a_failed_download_is_not_pushed_out_by_what_ended_after_it(cli, app):
+def test_a_failed_download_stays_listed_after_many_later_jobs(cli, app):
     fail(app, app.enqueue("m0"), SourceMissing("It is gone."))
     for place in range(1, 30):
         app.home.commands.cancel(app.enqueue(f"m{place}"))
@@ -164,7 +164,7 @@ def test_a_failed_download_is_not_pushed_out_by_what_ended_after_it(cli, app):
     assert cli("--json").json["need_you"] == [1]
 
 
-def test_a_failed_job_needs_no_one_when_a_later_job_speaks_for_it(cli, app):
+def test_a_failed_job_needs_no_user_if_a_later_job_has_the_same_files(cli, app):
     fail(app, app.enqueue("m0"), SourceMissing("It is gone."))
     later = app.enqueue("m0")
     assert cli("--json").json["need_you"] == []
@@ -173,15 +173,15 @@ def test_a_failed_job_needs_no_one_when_a_later_job_speaks_for_it(cli, app):
     assert cli("--json").json["need_you"] == [1]
 
 
-def test_the_jobs_of_a_group_alone(cli, app):
-    one = app.enqueue("m1", group="night")
+def test_status_of_a_group_lists_its_jobs_alone(cli, app):
+    night_job = app.enqueue("m1", group="night")
     app.enqueue("m2", group="day")
-    assert [job["id"] for job in cli("status", "--group", "night", "--json").jobs] == [one]
+    assert [job["id"] for job in cli("status", "--group", "night", "--json").jobs] == [night_job]
     assert cli("status", "--group", "none").err.startswith("No job matches.")
 
 
 def test_quiet_prints_numbers_alone(cli, app):
-    mixed(app)
+    enqueue_six_states(app)
     assert cli("status", "-q").out == "2\n1\n5\n6\n3\n4\n"
     assert cli("status", "--quiet", "--state", "queued").out == "5\n6\n"
 
@@ -208,14 +208,14 @@ def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(app, height)
         (5, "Job 5: m4@q4 is queued.\n  No worker is running"),
     ],
 )
-def test_one_job_says_first_why_it_does_not_move(cli, app, number, words):
-    mixed(app)
-    said = cli("status", number)
-    assert said.out.startswith(words)
-    assert "Events" in said.out
+def test_status_of_one_job_begins_with_its_state_and_the_reason(cli, app, number, words):
+    enqueue_six_states(app)
+    result = cli("status", number)
+    assert result.out.startswith(words)
+    assert "Events" in result.out
 
 
-def test_a_job_that_is_held_says_for_how_long(cli, app):
+def test_status_of_a_waiting_job_has_its_start_time(cli, app):
     app.enqueue("m1", not_before=32_503_680_000_000_000)
     assert "it starts on 3000-01-01" in cli("status", 1).out
 
@@ -248,33 +248,33 @@ def test_with_a_worker_no_hint_says_that_there_is_none(cli, app, home):
 
 
 def test_no_colour_into_a_pipe_and_no_line_is_cut(cli, app):
-    mixed(app)
-    said = run_command("status")
-    assert "\x1b" not in said.out
-    assert "…" not in said.out
+    enqueue_six_states(app)
+    result = run_command("status")
+    assert "\x1b" not in result.out
+    assert "…" not in result.out
 
 
 # Waiting -------------------------------------------------------------------------------------------------------------
 
 
-def test_wait_on_what_has_ended_has_the_status_of_its_end(cli, app):
+def test_wait_for_an_ended_job_exits_with_the_status_of_its_error(cli, app):
     for error in (Gated("It is gated."), DigestMismatch("It differs.")):
         fail(app, app.enqueue("m1"), error)
     app.home.commands.cancel(app.enqueue("m2"))
     assert [cli("wait", number, "--json").status for number in (1, 2, 3)] == [4, 8, 1]
-    several = cli("wait", "1-3", "--json")
-    assert (several.status, several.error["code"]) == (10, "some_failed")
+    three_jobs = cli("wait", "1-3", "--json")
+    assert (three_jobs.status, three_jobs.error["code"]) == (10, "some_failed")
     assert cli("wait", 3, "--json").error["code"] == "cancelled"
 
 
 def test_wait_with_a_timeout_ends_with_124_and_leaves_the_jobs(cli, app):
     app.enqueue("m1")
-    said = cli("wait", "--all", "--timeout", "0", "--json")
-    assert (said.status, said.error["code"]) == (124, "timeout")
+    result = cli("wait", "--all", "--timeout", "0", "--json")
+    assert (result.status, result.error["code"]) == (124, "timeout")
     assert cli("status", "--json").jobs[0]["state"] == "queued"
 
 
-def test_wait_for_nothing_is_done_at_once(cli, app):
+def test_wait_without_jobs_ends_at_once(cli, app):
     assert cli("wait", "--all", "--json").jobs == []
     assert cli("wait", "--all").status == 0
     assert cli("wait", "--group", "none").status == 0
@@ -283,40 +283,40 @@ def test_wait_for_nothing_is_done_at_once(cli, app):
 @pytest.mark.parametrize(
     "arguments", [[], ["1", "--all"], ["--all", "--timeout", "soon"], ["--all", "--timeout", "-1"]]
 )
-def test_wait_wants_to_know_for_what(cli, app, arguments):
+def test_wait_requires_a_choice_of_jobs(cli, app, arguments):
     assert cli("wait", *arguments, "--json").status == 2
 
 
-@pytest.mark.parametrize(("word", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_wait_and_no_job(app, word, status):
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_wait_and_no_job(app, signum, status):
     app.enqueue("m1")
     with start_command("wait", "1", "--json") as waiting:
-        # It waits when it has opened the database, which its process shows by holding the file open.
-        app.until(lambda: holds(waiting.pid, "flowhub.db"), "the wait")
-        waiting.send_signal(word)
-        out, err = waiting.communicate(timeout=30)
+        # The command waits once it has opened the database, which the open files of its process show.
+        app.until(lambda: has_open(waiting.pid, "flowhub.db"), "the wait")
+        waiting.send_signal(signum)
+        out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == status
     assert (out, err.count("\n")) == ("", 1)
     assert '"code": "' in err
     assert app.job(1).live
 
 
-def holds(pid: int, name: str) -> bool:
+def has_open(pid: int, name: str) -> bool:
     return any(file.path.endswith(name) for file in psutil.Process(pid).open_files())
 
 
 # Speed ---------------------------------------------------------------------------------------------------------------
 
 
-def imported(arguments: list[str], names: list[str]) -> list[str]:
+def imported_modules(arguments: list[str], names: list[str]) -> list[str]:
     """Return which of these modules a command imports."""
     code = (
         "import sys; from flowhub_jobs.cli.main import run; status = run(sys.argv[1:]); sys.stdout.flush();"
         f"sys.stderr.write('\\nHEAVY ' + ' '.join(name for name in {names} if name in sys.modules)); sys.exit(status)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 0, done.stderr
-    return done.stderr.rsplit("HEAVY", 1)[1].split()
+    process = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=os.environ)
+    assert process.returncode == 0, process.stderr
+    return process.stderr.rsplit("HEAVY", 1)[1].split()
 
 
 READERS = [
@@ -332,7 +332,7 @@ def test_a_command_that_only_reads_imports_neither_sqlalchemy_nor_pydantic(app, 
     (app.store / "by-hand.gguf").write_bytes(A)
     app.enqueue("m1")
     assert cli("list").status == 0  # it makes the index of the catalog, once for all others
-    assert imported(arguments, [*HEAVY, "sqlalchemy"]) == []
+    assert imported_modules(arguments, [*HEAVY, "sqlalchemy"]) == []
 
 
 @pytest.mark.parametrize(
@@ -343,45 +343,47 @@ def test_show_imports_neither_sqlalchemy_nor_pydantic(app, cli, arguments):
     app.store.mkdir()
     (app.store / "by-hand.gguf").write_bytes(A)
     assert cli("list").status == 0  # it makes the index of the catalog, once for all others
-    assert imported(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.huggingface.hub_client"]) == ["psutil"]
+    assert imported_modules(arguments, [*HEAVY, "sqlalchemy", "flowhub_jobs.huggingface.hub_client"]) == ["psutil"]
 
 
 def test_pause_imports_nothing_heavy_but_sqlalchemy(app):
     """It loads no model of the catalog, no client, no queue."""
     app.enqueue("m1")
-    assert imported(["pause", "1"], HEAVY) == []
+    assert imported_modules(["pause", "1"], HEAVY) == []
 
 
 def test_wait_ends_when_its_database_is_replaced(app):
-    """What reads for longer than a moment notices it: the file that it opened gets no news any more."""
+    """A command that reads for a long time notices it: the file that it opened receives no changes any more."""
     app.enqueue("m1")
     with start_command("wait", "1") as waiting:
         assert waiting.stderr.readline().startswith("Waiting for job 1")
         (app.path / "flowhub.db").replace(app.path / "elsewhere.db")
-        _, err = waiting.communicate(timeout=30)
+        _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 1
     assert "was removed while it was open" in err
 
 
 def test_help_imports_no_database(home):
-    shown = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "flowhub_jobs.cli.main", "--help"], capture_output=True
     )
-    names = {line.rsplit("|", 1)[-1].strip() for line in shown.stderr.decode().splitlines() if "|" in line}
+    names = {line.rsplit("|", 1)[-1].strip() for line in process.stderr.decode().splitlines() if "|" in line}
     assert "typer" in names
     assert not names & {*HEAVY, "sqlalchemy", "asyncio", "sqlite3"}
 
 
-def overview_on_terminal(lines: int) -> list[str]:
-    """Return what `status` prints on a terminal of so many lines, in the order in which it stands there."""
-    main, side = pty.openpty()
-    environ = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": str(lines)}
-    done = subprocess.Popen([*PROGRAM, "status"], stdout=side, stderr=side, stdin=side, env=environ)
-    os.close(side)
-    seen = b""
-    with contextlib.suppress(OSError):  # the other side was closed
-        while more := os.read(main, 65536):
-            seen += more
-    assert done.wait() == 0
-    os.close(main)
-    return re.sub(r"\x1b\[[0-9;]*m", "", seen.decode()).splitlines()
+def overview_on_terminal(height: int) -> list[str]:
+    """Return the lines that `status` prints on a terminal of this height."""
+    main_fd, terminal_fd = pty.openpty()
+    environ = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": str(height)}
+    process = subprocess.Popen(
+        [*PROGRAM, "status"], stdout=terminal_fd, stderr=terminal_fd, stdin=terminal_fd, env=environ
+    )
+    os.close(terminal_fd)
+    printed = b""
+    with contextlib.suppress(OSError):  # the process closed its side
+        while more := os.read(main_fd, 65536):
+            printed += more
+    assert process.wait() == 0
+    os.close(main_fd)
+    return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode()).splitlines()

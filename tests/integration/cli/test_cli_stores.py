@@ -1,4 +1,4 @@
-"""Several stores on the command line: `enqueue --store`, `list`, `move`."""
+"""Tests of several stores on the command line: `enqueue --store`, `list`, `move`."""
 
 import pytest
 from support.cli import cli_app, run_due_jobs
@@ -45,9 +45,9 @@ def test_a_model_is_downloaded_into_a_store_listed_and_moved(cli, app, tmp_path)
 def test_a_model_that_is_still_queued_is_not_installed_and_its_job_is_named(cli, app):
     cli("enqueue", "a")
     for ref in ("a", "a@q4", "a:q4"):
-        refused = cli("path", ref)
-        assert refused.status == 3
-        assert "Job 1 downloads it" in refused.err
+        result = cli("path", ref)
+        assert result.status == 3
+        assert "Job 1 downloads it" in result.err
     assert "Job 1" not in cli("path", "b").err
 
 
@@ -62,56 +62,56 @@ def test_the_store_of_a_model_is_listed_on_a_narrow_screen_too(cli, app, monkeyp
 def test_a_store_that_is_in_no_setting_is_a_usage_error_that_names_the_others(cli, app):
     assert cli("enqueue", "a", "--store", "fast").status == 0
     run_due_jobs(app)
-    for line in (
+    for arguments in (
         ("enqueue", "a", "--store", "nosuch"),
         ("enqueue", "a", "--store", "/tmp/x"),
         ("adopt", "--dry-run", "--store", "nosuch"),
         ("move", "a", "--to", "nosuch"),
     ):
-        refused = cli(*line, "--json")
-        assert (refused.status, refused.error["code"]) == (2, "usage")
-        assert "default, fast" in refused.error["hint"]
+        result = cli(*arguments, "--json")
+        assert (result.status, result.error["code"]) == (2, "usage")
+        assert "default, fast" in result.error["hint"]
 
 
 def test_the_list_names_a_placement_that_waits_once(cli, app, tmp_path):
-    place = f"dir:{tmp_path}/usb/models"
-    cli("enqueue", "a", "--place", place)
+    target = f"dir:{tmp_path}/usb/models"
+    cli("enqueue", "a", "--place", target)
     run_due_jobs(app)
-    assert f"Not placed yet: a.gguf in {place}. `flowhub placements`" in " ".join(cli("list").err.split())
+    assert f"Not placed yet: a.gguf in {target}. `flowhub placements`" in " ".join(cli("list").err.split())
 
 
-def test_the_models_of_a_store_that_left_the_settings_are_offline_and_no_strangers(cli, app, home, tmp_path):
+def test_the_models_of_a_store_that_was_removed_from_the_settings_are_offline(cli, app, home, tmp_path):
     cli("enqueue", "a", "--store", "fast")
     run_due_jobs(app)
     assert f"{format_bytes(len(A))} in 2 stores" in cli("du").err
     (home / "config.toml").write_text(f'[stores]\nother = "{tmp_path / "other"}"\n')
-    listed = cli("list")
-    assert "no longer in config.toml" in listed.out + listed.err
-    assert "default: 0 B in" in listed.out + listed.err
-    refused = cli("move", "a", "--to", "other")
-    assert refused.status == 1
-    assert "is in another store" in refused.err
-    assert "[stores]" in refused.err
+    listing = cli("list")
+    assert "no longer in config.toml" in listing.out + listing.err
+    assert "default: 0 B in" in listing.out + listing.err
+    result = cli("move", "a", "--to", "other")
+    assert result.status == 1
+    assert "is in another store" in result.err
+    assert "[stores]" in result.err
 
 
-def test_doctor_checks_the_files_of_each_store_that_is_there(cli, app, tmp_path):
+def test_doctor_checks_the_files_of_each_mounted_store(cli, app, tmp_path):
     cli("enqueue", "a", "--store", "fast")
     run_due_jobs(app)
 
-    def files() -> tuple[str, str]:
-        [found] = [one for one in cli("doctor", "--json").json["checks"] if one["name"] == "library.files"]
-        return found["status"], found["message"]
+    def library_check() -> tuple[str, str]:
+        [check] = [row for row in cli("doctor", "--json").json["checks"] if row["name"] == "library.files"]
+        return check["status"], check["message"]
 
-    assert files()[0] == "ok"
-    assert files()[1].startswith("1 installed model has its files")
+    assert library_check()[0] == "ok"
+    assert library_check()[1].startswith("1 installed model has its files")
     (tmp_path / "fast" / "a.gguf").rename(tmp_path / "a.gguf")
-    assert files()[0] == "warn"
+    assert library_check()[0] == "warn"
     (tmp_path / "a.gguf").rename(tmp_path / "fast" / "a.gguf")
     (tmp_path / "fast").rename(tmp_path / "away")
-    assert files()[0] == "ok"
+    assert library_check()[0] == "ok"
 
 
-def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, app, tmp_path):
+def test_enqueue_says_that_the_store_of_a_job_is_offline(cli, app, tmp_path):
     cli("enqueue", "a", "--store", "fast")
     run_due_jobs(app)
     (tmp_path / "fast").rename(tmp_path / "away")
@@ -120,12 +120,12 @@ def test_what_is_queued_for_a_store_that_is_offline_says_so(cli, app, tmp_path):
     assert cli("cancel", "--all").status == 0
     assert "offline" not in cli("enqueue", "b", "--store", "default").err
     cli("cancel", "--all")
-    moved = cli("enqueue", "b", "--store", "default")
+    queued = cli("enqueue", "b", "--store", "default")
     run_due_jobs(app)
-    refused = cli("move", "b", "--to", "fast")
-    assert refused.status == 1
-    assert "the store's disk is not mounted" in refused.err
-    assert moved.status == 0
+    result = cli("move", "b", "--to", "fast")
+    assert result.status == 1
+    assert "the store's disk is not mounted" in result.err
+    assert queued.status == 0
 
 
 @pytest.fixture
@@ -147,11 +147,11 @@ def twins(cli, app, origin, tmp_path):
 
 
 def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cli, twins, tmp_path):
-    one, two = twins
-    assert cli("path", "two").out.strip() == str(two)
-    assert cli("path", "one").out.strip() == str(one)
-    assert cli("path", "m.gguf").out.strip() == str(one)
-    assert cli("path", "fast:m.gguf").out.strip() == str(two)
+    default_path, fast_path = twins
+    assert cli("path", "two").out.strip() == str(fast_path)
+    assert cli("path", "one").out.strip() == str(default_path)
+    assert cli("path", "m.gguf").out.strip() == str(default_path)
+    assert cli("path", "fast:m.gguf").out.strip() == str(fast_path)
     [job] = cli("export", "two", "--to", str(tmp_path / "stick"), "--json").jobs
     assert job["ref"] == "two@q4"
     assert (tmp_path / "stick" / "m.gguf").read_bytes() == B
@@ -163,8 +163,8 @@ def test_a_reference_never_means_the_model_of_another_store_that_has_its_name(cl
     assert {row["model"]: row["pinned"] for row in cli("list", "--json").json["models"]} == {"one": False, "two": True}
     assert cli("outdated").err.strip().endswith("2 models.")
     assert cli("rm", "two", "-y").status == 0
-    assert one.read_bytes() == A
-    assert not two.exists()
+    assert default_path.read_bytes() == A
+    assert not fast_path.exists()
 
 
 def test_each_store_has_a_job_of_its_own_that_verifies_one_model(cli, app, tmp_path):
@@ -177,43 +177,43 @@ def test_each_store_has_a_job_of_its_own_that_verifies_one_model(cli, app, tmp_p
     assert [(job["kind"], job["store"]) for job in (first, second)] == [("verify", "default"), ("verify", "fast")]
     assert [job["id"] for job in cli("verify", "fast:a.gguf", "--later", "--json").jobs] == [second["id"]]
     (tmp_path / "fast" / "a.gguf").write_bytes(b"x" * len(A))
-    checked = cli("verify")
-    assert checked.out == "a.gguf: ok, 4.1 KB\nfast:a.gguf: damaged, 4.1 KB\n"
-    assert "`flowhub verify fast:a.gguf --repair` mends it." in checked.err
-    [mended] = cli("verify", "fast:a.gguf", "--repair", "--json").json["models"]
-    assert (mended["store"], mended["state"]) == ("fast", "repaired")
+    result = cli("verify")
+    assert result.out == "a.gguf: ok, 4.1 KB\nfast:a.gguf: damaged, 4.1 KB\n"
+    assert "`flowhub verify fast:a.gguf --repair` mends it." in result.err
+    [repaired] = cli("verify", "fast:a.gguf", "--repair", "--json").json["models"]
+    assert (repaired["store"], repaired["state"]) == ("fast", "repaired")
 
 
 def test_each_of_two_models_of_one_name_has_its_own_placements_in_the_list_of_a_node(cli, app, twins, tmp_path):
     cli("place", "two", "--in", f"dir:{tmp_path / 'app'}")
-    seen = models_on(app.home, [app.home.node]).models
-    assert {model.ref: model.placed_in for model in seen} == {"one@q4": (), "two@q4": (f"dir:{tmp_path / 'app'}",)}
+    models = models_on(app.home, [app.home.node]).models
+    assert {model.ref: model.placed_in for model in models} == {"one@q4": (), "two@q4": (f"dir:{tmp_path / 'app'}",)}
 
 
-def test_whether_a_model_fits_is_read_from_its_own_header(cli, twins, monkeypatch):
-    read = []
-    monkeypatch.setattr(headers, "read_anatomy", read.append)
+def test_fits_reads_the_header_of_the_named_model(cli, twins, monkeypatch):
+    paths_read = []
+    monkeypatch.setattr(headers, "read_anatomy", paths_read.append)
     for model, path in zip(("one", "two"), twins, strict=True):
         assert cli("fits", model).status == 0
-        assert read.pop() == path
+        assert paths_read.pop() == path
 
 
 def test_rm_of_a_name_removes_one_model_and_with_its_store_the_other(cli, twins):
-    one, two = twins
+    default_path, fast_path = twins
     assert cli("list", "-q").out.split() == ["default:m.gguf", "fast:m.gguf"]
-    assert cli("path", "default:m.gguf").out.strip() == str(one)
+    assert cli("path", "default:m.gguf").out.strip() == str(default_path)
     assert cli("rm", "two", "-y", "--dry-run").out.startswith("Would remove fast:m.gguf: ")
     assert cli("rm", "fast:m.gguf", "-y").status == 0
-    assert (one.exists(), two.exists()) == (True, False)
+    assert (default_path.exists(), fast_path.exists()) == (True, False)
     assert cli("rm", "fast:m.gguf", "-y").status == 3
     assert cli("rm", "m.gguf", "-y").status == 0
-    assert not one.exists()
+    assert not default_path.exists()
 
 
 def test_the_disk_of_several_stores_is_named_once(cli, app, monkeypatch):
     cli("enqueue", "a", "--store", "fast")
     assert cli("du").err.count(" free on their disk") == 1
     monkeypatch.setattr("flowhub_jobs.home.room_at", lambda *_: Room(free=100, reserve=10))
-    warned = cli("enqueue", "b").err
-    assert warned.count("The queue needs") == 1
-    assert "the disk of the stores default and fast has 100 B free" in warned
+    warning = cli("enqueue", "b").err
+    assert warning.count("The queue needs") == 1
+    assert "the disk of the stores default and fast has 100 B free" in warning

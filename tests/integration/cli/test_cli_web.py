@@ -1,4 +1,4 @@
-"""`flowhub web`: the line it prints, its port, its end, and what it says without its packages."""
+"""The `web` command: its output, its port, its end at a signal, and its error without its packages."""
 
 import json
 import os
@@ -20,14 +20,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def answer_of(url, token=None):
+def get_json(url, token=None):
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(urllib.request.Request(url, headers=headers), timeout=60) as response:
         return json.load(response)
 
 
-def test_it_prints_the_url_to_open_as_its_one_line(home, free_port):
+def test_it_prints_the_url_to_open_as_its_only_line(home, free_port):
     with start_command("web", "--no-open", "--port", free_port) as web:
         line = web.stdout.readline()
         assert line.startswith(f"http://127.0.0.1:{free_port}/sign-in?ticket=")
@@ -38,7 +38,7 @@ def test_it_prints_the_url_to_open_as_its_one_line(home, free_port):
     assert "Traceback" not in err
 
 
-def test_json_tells_a_program_where_the_api_is(home, free_port):
+def test_the_json_has_the_address_of_the_api(home, free_port):
     with start_command("web", "--json", "--port", free_port) as web:
         page = json.loads(web.stdout.readline())
         assert page["schema"] == "flowhub/web/1"
@@ -47,7 +47,7 @@ def test_json_tells_a_program_where_the_api_is(home, free_port):
         assert page["token_file"] == str(home / "web.token")
         assert stat.S_IMODE((home / "web.token").stat().st_mode) == 0o600
         token = (home / "web.token").read_text().strip()
-        assert answer_of(f"{page['api']}/jobs", token) == {"schema": "flowhub/jobs/1", "jobs": []}
+        assert get_json(f"{page['api']}/jobs", token) == {"schema": "flowhub/jobs/1", "jobs": []}
         web.send_signal(signal.SIGINT)
         web.communicate(timeout=60)
     assert web.returncode == 130
@@ -65,9 +65,9 @@ def test_a_port_that_is_taken_is_an_error(home, free_port):
     with socket.socket() as other:
         other.bind(("127.0.0.1", free_port))
         other.listen()
-        said = run_command("web", "--json", "--port", free_port)
-    assert said.error["code"] == "port_unusable"
-    assert str(free_port) in said.error["message"]
+        result = run_command("web", "--json", "--port", free_port)
+    assert result.error["code"] == "port_unusable"
+    assert str(free_port) in result.error["message"]
 
 
 def test_without_a_port_the_next_free_one_is_taken(home):
@@ -78,26 +78,28 @@ def test_without_a_port_the_next_free_one_is_taken(home):
 
 @pytest.mark.parametrize("host", ["no such host", "203.0.113.7", "x" * 300])
 def test_an_address_of_another_machine_is_an_error(home, host):
-    said = run_command("web", "--host", host, "--port", "0")
-    assert said.status in (1, 2)
-    assert said.error_text
+    result = run_command("web", "--host", host, "--port", "0")
+    assert result.status in (1, 2)
+    assert result.error_text
 
 
 def test_without_its_packages_it_says_what_to_install(home):
     program = "import sys; sys.modules['starlette'] = None; from flowhub_jobs.cli.entry import main; main()"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, "web", "--json"], capture_output=True, text=True, env=os.environ, timeout=60
     )
-    error = json.loads(done.stderr)["error"]
-    assert (done.returncode, error["code"]) == (1, "extra_missing")
+    error = json.loads(process.stderr)["error"]
+    assert (process.returncode, error["code"]) == (1, "extra_missing")
     assert "pip install 'flowhub[web]'" in error["hint"]
 
 
 def test_other_verbs_do_not_import_the_web(home):
     program = "import sys; from flowhub_jobs.cli.main import run; run(['--help']); run(['status', '--json']); "
     program += "print([name for name in sys.modules if name.startswith(('starlette', 'uvicorn', 'flowhub_jobs.web'))])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, timeout=60)
-    assert done.stdout.splitlines()[-1] == "[]"
+    process = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, timeout=60
+    )
+    assert process.stdout.splitlines()[-1] == "[]"
 
 
 def test_an_address_of_the_network_is_printed_with_the_token_that_reads_the_share(home):

@@ -1,4 +1,4 @@
-"""Terminals and locales: no verb ends for a character that a stream cannot write, and JSON is ASCII everywhere."""
+"""Tests of terminals and locales: characters that a stream cannot encode end no command, and JSON is always ASCII."""
 
 import json
 import os
@@ -45,15 +45,15 @@ def app(tmp_path, home, origin, monkeypatch):
         yield app
 
 
-def said(arguments, environ):
-    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, env=os.environ | environ, timeout=60)
-    return done.returncode, done.stdout, done.stderr
+def run_verb(arguments, environ):
+    process = subprocess.run([*PROGRAM, *arguments], capture_output=True, env=os.environ | environ, timeout=60)
+    return process.returncode, process.stdout, process.stderr
 
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_every_verb_prints_in_every_locale(app, locale):
     for verb in VERBS:
-        status, out, err = said(verb, LOCALES[locale])
+        status, out, err = run_verb(verb, LOCALES[locale])
         assert status == 0, (verb, out, err)
         assert out.strip()
         assert b"\x1b" not in out
@@ -62,7 +62,7 @@ def test_every_verb_prints_in_every_locale(app, locale):
 @pytest.mark.parametrize("locale", LOCALES)
 def test_json_is_ascii_in_every_locale_and_names_the_same_path(app, locale):
     for verb in JSON_VERBS:
-        status, out, err = said(verb, LOCALES[locale])
+        status, out, err = run_verb(verb, LOCALES[locale])
         assert (status, err) == (0, b"")
         assert out.isascii()
         assert NAME in json.dumps(json.loads(out), ensure_ascii=False), verb
@@ -70,7 +70,7 @@ def test_json_is_ascii_in_every_locale_and_names_the_same_path(app, locale):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_path_is_printed_with_the_bytes_of_the_file(app, locale):
-    status, out, _ = said(["path", "wide"], LOCALES[locale])
+    status, out, _ = run_verb(["path", "wide"], LOCALES[locale])
     assert status == 0
     assert out == os.fsencode(app.store / NAME) + b"\n"
     assert os.path.exists(out.rstrip(b"\n"))
@@ -80,22 +80,22 @@ def test_a_path_is_printed_with_the_bytes_of_the_file(app, locale):
 @pytest.mark.parametrize("argument", [b"\xff\xfe", "模型☃".encode(), b"hf:o/\xff"])
 def test_an_argument_in_any_encoding_is_answered_with_a_sentence(app, locale, argument):
     for verb in ([b"show", argument], [b"enqueue", argument], [argument], [b"path", argument]):
-        status, _, err = said(verb, LOCALES[locale])
+        status, _, err = run_verb(verb, LOCALES[locale])
         assert status not in (0, None)
         assert err.startswith(b"flowhub: ")
         assert b"Traceback" not in err
         assert b"A fault of" not in err
-    status, _, err = said([b"show", argument, b"--json"], LOCALES[locale])
+    status, _, err = run_verb([b"show", argument, b"--json"], LOCALES[locale])
     assert err.isascii()
     assert json.loads(err)["error"]["code"] in ("usage", "not_found", "address_refused")
 
 
 @pytest.mark.parametrize("zone", ["UTC+26", "XYZ-30", "<nowhere>99"])
 def test_a_time_zone_that_python_refuses_is_replaced_by_utc(app, zone):
-    ended = subprocess.run(
+    process = subprocess.run(
         [*PROGRAM, "status", "--all"], env=os.environ | {"TZ": zone}, capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stderr.splitlines()[0]) == (
+    assert (process.returncode, process.stderr.splitlines()[0]) == (
         0,
         f"flowhub: TZ={zone} is not a time zone; times are in UTC.",
     )
