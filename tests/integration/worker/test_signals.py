@@ -1,4 +1,4 @@
-"""A second signal, and one that comes too late: the exit status says what was done, and there is no traceback."""
+"""Tests of a second signal and of a late one: the exit status is that of the work, and there is no traceback."""
 
 import os
 import signal
@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-WORDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-LATE = """
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+LATE_SIGNAL = """
 import os, sys
 from flowhub_jobs.cli.main import main
 
-class Last:  # goes when Python takes its modules apart, after it has given the signals back to the system
+class Last:  # deleted while Python clears its modules, after it has restored the signals' default handlers
     def __del__(self, kill=os.kill, me=os.getpid()):
         kill(me, {signum})
 
@@ -24,36 +24,36 @@ else:
 sys.argv = ["flowhub", "--version"]
 main()
 """
-TWICE = """
+TWO_SIGNALS = """
 import os, sys
 from flowhub_jobs.cli import app, main
 
-def with_values(*_, **__):
+def print_error(*_, **__):
     os.kill(os.getpid(), {second})
     print("not reached")
 
 def command():
     os.kill(os.getpid(), {first})
 
-main.print_error, app.command = told, command
+main.print_error, app.command = print_error, command
 sys.argv = ["flowhub", "status"]
 main.main()
 """
 
 
 @pytest.mark.parametrize("while_python_ends", [True, False])
-@pytest.mark.parametrize("signum", WORDS)
+@pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_that_comes_after_the_work_does_not_pass_for_a_crash(home, signum, while_python_ends):
-    said = _run(LATE.format(signum=int(signum), while_python_ends=while_python_ends))
-    assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout.startswith("flowhub ")
+    result = _run(LATE_SIGNAL.format(signum=int(signum), while_python_ends=while_python_ends))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("flowhub ")
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_while_the_first_is_reported_ends_it_at_once(home, first, second):
-    said = _run(TWICE.format(first=int(first), second=int(second)))
-    assert (said.returncode, said.stdout, said.stderr) == (128 + second, "", "")
+    result = _run(TWO_SIGNALS.format(first=int(first), second=int(second)))
+    assert (result.returncode, result.stdout, result.stderr) == (128 + second, "", "")
 
 
 def _run(program: str) -> subprocess.CompletedProcess[str]:
@@ -64,9 +64,9 @@ def _run(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_ctrl_c_before_the_program_listens_ends_it_silently():
-    early = "import os, signal, sys; import flowhub_jobs.cli as c; c.main = type('M', (), {'main': staticmethod("
-    early += "lambda: os.kill(os.getpid(), signal.SIGINT))}); sys.modules['flowhub_jobs.cli.main'] = c.main;"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{early} from flowhub_jobs.cli.entry import main; main()"], capture_output=True
+    program = "import os, signal, sys; import flowhub_jobs.cli as c; c.main = type('M', (), {'main': staticmethod("
+    program += "lambda: os.kill(os.getpid(), signal.SIGINT))}); sys.modules['flowhub_jobs.cli.main'] = c.main;"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{program} from flowhub_jobs.cli.entry import main; main()"], capture_output=True
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+    assert (result.returncode, result.stdout, result.stderr) == (130, b"", b"")
