@@ -1,4 +1,7 @@
-"""A worker tells its person, in batches and once, by a real command or webhook, whatever becomes of the worker."""
+"""Tests of a worker's notifications: each event is delivered once, in batches, by a real command or webhook.
+
+That holds when the worker stops, is killed, or runs next to others.
+"""
 
 import json
 import logging
@@ -50,8 +53,8 @@ def webhook() -> Iterator[WebhookServer]:
         yield webhook
 
 
-class Desk:
-    """One worker's notices, and what it told."""
+class Notifier:
+    """The notifications of one worker, and the events that its webhook received."""
 
     def __init__(
         self, job_store: JobStore, folder: Path, webhook: WebhookServer, on: tuple[str, ...] = NOTICES
@@ -60,26 +63,26 @@ class Desk:
         home = Home(
             settings, job_store.node, Database.of(job_store.engine), Store(folder / "store"), job_store.time.clock
         )
-        self.notices, self._webhook = Notifications(home, "w-1"), webhook
+        self.notifications, self._webhook = Notifications(home, "w-1"), webhook
 
-    def look(self) -> list[dict[str, Any]]:
-        """Look, see the telling through, and return the events that were told now."""
+    def deliver(self) -> list[dict[str, Any]]:
+        """Deliver what is pending, wait for the delivery, and return the events that the webhook received."""
         before = len(self._webhook.posts)
-        self.notices.deliver_pending()
-        self.finish()
+        self.notifications.deliver_pending()
+        self.wait_until_delivered()
         return [event for post in self._webhook.posts[before:] for event in post["events"]]
 
-    def finish(self) -> None:
+    def wait_until_delivered(self) -> None:
         pause = threading.Event()
-        while self.notices.delivering:
+        while self.notifications.delivering:
             pause.wait(0.01)
 
 
 @pytest.fixture
-def session(job_store, tmp_path, webhook) -> Desk:
-    session = Desk(job_store, tmp_path, webhook)
-    assert session.look() == []  # what was before the first look is no news
-    return session
+def notifier(job_store, tmp_path, webhook) -> Notifier:
+    notifier = Notifier(job_store, tmp_path, webhook)
+    assert notifier.deliver() == []  # the first call stores where to begin: earlier events are not delivered
+    return notifier
 
 
 def fail(job_store: JobStore, model: str, error: Exception = GONE) -> int:
@@ -92,13 +95,13 @@ def kinds(events: list[dict[str, Any]]) -> list[str]:
     return [event["kind"] for event in events]
 
 
-# What is told --------------------------------------------------------------------------------------------------------
+# Events --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_notice_of_a_failed_job_has_the_cause_and_the_remedy(job_store, session, webhook):
+def test_the_notice_of_a_failed_job_has_the_cause_and_the_remedy(job_store, notifier, webhook):
     job_store.enqueue("waits", priority=-1)
     job = fail(job_store, "tiny")
-    [event] = session.look()
+    [event] = notifier.deliver()
     assert event["kind"] == "failed"
     assert (event["job"], event["ref"], event["code"]) == (job, "tiny@q4", "source_missing")
     assert event["message"] == "It is gone."
@@ -109,232 +112,234 @@ def test_the_notice_of_a_failed_job_has_the_cause_and_the_remedy(job_store, sess
     assert webhook.headers[0]["content-type"] == "application/json"
 
 
-def test_each_event_is_notified_once(job_store, session):
+def test_each_event_is_notified_once(job_store, notifier):
     fail(job_store, "tiny")
-    assert kinds(session.look()) == ["failed", "queue_empty"]
+    assert kinds(notifier.deliver()) == ["failed", "queue_empty"]
     job_store.time.advance(HOUR)
-    assert session.look() == []
-    assert not session.notices.busy
+    assert notifier.deliver() == []
+    assert not notifier.notifications.busy
 
 
-def test_a_licence_needs_the_person(job_store, session):
+def test_a_licence_needs_the_user(job_store, notifier):
     job_store.enqueue("waits", priority=-1)
     job = fail(job_store, "tiny", Gated("Its terms are to be accepted."))
-    [event] = session.look()
+    [event] = notifier.deliver()
     assert (event["kind"], event["code"]) == ("needs_you", "gated")
     assert event["job"] == job
     assert "`flowhub enqueue tiny@q4`" in event["hint"]
 
 
-def test_a_job_that_was_given_up_after_its_rescues_is_notified(job_store, session):
+def test_a_job_that_was_given_up_after_its_rescues_is_notified(job_store, notifier):
     job_store.enqueue("tiny")
     for _ in range(RESCUES_MAX):
         job_store.claim()
         job_store.rescue("w-1")
-    lost, empty = session.look()
+    lost, empty = notifier.deliver()
     assert (lost["kind"], lost["code"]) == ("failed", "worker_lost")
     assert empty["message"] == "The queue is empty: 1 failed."
 
 
-def test_a_failure_that_was_retried_at_once_is_notified(job_store, session):
+def test_a_failure_that_was_retried_at_once_is_notified(job_store, notifier):
     job = fail(job_store, "tiny")
     job_store.commands.retry(job)
-    [event] = session.look()
+    [event] = notifier.deliver()
     assert (event["kind"], event["message"], event["hint"]) == ("failed", "It is gone.", None)
 
 
-def test_the_empty_queue_is_notified_once_after_the_last_job_ended(job_store, session):
+def test_the_empty_queue_is_notified_once_after_the_last_job_ended(job_store, notifier):
     job_store.enqueue("one", "two")
     job_store.complete(job_store.claim())
-    assert session.look() == []
+    assert notifier.deliver() == []
     job_store.complete(job_store.claim())
-    [event] = session.look()
+    [event] = notifier.deliver()
     assert (event["kind"], event["job"]) == ("queue_empty", None)
     assert event["message"] == "The queue is empty: 2 completed."
     job_store.time.advance(HOUR)
-    assert session.look() == []
+    assert notifier.deliver() == []
 
 
-def test_a_paused_job_keeps_the_queue_from_being_empty(job_store, session):
+def test_a_paused_job_keeps_the_queue_from_being_empty(job_store, notifier):
     [job] = job_store.enqueue("paused")
     job_store.commands.pause(job)
     job_store.enqueue("other")
     job_store.complete(job_store.claim())
-    assert session.look() == []
+    assert notifier.deliver() == []
     job_store.commands.cancel(job)
-    assert [event["message"] for event in session.look()] == ["The queue is empty: 1 cancelled, 1 completed."]
+    assert [event["message"] for event in notifier.deliver()] == ["The queue is empty: 1 cancelled, 1 completed."]
 
 
 @pytest.mark.parametrize("reason", [Reason.DISK, Reason.STORE_OFFLINE])
-def test_a_job_that_is_parked_for_an_hour_needs_the_person_once(job_store, session, reason):
+def test_a_job_that_is_parked_for_an_hour_needs_the_user_once(job_store, notifier, reason):
     [job] = job_store.enqueue("tiny")
-    told = []
-    for _ in range(30):  # it looks again and again, and is caught now waiting, now looking
+    events = []
+    for _ in range(30):  # the worker reads events both while the job runs and while it waits
         claimed = job_store.claim()
-        told += session.look()
+        events += notifier.deliver()
         job_store.owner.wait(
             claimed.lease, job_store.time.in_us(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
         )
-        told += session.look()
+        events += notifier.deliver()
         job_store.time.advance(3 * MINUTE)
-    [event] = told
+    [event] = events
     assert (event["kind"], event["job"], event["message"]) == ("needs_you", job, "No room.")
 
 
-def test_a_job_that_made_progress_is_parked_again(job_store, session):
+def test_a_job_that_made_progress_is_parked_again(job_store, notifier):
     [job] = job_store.enqueue("tiny")
-    told = []
+    events = []
     for done in (0, 500):
         claimed = job_store.claim()
         job_store.set_row(job, bytes_done=done)
-        told += session.look()
+        events += notifier.deliver()
         job_store.owner.wait(
             claimed.lease, job_store.time.in_us(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
         )
-        told += session.look()
+        events += notifier.deliver()
         job_store.time.advance(0.75 * HOUR)
-    assert told == []
+    assert events == []
 
 
 @pytest.mark.parametrize(
-    ("on", "told"),
+    ("on", "expected"),
     [
         (("failed",), ["failed", "needs_you"]),
         (("needs_you",), ["failed", "needs_you"]),
         (("queue_empty",), ["queue_empty"]),
     ],
 )
-def test_only_the_chosen_events_are_notified(job_store, tmp_path, webhook, on, told):
-    session = Desk(job_store, tmp_path, webhook, on)
-    session.look()
+def test_only_the_chosen_events_are_notified(job_store, tmp_path, webhook, on, expected):
+    notifier = Notifier(job_store, tmp_path, webhook, on)
+    notifier.deliver()
     fail(job_store, "one")
     fail(job_store, "two", Gated("Its terms are to be accepted."))
-    assert kinds(session.look()) == told
+    assert kinds(notifier.deliver()) == expected
 
 
-def test_without_a_table_nothing_is_read_or_written(job_store, tmp_path, webhook):
-    session = Desk(job_store, tmp_path, webhook, on=())
+def test_without_a_notify_table_nothing_is_read_or_written(job_store, tmp_path, webhook):
+    notifier = Notifier(job_store, tmp_path, webhook, on=())
     fail(job_store, "tiny")
-    assert session.look() == []
+    assert notifier.deliver() == []
     with job_store.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM controls").scalar() == 0
 
 
-# How often -----------------------------------------------------------------------------------------------------------
+# Batches -------------------------------------------------------------------------------------------------------------
 
 
-def test_there_is_one_notice_a_minute_and_nothing_is_left_out(job_store, session, webhook):
+def test_there_is_one_notice_a_minute_and_nothing_is_left_out(job_store, notifier, webhook):
     job_store.enqueue("waits", priority=-1)
     first = fail(job_store, "m0")
-    assert [event["job"] for event in session.look()] == [first]
+    assert [event["job"] for event in notifier.deliver()] == [first]
     later = []
     for number in range(1, 6):
         later.append(fail(job_store, f"m{number}"))
         job_store.time.advance(10)
-        assert session.look() == []
-        assert not session.notices.settled()  # a worker that drains stays to tell it
+        assert notifier.deliver() == []
+        assert not notifier.notifications.settled()  # a worker that drains waits for the delivery
     job_store.time.advance(10)
-    assert [event["job"] for event in session.look()] == later
+    assert [event["job"] for event in notifier.deliver()] == later
     assert len(webhook.posts) == 2
 
 
-def test_while_a_job_runs_that_may_add_to_it_a_notice_waits_for_a_minute(job_store, session):
+def test_a_notice_waits_for_a_minute_while_a_job_runs_that_may_add_to_it(job_store, notifier):
     job_store.enqueue("runs", priority=1)
     job_store.claim()
     job = fail(job_store, "tiny")
-    assert session.look() == []
+    assert notifier.deliver() == []
     job_store.time.advance(MINUTE)
-    assert [event["job"] for event in session.look()] == [job]
+    assert [event["job"] for event in notifier.deliver()] == [job]
 
 
-def test_a_calendar_that_was_set_back_suppresses_no_notice(job_store, session):
+def test_a_calendar_that_was_set_back_suppresses_no_notice(job_store, notifier):
     job_store.enqueue("waits", priority=-1)
     fail(job_store, "one")
-    session.look()
+    notifier.deliver()
     job_store.time.set_calendar(-24 * HOUR)
     job = fail(job_store, "two")
-    assert [event["job"] for event in session.look()] == [job]
+    assert [event["job"] for event in notifier.deliver()] == [job]
 
 
-def test_very_many_failures_come_in_several_notices(job_store, session, monkeypatch):
+def test_very_many_failures_are_delivered_in_several_notices(job_store, notifier, monkeypatch):
     monkeypatch.setattr(notices_due, "AT_ONCE", 10)
     job_store.enqueue("waits", priority=-1)
     failed = [fail(job_store, f"m{number}") for number in range(15)]
-    first = session.look()
+    first = notifier.deliver()
     job_store.time.advance(MINUTE)
-    second = session.look()
+    second = notifier.deliver()
     assert [len(first), len(second)] == [10, 5]
     assert [event["job"] for event in first + second] == failed
 
 
-# Workers that come and go --------------------------------------------------------------------------------------------
+# Several workers -----------------------------------------------------------------------------------------------------
 
 
-def test_the_next_worker_notifies_what_happened_while_none_ran(job_store, session, tmp_path, webhook):
+def test_the_next_worker_notifies_what_happened_while_none_ran(job_store, notifier, tmp_path, webhook):
     fail(job_store, "tiny")
-    assert kinds(Desk(job_store, tmp_path, webhook).look()) == ["failed", "queue_empty"]
+    assert kinds(Notifier(job_store, tmp_path, webhook).deliver()) == ["failed", "queue_empty"]
 
 
-def test_of_two_workers_one_tells(job_store, session, tmp_path, webhook):
-    other = Desk(job_store, tmp_path, webhook)
+def test_of_two_workers_only_one_delivers(job_store, notifier, tmp_path, webhook):
+    other = Notifier(job_store, tmp_path, webhook)
     fail(job_store, "tiny")
     webhook.hold.clear()
-    session.notices.deliver_pending()
-    other.notices.deliver_pending()
-    assert not other.notices.delivering
+    notifier.notifications.deliver_pending()
+    other.notifications.deliver_pending()
+    assert not other.notifications.delivering
     webhook.hold.set()
-    session.finish()
-    other.look()
+    notifier.wait_until_delivered()
+    other.deliver()
     assert len(webhook.posts) == 1
 
 
-def test_two_workers_that_look_at_once_tell_once(job_store, session, tmp_path, webhook):
-    desks = [Desk(job_store, tmp_path, webhook) for _ in range(4)]
+def test_workers_that_deliver_at_the_same_time_deliver_each_event_once(job_store, notifier, tmp_path, webhook):
+    notifiers = [Notifier(job_store, tmp_path, webhook) for _ in range(4)]
     fail(job_store, "tiny")
-    start = threading.Barrier(len(desks))
+    start = threading.Barrier(len(notifiers))
     threads = [
-        threading.Thread(target=lambda each=each: (start.wait(), each.notices.deliver_pending())) for each in desks
+        threading.Thread(target=lambda each=each: (start.wait(), each.notifications.deliver_pending()))
+        for each in notifiers
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for one in desks:
-        one.finish()
+    for each in notifiers:
+        each.wait_until_delivered()
     assert len(webhook.posts) == 1
 
 
-def test_another_worker_delivers_the_notice_of_a_killed_one(job_store, session, tmp_path, webhook, monkeypatch):
+def test_another_worker_delivers_the_notice_of_a_killed_one(job_store, notifier, tmp_path, webhook, monkeypatch):
     fail(job_store, "tiny")
-    monkeypatch.setattr(session.notices, "_deliver", lambda *_: None)  # killed before it told, its turn not given back
-    session.notices.deliver_pending()
-    session.finish()
-    other = Desk(job_store, tmp_path, webhook)
-    assert other.look() == []
+    # The first worker is killed before the delivery: it keeps its turn.
+    monkeypatch.setattr(notifier.notifications, "_deliver", lambda *_: None)
+    notifier.notifications.deliver_pending()
+    notifier.wait_until_delivered()
+    other = Notifier(job_store, tmp_path, webhook)
+    assert other.deliver() == []
     job_store.time.advance(119)
-    assert other.look() == []
+    assert other.deliver() == []
     job_store.time.advance(1)
-    assert kinds(other.look()) == ["failed", "queue_empty"]
+    assert kinds(other.deliver()) == ["failed", "queue_empty"]
 
 
 def test_a_worker_that_stops_gives_its_turn_back(job_store, tmp_path, webhook):
     settings = load_settings({"FLOWHUB_HOME": str(tmp_path)})
-    waits = Notify(command=(sys.executable, "-c", "import sys, signal; signal.pause()"), webhook=None)
+    waiting_command = Notify(command=(sys.executable, "-c", "import sys, signal; signal.pause()"), webhook=None)
     home = Home(
-        replace(settings, notify=waits),
+        replace(settings, notify=waiting_command),
         job_store.node,
         Database.of(job_store.engine),
         Store(tmp_path),
         job_store.time.clock,
     )
-    notices = Notifications(home, "w-1")
-    notices.deliver_pending()
+    notifications = Notifications(home, "w-1")
+    notifications.deliver_pending()
     fail(job_store, "tiny")
-    notices.deliver_pending()
-    assert notices.delivering
-    notices.close()
-    assert not notices.delivering
-    assert kinds(Desk(job_store, tmp_path, webhook).look()) == ["failed", "queue_empty"]
+    notifications.deliver_pending()
+    assert notifications.delivering
+    notifications.close()
+    assert not notifications.delivering
+    assert kinds(Notifier(job_store, tmp_path, webhook).deliver()) == ["failed", "queue_empty"]
 
 
 # The command and the webhook -----------------------------------------------------------------------------------------
@@ -346,10 +351,10 @@ def python(code: str) -> tuple[str, ...]:
 
 def test_the_command_reads_the_notice_from_its_stdin_and_knows_no_token(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HF_TOKEN", "hf_s3cret")
-    there = tmp_path / "told"
-    code = f"import sys, os; open({str(there)!r}, 'w').write(sys.stdin.read() + str(os.environ.get('HF_TOKEN')))"
+    output = tmp_path / "output"
+    code = f"import sys, os; open({str(output)!r}, 'w').write(sys.stdin.read() + str(os.environ.get('HF_TOKEN')))"
     assert Delivery(Notify(command=python(code))).deliver(NOTICE)
-    assert there.read_text() == NOTICE.decode() + "None"
+    assert output.read_text() == NOTICE.decode() + "None"
     assert caplog.records == []
 
 
@@ -364,33 +369,33 @@ def test_a_missing_command_is_logged(caplog):
 
 
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path, caplog):
-    there = tmp_path / "pids"
+    pids = tmp_path / "pids"
     code = (
         "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); "
-        f"fd = os.open({str(there)!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND); "
+        f"fd = os.open({str(pids)!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND); "
         "os.write(fd, b'%d\\n' % os.getpid()); signal.pause()"
     )
     delivery = Delivery(Notify(command=python(code)), command_s=0.5)
-    while not there.exists() or len(there.read_text().split()) < 2:
-        there.unlink(missing_ok=True)
+    while not pids.exists() or len(pids.read_text().split()) < 2:
+        pids.unlink(missing_ok=True)
         assert delivery.deliver(NOTICE)  # on a busy machine it may have been ended before it forked
         delivery = Delivery(Notify(command=python(code)), command_s=delivery._command_s * 2)
     assert "it was ended after" in caplog.text
-    patience = time.monotonic() + 60  # a killed process is gone once it has its turn
-    while not all(is_gone(int(pid)) for pid in there.read_text().split()):
-        assert time.monotonic() < patience
+    deadline = time.monotonic() + 60  # the kernel ends a killed process when it is scheduled next
+    while not all(has_ended(int(pid)) for pid in pids.read_text().split()):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has waited for yet has, too."""
+def has_ended(pid: int) -> bool:
+    """Return whether a process has ended; a zombie has, too."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
-def test_a_webhook_that_fails_is_tried_three_times_then_told_of_once(webhook, caplog):
+def test_a_webhook_that_fails_is_tried_three_times_then_logged_once(webhook, caplog):
     webhook.answers = [500, 503, 500]
     assert Delivery(Notify(webhook=webhook.url("secret-path")), pauses_s=(0, 0)).deliver(NOTICE)
     assert len(webhook.posts) == 3
@@ -416,84 +421,86 @@ def test_a_webhooks_redirect_is_not_followed(webhook, caplog):
 def test_a_missing_webhook_does_not_keep_the_command_from_its_notice(tmp_path, webhook, caplog):
     url = webhook.url()
     webhook.close()
-    there = tmp_path / "told"
-    notify = Notify(command=python(f"open({str(there)!r}, 'w').close()"), webhook=url)
+    created = tmp_path / "created"
+    notify = Notify(command=python(f"open({str(created)!r}, 'w').close()"), webhook=url)
     assert Delivery(notify, pauses_s=(0, 0)).deliver(NOTICE)
-    assert there.exists()
+    assert created.exists()
     assert "cannot be reached (ConnectError), 3 times" in caplog.text
 
 
 @pytest.fixture(autouse=True)
-def _heard(caplog: pytest.LogCaptureFixture) -> None:
+def _capture_warnings(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "flowhub")
 
 
-def test_the_notice_is_one_json_object(job_store, session, webhook):
+def test_the_notice_is_one_json_object(job_store, notifier, webhook):
     fail(job_store, "tiny")
-    session.look()
+    notifier.deliver()
     assert json.loads(json.dumps(webhook.posts[0])) == webhook.posts[0]
     assert all(
         list(event) == ["kind", "at", "job", "ref", "code", "message", "hint"] for event in webhook.posts[0]["events"]
     )
 
 
-def test_a_worker_with_nothing_to_tell_is_not_kept(job_store, session):
+def test_a_worker_without_pending_notices_does_not_wait(job_store, notifier):
     [job] = job_store.enqueue("tiny")
-    session.look()
+    notifier.deliver()
     assert job_store.state(job) is State.QUEUED
-    assert session.notices.settled()
+    assert notifier.notifications.settled()
 
 
-def test_a_worker_that_drains_stays_until_the_last_notice_is_delivered(job_store, session, webhook):
+def test_a_worker_that_drains_stays_until_the_last_notice_is_delivered(job_store, notifier, webhook):
     fail(job_store, "tiny")
-    assert not session.notices.settled()
-    session.finish()
-    assert session.notices.settled()
+    assert not notifier.notifications.settled()
+    notifier.wait_until_delivered()
+    assert notifier.notifications.settled()
     assert kinds(webhook.posts[0]["events"]) == ["failed", "queue_empty"]
 
 
-@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)  # whose plan it reads
-def test_a_look_costs_the_same_however_many_jobs_there_were(job_store, session):
-    """The planner begins with the events, which are few, and not with all jobs."""
-    seen: list[tuple[str, object]] = []
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)  # the test reads SQLite's query plan
+def test_a_query_for_new_events_costs_the_same_however_many_jobs_there_were(job_store, notifier):
+    """The planner begins with the few new events, not with all jobs."""
+    statements: list[tuple[str, object]] = []
     sa.event.listen(
-        job_store.engine, "before_cursor_execute", lambda c, cursor, text, given, *_: seen.append((text, given))
+        job_store.engine,
+        "before_cursor_execute",
+        lambda connection, cursor, text, parameters, *_: statements.append((text, parameters)),
     )
     fail(job_store, "tiny")
-    seen.clear()
-    session.look()
-    asked = [(text, given) for text, given in seen if "FROM events" in text and text.startswith("SELECT")]
+    statements.clear()
+    notifier.deliver()
+    queries = [entry for entry in statements if "FROM events" in entry[0] and entry[0].startswith("SELECT")]
     with job_store.engine.connect() as connection:
         plans = [
-            [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given)]
-            for text, given in asked
+            [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)]
+            for text, parameters in queries
         ]
     assert len(plans) >= 3
     assert not [step for plan in plans for step in plan if step.startswith("SCAN events")]
     assert not [step for plan in plans for step in plan if "events USING INDEX ix_events_job" in step]
 
 
-def test_a_wait_that_hardly_passes_without_the_user_is_notified_at_once(job_store, session):
-    """A captive portal shows its own certificate to every job: the host is tried again, and the user can sign in."""
+def test_a_wait_that_hardly_passes_without_the_user_is_notified_at_once(job_store, notifier):
+    """A captive portal shows its own certificate to every job: jobs retry the host, and the user can sign in."""
     [job] = job_store.enqueue("tiny")
     lease = job_store.claim().lease
     job_store.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
     job_store.owner.wait(
         lease, job_store.time.in_us(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False
     )
-    [event] = session.look()
+    [event] = notifier.deliver()
     assert (event["kind"], event["job"]) == ("needs_you", job)
     assert event["message"] == "h.example shows a certificate that is not trusted."
     assert f"`flowhub status {job}`" in event["hint"]
 
 
-def test_a_model_that_could_not_be_placed_is_notified(job_store, session):
+def test_a_model_that_could_not_be_placed_is_notified(job_store, notifier):
     [job] = job_store.enqueue("tiny")
     note = Note(EventKind.PLACEMENT_FAILED, "Not placed in hf-cache: a.gguf is there already.", "name_taken")
     lease = job_store.claim().lease
     job_store.owner.record_event(lease, note)
     job_store.owner.hand_back(lease)
-    [event] = session.look()
+    [event] = notifier.deliver()
     assert (event["kind"], event["job"], event["code"]) == ("needs_you", job, "name_taken")
     assert "flowhub place" in event["hint"]
 
@@ -501,50 +508,51 @@ def test_a_model_that_could_not_be_placed_is_notified(job_store, session):
 # Subscriptions -------------------------------------------------------------------------------------------------------
 
 
-def followed(job_store: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
+def follow(job_store: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
     rows = SubscriptionRows(job_store.engine, job_store.node, job_store.time.clock)
     rows.add(SubscriptionKind.REFERENCE, ref, Terms(), job_store.time.in_us(HOUR))
     return subscription(job_store, ref)
 
 
 def subscription(job_store: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
-    return next(one for one in SubscriptionQueries(job_store.database, job_store.node).all() if one.ref == ref)
+    subscriptions = SubscriptionQueries(job_store.database, job_store.node).all()
+    return next(each for each in subscriptions if each.ref == ref)
 
 
-def checked(job_store: JobStore, error: FlowhubError | None = None, job: int | None = None) -> None:
+def record_check(job_store: JobStore, error: FlowhubError | None = None, job: int | None = None) -> None:
     """Write the outcome of a check: an error, or a newer version with its job."""
     rows, before = SubscriptionRows(job_store.engine, job_store.node, job_store.time.clock), subscription(job_store)
-    made = [NewJob(job, "It has a newer version.")] if job else []
+    new_jobs = [NewJob(job, "It has a newer version.")] if job else []
     with writing(job_store.engine) as tx:
-        rows.record(tx, before, {}, CheckOutcome(error=error), made, job_store.time.in_us(HOUR))
+        rows.record(tx, before, {}, CheckOutcome(error=error), new_jobs, job_store.time.in_us(HOUR))
 
 
-def test_a_newer_version_that_a_subscription_queued_is_announced_once(job_store, session):
-    followed(job_store)
+def test_a_newer_version_that_a_subscription_queued_is_announced_once(job_store, notifier):
+    follow(job_store)
     [job] = job_store.enqueue("tiny")
-    checked(job_store, job=job)
-    [event] = session.look()
+    record_check(job_store, job=job)
+    [event] = notifier.deliver()
     assert (event["kind"], event["job"], event["ref"]) == ("update", job, "tiny@q4")
     job_store.time.advance(HOUR)
-    assert session.look() == []
+    assert notifier.deliver() == []
 
 
-def test_a_subscription_that_needs_the_user_is_announced_once_and_again_for_another_reason(job_store, session):
-    followed(job_store)
-    checked(job_store, ServerBusy("It is busy."))
-    assert session.look() == []
-    checked(job_store, Gated("It is gated."))
-    [event] = session.look()
+def test_a_subscription_that_needs_the_user_is_announced_once_and_again_for_another_reason(job_store, notifier):
+    follow(job_store)
+    record_check(job_store, ServerBusy("It is busy."))
+    assert notifier.deliver() == []
+    record_check(job_store, Gated("It is gated."))
+    [event] = notifier.deliver()
     assert (event["kind"], event["code"], event["ref"]) == ("needs_you", "gated", "hf:o/r:Q4_K_M")
     assert event["job"] is None
     for _ in range(3):
         job_store.time.advance(24 * HOUR)
-        checked(job_store, Gated("It is gated."))
-        assert session.look() == []
-    checked(job_store, SourceMissing("It is gone."))
-    assert kinds(session.look()) == ["needs_you"]
-    checked(job_store)
+        record_check(job_store, Gated("It is gated."))
+        assert notifier.deliver() == []
+    record_check(job_store, SourceMissing("It is gone."))
+    assert kinds(notifier.deliver()) == ["needs_you"]
+    record_check(job_store)
     job_store.time.advance(HOUR)
-    assert session.look() == []
-    checked(job_store, SourceMissing("It is gone."))
-    assert kinds(session.look()) == ["needs_you"]
+    assert notifier.deliver() == []
+    record_check(job_store, SourceMissing("It is gone."))
+    assert kinds(notifier.deliver()) == ["needs_you"]
