@@ -1,4 +1,4 @@
-"""The queue of wakeups: JSON on the disk, deaf to garbage, and open anew when its file is another or damaged."""
+"""Tests of the queue of wake-ups: JSON on the disk, garbage is discarded, a replaced or damaged file is reopened."""
 
 import contextlib
 import json
@@ -29,27 +29,29 @@ def wakeups(path: Path) -> Iterator[WakeupQueue]:
 
 
 def messages(path: Path) -> list[bytes]:
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        return [bytes(data) for (data,) in other.execute("SELECT data FROM task ORDER BY id")]
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return [bytes(data) for (data,) in connection.execute("SELECT data FROM task ORDER BY id")]
 
 
-def throw_in(path: Path, *garbage: bytes) -> None:
-    """Write into the queue what no bell of ours would be."""
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        other.executemany("INSERT INTO task (queue, data, priority) VALUES ('flowhub', ?, 9)", [(g,) for g in garbage])
-        other.commit()
+def insert_garbage(path: Path, *garbage: bytes) -> None:
+    """Insert messages that are no wake-ups."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "INSERT INTO task (queue, data, priority) VALUES ('flowhub', ?, 9)", [(data,) for data in garbage]
+        )
+        connection.commit()
 
 
-def hear(wakeups: WakeupQueue) -> int:
-    """Take all the wakeups that wait, as a consumer does, and return how many were wakeups."""
-    heard = 0
+def receive_all(wakeups: WakeupQueue) -> int:
+    """Dequeue all messages, as a consumer does; return how many were wake-ups."""
+    count = 0
     while wakeups.waiting():
         with contextlib.suppress(Exception):
-            heard += wakeups.huey.dequeue() is not None
-    return heard
+            count += wakeups.huey.dequeue() is not None
+    return count
 
 
-# What a bell is ------------------------------------------------------------------------------------------------------
+# Messages ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_wake_up_is_json_and_no_pickle(wakeups, path):
@@ -65,7 +67,7 @@ def test_each_wake_up_is_received_once_by_any_process(wakeups, path):
     other = WakeupQueue(path)
     assert (wakeups.waiting(), other.waiting()) == (3, 3)
     assert other.huey.dequeue() is not None
-    assert hear(wakeups) == 2
+    assert receive_all(wakeups) == 2
     other.close()
 
 
@@ -74,36 +76,36 @@ GARBAGE = [b"", b"{", b"\x80\x04K\x01.", b"null", b"[]", b'{"id": 1}', b'{"id": 
 
 def test_garbage_is_discarded_and_the_wake_up_behind_it_is_received(wakeups, path):
     wakeups.wake()
-    throw_in(path, *GARBAGE)
+    insert_garbage(path, *GARBAGE)
     assert wakeups.waiting() == len(GARBAGE) + 1
-    assert hear(wakeups) == 1
+    assert receive_all(wakeups) == 1
 
 
 def test_a_pickle_in_the_queue_is_never_loaded(wakeups, path, tmp_path):
     trap = tmp_path / "trap"
-    throw_in(path, f"cbuiltins\nopen\n(S'{trap}'\nS'w'\ntR.".encode())
-    hear(wakeups)
+    insert_garbage(path, f"cbuiltins\nopen\n(S'{trap}'\nS'w'\ntR.".encode())
+    receive_all(wakeups)
     assert not trap.exists()
 
 
-def test_a_consumer_lives_on_through_garbage(path):
-    heard = threading.Event()
-    wakeups = WakeupQueue(path, heard.set)
-    throw_in(path, *GARBAGE)
+def test_a_consumer_survives_garbage(path):
+    received = threading.Event()
+    wakeups = WakeupQueue(path, received.set)
+    insert_garbage(path, *GARBAGE)
     wakeups.wake()
     consumer = WorkerConsumer(wakeups.huey, 1, lambda: None)
     consumer.start()
     try:
-        assert heard.wait(60)
+        assert received.wait(60)
     finally:
         consumer.stop()
         wakeups.close()
 
 
-# Open anew -----------------------------------------------------------------------------------------------------------
+# Damaged and lost files ----------------------------------------------------------------------------------------------
 
 
-def test_a_whole_queue_needs_no_mending(wakeups):
+def test_an_undamaged_queue_is_not_reopened(wakeups):
     wakeups.wake()
     assert not wakeups.reopen_if_damaged()
     assert wakeups.waiting() == 1
@@ -112,94 +114,94 @@ def test_a_whole_queue_needs_no_mending(wakeups):
 def test_a_queue_without_new_writes_is_not_read_again(wakeups, path):
     wakeups.wake()
     assert not wakeups.reopen_if_damaged()
-    there = path.stat()
+    before = path.stat()
     with path.open("r+b") as file:
-        file.write(b"Dear diary, ")
-    os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
+        file.write(b"Not a database. ")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert not wakeups.reopen_if_damaged()
     os.utime(path)
     assert wakeups.reopen_if_damaged()
 
 
-def damaged(path: Path) -> None:
-    path.write_text("Dear diary, " * 1000)
+def damage(path: Path) -> None:
+    path.write_text("Not a database. " * 1000)
 
 
-def emptied(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def replaced(path: Path) -> None:
+def replace(path: Path) -> None:
     WakeupQueue(path.with_name("other.db")).close()
     path.with_name("other.db").replace(path)
 
 
-def replaced_by_text(path: Path) -> None:
-    path.with_name("other.txt").write_text("Dear diary, " * 1000)
+def replace_by_text(path: Path) -> None:
+    path.with_name("other.txt").write_text("Not a database. " * 1000)
     path.with_name("other.txt").replace(path)
 
 
-def moved_with_all_its_files(path: Path) -> None:
+def move_all_its_files(path: Path) -> None:
     for file in list(path.parent.glob("queue.db*")):
-        file.replace(file.with_name("aside-" + file.name))
+        file.replace(file.with_name("moved-" + file.name))
 
 
-EACH_FATE = pytest.mark.parametrize(
-    "fate", [Path.unlink, replaced, moved_with_all_its_files, damaged, emptied, replaced_by_text]
+EACH_LOSS = pytest.mark.parametrize(
+    "lose", [Path.unlink, replace, move_all_its_files, damage, truncate, replace_by_text]
 )
 
 
-@EACH_FATE
-def test_a_lost_queue_is_repaired_once_and_wake_ups_reach_other_processes(wakeups, path, fate):
+@EACH_LOSS
+def test_a_lost_queue_is_repaired_once_and_wake_ups_reach_other_processes(wakeups, path, lose):
     wakeups.wake()
-    fate(path)
+    lose(path)
     assert wakeups.reopen_if_damaged()
     assert not wakeups.reopen_if_damaged()
     wakeups.wake()
     other = WakeupQueue(path)
-    assert hear(other) >= 1  # the one from before may have been saved
-    assert hear(wakeups) == 0
+    assert receive_all(other) >= 1  # the wake-up from before may have been saved
+    assert receive_all(wakeups) == 0
     other.close()
 
 
-@EACH_FATE
-def test_a_wake_up_into_a_lost_file_is_no_error(wakeups, path, fate):
-    fate(path)
+@EACH_LOSS
+def test_a_wake_up_into_a_lost_file_is_no_error(wakeups, path, lose):
+    lose(path)
     wakeups.wake()
     wakeups.reopen_if_damaged()
 
 
-def test_what_was_damaged_is_put_aside_and_not_thrown_away(wakeups, path):
-    damaged(path)
+def test_a_damaged_file_is_renamed_and_not_deleted(wakeups, path):
+    damage(path)
     wakeups.reopen_if_damaged()
-    assert path.with_name("queue.db.damaged").read_text().startswith("Dear diary")
+    assert path.with_name("queue.db.damaged").read_text().startswith("Not a database.")
 
 
-def test_a_queue_that_is_damaged_at_the_start_is_put_aside(path):
-    damaged(path)
+def test_a_queue_that_is_damaged_at_the_start_is_renamed(path):
+    damage(path)
     wakeups = WakeupQueue(path)
     wakeups.wake()
-    assert hear(wakeups) == 1
+    assert receive_all(wakeups) == 1
     assert path.with_name("queue.db.damaged").exists()
     wakeups.close()
 
 
 def test_a_queue_that_is_a_folder_is_named_and_the_hint_is_to_remove_it(path):
     path.mkdir()
-    with pytest.raises(DatabaseUnusable, match=rf"{path} cannot be opened: it is a folder") as refused:
+    with pytest.raises(DatabaseUnusable, match=rf"{path} cannot be opened: it is a folder") as raised:
         WakeupQueue(path)
-    assert "Remove queue.db" in (refused.value.hint or "")
+    assert "Remove queue.db" in (raised.value.hint or "")
 
 
-@pytest.mark.parametrize("how", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE"])
-def test_a_locked_queue_is_not_taken_for_damaged(path, monkeypatch, how):
+@pytest.mark.parametrize("lock", ["BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE"])
+def test_a_locked_queue_is_not_taken_for_damaged(path, monkeypatch, lock):
     monkeypatch.setattr("flowhub_jobs.worker.wakeup_queue.BUSY_TIMEOUT_S", 0)
     wakeups = WakeupQueue(path)
     wakeups.wake()
     wakeups.huey.storage.close()
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
-        other.execute(how)
-        other.execute("DELETE FROM schedule")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        connection.execute(lock)
+        connection.execute("DELETE FROM schedule")
         assert not wakeups.reopen_if_damaged()
         wakeups.wake()
     assert not path.with_name("queue.db.damaged").exists()
@@ -208,8 +210,8 @@ def test_a_locked_queue_is_not_taken_for_damaged(path, monkeypatch, how):
 
 
 def test_a_consumer_receives_wake_ups_in_the_repaired_queue(path):
-    heard = threading.Event()
-    wakeups = WakeupQueue(path, heard.set)
+    received = threading.Event()
+    wakeups = WakeupQueue(path, received.set)
     consumer = WorkerConsumer(wakeups.huey, 2, lambda: None)
     consumer.start()
     try:
@@ -218,7 +220,7 @@ def test_a_consumer_receives_wake_ups_in_the_repaired_queue(path):
         other = WakeupQueue(path)
         other.wake()
         other.close()
-        assert heard.wait(60)
+        assert received.wait(60)
     finally:
         consumer.stop()
         wakeups.close()
