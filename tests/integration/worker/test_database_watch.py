@@ -1,6 +1,6 @@
-"""The database under a running worker: replaced, removed, emptied, restored, damaged. The worker notices and says so.
+"""Tests of a database that is replaced, removed, emptied, restored or damaged under a running worker.
 
-It continues on the file that is there, without the leases of the other, or ends with an exit status and a sentence.
+The worker continues with the file that it finds, without the leases of the former one, or ends with an error message.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ def app(home, origin, monkeypatch):
 
 
 def enqueue(ref):
-    """Queue a model as another process does, on whichever file is there now."""
-    said = run_command("enqueue", ref, "--json")
-    assert said.status == 0, said.err
-    return said.jobs[0]["id"]
+    """Queue a model from another process, in the file that is at the path now."""
+    result = run_command("enqueue", ref, "--json")
+    assert result.status == 0, result.err
+    return result.jobs[0]["id"]
 
 
 def row_of(app, job):
-    """Return a job's state and bytes in whichever file is there now; it is asked often, and a verb takes long."""
+    """Return a job's state and bytes from the file that is at the path now: by SQL, as a command is slow to poll."""
     uri = f"{(app.path / 'flowhub.db').as_uri()}?mode=rw"
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
         row = database.execute("SELECT state, bytes_done FROM jobs WHERE id = ?", (job,)).fetchone()
@@ -44,8 +44,8 @@ def row_of(app, job):
 
 def until_completed(app, job):
     app.until(lambda: row_of(app, job)[0] == "completed", f"job {job} completed")
-    said = run_command("status", str(job), "--json")
-    assert (said.status, said.jobs[0]["state"]) == (0, "completed")
+    result = run_command("status", str(job), "--json")
+    assert (result.status, result.jobs[0]["state"]) == (0, "completed")
 
 
 def backup(app):
@@ -72,7 +72,7 @@ def delete(app):
     (app.path / "flowhub.db").unlink()
 
 
-def delete_all_of_it(app):
+def delete_with_log(app):
     for suffix in ("", "-wal", "-shm"):
         (app.path / f"flowhub.db{suffix}").unlink(missing_ok=True)
 
@@ -86,14 +86,14 @@ def empty(app):
 
 
 def move_away(app):
-    (app.path / "flowhub.db").replace(app.path / "elsewhere.db")
+    (app.path / "flowhub.db").replace(app.path / "moved.db")
 
 
-LOSSES = [move_backup, delete, delete_all_of_it, delete_log, empty, move_away]
+LOSSES = [move_backup, delete, delete_with_log, delete_log, empty, move_away]
 
 
-def working_on(app, ref):
-    """Return a worker that has begun with a model."""
+def start_worker_on(app, ref):
+    """Return a worker that has received the first bytes of a model."""
     app.close_home()
     job = enqueue(ref)
     worker = app.worker("--limit-rate", "200K")
@@ -102,10 +102,10 @@ def working_on(app, ref):
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
-def test_a_worker_whose_database_is_lost_works_on_in_the_file_that_is_there(app, lose):
-    worker = working_on(app, "slow")
+def test_a_worker_whose_database_is_lost_continues_with_the_file_at_its_path(app, lose):
+    worker = start_worker_on(app, "slow")
     lose(app)
-    app.until(lambda: "starts again" in app.log(), "the worker's word")
+    app.until(lambda: "starts again" in app.log(), "the worker's log entry")
     until_completed(app, enqueue("quick"))
     assert "Traceback" not in app.log()
     with contextlib.closing(sqlite3.connect(app.path / "flowhub.db")) as database:
@@ -115,16 +115,16 @@ def test_a_worker_whose_database_is_lost_works_on_in_the_file_that_is_there(app,
 
 
 def test_a_backup_copied_over_the_file_is_noticed_by_the_missing_worker(app):
-    """The file stays the same; what it knows of is another time, before this worker began.
+    """The inode stays the same, and the content is older than this worker, so that its row is missing.
 
-    SQLite promises nothing for a file that is overwritten while it is open: what it has in memory may spoil a page.
-    Then the worker ends, and says what to do.
+    SQLite guarantees nothing for a file that is overwritten while it is open: its cached pages may damage the file.
+    Then the worker ends, and its message says what to do.
     """
     app.close_home()
     before = enqueue("quick")
-    old = backup(app)
-    worker = working_on(app, "slow")
-    shutil.copyfile(old, app.path / "flowhub.db")
+    copy = backup(app)
+    worker = start_worker_on(app, "slow")
+    shutil.copyfile(copy, app.path / "flowhub.db")
     app.until(
         lambda: worker.poll() is not None or row_of(app, before)[0] == "completed", "the worker's end, or the job's"
     )
@@ -139,33 +139,33 @@ def test_a_backup_copied_over_the_file_is_noticed_by_the_missing_worker(app):
         assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
 
 
-def test_a_home_that_was_removed_and_made_again_is_worked_in(app):
-    worker = working_on(app, "slow")
+def test_a_worker_continues_in_a_home_that_was_removed_and_made_again(app):
+    worker = start_worker_on(app, "slow")
     catalog, log = app.catalog.read_bytes(), app.path / "worker.log"
-    aside = app.path.with_name("log")
-    log.rename(aside)
+    moved_log = app.path.with_name("log")
+    log.rename(moved_log)
     shutil.rmtree(app.path, ignore_errors=True)
     app.path.mkdir(exist_ok=True)
     app.catalog.write_bytes(catalog)
     job = enqueue("quick")
-    app.until(lambda: "starts again" in aside.read_text(), "the worker's word")
+    app.until(lambda: "starts again" in moved_log.read_text(), "the worker's log entry")
     until_completed(app, job)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=60) == 0
 
 
-def test_a_home_that_was_removed_ends_the_worker_with_a_sentence(app):
-    worker = working_on(app, "slow")
-    aside = app.path.with_name("log")
-    (app.path / "worker.log").rename(aside)
-    app.path.rename(app.path.with_name("away"))  # at one moment: a half-emptied folder is a home
+def test_a_home_that_was_removed_ends_the_worker_with_a_message(app):
+    worker = start_worker_on(app, "slow")
+    moved_log = app.path.with_name("log")
+    (app.path / "worker.log").rename(moved_log)
+    app.path.rename(app.path.with_name("away"))  # atomically: a partly emptied folder is still a home
     assert worker.wait(timeout=60) == 1
-    assert "was removed while the worker ran" in aside.read_text()
+    assert "was removed while the worker ran" in moved_log.read_text()
     assert not app.path.exists()
 
 
-def damage_a_page_of(app, table):
-    """Turn the first page of a table into noise, on the disk and in no log."""
+def damage_page_of(app, table):
+    """Overwrite the first page of a table in the file itself, past the write-ahead log."""
     with contextlib.closing(sqlite3.connect(app.path / "flowhub.db")) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         [page] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
@@ -176,35 +176,35 @@ def damage_a_page_of(app, table):
 
 
 @pytest.mark.parametrize("table", ["jobs", "workers", "events", "job_files", "uq_jobs_live"])
-def test_a_damaged_page_ends_the_worker_with_what_to_do(app, table):
+def test_a_damaged_page_ends_the_worker_with_a_remedy(app, table):
     app.close_home()
     enqueue("quick")
-    damage_a_page_of(app, table)
+    damage_page_of(app, table)
     assert app.drain() == 1
-    said = app.log()
-    assert "is damaged" in said
-    assert ".recover" in said
-    assert "Traceback" not in said
+    log = app.log()
+    assert "is damaged" in log
+    assert ".recover" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("table", ["jobs", "workers", "events"])
 def test_a_page_that_is_damaged_under_a_worker_ends_it_when_it_is_read(app, table):
-    worker = working_on(app, "slow")
-    damage_a_page_of(app, table)
-    run_command("enqueue", "quick")  # whether it can be written or not
+    worker = start_worker_on(app, "slow")
+    damage_page_of(app, table)
+    run_command("enqueue", "quick")  # may fail: the damaged page may be read first
     assert worker.wait(timeout=60) == 1
     assert "is damaged" in app.log()
     assert "Traceback" not in app.log()
 
 
 @pytest.mark.parametrize("revision", ["'xyz'", "''", "x'ff'", None])
-def test_a_schema_that_names_no_version_is_called_damaged(app, revision):
+def test_a_schema_without_a_known_version_is_an_error_of_damage(app, revision):
     app.close_home()
     with contextlib.closing(sqlite3.connect(app.path / "flowhub.db")) as database:
         database.execute("DELETE FROM alembic_version")
         if revision is not None:
             database.execute(f"INSERT INTO alembic_version VALUES ({revision})")
         database.commit()
-    said = run_command("status", "--json")
-    assert said.error["code"] == "database_damaged"
-    assert "full" not in said.error["hint"]
+    result = run_command("status", "--json")
+    assert result.error["code"] == "database_damaged"
+    assert "full" not in result.error["hint"]

@@ -1,4 +1,4 @@
-"""export, import: models carried on a disk to a machine without a network, verified at both ends."""
+"""The `export` and `import` commands: models on a disk for a machine without a network, verified at both ends."""
 
 import errno
 import json
@@ -34,74 +34,74 @@ def app(home, models, monkeypatch):
 
 
 @pytest.fixture
-def elsewhere(tmp_path, app, models, monkeypatch):
-    """Another machine's home, whose catalog is the same, and which no origin serves."""
+def other_home(tmp_path, app, models, monkeypatch):
+    """Return a function that opens another machine's home, with the same catalog."""
 
-    def go():
-        monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "elsewhere"))
-        return app_of(tmp_path / "elsewhere", *models)
+    def open_other_home():
+        monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "other-home"))
+        return app_of(tmp_path / "other-home", *models)
 
-    return go
+    return open_other_home
 
 
-def test_what_was_exported_is_imported_elsewhere_and_listed_like_any_other(cli, app, elsewhere, drive, origin):
+def test_exported_models_are_imported_in_another_home_and_listed_like_any_other(cli, app, other_home, drive, origin):
     assert cli("export", "a", "c", "--to", drive).status == 0
     assert (drive / "a.gguf").read_bytes() == A
     assert {path: (drive / "c-mlx-4bit" / path).read_bytes() for path in FOLDER} == FOLDER
     for path in ("/a.gguf", *(f"/c/{path}" for path in FOLDER)):
         origin.remove(path)
-    with elsewhere() as there:
+    with other_home() as other_app:
         jobs = cli("import", drive, "--json").jobs
         assert {(job["kind"], job["state"], job["sha256_state"], job["bytes_fetched"]) for job in jobs} == {
             ("import", "completed", "verified", 0)
         }
-        assert (there.store / "a.gguf").read_bytes() == A
-        listed = {model["name"]: model for model in cli("list", "--json").json["models"]}
-        assert listed["a.gguf"]["in_catalog"]
-        assert listed["c-mlx-4bit"]["model"] == "c"
+        assert (other_app.store / "a.gguf").read_bytes() == A
+        models = {model["name"]: model for model in cli("list", "--json").json["models"]}
+        assert models["a.gguf"]["in_catalog"]
+        assert models["c-mlx-4bit"]["model"] == "c"
         assert "already installed" in cli("enqueue", "a").out
-        assert there.leftover_partials() == []
+        assert other_app.leftover_partials() == []
 
 
-def test_only_what_is_named_is_imported(cli, app, elsewhere, drive):
+def test_only_the_named_models_are_imported(cli, app, other_home, drive):
     cli("export", "a", "c", "--to", drive)
-    with elsewhere() as there:
+    with other_home() as other_app:
         assert cli("import", drive, "a.gguf").status == 0
-        assert [model.name for model in there.session.installed.models()] == ["a.gguf"]
-        said = cli("import", drive, "b")
-        assert (said.status, "It holds: a@q4 (a.gguf), c@mlx-4bit (c-mlx-4bit)" in said.error_text) == (3, True)
+        assert [model.name for model in other_app.session.installed.models()] == ["a.gguf"]
+        result = cli("import", drive, "b")
+        assert (result.status, "It holds: a@q4 (a.gguf), c@mlx-4bit (c-mlx-4bit)" in result.error_text) == (3, True)
 
 
-@pytest.mark.parametrize("named", ["a", "A", "a@q4", "a:q4", "a.gguf"])
-def test_a_model_is_imported_by_every_name_that_enqueue_takes(cli, app, elsewhere, drive, named):
+@pytest.mark.parametrize("name", ["a", "A", "a@q4", "a:q4", "a.gguf"])
+def test_a_model_is_imported_by_every_name_that_enqueue_takes(cli, app, other_home, drive, name):
     cli("export", "a", "c", "--to", drive)
-    with elsewhere() as there:
-        assert cli("import", drive, named).status == 0
-        assert [model.name for model in there.home.store.models()] == ["a.gguf"]
+    with other_home() as other_app:
+        assert cli("import", drive, name).status == 0
+        assert [model.name for model in other_app.home.store.models()] == ["a.gguf"]
 
 
-def test_what_a_folder_does_not_hold_is_answered_with_what_it_holds(cli, app, drive):
+def test_an_import_of_an_absent_model_fails_with_a_list_of_the_models_in_the_folder(cli, app, drive):
     cli("export", "a", "c", "--to", drive)
     error = cli("import", drive, "b", "--json").error
     assert (error["code"], error["hint"]) == ("not_found", "It holds: a@q4 (a.gguf), c@mlx-4bit (c-mlx-4bit).")
 
 
-def test_a_byte_that_turned_on_the_way_is_found(cli, app, elsewhere, drive):
+def test_a_byte_that_was_flipped_on_the_drive_fails_the_import(cli, app, other_home, drive):
     cli("export", "a", "--to", drive)
     (drive / "a.gguf").write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
-    with elsewhere() as there:
-        said = cli("import", drive)
-        assert said.status == 8
-        assert str(drive / "a.gguf") in said.error_text
-        assert list(there.store.glob("*.gguf")) == []
+    with other_home() as other_app:
+        result = cli("import", drive)
+        assert result.status == 8
+        assert str(drive / "a.gguf") in result.error_text
+        assert list(other_app.store.glob("*.gguf")) == []
 
 
-def test_what_is_damaged_here_is_not_carried_away(cli, app, drive):
-    place = app.store / "a.gguf"
-    place.write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
-    said = cli("export", "a", "--to", drive)
-    assert said.status == 8
-    assert "--repair" in said.error_text
+def test_a_damaged_model_is_not_exported(cli, app, drive):
+    path = app.store / "a.gguf"
+    path.write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
+    result = cli("export", "a", "--to", drive)
+    assert result.status == 8
+    assert "--repair" in result.error_text
     assert not (drive / "a.gguf").exists()
 
 
@@ -119,7 +119,7 @@ def test_a_second_export_copies_nothing_again(cli, app, drive):
     assert (drive / "a.gguf").stat().st_ino == before.st_ino
 
 
-def test_a_second_export_replaces_what_was_changed_there(cli, app, drive):
+def test_a_second_export_replaces_a_file_that_was_changed_on_the_drive(cli, app, drive):
     cli("export", "c", "--to", drive)
     path = max(FOLDER, key=lambda path: len(FOLDER[path]))
     os.truncate(drive / "c-mlx-4bit" / path, 1)
@@ -130,17 +130,17 @@ def test_a_second_export_replaces_what_was_changed_there(cli, app, drive):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda page: page["models"][0].update(name="../a.gguf"),
-        lambda page: page["models"][0]["artifact"].update(name="../../a.gguf"),
-        lambda page: page["models"][0]["files"][0].update(path="../a.gguf"),
-        lambda page: page["models"][0]["files"][0].update(sha256="ab"),
-        lambda page: page["models"][0]["files"][0].update(bytes=-1),
-        lambda page: page["models"][0].update(files=[]),
-        lambda page: page["models"].append(7),
-        lambda page: page.update(schema="other/1"),
-        lambda page: page["models"].append({**page["models"][0], "name": "A.GGUF"}),
+        lambda manifest: manifest["models"][0].update(name="../a.gguf"),
+        lambda manifest: manifest["models"][0]["artifact"].update(name="../../a.gguf"),
+        lambda manifest: manifest["models"][0]["files"][0].update(path="../a.gguf"),
+        lambda manifest: manifest["models"][0]["files"][0].update(sha256="ab"),
+        lambda manifest: manifest["models"][0]["files"][0].update(bytes=-1),
+        lambda manifest: manifest["models"][0].update(files=[]),
+        lambda manifest: manifest["models"].append(7),
+        lambda manifest: manifest.update(schema="other/1"),
+        lambda manifest: manifest["models"].append({**manifest["models"][0], "name": "A.GGUF"}),
         *(
-            lambda page, name=name, value=value: page["models"][0]["artifact"].update({name: value})
+            lambda manifest, name=name, value=value: manifest["models"][0]["artifact"].update({name: value})
             for name, value in [
                 ("ref", 5),
                 ("ref", None),
@@ -152,7 +152,7 @@ def test_a_second_export_replaces_what_was_changed_there(cli, app, drive):
             ]
         ),
         *(
-            lambda page, name=name, value=value: page["models"][0]["artifact"]["files"][0].update({name: value})
+            lambda manifest, name=name, value=value: manifest["models"][0]["artifact"]["files"][0].update({name: value})
             for name, value in [
                 ("size", 10**30),
                 ("size", "x"),
@@ -163,24 +163,24 @@ def test_a_second_export_replaces_what_was_changed_there(cli, app, drive):
                 ("git_sha1", 5),
             ]
         ),
-        lambda page: page.update(models={}),
+        lambda manifest: manifest.update(models={}),
     ],
 )
-def test_a_manifest_is_believed_in_nothing(cli, app, elsewhere, drive, damage):
+def test_no_field_of_a_manifest_is_trusted(cli, app, other_home, drive, damage):
     cli("export", "a", "--to", drive)
-    manifest = drive / "flowhub-manifest.json"
-    page = json.loads(manifest.read_text())
-    damage(page)
-    manifest.write_text(json.dumps(page))
-    with elsewhere() as there:
-        said = cli("import", drive)
-        assert said.status == 1
-        assert said.error_text
-        assert there.home.queries.all() == []
+    path = drive / "flowhub-manifest.json"
+    manifest = json.loads(path.read_text())
+    damage(manifest)
+    path.write_text(json.dumps(manifest))
+    with other_home() as other_app:
+        result = cli("import", drive)
+        assert result.status == 1
+        assert result.error_text
+        assert other_app.home.queries.all() == []
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "[" * 100_000, "\0", '{"schema": "flowhub/export/1"}'])
-def test_a_manifest_that_is_none_is_named(cli, app, drive, text):
+def test_a_file_that_is_no_manifest_is_named(cli, app, drive, text):
     drive.mkdir()
     (drive / "flowhub-manifest.json").write_text(text)
     assert "flowhub-manifest.json" in cli("import", drive).error_text
@@ -193,11 +193,11 @@ def test_a_file_in_the_place_of_a_folder_is_named_as_one(cli, app, tmp_path):
 
 def test_a_folder_without_a_manifest_points_to_adopt(cli, app, drive):
     drive.mkdir()
-    said = cli("import", drive)
-    assert (said.status, f"flowhub adopt {drive}" in said.error_text) == (1, True)
+    result = cli("import", drive)
+    assert (result.status, f"flowhub adopt {drive}" in result.error_text) == (1, True)
 
 
-def test_wrong_calls(cli, app, tmp_path):
+def test_a_wrong_call_is_a_usage_error_or_not_found(cli, app, tmp_path):
     (tmp_path / "file").write_text("")
     assert cli("export", "a").status == 2
     assert cli("export", "a", "--to", app.store / "x").status == 2
@@ -205,35 +205,36 @@ def test_wrong_calls(cli, app, tmp_path):
     assert cli("export", "nothing", "--to", tmp_path / "x").status == 3
 
 
-def test_a_worker_carries_it_later_if_asked(cli, app, drive):
+def test_with_later_a_worker_exports_the_model(cli, app, drive):
     assert "export a@q4, 4.1 KB, queued" in cli("export", "a", "--to", drive, "--later").out
     assert not drive.exists()
     run_due_jobs(app)
     assert (drive / "a.gguf").read_bytes() == A
 
 
-@pytest.mark.parametrize("ours", [True, False], ids=["exported", "put there by hand"])
-def test_a_link_in_its_place_is_no_copy(cli, app, drive, ours):
-    """What is carried away is the disk, and not what a link on it leads to."""
-    if ours:
+@pytest.mark.parametrize("exported", [True, False], ids=["exported", "put there by hand"])
+def test_a_link_at_the_path_of_an_exported_file_is_no_copy(cli, app, drive, exported):
+    """The user takes the drive away, and not the file to which a link on it leads."""
+    if exported:
         cli("export", "a", "--to", drive)
         (drive / "a.gguf").unlink()
     drive.mkdir(exist_ok=True)
     (drive / "a.gguf").symlink_to(app.store / "a.gguf")
-    said = cli("export", "a", "--to", drive)
-    assert (said.status == 0, (drive / "a.gguf").is_symlink()) == (ours, not ours)
+    result = cli("export", "a", "--to", drive)
+    assert (result.status == 0, (drive / "a.gguf").is_symlink()) == (exported, not exported)
 
 
-def test_a_model_that_is_there_whole_is_only_written_into_the_manifest(cli, app, drive):
+def test_a_complete_model_on_the_drive_is_only_added_to_the_manifest(cli, app, drive):
     drive.mkdir()
     (drive / "a.gguf").write_bytes(A)
-    before = stamp_of(drive / "a.gguf")  # not all of its stat: it is read, and that changes one of its times
+    before = stamp_of(drive / "a.gguf")  # not the whole stat: reading the file changes its atime
     assert cli("export", "a", "--to", drive).status == 0
     assert stamp_of(drive / "a.gguf") == before
-    assert [one["name"] for one in json.loads((drive / "flowhub-manifest.json").read_bytes())["models"]] == ["a.gguf"]
+    [model] = json.loads((drive / "flowhub-manifest.json").read_bytes())["models"]
+    assert model["name"] == "a.gguf"
 
 
-def test_no_signature_is_carried_away(cli, app, drive, origin):
+def test_no_signature_of_a_url_is_exported(cli, app, drive, origin):
     url = origin.serve("/signed.gguf", gguf(4096, 8)) + "?token=secret-of-mine"
     app.enqueue(url)
     run_due_jobs(app)
@@ -241,8 +242,8 @@ def test_no_signature_is_carried_away(cli, app, drive, origin):
     assert "secret-of-mine" not in (drive / "flowhub-manifest.json").read_text()
 
 
-def test_an_import_that_fails_takes_nothing_from_what_a_fetch_has_kept(cli, app, drive, elsewhere, origin):
-    """Bytes of a damaged disk never pass for those that a journal speaks of."""
+def test_an_import_that_fails_leaves_the_partial_of_a_fetch(cli, app, drive, other_home, origin):
+    """Bytes of a damaged drive never replace those that the journal of a fetch lists."""
     big = gguf(3 << 20, 9)
     model = one_file_model("big", origin.serve("/big.gguf", big), big)
     app.set_models(model)
@@ -252,39 +253,39 @@ def test_an_import_that_fails_takes_nothing_from_what_a_fetch_has_kept(cli, app,
     damaged = bytearray(big)
     damaged[100] ^= 1
     (drive / "big.gguf").write_bytes(damaged)
-    with elsewhere() as there:
-        there.set_models(model)
+    with other_home() as other_app:
+        other_app.set_models(model)
         origin.serve("/big.gguf", big, faults=[Stall(after=2 << 20)])
-        number = there.enqueue("big")
-        worker = there.worker()
-        there.until(lambda: there.job(number).bytes_done >= 1 << 20)
-        there.session.cancel(number)
-        there.until_ended(number)
+        number = other_app.enqueue("big")
+        worker = other_app.worker()
+        other_app.until(lambda: other_app.job(number).bytes_done >= 1 << 20)
+        other_app.session.cancel(number)
+        other_app.until_ended(number)
         worker.terminate()
         worker.wait()
         assert cli("import", drive).status == 8
         origin.serve("/big.gguf", big)
-        there.session.again(number, "retry")
-        run_due_jobs(there)
-        assert (there.store / "big.gguf").read_bytes() == big
+        other_app.session.again(number, "retry")
+        run_due_jobs(other_app)
+        assert (other_app.store / "big.gguf").read_bytes() == big
 
 
 @pytest.mark.parametrize("damage", ["gone", "pipe", "link", "longer", "shorter"])
-def test_a_source_that_is_no_such_file_is_refused_before_a_byte_is_copied(cli, app, drive, elsewhere, damage):
+def test_a_source_of_another_type_or_size_is_refused_before_a_byte_is_copied(cli, app, drive, other_home, damage):
     cli("export", "a", "--to", drive)
-    place = drive / "a.gguf"
-    place.unlink()
+    path = drive / "a.gguf"
+    path.unlink()
     if damage == "pipe":
-        os.mkfifo(place)
+        os.mkfifo(path)
     elif damage == "link":
-        place.symlink_to("/dev/zero")
+        path.symlink_to("/dev/zero")
     elif damage != "gone":
-        place.write_bytes(A + b"more" if damage == "longer" else A[:-1])
-    with elsewhere() as there:
-        said = cli("import", drive)
-        assert said.status == (8 if damage in ("longer", "shorter") else 3)
-        assert str(place) in said.error_text
-        assert there.home.queries.all()[-1].state is State.FAILED
+        path.write_bytes(A + b"more" if damage == "longer" else A[:-1])
+    with other_home() as other_app:
+        result = cli("import", drive)
+        assert result.status == (8 if damage in ("longer", "shorter") else 3)
+        assert str(path) in result.error_text
+        assert other_app.home.queries.all()[-1].state is State.FAILED
 
 
 def test_a_manifest_that_is_a_pipe_is_refused(cli, app, drive):
@@ -293,43 +294,43 @@ def test_a_manifest_that_is_a_pipe_is_refused(cli, app, drive):
     assert "is not a file" in cli("import", drive).error_text
 
 
-@pytest.mark.parametrize("lies", ["a link", "a pipe", "what a killed export left"])
-def test_nothing_is_written_through_a_link_in_the_place_of_the_manifest(cli, app, drive, tmp_path, lies):
-    outside, made = tmp_path / "outside", drive / ".flowhub-partial" / "flowhub-manifest.json"
-    outside.write_text("theirs")
-    made.parent.mkdir(parents=True)
+@pytest.mark.parametrize("leftover", ["a link", "a pipe", "half of a manifest"])
+def test_nothing_is_written_through_a_link_in_the_place_of_the_manifest(cli, app, drive, tmp_path, leftover):
+    outside, partial = tmp_path / "outside", drive / ".flowhub-partial" / "flowhub-manifest.json"
+    outside.write_text("of the user")
+    partial.parent.mkdir(parents=True)
     {
-        "a link": lambda: made.symlink_to(outside),
-        "a pipe": lambda: os.mkfifo(made),
-        "what a killed export left": lambda: made.write_text('{"mod'),
-    }[lies]()
+        "a link": lambda: partial.symlink_to(outside),
+        "a pipe": lambda: os.mkfifo(partial),
+        "half of a manifest": lambda: partial.write_text('{"mod'),
+    }[leftover]()
     assert cli("export", "a", "--to", drive).status == 0
-    assert outside.read_text() == "theirs"
+    assert outside.read_text() == "of the user"
     [model] = json.loads((drive / "flowhub-manifest.json").read_bytes())["models"]
     assert model["name"] == "a.gguf"
-    assert not os.path.lexists(made)
+    assert not os.path.lexists(partial)
 
 
-@pytest.mark.parametrize("full", ["rename_new", "write_manifest"])
-def test_a_folder_that_becomes_full_is_an_error_of_its_own(cli, app, drive, monkeypatch, full):
+@pytest.mark.parametrize("failing", ["rename_new", "write_manifest"])
+def test_a_drive_that_becomes_full_fails_the_export_with_its_path(cli, app, drive, monkeypatch, failing):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as disk:
-        disk.setattr(export_job, full, refuse)
-        said = cli("export", "a", "--to", drive)
-    assert (said.status, str(drive) in said.error_text) == (6, True)
+    with monkeypatch.context() as patch:
+        patch.setattr(export_job, failing, refuse)
+        result = cli("export", "a", "--to", drive)
+    assert (result.status, str(drive) in result.error_text) == (6, True)
     assert cli("export", "a", "--to", drive).status == 0
 
 
-def test_an_export_again_mends_what_turned_on_the_way(cli, app, drive):
+def test_a_second_export_repairs_a_flipped_byte_on_the_drive(cli, app, drive):
     cli("export", "a", "--to", drive)
     (drive / "a.gguf").write_bytes(A[:-1] + bytes([A[-1] ^ 1]))
     assert cli("export", "a", "--to", drive).status == 0
     assert (drive / "a.gguf").read_bytes() == A
 
 
-def test_an_export_to_what_cannot_be_a_folder_fails_at_once(cli, app):
-    said = cli("export", "a", "--to", "/proc/nobody")
-    assert said.status == 1
+def test_an_export_to_a_path_that_cannot_be_a_folder_fails_at_once(cli, app):
+    result = cli("export", "a", "--to", "/proc/absent")
+    assert result.status == 1
     assert app.home.queries.all()[-1].state is State.FAILED

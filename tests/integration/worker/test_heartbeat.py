@@ -1,4 +1,4 @@
-"""The heartbeat stops a run whose job the user paused: at a look, or at once where the database notifies of it."""
+"""Tests of the heartbeat: it stops a run whose job the user paused, by polling or when the database notifies it."""
 
 import threading
 
@@ -27,27 +27,28 @@ def app(home, monkeypatch, any_database):
 
 @pytest.mark.parametrize("notified", [True, False])
 def test_a_pause_stops_the_run(app, monkeypatch, notified):
-    # A heartbeat that is notified would otherwise look for itself only in a quarter of an hour.
+    # A heartbeat that is notified polls again only after a quarter of an hour.
     monkeypatch.setattr(heartbeat, "LOOK_NOTIFIED_S", 900.0)
     job, context = app.enqueue("a"), WorkerContext(app.home, 1)
     wakeups = worker_wakeups(app.home, lambda: None, 1, context.note_change)
     run = context.begin(context.leases.claim())
     if notified and app.home.database.is_shared:
         context.is_notified = wakeups.hears_changes
-        assert context.changed.wait(PATIENCE_S)  # it listens
-    looked, stopped, look = threading.Event(), threading.Event(), context.leases.requested_actions
-    monkeypatch.setattr(context.leases, "requested_actions", lambda: (look(), looked.set())[0])
+        assert context.changed.wait(PATIENCE_S)  # the listener is connected
+    polled, stopped = threading.Event(), threading.Event()
+    requested_actions = context.leases.requested_actions
+    monkeypatch.setattr(context.leases, "requested_actions", lambda: (requested_actions(), polled.set())[0])
     run.control.on_stop(stopped.set)
-    beating = Heartbeat(context)
-    beating.start()
+    thread = Heartbeat(context)
+    thread.start()
     try:
-        assert looked.wait(PATIENCE_S)  # from now on it looks for itself no more
+        assert polled.wait(PATIENCE_S)  # a notified heartbeat does not poll again within this test
         app.home.commands.pause(job)
         assert stopped.wait(PATIENCE_S)
         with pytest.raises(Cancelled, match=StopReason.REQUESTED):
             run.control.check()
     finally:
-        beating.stop()
+        thread.stop()
         wakeups.close()
         context.end(run)
         context.close()

@@ -1,6 +1,7 @@
-"""A host that cannot be reached is one wait for all its jobs, and one of them tries it at a time."""
+"""Tests of host waits: a host that cannot be reached has one wait for all its jobs, and one job at a time tries it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,12 +43,10 @@ def fail(job_store: JobStore, run: Claimed, delay_s: Callable[[int], float] = do
     return wait
 
 
-def elsewhere(job_store: JobStore, model: str) -> int:
-    """Queue a job of another host."""
-    wanted = artifact(model)
-    file = wanted.files[0].__class__(wanted.files[0].path, "https://other.example/x.gguf", 1000, None)
-    request = Request(wanted.__class__(wanted.ref, model, "q4", wanted.format, wanted.name, False, (file,)), "/x")
-    return job_store.commands.enqueue([request])[0].job
+def enqueue_for_another_host(job_store: JobStore, model: str) -> int:
+    original = artifact(model)
+    file = replace(original.files[0], url="https://other.example/x.gguf", size=1000, sha256=None)
+    return job_store.commands.enqueue([Request(replace(original, files=(file,)), "/x")])[0].job
 
 
 def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_when(job_store):
@@ -65,7 +64,7 @@ def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_wh
 
 def test_another_host_is_not_held(job_store):
     job_store.enqueue("a")
-    other = elsewhere(job_store, "b")
+    other = enqueue_for_another_host(job_store, "b")
     fail(job_store, job_store.claim())
     assert job_store.owner.due() == 1
     assert job_store.claim().lease.job == other
@@ -106,8 +105,8 @@ def test_each_failed_try_makes_the_wait_longer_up_to_five_minutes(job_store):
 def test_runs_that_lose_their_connections_together_are_one_failure(job_store):
     job_store.enqueue("a", "b", "c")
     runs = [job_store.claim() for _ in range(3)]
-    found = [fail(job_store, run) for run in runs]
-    assert {(wait.tries, wait.until) for wait in found} == {(1, found[0].until)}
+    waits = [fail(job_store, run) for run in runs]
+    assert {(wait.tries, wait.until) for wait in waits} == {(1, waits[0].until)}
 
 
 def test_a_host_that_answers_lets_all_its_jobs_continue_at_once(job_store):
@@ -120,16 +119,16 @@ def test_a_host_that_answers_lets_all_its_jobs_continue_at_once(job_store):
     assert waits_of(job_store).clear(ORIGIN) is None
 
 
-@pytest.mark.parametrize(("queued", "said"), [("a", "its 1 job continues."), ("abc", "its 3 jobs continue.")])
-def test_the_log_counts_the_job_that_tried_among_those_that_continue(job_store, caplog, queued, said):
-    job_store.enqueue(*queued)
+@pytest.mark.parametrize(("models", "message_end"), [("a", "its 1 job continues."), ("abc", "its 3 jobs continue.")])
+def test_the_log_counts_the_job_that_tried_among_those_that_continue(job_store, caplog, models, message_end):
+    job_store.enqueue(*models)
     for _ in range(OUTAGE_TRIES):
         job_store.time.advance(fail(job_store, job_store.claim()).wait_us / 1e6)
     job_store.claim()  # it tries the host
     home: Any = SimpleNamespace(engine=job_store.engine, node=job_store.node, clock=job_store.time.clock)
     with caplog.at_level("INFO", "flowhub.hosts"):
         HostOutages(home, HostLimits(), Patience()).reached(ORIGIN)
-    assert [message for message in caplog.messages if message.endswith(said)], caplog.messages
+    assert [message for message in caplog.messages if message.endswith(message_end)], caplog.messages
 
 
 def test_a_job_that_failed_in_an_outage_starts_with_the_others_whatever_its_own_backoff(job_store):
@@ -160,9 +159,9 @@ def test_an_error_for_one_file_keeps_its_backoff_when_another_file_is_answered(j
 
 def test_a_fault_is_the_jobs_own_while_another_job_gets_bytes_from_the_host(job_store):
     job_store.enqueue("a", "b")
-    moves, fails = job_store.claim(), job_store.claim()
-    job_store.owner.progress(moves.lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, 5, DigestState.RUNNING))
-    assert waits_of(job_store).hold(ORIGIN, fails.lease.token, refused(), doubling, 1.0) is None
+    receiving, failing = job_store.claim(), job_store.claim()
+    job_store.owner.progress(receiving.lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, 5, DigestState.RUNNING))
+    assert waits_of(job_store).hold(ORIGIN, failing.lease.token, refused(), doubling, 1.0) is None
 
 
 def test_a_job_that_dies_while_it_tries_the_host_blocks_no_other(job_store):
@@ -177,10 +176,10 @@ def test_a_job_that_dies_while_it_tries_the_host_blocks_no_other(job_store):
 def test_the_time_without_a_byte_counts_for_every_job_that_could_run_and_for_no_other(job_store):
     able, paused = job_store.enqueue("able", "paused")
     [later] = job_store.enqueue("later", not_before=job_store.time.in_us(86_400))
-    [tried] = job_store.enqueue("tried", priority=1)
+    [probing] = job_store.enqueue("probing", priority=1)
     job_store.commands.pause(paused)
     run = job_store.claim()
-    assert run.lease.job == tried
+    assert run.lease.job == probing
     fail(job_store, run, lambda tries: 100.0)
     assert job_store.row(able)["fruitless_us"] == 101e6
     assert [job_store.row(job)["fruitless_us"] for job in (paused, later)] == [0, 0]

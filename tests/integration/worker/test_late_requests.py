@@ -1,4 +1,4 @@
-"""A wish that comes late in a run is obeyed until the model gets its name; nobody need have looked for it before."""
+"""Tests of a late pause or cancel: a run obeys it until the model is installed, also without a heartbeat."""
 
 import pytest
 from support.app import app_of
@@ -11,7 +11,7 @@ from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.pipeline import run_job
 
 CONTENT = gguf(300_000, 1)
-LATE = {"pause": State.PAUSED, "cancel": State.CANCELLED, "purge": State.CANCELLED}
+STATES = {"pause": State.PAUSED, "cancel": State.CANCELLED, "purge": State.CANCELLED}
 
 
 @pytest.fixture
@@ -21,68 +21,68 @@ def app(home, origin):
         yield app
 
 
-def wish(app, job, word):
-    if word == "pause":
+def request_action(app, job, action):
+    if action == "pause":
         app.home.commands.pause(job)
     else:
-        app.home.commands.cancel(job, purge=word == "purge")
+        app.home.commands.cancel(job, purge=action == "purge")
 
 
 def run_without_heartbeat(app):
-    """Run the next job as a worker does whose heartbeat had no turn: it was suspended, and woke just now."""
+    """Run the next job without a heartbeat, as right after a suspended worker continues."""
     context = WorkerContext(app.home, 1)
     run_job(context, context.leases.claim())
     context.close()
 
 
-@pytest.mark.parametrize("word", LATE)
-def test_a_request_between_the_last_byte_and_the_installation_is_carried_out(app, origin, monkeypatch, word):
+@pytest.mark.parametrize("action", STATES)
+def test_a_request_between_the_last_byte_and_the_installation_is_carried_out(app, origin, monkeypatch, action):
     job = app.enqueue("a")
-    real = install.stage
+    original_stage = install.stage
 
-    def stage(*given, **named):
-        wish(app, job, word)
-        return real(*given, **named)
+    def stage(*arguments, **options):
+        request_action(app, job, action)
+        return original_stage(*arguments, **options)
 
     monkeypatch.setattr(install, "stage", stage)
     run_without_heartbeat(app)
     monkeypatch.undo()
-    assert app.job(job).state is LATE[word]
+    assert app.job(job).state is STATES[action]
     assert not (app.store / "a.gguf").exists()
-    assert bool(app.leftover_partials()) == (word != "purge")
+    assert bool(app.leftover_partials()) == (action != "purge")
     sent = origin.sent("/a.gguf")
-    app.session.again(job, "resume" if word == "pause" else "retry")
+    app.session.again(job, "resume" if action == "pause" else "retry")
     app.run_next_job()
     assert app.job(job).state is State.COMPLETED
-    assert origin.sent("/a.gguf") - sent == (len(CONTENT) if word == "purge" else 0)
+    assert origin.sent("/a.gguf") - sent == (len(CONTENT) if action == "purge" else 0)
 
 
 def test_a_request_after_the_installation_finds_the_model_installed(app, monkeypatch):
     job = app.enqueue("a")
-    real = install.rename_into_place
+    rename_into_place = install.rename_into_place
 
-    def place(*given, **named):
-        placed = real(*given, **named)
-        wish(app, job, "cancel")
-        return placed
+    def rename_then_cancel(*arguments, **options):
+        target = rename_into_place(*arguments, **options)
+        request_action(app, job, "cancel")
+        return target
 
-    monkeypatch.setattr(install, "rename_into_place", place)
+    monkeypatch.setattr(install, "rename_into_place", rename_then_cancel)
     run_without_heartbeat(app)
     assert app.job(job).state is State.COMPLETED
     assert (app.store / "a.gguf").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("word", ["cancel", "purge"])
-def test_a_run_that_fails_when_it_was_cancelled_leaves_a_cancelled_job(app, monkeypatch, word):
+@pytest.mark.parametrize("action", ["cancel", "purge"])
+def test_a_run_that_fails_when_it_was_cancelled_leaves_a_cancelled_job(app, monkeypatch, action):
     job = app.enqueue("missing")
-    real = pipeline.fail_or_defer
+    fail_or_defer = pipeline.fail_or_defer
 
-    def end_badly(*given):
-        wish(app, job, word)
-        real(*given)
+    def cancel_then_fail(*arguments):
+        request_action(app, job, action)
+        fail_or_defer(*arguments)
 
-    monkeypatch.setattr(pipeline, "fail_or_defer", end_badly)
+    monkeypatch.setattr(pipeline, "fail_or_defer", cancel_then_fail)
     run_without_heartbeat(app)
     assert app.job(job).state is State.CANCELLED
     assert app.job(job).error is None
-    assert bool(app.leftover_partials()) == (word == "cancel")
+    assert bool(app.leftover_partials()) == (action == "cancel")

@@ -1,4 +1,4 @@
-"""Jobs and mirrors: where the bytes came from, mirrors that lied, and an nginx cache as a mirror."""
+"""Tests of jobs with mirrors: the origins of the bytes, mirrors with wrong bytes, and refused mirrors."""
 
 from collections.abc import Iterator
 
@@ -36,22 +36,22 @@ def app(home, origin, mirror):
         yield app
 
 
-def run(app, ref):
+def run_job(app, ref):
     job = app.enqueue(ref)
     app.run_next_job()
     return app.job(job)
 
 
-def by_origin(job):
+def bytes_by_origin(job):
     return {source["origin"]: source["bytes"] for source in job_json(job)["sources"]}
 
 
-def test_a_job_tells_which_origins_sent_its_bytes_and_keeps_its_address(app, origin, mirror):
+def test_a_job_records_the_origins_of_its_bytes_and_keeps_its_address(app, origin, mirror):
     mirror.break_with(Reset(after=HALF).once(), Status(503).from_byte(1), path="/a.gguf")
-    job = run(app, "a")
+    job = run_job(app, "a")
     assert job.state is State.COMPLETED
-    assert by_origin(job) == {mirror.address: HALF, origin.address: SIZE - HALF}
-    assert sum(by_origin(job).values()) == job.bytes_fetched
+    assert bytes_by_origin(job) == {mirror.address: HALF, origin.address: SIZE - HALF}
+    assert sum(bytes_by_origin(job).values()) == job.bytes_fetched
     assert (mirror.sent("/a.gguf"), origin.sent("/a.gguf")) == (HALF, SIZE - HALF)
     assert [file.url for file in app.home.commands.artifact(job.id).files] == [origin.url("/a.gguf")]
 
@@ -68,7 +68,7 @@ def test_the_origins_of_the_bytes_survive_a_killed_worker(app, origin, mirror):
     mirror.break_with(Status(404), path="/a.gguf")
     app.worker("--drain")
     job = app.until_state(number, State.COMPLETED, State.FAILED)
-    assert by_origin(job) == {mirror.address: HALF, origin.address: SIZE - HALF}
+    assert bytes_by_origin(job) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert job.bytes_fetched == SIZE
 
 
@@ -78,25 +78,25 @@ def test_a_job_that_fetched_nothing_has_no_sources(app):
 
 def test_a_mirror_that_sent_wrong_bytes_is_named_and_not_asked_for_a_day(app, origin, mirror):
     mirror.break_with(FlipByte(at=HALF), path="/a.gguf")
-    job = run(app, "a")
+    job = run_job(app, "a")
     assert job.state is State.COMPLETED
     [event] = [event for event in app.events(job.id) if event.code == "mirror_mismatch"]
     assert mirror.address.removeprefix("http://") in event.text
-    assert run(app, "b").state is State.COMPLETED
+    assert run_job(app, "b").state is State.COMPLETED
     assert not mirror.requests("/b.gguf")
-    table = RefusedMirrors(app.home.engine, app.home.node, app.home.clock)
-    assert table.current() == {mirror.address}
+    refused_mirrors = RefusedMirrors(app.home.engine, app.home.node, app.home.clock)
+    assert refused_mirrors.current() == {mirror.address}
 
 
 def test_a_mirror_costs_a_job_no_attempt(app, origin, mirror):
     mirror.break_with(CloseBeforeHeaders(), path="/a.gguf")
-    job = run(app, "a")
+    job = run_job(app, "a")
     assert (job.state, job.attempt) == (State.COMPLETED, 1)
     assert {event.kind for event in app.events(job.id)} == {"queued", "claimed", "mirror", "completed"}
 
 
 def test_jobs_of_a_host_that_is_down_continue_once_a_mirror_sends_bytes(app, origin, mirror):
-    """The first job meets both down, and all jobs of the host wait; the job that tries it next gets the mirror."""
+    """The first job finds both hosts down, and all jobs wait; the job that tries the host next uses the mirror."""
     for name in ("a", "b"):
         origin.break_with(CloseBeforeHeaders(), path=f"/{name}.gguf")
         mirror.break_with(CloseBeforeHeaders(), path=f"/{name}.gguf")
@@ -111,18 +111,18 @@ def test_jobs_of_a_host_that_is_down_continue_once_a_mirror_sends_bytes(app, ori
 
 def test_download_uses_the_mirrors_of_the_settings(app, origin, mirror, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
-    path = flowhub_jobs.download(flowhub_jobs.resolve_option(flowhub_jobs.find("a")), tmp_path / "here")
+    path = flowhub_jobs.download(flowhub_jobs.resolve_option(flowhub_jobs.find("a")), tmp_path / "folder")
     assert path.read_bytes() == A
     assert (mirror.sent("/a.gguf"), origin.sent("/a.gguf")) == (SIZE, 0)
 
 
 def test_status_shows_the_origins(app, cli, mirror):
-    job = run(app, "a")
+    job = run_job(app, "a")
     assert f"from {mirror.address}" in cli("status", job.id).out
     assert cli("status", job.id, "--json").jobs[0]["sources"]
 
 
-def test_an_open_worker_reads_refusals_of_others(app, mirror):
+def test_a_running_worker_reads_the_refusals_of_others(app, mirror):
     context = WorkerContext(app.home, 1)
     try:
         RefusedMirrors(app.home.engine, app.home.node, app.home.clock).refuse([mirror.address])

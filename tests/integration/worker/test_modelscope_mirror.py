@@ -1,4 +1,4 @@
-"""ModelScope as a mirror of the Hub: the repository of the same name, and in it the file of the same sha256."""
+"""Tests of ModelScope as a mirror of the Hub: the repository of the same name has a file of the same sha256."""
 
 import hashlib
 import json
@@ -41,34 +41,34 @@ def cdn() -> Iterator[Origin]:
 
 @pytest.fixture
 def fetch_model(tmp_path, origin, site):
-    """Fetch the model through the setting; the origin is the Hub's stand-in."""
+    """Fetch the model with the mirrors of config.toml; `origin` is in the place of the Hub."""
     origin.serve(HUB_FILE, MODEL)
 
     def fetch_model(name="partial", order='["modelscope"]', **options):
         config = f'modelscope_endpoint = "{site.address}/"\n[mirrors]\n"{origin.address}" = {order}\n'
         (tmp_path / "config.toml").write_text(config)
         mirrors = transfer_options(load_settings({"FLOWHUB_HOME": str(tmp_path)})).mirrors
-        got = run(pinned(origin.url(HUB_FILE), MODEL), tmp_path / name, options=quick(mirrors=mirrors, **options))
-        assert got.content() == MODEL.read()
-        return got
+        result = run(pinned(origin.url(HUB_FILE), MODEL), tmp_path / name, options=quick(mirrors=mirrors, **options))
+        assert result.content() == MODEL.read()
+        return result
 
     return fetch_model
 
 
-def lists(site, files, **answer):
-    """Have a site list files: their digests by path."""
-    listed = [{"Path": path, "Type": "blob", "Size": SIZE, "Sha256": digest} for path, digest in files.items()]
-    body = {"Code": 200, "Success": True, "Data": {"Files": [*listed, {"Path": "sub", "Type": "tree", "Sha256": ""}]}}
-    site.serve(LISTING, json.dumps(body | answer).encode())
+def serve_listing(site, files, **changed):
+    """Have a site list files (their digests by path) and serve the model; `changed` are fields of the answer."""
+    entries = [{"Path": path, "Type": "blob", "Size": SIZE, "Sha256": digest} for path, digest in files.items()]
+    body = {"Code": 200, "Success": True, "Data": {"Files": [*entries, {"Path": "sub", "Type": "tree", "Sha256": ""}]}}
+    site.serve(LISTING, json.dumps(body | changed).encode())
     site.serve(FILE, MODEL)
 
 
-def sources(got):
-    return dict(got.seen[-1].sources)
+def sources(result):
+    return dict(result.seen[-1].sources)
 
 
 def test_the_repository_of_the_same_name_gives_the_file(fetch_model, origin, site):
-    lists(site, {"m.gguf": MODEL.sha256(), "other.gguf": OTHER.sha256()})
+    serve_listing(site, {"m.gguf": MODEL.sha256(), "other.gguf": OTHER.sha256()})
     assert sources(fetch_model()) == {site.address: SIZE}
     assert origin.requests() == []
     [listing] = site.requests(LISTING)
@@ -77,28 +77,28 @@ def test_the_repository_of_the_same_name_gives_the_file(fetch_model, origin, sit
 
 
 def test_the_digest_finds_the_file_at_another_path(fetch_model, site):
-    lists(site, {"m.gguf": OTHER.sha256(), "q4/m a&b.gguf": MODEL.sha256().upper()})
+    serve_listing(site, {"m.gguf": OTHER.sha256(), "q4/m a&b.gguf": MODEL.sha256().upper()})
     assert sources(fetch_model()) == {site.address: SIZE}
     assert parse_qs(site.requests(FILE)[0].query)["FilePath"] == ["q4/m a&b.gguf"]
 
 
-def test_the_bytes_come_from_a_host_that_it_redirects_to_and_no_token_goes_anywhere(fetch_model, origin, site, cdn):
-    lists(site, {"m.gguf": MODEL.sha256()})
+def test_the_bytes_come_from_a_host_that_it_redirects_to_and_no_token_is_sent(fetch_model, origin, site, cdn):
+    serve_listing(site, {"m.gguf": MODEL.sha256()})
     site.break_with(Redirect(302, cdn.serve("blob", MODEL)), path=FILE)
     tokens = {origin_of(server.address): TOKEN for server in (origin, site, cdn)}
     assert sources(fetch_model(tokens=tokens)) == {site.address: SIZE}
     assert cdn.sent("blob") == SIZE
-    asked = [request.headers for server in (site, cdn) for request in server.requests()]
-    assert not [headers for headers in asked if {"authorization", "cookie"} & set(headers)]
+    sent = [request.headers for server in (site, cdn) for request in server.requests()]
+    assert not [headers for headers in sent if {"authorization", "cookie"} & set(headers)]
 
 
 def test_an_expired_redirect_is_asked_for_again(fetch_model, site, cdn):
-    lists(site, {"m.gguf": MODEL.sha256()})
+    serve_listing(site, {"m.gguf": MODEL.sha256()})
     cdn.serve("second", MODEL)
     cdn.serve("first", MODEL, faults=[Reset(after=HALF).once(), Status(403).from_byte(1)])
     site.break_with(Redirect(302, cdn.url("second")), Redirect(302, cdn.url("first")).once(), path=FILE)
-    got = fetch_model(faults_max=1)
-    assert (sources(got), cdn.sent("second")) == ({site.address: SIZE}, SIZE - HALF)
+    result = fetch_model(faults_max=1)
+    assert (sources(result), cdn.sent("second")) == ({site.address: SIZE}, SIZE - HALF)
 
 
 ABSENT = {
@@ -113,36 +113,36 @@ ABSENT = {
 
 @pytest.mark.parametrize(("answer", "faults"), ABSENT.values(), ids=ABSENT)
 def test_without_the_repository_the_next_address_is_used_at_no_cost(fetch_model, origin, site, answer, faults):
-    lists(site, {"m.gguf": MODEL.sha256()}, **answer)
+    serve_listing(site, {"m.gguf": MODEL.sha256()}, **answer)
     site.break_with(*faults, path=LISTING)
-    got = fetch_model(faults_max=1)
-    assert (sources(got), got.note_kinds) == ({origin.address: SIZE}, ["mirror"])
+    result = fetch_model(faults_max=1)
+    assert (sources(result), result.note_kinds) == ({origin.address: SIZE}, ["mirror"])
     assert site.requests(FILE) == []
 
 
 def test_another_file_of_the_same_name_and_size_is_not_taken(fetch_model, origin, site):
-    lists(site, {"m.gguf": OTHER.sha256()})
+    serve_listing(site, {"m.gguf": OTHER.sha256()})
     assert sources(fetch_model()) == {origin.address: SIZE}
     assert site.requests(FILE) == []
 
 
 def test_a_listing_that_is_refused_once_is_requested_again(fetch_model, site):
-    lists(site, {"m.gguf": MODEL.sha256()})
+    serve_listing(site, {"m.gguf": MODEL.sha256()})
     site.break_with(Status(403).once(), path=LISTING)
     assert sources(fetch_model()) == {site.address: SIZE}
 
 
-def test_it_is_named_when_its_bytes_are_wrong(fetch_model, origin, site):
-    lists(site, {"m.gguf": MODEL.sha256()})
+def test_modelscope_is_named_when_its_bytes_are_wrong(fetch_model, origin, site):
+    serve_listing(site, {"m.gguf": MODEL.sha256()})
     site.break_with(FlipByte(at=HALF), path=FILE)
-    got = fetch_model()
-    assert got.seen[-1].liars == {"modelscope"}
-    [note] = [note for note in got.notes if note.code == "mirror_mismatch"]
+    result = fetch_model()
+    assert result.seen[-1].liars == {"modelscope"}
+    [note] = [note for note in result.notes if note.code == "mirror_mismatch"]
     assert site.address.removeprefix("http://") in note.text
 
 
 def test_an_error_page_in_place_of_the_file_is_not_taken(fetch_model, origin, site):
-    lists(site, {"m.gguf": MODEL.sha256()})
+    serve_listing(site, {"m.gguf": MODEL.sha256()})
     site.serve(FILE, b'{"Code":10010205,"Message":"no such file","Success":false}')
     assert sources(fetch_model()) == {origin.address: SIZE}
 
@@ -153,14 +153,14 @@ def test_a_file_that_is_not_of_a_repository_has_no_address_there(tmp_path, origi
         f'modelscope_endpoint = "{site.address}"\n[mirrors]\n"{origin.address}" = ["modelscope"]\n'
     )
     options = transfer_options(load_settings({"FLOWHUB_HOME": str(tmp_path)}))
-    got = run(model, tmp_path / "partial", options=replace(quick(), mirrors=options.mirrors))
-    assert (sources(got), site.requests()) == ({origin.address: SIZE}, [])
+    result = run(model, tmp_path / "partial", options=replace(quick(), mirrors=options.mirrors))
+    assert (sources(result), site.requests()) == ({origin.address: SIZE}, [])
 
 
 # Jobs ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_names_it_and_one_that_lied_is_not_asked_for_a_day(home, origin, site):
+def test_a_job_names_modelscope_and_after_wrong_bytes_it_is_not_asked_for_a_day(home, origin, site):
     home.mkdir()
     (home / "config.toml").write_text(
         f'look_elsewhere = false\nmodelscope_endpoint = "{site.address}"\n'
@@ -181,7 +181,7 @@ def test_a_job_names_it_and_one_that_lied_is_not_asked_for_a_day(home, origin, s
             app.run_next_job()
             jobs[name] = app.job(number)
         assert {job.state for job in jobs.values()} == {State.COMPLETED}
-        sent = {name: {one["origin"] for one in job_json(job)["sources"]} for name, job in jobs.items()}
+        sent = {name: {source["origin"] for source in job_json(job)["sources"]} for name, job in jobs.items()}
         assert sent == {"a": {site.address}, "b": {site.address, origin.address}, "c": {origin.address}}
         assert [event.code for event in app.events(jobs["b"].id) if event.code] == ["mirror_mismatch"]
         assert [file.url for file in app.home.commands.artifact(jobs["a"].id).files] == [urls["a"]]

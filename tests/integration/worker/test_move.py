@@ -1,4 +1,4 @@
-"""`move`: a verified job that copies a model to another store, and then removes the old files."""
+"""The `move` command: a job copies a model to another store, verifies it, and then removes the old files."""
 
 import os
 import shutil
@@ -22,13 +22,13 @@ from flowhub_jobs.worker import move_job
 A = gguf(5000, 1)
 FOLDER = mlx_folder()
 NAME = "c-mlx-4bit"
-MEMORY = Path("/dev/shm")
+TMPFS = Path("/dev/shm")
 
 
 @pytest.fixture
 def cold(tmp_path: Path) -> Iterator[Path]:
     """The folder of a second store, on another file system where there is one."""
-    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else tmp_path))
+    folder = Path(tempfile.mkdtemp(dir=TMPFS if TMPFS.is_dir() else tmp_path))
     yield folder / "cold"
     shutil.rmtree(folder)
 
@@ -45,33 +45,33 @@ def app(home: Path, cold: Path, origin: Origin) -> Iterator[App]:
         yield app
 
 
-def queued(app: App, ref: str, store: str = "cold") -> int:
+def queue_move(app: App, ref: str, store: str = "cold") -> int:
     jobs = LibraryJobs(app.session)
     [job] = jobs.move(jobs.installed([ref]), store)
     return job
 
 
-def moved(app: App, ref: str, store: str = "cold") -> int:
-    job = queued(app, ref, store)
+def move(app: App, ref: str, store: str = "cold") -> int:
+    job = queue_move(app, ref, store)
     app.run_next_job()
     return job
 
 
-def store_of(app: App, name: str) -> list[tuple[str, Condition]]:
-    return [(one.store, one.condition) for one in app.session.installed.models() if one.name == name]
+def copies_of(app: App, name: str) -> list[tuple[str, Condition]]:
+    return [(model.store, model.condition) for model in app.session.installed.models() if model.name == name]
 
 
 def test_a_file_and_a_folder_move_there_and_back(app, cold):
     before = app.home.entries.entry("a.gguf")
     for ref, name in (("a", "a.gguf"), ("c", NAME)):
-        job = app.job(moved(app, ref))
+        job = app.job(move(app, ref))
         assert (job.state, job.store, job.target) == (State.COMPLETED, "cold", str(cold / name))
-        assert store_of(app, name) == [("cold", Condition.GOOD)]
+        assert copies_of(app, name) == [("cold", Condition.GOOD)]
         assert not os.path.lexists(app.store / name)
     assert (cold / "a.gguf").read_bytes() == A
     assert {path: (cold / NAME / path).read_bytes() for path in FOLDER} == FOLDER
-    assert app.enqueue("a") == before.job, "it is installed, and by the same job"
-    moved(app, "a", "default")
+    assert app.enqueue("a") == before.job, "it is installed, and its job is the same"
+    move(app, "a", "default")
     assert (app.store / "a.gguf").read_bytes() == A
     after = app.home.entries.entry("a.gguf")
     assert (after.installed_at, after.job) == (before.installed_at, before.job), "a move makes no newer version"
@@ -80,79 +80,79 @@ def test_a_file_and_a_folder_move_there_and_back(app, cold):
 
 
 def test_a_damaged_model_is_not_moved_and_stays(app, cold):
-    place = app.store / "a.gguf"
-    times = place.stat()
-    place.write_bytes(A[:-1] + b"\x00" if A[-1] else A[:-1] + b"\x01")
-    os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
-    job = app.job(moved(app, "a"))
+    path = app.store / "a.gguf"
+    times = path.stat()
+    path.write_bytes(A[:-1] + b"\x00" if A[-1] else A[:-1] + b"\x01")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    job = app.job(move(app, "a"))
     assert (job.state, job.error["code"]) == (State.FAILED, "digest_mismatch")
-    assert place.exists()
+    assert path.exists()
     assert not (cold / "a.gguf").exists()
 
 
 def test_the_old_files_stay_until_the_new_ones_are_recorded(app, cold, monkeypatch):
-    def dies(*_: object) -> None:
-        raise RuntimeError("before the row")
+    def fail(*_: object) -> None:
+        raise RuntimeError("before the new row")
 
-    monkeypatch.setattr(move_job, "record_in_new_store", dies)
-    assert app.job(moved(app, "a")).state is State.FAILED
+    monkeypatch.setattr(move_job, "record_in_new_store", fail)
+    assert app.job(move(app, "a")).state is State.FAILED
     assert (app.store / "a.gguf").read_bytes() == A
-    assert store_of(app, "a.gguf")[0] == ("default", Condition.GOOD)
+    assert copies_of(app, "a.gguf")[0] == ("default", Condition.GOOD)
 
 
 def test_files_that_were_changed_since_they_were_copied_stay(app, cold, monkeypatch):
-    record = move_job.record_in_new_store
+    record_in_new_store = move_job.record_in_new_store
 
-    def writes_into_it(*arguments: object) -> None:
-        record(*arguments)
+    def record_then_change(*arguments: object) -> None:
+        record_in_new_store(*arguments)
         (app.store / "a.gguf").write_bytes(b"the user's own")
 
-    monkeypatch.setattr(move_job, "record_in_new_store", writes_into_it)
-    assert app.job(moved(app, "a")).state is State.COMPLETED
+    monkeypatch.setattr(move_job, "record_in_new_store", record_then_change)
+    assert app.job(move(app, "a")).state is State.COMPLETED
     assert (app.store / "a.gguf").read_bytes() == b"the user's own"
-    assert sorted(store_of(app, "a.gguf")) == [("cold", Condition.GOOD), ("default", Condition.CHANGED)]
+    assert sorted(copies_of(app, "a.gguf")) == [("cold", Condition.GOOD), ("default", Condition.CHANGED)]
 
 
 def test_a_file_of_the_user_in_the_other_store_is_never_replaced(app, cold):
     cold.mkdir()
     (cold / "a.gguf").write_bytes(b"the user's own")
-    job = app.job(moved(app, "a"))
+    job = app.job(move(app, "a"))
     assert (job.state, job.error["code"]) == (State.FAILED, "name_taken")
     assert (cold / "a.gguf").read_bytes() == b"the user's own"
     assert (app.store / "a.gguf").read_bytes() == A
 
 
-def test_a_move_to_a_store_that_is_away_waits(app, cold):
+def test_a_move_to_a_store_that_is_offline_waits(app, cold):
     app.home.in_store("cold").open_store()
     away = cold.with_name("away")
     cold.rename(away)
     cold.mkdir()
-    job = moved(app, "a")
+    job = move(app, "a")
     assert (app.job(job).state, app.events(job)[-1].code) == (State.QUEUED, "store_offline")
     cold.rmdir()
     away.rename(cold)
     app.worker()
     app.until(lambda: app.job(job).state is State.COMPLETED, "the move")
-    assert store_of(app, "a.gguf") == [("cold", Condition.GOOD)]
+    assert copies_of(app, "a.gguf") == [("cold", Condition.GOOD)]
 
 
-def test_placements_follow(app, cold, tmp_path):
+def test_placements_lead_to_the_new_files_after_a_move(app, cold, tmp_path):
     apps = tmp_path / "apps"
     place_model(app.session, "a.gguf", f"dir:{apps}")
-    job = moved(app, "a")
+    job = move(app, "a")
     assert (apps / "a.gguf").read_bytes() == A
-    assert [one.state for one in placements(app.session)] == [PlacementState.OK]
+    assert [placement.state for placement in placements(app.session)] == [PlacementState.OK]
     assert EventKind.PLACED in {event.kind for event in app.events(job)}
 
 
 def test_a_model_that_another_job_works_on_is_not_moved(app, cold):
     app.enqueue("a", force=True)
     with pytest.raises(Busy):
-        queued(app, "a")
+        queue_move(app, "a")
 
 
 def test_a_move_needs_room_on_the_other_disk_alone(app, cold):
-    queued(app, "a")
+    queue_move(app, "a")
     assert app.home.in_store("cold").bytes_promised() == len(A)
     if cold.parent.stat().st_dev != app.path.stat().st_dev:
         assert app.home.bytes_promised() == 0

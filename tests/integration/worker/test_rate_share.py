@@ -1,4 +1,4 @@
-"""The workers of a node share its limit: never more than it together, and one alone has it all."""
+"""Tests of the rate limit that the workers of a node share: together they never exceed it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,10 +35,10 @@ def app(home: Path, time: FakeClock) -> Iterator[App]:
 
 
 @pytest.fixture
-def floors(app: App) -> Iterator[list[WorkerContext]]:
-    floors = [WorkerContext(app.home, 3) for _ in range(2)]
-    yield floors
-    for context in floors:
+def workers(app: App) -> Iterator[list[WorkerContext]]:
+    workers = [WorkerContext(app.home, 3) for _ in range(2)]
+    yield workers
+    for context in workers:
         context.close()
 
 
@@ -49,79 +49,79 @@ def begin(context: WorkerContext) -> Claimed:
     return claimed
 
 
-def rates(floors: list[WorkerContext]) -> list[int | None]:
-    """Return what each worker lets through, as its heart beats once more."""
-    for context in floors:
+def rates(workers: list[WorkerContext]) -> list[int | None]:
+    """Return the rate of each worker after its next heartbeat."""
+    for context in workers:
         context.throttle.update()
-    return [context.shared.bucket.rate_bps for context in floors]
+    return [context.shared.bucket.rate_bps for context in workers]
 
 
-def test_a_worker_alone_has_it_all_from_its_first_byte_on(floors):
-    begin(floors[0])
-    assert rates(floors[:1]) == [RATE]
+def test_a_single_worker_has_the_whole_limit_from_its_first_byte_on(workers):
+    begin(workers[0])
+    assert rates(workers[:1]) == [RATE]
 
 
-def test_a_second_worker_begins_when_the_first_has_made_room(floors, time):
-    one, two = floors
-    begin(one)
-    begin(two)
+def test_a_second_worker_receives_once_the_first_uses_its_half(workers, time):
+    first, second = workers
+    begin(first)
+    begin(second)
     for _ in range(20):
-        shares = rates(floors)
-        assert sum(share or 0 for share in shares) <= RATE + 1  # a byte a second is the least
+        shares = rates(workers)
+        assert sum(share or 0 for share in shares) <= RATE + 1  # no share is below one byte a second
         time.advance(LOOK_EVERY_S)
-    assert rates(floors) == [RATE // 2, RATE // 2]
+    assert rates(workers) == [RATE // 2, RATE // 2]
 
 
-def test_each_has_as_much_as_it_runs_jobs_and_what_one_leaves_the_other_takes(floors, time):
-    one, two = floors
-    first = [begin(one) for _ in range(3)]
-    begin(two)
+def test_the_shares_follow_the_running_jobs_and_an_idle_workers_share_is_used_by_the_other(workers, time):
+    first, second = workers
+    claims = [begin(first) for _ in range(3)]
+    begin(second)
     for _ in range(4):
-        rates(floors)
+        rates(workers)
         time.advance(SETTLED_S)
-    assert rates(floors) == [RATE * 3 // 4, RATE // 4]
-    for claimed in first:
-        one.leases.hand_back(claimed.lease)
+    assert rates(workers) == [RATE * 3 // 4, RATE // 4]
+    for claimed in claims:
+        first.leases.hand_back(claimed.lease)
     time.advance(LOOK_EVERY_S)
-    assert rates([two]) == [RATE]
+    assert rates([second]) == [RATE]
 
 
-def test_a_new_limit_is_obeyed_at_the_next_look_and_none_when_it_is_over(floors, time, app):
-    begin(floors[0])
+def test_a_new_limit_is_obeyed_at_the_next_check_and_none_after_its_end(workers, time, app):
+    begin(workers[0])
     app.home.controls.set(LIMIT, {"rate_bps": 7_000}, until=time.in_us(60))
     time.advance(LOOK_EVERY_S)
-    assert rates(floors[:1]) == [7_000]
+    assert rates(workers[:1]) == [7_000]
     time.advance(60)
-    assert rates(floors[:1]) == [None]
+    assert rates(workers[:1]) == [None]
 
 
-def test_the_schedules_rate_outside_of_its_windows_is_obeyed_while_jobs_run(floors, time, app):
+def test_the_schedules_rate_outside_of_its_windows_is_obeyed_while_jobs_run(workers, time, app):
     app.home.controls.set(LIMIT, None)
-    begin(floors[0])
-    assert rates(floors[:1]) == [None]
+    begin(workers[0])
+    assert rates(workers[:1]) == [None]
     opens = time.in_us(3600)
-    never = Schedule.parse("00:00-00:01", None, "5K")
-    if never.is_open(opens):
+    closed = Schedule.parse("00:00-00:01", None, "5K")
+    if closed.is_open(opens):
         time.advance(600)
-    app.home.controls.set(SCHEDULE, never.as_json())
+    app.home.controls.set(SCHEDULE, closed.as_json())
     time.advance(1)
-    assert rates(floors[:1]) == [5_000]
+    assert rates(workers[:1]) == [5_000]
 
 
-@pytest.mark.parametrize(("own", "mine"), [("300K", 300_000), ("5M", RATE)])
-def test_the_workers_own_cap_is_its_own(home, monkeypatch, own, mine):
-    monkeypatch.setenv("FLOWHUB_LIMIT_RATE", own)
+@pytest.mark.parametrize(("setting", "expected"), [("300K", 300_000), ("5M", RATE)])
+def test_a_worker_obeys_its_own_limit_if_that_is_lower(home, monkeypatch, setting, expected):
+    monkeypatch.setenv("FLOWHUB_LIMIT_RATE", setting)
     with app_of(home, one_file_model("m", "https://h.example/m.gguf", A)) as app:
         app.enqueue("m")
         app.home.controls.set(LIMIT, {"rate_bps": RATE})
         context = WorkerContext(app.home, 1)
         begin(context)
-        assert rates([context]) == [mine]
+        assert rates([context]) == [expected]
         context.close()
 
 
 @pytest.mark.parametrize(
-    ("limits", "rules"),
+    ("limits", "lowest"),
     [
         (Limits(), None),
         (Limits(limit=5), "limit"),
@@ -129,6 +129,6 @@ def test_the_workers_own_cap_is_its_own(home, monkeypatch, own, mine):
         (Limits(limit=5, schedule=6, setting=3), "setting"),
     ],
 )
-def test_of_all_limits_the_lowest_rules(limits, rules):
-    assert limits.rules == rules
-    assert limits.rate_bps == (getattr(limits, rules) if rules else None)
+def test_the_lowest_of_all_limits_applies(limits, lowest):
+    assert limits.rules == lowest
+    assert limits.rate_bps == (getattr(limits, lowest) if lowest else None)

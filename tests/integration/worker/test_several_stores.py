@@ -1,4 +1,4 @@
-"""Several stores of one node: each job writes to its own, and one whose disk is away holds no other."""
+"""Tests of several stores of one node: each job writes to its store, and an offline store holds only its own jobs."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.disk_waits import DiskWaitCheck
 
 A, B, C = gguf(5000, 1), gguf(6000, 2), gguf(7000, 3)
-MEMORY = Path("/dev/shm")
+TMPFS = Path("/dev/shm")
 
 
 @pytest.fixture(params=["one disk", "two disks"])
@@ -43,9 +43,9 @@ def fast(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     if request.param == "one disk":
         yield tmp_path / "fast"
         return
-    if not MEMORY.is_dir() or MEMORY.stat().st_dev == tmp_path.stat().st_dev:
+    if not TMPFS.is_dir() or TMPFS.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("There is no second file system.")
-    folder = Path(tempfile.mkdtemp(dir=MEMORY))
+    folder = Path(tempfile.mkdtemp(dir=TMPFS))
     yield folder / "fast"
     shutil.rmtree(folder)
 
@@ -62,7 +62,7 @@ def app(home: Path, fast: Path, origin: Origin) -> Iterator[App]:
         yield app
 
 
-def fetched(app: App, ref: str, **terms: object) -> int:
+def fetch_model(app: App, ref: str, **terms: object) -> int:
     job = app.enqueue(ref, **terms)
     app.run_next_job()
     assert app.job(job).state is State.COMPLETED
@@ -70,20 +70,20 @@ def fetched(app: App, ref: str, **terms: object) -> int:
 
 
 def unmount(store: Path) -> Path:
-    """Take the store's disk away: its empty mount point stays."""
-    away = store.with_name(f"{store.name}.away")
-    store.rename(away)
+    """Move the store's folder away, and leave an empty mount point; return the new path."""
+    unmounted = store.with_name(f"{store.name}.unmounted")
+    store.rename(unmounted)
     store.mkdir()
-    return away
+    return unmounted
 
 
-def mount(store: Path, away: Path) -> None:
+def mount(store: Path, unmounted: Path) -> None:
     store.rmdir()
-    away.rename(store)
+    unmounted.rename(store)
 
 
 def test_each_job_writes_to_its_own_store(app, fast):
-    first, second = fetched(app, "a"), fetched(app, "b", store="fast")
+    first, second = fetch_model(app, "a"), fetch_model(app, "b", store="fast")
     assert (app.store / "a.gguf").read_bytes() == A
     assert (fast / "b.gguf").read_bytes() == B
     assert not (app.store / "b.gguf").exists()
@@ -92,23 +92,23 @@ def test_each_job_writes_to_its_own_store(app, fast):
     assert not os.listdir(fast / PARTIAL)
 
 
-def test_what_is_installed_in_any_store_is_not_downloaded_again(app):
-    job = fetched(app, "b", store="fast")
+def test_a_model_that_is_installed_in_any_store_is_not_downloaded_again(app):
+    job = fetch_model(app, "b", store="fast")
     assert app.enqueue("b") == job
     assert app.enqueue("b", store="default") == job
 
 
 def test_a_new_version_goes_to_the_store_of_the_old_one(app, fast, origin):
-    fetched(app, "b", store="fast")
+    fetch_model(app, "b", store="fast")
     app.set_models(one_file_model("b", origin.serve("/new/b.gguf", C), C))
-    fetched(app, "b")
+    fetch_model(app, "b")
     assert (fast / "b.gguf").read_bytes() == C
     assert not (app.store / "b.gguf").exists()
 
 
-def test_a_store_that_is_away_holds_its_own_jobs_alone(app, fast):
-    fetched(app, "a", store="fast")
-    away = unmount(fast)
+def test_an_offline_store_holds_only_its_own_jobs(app, fast):
+    fetch_model(app, "a", store="fast")
+    unmounted = unmount(fast)
     held = app.enqueue("b", store="fast")
     app.run_next_job()
     assert (app.job(held).state, app.events(held)[-1].code) == (State.QUEUED, "store_offline")
@@ -117,8 +117,8 @@ def test_a_store_that_is_away_holds_its_own_jobs_alone(app, fast):
     app.worker()
     app.until(lambda: app.job(other).state is State.COMPLETED, "the job of the other store")
     assert app.job(held).state is not State.COMPLETED
-    mount(fast, away)
-    app.until(lambda: app.job(held).state is State.COMPLETED, "the job of the store that was away")
+    mount(fast, unmounted)
+    app.until(lambda: app.job(held).state is State.COMPLETED, "the job of the store that was offline")
     assert (fast / "b.gguf").read_bytes() == B
 
 
@@ -138,9 +138,9 @@ def test_a_check_of_the_jobs_that_wait_for_room_measures_their_store_once(app, f
 def test_a_job_whose_store_is_in_no_setting_waits(app, fast):
     job = app.enqueue("b", store="fast")
     (app.path / "config.toml").write_text("look_again_s = 600\n")
-    with app_of(app.path) as later:
-        later.run_next_job()
-        assert later.job(job).reason is Reason.STORE_OFFLINE
+    with app_of(app.path) as reopened:
+        reopened.run_next_job()
+        assert reopened.job(job).reason is Reason.STORE_OFFLINE
 
 
 def test_a_running_worker_uses_a_store_that_config_toml_gains(app, fast):
@@ -151,10 +151,10 @@ def test_a_running_worker_uses_a_store_that_config_toml_gains(app, fast):
     held = app.enqueue("b", store="fast")
     app.until(lambda: app.job(held).reason is Reason.STORE_OFFLINE, "the wait for the store")
     with app_of(app.path) as without:
-        # The wait ends every 0.2 s: for a moment the job runs.
+        # The wait ends every 0.2 s, and then the job runs for a moment.
         app.until(
             lambda: "Mount the disk" in str(why_not_moving(without.session, without.job(held), datetime.now(UTC))),
-            "what to do about it",
+            "the remedy",
         )
     (app.path / "config.toml").write_text(settings)
     app.until_state(held, State.COMPLETED)
@@ -172,7 +172,7 @@ def test_a_worker_uses_the_folder_that_a_store_has_now(app, fast):
 
 
 def test_a_copy_of_another_store_is_refused_until_its_identity_is_removed(app, fast):
-    fetched(app, "a")
+    fetch_model(app, "a")
     shutil.copytree(app.store, fast)
     with pytest.raises(StoreUnusable, match="same identity"):
         app.home.in_store("fast").open_store()
@@ -182,13 +182,13 @@ def test_a_copy_of_another_store_is_refused_until_its_identity_is_removed(app, f
     assert not app.home.in_store("fast").entries.entries()
 
 
-def test_what_one_disk_has_promised_counts_for_all_of_its_stores(app, fast):
+def test_bytes_promised_on_a_disk_count_for_all_of_its_stores(app, fast):
     app.enqueue("a")
     app.enqueue("b", store="fast")
     one_disk = fast.parent.stat().st_dev == app.path.stat().st_dev
     promised = {name: app.home.in_store(name).bytes_promised() for name in ("default", "fast")}
-    both = len(A) + len(B)
-    assert promised == ({"default": both, "fast": both} if one_disk else {"default": len(A), "fast": len(B)})
+    total = len(A) + len(B)
+    assert promised == ({"default": total, "fast": total} if one_disk else {"default": len(A), "fast": len(B)})
 
 
 def conditions(app: App) -> dict[str, tuple[str, Condition]]:
@@ -196,18 +196,18 @@ def conditions(app: App) -> dict[str, tuple[str, Condition]]:
 
 
 def test_a_store_that_was_the_default_one_keeps_its_models(app, monkeypatch):
-    fetched(app, "a")
+    fetch_model(app, "a")
     old = app.store
     monkeypatch.setenv("FLOWHUB_STORE", str(app.path / "new"))
     (app.path / "config.toml").write_text(f'[stores]\nold = "{old}"\n')
-    with app_of(app.path) as later:
-        assert conditions(later) == {"a.gguf": ("old", Condition.GOOD)}
-        assert later.session.installed.find_one("a").path == old / "a.gguf"
+    with app_of(app.path) as reopened:
+        assert conditions(reopened) == {"a.gguf": ("old", Condition.GOOD)}
+        assert reopened.session.installed.find_one("a").path == old / "a.gguf"
 
 
 def test_the_library_spans_the_stores(app, fast):
-    fetched(app, "a")
-    fetched(app, "b", store="fast")
+    fetch_model(app, "a")
+    fetch_model(app, "b", store="fast")
     (fast / "hand.gguf").write_bytes(C)
     installed = app.session.installed
     assert conditions(app) == {
@@ -225,7 +225,7 @@ def test_the_library_spans_the_stores(app, fast):
 
 
 def test_verify_reads_the_model_of_its_store_and_repair_mends_it_there(app, fast):
-    fetched(app, "b", store="fast")
+    fetch_model(app, "b", store="fast")
     damaged = bytearray(B)
     damaged[100] ^= 1
     (fast / "b.gguf").write_bytes(damaged)
@@ -239,44 +239,44 @@ def test_verify_reads_the_model_of_its_store_and_repair_mends_it_there(app, fast
     assert not (app.store / "b.gguf").exists()
 
 
-def test_entries_of_a_store_that_is_away_stay(app, fast):
-    fetched(app, "a")
-    fetched(app, "b", store="fast")
-    away = unmount(fast)
+def test_entries_of_an_offline_store_stay(app, fast):
+    fetch_model(app, "a")
+    fetch_model(app, "b", store="fast")
+    unmounted = unmount(fast)
     assert conditions(app) == {"a.gguf": ("default", Condition.GOOD), "b.gguf": ("fast", Condition.OFFLINE)}
     with pytest.raises(StoreOffline):
         app.session.installed.remove("b.gguf")
     for item in find_in_stores(app.session):
         remove_from_store(app.session, item)
     app.home.open_store()
-    mount(fast, away)
+    mount(fast, unmounted)
     assert conditions(app)["b.gguf"] == ("fast", Condition.GOOD)
     assert find_in_stores(app.session) == []
 
 
 def test_prune_cleans_up_each_store(app, fast):
-    fetched(app, "b", store="fast")
+    fetch_model(app, "b", store="fast")
     trash = fast / PARTIAL / "removed-0123"
     trash.write_bytes(A)
     (fast / "b.gguf").unlink()
-    found = find_in_stores(app.session)
-    assert [(item.kind, item.store) for item in found] == [(Removable.REST, "fast"), (Removable.GONE, "fast")]
-    for item in found:
+    items = find_in_stores(app.session)
+    assert [(item.kind, item.store) for item in items] == [(Removable.REST, "fast"), (Removable.GONE, "fast")]
+    for item in items:
         remove_from_store(app.session, item)
     assert not trash.exists()
     assert conditions(app) == {}
 
 
 def test_a_model_of_another_store_is_placed_and_unplaced(app, fast, tmp_path):
-    fetched(app, "b", store="fast")
+    fetch_model(app, "b", store="fast")
     place_model(app.session, "b.gguf", f"dir:{tmp_path / 'apps'}")
     assert (tmp_path / "apps" / "b.gguf").read_bytes() == B
-    assert [one.state for one in placements(app.session)] == [PlacementState.OK]
+    assert [placement.state for placement in placements(app.session)] == [PlacementState.OK]
     app.session.installed.remove("b.gguf")
     assert not (tmp_path / "apps" / "b.gguf").exists()
 
 
-def test_the_room_of_a_store_decides_on_what_goes_there(app, fast):
+def test_a_store_is_planned_forecast_and_checked_by_its_own_room(app, fast):
     home = app.home.in_store("fast")
     [plan] = app.session.plan([EnqueueItem(app.artifact("b"), EnqueueTerms(store="fast"))])
     assert (plan.store, plan.target) == ("fast", fast / "b.gguf")
@@ -289,6 +289,6 @@ def test_a_store_keeps_its_own_reserve_free(app, fast):
     (app.path / "config.toml").write_text(
         f'disk_reserve = 9000\n[stores]\nfast = {{path = "{fast}", reserve = "5KB"}}\n'
     )
-    with app_of(app.path) as kept:
-        reserves = {one.store.name: one.disk_reserve for one in kept.session.each_store()}
+    with app_of(app.path) as reopened:
+        reserves = {home.store.name: home.disk_reserve for home in reopened.session.each_store()}
     assert reserves == {"default": 9000, "fast": 5000}

@@ -1,4 +1,4 @@
-"""Several homes, with one node name or with two, that share a store: which bytes get a name, and who is told."""
+"""Tests of several homes, of the same node name or of two, that share a store: the first to finish is installed."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -27,64 +27,66 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def homes(home: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Homes]:
-    """Open one home after the other; `node` is its name. They share a store, as two machines would."""
+    """Open one home after the other; `node` is its name. All share a store, as several machines do."""
     monkeypatch.setenv("FLOWHUB_STORE", str(store))
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     monkeypatch.setenv("FLOWHUB_LOOK_ELSEWHERE", "off")
     with contextlib.ExitStack() as stack:
 
-        def opened(node: str, *models: dict[str, Any]) -> App:
+        def open_home(node: str, *models: dict[str, Any]) -> App:
             path = tmp_path / f"home-{len(stack._exit_callbacks)}"  # type: ignore[attr-defined]
             monkeypatch.setenv("FLOWHUB_HOME", str(path))
             monkeypatch.setenv("FLOWHUB_NODE", node)
             return stack.enter_context(app_of(path, *models))
 
-        yield opened
+        yield open_home
 
 
-def at_work(app: App, node: str) -> None:
+def start_worker(app: App, node: str) -> None:
     app.worker(FLOWHUB_HOME=str(app.path), FLOWHUB_NODE=node, **HELD)
 
 
 def pinned(origin: Origin, path: str, served: Pattern, hold: Hold) -> dict[str, Any]:
-    """Return a model whose digest is RIGHT's, whatever `served` is; it stops in its midst until it is let go."""
+    """Return a model with the digest of RIGHT, whatever is served; `hold` suspends the transfer midway."""
     url = origin.serve(path, served, faults=(hold.once(),))
     return one_file_model("m", url, RIGHT, filename="m.gguf")
 
 
-def begun(app: App, store: Path, count: int) -> None:
+def until_partials_begun(app: App, store: Path, count: int) -> None:
     """Wait until `count` partials have their first bytes."""
-    partials = lambda: store.glob(".partial/*/")  # noqa: E731
-    app.until(lambda: sum(kept_in(one) >= MIB for one in partials()) == count, f"{count} partials begun")
+
+    def count_begun() -> int:
+        return sum(kept_in(partial) >= MIB for partial in store.glob(".partial/*/"))
+
+    app.until(lambda: count_begun() == count, f"{count} partials begun")
 
 
-def test_a_second_home_of_the_same_name_never_writes_into_what_the_first_installs(
+def test_a_second_home_of_the_same_name_never_writes_into_the_file_that_the_first_installs(
     origin: Origin, homes: Homes, store: Path
 ) -> None:
-    """Its source lies, and it is late: what it still writes goes into a file of its own."""
+    """Its source sends wrong bytes, and later than the first: it writes them to a partial of its own."""
     holds = Hold(after=MIB + 100_000), Hold(after=MIB + 100_000)
     first = homes("twin", pinned(origin, "/1/m.gguf", RIGHT, holds[0]))
     job = first.enqueue("m")
-    at_work(first, "twin")
-    begun(first, store, 1)
+    start_worker(first, "twin")
+    until_partials_begun(first, store, 1)
     second = homes("twin", pinned(origin, "/2/m.gguf", WRONG, holds[1]))
     late = second.enqueue("m")
-    at_work(second, "twin")
-    begun(second, store, 2)
+    start_worker(second, "twin")
+    until_partials_begun(second, store, 2)
 
     holds[0].event.set()
     assert first.until_ended(job).state is State.COMPLETED
     holds[1].event.set()
     second.until_ended(late)
     assert (store / "m.gguf").read_bytes() == RIGHT.read()
-    told = [event.text for event in second.events(late) if event.kind == "namesake"]
-    assert len(told) == 1
-    assert f"{first.path}" in told[0]
-    assert "twin" in told[0]
+    [text] = [event.text for event in second.events(late) if event.kind == "namesake"]
+    assert f"{first.path}" in text
+    assert "twin" in text
 
 
 @pytest.mark.parametrize("nodes", [("one", "two"), ("twin", "twin")])
-def test_the_second_to_finish_the_same_pinned_file_takes_it_as_it_is(
+def test_the_second_to_finish_the_same_pinned_file_uses_the_installed_one(
     origin: Origin, homes: Homes, store: Path, nodes: tuple[str, str]
 ) -> None:
     holds = Hold(after=MIB + 100_000), Hold(after=MIB + 100_000)
@@ -95,8 +97,8 @@ def test_the_second_to_finish_the_same_pinned_file_takes_it_as_it_is(
     jobs = []
     for number, (app, node) in enumerate(zip(apps, nodes, strict=True), 1):
         jobs.append(app.enqueue("m"))
-        at_work(app, node)
-        begun(app, store, number)
+        start_worker(app, node)
+        until_partials_begun(app, store, number)
     for app, job, hold in zip(apps, jobs, holds, strict=True):
         hold.event.set()
         assert app.until_ended(job).state is State.COMPLETED
@@ -105,7 +107,7 @@ def test_the_second_to_finish_the_same_pinned_file_takes_it_as_it_is(
     assert list((store / ".partial").iterdir()) == []
 
 
-def test_the_second_to_finish_the_same_pinned_folder_takes_it_as_it_is(
+def test_the_second_to_finish_the_same_pinned_folder_uses_the_installed_one(
     origin: Origin, homes: Homes, store: Path
 ) -> None:
     files = mlx_folder(3)
@@ -117,7 +119,7 @@ def test_the_second_to_finish_the_same_pinned_folder_takes_it_as_it_is(
         apps.append(homes(f"n{number}", folder_model("m", served)))
     jobs = [app.enqueue("m") for app in apps]
     for number, app in enumerate(apps):
-        at_work(app, f"n{number}")
+        start_worker(app, f"n{number}")
         app.until(lambda number=number: origin.sent(f"/{number}/model.safetensors") >= 1000, "its first bytes")
     for app, job, hold in zip(apps, jobs, holds, strict=True):
         hold.event.set()
@@ -126,7 +128,7 @@ def test_the_second_to_finish_the_same_pinned_folder_takes_it_as_it_is(
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_an_unpinned_file_that_another_home_was_quicker_with_is_taken_if_it_is_the_same_and_never_replaced(
+def test_an_unpinned_file_of_a_faster_home_is_used_if_it_is_the_same_and_never_replaced(
     origin: Origin, homes: Homes, store: Path, same: bool
 ) -> None:
     holds = Hold(after=MIB + 100_000), Hold(after=MIB + 100_000)
@@ -136,14 +138,14 @@ def test_an_unpinned_file_that_another_home_was_quicker_with_is_taken_if_it_is_t
         apps.append(homes(f"n{number}", one_file_model("m", url, content, pin=False, filename="m.gguf")))
     jobs = [app.enqueue("m") for app in apps]
     for number, app in enumerate(apps):
-        at_work(app, f"n{number}")
-        begun(app, store, number + 1)
+        start_worker(app, f"n{number}")
+        until_partials_begun(app, store, number + 1)
     holds[0].event.set()
     assert apps[0].until_ended(jobs[0]).state is State.COMPLETED
     holds[1].event.set()
-    ended = apps[1].until_ended(jobs[1])
-    assert (ended.error and ended.error["code"]) == (None if same else "name_taken")
-    assert ended.sha256_state == ("unpinned" if same else ended.sha256_state)
+    job = apps[1].until_ended(jobs[1])
+    assert (job.error and job.error["code"]) == (None if same else "name_taken")
+    assert job.sha256_state == ("unpinned" if same else job.sha256_state)
     assert (store / "m.gguf").read_bytes() == RIGHT.read()
 
 
