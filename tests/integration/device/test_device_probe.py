@@ -1,4 +1,4 @@
-"""The machine is read as it is: the real one, and folders laid out as the kernel lays out its control groups."""
+"""The probe of a machine: the real one, and folders in the layout of the kernel's control groups."""
 
 import json
 import sys
@@ -20,15 +20,15 @@ def write(folder, **files):
 
 
 @pytest.fixture
-def membership(tmp_path):
-    """Return a way to say in which groups this process is."""
+def write_groups_file(tmp_path):
+    """A function that writes the control groups of this process to a file, and returns its path."""
     path = tmp_path / "self-cgroup"
 
-    def say(text):
+    def write_groups(text):
         path.write_text(text)
         return path
 
-    return say
+    return write_groups
 
 
 def test_this_machine_is_read_and_fits_into_json(tmp_path):
@@ -61,75 +61,75 @@ def test_a_store_below_a_file_or_a_dangling_link_is_measured_too(tmp_path):
     assert read_disk(tmp_path / "link" / "store")[0] == read_disk(tmp_path)[0]
 
 
-def test_a_path_that_no_disk_can_hold_is_unknown(tmp_path):
+def test_a_path_that_is_on_no_disk_is_unknown(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert read_disk(tmp_path / "loop") == (None, None)
 
 
-def test_version_2_leaves_the_limit_less_what_is_used_and_cannot_be_given_back(tmp_path, membership):
+def test_version_2_leaves_the_limit_less_the_memory_that_cannot_be_reclaimed(tmp_path, write_groups_file):
     write(
         tmp_path / "cg" / "app",
         memory__max=4 * GIB,
         memory__current=3 * GIB,
         memory__stat=f"anon {GIB}\ninactive_file {2 * GIB}\nactive_file 5",
     )
-    assert memory_limit(tmp_path / "cg", membership("0::/app\n")) == MemoryLimit(4 * GIB, 3 * GIB)
+    assert memory_limit(tmp_path / "cg", write_groups_file("0::/app\n")) == MemoryLimit(4 * GIB, 3 * GIB)
 
 
-def test_version_1_is_read_from_its_own_files(tmp_path, membership):
+def test_version_1_is_read_from_its_own_files(tmp_path, write_groups_file):
     write(
         tmp_path / "cg" / "memory" / "docker" / "abc",
         memory__limit_in_bytes=2 * GIB,
         memory__usage_in_bytes=GIB,
         memory__stat="inactive_file 7\ntotal_inactive_file 4096",
     )
-    groups = membership("5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n0::/\n")
+    groups = write_groups_file("5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n0::/\n")
     assert memory_limit(tmp_path / "cg", groups) == MemoryLimit(2 * GIB, GIB + 4096)
 
 
-def test_a_limit_of_a_group_above_binds_too(tmp_path, membership):
+def test_a_limit_of_a_group_above_binds_too(tmp_path, write_groups_file):
     write(tmp_path / "cg" / "slice" / "app", memory__max=8 * GIB, memory__current=GIB)
     write(tmp_path / "cg" / "slice", memory__max=2 * GIB, memory__current=GIB)
-    assert memory_limit(tmp_path / "cg", membership("0::/slice/app\n")) == MemoryLimit(2 * GIB, GIB)
+    assert memory_limit(tmp_path / "cg", write_groups_file("0::/slice/app\n")) == MemoryLimit(2 * GIB, GIB)
 
 
 @pytest.mark.parametrize("path", ["/docker/not-seen-from-inside", "/../../outside"])
-def test_a_container_that_sees_its_group_as_the_root_is_limited_by_it(tmp_path, membership, path):
+def test_a_container_that_sees_its_group_as_the_root_is_limited_by_it(tmp_path, write_groups_file, path):
     write(tmp_path / "cg", memory__max=GIB, memory__current=4096)
     write(tmp_path, memory__max=5)
-    assert memory_limit(tmp_path / "cg", membership(f"0::{path}\n")) == MemoryLimit(GIB, GIB - 4096)
+    assert memory_limit(tmp_path / "cg", write_groups_file(f"0::{path}\n")) == MemoryLimit(GIB, GIB - 4096)
 
 
-def test_a_limit_whose_use_cannot_be_read_leaves_an_unknown_rest(tmp_path, membership):
+def test_a_limit_whose_use_cannot_be_read_leaves_an_unknown_rest(tmp_path, write_groups_file):
     write(tmp_path / "cg" / "app", memory__max=GIB)
-    assert memory_limit(tmp_path / "cg", membership("0::/app\n")) == MemoryLimit(GIB, None)
+    assert memory_limit(tmp_path / "cg", write_groups_file("0::/app\n")) == MemoryLimit(GIB, None)
 
 
-def test_more_used_than_allowed_leaves_nothing_and_not_less(tmp_path, membership):
+def test_more_used_than_allowed_leaves_nothing_and_not_less(tmp_path, write_groups_file):
     write(tmp_path / "cg" / "app", memory__max=GIB, memory__current=GIB + 1)
-    assert memory_limit(tmp_path / "cg", membership("0::/app\n")) == MemoryLimit(GIB, 0)
+    assert memory_limit(tmp_path / "cg", write_groups_file("0::/app\n")) == MemoryLimit(GIB, 0)
 
 
 @pytest.mark.parametrize("text", ["", "0::/app\n", "nonsense\n", "::\n0::\n"])
-def test_no_limit_and_nonsense_limit_nothing(tmp_path, membership, text):
+def test_without_a_limit_or_a_readable_group_there_is_no_limit(tmp_path, write_groups_file, text):
     write(tmp_path / "cg" / "app", memory__max="max", memory__current=GIB)
-    assert memory_limit(tmp_path / "cg", membership(text)) is None
+    assert memory_limit(tmp_path / "cg", write_groups_file(text)) is None
 
 
 def test_a_system_without_control_groups_has_no_limit(tmp_path):
     assert memory_limit(tmp_path / "none", tmp_path / "none") is None
 
 
-def test_memory_is_the_containers_where_that_is_less(tmp_path, membership):
+def test_memory_is_the_containers_where_that_is_less(tmp_path, write_groups_file):
     write(tmp_path / "cg" / "app", memory__max=64 * 2**20, memory__current=2**20)
-    memory = read_memory(tmp_path / "cg", membership("0::/app\n"))
+    memory = read_memory(tmp_path / "cg", write_groups_file("0::/app\n"))
     assert (memory.total_bytes, memory.available_bytes, memory.source) == (64 * 2**20, 63 * 2**20, "cgroup")
     assert memory.found == "cgroup v2 memory.max"
 
 
-def test_memory_is_the_systems_where_the_limit_is_larger_than_any_memory(tmp_path, membership):
+def test_memory_is_the_systems_where_the_limit_is_larger_than_any_memory(tmp_path, write_groups_file):
     write(tmp_path / "cg" / "memory", memory__limit_in_bytes=9223372036854771712, memory__usage_in_bytes=4096)
-    memory = read_memory(tmp_path / "cg", membership("4:memory:/\n"))
+    memory = read_memory(tmp_path / "cg", write_groups_file("4:memory:/\n"))
     assert (memory.total_bytes, memory.source) == (psutil.virtual_memory().total, "system")
 
 
@@ -155,7 +155,7 @@ def amd_card(root, name, **files):
     write(root / "sys/class/drm" / name / "device", **({"vendor": "0x1002"} | files))
 
 
-def test_a_card_of_amds_is_read_from_the_kernels_files(tmp_path):
+def test_a_card_of_amd_is_read_from_the_kernels_files(tmp_path):
     amd_card(
         tmp_path,
         "card1",
@@ -173,7 +173,7 @@ def test_memory_that_a_card_shares_with_the_machine_is_shown_and_not_counted(tmp
     assert note == "card0 may also use 8.0 GiB of the machine's memory: not counted as its own."
 
 
-def test_what_is_no_card_of_amds_is_passed_over(tmp_path):
+def test_other_devices_than_cards_of_amd_are_ignored(tmp_path):
     amd_card(tmp_path, "card0", vendor="0x8086", mem_info_vram_total=GIB)
     amd_card(tmp_path, "card1")
     amd_card(tmp_path, "card2", mem_info_vram_total="lots")
@@ -189,22 +189,22 @@ def test_a_card_of_unknown_use_has_unknown_free_memory(tmp_path):
 
 @pytest.fixture
 def driver(tmp_path):
-    """A machine with a sign of NVIDIA's driver."""
+    """The root of a machine with NVIDIA's driver."""
     write(tmp_path / "proc/driver/nvidia", version="NVRM")
     return tmp_path
 
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """Return a way to put a `pynvml` of this text where Python finds it."""
+    """A function that makes a module `pynvml` of a text importable."""
 
-    def put(text):
+    def write_module(text):
         (tmp_path / "lib").mkdir()
         (tmp_path / "lib/pynvml.py").write_text(text)
         monkeypatch.syspath_prepend(tmp_path / "lib")
         monkeypatch.delitem(sys.modules, "pynvml", raising=False)
 
-    yield put
+    yield write_module
     sys.modules.pop("pynvml", None)
 
 
