@@ -148,7 +148,7 @@ def test_a_segment_that_is_no_utf8_is_refused_and_not_replaced():
 
 
 @given(st.text())
-def test_any_text_has_a_filename_and_a_verdict(text):
+def test_any_text_can_be_checked_as_a_name_and_as_a_path(text):
     name_problem(filename_from_url(text))
     path_problem(text)
 

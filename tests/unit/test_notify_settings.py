@@ -33,7 +33,7 @@ def test_a_variable_of_notify_is_refused_with_one_clear_error(tmp_path, name):
     assert not load(tmp_path, "", {name: ""}).notify
 
 
-def test_a_flag_is_never_taken(tmp_path):
+def test_a_flag_cannot_set_the_table(tmp_path):
     assert not load(tmp_path, notify=Notify(("/bin/sh",))).notify
 
 

@@ -123,7 +123,7 @@ def _map_rows(docstring: str) -> list[str]:
     return rows
 
 
-def _mapped(rows: list[str]) -> set[str]:
+def _mapped_modules(rows: list[str]) -> set[str]:
     """Return the modules that the rows name, in the first column or as neighbours."""
     names = set()
     for row in rows:
@@ -151,14 +151,14 @@ def test_a_map_is_read_with_its_neighbours_and_continuation_lines() -> None:
                    and a second line
     apps/          programs
     """
-    assert _mapped(_map_rows(docstring)) == {"layout", "paths", "names", "install", "stage", "record", "apps"}
+    assert _mapped_modules(_map_rows(docstring)) == {"layout", "paths", "names", "install", "stage", "record", "apps"}
 
 
 def test_the_docstring_of_a_package_names_its_modules_and_no_others() -> None:
     """The root's docstring is the help of the Python API; CONTRIBUTING.md has its map."""
     wrong = {}
     for name, modules in _packages():
-        mapped = _mapped(_map_rows(ast.get_docstring(_tree(name)) or ""))
+        mapped = _mapped_modules(_map_rows(ast.get_docstring(_tree(name)) or ""))
         if name != PACKAGE and (mapped or len(modules) >= MAPPED_FROM) and mapped != modules:
             wrong[name] = {"missing": sorted(modules - mapped), "unknown": sorted(mapped - modules)}
     assert wrong == {}

@@ -18,7 +18,7 @@ def test_the_remaining_time_follows_from_the_speed_so_far():
     assert task(at=SIZE // 2, received=SIZE // 2, kept=SIZE // 2).split_at == SIZE // 2 + SIZE // 4
 
 
-def test_a_slow_beginning_says_nothing():
+def test_a_slow_start_is_not_judged():
     """Else half of a range would be requested twice, although the first connection is about to deliver it."""
     assert task(at=1000, received=1000).remaining_s(STARTED_AT + JUDGED_S / 2) == 0
     assert task(at=1000, received=1000).remaining_s(STARTED_AT + JUDGED_S) > 1000

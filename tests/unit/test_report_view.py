@@ -141,21 +141,21 @@ def test_a_failed_job_that_was_queued_again_is_reported_by_the_last_job_alone():
 
 
 def test_the_fault_of_a_failed_or_waiting_job_is_no_recovery():
-    fault, park = Event(NOW, "fault", "It fell.", "stalled"), Event(NOW, "waits", "It has no room.", "disk_full")
-    events = {number: [fault, park] for number in (1, 2, 3)}
+    fault, waits = Event(NOW, "fault", "It fell.", "stalled"), Event(NOW, "waits", "It has no room.", "disk_full")
+    events = {number: [fault, waits] for number in (1, 2, 3)}
     summary = report(job(1), job(2, State.FAILED, error=GATED), job(3, State.QUEUED), events=events)
     assert summary.recoveries == (Recovered("retry", 2, (1, 3)), Recovered("parked", 1, (1,)))
 
 
 def test_repeated_waits_of_a_job_are_one_recovery():
-    park = Event(NOW, "waits", "It is not there.", "store_offline")
-    assert report(job(1), events={1: [park] * 100}).recoveries == (Recovered("parked", 1, (1,)),)
+    waits = Event(NOW, "waits", "It is not there.", "store_offline")
+    assert report(job(1), events={1: [waits] * 100}).recoveries == (Recovered("parked", 1, (1,)),)
 
 
 def test_a_network_that_came_back_is_a_recovery_and_a_stopped_worker_is_none():
-    gone = Event(NOW, "handed_back", "This machine is offline; the job was handed back.", "network")
+    offline = Event(NOW, "handed_back", "This machine is offline; the job was handed back.", "network")
     stopped = Event(NOW, "handed_back", "The worker stopped; the job was handed back.")
-    summary = report(job(1), job(2, State.QUEUED), events={1: [gone, stopped], 2: [gone]})
+    summary = report(job(1), job(2, State.QUEUED), events={1: [offline, stopped], 2: [offline]})
     assert summary.recoveries == (Recovered("offline", 1, (1,)),)
 
 
@@ -334,9 +334,9 @@ def test_jobs_beyond_the_limit_are_counted_not_listed():
 
 
 def test_the_faults_of_a_host_that_is_still_unreachable_are_no_recovery():
-    healed, fault, wait = (Event(NOW, kind, "It fell.") for kind in ("rescued", "fault", "waits"))
-    away = job(1, State.QUEUED, reason=Reason.HOST_WAIT)
-    summary = report(away, events={1: [healed, fault, fault, wait, wait]})
+    rescued, fault, wait = (Event(NOW, kind, "It fell.") for kind in ("rescued", "fault", "waits"))
+    unreachable = job(1, State.QUEUED, reason=Reason.HOST_WAIT)
+    summary = report(unreachable, events={1: [rescued, fault, fault, wait, wait]})
     assert summary.recoveries == (Recovered("rescue", 1, (1,)),)
 
 

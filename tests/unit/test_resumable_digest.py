@@ -38,7 +38,7 @@ def test_bytes_in_any_portions_and_kinds_give_the_same_digest(portions):
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
-def test_asking_for_the_digest_does_not_end_it(first, second):
+def test_a_digest_can_be_read_and_then_updated(first, second):
     digest = Sha256()
     digest.update(first)
     assert digest.hexdigest() == hashlib.sha256(first).hexdigest()
@@ -96,7 +96,7 @@ def test_a_git_sha1_is_gits_own():
 
 
 @needs_libcrypto
-def test_the_states_at_the_ends_of_pieces_come_back_whole_from_32_bytes_each():
+def test_the_states_at_the_ends_of_pieces_are_restored_from_32_bytes_each():
     data = bytes(range(256)) * 16 * 1024 * 3  # 12 MiB
     digest = PieceDigest(Sha256(), 0, MIB)
     digest.update(memoryview(bytearray(data)))

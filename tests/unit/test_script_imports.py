@@ -17,7 +17,7 @@ def modules():
     }
 
 
-def imported(path, known):
+def imported_modules(path, known):
     """Return the modules of `known` that a file imports, also inside functions."""
     imports = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -29,7 +29,7 @@ def imported(path, known):
 
 
 KNOWN = modules()
-IMPORTS = {name: imported(path, KNOWN) for name, path in KNOWN.items()}
+IMPORTS = {name: imported_modules(path, KNOWN) for name, path in KNOWN.items()}
 
 
 def test_there_is_no_import_cycle():

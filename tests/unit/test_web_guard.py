@@ -25,7 +25,7 @@ def test_a_body_in_parts_is_put_together():
     assert body_of(part(b"ab", more=True), part(b"c", more=False)) == b"abc"
 
 
-def test_half_of_a_body_is_not_taken_for_all_of_it():
+def test_half_of_a_body_is_refused():
     """The first half may be a form with the page's token and fewer fields."""
     with pytest.raises(UsageInvalid):
         body_of(part(b"page_token=x&ref=a", more=True), {"type": "http.disconnect"})
@@ -57,5 +57,5 @@ def test_a_path_of_the_share_is_shared(path):
         "/api/modelsx",
     ],
 )
-def test_any_other_path_is_not(path):
+def test_any_other_path_is_not_shared(path):
     assert not SHARED.fullmatch(path)

@@ -63,7 +63,7 @@ def test_the_share_has_a_token_of_its_own_that_opens_nothing_else():
     assert not SignIn(TOKEN).may_read_share("s" * 43)
 
 
-def test_the_token_is_made_once_and_kept_from_others(tmp_path):
+def test_the_token_is_created_once_and_only_its_owner_can_read_it(tmp_path):
     first, second = open_sign_in(tmp_path, share=False), open_sign_in(tmp_path, share=True)
     assert first.token == second.token
     assert {path.name for path in tmp_path.iterdir()} == {"web.token", "share.token"}

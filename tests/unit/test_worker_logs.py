@@ -237,6 +237,6 @@ def test_a_disk_error_of_a_library_is_logged_in_a_line_and_a_fault_with_its_trac
     assert "Traceback" in third
 
 
-def test_another_format_is_refused():
+def test_an_unknown_format_is_refused():
     with pytest.raises(UsageInvalid, match="'xml' is not a format of the log"):
         set_up("xml", io.StringIO(), {})
