@@ -14,7 +14,7 @@ from support.faults import Hold
 from support.fork_server import ForkedProcess, ForkServer
 from support.install_cases import InstallCase
 from support.origin import Origin
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import jobs
@@ -147,7 +147,7 @@ def test_after_a_long_sleep_the_job_continues_under_a_fresh_lease_with_all_that_
             app, failpoints=f"fast_maintenance clock={clock.path}", FLOWHUB_CONNECTIONS_PER_HOST="1"
         )
         origin.wait_for(lambda: origin.sent(path) == 100_000)
-        app.until(lambda: kept_in(app.partial("m")) == case.sent(), "all of it on the disk")
+        app.until(lambda: journaled_bytes(app.partial("m")) == case.sent(), "all of it on the disk")
         with asleep(worker, app, clock):
             pass
         # The line is silent: it is the lease that ends the run, with no fault of the source's.
@@ -190,7 +190,7 @@ def test_time_asleep_is_not_held_against_the_host(
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         worker = fork_server.worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}")
         origin.wait_for(lambda: origin.requests(case.path("m.gguf")))
-        app.until(lambda: kept_in(app.partial("m")) == (hold.after or 0), "what is to come before it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == (hold.after or 0), "what is to come before it")
         with asleep(worker, app, clock):
             pass
         hold.event.set()
@@ -219,7 +219,7 @@ def test_a_connection_that_died_while_the_machine_slept_costs_a_fault_that_the_n
         job = case.prepare(app)
         origin.break_with(hold.first(2), path=case.path("m.gguf"))
         worker = fork_server.worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}", **short)
-        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         with asleep(worker, app, clock):
             pass
         app.until_ended(job)

@@ -15,7 +15,7 @@ from support.fork_server import ForkServer
 from support.install_cases import InstallCase, library_rows
 from support.models import gguf, gguf_pattern, one_file_model
 from support.origin import Origin
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -89,7 +89,7 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         job = app.enqueue("m")
         fork_server.worker(app, **QUICK)
-        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         disk.unmount()
         hold.event.set()
         parked(app, job, Reason.STORE_OFFLINE)
@@ -140,7 +140,7 @@ def test_a_partial_that_another_program_removes_in_mid_transfer_is_noticed_and_s
         origin.break_with(hold.once(), rest.once(), path=case.path("m.gguf"))
         job = app.enqueue("m")
         fork_server.worker(app, FLOWHUB_LOOK_AGAIN_S="3600")
-        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         shutil.rmtree(app.store / ".partial" if removed == ".partial" else app.store)
         hold.event.set()
         app.until(lambda: "partial_removed" in codes_of(app, job), "that it was noticed")

@@ -15,7 +15,7 @@ from support.faults import Hold
 from support.forgetful_disk import ForgetfulDisk
 from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.transfer.hasher import Hasher
@@ -101,7 +101,7 @@ def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_a
         _after(disk.syncing, Hasher, "_finish", monkeypatch)
         app.run_next_job()
         assert disk.syncing.is_set()
-        assert 2 * MIB <= kept_in(partial) < at
+        assert 2 * MIB <= journaled_bytes(partial) < at
         assert not disk.claimed_falsely
 
         if app.job(job).state is State.FAILED:

@@ -12,7 +12,7 @@ from support.faults import Hold
 from support.fork_server import ForkServer
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 from support.origin import Origin
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.values.enums import Condition, Reason, State
 
@@ -79,7 +79,7 @@ def test_a_download_on_a_disk_without_locks_continues_after_a_kill(
         origin.break_with(hold.once(), path="/a.gguf")
         job = app.enqueue("a")
         killed = fork_server.worker(app, failpoints=no_flock)
-        app.until(lambda: kept_in(app.partial("a")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("a")) == 100_000, "a third of it")
         killed.kill()
         killed.wait()
         assert fork_server.drain(app, failpoints=no_flock) == 0

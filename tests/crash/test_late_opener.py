@@ -11,7 +11,7 @@ from support.fork_server import ForkServer
 from support.install_cases import InstallCase
 from support.models import gguf, one_file_model, write_catalog
 from support.origin import Origin
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.operations.session import Session
@@ -45,13 +45,13 @@ def test_a_late_opener_takes_nothing_from_its_successor(
             failpoints=f"fast_maintenance lock=0.2 clock={clock.path}",
             FLOWHUB_CONNECTIONS_PER_HOST="1",
         )
-        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         partial = app.partial("m")
         write_catalog(app.catalog, other)
         app.session = Session(app.home)
         late.send_signal(signal.SIGCONT)
         app.until_ended(app.enqueue("other"))
-        kept = kept_in(partial)
+        kept = journaled_bytes(partial)
         hold.event.set()
         app.until_ended(job)
         assert kept == 100_000, "the late one has taken nothing away"

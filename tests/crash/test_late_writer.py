@@ -14,7 +14,7 @@ from support.fork_server import ForkServer
 from support.install_cases import KINDS, RENAMES, InstallCase, library_rows
 from support.models import gguf, gguf_pattern, one_file_model
 from support.origin import Origin
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.values.enums import State
@@ -92,7 +92,7 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         again = app.enqueue("m", force=True)
         fork_server.worker(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}")
-        app.until(lambda: kept_in(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         late.send_signal(signal.SIGCONT)
         app.until(lambda: f"The lease of job {first} has ended" in app.log(), "the late one's word")
         hold.event.set()
@@ -117,7 +117,7 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
         late = fork_server.worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=0.01 clock={clock.path} suspend={step}"
         )
-        app.until(lambda: kept_in(app.partial("m")) >= 1 << 20, "the first bytes in the journal")
+        app.until(lambda: journaled_bytes(app.partial("m")) >= 1 << 20, "the first bytes in the journal")
         hold.event.set()
         app.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)

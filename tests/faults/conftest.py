@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.fault_ways import WAYS, Way
+from support.fault_ways import DOWNLOADERS, Downloader
 
 
 @pytest.fixture(autouse=True)
@@ -11,10 +11,12 @@ def always_quick(quick_commits: None) -> None:
     """No test here waits for the journal."""
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Way:
+@pytest.fixture(params=DOWNLOADERS)
+def downloader(
+    request: pytest.FixtureRequest, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Downloader:
     """Each of the three ways in turn."""
-    return WAYS[request.param](tmp_path / "store", home, monkeypatch)
+    return DOWNLOADERS[request.param](tmp_path / "store", home, monkeypatch)
 
 
 @pytest.fixture(params=[True, False], ids=["pinned", "unpinned"])

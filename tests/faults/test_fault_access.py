@@ -4,7 +4,7 @@ import pytest
 from support.fault_files import MIB
 from support.faults import CappedRange, EarlyClose, Hold, Redirect, Status
 from support.models import gguf_pattern
-from support.run_fetch import Running, kept_in, pinned, quick, run, unpinned
+from support.run_fetch import BackgroundRun, journaled_bytes, pinned_artifact, quick, run_transfer, unpinned_artifact
 
 from flowhub_jobs.errors import Gated, ServerBusy, SourceMissing, TokenMissing, TokenRefused
 from flowhub_jobs.net.urls import origin as origin_of
@@ -17,7 +17,7 @@ URL = "https://huggingface.co/org/model/resolve/main/m.gguf"
 @pytest.fixture
 def model(hub):
     hub.add("org/model", "m.gguf", MODEL)
-    return pinned(URL, MODEL)
+    return pinned_artifact(URL, MODEL)
 
 
 def at(hub, *, token=None, **changed):
@@ -28,58 +28,60 @@ def at(hub, *, token=None, **changed):
 # The Hub's own -------------------------------------------------------------------------------------------------------
 
 
-def knock(hub, way, kind, *says, token=None):
+def knock(hub, downloader, kind, *says, token=None):
     """Be refused at the Hub's door, once: asking again would not help."""
     host = hub.endpoint.removeprefix("http://")
-    error = way.fails(unpinned(URL), kind, f"m.gguf: {host} ", *says, options=at(hub, token=token))
+    error = downloader.assert_fails(
+        unpinned_artifact(URL), kind, f"m.gguf: {host} ", *says, options=at(hub, token=token)
+    )
     assert len(hub.front.requests()) == 1
     assert TOKEN not in f"{error['message']}{error['hint']}"
     assert not error["retryable"]
     return error
 
 
-def test_a_gated_model_without_a_token_says_both_what_to_accept_and_to_set(hub, model, way):
+def test_a_gated_model_without_a_token_says_both_what_to_accept_and_to_set(hub, model, downloader):
     hub.access.gated.add("org/model")
-    assert "HF_TOKEN" in knock(hub, way, Gated)["hint"]
+    assert "HF_TOKEN" in knock(hub, downloader, Gated)["hint"]
 
 
-def test_a_gated_model_whose_terms_were_not_accepted_says_so(hub, model, way):
+def test_a_gated_model_whose_terms_were_not_accepted_says_so(hub, model, downloader):
     hub.access.unaccepted.add("org/model")
-    error = knock(hub, way, Gated, "accept its terms", token=TOKEN)
+    error = knock(hub, downloader, Gated, "accept its terms", token=TOKEN)
     assert "HF_TOKEN" not in error["hint"]
 
 
-def test_a_private_model_without_a_token_wants_one(hub, model, way):
+def test_a_private_model_without_a_token_wants_one(hub, model, downloader):
     hub.access.private.add("org/model")
-    assert "HF_TOKEN" in knock(hub, way, TokenMissing)["hint"]
+    assert "HF_TOKEN" in knock(hub, downloader, TokenMissing)["hint"]
 
 
-def test_a_sign_in_at_another_host_is_no_matter_of_the_hubs_token(origin, way):
+def test_a_sign_in_at_another_host_is_no_matter_of_the_hubs_token(origin, downloader):
     url = origin.serve("m.gguf", MODEL, faults=[Status(401)])
-    hint = way.fails(pinned(url, MODEL), TokenMissing, "requires a sign-in")["hint"]
+    hint = downloader.assert_fails(pinned_artifact(url, MODEL), TokenMissing, "requires a sign-in")["hint"]
     assert f'"{origin_of(url)}" = "…" under [tokens] in config.toml' in hint
     assert "HF_TOKEN" not in hint
 
 
-def test_a_wrong_token_is_called_wrong(hub, model, way):
+def test_a_wrong_token_is_called_wrong(hub, model, downloader):
     hub.access.token = "hf_another"
-    knock(hub, way, TokenRefused, "does not accept the token", token=TOKEN)
+    knock(hub, downloader, TokenRefused, "does not accept the token", token=TOKEN)
 
 
-def test_a_model_that_is_not_there_is_missing_to_those_who_are_signed_in(hub, way):
-    knock(hub, way, SourceMissing, "has no such repository (status 404)", token=TOKEN)
+def test_a_model_that_is_not_there_is_missing_to_those_who_are_signed_in(hub, downloader):
+    knock(hub, downloader, SourceMissing, "has no such repository (status 404)", token=TOKEN)
 
 
-def test_a_file_that_is_not_there_is_missing_and_no_matter_of_signing_in(hub, model, way):
+def test_a_file_that_is_not_there_is_missing_and_no_matter_of_signing_in(hub, model, downloader):
     hub.add("org/model", "other.gguf", MODEL)
     del hub.repositories.files["org/model", "main", "m.gguf"]
-    knock(hub, way, SourceMissing, "has no such file (status 404)")
+    knock(hub, downloader, SourceMissing, "has no such file (status 404)")
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_the_refusal_of_a_hub_without_a_reason_names_the_status(hub, model, way, status):
+def test_the_refusal_of_a_hub_without_a_reason_names_the_status(hub, model, downloader, status):
     hub.break_front(Status(status))
-    ended = way.end(unpinned(URL), at(hub))
+    ended = downloader.fetch(unpinned_artifact(URL), at(hub))
     assert ended.error["code"] in ("token_missing", "source_refused")
     assert str(status) in ended.error["message"]
     assert ended.error["hint"]
@@ -92,7 +94,7 @@ def test_the_four_doors_have_words_of_their_own(hub, model, tmp_path):
         for door in doors:
             getattr(hub.access, door).add("org/model")
         with pytest.raises((Gated, TokenMissing, TokenRefused)) as caught:
-            run(unpinned(URL), tmp_path, options=at(hub, token=token))
+            run_transfer(unpinned_artifact(URL), tmp_path, options=at(hub, token=token))
         return caught.value.message, caught.value.hint
 
     said = [
@@ -108,14 +110,14 @@ def test_the_four_doors_have_words_of_their_own(hub, model, tmp_path):
 
 
 def test_a_signed_address_that_expires_in_mid_file_is_requested_again_at_no_cost(hub, model, tmp_path):
-    """With a budget of one fault, any that counted would end it."""
+    """With a budget of one fault, any that bytes_fetched would end it."""
     hold = Hold(after=500_000).once()
     hub.break_cdn(CappedRange(most=MIB), hold)
-    with Running(model, tmp_path, options=at(hub, faults_max=1, connections_per_host=1)) as running:
-        hub.cdn.wait_for(lambda: kept_in(tmp_path) == 500_000)
+    with BackgroundRun(model, tmp_path, options=at(hub, faults_max=1, connections_per_host=1)) as running:
+        hub.cdn.wait_for(lambda: journaled_bytes(tmp_path) == 500_000)
         hub.expire_links()
         hold.event.set()
-        got = running.end()
+        got = running.result()
     assert got.content() == MODEL.read()
     assert [request.status for request in hub.cdn.requests()] == [206, 403, 206, 206]
     assert len(hub.front.requests()) == 2
@@ -123,48 +125,50 @@ def test_a_signed_address_that_expires_in_mid_file_is_requested_again_at_no_cost
     assert got.note_kinds == ["again"]
 
 
-def test_addresses_that_expire_before_every_request_cost_an_asking_each_and_no_budget(hub, way):
+def test_addresses_that_expire_before_every_request_cost_an_asking_each_and_no_budget(hub, downloader):
     """A model of twelve pieces, an address that holds for one: more refusals than the budget has faults."""
     model = gguf_pattern(12 * MIB, seed=2)
     hub.add("org/model", "m.gguf", model)
     hub.break_cdn(CappedRange(most=MIB), *(Status(403).nth(number) for number in range(2, 24, 2)))
-    way.succeeds(pinned(URL, model), model, at(hub, faults_max=3, connections_per_host=1))
+    downloader.assert_succeeds(pinned_artifact(URL, model), model, at(hub, faults_max=3, connections_per_host=1))
     assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == model.size
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_an_edge_that_forgets_its_address_is_asked_again(hub, model, way, status):
+def test_an_edge_that_forgets_its_address_is_asked_again(hub, model, downloader, status):
     hub.break_cdn(CappedRange(most=MIB), Status(status).nth(2))
-    way.succeeds(model, MODEL, at(hub, faults_max=1))
+    downloader.assert_succeeds(model, MODEL, at(hub, faults_max=1))
     assert len(hub.front.requests()) == 2
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_an_edge_that_refuses_a_good_range_of_a_fresh_address_once_is_asked_again(hub, model, way, status):
+def test_an_edge_that_refuses_a_good_range_of_a_fresh_address_once_is_asked_again(hub, model, downloader, status):
     hub.break_cdn(Status(status).once())
-    way.succeeds(model, MODEL, at(hub))
+    downloader.assert_succeeds(model, MODEL, at(hub))
     assert sum(request.bytes_sent for request in hub.cdn.requests() if request.status == 206) == MODEL.size
 
 
-def test_an_edge_that_refuses_every_address_is_given_up_after_ten_tries(hub, model, way):
+def test_an_edge_that_refuses_every_address_is_given_up_after_ten_tries(hub, model, downloader):
     hub.break_cdn(Status(403))
     edge = hub.cdn.address.removeprefix("http://")
     says = f"m.gguf: {edge} refuses a freshly signed address of a file of "
-    way.fails(model, ServerBusy, says, "(status 403)", options=at(hub))
+    downloader.assert_fails(model, ServerBusy, says, "(status 403)", options=at(hub))
     assert len(hub.cdn.requests()) == 10
 
 
 def test_a_signature_is_in_no_error_and_no_note(hub, model, tmp_path):
     hub.break_cdn(EarlyClose(after=100), EarlyClose())
     with pytest.raises(Exception, match="dropped the connection") as caught:
-        run(model, tmp_path, options=at(hub, token=TOKEN))
+        run_transfer(model, tmp_path, options=at(hub, token=TOKEN))
     said = caught.value.message + str(caught.value.hint)
     assert "Signature" not in said
     assert TOKEN not in said
 
 
 def test_the_error_of_a_refused_redirect_shows_no_secret(origin, tmp_path):
-    artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, "ftp://user:pw@x.example/m?sig=abc")]))
+    artifact = unpinned_artifact(
+        origin.serve("m.gguf", b"", faults=[Redirect(302, "ftp://user:pw@x.example/m?sig=abc")])
+    )
     with pytest.raises(Exception, match="redirects") as caught:
-        run(artifact, tmp_path)
+        run_transfer(artifact, tmp_path)
     assert not any(secret in str(caught.value.as_dict()) for secret in ("pw", "abc"))

@@ -9,7 +9,15 @@ from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, served_m
 from support.faults import CappedRange, FlipByte, Reset
 from support.hub import commit_of
 from support.origin import Since
-from support.run_fetch import crashed_after, one_file, part_in, pinned, quick, run, unpinned
+from support.run_fetch import (
+    crash_after,
+    one_file_artifact,
+    part_path,
+    pinned_artifact,
+    quick,
+    run_transfer,
+    unpinned_artifact,
+)
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch
 from flowhub_jobs.pieces import resumable_sha256
@@ -22,7 +30,7 @@ URL = "https://huggingface.co/org/model/resolve/main/m.gguf"
 
 @pytest.fixture
 def model(origin):
-    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+    return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
 # Turned on the wire --------------------------------------------------------------------------------------------------
@@ -31,21 +39,21 @@ TURNED = {"the first byte after the header": 200, "a byte in the middle": HALF, 
 
 
 @pytest.mark.parametrize("at", TURNED.values(), ids=TURNED)
-def test_a_byte_that_turns_on_the_wire_once_heals(origin, way, at):
-    way.succeeds(served_model(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
+def test_a_byte_that_turns_on_the_wire_once_heals(origin, downloader, at):
+    downloader.assert_succeeds(served_model(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
     assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
 
 
-def test_the_digest_of_nothing_ends_the_download_of_a_file_of_some_bytes_before_it_begins(origin, way):
-    artifact = one_file(ArtifactFile("m.gguf", origin.serve("m.gguf", MODEL), None, Bytes(b"").sha256()))
-    error = way.fails(artifact, DigestMismatch, "m.gguf", "an empty file", MODEL.size)
+def test_the_digest_of_nothing_ends_the_download_of_a_file_of_some_bytes_before_it_begins(origin, downloader):
+    artifact = one_file_artifact(ArtifactFile("m.gguf", origin.serve("m.gguf", MODEL), None, Bytes(b"").sha256()))
+    error = downloader.assert_fails(artifact, DigestMismatch, "m.gguf", "an empty file", MODEL.size)
     assert "read nothing" in error["hint"]
     assert len(origin.requests()) == 1
 
 
-def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, way):
+def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, downloader):
     """A cache has parts of two versions; the whole it has from one."""
-    way.succeeds(served_model(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
+    downloader.assert_succeeds(served_model(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
     assert [request.range for request in origin.requests()][-1] is None
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
@@ -53,28 +61,30 @@ def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, way
 def test_a_long_file_of_wrong_parts_is_asked_for_by_one_range_that_can_be_resumed(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.form_fallback.REPEATED_MAX", MIB)
     faults = [CappedRange(most=MIB).once(), FlipByte(at=HALF).nth(2), Reset(after=MIB).nth(3)]
-    got = run(served_model(origin, True, *faults), tmp_path)
+    got = run_transfer(served_model(origin, True, *faults), tmp_path)
     assert got.content() == MODEL.read()
     assert [request.range for request in origin.requests()][2:] == ["bytes=0-", f"bytes={MIB}-"]
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
 def test_a_recovery_is_reported(origin, tmp_path):
-    got = run(served_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
+    got = run_transfer(served_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
     assert got.note_kinds == ["file_again"]
     assert "It is fetched once more." in got.notes[0].text
 
 
-def test_a_byte_that_always_turns_ends_in_a_mismatch_after_two_fetches(origin, way):
+def test_a_byte_that_always_turns_ends_in_a_mismatch_after_two_fetches(origin, downloader):
     turned = bytearray(MODEL.read())
     turned[HALF] ^= 0xFF
     artifact = served_model(origin, True, FlipByte(at=HALF))
-    way.fails(artifact, DigestMismatch, "m.gguf", host_of(origin), MODEL.sha256(), Bytes(bytes(turned)).sha256())
+    downloader.assert_fails(
+        artifact, DigestMismatch, "m.gguf", host_of(origin), MODEL.sha256(), Bytes(bytes(turned)).sha256()
+    )
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
 @pytest.mark.parametrize("lfs", [True, False], ids=["large", "small"])
-def test_a_file_of_the_hub_that_always_comes_wrong_is_held_against_the_hubs_own_word(hub, way, lfs):
+def test_a_file_of_the_hub_that_always_comes_wrong_is_held_against_the_hubs_own_word(hub, downloader, lfs):
     """No catalog pins anything here."""
     content = Bytes(b'{"model_type": "llama"}')
     hub.add("org/model", "config.json", content, lfs=lfs)
@@ -82,9 +92,9 @@ def test_a_file_of_the_hub_that_always_comes_wrong_is_held_against_the_hubs_own_
     hub.break_front(
         FlipByte(at=5), path=f"/api/resolve-cache/models/org/model/{commit_of('org/model', 'main')}/config.json"
     )
-    artifact = unpinned("https://huggingface.co/org/model/resolve/main/config.json", "config.json")
+    artifact = unpinned_artifact("https://huggingface.co/org/model/resolve/main/config.json", "config.json")
     says = content.sha256() if lfs else content.git_sha1()
-    way.fails(
+    downloader.assert_fails(
         artifact, DigestMismatch, "config.json", "the Hub, which says", says, options=quick(hub_endpoint=hub.endpoint)
     )
 
@@ -96,10 +106,10 @@ PLACES = {"the first piece": 5, "the second piece": MIB + 5, "the begun piece": 
 
 @pytest.mark.parametrize("at", PLACES.values(), ids=PLACES)
 def test_a_byte_that_changed_on_the_disk_in_a_crash_costs_its_piece_and_no_other(origin, model, tmp_path, at):
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
-    flip(part_in(partial), at)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
+    flip(part_path(partial), at)
     since = Since(origin)
-    got = run(model, partial)
+    got = run_transfer(model, partial)
     piece = min((at // MIB + 1) * MIB, HALF) - at // MIB * MIB
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF + piece
@@ -109,31 +119,31 @@ def test_a_byte_that_changed_on_the_disk_in_a_crash_costs_its_piece_and_no_other
 
 
 def test_two_pieces_that_turned_cost_two(origin, model, tmp_path):
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
-    flip(part_in(partial), 5)
-    flip(part_in(partial), 2 * MIB + 5)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
+    flip(part_path(partial), 5)
+    flip(part_path(partial), 2 * MIB + 5)
     since = Since(origin)
-    got = run(model, partial)
+    got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF + MIB + 500_000
 
 
 def test_an_unpinned_file_is_held_against_what_came_of_it(origin, tmp_path):
-    artifact = unpinned(origin.serve("m.gguf", MODEL))
-    partial = crashed_after(HALF, artifact, tmp_path / "p", origin)
-    flip(part_in(partial), 5)
+    artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
+    partial = crash_after(HALF, artifact, tmp_path / "p", origin)
+    flip(part_path(partial), 5)
     since = Since(origin)
-    assert run(artifact, partial).content() == MODEL.read()
+    assert run_transfer(artifact, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF + MIB
 
 
 def test_a_finished_file_that_changed_on_the_disk_before_its_installation_is_repaired(origin, tmp_path):
     """The catalog knows no digest; what came over the wire is what is wanted, and the states in the journal know it."""
-    artifact = unpinned(origin.serve("m.gguf", MODEL))
-    run(artifact, tmp_path)
-    flip(part_in(tmp_path), 3 * MIB)
+    artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
+    run_transfer(artifact, tmp_path)
+    flip(part_path(tmp_path), 3 * MIB)
     since = Since(origin)
-    got = run(artifact, tmp_path)
+    got = run_transfer(artifact, tmp_path)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ["piece_again"]
     assert since.bytes == MIB
@@ -143,43 +153,45 @@ def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, t
     """Also where nothing has to be asked any more, and no state of the digest was saved."""
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     hub.add("org/model", "m.gguf", MODEL)
-    artifact = unpinned(URL)
-    run(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
-    flip(part_in(tmp_path), 3 * MIB)
-    got = run(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
+    artifact = unpinned_artifact(URL)
+    run_transfer(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
+    flip(part_path(tmp_path), 3 * MIB)
+    got = run_transfer(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
 
 
 def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_checks_them(origin, model, tmp_path):
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
-    flip(part_in(partial), 5)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
+    flip(part_path(partial), 5)
     cancel = CancelToken()
     cancel.stop("pause")
     with pytest.raises(Cancelled):
-        run(model, partial, cancel=cancel)
+        run_transfer(model, partial, cancel=cancel)
     assert not journal.load(partial).clean
-    got = run(model, partial)
+    got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ["piece_again"]
 
 
 def test_where_a_digest_cannot_be_saved_a_turned_byte_costs_the_file_and_no_more(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
-    flip(part_in(partial), 5)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
+    flip(part_path(partial), 5)
     since = Since(origin)
-    assert run(model, partial).content() == MODEL.read()
+    assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == 2 * MODEL.size - HALF
 
 
 # A pin that is wrong -------------------------------------------------------------------------------------------------
 
 
-def test_a_pin_that_is_wrong_names_both_digests_and_whose_they_are(origin, way):
+def test_a_pin_that_is_wrong_names_both_digests_and_whose_they_are(origin, downloader):
     url = origin.serve("m.gguf", MODEL)
-    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size, OTHER.sha256()))
-    error = way.fails(artifact, DigestMismatch, f"the source {host_of(origin)} disagrees with the catalog")
+    artifact = one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size, OTHER.sha256()))
+    error = downloader.assert_fails(
+        artifact, DigestMismatch, f"the source {host_of(origin)} disagrees with the catalog"
+    )
     assert re.search(
         rf"m\.gguf: .*the catalog, which pins sha256 {OTHER.sha256()}; what came has {MODEL.sha256()}", error["message"]
     )
@@ -188,33 +200,33 @@ def test_a_pin_that_is_wrong_names_both_digests_and_whose_they_are(origin, way):
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
-def test_a_git_sha1_that_is_wrong_names_both(origin, way):
+def test_a_git_sha1_that_is_wrong_names_both(origin, downloader):
     wrong, content = "ab" * 20, Bytes(b"{}\n")
     file = ArtifactFile("config.json", origin.serve("config.json", content), 3, None, wrong)
-    way.fails(one_file(file), DigestMismatch, "config.json", wrong, content.git_sha1())
+    downloader.assert_fails(one_file_artifact(file), DigestMismatch, "config.json", wrong, content.git_sha1())
 
 
-def test_a_hub_whose_digest_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, way):
+def test_a_hub_whose_digest_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, downloader):
     hub.add("org/model", "m.gguf", MODEL)
-    artifact = one_file(ArtifactFile("m.gguf", URL, MODEL.size, OTHER.sha256()))
+    artifact = one_file_artifact(ArtifactFile("m.gguf", URL, MODEL.size, OTHER.sha256()))
     says = ["m.gguf", OTHER.sha256(), f"huggingface.co has {MODEL.sha256()}", "the source disagrees with the catalog"]
-    way.fails(artifact, DigestMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
+    downloader.assert_fails(artifact, DigestMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
     assert hub.cdn.requests() == []
 
 
-def test_a_hub_whose_size_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, way):
+def test_a_hub_whose_size_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, downloader):
     hub.add("org/model", "m.gguf", MODEL)
-    artifact = one_file(ArtifactFile("m.gguf", URL, 777, MODEL.sha256()))
+    artifact = one_file_artifact(ArtifactFile("m.gguf", URL, 777, MODEL.sha256()))
     says = ["m.gguf", "says 777 bytes", f"the source huggingface.co has {MODEL.size} bytes"]
-    way.fails(artifact, SizeMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
+    downloader.assert_fails(artifact, SizeMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
     assert hub.cdn.requests() == []
 
 
 @pytest.mark.parametrize("by", [1, -1, 100 * MIB], ids=["one byte too many", "one too few", "far too many"])
-def test_the_error_of_a_wrong_size_names_both_sizes(origin, way, by):
+def test_the_error_of_a_wrong_size_names_both_sizes(origin, downloader, by):
     url = origin.serve("m.gguf", MODEL)
-    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size + by))
-    way.fails(
+    artifact = one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size + by))
+    downloader.assert_fails(
         artifact, SizeMismatch, "m.gguf", f"says {MODEL.size + by} bytes", f"{host_of(origin)} has {MODEL.size} bytes"
     )
     assert len(origin.requests()) == 1
@@ -227,9 +239,9 @@ def test_the_error_of_a_wrong_size_names_both_sizes(origin, way, by):
 )
 def test_the_error_of_a_mismatch_names_the_source_of_the_expected_value(origin, tmp_path, option, whose):
     url = origin.serve("m.gguf", MODEL)
-    artifact = replace(one_file(ArtifactFile("m.gguf", url, MODEL.size, "0" * 64)), option=option)
+    artifact = replace(one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size, "0" * 64)), option=option)
     with pytest.raises(DigestMismatch, match=f"disagrees with {whose}, which pins"):
-        run(artifact, tmp_path)
-    longer = replace(one_file(ArtifactFile("m.gguf", url, MODEL.size + 1, "0" * 64)), option=option)
+        run_transfer(artifact, tmp_path)
+    longer = replace(one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size + 1, "0" * 64)), option=option)
     with pytest.raises(SizeMismatch, match=f"m.gguf: {whose} says {MODEL.size + 1} bytes"):
-        run(longer, tmp_path / "longer")
+        run_transfer(longer, tmp_path / "longer")

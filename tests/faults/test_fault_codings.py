@@ -19,7 +19,14 @@ from support.faults import (
     WeakEtag,
 )
 from support.models import gguf_pattern
-from support.run_fetch import folder_of, kept_in, one_file, quick, run, unpinned
+from support.run_fetch import (
+    folder_artifact,
+    journaled_bytes,
+    one_file_artifact,
+    quick,
+    run_transfer,
+    unpinned_artifact,
+)
 
 from flowhub_jobs.errors import SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.values.artifacts import ArtifactFile
@@ -41,37 +48,37 @@ CODED = {
 
 
 @pytest.mark.parametrize("faults", CODED.values(), ids=CODED)
-def test_what_is_compressed_unasked_is_asked_for_whole_and_decoded(origin, way, pin, faults):
-    way.succeeds(served_model(origin, pin, *faults), MODEL)
+def test_what_is_compressed_unasked_is_asked_for_whole_and_decoded(origin, downloader, pin, faults):
+    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
 
 
 def test_a_compressed_file_costs_one_request_more(origin, tmp_path, pin):
-    assert run(served_model(origin, pin, Gzip()), tmp_path).content() == MODEL.read()
+    assert run_transfer(served_model(origin, pin, Gzip()), tmp_path).content() == MODEL.read()
     assert [request.range is None for request in origin.requests()] == [False, True]
 
 
-def test_a_file_of_which_nothing_is_known_is_decoded(origin, way):
+def test_a_file_of_which_nothing_is_known_is_decoded(origin, downloader):
     url = origin.serve("notes.txt", NOTES, faults=[Gzip(level=9), NoLength(), WeakEtag()])
-    way.succeeds(unpinned(url, "notes.txt"), NOTES)
+    downloader.assert_succeeds(unpinned_artifact(url, "notes.txt"), NOTES)
 
 
-def test_a_file_of_which_the_size_alone_is_known_is_decoded(origin, way):
+def test_a_file_of_which_the_size_alone_is_known_is_decoded(origin, downloader):
     url = origin.serve("notes.txt", NOTES, faults=[Gzip(level=9), WeakEtag()])
-    way.succeeds(one_file(ArtifactFile("notes.txt", url, NOTES.size)), NOTES)
+    downloader.assert_succeeds(one_file_artifact(ArtifactFile("notes.txt", url, NOTES.size)), NOTES)
 
 
 def test_what_is_fetched_is_counted_as_it_is_kept(origin, tmp_path):
     url = origin.serve("notes.txt", NOTES, faults=[Gzip(level=9)])
-    assert run(unpinned(url, "notes.txt"), tmp_path).fetched.bytes_fetched == NOTES.size
+    assert run_transfer(unpinned_artifact(url, "notes.txt"), tmp_path).fetched.bytes_fetched == NOTES.size
 
 
 @pytest.mark.parametrize("size", [CONFIG.size, None], ids=["with its size", "without its size"])
-def test_a_small_file_of_a_folder_is_decoded_and_held_against_its_git_sha1(origin, way, size):
+def test_a_small_file_of_a_folder_is_decoded_and_held_against_its_git_sha1(origin, downloader, size):
     url = origin.serve("config.json", CONFIG, faults=[Gzip(level=9), WeakEtag()])
     config = ArtifactFile("config.json", url, size, None, CONFIG.git_sha1())
     weights = ArtifactFile("m.gguf", origin.serve("m.gguf", MODEL), MODEL.size, MODEL.sha256())
-    folder = replace(folder_of({}), files=(config, weights))
-    ended = way.end(folder)
+    folder = replace(folder_artifact({}), files=(config, weights))
+    ended = downloader.fetch(folder)
     assert ended.error is None
 
 
@@ -79,7 +86,7 @@ def test_a_small_file_of_the_hub_is_decoded_and_held_against_its_git_sha1(hub, t
     hub.add("org/model", "config.json", CONFIG, lfs=False)
     hub.break_front(Gzip(level=9, where=lambda span: span[1] > 1000))
     url = "https://huggingface.co/org/model/resolve/main/config.json"
-    got = run(unpinned(url, "config.json"), tmp_path, options=quick(hub_endpoint=hub.endpoint))
+    got = run_transfer(unpinned_artifact(url, "config.json"), tmp_path, options=quick(hub_endpoint=hub.endpoint))
     assert got.content() == CONFIG.read()
     assert got.seen[-1].files[0].identity == f"git:{CONFIG.git_sha1()}"
 
@@ -89,20 +96,20 @@ def test_a_small_file_of_the_hub_is_decoded_and_held_against_its_git_sha1(hub, t
 PACKED = Bytes(b"\x1f\x8b\x08" + MODEL.read(0, 100_000))
 
 
-def test_a_stored_gz_that_is_called_gzip_stays_as_it_is_stored(origin, way):
+def test_a_stored_gz_that_is_called_gzip_stays_as_it_is_stored(origin, downloader):
     url = origin.serve("notes.txt.gz", PACKED, faults=[NamedCoding("gzip")])
-    way.succeeds(unpinned(url, "notes.txt.gz"), PACKED)
+    downloader.assert_succeeds(unpinned_artifact(url, "notes.txt.gz"), PACKED)
 
 
-def test_a_file_that_is_stored_compressed_stays_so_where_its_size_says_so(origin, way):
+def test_a_file_that_is_stored_compressed_stays_so_where_its_size_says_so(origin, downloader):
     url = origin.serve("vocab.bin", PACKED, faults=[NamedCoding("gzip")])
-    way.succeeds(one_file(ArtifactFile("vocab.bin", url, PACKED.size, PACKED.sha256())), PACKED)
+    downloader.assert_succeeds(one_file_artifact(ArtifactFile("vocab.bin", url, PACKED.size, PACKED.sha256())), PACKED)
 
 
 @pytest.mark.parametrize("faults", [[], [IgnoreRange()]], ids=["with ranges", "without ranges"])
 def test_an_empty_file_that_is_called_gzip_is_empty(origin, tmp_path, faults):
     url = origin.serve("notes.txt", b"", faults=[*faults, NamedCoding("gzip")])
-    assert run(unpinned(url, "notes.txt"), tmp_path).content() == b""
+    assert run_transfer(unpinned_artifact(url, "notes.txt"), tmp_path).content() == b""
 
 
 # Cut short, damaged, endless -----------------------------------------------------------------------------------------
@@ -111,41 +118,41 @@ CUT = {"in the middle": 2 * MIB, "in the checksum": MODEL.size + 400}
 
 
 @pytest.mark.parametrize("after", CUT.values(), ids=CUT)
-def test_a_compressed_body_that_ends_early_is_no_end_of_the_file(origin, way, pin, after):
-    way.succeeds(served_model(origin, pin, *ENDS, EarlyClose(after=after).nth(2)), MODEL)
+def test_a_compressed_body_that_ends_early_is_no_end_of_the_file(origin, downloader, pin, after):
+    downloader.assert_succeeds(served_model(origin, pin, *ENDS, EarlyClose(after=after).nth(2)), MODEL)
 
 
 def test_a_resumed_download_takes_a_compressed_answer_from_where_it_was(origin, tmp_path):
     url = origin.serve("m.gguf", MODEL, faults=[CappedRange(most=2 * MIB), Status(503, {"Retry-After": "60"}).nth(2)])
-    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size, MODEL.sha256()))
+    artifact = one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size, MODEL.sha256()))
     with pytest.raises(Exception, match="answers 503"):
-        run(artifact, tmp_path)
-    assert kept_in(tmp_path) == 2 * MIB
+        run_transfer(artifact, tmp_path)
+    assert journaled_bytes(tmp_path) == 2 * MIB
     origin.break_with(Gzip(), path="/m.gguf")
-    got = run(artifact, tmp_path)
+    got = run_transfer(artifact, tmp_path)
     assert got.content() == MODEL.read()
     assert got.fetched.bytes_fetched == MODEL.size, "what was kept is not written again"
 
 
 @pytest.mark.parametrize("at", [3 * MIB, MODEL.size + 393], ids=["in the data", "in the checksum"])
-def test_nothing_is_kept_of_a_compressed_body_that_proves_damaged(origin, way, pin, at):
+def test_nothing_is_kept_of_a_compressed_body_that_proves_damaged(origin, downloader, pin, at):
     """An ETag binds the next answer to it, and no digest would tell."""
-    way.succeeds(served_model(origin, pin, Gzip(), FlipByte(at=at).nth(2)), MODEL)
+    downloader.assert_succeeds(served_model(origin, pin, Gzip(), FlipByte(at=at).nth(2)), MODEL)
 
 
-def test_what_is_no_gzip_is_given_up_after_ten_tries(origin, way):
+def test_what_is_no_gzip_is_given_up_after_ten_tries(origin, downloader):
     url = origin.serve("notes.txt", NOTES, faults=[IgnoreRange(), NamedCoding("gzip")])
     says = f"notes.txt: {host_of(origin)} sent damaged gzip"
-    way.fails(unpinned(url, "notes.txt"), WrongRange, says)
+    downloader.assert_fails(unpinned_artifact(url, "notes.txt"), WrongRange, says)
 
 
 BOMB = Bytes(bytes(70 << 20))
 
 
-def test_a_compressed_body_that_expands_without_measure_is_refused(origin, way):
+def test_a_compressed_body_that_expands_without_measure_is_refused(origin, downloader):
     url = origin.serve("notes.txt", BOMB, faults=[Gzip(level=9)])
     says, options = ["notes.txt", host_of(origin), "in gzip"], quick(faults_max=2)  # to expand it takes a second
-    error = way.fails(unpinned(url, "notes.txt"), WrongContent, *says, options=options)
+    error = downloader.assert_fails(unpinned_artifact(url, "notes.txt"), WrongContent, *says, options=options)
     assert "sizeBytes" in error["hint"]
     assert 0 < origin.sent("notes.txt") < MIB
 
@@ -154,27 +161,31 @@ def test_a_compressed_body_that_expands_without_measure_is_refused(origin, way):
 def test_a_compressed_body_that_continues_past_the_size_of_the_file_is_not_written(origin, tmp_path, size):
     url = origin.serve("notes.txt", Bytes(bytes(8 * MIB)), faults=[IgnoreRange(), Gzip(level=9)])
     with pytest.raises(WrongRange, match=f"more in gzip than the file's {size} bytes"):
-        run(one_file(ArtifactFile("notes.txt", url, size)), tmp_path)
-    assert kept_in(tmp_path) <= size
+        run_transfer(one_file_artifact(ArtifactFile("notes.txt", url, size)), tmp_path)
+    assert journaled_bytes(tmp_path) <= size
 
 
-def test_a_compressed_file_that_is_shorter_than_the_catalog_says_ends_it_with_both_numbers(origin, way):
+def test_a_compressed_file_that_is_shorter_than_the_catalog_says_ends_it_with_both_numbers(origin, downloader):
     url = origin.serve("notes.txt", NOTES, faults=[Gzip(level=9)])
-    artifact = one_file(ArtifactFile("notes.txt", url, NOTES.size + 1, NOTES.sha256()))
-    way.fails(artifact, SizeMismatch, "notes.txt", host_of(origin), NOTES.size + 1, f"has {NOTES.size} bytes")
+    artifact = one_file_artifact(ArtifactFile("notes.txt", url, NOTES.size + 1, NOTES.sha256()))
+    downloader.assert_fails(
+        artifact, SizeMismatch, "notes.txt", host_of(origin), NOTES.size + 1, f"has {NOTES.size} bytes"
+    )
 
 
-def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, way, pin):
-    way.fails(served_model(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf: expected gguf", "a web page")
+def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, downloader, pin):
+    downloader.assert_fails(
+        served_model(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf: expected gguf", "a web page"
+    )
 
 
 # What is not decoded -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd"], ids=["brotli", "zstd"])
-def test_what_cannot_be_decoded_is_given_up_after_ten_tries(origin, way, coding):
+def test_what_cannot_be_decoded_is_given_up_after_ten_tries(origin, downloader, coding):
     says = f"answered in {coding} though plain bytes were asked for"
-    way.fails(served_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    downloader.assert_fails(served_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
     assert len(origin.requests()) == 10
 
 
@@ -188,13 +199,13 @@ OTHER_CODINGS = {
 
 
 @pytest.mark.parametrize("fault", OTHER_CODINGS.values(), ids=OTHER_CODINGS)
-def test_a_source_that_sends_no_plain_bytes_is_asked_with_other_codings(origin, way, pin, fault):
-    way.succeeds(served_model(origin, pin, fault), MODEL)
+def test_a_source_that_sends_no_plain_bytes_is_asked_with_other_codings(origin, downloader, pin, fault):
+    downloader.assert_succeeds(served_model(origin, pin, fault), MODEL)
 
 
 def test_a_source_that_sends_gzip_to_those_who_accept_it_is_decoded(origin, tmp_path):
     way_out = [Gzip(level=9), UnlessAccepted("gzip, deflate", Status(406))]
-    assert run(served_model(origin, True, *way_out), tmp_path).content() == MODEL.read()
+    assert run_transfer(served_model(origin, True, *way_out), tmp_path).content() == MODEL.read()
 
 
 def test_the_body_of_what_cannot_be_decoded_is_not_read(origin, tmp_path):
@@ -202,5 +213,5 @@ def test_the_body_of_what_cannot_be_decoded_is_not_read(origin, tmp_path):
     large = gguf_pattern(256 * MIB)
     url = origin.serve("m.gguf", large, faults=[IgnoreRange(), NamedCoding("br")])
     with pytest.raises(WrongRange, match="answered in br"):
-        run(unpinned(url), tmp_path)
+        run_transfer(unpinned_artifact(url), tmp_path)
     assert origin.sent("m.gguf") < large.size

@@ -10,7 +10,7 @@ from support.fault_files import HALF, MIB, MODEL, host_of, served_model
 from support.faults import CloseBeforeHeaders, EarlyClose, Hold, IgnoreRange, NoEtag, NoLength, Reset, Stall, Status
 from support.models import gguf_pattern
 from support.origin import Origin
-from support.run_fetch import Running, pinned, quick, run
+from support.run_fetch import BackgroundRun, pinned_artifact, quick, run_transfer
 
 from flowhub_jobs.errors import ConnectionLost, NetworkDown, TlsUntrusted, TrustUnreadable
 from flowhub_jobs.transfer import fetch as fetch_room
@@ -30,14 +30,14 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("faults", BREAKS.values(), ids=BREAKS)
-def test_a_connection_that_breaks_costs_no_byte_twice(origin, way, pin, faults):
-    way.succeeds_at_no_cost(served_model(origin, pin, *faults), MODEL, origin)
+def test_a_connection_that_breaks_costs_no_byte_twice(origin, downloader, pin, faults):
+    downloader.assert_succeeds_without_refetch(served_model(origin, pin, *faults), MODEL, origin)
 
 
-def test_a_host_that_resets_every_connection_after_some_bytes_is_borne_with(origin, way):
+def test_a_host_that_resets_every_connection_after_some_bytes_is_borne_with(origin, downloader):
     """Each try brings new bytes; with a budget of two, tries that brought none would end it."""
     options = quick(faults_max=2, connections_per_host=1)
-    way.succeeds_at_no_cost(served_model(origin, True, Reset(after=200_000)), MODEL, origin, options)
+    downloader.assert_succeeds_without_refetch(served_model(origin, True, Reset(after=200_000)), MODEL, origin, options)
     assert len(origin.requests()) == 22
 
 
@@ -49,8 +49,8 @@ DROPS = {
 
 
 @pytest.mark.parametrize("fault", DROPS.values(), ids=DROPS)
-def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(origin, way, fault):
-    error = way.fails(
+def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(origin, downloader, fault):
+    error = downloader.assert_fails(
         served_model(origin, True, fault), ConnectionLost, "m.gguf", host_of(origin), "dropped the connection"
     )
     assert "10 times in a row" in error["hint"]
@@ -61,7 +61,7 @@ def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(ori
 def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
     """Nothing binds these answers, so each try begins anew, and brings what the one before had brought."""
     with pytest.raises(ConnectionLost):
-        run(served_model(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
+        run_transfer(served_model(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
     assert len(origin.requests()) == 10
 
 
@@ -70,7 +70,7 @@ def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
     options = quick()
     options = replace(options, patience=replace(options.patience, base_s=60, cap_s=60))
     with pytest.raises(fetch_room.RetryLater) as caught:
-        run(served_model(origin, True, EarlyClose()), tmp_path, options=options)
+        run_transfer(served_model(origin, True, EarlyClose()), tmp_path, options=options)
     assert not caught.value.asked_by_host
     assert isinstance(caught.value.error, ConnectionLost)
 
@@ -87,12 +87,12 @@ def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(orig
     hold = Hold(after=MIB).covering(0)
     refused = fault.from_byte(1)
     url = origin.serve("m.gguf", large, faults=[hold, refused])
-    with Running(pinned(url, large), tmp_path, options=quick(faults_max=1)) as running:
+    with BackgroundRun(pinned_artifact(url, large), tmp_path, options=quick(faults_max=1)) as running:
         origin.wait_for(lambda: any(begin > 0 for begin in origin.begins()) and len(origin.requests()) > 1)
         origin.wait_for(lambda: any(one.done for one in origin.requests()))
         origin.break_with(path="/m.gguf")
         hold.event.set()
-        got = running.end()
+        got = running.result()
     assert got.content() == large.read()
     assert "fault" not in got.note_kinds
 
@@ -103,10 +103,10 @@ def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(orig
 def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
     artifact = served_model(origin, True)
     origin.refuse()
-    with Running(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
-        running.run.wait_to_see(1)
+    with BackgroundRun(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
+        running.run.wait_for_progress(1)
         origin.listen_again()
-        got = running.end()
+        got = running.result()
     assert got.content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
     assert got.notes[0].kind == "fault"
@@ -115,22 +115,22 @@ def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
 def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(origin, tmp_path):
     hold = Hold(after=HALF).once()
     artifact = served_model(origin, True, hold)
-    with Running(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
+    with BackgroundRun(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == HALF)
         origin.refuse()
         origin.drop_connections()
-        running.run.wait_to_see(1)
+        running.run.wait_for_progress(1)
         origin.listen_again()
-        got = running.end()
+        got = running.result()
     assert got.content() == MODEL.read()
     assert got.fetched.bytes_fetched == MODEL.size
 
 
-def test_a_host_that_refuses_for_good_is_named(origin, way):
+def test_a_host_that_refuses_for_good_is_named(origin, downloader):
     artifact = served_model(origin, True)
     origin.refuse()
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
-    error = way.fails(artifact, NetworkDown, cannot, "refused", options=quick(faults_max=3))
+    error = downloader.assert_fails(artifact, NetworkDown, cannot, "refused", options=quick(faults_max=3))
     assert "3 times in a row" in error["hint"]
 
 
@@ -149,26 +149,28 @@ def failing_look_up(monkeypatch, times):
 def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, monkeypatch):
     artifact = served_model(origin, True)
     failing_look_up(monkeypatch, 2)
-    got = run(artifact, tmp_path)
+    got = run_transfer(artifact, tmp_path)
     assert got.content() == MODEL.read()
     assert "Temporary failure in name resolution" in got.notes[0].text
 
 
-def test_a_name_that_never_resolves_is_named(origin, way, monkeypatch):
+def test_a_name_that_never_resolves_is_named(origin, downloader, monkeypatch):
     artifact = served_model(origin, True)
     failing_look_up(monkeypatch, 10_000)
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
-    way.fails(artifact, NetworkDown, cannot, "Temporary failure in name resolution", options=quick(faults_max=2))
+    downloader.assert_fails(
+        artifact, NetworkDown, cannot, "Temporary failure in name resolution", options=quick(faults_max=2)
+    )
 
 
 # It is not trusted ---------------------------------------------------------------------------------------------------
 
 
-def test_a_certificate_that_is_not_trusted_may_pass_and_says_how_to_give_a_ca(way, fresh_trust):
+def test_a_certificate_that_is_not_trusted_may_pass_and_says_how_to_give_a_ca(downloader, fresh_trust):
     """It may be a captive portal's, which the user signs in to in the morning."""
     with Origin(tls=True) as origin:
         shows = f"m.gguf: {host_of(origin)} shows a certificate that is not trusted"
-        error = way.fails(served_model(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
+        error = downloader.assert_fails(served_model(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
         assert error["retryable"]
         assert origin.requests() == []
 
@@ -177,7 +179,7 @@ def test_a_certificate_of_another_name_may_pass(tmp_path, monkeypatch, fresh_tru
     with Origin(tls=True, named="elsewhere.example") as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         with pytest.raises(TlsUntrusted, match=r"m\.gguf: 127\.0\.0\.1:\d+ shows a certificate .*mismatch"):
-            run(served_model(origin, True), tmp_path, options=quick(faults_max=2))
+            run_transfer(served_model(origin, True), tmp_path, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
@@ -188,36 +190,38 @@ def test_a_body_without_a_length_that_is_cut_off_under_tls_is_not_taken_for_the_
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         artifact = served_model(origin, False, NoLength(chunked=False), IgnoreRange(), EarlyClose(after=HALF).once())
-        got = run(artifact, tmp_path)
+        got = run_transfer(artifact, tmp_path)
         assert got.content() == MODEL.read()
         assert "without the end of TLS" in got.notes[0].text
 
 
-def test_a_ca_of_ones_own_is_trusted(way, monkeypatch, fresh_trust):
+def test_a_ca_of_ones_own_is_trusted(downloader, monkeypatch, fresh_trust):
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        way.succeeds_at_no_cost(served_model(origin, True, Reset(after=HALF).once()), MODEL, origin)
+        downloader.assert_succeeds_without_refetch(served_model(origin, True, Reset(after=HALF).once()), MODEL, origin)
 
 
-def test_a_ca_file_that_cannot_be_read_is_named(way, monkeypatch, tmp_path, fresh_trust):
+def test_a_ca_file_that_cannot_be_read_is_named(downloader, monkeypatch, tmp_path, fresh_trust):
     (tmp_path / "ca.pem").write_text("no certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with Origin(tls=True) as origin:
         says = ("SSL_CERT_FILE", str(tmp_path / "ca.pem"), "cannot be read")
-        way.fails(served_model(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
+        downloader.assert_fails(served_model(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
-def test_a_ca_file_that_cannot_be_read_is_in_no_way_of_a_source_without_tls(origin, way, monkeypatch, fresh_trust):
+def test_a_ca_file_that_cannot_be_read_is_in_no_way_of_a_source_without_tls(
+    origin, downloader, monkeypatch, fresh_trust
+):
     monkeypatch.setenv("SSL_CERT_FILE", "/there/is/none")
-    way.succeeds_at_no_cost(served_model(origin, True), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(served_model(origin, True), MODEL, origin)
 
 
 def test_silence_over_tls_ends_when_its_time_is_over(tmp_path, monkeypatch, fresh_trust):
     """CPython reads a blocking TLS socket again for ever when the kernel's own time-out ends a read."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        got = run(served_model(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
+        got = run_transfer(served_model(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
         assert got.content() == MODEL.read()
         assert "sent no byte for 0.2 s" in got.notes[0].text
 
@@ -226,7 +230,7 @@ def test_a_host_that_does_not_end_its_tls_handshake_is_named(origin, tmp_path):
     """The origin speaks plain http, and waits for the rest of what is no request."""
     url = origin.serve("m.gguf", MODEL).replace("http://", "https://")
     with pytest.raises(NetworkDown, match=r"m\.gguf: 127\.0\.0\.1:\d+ cannot be reached: .*handshake"):
-        run(pinned(url, MODEL), tmp_path, options=quick(connect_s=0.1, faults_max=2))
+        run_transfer(pinned_artifact(url, MODEL), tmp_path, options=quick(connect_s=0.1, faults_max=2))
 
 
 class SaysPlainly(socketserver.BaseRequestHandler):
@@ -241,6 +245,6 @@ def test_a_host_that_speaks_no_tls_on_its_https_port_is_named(tmp_path):
         serving.start()
         host = f"127.0.0.1:{server.server_address[1]}"
         with pytest.raises(ConnectionLost, match=f"m.gguf: {host} does not speak TLS as it should"):
-            run(pinned(f"https://{host}/m.gguf", MODEL), tmp_path, options=quick(faults_max=2))
+            run_transfer(pinned_artifact(f"https://{host}/m.gguf", MODEL), tmp_path, options=quick(faults_max=2))
         server.shutdown()
         serving.join()

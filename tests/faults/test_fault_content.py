@@ -8,7 +8,14 @@ from lib.origin.content import Bytes
 from support.fault_files import HALF, MIB, MODEL, host_of, served_model
 from support.faults import CappedRange, EarlyClose, Empty, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import gguf_with_tensor, safetensors, safetensors_pattern
-from support.run_fetch import folder_of, kept_in, one_file, run, stopped_after, unpinned
+from support.run_fetch import (
+    folder_artifact,
+    journaled_bytes,
+    one_file_artifact,
+    run_transfer,
+    stop_after,
+    unpinned_artifact,
+)
 
 from flowhub_jobs.errors import CutShort, DigestMismatch, SizeMismatch, WrongContent
 from flowhub_jobs.values.artifacts import ArtifactFile
@@ -16,9 +23,9 @@ from flowhub_jobs.values.artifacts import ArtifactFile
 # Log-in pages --------------------------------------------------------------------------------------------------------
 
 
-def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, way):
+def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, downloader):
     says = "m.gguf: expected gguf, but what came is a web page"
-    error = way.fails(served_model(origin, False, LoginPage()), WrongContent, says, host_of(origin))
+    error = downloader.assert_fails(served_model(origin, False, LoginPage()), WrongContent, says, host_of(origin))
     assert "sign-in" in error["hint"]
     assert error["retryable"], "a captive portal's page is gone when the user has signed in"
     assert len(origin.requests()) == 10
@@ -26,36 +33,40 @@ def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, way):
 
 def test_nothing_of_a_log_in_page_is_kept(origin, tmp_path):
     with pytest.raises(WrongContent):
-        run(served_model(origin, False, LoginPage()), tmp_path)
-    assert kept_in(tmp_path) == 0
+        run_transfer(served_model(origin, False, LoginPage()), tmp_path)
+    assert journaled_bytes(tmp_path) == 0
 
 
-def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, way):
-    way.fails(
+def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, downloader):
+    downloader.assert_fails(
         served_model(origin, True, LoginPage()), WrongContent, "m.gguf", host_of(origin), MODEL.size, "an error page"
     )
     assert len(origin.requests()) == 10
 
 
-def test_a_log_in_page_that_goes_away_says_nothing_of_the_size(origin, way, pin):
+def test_a_log_in_page_that_goes_away_says_nothing_of_the_size(origin, downloader, pin):
     """A captive portal in the evening: the catalog knows the size, and is not out of date."""
-    way.succeeds(served_model(origin, pin, LoginPage().first(3)), MODEL)
+    downloader.assert_succeeds(served_model(origin, pin, LoginPage().first(3)), MODEL)
 
 
-def test_a_small_answer_that_is_no_page_contradicts_the_size(origin, way):
+def test_a_small_answer_that_is_no_page_contradicts_the_size(origin, downloader):
     origin.serve("other", Bytes(b"GGUF" + bytes(500)))
-    artifact = one_file(ArtifactFile("m.gguf", origin.url("other"), MODEL.size, MODEL.sha256()))
-    way.fails(artifact, SizeMismatch, "m.gguf", MODEL.size, 504)
+    artifact = one_file_artifact(ArtifactFile("m.gguf", origin.url("other"), MODEL.size, MODEL.sha256()))
+    downloader.assert_fails(artifact, SizeMismatch, "m.gguf", MODEL.size, 504)
 
 
-def test_a_log_in_page_without_a_length_is_refused_too(origin, way, pin):
-    way.fails(served_model(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf: expected gguf", "a web page")
+def test_a_log_in_page_without_a_length_is_refused_too(origin, downloader, pin):
+    downloader.assert_fails(
+        served_model(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf: expected gguf", "a web page"
+    )
 
 
-def test_a_log_in_page_behind_a_redirect_is_refused(origin, way):
+def test_a_log_in_page_behind_a_redirect_is_refused(origin, downloader):
     """As a captive portal sends it."""
     origin.serve("portal", b"", faults=[LoginPage()])
-    way.fails(served_model(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf")
+    downloader.assert_fails(
+        served_model(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf"
+    )
 
 
 MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30))]
@@ -64,31 +75,33 @@ MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30)
 def test_a_log_in_page_in_mid_file_is_no_part_of_it_and_costs_nothing_that_came(origin, tmp_path, pin):
     """A session that expires, a rate limit that is answered with status 200."""
     with pytest.raises(WrongContent, match=rf"m\.gguf: {re.escape(host_of(origin))} sends 52 bytes .* {HALF} came"):
-        run(served_model(origin, pin, *MID), tmp_path)
-    assert kept_in(tmp_path) == HALF
+        run_transfer(served_model(origin, pin, *MID), tmp_path)
+    assert journaled_bytes(tmp_path) == HALF
 
 
-def test_a_log_in_page_in_mid_file_that_goes_away_costs_no_byte(origin, way, pin):
-    way.succeeds(served_model(origin, pin, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in (2, 3))), MODEL)
+def test_a_log_in_page_in_mid_file_that_goes_away_costs_no_byte(origin, downloader, pin):
+    downloader.assert_succeeds(
+        served_model(origin, pin, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in (2, 3))), MODEL
+    )
     assert [request.range for request in origin.requests()][-1] == f"bytes={HALF}-{MODEL.size - 1}"
     assert origin.sent("m.gguf") < MODEL.size + 1000
 
 
 def test_a_small_file_that_took_the_place_of_another_is_a_version_of_its_own(origin, tmp_path):
-    artifact = unpinned(origin.serve("m.gguf", MODEL))
-    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
+    partial = stop_after(HALF, artifact, tmp_path, origin)
     small = Bytes(b"GGUF" + bytes(500))
     origin.serve("m.gguf", small)
-    assert run(artifact, partial).content() == small.read()
+    assert run_transfer(artifact, partial).content() == small.read()
 
 
 def test_an_endless_page_is_refused_with_none_of_it_written(origin, tmp_path, pin):
     """It is refused by what it is, before a digest could tell; only a published size would tell as early."""
     page = Bytes(b"<!DOCTYPE html>" + b" " * (MODEL.size - 15))
     url = origin.serve("m.gguf", page)
-    artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256() if pin else None))
+    artifact = one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256() if pin else None))
     with pytest.raises(WrongContent):
-        run(artifact, tmp_path)
+        run_transfer(artifact, tmp_path)
     assert (tmp_path / "files" / "m.gguf").stat().st_size == 0
 
 
@@ -104,25 +117,27 @@ ODD = {
 
 
 @pytest.mark.parametrize(("name", "content"), ODD.values(), ids=ODD)
-def test_a_file_whose_published_digest_is_right_is_installed_whatever_its_first_bytes(origin, way, name, content):
+def test_a_file_whose_published_digest_is_right_is_installed_whatever_its_first_bytes(
+    origin, downloader, name, content
+):
     body = Bytes(content)
-    artifact = one_file(ArtifactFile(name, origin.serve(name, body), body.size, body.sha256()))
-    way.succeeds(artifact, body)
+    artifact = one_file_artifact(ArtifactFile(name, origin.serve(name, body), body.size, body.sha256()))
+    downloader.assert_succeeds(artifact, body)
 
 
 def test_a_typed_digest_of_what_are_no_weights_does_not_install_it(origin, tmp_path):
     """As of a page that was there when somebody took its digest: weights must look like weights."""
     pointer = Bytes(b"version https://git-lfs.github.com/spec/v1\n")
     file = ArtifactFile("m.gguf", origin.serve("m.gguf", pointer), None, pointer.sha256())
-    typed = replace(one_file(file), model=None, option=None)
+    typed = replace(one_file_artifact(file), model=None, option=None)
     with pytest.raises(WrongContent, match="expected gguf"):
-        run(typed, tmp_path)
+        run_transfer(typed, tmp_path)
 
 
 def test_a_typed_digest_judges_what_is_no_weights(origin, tmp_path):
     odd = Bytes(b"// a comment\n{}")
     file = ArtifactFile("c.json", origin.serve("c.json", odd), None, odd.sha256())
-    assert run(replace(one_file(file), model=None, option=None), tmp_path).content() == odd.read()
+    assert run_transfer(replace(one_file_artifact(file), model=None, option=None), tmp_path).content() == odd.read()
 
 
 # Cut short -----------------------------------------------------------------------------------------------------------
@@ -131,34 +146,38 @@ CUT = {"a GGUF": ("m.gguf", gguf_with_tensor()), "a safetensors": ("m.safetensor
 
 
 @pytest.mark.parametrize(("name", "whole"), CUT.values(), ids=CUT)
-def test_an_unpinned_file_that_ends_before_its_own_header_says_is_not_installed(origin, way, name, whole):
+def test_an_unpinned_file_that_ends_before_its_own_header_says_is_not_installed(origin, downloader, name, whole):
     url = origin.serve(name, whole[:-1])
-    error = way.fails(unpinned(url, name), CutShort, name, f"ends at {len(whole) - 1} bytes", host_of(origin))
+    error = downloader.assert_fails(
+        unpinned_artifact(url, name), CutShort, name, f"ends at {len(whole) - 1} bytes", host_of(origin)
+    )
     assert not error["retryable"]
     assert len(origin.requests()) == 1
 
 
 @pytest.mark.parametrize(("name", "whole"), CUT.values(), ids=CUT)
-def test_an_unpinned_file_that_is_as_long_as_its_header_says_is_installed(origin, way, name, whole):
-    way.succeeds(unpinned(origin.serve(name, whole), name), Bytes(whole))
+def test_an_unpinned_file_that_is_as_long_as_its_header_says_is_installed(origin, downloader, name, whole):
+    downloader.assert_succeeds(unpinned_artifact(origin.serve(name, whole), name), Bytes(whole))
 
 
-def test_a_connection_that_closes_early_in_the_place_of_an_end_is_asked_once_more(origin, way):
+def test_a_connection_that_closes_early_in_the_place_of_an_end_is_asked_once_more(origin, downloader):
     """No length tells that it ended too soon; the header does."""
     name, whole = CUT["a GGUF"]
     cut = [EarlyClose(after=len(whole) - 1).once(), IgnoreRange(), NoLength(chunked=False)]
-    way.succeeds(unpinned(origin.serve(name, whole, faults=cut), name), Bytes(whole))
+    downloader.assert_succeeds(unpinned_artifact(origin.serve(name, whole, faults=cut), name), Bytes(whole))
 
 
-def test_a_published_digest_judges_a_file_that_is_shorter_than_its_header_says(origin, way):
+def test_a_published_digest_judges_a_file_that_is_shorter_than_its_header_says(origin, downloader):
     name, whole = CUT["a GGUF"]
     cut = Bytes(whole[:-1])
-    way.succeeds(one_file(ArtifactFile(name, origin.serve(name, cut), cut.size, cut.sha256())), cut)
+    downloader.assert_succeeds(
+        one_file_artifact(ArtifactFile(name, origin.serve(name, cut), cut.size, cut.sha256())), cut
+    )
 
 
-def test_one_file_that_is_a_page_ends_the_whole_folder(origin, way):
+def test_one_file_that_is_a_page_ends_the_whole_folder(origin, downloader):
     urls = {"a.json": origin.serve("a.json", b"{}"), "m.gguf": origin.serve("m.gguf", MODEL, faults=[LoginPage()])}
-    way.fails(folder_of(urls), WrongContent, "m.gguf: expected gguf")
+    downloader.assert_fails(folder_artifact(urls), WrongContent, "m.gguf: expected gguf")
 
 
 # What stands in the place of a file ----------------------------------------------------------------------------------
@@ -177,9 +196,11 @@ IN_PLACE = {
 
 
 @pytest.mark.parametrize(("name", "content", "seen"), IN_PLACE.values(), ids=IN_PLACE)
-def test_a_small_text_in_the_place_of_a_binary_file_is_refused(origin, way, name, content, seen):
+def test_a_small_text_in_the_place_of_a_binary_file_is_refused(origin, downloader, name, content, seen):
     url = origin.serve(name, content)
-    error = way.fails(unpinned(url, name), WrongContent, f"{name}: expected ", f"what came is {seen}", host_of(origin))
+    error = downloader.assert_fails(
+        unpinned_artifact(url, name), WrongContent, f"{name}: expected ", f"what came is {seen}", host_of(origin)
+    )
     assert ("/resolve/" in error["hint"]) == (content == POINTER)
     assert "10 times in a row" in error["hint"]
 
@@ -193,10 +214,11 @@ PROVEN = {
 
 @pytest.mark.parametrize("sized", [True, False], ids=["sized", "not sized"])
 @pytest.mark.parametrize(("name", "content"), PROVEN.values(), ids=PROVEN)
-def test_a_small_text_that_a_published_digest_names_is_installed(origin, way, name, content, sized):
+def test_a_small_text_that_a_published_digest_names_is_installed(origin, downloader, name, content, sized):
     body = Bytes(content)
-    way.succeeds(
-        one_file(ArtifactFile(name, origin.serve(name, body), body.size if sized else None, body.sha256())), body
+    downloader.assert_succeeds(
+        one_file_artifact(ArtifactFile(name, origin.serve(name, body), body.size if sized else None, body.sha256())),
+        body,
     )
 
 
@@ -213,9 +235,11 @@ NO_HEADER = {
 
 
 @pytest.mark.parametrize("head", NO_HEADER.values(), ids=NO_HEADER)
-def test_a_safetensors_header_that_is_none_is_refused(origin, way, head):
+def test_a_safetensors_header_that_is_none_is_refused(origin, downloader, head):
     url = origin.serve("m.safetensors", head * 1000)
-    way.fails(unpinned(url, "m.safetensors"), WrongContent, "m.safetensors: expected safetensors, but what came is")
+    downloader.assert_fails(
+        unpinned_artifact(url, "m.safetensors"), WrongContent, "m.safetensors: expected safetensors, but what came is"
+    )
     assert len(origin.requests()) == 10, "a page that stands in its place may be gone at the next try"
 
 
@@ -229,49 +253,55 @@ NO_GGUF = {
 
 
 @pytest.mark.parametrize("content", NO_GGUF.values(), ids=NO_GGUF)
-def test_what_is_no_gguf_is_refused(origin, way, content):
+def test_what_is_no_gguf_is_refused(origin, downloader, content):
     url = origin.serve("m.gguf", content)
-    way.fails(unpinned(url), WrongContent, "m.gguf: expected gguf, but what came is", host_of(origin))
+    downloader.assert_fails(
+        unpinned_artifact(url), WrongContent, "m.gguf: expected gguf, but what came is", host_of(origin)
+    )
 
 
 @pytest.mark.parametrize("faults", [[], [IgnoreRange(), NoLength(chunked=False)]], ids=["told", "not told"])
-def test_an_empty_file_is_no_gguf_with_each_form_of_its_size(origin, way, faults):
+def test_an_empty_file_is_no_gguf_with_each_form_of_its_size(origin, downloader, faults):
     url = origin.serve("m.gguf", b"", faults=faults)
-    way.fails(unpinned(url), WrongContent, "m.gguf: expected gguf, but what came is an empty file", host_of(origin))
+    downloader.assert_fails(
+        unpinned_artifact(url), WrongContent, "m.gguf: expected gguf, but what came is an empty file", host_of(origin)
+    )
 
 
 NO_JSON = {"a page": b"<!DOCTYPE html><title>Sign in</title>", "a word": b"Unauthorized", "a binary": b"\x00\x01"}
 
 
 @pytest.mark.parametrize("page", NO_JSON.values(), ids=NO_JSON)
-def test_a_page_for_a_json_file_is_refused(origin, way, page):
+def test_a_page_for_a_json_file_is_refused(origin, downloader, page):
     url = origin.serve("config.json", page * 100)
     says = "config.json: expected json, but what came is"
-    way.fails(unpinned(url, "config.json"), WrongContent, says, host_of(origin))
+    downloader.assert_fails(unpinned_artifact(url, "config.json"), WrongContent, says, host_of(origin))
 
 
-def test_a_file_that_promises_no_format_is_held_against_its_digest_alone(origin, way):
+def test_a_file_that_promises_no_format_is_held_against_its_digest_alone(origin, downloader):
     content, page = Bytes(b"plain text " * 100), Bytes(b"<html></html>" + b" " * 1087)
     url = origin.serve("notes.txt", page)
-    artifact = one_file(ArtifactFile("notes.txt", url, content.size, content.sha256()))
-    way.fails(artifact, DigestMismatch, "notes.txt", host_of(origin), content.sha256(), page.sha256())
+    artifact = one_file_artifact(ArtifactFile("notes.txt", url, content.size, content.sha256()))
+    downloader.assert_fails(artifact, DigestMismatch, "notes.txt", host_of(origin), content.sha256(), page.sha256())
 
 
-def test_a_good_header_with_the_rest_of_a_page_is_still_refused_by_its_digest(origin, way):
+def test_a_good_header_with_the_rest_of_a_page_is_still_refused_by_its_digest(origin, downloader):
     wrong = Bytes(MODEL.read(0, MIB) + bytes(MODEL.size - MIB))
-    artifact = one_file(ArtifactFile("m.gguf", origin.serve("m.gguf", wrong), MODEL.size, MODEL.sha256()))
-    way.fails(artifact, DigestMismatch, "m.gguf", MODEL.sha256(), wrong.sha256())
+    artifact = one_file_artifact(ArtifactFile("m.gguf", origin.serve("m.gguf", wrong), MODEL.size, MODEL.sha256()))
+    downloader.assert_fails(artifact, DigestMismatch, "m.gguf", MODEL.sha256(), wrong.sha256())
 
 
 # Empty answers -------------------------------------------------------------------------------------------------------
 
 
-def test_an_empty_answer_for_a_file_with_a_digest_is_tried_again(origin, way):
+def test_an_empty_answer_for_a_file_with_a_digest_is_tried_again(origin, downloader):
     """An edge that has not fetched the file yet answers so for a moment; a digest that differs would end the job."""
     url = origin.serve("m.bin", MODEL, faults=[Empty().first(4)])
-    way.succeeds(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), MODEL)
+    downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.bin", url, None, MODEL.sha256())), MODEL)
 
 
-def test_an_answer_that_stays_empty_is_reported(origin, way):
+def test_an_answer_that_stays_empty_is_reported(origin, downloader):
     url = origin.serve("m.bin", MODEL, faults=[Empty()])
-    way.fails(one_file(ArtifactFile("m.bin", url, None, MODEL.sha256())), WrongContent, "m.bin", "an empty file")
+    downloader.assert_fails(
+        one_file_artifact(ArtifactFile("m.bin", url, None, MODEL.sha256())), WrongContent, "m.bin", "an empty file"
+    )

@@ -6,14 +6,14 @@ import os
 import pytest
 from support.fault_files import HALF, MODEL
 from support.origin import Since
-from support.run_fetch import kept_in, pinned, run
+from support.run_fetch import journaled_bytes, pinned_artifact, run_transfer
 
 from flowhub_jobs.errors import DiskFull, StorageFailed, StoreOffline
 
 
 @pytest.fixture
 def model(origin):
-    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+    return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
 def break_writes(monkeypatch, number):
@@ -44,20 +44,20 @@ def test_a_disk_in_trouble_ends_the_run_at_once_and_what_is_there_is_not_fetched
     with monkeypatch.context() as patch:
         break_writes(patch, number)
         with pytest.raises(kind) as caught:
-            run(model, tmp_path)
+            run_transfer(model, tmp_path)
     assert says in caught.value.message
     assert "m.gguf" in caught.value.message
     assert caught.value.hint
     assert len(origin.requests()) == 1
-    since, kept = Since(origin), kept_in(tmp_path)
+    since, kept = Since(origin), journaled_bytes(tmp_path)
     assert kept <= HALF
     assert kept or kind is StorageFailed, "what a failing disk was told last is not believed"
-    assert run(model, tmp_path).content() == MODEL.read()
+    assert run_transfer(model, tmp_path).content() == MODEL.read()
     assert since.bytes == MODEL.size - kept
 
 
-def test_a_write_that_takes_less_than_it_was_given_is_continued(origin, model, way, monkeypatch):
+def test_a_write_that_takes_less_than_it_was_given_is_continued(origin, model, downloader, monkeypatch):
     """As a disk does that fills up, or a network disk."""
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: write(fd, memoryview(data)[:10_000], offset))
-    way.succeeds_at_no_cost(model, MODEL, origin)
+    downloader.assert_succeeds_without_refetch(model, MODEL, origin)

@@ -3,7 +3,7 @@
 import pytest
 from support.fault_files import HALF, MODEL, host_of, served_model
 from support.faults import CappedRange, NoEtag, WrittenHead
-from support.run_fetch import quick, run
+from support.run_fetch import quick, run_transfer
 
 from flowhub_jobs.errors import AnswerMalformed
 from flowhub_jobs.jobs.host_waits import is_hosts_fault
@@ -32,19 +32,19 @@ TOLERATED = {
 
 
 @pytest.mark.parametrize("fault", TOLERATED.values(), ids=TOLERATED)
-def test_a_head_that_other_clients_tolerate_costs_nothing(origin, way, pin, fault):
-    way.succeeds_at_no_cost(served_model(origin, pin, fault), MODEL, origin)
+def test_a_head_that_other_clients_tolerate_costs_nothing(origin, downloader, pin, fault):
+    downloader.assert_succeeds_without_refetch(served_model(origin, pin, fault), MODEL, origin)
 
 
 def test_a_validator_with_a_space_before_its_colon_binds_the_parts(origin, tmp_path):
     faults = [NoEtag(), CappedRange(most=HALF), WrittenHead(lines=[b'ETag : "q"'])]
-    run(served_model(origin, False, *faults), tmp_path, options=quick(connections_per_host=1))
+    run_transfer(served_model(origin, False, *faults), tmp_path, options=quick(connections_per_host=1))
     assert origin.requests()[1].headers["if-range"] == '"q"'
 
 
 def test_a_connection_whose_head_was_malformed_serves_no_other_request(origin, tmp_path):
     parts = CappedRange(most=1 << 20)
-    run(
+    run_transfer(
         served_model(origin, True, parts, WrittenHead(lines=[b"Garbage"])),
         tmp_path,
         options=quick(connections_per_host=1),
@@ -63,8 +63,8 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("fault", NOT_HTTP.values(), ids=NOT_HTTP)
-def test_an_answer_that_is_not_http_is_given_up_after_ten_tries(origin, way, fault):
-    error = way.fails(
+def test_an_answer_that_is_not_http_is_given_up_after_ten_tries(origin, downloader, fault):
+    error = downloader.assert_fails(
         served_model(origin, True, fault), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is"
     )
     assert "bytearray" not in error["message"]
@@ -77,5 +77,5 @@ def test_an_answer_that_is_not_http_is_no_outage_of_the_host():
     assert not is_hosts_fault(AnswerMalformed("127.0.0.1 sent an answer that is not valid HTTP."))
 
 
-def test_a_malformed_answer_that_comes_once_is_asked_for_again(origin, way):
-    way.succeeds(served_model(origin, True, NOT_HTTP["an SSH banner"].once()), MODEL)
+def test_a_malformed_answer_that_comes_once_is_asked_for_again(origin, downloader):
+    downloader.assert_succeeds(served_model(origin, True, NOT_HTTP["an SSH banner"].once()), MODEL)

@@ -19,7 +19,7 @@ from support.faults import (
     WrittenChunks,
 )
 from support.range_faults import is_ranged
-from support.run_fetch import one_file, pinned, quick, run, unpinned
+from support.run_fetch import one_file_artifact, pinned_artifact, quick, run_transfer, unpinned_artifact
 
 from flowhub_jobs.errors import AnswerMalformed, ConnectionLost, SizeMismatch, WrongContent, WrongRange
 from flowhub_jobs.values.artifacts import ArtifactFile
@@ -33,14 +33,16 @@ LENGTHLESS = {
 
 
 @pytest.mark.parametrize("faults", LENGTHLESS.values(), ids=LENGTHLESS)
-def test_an_answer_without_a_length_is_taken_to_its_end_at_no_cost(origin, way, pin, faults):
-    way.succeeds_at_no_cost(served_model(origin, pin, *faults), MODEL, origin)
+def test_an_answer_without_a_length_is_taken_to_its_end_at_no_cost(origin, downloader, pin, faults):
+    downloader.assert_succeeds_without_refetch(served_model(origin, pin, *faults), MODEL, origin)
 
 
-def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_that_the_catalog_knows(origin, way):
+def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_that_the_catalog_knows(
+    origin, downloader
+):
     """Nothing in the answer tells that it is cut short; the catalog does."""
     cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
-    way.succeeds(served_model(origin, True, *cut), MODEL)
+    downloader.assert_succeeds(served_model(origin, True, *cut), MODEL)
     assert origin.requests()[-1].range is None, "what answers a range without saying how much it is, is not taken"
 
 
@@ -58,13 +60,13 @@ FRAMED = {
 
 
 @pytest.mark.parametrize("fault", FRAMED.values(), ids=FRAMED)
-def test_chunks_that_other_clients_read_are_read_at_no_cost(origin, way, pin, fault):
-    way.succeeds_at_no_cost(served_model(origin, pin, fault), MODEL, origin)
+def test_chunks_that_other_clients_read_are_read_at_no_cost(origin, downloader, pin, fault):
+    downloader.assert_succeeds_without_refetch(served_model(origin, pin, fault), MODEL, origin)
 
 
-def test_chunks_whose_size_is_no_number_are_given_up_after_ten_tries(origin, way):
+def test_chunks_whose_size_is_no_number_are_given_up_after_ten_tries(origin, downloader):
     broken = WrittenChunks(size_end=b"xyz\r\n")
-    way.fails(
+    downloader.assert_fails(
         served_model(origin, True, broken), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is not"
     )
     assert len(origin.requests()) == 10
@@ -74,9 +76,9 @@ UNRANGED = {"chunked": [IgnoreRange(), NoLength()], "closed": [IgnoreRange(), No
 
 
 @pytest.mark.parametrize("faults", UNRANGED.values(), ids=UNRANGED)
-def test_a_whole_answer_without_a_length_is_taken_to_its_end(origin, way, pin, faults):
+def test_a_whole_answer_without_a_length_is_taken_to_its_end(origin, downloader, pin, faults):
     """Where nothing else tells the size, a short one may be a part: the whole is asked for to be sure."""
-    way.succeeds(served_model(origin, pin, *faults), MODEL)
+    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
 
@@ -91,7 +93,7 @@ EMPTY = {
 @pytest.mark.parametrize("faults", EMPTY.values(), ids=EMPTY)
 def test_an_empty_file_arrives_with_each_form_of_its_size(origin, tmp_path, faults):
     url = origin.serve("notes.txt", b"", faults=faults)
-    got = run(unpinned(url, "notes.txt"), tmp_path)
+    got = run_transfer(unpinned_artifact(url, "notes.txt"), tmp_path)
     assert got.content() == b""
     assert got.fetched.files[0].bytes == 0
 
@@ -104,81 +106,87 @@ LIES = {
 
 
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
-def test_an_answer_with_a_wrong_length_or_coding_is_not_written(origin, way, fault):
+def test_an_answer_with_a_wrong_length_or_coding_is_not_written(origin, downloader, fault):
     """The front is capped, so that there is a middle to be wrong about, too."""
-    way.succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
+    downloader.assert_succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
-def test_a_short_page_in_the_place_of_a_range_does_not_make_the_file_shorter_than_what_came(origin, way):
+def test_a_short_page_in_the_place_of_a_range_does_not_make_the_file_shorter_than_what_came(origin, downloader):
     """Nothing else tells the size: not the catalog, and not the first answer."""
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1).once()]
     url = origin.serve("m.gguf", MODEL, faults=faults)
-    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+    downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
 
 
-def test_a_page_for_each_later_range_is_answered_by_asking_for_the_whole(origin, way):
+def test_a_page_for_each_later_range_is_answered_by_asking_for_the_whole(origin, downloader):
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1)]
     url = origin.serve("m.gguf", MODEL, faults=faults)
-    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
+    downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
 
 
-def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origin, way):
+def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origin, downloader):
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage(turn=lambda index: index > 1)]
     url = origin.serve("m.gguf", MODEL, faults=faults)
-    artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
-    way.fails(
+    artifact = one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
+    downloader.assert_fails(
         artifact, WrongContent, f"m.gguf: {host_of(origin)} sends ", f" as the whole file, and {MIB} came already"
     )
 
 
-def test_a_long_answer_that_is_shorter_than_what_came_is_no_end(origin, way):
+def test_a_long_answer_that_is_shorter_than_what_came_is_no_end(origin, downloader):
     """Too long for an error page: another file, or another version without a validator."""
     long_page = LoginPage(size=2 * MIB, turn=lambda index: index > 1)
     faults = [CappedRange(most=3 * MIB).once(), NoTotal().once(), long_page]
     url = origin.serve("m.gguf", MODEL, faults=faults)
-    artifact = one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
+    artifact = one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
     numbers = f"{2 * MIB} bytes, and {3 * MIB} came already"
-    way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it has ", numbers)
+    downloader.assert_fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it has ", numbers)
 
 
-def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, way):
+def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, downloader):
     whole = [IgnoreRange(), NoLength(chunked=False)]
     url = origin.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), EarlyClose(after=MIB).nth(2), *whole])
-    way.succeeds(unpinned(url), MODEL)
+    downloader.assert_succeeds(unpinned_artifact(url), MODEL)
 
 
 # In the wait before the next try the hasher looks at what came.
 PATIENT = replace(quick(), patience=replace(quick().patience, base_s=0.2, cap_s=0.2))
 
 
-def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, way):
+def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, downloader):
     """Curl: "transfer closed with 17 bytes remaining to read", for ever."""
     url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), LyingLength(by=17)])
-    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
+    downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
 
-def test_an_answer_that_breaks_off_early_is_not_whole(origin, way):
+def test_an_answer_that_breaks_off_early_is_not_whole(origin, downloader):
     url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), EarlyClose(after=HALF).first(3)])
-    way.succeeds(one_file(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
+    downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
 
-def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_retry_begins(origin, way, pin):
-    error = way.fails(served_model(origin, pin, IgnoreRange(), EarlyClose(after=HALF)), ConnectionLost, host_of(origin))
+def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_retry_begins(origin, downloader, pin):
+    error = downloader.assert_fails(
+        served_model(origin, pin, IgnoreRange(), EarlyClose(after=HALF)), ConnectionLost, host_of(origin)
+    )
     assert error["hint"].endswith(" starts at the first byte.")
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
-def test_a_length_that_is_always_wrong_contradicts_the_catalog_when_the_whole_is_asked_for(origin, way, by):
+def test_a_length_that_is_always_wrong_contradicts_the_catalog_when_the_whole_is_asked_for(origin, downloader, by):
     """The ranges contradict themselves; the whole answer's length is the source's word."""
-    way.fails(served_model(origin, True, LyingLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by)
+    downloader.assert_fails(
+        served_model(origin, True, LyingLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by
+    )
     assert [request.range for request in origin.requests()][-1] is None
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
-def test_a_whole_of_a_wrong_length_contradicts_the_catalog_with_both_numbers(origin, way, by):
+def test_a_whole_of_a_wrong_length_contradicts_the_catalog_with_both_numbers(origin, downloader, by):
     artifact = served_model(origin, True, IgnoreRange(), LyingLength(by=by))
-    way.fails(artifact, SizeMismatch, f"m.gguf: the catalog says {MODEL.size} bytes", host_of(origin), MODEL.size + by)
+    downloader.assert_fails(
+        artifact, SizeMismatch, f"m.gguf: the catalog says {MODEL.size} bytes", host_of(origin), MODEL.size + by
+    )
     assert len(origin.requests()) == (1 if by > 0 else 2), "what is shorter than what was asked for may be a part"
 
 
@@ -186,13 +194,13 @@ def test_a_whole_of_a_wrong_length_contradicts_the_catalog_with_both_numbers(ori
 def test_an_answer_that_continues_past_the_size_that_the_catalog_knows_is_not_written(origin, tmp_path, chunked):
     url = origin.serve("m.gguf", MODEL, faults=[EndlessBody(), NoLength(chunked=chunked)])
     with pytest.raises(WrongRange, match=rf"m\.gguf: more came than .* \({MODEL.size} bytes\)"):
-        run(pinned(url, MODEL), tmp_path)
+        run_transfer(pinned_artifact(url, MODEL), tmp_path)
     assert (tmp_path / "files" / "m.gguf").stat().st_size <= MODEL.size
 
 
-def test_an_answer_that_continues_past_its_size_ends_the_job_with_no_file(origin, way):
-    way.fails(
-        pinned(origin.serve("m.gguf", MODEL, faults=[EndlessBody()]), MODEL),
+def test_an_answer_that_continues_past_its_size_ends_the_job_with_no_file(origin, downloader):
+    downloader.assert_fails(
+        pinned_artifact(origin.serve("m.gguf", MODEL, faults=[EndlessBody()]), MODEL),
         WrongRange,
         "m.gguf",
         host_of(origin),
@@ -202,11 +210,11 @@ def test_an_answer_that_continues_past_its_size_ends_the_job_with_no_file(origin
 
 @pytest.mark.parametrize("ranged", [True, False], ids=["by a range's total", "by a whole answer's length"])
 def test_a_size_that_the_source_contradicts_ends_it_with_both_numbers_even_where_the_digest_matches(
-    origin, way, ranged
+    origin, downloader, ranged
 ):
     url = origin.serve("m.gguf", MODEL, faults=[] if ranged else [IgnoreRange()])
-    artifact = one_file(ArtifactFile("m.gguf", url, MODEL.size + 1, MODEL.sha256()))
+    artifact = one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size + 1, MODEL.sha256()))
     says = f"m.gguf: the catalog says {MODEL.size + 1} bytes, the source {host_of(origin)} has {MODEL.size} bytes."
-    error = way.fails(artifact, SizeMismatch, says)
+    error = downloader.assert_fails(artifact, SizeMismatch, says)
     assert error["message"] == says
     assert len(origin.requests()) == (1 if ranged else 2)

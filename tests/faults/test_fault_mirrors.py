@@ -33,7 +33,15 @@ from support.faults import (
 from support.models import gguf_pattern
 from support.nginx_cache import nginx_cache
 from support.origin import Origin
-from support.run_fetch import Running, kept_in, one_file, pinned, quick, run, stopped_after
+from support.run_fetch import (
+    BackgroundRun,
+    journaled_bytes,
+    one_file_artifact,
+    pinned_artifact,
+    quick,
+    run_transfer,
+    stop_after,
+)
 
 from flowhub_jobs.errors import DigestMismatch, SizeMismatch, SourceMissing
 from flowhub_jobs.net.urls import origin as origin_of
@@ -71,7 +79,7 @@ def everywhere(*servers, faults=()):
     servers[0].serve("m.gguf", MODEL, faults=faults)
     for server in servers[1:]:
         server.serve("m.gguf", MODEL)
-    return pinned(servers[-1].url("m.gguf"), MODEL)
+    return pinned_artifact(servers[-1].url("m.gguf"), MODEL)
 
 
 def codes(got):
@@ -87,7 +95,7 @@ def sources(got):
 
 def test_a_mirror_gives_every_byte_and_the_origin_is_not_asked(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
-    got = run(artifact, tmp_path, options=through(origin, mirror))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert got.content() == MODEL.read()
     assert (mirror.sent("m.gguf"), origin.requests()) == (SIZE, [])
     assert sources(got) == {mirror.address: SIZE}
@@ -95,13 +103,13 @@ def test_a_mirror_gives_every_byte_and_the_origin_is_not_asked(origin, mirror, t
 
 def test_the_origin_gives_every_byte_where_it_stands_before_the_mirror(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
-    got = run(artifact, tmp_path, options=through(origin, "origin", mirror))
+    got = run_transfer(artifact, tmp_path, options=through(origin, "origin", mirror))
     assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
 
 
 def test_a_file_without_a_digest_is_never_taken_from_a_mirror(origin, mirror, tmp_path):
     [file] = everywhere(mirror, origin).files
-    got = run(one_file(replace(file, sha256=None)), tmp_path, options=through(origin, mirror))
+    got = run_transfer(one_file_artifact(replace(file, sha256=None)), tmp_path, options=through(origin, mirror))
     assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
 
 
@@ -109,7 +117,7 @@ def test_a_file_whose_size_only_the_origin_knows_comes_from_it(origin, mirror, t
     """Another size, said by a mirror, would bind the partial to a file that does not exist."""
     artifact = everywhere(mirror, origin)
     [file] = artifact.files
-    got = run(replace(artifact, files=(replace(file, size=None),)), tmp_path, options=through(origin, mirror))
+    got = run_transfer(replace(artifact, files=(replace(file, size=None),)), tmp_path, options=through(origin, mirror))
     assert got.content() == MODEL.read()
     assert sources(got)[origin.address]
 
@@ -118,7 +126,7 @@ def test_an_nginx_cache_is_a_mirror_that_asks_the_origin_once_for_all(origin, tm
     artifact = everywhere(origin)
     with nginx_cache(tmp_path / "nginx", origin.address) as cache:
         for name in ("a", "b", "c"):
-            got = run(artifact, tmp_path / name, options=through(origin, cache))
+            got = run_transfer(artifact, tmp_path / name, options=through(origin, cache))
             assert (got.content(), sources(got)) == (MODEL.read(), {cache: SIZE})
     assert origin.sent("m.gguf") == SIZE
 
@@ -128,7 +136,7 @@ def test_an_nginx_cache_of_slices_is_a_mirror_too(origin, tmp_path):
     artifact = everywhere(origin)
     with nginx_cache(tmp_path / "nginx", origin.address, sliced=True) as cache:
         for name in ("a", "b"):
-            got = run(artifact, tmp_path / name, options=through(origin, cache))
+            got = run_transfer(artifact, tmp_path / name, options=through(origin, cache))
             assert (got.content(), sources(got)) == (MODEL.read(), {cache: SIZE})
     assert origin.sent("m.gguf") == SIZE
     assert len(origin.requests("m.gguf")) == SIZE // MIB + 1
@@ -147,8 +155,8 @@ PLAIN = {
 def test_a_mirror_continues_a_partial_whatever_it_says_of_the_version(origin, mirror, tmp_path, faults):
     """The digest decides. Nothing is asked with HEAD, which caches may refuse."""
     artifact = everywhere(mirror, origin, faults=faults)
-    partial = stopped_after(HALF, artifact, tmp_path / "kept", origin)
-    got = run(artifact, partial, options=through(origin, mirror))
+    partial = stop_after(HALF, artifact, tmp_path / "kept", origin)
+    got = run_transfer(artifact, partial, options=through(origin, mirror))
     assert (got.content(), sources(got)) == (MODEL.read(), {origin.address: HALF, mirror.address: SIZE - HALF})
     assert {request.method for request in mirror.requests()} == {"GET"}
 
@@ -156,7 +164,7 @@ def test_a_mirror_continues_a_partial_whatever_it_says_of_the_version(origin, mi
 def test_a_mirror_that_names_another_digest_is_passed_over_before_its_first_byte(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
     mirror.serve("m.gguf", MODEL, headers={"X-Linked-ETag": f'"{"0" * 64}"', "X-Repo-Commit": "0" * 40})
-    got = run(artifact, tmp_path, options=through(origin, mirror))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert (sources(got), codes(got)) == ({origin.address: SIZE}, ["mirror_unfit"])
 
 
@@ -184,7 +192,7 @@ UNFIT = {
 @pytest.mark.parametrize("faults", UNFIT.values(), ids=UNFIT)
 def test_a_mirror_that_does_not_send_the_file_is_passed_over_at_no_cost(origin, mirror, tmp_path, faults):
     artifact = everywhere(mirror, origin, faults=faults)
-    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, headers_s=1, stall_s=1))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1, headers_s=1, stall_s=1))
     assert got.content() == MODEL.read()
     assert sources(got) == {origin.address: SIZE}
     assert got.note_kinds == ["mirror"]
@@ -194,7 +202,7 @@ def test_a_mirror_that_does_not_send_the_file_is_passed_over_at_no_cost(origin, 
 def test_a_mirror_that_is_down_is_passed_over_at_no_cost(origin, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    got = run(everywhere(origin), tmp_path, options=through(origin, address, faults_max=1))
+    got = run_transfer(everywhere(origin), tmp_path, options=through(origin, address, faults_max=1))
     assert (got.content(), sources(got)) == (MODEL.read(), {origin.address: SIZE})
     assert codes(got) == ["network"]
 
@@ -203,7 +211,7 @@ def test_a_mirror_that_is_down_is_asked_once_and_not_for_each_file_of_the_next_j
     artifact = everywhere(mirror, origin, faults=[CloseBeforeHeaders()])
     shared = SharedLimits(HostLimits(), TokenBucket())
     for name in ("a", "b"):
-        got = run(artifact, tmp_path / name, options=through(origin, mirror), shared=shared)
+        got = run_transfer(artifact, tmp_path / name, options=through(origin, mirror), shared=shared)
         assert got.content() == MODEL.read()
     assert len(mirror.requests()) == 1
 
@@ -212,7 +220,7 @@ def test_a_mirror_gives_the_file_while_the_origin_has_asked_for_a_pause(origin, 
     artifact = everywhere(mirror, origin)
     shared = SharedLimits(HostLimits(), TokenBucket())
     shared.hosts.cool_down(origin_of(origin.address), 3000)
-    got = run(artifact, tmp_path, options=through(origin, mirror), shared=shared)
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror), shared=shared)
     assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
 
 
@@ -226,7 +234,7 @@ MIDWAY = {
 @pytest.mark.parametrize("faults", MIDWAY.values(), ids=MIDWAY)
 def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_path, faults):
     artifact = everywhere(mirror, origin, faults=faults)
-    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1, stall_s=1))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1, stall_s=1))
     assert got.content() == MODEL.read()
     assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert (mirror.sent("m.gguf"), origin.sent("m.gguf")) == (HALF, SIZE - HALF)
@@ -234,7 +242,7 @@ def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_p
 
 def test_no_byte_is_kept_of_a_mirror_whose_file_has_another_size_from_now_on(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), WrongTotal().from_byte(1)])
-    got = run(artifact, tmp_path, options=through(origin, mirror, faults_max=1))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1))
     assert (got.content(), got.seen[-1].liars) == (MODEL.read(), set())
     assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert codes(got) == ["mirror_unfit"]
@@ -242,25 +250,25 @@ def test_no_byte_is_kept_of_a_mirror_whose_file_has_another_size_from_now_on(ori
 
 def test_a_connection_that_a_mirror_drops_is_replaced_by_one_to_the_same_mirror(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once()])
-    got = run(artifact, tmp_path, options=through(origin, mirror))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
 
 
 def test_a_mirror_that_ignores_ranges_gives_a_whole_file_and_never_costs_kept_bytes(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[IgnoreRange()])
-    fresh = run(artifact, tmp_path / "fresh", options=through(origin, mirror))
+    fresh = run_transfer(artifact, tmp_path / "fresh", options=through(origin, mirror))
     assert sources(fresh) == {mirror.address: SIZE}
-    partial = stopped_after(HALF, artifact, tmp_path / "kept", origin)
-    resumed = run(artifact, partial, options=through(origin, mirror))
+    partial = stop_after(HALF, artifact, tmp_path / "kept", origin)
+    resumed = run_transfer(artifact, partial, options=through(origin, mirror))
     assert resumed.content() == MODEL.read()
     assert sources(resumed) == {origin.address: SIZE}
 
 
 def test_a_mirror_continues_what_the_origin_began(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
-    partial = stopped_after(HALF, artifact, tmp_path / "kept", origin)
+    partial = stop_after(HALF, artifact, tmp_path / "kept", origin)
     sent = origin.sent("m.gguf")
-    got = run(artifact, partial, options=through(origin, mirror))
+    got = run_transfer(artifact, partial, options=through(origin, mirror))
     assert (got.content(), origin.sent("m.gguf")) == (MODEL.read(), sent)
     assert sources(got) == {origin.address: HALF, mirror.address: SIZE - HALF}
 
@@ -268,7 +276,7 @@ def test_a_mirror_continues_what_the_origin_began(origin, mirror, tmp_path):
 def test_a_mirror_that_redirects_to_another_host_with_the_file_is_not_followed(origin, mirror, second, tmp_path):
     artifact = everywhere(second, origin)
     mirror.serve("m.gguf", MODEL, faults=[Redirect(302, second.url("m.gguf"))])
-    assert sources(run(artifact, tmp_path, options=through(origin, mirror))) == {origin.address: SIZE}
+    assert sources(run_transfer(artifact, tmp_path, options=through(origin, mirror))) == {origin.address: SIZE}
     assert second.requests() == []
 
 
@@ -276,7 +284,7 @@ def test_a_mirror_that_redirects_within_itself_is_followed(origin, mirror, tmp_p
     artifact = everywhere(mirror, origin)
     mirror.serve("elsewhere", MODEL)
     mirror.break_with(Redirect(307, "/elsewhere"), path="/m.gguf")
-    assert sources(run(artifact, tmp_path, options=through(origin, mirror))) == {mirror.address: SIZE}
+    assert sources(run_transfer(artifact, tmp_path, options=through(origin, mirror))) == {mirror.address: SIZE}
 
 
 ORIGINS = {
@@ -292,7 +300,7 @@ def test_a_mirror_after_the_origin_gives_what_the_origin_does_not(origin, mirror
     artifact = everywhere(origin, mirror, faults=faults)
     [file] = artifact.files
     artifact = replace(artifact, files=(replace(file, url=origin.url("m.gguf")),))
-    got = run(artifact, tmp_path, options=through(origin, "origin", mirror, faults_max=1))
+    got = run_transfer(artifact, tmp_path, options=through(origin, "origin", mirror, faults_max=1))
     assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
 
 
@@ -301,13 +309,13 @@ def test_where_all_fail_the_origins_own_error_ends_the_job(origin, mirror, tmp_p
     origin.remove("m.gguf")
     mirror.serve("m.gguf", MODEL, faults=[Status(503)])
     with pytest.raises(SourceMissing, match=r"has no such file"):
-        run(artifact, tmp_path, options=through(origin, mirror))
+        run_transfer(artifact, tmp_path, options=through(origin, mirror))
 
 
 def test_a_mirror_is_tried_again_while_the_origin_is_down(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Status(503).first(2)])
     origin.break_with(CloseBeforeHeaders(), path="/m.gguf")
-    got = run(artifact, tmp_path, options=through(origin, mirror))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
 
 
@@ -315,7 +323,7 @@ def test_a_size_that_the_origin_contradicts_ends_the_job_although_a_mirror_has_i
     artifact = everywhere(mirror, origin)
     origin.break_with(WrongTotal(), path="/m.gguf")
     with pytest.raises(SizeMismatch):
-        run(artifact, tmp_path, options=through(origin, "origin", mirror))
+        run_transfer(artifact, tmp_path, options=through(origin, "origin", mirror))
 
 
 # Slow ----------------------------------------------------------------------------------------------------------------
@@ -333,8 +341,8 @@ def judged_soon(monkeypatch):
 def test_a_mirror_that_is_far_slower_than_the_next_address_is_passed_over(origin, mirror, tmp_path, judged_soon):
     model = gguf_pattern(12 * MIB, seed=62)
     mirror.serve("m.gguf", model, faults=[Trickle(bps=200_000)])
-    artifact = pinned(origin.serve("m.gguf", model), model)
-    got = run(artifact, tmp_path, options=through(origin, mirror))
+    artifact = pinned_artifact(origin.serve("m.gguf", model), model)
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert got.content() == model.read()
     assert sources(got)[origin.address] > 2 * MIB, "more than the measurement"
     assert "it is asked instead" in "".join(note.text for note in got.notes if note.kind == "mirror")
@@ -345,8 +353,8 @@ def test_a_mirror_that_is_about_as_fast_as_the_origin_keeps_the_file(origin, mir
     for server in (mirror, origin):
         server.limit(total_bps=3e6)
     mirror.serve("m.gguf", model)
-    artifact = pinned(origin.serve("m.gguf", model), model)
-    got = run(artifact, tmp_path, options=through(origin, mirror))
+    artifact = pinned_artifact(origin.serve("m.gguf", model), model)
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert got.content() == model.read()
     assert sources(got).get(origin.address, 0) <= MIB, "no more than the measurement"
 
@@ -369,12 +377,12 @@ def slow_everywhere(*servers, bps=1.5e6):
     for server in servers:
         server.limit(total_bps=bps)
         server.serve("m.gguf", LARGE)
-    return pinned(servers[-1].url("m.gguf"), LARGE)
+    return pinned_artifact(servers[-1].url("m.gguf"), LARGE)
 
 
 def test_two_mirrors_give_one_file_at_once_and_the_origin_is_spared(origin, mirror, second, tmp_path, joined_soon):
     artifact = slow_everywhere(mirror, second, origin)
-    got = run(artifact, tmp_path, options=through(origin, mirror, second))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
     assert got.content() == LARGE.read()
     assert sources(got)[second.address] > 2 * MIB, "more than the measurement"
     assert sum(sources(got).values()) == LARGE.size, "no byte is fetched twice"
@@ -398,7 +406,7 @@ def test_after_a_crash_the_liar_of_two_mirrors_that_gave_one_file_at_once_is_fou
     mirror.break_with(hold.once(), path="/m.gguf")  # so that the file does not become whole
     second.break_with(*(FlipByte(at=number * MIB + 77) for number in range(LARGE.size // MIB)), path="/m.gguf")
     partial, options = tmp_path / "partial", through(origin, mirror, second)
-    with Running(artifact, partial, options=options) as running:
+    with BackgroundRun(artifact, partial, options=options) as running:
         origin.wait_for(lambda: min(given_in(partial).get(one.address, 0) for one in (mirror, second)) > 2 * MIB)
         crashed = shutil.copytree(partial, tmp_path / "crashed")
         running.stop()
@@ -406,7 +414,7 @@ def test_after_a_crash_the_liar_of_two_mirrors_that_gave_one_file_at_once_is_fou
     mirror.remove("m.gguf")
     second.remove("m.gguf")
     origin.limit()
-    got = run(artifact, crashed, options=options)
+    got = run_transfer(artifact, crashed, options=options)
     assert (got.content(), got.seen[-1].liars) == (LARGE.read(), {second.address})
     assert origin.sent("m.gguf") <= LARGE.size + MIB, "each byte at most once, next to the measurement"
 
@@ -416,7 +424,7 @@ def test_after_a_crash_the_liar_of_two_mirrors_that_gave_one_file_at_once_is_fou
 
 def test_a_mirror_that_sends_wrong_bytes_is_dropped_and_named(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[FlipByte(at=HALF)])
-    got = run(artifact, tmp_path, options=through(origin, mirror))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert got.content() == MODEL.read()
     assert got.seen[-1].liars == {mirror.address}
     [note] = [note for note in got.notes if note.code == "mirror_mismatch"]
@@ -435,7 +443,7 @@ def test_the_liar_of_two_mirrors_of_one_file_is_found(origin, mirror, second, tm
         mirror.break_with(FlipByte(at=at), Reset(after=HALF).once(), Status(404).from_byte(HALF), path="/m.gguf")
     else:
         second.break_with(FlipByte(at=at), path="/m.gguf")
-    got = run(artifact, tmp_path, options=through(origin, mirror, second))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
     assert got.content() == MODEL.read()
     assert got.seen[-1].liars == {pair[liar].address}
 
@@ -445,7 +453,7 @@ def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path)
     artifact = everywhere(mirror, second, origin)
     mirror.break_with(Reset(after=3 * MIB).once(), Status(404).from_byte(3 * MIB), path="/m.gguf")
     second.break_with(FlipByte(at=SIZE - 1000), path="/m.gguf")
-    got = run(artifact, tmp_path, options=through(origin, mirror, second))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
     assert (got.content(), got.seen[-1].liars) == (MODEL.read(), {second.address})
     rest = SIZE - 3 * MIB
     assert sources(got) == {mirror.address: 3 * MIB, second.address: rest, origin.address: SIZE}
@@ -455,10 +463,10 @@ def test_bytes_of_a_mirror_and_of_the_origin_are_counted_apart_after_a_restart(o
     """The journal knows which bytes the mirror gave: they alone are fetched again."""
     artifact = everywhere(mirror, origin, faults=[FlipByte(at=1000)])
     options = through(origin, mirror)
-    partial = stopped_after(HALF, artifact, tmp_path / "kept", mirror, faults=[FlipByte(at=1000)], options=options)
-    assert kept_in(partial) == HALF
+    partial = stop_after(HALF, artifact, tmp_path / "kept", mirror, faults=[FlipByte(at=1000)], options=options)
+    assert journaled_bytes(partial) == HALF
     mirror.remove("m.gguf")
-    got = run(artifact, partial, options=options)
+    got = run_transfer(artifact, partial, options=options)
     assert got.content() == MODEL.read()
     assert origin.sent("m.gguf") == SIZE, "the half that it gave the first time is kept"
     assert got.seen[-1].liars == {mirror.address}
@@ -469,17 +477,17 @@ def test_a_dropped_mirror_is_not_asked_again_by_the_next_attempt_of_the_job(orig
     origin.break_with(Status(503), path="/m.gguf")
     options = through(origin, mirror, faults_max=2)
     with pytest.raises(Exception, match="503"):
-        run(artifact, tmp_path, options=options)
+        run_transfer(artifact, tmp_path, options=options)
     asked = len(mirror.requests())
     origin.break_with(path="/m.gguf")
-    assert run(artifact, tmp_path, options=options).content() == MODEL.read()
+    assert run_transfer(artifact, tmp_path, options=options).content() == MODEL.read()
     assert len(mirror.requests()) == asked
 
 
 def test_a_refused_mirror_is_not_asked(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
     refusing = Mirrors({origin.address: [mirror.address]}, frozenset({mirror.address}))
-    got = run(artifact, tmp_path, options=quick(mirrors=refusing))
+    got = run_transfer(artifact, tmp_path, options=quick(mirrors=refusing))
     assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
 
 
@@ -488,7 +496,7 @@ def test_a_digest_that_the_origin_contradicts_too_fails_as_without_a_mirror(orig
     [file] = artifact.files
     artifact = replace(artifact, files=(replace(file, sha256="0" * 64),))
     with pytest.raises(DigestMismatch):
-        run(artifact, tmp_path, options=through(origin, mirror))
+        run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert mirror.sent("m.gguf") == SIZE, "a mirror is asked for it once"
 
 
@@ -499,7 +507,7 @@ def test_no_token_goes_to_a_mirror(origin, mirror, tmp_path):
     """Not even one that is kept for the mirror's own origin."""
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), Status(404).from_byte(1)])
     tokens = {origin_of(server.address): TOKEN for server in (origin, mirror)}
-    got = run(artifact, tmp_path, options=through(origin, mirror, tokens=tokens))
+    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, tokens=tokens))
     assert got.content() == MODEL.read()
     assert mirror.requests()
     assert not [asked for asked in mirror.requests() if "authorization" in asked.headers]
@@ -509,7 +517,7 @@ def test_no_token_goes_to_a_mirror(origin, mirror, tmp_path):
 def test_a_cookie_of_a_mirror_goes_back_to_it_alone(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
     mirror.break_with(Reset(after=HALF).nth(2), Status(404).from_byte(1), CookieWall(), path="/m.gguf")
-    assert run(artifact, tmp_path, options=through(origin, mirror)).content() == MODEL.read()
+    assert run_transfer(artifact, tmp_path, options=through(origin, mirror)).content() == MODEL.read()
     assert [asked.headers["cookie"] for asked in mirror.requests() if "cookie" in asked.headers]
     assert origin.requests()
     assert not [asked for asked in origin.requests() if "cookie" in asked.headers]
@@ -519,7 +527,7 @@ def test_a_mirrors_own_credential_goes_to_that_mirror_alone(origin, mirror, tmp_
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), Status(404).from_byte(1)])
     [file] = artifact.files
     near = Mirrors(copies={file.sha256: [Address(mirror.url("m.gguf"), mirror.address, "of the fleet")]})
-    assert run(artifact, tmp_path, options=quick(mirrors=near)).content() == MODEL.read()
+    assert run_transfer(artifact, tmp_path, options=quick(mirrors=near)).content() == MODEL.read()
     assert {asked.headers["authorization"] for asked in mirror.requests()} == {"Bearer of the fleet"}
     assert not [asked for asked in origin.requests() if "authorization" in asked.headers]
 
@@ -529,5 +537,7 @@ def test_an_outage_of_all_addresses_is_the_origins(origin, mirror, tmp_path):
     origin.break_with(CloseBeforeHeaders(), path="/m.gguf")
     options = through(origin, mirror)
     with pytest.raises(RetryLater) as late:
-        run(artifact, tmp_path, options=replace(options, patience=replace(options.patience, base_s=500, cap_s=500)))
+        run_transfer(
+            artifact, tmp_path, options=replace(options, patience=replace(options.patience, base_s=500, cap_s=500))
+        )
     assert late.value.origin == origin_of(origin.address)

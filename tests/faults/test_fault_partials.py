@@ -7,7 +7,7 @@ import zlib
 import pytest
 from support.fault_files import HALF, MIB, MODEL
 from support.origin import Since
-from support.run_fetch import crashed_after, kept_in, part_in, pinned, run, stopped_after
+from support.run_fetch import crash_after, journaled_bytes, part_path, pinned_artifact, run_transfer, stop_after
 
 from flowhub_jobs.pieces import resumable_sha256
 from flowhub_jobs.transfer.partial import journal
@@ -15,24 +15,24 @@ from flowhub_jobs.transfer.partial import journal
 
 @pytest.fixture
 def model(origin):
-    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+    return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
 def cut_short(partial):
-    os.truncate(part_in(partial), MIB + 100)
+    os.truncate(part_path(partial), MIB + 100)
 
 
 def of_zero_length(partial):
-    os.truncate(part_in(partial), 0)
+    os.truncate(part_path(partial), 0)
 
 
 def too_long(partial):
-    with part_in(partial).open("ab") as file:
+    with part_path(partial).open("ab") as file:
         file.write(b"x" * (MODEL.size + 5000))
 
 
 def without_partial(partial):
-    part_in(partial).unlink()
+    part_path(partial).unlink()
 
 
 def without_journal(partial):
@@ -48,8 +48,8 @@ def with_garbage_for_a_journal(partial):
 
 
 def with_a_folder_in_its_place(partial):
-    part_in(partial).unlink()
-    part_in(partial).mkdir()
+    part_path(partial).unlink()
+    part_path(partial).mkdir()
 
 
 def of_another_version(partial):
@@ -77,13 +77,13 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("end", [stopped_after, crashed_after])
+@pytest.mark.parametrize("end", [stop_after, crash_after])
 @pytest.mark.parametrize(("damage", "again"), DAMAGES.items(), ids=[damage.__name__ for damage in DAMAGES])
 def test_a_partial_continues_with_what_is_left_of_it(origin, model, tmp_path, damage, again, end):
     partial = end(HALF, model, tmp_path / "p", origin)
     damage(partial)
     since = Since(origin)
-    assert run(model, partial).content() == MODEL.read()
+    assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == again
 
 
@@ -93,52 +93,52 @@ def test_a_partial_without_saved_digests_continues_with_what_is_left_of_it(
 ):
     """Where a digest cannot be saved, what lies there is hashed again, and fetched no more often."""
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
     damage(partial)
     since = Since(origin)
-    assert run(model, partial).content() == MODEL.read()
+    assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == DAMAGES[damage]
 
 
 def test_a_journal_whose_last_line_is_torn_continues_from_the_line_before(origin, model, tmp_path):
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
     path = partial / journal.NAME
     os.truncate(path, path.stat().st_size - 20)
-    since, kept = Since(origin), kept_in(partial)
-    assert run(model, partial).content() == MODEL.read()
+    since, kept = Since(origin), journaled_bytes(partial)
+    assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - kept
 
 
 def test_a_line_of_the_journal_with_a_turned_byte_is_not_believed_and_none_after_it(origin, model, tmp_path):
     """It claims all of the file; what lies there is half of it."""
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
     path = partial / journal.NAME
     first, *lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + b"".join(line.replace(b'"kept":[[0,', b'"kept":[[1,') for line in lines))
-    assert kept_in(partial) == 0
+    assert journaled_bytes(partial) == 0
     since = Since(origin)
-    assert run(model, partial).content() == MODEL.read()
+    assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size
 
 
 def test_a_journal_that_claims_bytes_that_never_came_is_found_out(origin, model, tmp_path):
     """Nobody writes it so but a disk that lies about its syncs: zeros where bytes were promised."""
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
-    with part_in(partial).open("r+b") as file:
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
+    with part_path(partial).open("r+b") as file:
         file.seek(MIB)
         file.write(bytes(HALF - MIB))
     since = Since(origin)
-    got = run(model, partial)
+    got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - MIB
     assert set(got.note_kinds) == {"piece_again"}
 
 
 def test_a_link_in_the_place_of_a_partial_is_not_followed(origin, model, tmp_path):
-    partial = stopped_after(HALF, model, tmp_path / "p", origin)
+    partial = stop_after(HALF, model, tmp_path / "p", origin)
     outside = tmp_path / "outside"
-    part_in(partial).rename(outside)
+    part_path(partial).rename(outside)
     (partial / "files" / "m.gguf").symlink_to(outside)
     before = outside.read_bytes()
-    assert run(model, partial).content() == MODEL.read()
+    assert run_transfer(model, partial).content() == MODEL.read()
     assert outside.read_bytes() == before

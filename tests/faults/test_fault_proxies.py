@@ -5,7 +5,7 @@ from support.fault_files import HALF, MODEL, host_of, served_model
 from support.faults import Reset
 from support.origin import Origin
 from support.proxies import LoopbackProxy, SocksProxy, nowhere
-from support.run_fetch import folder_of, quick, run
+from support.run_fetch import folder_artifact, quick, run_transfer
 
 from flowhub_jobs.errors import ConnectionLost, ProxySignIn, ProxyUnreachable, ProxyUnusable
 from flowhub_jobs.net import get, socks
@@ -38,18 +38,18 @@ def through(home, monkeypatch):
 # It leads on ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_http_proxy_leads_to_plain_and_tls_sources(source, way, through):
+def test_an_http_proxy_leads_to_plain_and_tls_sources(source, downloader, through):
     with LoopbackProxy() as proxy:
         through(f"http://{proxy.place}")
-        way.succeeds_at_no_cost(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
+        downloader.assert_succeeds_without_refetch(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
         assert all(host_of(source) in target for target in proxy.asked)
         assert proxy.asked
 
 
-def test_a_proxy_gets_the_user_and_password_of_its_variable_decoded(source, way, through):
+def test_a_proxy_gets_the_user_and_password_of_its_variable_decoded(source, downloader, through):
     with LoopbackProxy(login=LOGIN) as proxy:
         through(f"http://{IN_URL}@{proxy.place}")
-        way.succeeds_at_no_cost(served_model(source, True), MODEL, source)
+        downloader.assert_succeeds_without_refetch(served_model(source, True), MODEL, source)
 
 
 def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
@@ -59,28 +59,28 @@ def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
         both.write_text(own + stranger.ca_file.read_text())
         monkeypatch.setenv("SSL_CERT_FILE", str(both))
         through(f"https://{proxy.place}")
-        assert run(served_model(source, True), tmp_path).content() == MODEL.read()
+        assert run_transfer(served_model(source, True), tmp_path).content() == MODEL.read()
         assert proxy.asked
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
-def test_a_socks_proxy_leads_on_whatever_parts_its_messages_come_in(source, way, through, scheme):
+def test_a_socks_proxy_leads_on_whatever_parts_its_messages_come_in(source, downloader, through, scheme):
     with SocksProxy() as proxy:
         through(f"{scheme}://{proxy.place}")
-        way.succeeds_at_no_cost(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
+        downloader.assert_succeeds_without_refetch(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
         assert set(proxy.asked) == {host_of(source)}
 
 
-def test_a_socks_proxy_gets_user_and_password(source, way, through):
+def test_a_socks_proxy_gets_user_and_password(source, downloader, through):
     with SocksProxy(login=LOGIN) as proxy:
         through(f"socks5://{IN_URL}@{proxy.place}")
-        way.succeeds_at_no_cost(served_model(source, True), MODEL, source)
+        downloader.assert_succeeds_without_refetch(served_model(source, True), MODEL, source)
 
 
-def test_a_socks_proxy_that_needs_no_password_accepts_one(source, way, through):
+def test_a_socks_proxy_that_needs_no_password_accepts_one(source, downloader, through):
     with SocksProxy() as proxy:
         through(f"socks5://me:secret@{proxy.place}")
-        way.succeeds_at_no_cost(served_model(source, True), MODEL, source)
+        downloader.assert_succeeds_without_refetch(served_model(source, True), MODEL, source)
 
 
 def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy(source, tmp_path, through):
@@ -88,7 +88,7 @@ def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy
     with SocksProxy() as proxy:
         through(f"socks5://{proxy.place}")
         files = {f"f{number}.bin": source.serve(f"f{number}.bin", bytes(100)) for number in range(5)}
-        run(folder_of(files), tmp_path, options=quick(connections_per_host=1))
+        run_transfer(folder_artifact(files), tmp_path, options=quick(connections_per_host=1))
         assert proxy.asked == [host_of(source)]
         assert source.made_connections == 1
 
@@ -97,40 +97,42 @@ def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
-def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, way, through, scheme):
+def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, downloader, through, scheme):
     with nowhere() as place:
         through(f"{scheme}://me:secret@{place}")
         says = (host_of(source), f"the proxy {place} (ALL_PROXY)", "refused")
-        error = way.fails(served_model(source, True), ProxyUnreachable, *says, options=quick(faults_max=2))
+        error = downloader.assert_fails(
+            served_model(source, True), ProxyUnreachable, *says, options=quick(faults_max=2)
+        )
         assert error["retryable"]
         assert "secret" not in str(error)
 
 
 @pytest.mark.parametrize("kind", [LoopbackProxy, SocksProxy], ids=["http", "socks5"])
 @pytest.mark.parametrize("login", ["me:wrong@", ""], ids=["a wrong password", "none"])
-def test_a_proxy_that_wants_another_password_is_named_without_it(source, way, through, kind, login):
+def test_a_proxy_that_wants_another_password_is_named_without_it(source, downloader, through, kind, login):
     with kind(login=LOGIN) as proxy:
         through(f"{'http' if kind is LoopbackProxy else 'socks5'}://{login}{proxy.place}", "ALL_PROXY")
-        error = way.fails(served_model(source, True), ProxySignIn, f"The proxy {proxy.place} (ALL_PROXY)")
+        error = downloader.assert_fails(served_model(source, True), ProxySignIn, f"The proxy {proxy.place} (ALL_PROXY)")
         assert not error["retryable"]
         assert "wrong" not in str(error)
         assert proxy.asked == []
 
 
 @pytest.mark.parametrize("login", ["me:secret@", ""], ids=["a password", "none"])
-def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source, way, through, login):
+def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source, downloader, through, login):
     with LoopbackProxy(login=LOGIN, challenges=["Negotiate", "NTLM"]) as proxy:
         through(f"http://{login}{proxy.place}")
         offers = f"The proxy {proxy.place} (ALL_PROXY) requires a sign-in by Negotiate or NTLM"
-        error = way.fails(served_model(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
+        error = downloader.assert_fails(served_model(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
         assert not error["retryable"]
         assert "px or cntlm" in error["hint"]
 
 
-def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, way, through):
+def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, downloader, through):
     with LoopbackProxy(login=LOGIN, challenges=["NTLM", 'Basic realm="the office"']) as proxy:
         through(f"http://{proxy.place}")
-        error = way.fails(
+        error = downloader.assert_fails(
             served_model(source, True), ProxySignIn, "requires a user and a password", "ALL_PROXY has none"
         )
         assert "http://USER:PASSWORD@HOST:PORT" in error["hint"]
@@ -141,14 +143,14 @@ def test_a_tunnel_that_a_proxy_refuses_may_pass(tmp_path, through, status):
     with LoopbackProxy(answer=status) as proxy, Origin(tls=True) as source:
         through(f"http://{proxy.place}")
         with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) answers {status}"):
-            run(served_model(source, True), tmp_path, options=quick(faults_max=2))
+            run_transfer(served_model(source, True), tmp_path, options=quick(faults_max=2))
 
 
 def test_a_socks_proxy_that_does_not_reach_the_host_says_why(source, tmp_path, through):
     with SocksProxy(refuses=4) as proxy:
         through(f"socks5://{proxy.place}")
         with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) says: host unreachable"):
-            run(served_model(source, True), tmp_path, options=quick(faults_max=2))
+            run_transfer(served_model(source, True), tmp_path, options=quick(faults_max=2))
 
 
 @pytest.mark.parametrize("wrong", ["http", "socks5"])
@@ -158,7 +160,9 @@ def test_a_proxy_that_speaks_another_protocol_than_its_scheme_is_named(source, t
         through(f"{wrong}://{proxy.place}")
         with pytest.raises((ProxyUnreachable, ConnectionLost), match=f"proxy {proxy.place}"):
             # Where each side waits for the other, only a timeout ends it.
-            run(served_model(source, True), tmp_path, options=quick(faults_max=2, connect_s=0.5, headers_s=0.5))
+            run_transfer(
+                served_model(source, True), tmp_path, options=quick(faults_max=2, connect_s=0.5, headers_s=0.5)
+            )
 
 
 NO_PROXIES = {
@@ -170,19 +174,19 @@ NO_PROXIES = {
 
 
 @pytest.mark.parametrize("value", NO_PROXIES.values(), ids=NO_PROXIES)
-def test_a_variable_that_no_proxy_can_be_made_of_is_named_at_once(source, way, through, value):
+def test_a_variable_that_no_proxy_can_be_made_of_is_named_at_once(source, downloader, through, value):
     through(value)
-    error = way.fails(served_model(source, True), ProxyUnusable, "ALL_PROXY")
+    error = downloader.assert_fails(served_model(source, True), ProxyUnusable, "ALL_PROXY")
     assert "secret" not in str(error)
     assert source.requests() == []
 
 
 def test_without_its_package_a_socks_proxy_is_answered_with_the_command_that_installs_it(
-    source, way, through, monkeypatch
+    source, downloader, through, monkeypatch
 ):
     monkeypatch.setattr(socks.importlib.util, "find_spec", lambda name: None)
     through("socks5://me:secret@127.0.0.1:1")
-    error = way.fails(served_model(source, True), ProxyUnusable, "ALL_PROXY", "127.0.0.1:1")
+    error = downloader.assert_fails(served_model(source, True), ProxyUnusable, "ALL_PROXY", "127.0.0.1:1")
     assert "pip install 'flowhub[socks]'" in error["hint"]
 
 
@@ -202,9 +206,9 @@ NO_PROXY = {
 
 @pytest.mark.parametrize("value", NOT_USED.values(), ids=NOT_USED)
 @pytest.mark.parametrize("no_proxy", NO_PROXY.values(), ids=NO_PROXY)
-def test_a_source_that_needs_no_proxy_is_reached_with_any_proxy_variables(origin, way, through, value, no_proxy):
+def test_a_source_that_needs_no_proxy_is_reached_with_any_proxy_variables(origin, downloader, through, value, no_proxy):
     through(value, NO_PROXY=no_proxy.format(port=host_of(origin).rpartition(":")[2]))
-    way.succeeds_at_no_cost(served_model(origin, True), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(served_model(origin, True), MODEL, origin)
 
 
 def test_a_document_goes_the_same_ways(source, through):

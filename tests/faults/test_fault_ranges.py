@@ -29,7 +29,14 @@ from support.faults import (
 from support.models import gguf_pattern
 from support.origin import Since
 from support.range_faults import begins_in_the_middle, ends_behind, has_end, is_long, is_ranged
-from support.run_fetch import Running, kept_in, pinned, run, stopped_after, unpinned
+from support.run_fetch import (
+    BackgroundRun,
+    journaled_bytes,
+    pinned_artifact,
+    run_transfer,
+    stop_after,
+    unpinned_artifact,
+)
 
 from flowhub_jobs.errors import SizeMismatch, WrongRange
 
@@ -60,17 +67,17 @@ LAWFUL = {
 
 
 @pytest.mark.parametrize("faults", LAWFUL.values(), ids=LAWFUL)
-def test_an_answer_that_is_less_or_more_than_was_asked_is_used_and_costs_nothing(origin, way, pin, faults):
-    way.succeeds_at_no_cost(served_model(origin, pin, *faults), MODEL, origin)
+def test_an_answer_that_is_less_or_more_than_was_asked_is_used_and_costs_nothing(origin, downloader, pin, faults):
+    downloader.assert_succeeds_without_refetch(served_model(origin, pin, *faults), MODEL, origin)
 
 
 IGNORED = {"on the first request": [IgnoreRange().once()], "always": [IgnoreRange()]}
 
 
 @pytest.mark.parametrize("faults", IGNORED.values(), ids=IGNORED)
-def test_a_range_ignored_is_answered_with_the_whole_file(origin, way, pin, faults):
+def test_a_range_ignored_is_answered_with_the_whole_file(origin, downloader, pin, faults):
     """A short 200 to a range may be a part: where nothing else tells the size, the whole is asked for to be sure."""
-    way.succeeds(served_model(origin, pin, *faults), MODEL)
+    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
 
@@ -78,8 +85,10 @@ VALIDATORS = {"with a strong ETag": [], "with a weak ETag": [WeakEtag()], "witho
 
 
 @pytest.mark.parametrize("validators", VALIDATORS.values(), ids=VALIDATORS)
-def test_a_transfer_whose_later_range_is_ignored_continues(origin, way, pin, validators):
-    way.succeeds(served_model(origin, pin, *validators, Reset(after=HALF).once(), IgnoreRange().nth(2)), MODEL)
+def test_a_transfer_whose_later_range_is_ignored_continues(origin, downloader, pin, validators):
+    downloader.assert_succeeds(
+        served_model(origin, pin, *validators, Reset(after=HALF).once(), IgnoreRange().nth(2)), MODEL
+    )
     if pin or validators:
         assert origin.sent("m.gguf") == MODEL.size + HALF, "all of it came once more, in one answer"
     else:
@@ -89,10 +98,10 @@ def test_a_transfer_whose_later_range_is_ignored_continues(origin, way, pin, val
 
 def test_a_resume_whose_range_is_ignored_continues(origin, tmp_path):
     artifact = served_model(origin, True)
-    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    partial = stop_after(HALF, artifact, tmp_path, origin)
     origin.break_with(IgnoreRange(), path="/m.gguf")
     since = Since(origin)
-    assert run(artifact, partial).content() == MODEL.read()
+    assert run_transfer(artifact, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size
 
 
@@ -124,26 +133,26 @@ FORMS = {
 
 
 @pytest.mark.parametrize("faults", FORMS.values(), ids=FORMS)
-def test_a_range_that_a_server_dislikes_is_asked_in_another_form(origin, way, pin, faults):
-    way.succeeds(served_model(origin, pin, *faults), MODEL)
+def test_a_range_that_a_server_dislikes_is_asked_in_another_form(origin, downloader, pin, faults):
+    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) <= 5
 
 
 @pytest.mark.parametrize("faults", FORMS.values(), ids=FORMS)
 def test_a_resume_is_asked_in_another_form_too(origin, tmp_path, pin, faults):
     artifact = served_model(origin, pin)
-    partial = stopped_after(HALF, artifact, tmp_path, origin)
+    partial = stop_after(HALF, artifact, tmp_path, origin)
     origin.break_with(*faults, path="/m.gguf")
-    assert run(artifact, partial).content() == MODEL.read()
+    assert run_transfer(artifact, partial).content() == MODEL.read()
 
 
 LONG_REFUSED = {status: [Refuses(status, is_long)] for status in (400, 403, 413, 416)}
 
 
 @pytest.mark.parametrize("faults", LONG_REFUSED.values(), ids=LONG_REFUSED)
-def test_a_host_that_refuses_a_long_range_is_asked_for_short_ones(origin, way, pin, faults):
+def test_a_host_that_refuses_a_long_range_is_asked_for_short_ones(origin, downloader, pin, faults):
     """aria2 #1627. No byte comes twice, and what came of it is kept."""
-    way.succeeds(served_model(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
+    downloader.assert_succeeds(served_model(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
     assert all(request.range is not None for request in origin.requests())
     assert origin.sent("m.gguf") == MODEL.size
 
@@ -160,22 +169,22 @@ CUT_FIRST = {
 
 @pytest.mark.parametrize("validators", [[], [NoEtag()]], ids=["with an ETag", "without an ETag"])
 @pytest.mark.parametrize("faults", CUT_FIRST.values(), ids=CUT_FIRST)
-def test_a_part_that_is_called_the_whole_file_is_never_installed_as_that(origin, way, pin, faults, validators):
+def test_a_part_that_is_called_the_whole_file_is_never_installed_as_that(origin, downloader, pin, faults, validators):
     url = origin.serve("m.gguf", LARGE, faults=[*faults, *validators])
-    way.succeeds(pinned(url, LARGE) if pin else unpinned(url), LARGE)
+    downloader.assert_succeeds(pinned_artifact(url, LARGE) if pin else unpinned_artifact(url), LARGE)
 
 
-def test_a_file_that_is_just_as_long_as_the_first_range_costs_one_request_more(origin, way):
+def test_a_file_that_is_just_as_long_as_the_first_range_costs_one_request_more(origin, downloader):
     even = gguf_pattern(16 * MIB)
-    way.succeeds(unpinned(origin.serve("m.gguf", even)), even)
+    downloader.assert_succeeds(unpinned_artifact(origin.serve("m.gguf", even)), even)
     assert [request.range for request in origin.requests()] == ["bytes=0-16777215", None]
 
 
-def test_a_range_refused_while_others_flow_is_one_connection_too_many(origin, way):
+def test_a_range_refused_while_others_flow_is_one_connection_too_many(origin, downloader):
     """A status that could be about ranges is not, where the same form flows next to it."""
     large = gguf_pattern(40 * MIB)
     url = origin.serve("m.gguf", large, faults=[Refuses(403, begins_in_the_middle).once()])
-    way.succeeds(pinned(url, large), large)
+    downloader.assert_succeeds(pinned_artifact(url, large), large)
     assert all(request.range for request in origin.requests())
 
 
@@ -190,16 +199,16 @@ LIES = {
 
 
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
-def test_an_answer_that_is_not_what_was_asked_is_not_written(origin, way, fault):
+def test_an_answer_that_is_not_what_was_asked_is_not_written(origin, downloader, fault):
     """The front is capped, so that there is a middle to be wrong about, too. What was not written came for nothing."""
-    way.succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
+    downloader.assert_succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
-def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_another_form(origin, way):
+def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_another_form(origin, downloader):
     """Not even without a range: each answer is said to be another part."""
     says = "was asked for bytes "
-    way.fails(served_model(origin, True, Elsewhere()), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    downloader.assert_fails(served_model(origin, True, Elsewhere()), WrongRange, f"m.gguf: {host_of(origin)} ", says)
     bounded = f"bytes=0-{MODEL.size - 1}"
     forms = [bounded, bounded, "bytes=0-", "bytes=0-1048575", None]
     assert [request.range for request in origin.requests()] == [*forms, *forms]
@@ -208,65 +217,69 @@ def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_nothing_is_kept_of_an_answer_that_was_not_asked(origin, tmp_path, fault):
     with pytest.raises((WrongRange, SizeMismatch)):
-        run(
+        run_transfer(
             served_model(origin, True, CappedRange(most=MIB).once(), fault.from_byte(MIB), Status(416).covering(0)),
             tmp_path,
         )
-    assert kept_in(tmp_path) == 0
+    assert journaled_bytes(tmp_path) == 0
 
 
-def test_another_total_than_the_catalogs_says_both_sizes(origin, way):
-    error = way.fails(
+def test_another_total_than_the_catalogs_says_both_sizes(origin, downloader):
+    error = downloader.assert_fails(
         served_model(origin, True, WrongTotal()), SizeMismatch, "m.gguf", host_of(origin), MODEL.size, MODEL.size + 1
     )
     assert not error["retryable"]
     assert len(origin.requests()) == 1
 
 
-def test_another_total_in_every_answer_is_found_out_at_the_end(origin, way):
+def test_another_total_in_every_answer_is_found_out_at_the_end(origin, downloader):
     """No catalog knows better: the byte that is not there is asked for, until the whole answer tells the size."""
-    way.succeeds(served_model(origin, False, WrongTotal()), MODEL)
+    downloader.assert_succeeds(served_model(origin, False, WrongTotal()), MODEL)
 
 
-def test_a_host_with_neither_versions_nor_long_ranges_is_asked_for_the_whole(origin, way):
+def test_a_host_with_neither_versions_nor_long_ranges_is_asked_for_the_whole(origin, downloader):
     """Parts that nothing binds together are never put together."""
-    way.succeeds(served_model(origin, False, NoEtag(), CappedRange(most=MIB)), MODEL)
+    downloader.assert_succeeds(served_model(origin, False, NoEtag(), CappedRange(most=MIB)), MODEL)
     assert origin.requests()[-1].range is None
 
 
-def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, way):
+def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, downloader):
     """Nor are they asked for without end."""
     parts = served_model(origin, False, NoEtag(), AlwaysParts(most=MIB))
-    way.fails(parts, WrongRange, "m.gguf", f"{host_of(origin)} sends it in parts")
+    downloader.assert_fails(parts, WrongRange, "m.gguf", f"{host_of(origin)} sends it in parts")
 
 
 # 416 -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_416_without_a_size_is_tried_again(origin, way, pin):
-    way.succeeds_at_no_cost(served_model(origin, pin, Status(416).once()), MODEL, origin)
+def test_a_416_without_a_size_is_tried_again(origin, downloader, pin):
+    downloader.assert_succeeds_without_refetch(served_model(origin, pin, Status(416).once()), MODEL, origin)
 
 
-def test_a_416_without_a_size_for_ever_is_given_up_after_ten_tries(origin, way):
-    way.fails(served_model(origin, True, Status(416)), WrongRange, f"m.gguf: {host_of(origin)} ", "ends before")
+def test_a_416_without_a_size_for_ever_is_given_up_after_ten_tries(origin, downloader):
+    downloader.assert_fails(
+        served_model(origin, True, Status(416)), WrongRange, f"m.gguf: {host_of(origin)} ", "ends before"
+    )
     assert len(origin.requests()) == 10
 
 
-def test_a_416_that_contradicts_the_catalog_says_both_sizes(origin, way):
+def test_a_416_that_contradicts_the_catalog_says_both_sizes(origin, downloader):
     artifact = served_model(origin, True, Status(416, {"Content-Range": "bytes */777"}))
-    way.fails(
+    downloader.assert_fails(
         artifact, SizeMismatch, "m.gguf", f"the catalog says {MODEL.size} bytes", f"{host_of(origin)} has 777 bytes"
     )
 
 
-def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, way):
+def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, downloader):
     artifact = served_model(origin, True, Status(416, {"Content-Range": f"bytes */{MODEL.size}"}))
-    way.fails(artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it ends at byte {MODEL.size}, not 0")
+    downloader.assert_fails(
+        artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it ends at byte {MODEL.size}, not 0"
+    )
     assert len(origin.requests()) == 10
 
 
 def test_a_file_of_unknown_total_ends_where_the_source_says_416(origin, tmp_path):
-    got = run(served_model(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
+    got = run_transfer(served_model(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
     assert got.content() == MODEL.read()
     assert origin.begins() == [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB, MODEL.size]
     assert origin.sent("m.gguf") == MODEL.size
@@ -275,12 +288,12 @@ def test_a_file_of_unknown_total_ends_where_the_source_says_416(origin, tmp_path
 def test_a_416_with_the_partial_complete_ends_it_with_nothing_fetched(origin, tmp_path):
     """All of it had come, but nobody had told the size: the 416 does."""
     artifact = served_model(origin, False, NoTotal(), Hold().nth(2))
-    with Running(artifact, tmp_path) as running:
-        origin.wait_for(lambda: kept_in(tmp_path) == MODEL.size and len(origin.requests()) == 2)
+    with BackgroundRun(artifact, tmp_path) as running:
+        origin.wait_for(lambda: journaled_bytes(tmp_path) == MODEL.size and len(origin.requests()) == 2)
         running.stop()
     origin.break_with(path="/m.gguf")
     since = Since(origin)
-    got = run(artifact, tmp_path)
+    got = run_transfer(artifact, tmp_path)
     assert got.content() == MODEL.read()
     assert since.bytes == 0
     assert [one.status for one in origin.requests()][2:] == [416]
@@ -288,7 +301,7 @@ def test_a_416_with_the_partial_complete_ends_it_with_nothing_fetched(origin, tm
 
 def test_a_host_that_says_416_to_all_is_not_asked_where_the_partial_is_complete(origin, tmp_path):
     artifact = served_model(origin, True)
-    run(artifact, tmp_path)
+    run_transfer(artifact, tmp_path)
     origin.break_with(Status(416), path="/m.gguf")
-    assert run(artifact, tmp_path).content() == MODEL.read()
+    assert run_transfer(artifact, tmp_path).content() == MODEL.read()
     assert len(origin.requests()) == 1

@@ -4,7 +4,7 @@ import pytest
 from support.fault_files import HALF, MODEL, host_of, served_model
 from support.faults import CappedRange, CookieWall, Redirect, Reset, Status
 from support.origin import Origin
-from support.run_fetch import pinned, quick, run, unpinned
+from support.run_fetch import pinned_artifact, quick, run_transfer, unpinned_artifact
 
 from flowhub_jobs.errors import NetworkDown, RedirectRefused, SourceMissing, SourceRefused
 from flowhub_jobs.net.urls import location_of
@@ -15,10 +15,10 @@ from flowhub_jobs.transfer.fetch import RetryLater
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("relative", [True, False], ids=["relative", "absolute"])
-def test_a_redirect_is_followed(origin, way, code, relative):
+def test_a_redirect_is_followed(origin, downloader, code, relative):
     target = origin.serve("sub/real.gguf", MODEL)
     url = origin.serve("m.gguf", b"", faults=[Redirect(code, "sub/real.gguf" if relative else target)])
-    way.succeeds(pinned(url, MODEL), MODEL)
+    downloader.assert_succeeds(pinned_artifact(url, MODEL), MODEL)
     assert origin.sent("sub/real.gguf") == MODEL.size
 
 
@@ -26,15 +26,17 @@ def test_a_redirect_is_followed(origin, way, code, relative):
 def test_a_redirect_to_another_host_is_followed_and_what_breaks_there_costs_no_byte_twice(origin, tmp_path, code):
     with Origin() as other:
         url = other.serve("real.gguf", MODEL, faults=[Reset(after=HALF).once()])
-        artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(code, url)]))
-        assert run(artifact, tmp_path).content() == MODEL.read()
+        artifact = unpinned_artifact(origin.serve("m.gguf", b"", faults=[Redirect(code, url)]))
+        assert run_transfer(artifact, tmp_path).content() == MODEL.read()
         assert other.sent("real.gguf") == MODEL.size
 
 
-def test_a_file_that_moves_in_mid_transfer_continues_where_it_is_now(origin, way):
+def test_a_file_that_moves_in_mid_transfer_continues_where_it_is_now(origin, downloader):
     """The second request is sent elsewhere."""
     target = origin.serve("sub/real.gguf", MODEL)
-    way.succeeds(served_model(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL)
+    downloader.assert_succeeds(
+        served_model(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL
+    )
     assert (origin.sent("m.gguf"), origin.sent("sub/real.gguf")) == (HALF, MODEL.size - HALF)
 
 
@@ -43,16 +45,16 @@ def test_where_a_redirect_led_is_forgotten_when_it_leads_nowhere_any_more(origin
         there = old.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), Status(403).nth(2)])
         moved = Redirect(302, origin.serve("new.gguf", MODEL))
         url = origin.serve("m.gguf", b"", faults=[moved, Redirect(302, there).once()])
-        assert run(pinned(url, MODEL), tmp_path).content() == MODEL.read()
+        assert run_transfer(pinned_artifact(url, MODEL), tmp_path).content() == MODEL.read()
         assert (old.sent("m.gguf"), origin.sent("new.gguf")) == (HALF, MODEL.size - HALF)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-def test_a_signed_address_at_the_same_host_is_renewed_when_it_has_expired(origin, way, status):
+def test_a_signed_address_at_the_same_host_is_renewed_when_it_has_expired(origin, downloader, status):
     first = origin.serve("signed/1", MODEL, faults=[Reset(after=HALF).once(), Status(status).after_first()])
     second = origin.serve("signed/2", MODEL)
     faults = [Redirect(302, first).once(), Redirect(302, second).after_first()]
-    way.succeeds(served_model(origin, True, *faults), MODEL)
+    downloader.assert_succeeds(served_model(origin, True, *faults), MODEL)
     assert (origin.sent("signed/1"), origin.sent("signed/2")) == (HALF, MODEL.size - HALF)
 
 
@@ -80,12 +82,12 @@ WRITTEN = {  # a Location as servers write it, and the address that is asked for
 
 
 @pytest.mark.parametrize(("location", "arrives"), WRITTEN.values(), ids=WRITTEN)
-def test_a_location_is_read_as_browsers_read_it(origin, way, location, arrives):
+def test_a_location_is_read_as_browsers_read_it(origin, downloader, location, arrives):
     path, _, query = arrives.partition("?")
     origin.serve(path, MODEL)
     moved = location.replace(b"{host}", host_of(origin).encode()).decode("latin-1")
     url = origin.serve("d/m.gguf", MODEL, faults=[Redirect(302, moved).once()])
-    way.succeeds(pinned(url, MODEL), MODEL)
+    downloader.assert_succeeds(pinned_artifact(url, MODEL), MODEL)
     last = origin.requests()[-1]
     assert (last.path, last.query) == (path, query)
 
@@ -95,8 +97,10 @@ def test_of_two_locations_the_first_is_followed(origin):
     assert location_of(raw) == "/a.gguf"
 
 
-def test_a_location_that_is_empty_is_none(origin, way):
-    way.fails(served_model(origin, True, Redirect(302, "")), SourceRefused, f"m.gguf: {host_of(origin)} answers 302")
+def test_a_location_that_is_empty_is_none(origin, downloader):
+    downloader.assert_fails(
+        served_model(origin, True, Redirect(302, "")), SourceRefused, f"m.gguf: {host_of(origin)} answers 302"
+    )
     assert len(origin.requests()) == 1
 
 
@@ -118,14 +122,18 @@ WALLS = {
 
 
 @pytest.mark.parametrize("attributes", WALLS.values(), ids=WALLS)
-def test_a_cookie_that_a_redirect_to_itself_sets_is_sent_back(origin, way, pin, attributes):
-    way.succeeds_at_no_cost(served_model(origin, pin, CookieWall(attributes=attributes)), MODEL, origin)
+def test_a_cookie_that_a_redirect_to_itself_sets_is_sent_back(origin, downloader, pin, attributes):
+    downloader.assert_succeeds_without_refetch(
+        served_model(origin, pin, CookieWall(attributes=attributes)), MODEL, origin
+    )
 
 
-def test_a_cookie_is_forgotten_with_the_request_that_needed_it(origin, way):
+def test_a_cookie_is_forgotten_with_the_request_that_needed_it(origin, downloader):
     """Each part is asked for at the address itself, not where the redirect led."""
     target = origin.serve("sub/real.gguf", MODEL, faults=[CappedRange(most=HALF)])
-    way.succeeds(pinned(origin.serve("m.gguf", b"", faults=[CookieWall(location=target)]), MODEL), MODEL)
+    downloader.assert_succeeds(
+        pinned_artifact(origin.serve("m.gguf", b"", faults=[CookieWall(location=target)]), MODEL), MODEL
+    )
     walls, files = (
         [one.headers.get("cookie") for one in origin.requests(path)] for path in ("m.gguf", "sub/real.gguf")
     )
@@ -134,11 +142,11 @@ def test_a_cookie_is_forgotten_with_the_request_that_needed_it(origin, way):
     assert len(files) > 1
 
 
-def test_a_cookie_goes_to_no_other_origin(origin, way):
+def test_a_cookie_goes_to_no_other_origin(origin, downloader):
     with Origin() as other:
         there = other.serve("real.gguf", MODEL)
         url = origin.serve("m.gguf", b"", faults=[CookieWall(attributes="; Domain=127.0.0.1", location=there)])
-        way.succeeds(pinned(url, MODEL), MODEL)
+        downloader.assert_succeeds(pinned_artifact(url, MODEL), MODEL)
         assert other.requests()
         assert all("cookie" not in request.headers for request in other.requests())
 
@@ -153,21 +161,27 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED)
-def test_a_cookie_that_may_not_be_sent_is_not(origin, way, fault):
-    way.fails(served_model(origin, True, fault), RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end")
+def test_a_cookie_that_may_not_be_sent_is_not(origin, downloader, fault):
+    downloader.assert_fails(
+        served_model(origin, True, fault), RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end"
+    )
     assert len(origin.requests()) == 10
     assert all("cookie" not in request.headers for request in origin.requests())
 
 
-def test_a_cookie_wall_over_https_is_passed(way, monkeypatch, fresh_trust):
+def test_a_cookie_wall_over_https_is_passed(downloader, monkeypatch, fresh_trust):
     with Origin(tls=True) as secure:
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))
-        way.succeeds_at_no_cost(served_model(secure, True, CookieWall(attributes="; Secure; Path=/")), MODEL, secure)
+        downloader.assert_succeeds_without_refetch(
+            served_model(secure, True, CookieWall(attributes="; Secure; Path=/")), MODEL, secure
+        )
 
 
-def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origin, way):
+def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origin, downloader):
     endless = CookieWall(cookie="n=1; n=2")
-    error = way.fails(served_model(origin, True, endless), RedirectRefused, "redirects without end (10 times)")
+    error = downloader.assert_fails(
+        served_model(origin, True, endless), RedirectRefused, "redirects without end (10 times)"
+    )
     assert "n=1" not in f"{error['message']}{error['hint']}"
     assert len(origin.requests()) == 10
 
@@ -175,26 +189,28 @@ def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origi
 @pytest.mark.parametrize("host", ["xn--i-7iq.invalid", "xn--.invalid"])
 def test_a_redirect_to_a_name_that_idna_2008_does_not_decode_is_followed(origin, tmp_path, host):
     """An emoji domain is one; this one does not exist."""
-    artifact = unpinned(origin.serve("m.gguf", b"", faults=[Redirect(302, f"https://{host}/m.gguf")]))
+    artifact = unpinned_artifact(origin.serve("m.gguf", b"", faults=[Redirect(302, f"https://{host}/m.gguf")]))
     with pytest.raises((NetworkDown, RetryLater), match=f"{host} cannot be reached"):
-        run(artifact, tmp_path, options=quick(faults_max=1))
+        run_transfer(artifact, tmp_path, options=quick(faults_max=1))
 
 
 # Not followed --------------------------------------------------------------------------------------------------------
 
 
-def test_a_redirect_to_itself_is_left_after_ten(origin, way):
+def test_a_redirect_to_itself_is_left_after_ten(origin, downloader):
     loop = served_model(origin, True, Redirect(302, "/m.gguf"))
-    error = way.fails(loop, RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end (10 times)")
+    error = downloader.assert_fails(
+        loop, RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end (10 times)"
+    )
     assert not error["retryable"]
     assert len(origin.requests()) == 10
 
 
-def test_two_addresses_that_redirect_to_each_other_are_left_after_ten(origin, way):
+def test_two_addresses_that_redirect_to_each_other_are_left_after_ten(origin, downloader):
     with Origin() as other:
         there = other.serve("m.gguf", b"", faults=[Redirect(301, origin.url("m.gguf"))])
         here = served_model(origin, True, Redirect(308, there))
-        way.fails(here, RedirectRefused, "m.gguf: ", "redirects without end (10 times)")
+        downloader.assert_fails(here, RedirectRefused, "m.gguf: ", "redirects without end (10 times)")
         assert len(origin.requests()) == len(other.requests()) == 5
 
 
@@ -202,17 +218,17 @@ SCHEMES = ["file:///etc/passwd", "FILE:/etc/passwd", "ftp://x.example/m.gguf", "
 
 
 @pytest.mark.parametrize("target", SCHEMES)
-def test_a_redirect_to_a_forbidden_address_is_refused(origin, way, target):
+def test_a_redirect_to_a_forbidden_address_is_refused(origin, downloader, target):
     artifact = served_model(origin, False, Redirect(302, target))
     goes = f"{host_of(origin)}/m.gguf redirects where flowhub does not follow."
-    error = way.fails(artifact, RedirectRefused, goes, target)
+    error = downloader.assert_fails(artifact, RedirectRefused, goes, target)
     assert not error["retryable"]
     assert len(origin.requests()) == 1
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://x.example/m.gguf"])
-def test_a_pin_is_no_licence_to_go_there(origin, way, target):
-    way.fails(served_model(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
+def test_a_pin_is_no_licence_to_go_there(origin, downloader, target):
+    downloader.assert_fails(served_model(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
 
 
 NOWHERE = {  # and how often the origin is asked
@@ -225,41 +241,47 @@ NOWHERE = {  # and how often the origin is asked
 
 
 @pytest.mark.parametrize("target", NOWHERE)
-def test_a_redirect_to_no_address_at_all_ends_it_clearly(origin, way, target):
-    error = way.fails(served_model(origin, False, Redirect(302, target)), RedirectRefused, "m.gguf", host_of(origin))
+def test_a_redirect_to_no_address_at_all_ends_it_clearly(origin, downloader, target):
+    error = downloader.assert_fails(
+        served_model(origin, False, Redirect(302, target)), RedirectRefused, "m.gguf", host_of(origin)
+    )
     assert "pw" not in f"{error['message']}{error['hint']}"
     assert len(origin.requests()) == NOWHERE[target]
 
 
 @pytest.mark.parametrize("code", [300, 302])
-def test_a_redirect_that_says_not_where_is_a_refusal(origin, way, code):
-    way.fails(served_model(origin, True, Status(code)), SourceRefused, f"m.gguf: {host_of(origin)} answers {code}")
+def test_a_redirect_that_says_not_where_is_a_refusal(origin, downloader, code):
+    downloader.assert_fails(
+        served_model(origin, True, Status(code)), SourceRefused, f"m.gguf: {host_of(origin)} answers {code}"
+    )
     assert len(origin.requests()) == 1
 
 
-def test_a_redirect_to_what_is_gone_names_where_it_led(origin, way):
+def test_a_redirect_to_what_is_gone_names_where_it_led(origin, downloader):
     """That host is asked as often as any: an address that was made for us may come to life."""
     with Origin() as other:
         artifact = served_model(origin, True, Redirect(302, other.url("gone.gguf")))
-        error = way.end(artifact, quick(faults_max=2)).error
+        error = downloader.fetch(artifact, quick(faults_max=2)).error
         assert "m.gguf" in error["message"]
         assert host_of(other) in error["message"]
         assert "404" in error["message"]
 
 
-def test_a_redirect_within_its_own_host_to_what_is_gone_is_final(origin, way):
+def test_a_redirect_within_its_own_host_to_what_is_gone_is_final(origin, downloader):
     artifact = served_model(origin, True, Redirect(302, "/gone.gguf"))
-    way.fails(artifact, SourceMissing, f"m.gguf: {host_of(origin)} has no such file (status 404)")
+    downloader.assert_fails(artifact, SourceMissing, f"m.gguf: {host_of(origin)} has no such file (status 404)")
     assert len(origin.requests()) == 2
 
 
-def test_a_redirect_from_https_down_to_http_needs_a_pin(origin, way, monkeypatch, fresh_trust, pin):
+def test_a_redirect_from_https_down_to_http_needs_a_pin(origin, downloader, monkeypatch, fresh_trust, pin):
     target = origin.serve("m.gguf", MODEL)
     with Origin(tls=True) as secure:
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))
         url = secure.serve("m.gguf", b"", faults=[Redirect(302, target)])
         if pin:
-            way.succeeds(pinned(url, MODEL), MODEL)
+            downloader.assert_succeeds(pinned_artifact(url, MODEL), MODEL)
             return
-        way.fails(unpinned(url), RedirectRefused, f"{host_of(secure)}/m.gguf redirects to ", "leaves https")
+        downloader.assert_fails(
+            unpinned_artifact(url), RedirectRefused, f"{host_of(secure)}/m.gguf redirects to ", "leaves https"
+        )
     assert origin.requests() == []

@@ -4,7 +4,7 @@ import pytest
 from support.fault_files import HALF, MODEL, host_of, served_model
 from support.faults import EndlessHead, NoHeaders, SlowAfter, Stall, StallAfterHeaders, Trickle
 from support.models import gguf_pattern
-from support.run_fetch import Run, Running, kept_in, pinned, quick, run
+from support.run_fetch import BackgroundRun, TransferRun, journaled_bytes, pinned_artifact, quick, run_transfer
 
 from flowhub_jobs.errors import HeadersTimeout, Stalled, TooSlow
 from flowhub_jobs.transfer.fetch import SharedLimits
@@ -23,8 +23,8 @@ SILENCES = {
 
 
 @pytest.mark.parametrize("fault", SILENCES.values(), ids=SILENCES)
-def test_a_host_that_falls_silent_is_asked_again_at_no_cost(origin, way, pin, fault):
-    way.succeeds_at_no_cost(served_model(origin, pin, fault), MODEL, origin, IMPATIENT)
+def test_a_host_that_falls_silent_is_asked_again_at_no_cost(origin, downloader, pin, fault):
+    downloader.assert_succeeds_without_refetch(served_model(origin, pin, fault), MODEL, origin, IMPATIENT)
 
 
 CLOCKS = {
@@ -36,46 +36,48 @@ CLOCKS = {
 
 
 @pytest.mark.parametrize(("fault", "clock", "error", "says"), CLOCKS.values(), ids=CLOCKS)
-def test_a_host_that_never_speaks_is_given_up(origin, way, fault, clock, error, says):
+def test_a_host_that_never_speaks_is_given_up(origin, downloader, fault, clock, error, says):
     """Each of the clocks alone would end it; the others are set to twenty seconds, which no test waits for."""
     options = quick(faults_max=2, **clock)
-    way.fails(served_model(origin, True, fault), error, f"m.gguf: {host_of(origin)} ", says, options=options)
+    downloader.assert_fails(
+        served_model(origin, True, fault), error, f"m.gguf: {host_of(origin)} ", says, options=options
+    )
 
 
 def test_what_came_before_the_silence_is_kept_for_a_retry(origin, tmp_path):
     artifact = served_model(origin, True, Stall(after=HALF).once(), NoHeaders().from_byte(1))
     with pytest.raises(HeadersTimeout):
-        run(artifact, tmp_path, options=quick(faults_max=2, headers_s=0.05, stall_s=0.05))
-    assert kept_in(tmp_path) == HALF
+        run_transfer(artifact, tmp_path, options=quick(faults_max=2, headers_s=0.05, stall_s=0.05))
+    assert journaled_bytes(tmp_path) == HALF
     origin.break_with(path="/m.gguf")
-    assert run(artifact, tmp_path).content() == MODEL.read()
+    assert run_transfer(artifact, tmp_path).content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
 
 
 def test_a_trickle_is_left_and_asked_again(origin, tmp_path):
-    got = run(served_model(origin, True, Trickle(bps=2000).once()), tmp_path, options=HURRIED)
+    got = run_transfer(served_model(origin, True, Trickle(bps=2000).once()), tmp_path, options=HURRIED)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ["fault"]
     assert origin.sent("m.gguf") - MODEL.size < 5000
 
 
 def test_a_host_that_is_fast_and_then_slow_for_ever_is_left_where_it_became_slow(origin, tmp_path):
-    got = run(served_model(origin, True, SlowAfter(after=HALF, bps=2000).once()), tmp_path, options=HURRIED)
+    got = run_transfer(served_model(origin, True, SlowAfter(after=HALF, bps=2000).once()), tmp_path, options=HURRIED)
     assert got.content() == MODEL.read()
     assert origin.begins()[1] >= HALF
 
 
-def test_a_host_whose_every_answer_becomes_slow_is_asked_again_and_again(origin, way):
+def test_a_host_whose_every_answer_becomes_slow_is_asked_again_and_again(origin, downloader):
     """Each answer is fast at first: a new one is always worth its request."""
-    way.succeeds(served_model(origin, True, SlowAfter(after=MODEL.size // 3, bps=2000)), MODEL, HURRIED)
+    downloader.assert_succeeds(served_model(origin, True, SlowAfter(after=MODEL.size // 3, bps=2000)), MODEL, HURRIED)
     assert len(origin.requests()) >= 3
     assert origin.sent("m.gguf") - MODEL.size < 20_000
 
 
-def test_a_host_that_is_always_too_slow_is_given_up_with_what_came_in_which_time(origin, way):
+def test_a_host_that_is_always_too_slow_is_given_up_with_what_came_in_which_time(origin, downloader):
     options = quick(faults_max=1, slow_bps=100_000, slow_window_s=0.1)
     says = [f"m.gguf: {host_of(origin)} sent only ", "less than 100000 bytes a second"]
-    way.fails(served_model(origin, True, Trickle(bps=500)), TooSlow, *says, options=options)
+    downloader.assert_fails(served_model(origin, True, Trickle(bps=500)), TooSlow, *says, options=options)
 
 
 def test_a_limit_of_our_own_is_not_taken_for_a_slow_host(origin, tmp_path):
@@ -88,21 +90,21 @@ def test_a_limit_of_our_own_is_not_taken_for_a_slow_host(origin, tmp_path):
 
     options = quick(stall_s=0.3, slow_bps=1 << 40, slow_window_s=0.5)
     shared = SharedLimits(HostLimits(), TokenBucket(10_000_000, clock))
-    got = run(served_model(origin, True), tmp_path, options=options, shared=shared)
+    got = run_transfer(served_model(origin, True), tmp_path, options=options, shared=shared)
     assert got.content() == MODEL.read()
 
 
 def test_a_person_who_stops_a_job_does_not_wait_for_a_host_that_is_silent(origin, tmp_path):
     artifact = served_model(origin, True, NoHeaders())
-    with Running(artifact, tmp_path, options=quick(headers_s=600)) as running:
+    with BackgroundRun(artifact, tmp_path, options=quick(headers_s=600)) as running:
         origin.wait_for(lambda: origin.requests("m.gguf"))
         running.stop()
-    assert kept_in(tmp_path) == 0
+    assert journaled_bytes(tmp_path) == 0
 
 
 def test_a_limit_of_a_few_bytes_a_second_is_no_fault_of_the_host(origin, tmp_path):
     tiny = gguf_pattern(70)
     shared = SharedLimits(HostLimits(), TokenBucket(300))
-    got = Run(pinned(origin.serve("tiny.gguf", tiny), tiny), tmp_path, shared=shared).go()
+    got = TransferRun(pinned_artifact(origin.serve("tiny.gguf", tiny), tiny), tmp_path, shared=shared).fetch()
     assert got.content() == tiny.read()
     assert got.notes == []

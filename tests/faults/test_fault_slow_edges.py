@@ -5,7 +5,7 @@ from support.edge_faults import Crowd, SlowEdges
 from support.fault_files import host_of
 from support.models import gguf_pattern
 from support.range_faults import IgnoreRange
-from support.run_fetch import Run, pinned, quick
+from support.run_fetch import TransferRun, pinned_artifact, quick
 
 from flowhub_jobs.transfer import connection_watch, slow_connection_rules
 from flowhub_jobs.transfer import fetch as fetch_room
@@ -32,9 +32,11 @@ def in_a_hurry(monkeypatch):
 def fetched(origin, tmp_path, fault, connections, **options):
     """Fetch a model from an origin with this habit, over so many connections; return how it went."""
     url = origin.serve("m.gguf", MODEL, faults=[fault])
-    run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=connections, **options))
+    run = TransferRun(
+        pinned_artifact(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=connections, **options)
+    )
     run.shared = SharedLimits(HostLimits(connections), TokenBucket())
-    run.go()
+    run.fetch()
     assert run.content() == MODEL.read()
     assert set(run.note_kinds) <= {"connection"}  # no fault: it costs the job nothing
     return run
@@ -71,9 +73,9 @@ def test_a_single_connection_far_below_the_best_of_its_host_is_replaced(origin, 
     hosts = HostLimits(1)
     hosts.note_rate(f"http://127.0.0.1:{origin.port}", 6e6)
     url = origin.serve("m.gguf", MODEL, faults=[SlowEdges(slow_bps=1e5, fast_bps=9e6, of=2, first_is_fast=False)])
-    run = Run(pinned(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=1))
+    run = TransferRun(pinned_artifact(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=1))
     run.shared = SharedLimits(hosts, TokenBucket())
-    run.go()
+    run.fetch()
     assert run.content() == MODEL.read()
     assert run.note_kinds == ["connection"]
 
@@ -84,9 +86,9 @@ def test_a_source_that_knows_no_ranges_is_never_left_for_being_slow(origin, tmp_
     hosts.note_rate(f"http://127.0.0.1:{origin.port}", 1e9)
     small = gguf_pattern(2 << 20, seed=5)
     url = origin.serve("m.gguf", small, faults=[IgnoreRange(), SlowEdges(fast_bps=1e6)])
-    run = Run(pinned(url, small), tmp_path, quick(faults_max=1))
+    run = TransferRun(pinned_artifact(url, small), tmp_path, quick(faults_max=1))
     run.shared = SharedLimits(hosts, TokenBucket())
-    run.go()
+    run.fetch()
     assert run.content() == small.read()
     assert "connection" not in run.note_kinds
 
@@ -95,9 +97,9 @@ def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypa
     held_at(monkeypatch, 4)
     small = gguf_pattern(2 << 20, seed=5)
     url = origin.serve("m.gguf", small, faults=[SlowEdges(slow_bps=2e4, fast_bps=1e6, of=2)])
-    run = Run(pinned(url, small), tmp_path, quick(faults_max=1))
+    run = TransferRun(pinned_artifact(url, small), tmp_path, quick(faults_max=1))
     run.shared = SharedLimits(HostLimits(4), TokenBucket(1_000_000))
-    run.go()
+    run.fetch()
     assert "connection" not in run.note_kinds
 
 

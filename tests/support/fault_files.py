@@ -6,7 +6,7 @@ from flowhub_jobs.values.artifacts import Artifact
 from support.fault_base import Fault
 from support.models import gguf_pattern
 from support.origin import Origin
-from support.run_fetch import pinned, unpinned
+from support.run_fetch import pinned_artifact, unpinned_artifact
 
 MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB + 12345, seed=1)
@@ -18,7 +18,7 @@ HALF = 2 * MIB + 500_000  # where a fetch is interrupted: inside the third piece
 def served_model(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
     """Serve the model at `/m.gguf`, and return the artifact that it is."""
     url = origin.serve("m.gguf", MODEL, faults=faults)
-    return pinned(url, MODEL) if pin else unpinned(url)
+    return pinned_artifact(url, MODEL) if pin else unpinned_artifact(url)
 
 
 def host_of(origin: Origin) -> str:

@@ -16,7 +16,7 @@ from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import State
 from support.app import app_of
-from support.run_fetch import QUICK, run
+from support.run_fetch import QUICK, run_transfer
 
 if TYPE_CHECKING:
     from lib.origin.content import Content
@@ -30,49 +30,49 @@ Error = dict[str, Any]
 class Outcome:
     """How it ended. `path` is what was fetched; `error` the four keys of why there is nothing.
 
-    `counted` is how many bytes came over the wire, by its own word, where it has one.
+    `bytes_fetched` is how many bytes came over the wire, by its own word, where it has one.
     """
 
     path: Path | None = None
     error: Error | None = None
-    counted: int | None = None
+    bytes_fetched: int | None = None
 
 
-class Way(ABC):
+class Downloader(ABC):
     """Fetches artifacts into a folder of its own; what is kept there waits for the next call."""
 
     def __init__(self, folder: Path, home: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.home, self.patch = folder, home, patch
 
     @abstractmethod
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
+    def fetch(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         """Fetch until it ends."""
 
     @abstractmethod
     def final_names(self) -> list[Path]:
         """Return what bears a final name."""
 
-    def succeeds(self, artifact: Artifact, content: "Content", options: TransferOptions = QUICK) -> Outcome:
+    def assert_succeeds(self, artifact: Artifact, content: "Content", options: TransferOptions = QUICK) -> Outcome:
         """Fetch a one-file artifact, and hold it against what it should be."""
-        ended = self.end(artifact, options)
+        ended = self.fetch(artifact, options)
         assert ended.error is None, ended.error
         assert ended.path is not None
         assert ended.path.read_bytes() == content.read()
         return ended
 
-    def succeeds_at_no_cost(
+    def assert_succeeds_without_refetch(
         self, artifact: Artifact, content: "Content", origin: "Origin", options: TransferOptions = QUICK
     ) -> None:
         """The same, and no byte of `/m.gguf` left the origin twice."""
-        ended = self.succeeds(artifact, content, options)
+        ended = self.assert_succeeds(artifact, content, options)
         assert origin.sent("m.gguf") == content.size
-        assert ended.counted in (None, content.size)
+        assert ended.bytes_fetched in (None, content.size)
 
-    def fails(
+    def assert_fails(
         self, artifact: Artifact, kind: type[FlowhubError], *says: object, options: TransferOptions = QUICK
     ) -> Error:
         """Fetch what cannot be had: the error is of its kind, says these words, says what to do; nothing has a name."""
-        ended = self.end(artifact, options)
+        ended = self.fetch(artifact, options)
         assert ended.error is not None
         assert_error(ended.error, kind, *says)
         assert self.final_names() == []
@@ -88,26 +88,26 @@ def assert_error(error: Error, kind: type[FlowhubError], *says: object) -> None:
     assert error["hint"]
 
 
-class EngineWay(Way):
+class EngineDownloader(Downloader):
     """The transfer alone: what it returns is verified, and gets its name from others."""
 
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
+    def fetch(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         try:
-            got = run(artifact, self.folder, options=options)
+            got = run_transfer(artifact, self.folder, options=options)
         except FlowhubError as error:
             return Outcome(error=error.as_dict())
         assert got.fetched is not None
         assert got.fetched.files[0].sha256 == hashlib.sha256(got.content()).hexdigest()
-        return Outcome(got.fetched.parts[0], counted=got.fetched.bytes_fetched)
+        return Outcome(got.fetched.parts[0], bytes_fetched=got.fetched.bytes_fetched)
 
     def final_names(self) -> list[Path]:
         return []
 
 
-class DownloadWay(Way):
+class ApiDownloader(Downloader):
     """`flowhub_jobs.download`: no queue, no database."""
 
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
+    def fetch(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         from flowhub_jobs import DownloadOption, download
 
         set_options(self.patch, options)
@@ -117,13 +117,13 @@ class DownloadWay(Way):
             return Outcome(error=error.as_dict())
 
     def final_names(self) -> list[Path]:
-        return visible(self.folder)
+        return visible_files(self.folder)
 
 
-class JobWay(Way):
+class JobDownloader(Downloader):
     """A job of the queue, run by a worker's own story in this process."""
 
-    def end(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
+    def fetch(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         set_options(self.patch, options)
         self.patch.setenv("FLOWHUB_STORE", str(self.folder))
         with app_of(self.home, {"id": "m", "name": "M", "downloads": [option_of(artifact)]}) as app:
@@ -131,18 +131,18 @@ class JobWay(Way):
             app.run_next_job()
             job = app.job(number)
             if job.state is State.COMPLETED:
-                return Outcome(Path(job.target), counted=job.bytes_fetched)
+                return Outcome(Path(job.target), bytes_fetched=job.bytes_fetched)
             assert job.state is State.FAILED, (job.state, job.reason)
             return Outcome(error=job.error)
 
     def final_names(self) -> list[Path]:
-        return visible(self.folder)
+        return visible_files(self.folder)
 
 
-WAYS: dict[str, type[Way]] = {"fetch": EngineWay, "download": DownloadWay, "job": JobWay}
+DOWNLOADERS: dict[str, type[Downloader]] = {"fetch": EngineDownloader, "download": ApiDownloader, "job": JobDownloader}
 
 
-def visible(folder: Path) -> list[Path]:
+def visible_files(folder: Path) -> list[Path]:
     """Return the store's files whose names do not begin with a dot."""
     return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
 

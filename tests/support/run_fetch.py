@@ -42,21 +42,21 @@ def quick(*, faults_max: int = 10, **changed: Any) -> TransferOptions:
 # Artifacts ------------------------------------------------------------------------------------------------------------
 
 
-def pinned(url: str, content: "Content", name: str = "m.gguf") -> Artifact:
+def pinned_artifact(url: str, content: "Content", name: str = "m.gguf") -> Artifact:
     """Return a one-file artifact whose size and sha256 the catalog knows."""
-    return one_file(ArtifactFile(name, url, content.size, content.sha256()))
+    return one_file_artifact(ArtifactFile(name, url, content.size, content.sha256()))
 
 
-def unpinned(url: str, name: str = "m.gguf") -> Artifact:
+def unpinned_artifact(url: str, name: str = "m.gguf") -> Artifact:
     """Return a one-file artifact of which the catalog knows no more than the address."""
-    return one_file(ArtifactFile(name, url))
+    return one_file_artifact(ArtifactFile(name, url))
 
 
-def one_file(file: ArtifactFile) -> Artifact:
+def one_file_artifact(file: ArtifactFile) -> Artifact:
     return Artifact("m@q", "m", "q", HubFormat.GGUF, file.path, False, (file,))
 
 
-def folder_of(files: Mapping[str, str], contents: "Mapping[str, Content] | None" = None) -> Artifact:
+def folder_artifact(files: Mapping[str, str], contents: "Mapping[str, Content] | None" = None) -> Artifact:
     """Return a folder artifact of URLs by path; those that have a content here are pinned to it."""
     known = contents or {}
     made = tuple(
@@ -70,7 +70,7 @@ def folder_of(files: Mapping[str, str], contents: "Mapping[str, Content] | None"
 
 
 @dataclass
-class Run:
+class TransferRun:
     """One `fetch`: how it is asked for, what `on_progress` saw, and what came of it."""
 
     artifact: Artifact
@@ -83,7 +83,7 @@ class Run:
     changed: threading.Condition = field(default_factory=threading.Condition)
     fetched: Fetched | None = None
 
-    def go(self) -> Self:
+    def fetch(self) -> Self:
         """Fetch, here and now."""
         self.fetched = fetch(
             self.artifact,
@@ -92,16 +92,16 @@ class Run:
             shared=self.shared,
             cancel=self.cancel,
             prior=self.prior,
-            on_progress=self._saw,
+            on_progress=self._record_progress,
         )
         return self
 
-    def _saw(self, seen: TransferProgress) -> None:
+    def _record_progress(self, seen: TransferProgress) -> None:
         with self.changed:
             self.seen.append(seen)
             self.changed.notify_all()
 
-    def wait_to_see(self, count: int) -> None:
+    def wait_for_progress(self, count: int) -> None:
         """Wait until `on_progress` was called `count` times more."""
         with self.changed:
             goal = len(self.seen) + count
@@ -121,27 +121,27 @@ class Run:
         return [note.kind for note in self.notes]
 
 
-def run(artifact: Artifact, folder: Path, **how: Any) -> Run:
+def run_transfer(artifact: Artifact, folder: Path, **how: Any) -> TransferRun:
     """Fetch an artifact into a folder and return what came of it; `how` are fields of Run."""
-    return Run(artifact, folder, **how).go()
+    return TransferRun(artifact, folder, **how).fetch()
 
 
-class Running:
+class BackgroundRun:
     """A run in a thread of its own. Leaving the block stops it; `end` waits for it and raises what it raised."""
 
     def __init__(self, artifact: Artifact, folder: Path, **how: Any) -> None:
-        self.run = Run(artifact, folder, **how)
+        self.run = TransferRun(artifact, folder, **how)
         self.hold = threading.Event()  # where an origin holds it, what lets it continue
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._go, name="run", daemon=True)
 
     def _go(self) -> None:
         try:
-            self.run.go()
+            self.run.fetch()
         except BaseException as error:
             self._error = error
 
-    def end(self) -> Run:
+    def result(self) -> TransferRun:
         self._thread.join(30)
         assert not self._thread.is_alive(), "the run does not end"
         if self._error is not None:
@@ -152,7 +152,7 @@ class Running:
         """Stop it and wait until it has ended."""
         self.run.cancel.stop(why)
         with contextlib.suppress(Cancelled):
-            self.end()
+            self.result()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -166,37 +166,37 @@ class Running:
 # Partials -------------------------------------------------------------------------------------------------------------
 
 
-def kept_in(folder: Path) -> int:
+def journaled_bytes(folder: Path) -> int:
     """Return how many bytes the journal in a partial says are on the disk."""
     return sum(file.kept.total for file in journal.load(folder).files.values())
 
 
-def hashed_in(folder: Path) -> int:
+def hashed_bytes(folder: Path) -> int:
     """Return up to which byte the journal in a partial of one file has its digest."""
     return max(file.frontier for file in journal.load(folder).files.values())
 
 
-def part_in(folder: Path, path: str = "m.gguf") -> Path:
+def part_path(folder: Path, path: str = "m.gguf") -> Path:
     """Return the ranges of a file's bytes that the journal has."""
     return folder / journal.load(folder).files[path].part
 
 
-def stopped_after(
+def stop_after(
     count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **how: Any
 ) -> Path:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, stop in good order, and return the partial."""
-    with held_after(count, artifact, folder, origin, faults=faults, **how) as running:
+    with hold_after(count, artifact, folder, origin, faults=faults, **how) as running:
         running.stop()
     origin.drop_connections()
     return folder
 
 
-def crashed_after(
+def crash_after(
     count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
 ) -> Path:
     """The same, but return a copy of the partial in mid-run, as a crash leaves it; the digest has come as far."""
-    with held_after(count, artifact, folder, origin, faults=faults) as running:
-        origin.wait_for(lambda: hashed_in(folder) == count)
+    with hold_after(count, artifact, folder, origin, faults=faults) as running:
+        origin.wait_for(lambda: hashed_bytes(folder) == count)
         copy = shutil.copytree(folder, folder.with_name(f"{folder.name}-crashed"))
         running.stop()
     origin.drop_connections()
@@ -204,9 +204,9 @@ def crashed_after(
 
 
 @contextmanager
-def held_after(
+def hold_after(
     count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **how: Any
-) -> Iterator[Running]:
+) -> Iterator[BackgroundRun]:
     """Fetch `/m.gguf` until the journal has its first `count` bytes, and hold it there.
 
     The origin serves it already, with `faults`; later requests are not held.
@@ -215,11 +215,11 @@ def held_after(
 
     hold = Hold(after=count)
     origin.break_with(*faults, hold.once(), path="/m.gguf")
-    with Running(artifact, folder, **how) as running:
-        origin.wait_for(lambda: kept_in(folder) == count)
+    with BackgroundRun(artifact, folder, **how) as running:
+        origin.wait_for(lambda: journaled_bytes(folder) == count)
         running.hold = hold.event
         yield running
 
 
 if __name__ == "__main__":
-    run(Artifact.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]))
+    run_transfer(Artifact.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]))

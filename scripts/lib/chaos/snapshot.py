@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.values.enums import State
@@ -109,7 +109,7 @@ class Snapshot:
 
     def kept(self, model: ServedModel) -> int:
         """Return the bytes in the partial, as the journal has them."""
-        return kept_in(self.run.app.partial(model.model))
+        return journaled_bytes(self.run.app.partial(model.model))
 
     def to_fetch(self, model: ServedModel) -> int:
         """Return what had to be sent: the whole for each completed job, the bytes in the partial, the purged bytes."""

@@ -9,7 +9,7 @@ from support.faults import Stall
 from support.models import gguf_pattern
 from support.origin import Origin
 from support.proxies import LoopbackProxy, nowhere
-from support.run_fetch import pinned, quick, run
+from support.run_fetch import pinned_artifact, quick, run_transfer
 from support.silent_address import black_hole, infos
 
 from flowhub_jobs.errors import NetworkDown
@@ -60,7 +60,7 @@ def test_a_blocked_name_does_not_connect_to_this_machine(resolve_to):
 def test_the_error_of_a_blocked_name_says_that_it_is_blocked(resolve_to, tmp_path):
     resolve_to(("0.0.0.0", 1))
     with pytest.raises(NetworkDown, match=r"h\.example cannot be reached: its name leads to .* blocked host"):
-        run(pinned("https://h.example/m.gguf", MODEL), tmp_path, options=quick(faults_max=1))
+        run_transfer(pinned_artifact("https://h.example/m.gguf", MODEL), tmp_path, options=quick(faults_max=1))
 
 
 def test_an_address_that_is_silent_does_not_hold_up_the_next(resolve_to):

@@ -6,7 +6,16 @@ import pytest
 from lib.origin.content import Bytes
 from support.faults import CappedRange, Hold, IgnoreRange, NoEtag, NoLength
 from support.models import gguf, gguf_pattern, mlx_folder, safetensors_pattern
-from support.run_fetch import Running, folder_of, one_file, part_in, pinned, quick, run, unpinned
+from support.run_fetch import (
+    BackgroundRun,
+    folder_artifact,
+    one_file_artifact,
+    part_path,
+    pinned_artifact,
+    quick,
+    run_transfer,
+    unpinned_artifact,
+)
 
 from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.transfer import fetch as fetch_room
@@ -32,7 +41,7 @@ def four_connections(monkeypatch):
 
 
 def test_a_pinned_file_arrives_verified_and_each_byte_of_it_once(origin, tmp_path):
-    got = run(pinned(origin.serve("m.gguf", MODEL), MODEL), tmp_path)
+    got = run_transfer(pinned_artifact(origin.serve("m.gguf", MODEL), MODEL), tmp_path)
     file = got.fetched.files[0]
     assert got.content() == MODEL.read()
     assert (file.path, file.bytes, file.sha256, file.pinned) == ("m.gguf", MODEL.size, MODEL.sha256(), True)
@@ -40,7 +49,7 @@ def test_a_pinned_file_arrives_verified_and_each_byte_of_it_once(origin, tmp_pat
 
 
 def test_an_unpinned_file_arrives_with_the_digest_that_was_computed(origin, tmp_path):
-    got = run(unpinned(origin.serve("m.gguf", MODEL)), tmp_path)
+    got = run_transfer(unpinned_artifact(origin.serve("m.gguf", MODEL)), tmp_path)
     assert got.content() == MODEL.read()
     assert (got.fetched.files[0].sha256, got.fetched.files[0].pinned) == (MODEL.sha256(), False)
     assert origin.sent("m.gguf") == MODEL.size
@@ -48,7 +57,7 @@ def test_an_unpinned_file_arrives_with_the_digest_that_was_computed(origin, tmp_
 
 def test_a_file_of_known_size_and_unknown_digest_arrives(origin, tmp_path):
     url = origin.serve("m.gguf", MODEL)
-    got = run(one_file(ArtifactFile("m.gguf", url, size=MODEL.size)), tmp_path)
+    got = run_transfer(one_file_artifact(ArtifactFile("m.gguf", url, size=MODEL.size)), tmp_path)
     assert got.content() == MODEL.read()
     assert not got.fetched.files[0].pinned
 
@@ -58,7 +67,7 @@ def test_a_large_file_comes_over_several_connections_and_each_byte_once(origin, 
     model = gguf_pattern(52 * MIB + 777, seed=2)  # the first ask of each is 16 MiB
     origin.limit(per_connection_bps=30e6)
     url = origin.serve("m.gguf", model)
-    got = run(pinned(url, model) if pin else unpinned(url), tmp_path)
+    got = run_transfer(pinned_artifact(url, model) if pin else unpinned_artifact(url), tmp_path)
     assert got.content() == model.read()
     assert got.fetched.files[0].sha256 == model.sha256()
     assert origin.peak_connections == 4
@@ -68,7 +77,7 @@ def test_a_large_file_comes_over_several_connections_and_each_byte_once(origin, 
 def test_the_number_of_connections_grows_by_itself_where_each_is_slow(origin, tmp_path):
     model = gguf_pattern(22 * MIB, seed=3)
     origin.limit(per_connection_bps=15e6)
-    got = run(pinned(origin.serve("m.gguf", model), model), tmp_path)
+    got = run_transfer(pinned_artifact(origin.serve("m.gguf", model), model), tmp_path)
     assert got.content() == model.read()
     assert origin.peak_connections > 1
     assert origin.sent("m.gguf") == model.size
@@ -78,7 +87,7 @@ def test_a_job_never_has_more_connections_to_a_host_than_all_jobs_may_have(origi
     model = gguf_pattern(52 * MIB, seed=3)
     origin.limit(per_connection_bps=60e6)
     shared = SharedLimits(HostLimits(cap=2), TokenBucket())
-    got = run(pinned(origin.serve("m.gguf", model), model), tmp_path, shared=shared)
+    got = run_transfer(pinned_artifact(origin.serve("m.gguf", model), model), tmp_path, shared=shared)
     assert got.content() == model.read()
     assert origin.peak_connections == 2
     assert all(shared.hosts.acquire(origin.address) for _ in range(2)), "the places were given back"
@@ -87,7 +96,7 @@ def test_a_job_never_has_more_connections_to_a_host_than_all_jobs_may_have(origi
 @pytest.mark.parametrize("pin", [True, False])
 def test_a_host_that_caps_its_answers_is_asked_again_for_the_rest(origin, tmp_path, pin):
     url = origin.serve("m.gguf", MODEL, faults=[CappedRange(most=500_000)])
-    got = run(pinned(url, MODEL) if pin else unpinned(url), tmp_path)
+    got = run_transfer(pinned_artifact(url, MODEL) if pin else unpinned_artifact(url), tmp_path)
     assert got.content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
     assert got.notes == []
@@ -97,7 +106,7 @@ def test_a_host_that_caps_its_answers_is_asked_again_for_the_rest(origin, tmp_pa
 @pytest.mark.parametrize("pin", [True, False])
 def test_a_file_of_unknown_length_arrives(origin, tmp_path, pin, chunked):
     url = origin.serve("m.gguf", MODEL, faults=[NoLength(chunked=chunked)])
-    got = run(pinned(url, MODEL) if pin else unpinned(url), tmp_path)
+    got = run_transfer(pinned_artifact(url, MODEL) if pin else unpinned_artifact(url), tmp_path)
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].bytes == MODEL.size
     assert got.notes == [], "nothing went wrong, so nothing is said"
@@ -106,7 +115,7 @@ def test_a_file_of_unknown_length_arrives(origin, tmp_path, pin, chunked):
 @pytest.mark.parametrize("pin", [True, False])
 def test_a_whole_answer_without_a_length_arrives(origin, tmp_path, pin):
     url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), NoLength()])
-    got = run(pinned(url, MODEL) if pin else unpinned(url), tmp_path)
+    got = run_transfer(pinned_artifact(url, MODEL) if pin else unpinned_artifact(url), tmp_path)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ([] if pin else ["again"]), "a short one of no known size is asked for once more"
 
@@ -114,7 +123,7 @@ def test_a_whole_answer_without_a_length_arrives(origin, tmp_path, pin):
 @pytest.mark.parametrize("size", [1, 15, 16, 17])
 def test_a_file_shorter_than_a_glance_arrives(origin, tmp_path, size):
     content = Bytes(b"x" * size)
-    got = run(unpinned(origin.serve("a.txt", content), "a.txt"), tmp_path)
+    got = run_transfer(unpinned_artifact(origin.serve("a.txt", content), "a.txt"), tmp_path)
     assert got.content() == content.data
 
 
@@ -123,7 +132,7 @@ def test_a_file_shorter_than_a_glance_arrives(origin, tmp_path, size):
 
 def test_an_empty_file_of_known_size_is_made_and_not_asked_for(origin, tmp_path):
     empty = Bytes(b"")
-    got = run(pinned(origin.serve("empty.txt", empty), empty, "empty.txt"), tmp_path)
+    got = run_transfer(pinned_artifact(origin.serve("empty.txt", empty), empty, "empty.txt"), tmp_path)
     assert got.content() == b""
     assert got.fetched.files[0].sha256 == empty.sha256()
     assert origin.requests("empty.txt") == []
@@ -131,7 +140,7 @@ def test_an_empty_file_of_known_size_is_made_and_not_asked_for(origin, tmp_path)
 
 def test_an_empty_file_of_unknown_size_arrives(origin, tmp_path):
     """A range of nothing cannot be satisfied: the host says 416, and in it the size."""
-    got = run(unpinned(origin.serve("empty.txt", b""), "empty.txt"), tmp_path)
+    got = run_transfer(unpinned_artifact(origin.serve("empty.txt", b""), "empty.txt"), tmp_path)
     assert got.content() == b""
     assert got.fetched.files[0].bytes == 0
     assert got.notes == []
@@ -139,7 +148,9 @@ def test_an_empty_file_of_unknown_size_arrives(origin, tmp_path):
 
 def test_an_empty_file_among_others_delays_nothing(origin, tmp_path):
     files = {"a.txt": b"", "b.gguf": gguf(5000), "c.txt": b""}
-    got = run(folder_of({path: origin.serve(path, content) for path, content in files.items()}), tmp_path)
+    got = run_transfer(
+        folder_artifact({path: origin.serve(path, content) for path, content in files.items()}), tmp_path
+    )
     assert [got.content(number) for number in range(3)] == list(files.values())
 
 
@@ -151,7 +162,7 @@ def test_a_folder_arrives_with_its_sub_folders_in_the_order_of_its_files(origin,
     contents["sub/deep/model-2.safetensors"] = Bytes(safetensors_pattern(5000).read())
     contents["sub/empty.txt"] = Bytes(b"")
     urls = {path: origin.serve(path, content) for path, content in contents.items()}
-    got = run(folder_of(urls, contents), tmp_path)
+    got = run_transfer(folder_artifact(urls, contents), tmp_path)
     assert [file.path for file in got.fetched.files] == list(contents)
     for number, (path, content) in enumerate(contents.items()):
         assert got.fetched.parts[number] == tmp_path / "files" / path
@@ -164,11 +175,11 @@ def test_files_come_side_by_side(origin, tmp_path, four_connections):
     contents = {f"{number}.gguf": Bytes(gguf(10_000, seed=number)) for number in range(12)}
     urls = {path: origin.serve(path, content) for path, content in contents.items()}
     urls["0.gguf"] = origin.serve("0.gguf", contents["0.gguf"], faults=[hold])
-    with Running(folder_of(urls, contents), tmp_path) as running:
+    with BackgroundRun(folder_artifact(urls, contents), tmp_path) as running:
         origin.wait_for(lambda: all(origin.sent(path) == 10_000 for path in list(contents)[1:]))
         assert origin.sent("0.gguf") == 0
         hold.event.set()
-        got = running.end()
+        got = running.result()
     assert [got.content(number) for number in range(12)] == [content.data for content in contents.values()]
 
 
@@ -176,10 +187,10 @@ def test_ranges_that_overtake_the_front_of_a_file_are_not_taken_for_its_front(or
     """The first bytes are judged by the format; those of a range in the middle are not."""
     model = gguf_pattern(20 * MIB, seed=4)  # the first connection takes 16 MiB of it
     hold = Hold(event=threading.Event(), after=0).covering(0)
-    with Running(pinned(origin.serve("m.gguf", model, faults=[hold]), model), tmp_path) as running:
+    with BackgroundRun(pinned_artifact(origin.serve("m.gguf", model, faults=[hold]), model), tmp_path) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == 4 * MIB)
         hold.event.set()
-        got = running.end()
+        got = running.result()
     assert got.content() == model.read()
     assert got.notes == []
 
@@ -197,7 +208,7 @@ def hub_url(repo, path, revision="main"):
 
 def test_a_large_file_of_the_hub_is_held_against_what_the_hub_says(hub, tmp_path):
     hub.add("org/model", "m.gguf", MODEL)
-    got = run(unpinned(hub_url("org/model", "m.gguf")), tmp_path, options=at_hub(hub))
+    got = run_transfer(unpinned_artifact(hub_url("org/model", "m.gguf")), tmp_path, options=at_hub(hub))
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
     assert got.seen[-1].files[0].expected == MODEL.sha256()
@@ -209,7 +220,7 @@ def test_an_unpinned_file_of_the_hub_continues_at_the_cdn_without_asking_the_hub
     hub.add("org/model", "m.gguf", MODEL)
     hub.break_cdn(CappedRange(most=500_000))
     options = at_hub(hub, connections_per_host=1)
-    got = run(unpinned(hub_url("org/model", "m.gguf")), tmp_path, options=options)
+    got = run_transfer(unpinned_artifact(hub_url("org/model", "m.gguf")), tmp_path, options=options)
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
     assert len(hub.front.requests()) == 1
@@ -221,7 +232,9 @@ def test_an_unpinned_file_of_the_hub_continues_at_the_cdn_without_asking_the_hub
 def test_a_small_file_of_the_hub_is_held_against_its_git_sha1(hub, tmp_path):
     content = Bytes(b'{"model_type": "llama"}')
     hub.add("org/model", "config.json", content, lfs=False)
-    got = run(unpinned(hub_url("org/model", "config.json"), "config.json"), tmp_path, options=at_hub(hub))
+    got = run_transfer(
+        unpinned_artifact(hub_url("org/model", "config.json"), "config.json"), tmp_path, options=at_hub(hub)
+    )
     assert got.content() == content.data
     assert got.fetched.files[0].pinned
     assert got.seen[-1].files[0].identity == f"git:{content.git_sha1()}"
@@ -230,7 +243,7 @@ def test_a_small_file_of_the_hub_is_held_against_its_git_sha1(hub, tmp_path):
 def test_a_catalogs_git_sha1_pins_a_small_file(origin, tmp_path):
     content = Bytes(b"{}\n")
     file = ArtifactFile("config.json", origin.serve("config.json", content), 3, None, content.git_sha1())
-    got = run(one_file(file), tmp_path)
+    got = run_transfer(one_file_artifact(file), tmp_path)
     assert got.content() == content.data
     assert got.fetched.files[0].pinned
 
@@ -239,7 +252,9 @@ def test_a_folder_of_the_hub_arrives(hub, tmp_path):
     contents = {path: Bytes(data) for path, data in mlx_folder().items()}
     for path, content in contents.items():
         hub.add("org/mlx", path, content, lfs=path.endswith(".safetensors"))
-    got = run(folder_of({path: hub_url("org/mlx", path) for path in contents}), tmp_path, options=at_hub(hub))
+    got = run_transfer(
+        folder_artifact({path: hub_url("org/mlx", path) for path in contents}), tmp_path, options=at_hub(hub)
+    )
     assert [got.content(number) for number in range(len(contents))] == [one.data for one in contents.values()]
     assert all(file.pinned for file in got.fetched.files)
 
@@ -250,7 +265,7 @@ def test_a_folder_of_the_hub_arrives(hub, tmp_path):
 def test_the_watcher_sees_how_it_stands_to_the_end(origin, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
     origin.limit(total_bps=6e6)
-    got = run(pinned(origin.serve("m.gguf", MODEL), MODEL), tmp_path)
+    got = run_transfer(pinned_artifact(origin.serve("m.gguf", MODEL), MODEL), tmp_path)
     first, last = got.seen[0], got.seen[-1]
     assert first.stage in (Stage.RESOLVE, Stage.DOWNLOAD)
     assert (last.stage, last.total, last.kept, last.fetched) == (Stage.VERIFY, MODEL.size, MODEL.size, MODEL.size)
@@ -261,7 +276,7 @@ def test_the_watcher_sees_how_it_stands_to_the_end(origin, tmp_path, monkeypatch
 
 
 def test_an_unpinned_file_is_seen_as_unpinned(origin, tmp_path):
-    got = run(unpinned(origin.serve("m.gguf", MODEL)), tmp_path)
+    got = run_transfer(unpinned_artifact(origin.serve("m.gguf", MODEL)), tmp_path)
     assert got.seen[-1].files[0].state is DigestState.UNPINNED
     assert got.seen[-1].files[0].expected is None
 
@@ -283,7 +298,9 @@ def test_a_speed_limit_lets_through_its_rate_times_the_time(origin, tmp_path, fo
     """Counted at the origin, against the limit's own clock: nobody looks at it but who asks for bytes."""
     model, clock, rate = gguf_pattern(24 * MIB, seed=5), Ticking(), 100_000_000
     url = origin.serve("m.gguf", model)
-    got = run(pinned(url, model), tmp_path, shared=SharedLimits(HostLimits(), TokenBucket(rate, clock)))
+    got = run_transfer(
+        pinned_artifact(url, model), tmp_path, shared=SharedLimits(HostLimits(), TokenBucket(rate, clock))
+    )
     assert got.content() == model.read()
     assert origin.sent("m.gguf") == pytest.approx(rate * clock.now, rel=0.1)
 
@@ -294,20 +311,20 @@ def test_a_speed_limit_lets_through_its_rate_times_the_time(origin, tmp_path, fo
 @pytest.mark.parametrize("url", ["ftp://x.example/m.gguf", "file:///etc/passwd", "http://x.example/m.gguf"])
 def test_an_address_that_may_not_be_asked_is_refused_before_anything_is_made(tmp_path, url):
     with pytest.raises(AddressRefused):
-        run(unpinned(url), tmp_path / "partial")
+        run_transfer(unpinned_artifact(url), tmp_path / "partial")
     assert not (tmp_path / "partial").exists()
 
 
 def test_a_finished_partial_is_verified_again_and_not_fetched_again(origin, tmp_path):
-    artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
-    run(artifact, tmp_path)
-    again = run(artifact, tmp_path)
+    artifact = pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
+    run_transfer(artifact, tmp_path)
+    again = run_transfer(artifact, tmp_path)
     assert again.content() == MODEL.read()
-    assert part_in(tmp_path).read_bytes() == MODEL.read()
+    assert part_path(tmp_path).read_bytes() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
 
 
 def test_a_file_without_validators_arrives_in_one_go(origin, tmp_path):
     url = origin.serve("m.gguf", gguf_pattern(20 * MIB), faults=[NoEtag()])
-    got = run(unpinned(url), tmp_path)
+    got = run_transfer(unpinned_artifact(url), tmp_path)
     assert got.content() == gguf_pattern(20 * MIB).read()

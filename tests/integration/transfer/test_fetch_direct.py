@@ -13,7 +13,15 @@ from support.disk_files import in_cache, only_where_direct
 from support.faults import Hold
 from support.models import gguf_pattern
 from support.origin import Since
-from support.run_fetch import Running, held_after, kept_in, pinned, quick, run, stopped_after
+from support.run_fetch import (
+    BackgroundRun,
+    hold_after,
+    journaled_bytes,
+    pinned_artifact,
+    quick,
+    run_transfer,
+    stop_after,
+)
 
 from flowhub_jobs.errors import DiskFull, StorageFailed
 from flowhub_jobs.transfer import fetch, hasher
@@ -35,7 +43,7 @@ def _disk(tmp_path):
 
 @pytest.fixture
 def model(origin):
-    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+    return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
 @dataclass
@@ -64,7 +72,7 @@ def writes(monkeypatch):
 
 
 def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path, writes):
-    fetched = run(model, tmp_path, options=ONE)
+    fetched = run_transfer(model, tmp_path, options=ONE)
     assert sum(count for _, count in writes.direct) > MODEL.size // 2
     assert writes.direct_in_whole_pages
     assert max(count for _, count in writes.direct) == BUFFER_DIRECT
@@ -72,19 +80,22 @@ def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path
 
 
 def test_a_fetch_leaves_the_cache_to_others(model, tmp_path):
-    assert in_cache(run(model, tmp_path / "direct", options=ONE).fetched.parts[0]) < MODEL.size // 2
-    assert in_cache(run(model, tmp_path / "cached", options=quick(direct_io=False)).fetched.parts[0]) > MODEL.size // 2
+    assert in_cache(run_transfer(model, tmp_path / "direct", options=ONE).fetched.parts[0]) < MODEL.size // 2
+    assert (
+        in_cache(run_transfer(model, tmp_path / "cached", options=quick(direct_io=False)).fetched.parts[0])
+        > MODEL.size // 2
+    )
 
 
 def test_it_can_be_turned_off(model, tmp_path, writes):
-    fetched = run(model, tmp_path, options=quick(direct_io=False))
+    fetched = run_transfer(model, tmp_path, options=quick(direct_io=False))
     assert not writes.direct
     assert fetched.content() == MODEL.read()
 
 
 def test_a_small_file_is_copied_and_not_waited_for(origin, tmp_path, writes):
     small = gguf_pattern(MIB - 1)
-    assert run(pinned(origin.serve("m.gguf", small), small), tmp_path).content() == small.read()
+    assert run_transfer(pinned_artifact(origin.serve("m.gguf", small), small), tmp_path).content() == small.read()
     assert not writes.direct
 
 
@@ -93,13 +104,13 @@ def test_a_disk_that_wants_larger_pages_is_asked_no_more(model, tmp_path, writes
         raise OSError(errno.EINVAL, "Invalid argument")
 
     writes.at_direct = refuse
-    assert run(model, tmp_path, options=ONE).content() == MODEL.read()
+    assert run_transfer(model, tmp_path, options=ONE).content() == MODEL.read()
     assert 1 <= len(writes.direct) <= 3, "those that were on their way already"
 
 
 def test_a_write_past_the_cache_that_takes_less_is_gone_on_with(model, tmp_path, writes):
     writes.at_direct = lambda fd, data, offset: PWRITE(fd, data[:PAGE], offset)
-    assert run(model, tmp_path, options=ONE).content() == MODEL.read()
+    assert run_transfer(model, tmp_path, options=ONE).content() == MODEL.read()
     assert len(writes.direct) > 3
 
 
@@ -120,11 +131,11 @@ def test_a_write_that_fails_ends_the_run_and_nothing_from_there_on_is_believed(
 
     writes.at_direct = fail_once
     with pytest.raises(kind, match=r"m\.gguf"):
-        run(model, tmp_path, options=ONE)
+        run_transfer(model, tmp_path, options=ONE)
     kept = journal.load(tmp_path).files["m.gguf"].kept
     assert all(end <= failed[0] for _, end in kept)
-    since, count = Since(origin), kept_in(tmp_path)
-    assert run(model, tmp_path).content() == MODEL.read()
+    since, count = Since(origin), journaled_bytes(tmp_path)
+    assert run_transfer(model, tmp_path).content() == MODEL.read()
     assert since.bytes == MODEL.size - count
 
 
@@ -137,15 +148,15 @@ def test_a_write_that_fails_ends_the_run_though_no_byte_comes_any_more(origin, m
     writes.at_direct = fail_the_last_that_came
     origin.break_with(Hold(after=8 * MIB).once(), path="/m.gguf")
     options = quick(connections_per_host=1, stall_s=600)
-    with Running(model, tmp_path, options=options) as running, pytest.raises(StorageFailed):
-        running.end()
+    with BackgroundRun(model, tmp_path, options=options) as running, pytest.raises(StorageFailed):
+        running.result()
 
 
 def test_a_line_that_pauses_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model, tmp_path, writes):
     pause = 3 * MIB + 300_001
-    with held_after(pause, model, tmp_path, origin, options=ONE) as running:
+    with hold_after(pause, model, tmp_path, origin, options=ONE) as running:
         running.hold.set()
-        assert running.end().content() == MODEL.read()
+        assert running.result().content() == MODEL.read()
     assert any(offset > pause for offset, _ in writes.direct)
     assert writes.direct_in_whole_pages
 
@@ -163,26 +174,26 @@ def test_what_went_past_the_cache_is_never_read_again(origin, model, tmp_path, w
     monkeypatch.setattr(fetch, "ConcurrencyPlan", partial(ConcurrencyPlan, count=4, baseline=4))
     front = Hold(after=MIB)
     origin.break_with(front.once(), path="/m.gguf")
-    with Running(model, tmp_path) as running:
-        origin.wait_for(lambda: kept_in(tmp_path) > 8 * MIB)
+    with BackgroundRun(model, tmp_path) as running:
+        origin.wait_for(lambda: journaled_bytes(tmp_path) > 8 * MIB)
         front.event.set()
-        assert running.end().content() == MODEL.read()
+        assert running.result().content() == MODEL.read()
     assert read
     for start, end in read:
         assert not any(offset < end and start < offset + count for offset, count in writes.direct)
 
 
 def test_a_resume_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model, tmp_path, writes):
-    stopped_after(5 * MIB + 4321, model, tmp_path, origin)
-    since, kept, before = Since(origin), kept_in(tmp_path), len(writes.direct)
-    assert run(model, tmp_path, options=ONE).content() == MODEL.read()
+    stop_after(5 * MIB + 4321, model, tmp_path, origin)
+    since, kept, before = Since(origin), journaled_bytes(tmp_path), len(writes.direct)
+    assert run_transfer(model, tmp_path, options=ONE).content() == MODEL.read()
     assert since.bytes == MODEL.size - kept
     assert len(writes.direct) > before
     assert writes.direct_in_whole_pages
 
 
 def test_every_byte_is_written_once(model, tmp_path, writes):
-    run(model, tmp_path, options=ONE)
+    run_transfer(model, tmp_path, options=ONE)
     spans = sorted((offset, offset + count) for offset, count in writes.cached + writes.direct)
     assert all(one[1] == other[0] for one, other in pairwise(spans))
     assert (spans[0][0], spans[-1][1]) == (0, MODEL.size)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from support.models import gguf_pattern
 from support.origin import Since
-from support.run_fetch import crashed_after, kept_in, pinned, quick, run
+from support.run_fetch import crash_after, journaled_bytes, pinned_artifact, quick, run_transfer
 
 from flowhub_jobs.transfer import committer
 from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX
@@ -24,15 +24,15 @@ pytestmark = pytest.mark.usefixtures("quick_commits")
 
 @pytest.fixture
 def model(origin):
-    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+    return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
 def test_a_journal_that_was_rewritten_in_mid_run_has_the_same_content(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "COMPACT_BYTES", 1000)
     origin.limit(total_bps=20e6)
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
     since = Since(origin)
-    got = run(model, partial)
+    got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
     assert got.notes == []
@@ -56,7 +56,7 @@ def test_the_journal_never_says_more_than_what_was_synced_before(origin, model, 
     def then_compare(write):
         def written(log, said):
             write(log, said)
-            told.append((kept_in(tmp_path), synced[-1]))
+            told.append((journaled_bytes(tmp_path), synced[-1]))
 
         return written
 
@@ -65,7 +65,7 @@ def test_the_journal_never_says_more_than_what_was_synced_before(origin, model, 
     monkeypatch.setattr(Journal, "rewrite", then_compare(rewrite))
     monkeypatch.setattr(Journal, "is_long", anew)
     origin.limit(total_bps=10e6)
-    run(model, tmp_path, options=quick(connections_per_host=1))
+    run_transfer(model, tmp_path, options=quick(connections_per_host=1))
     assert len(told) > 3
     assert all(said <= there for said, there in told)
     assert told[-1] == (MODEL.size, MODEL.size)

@@ -3,7 +3,7 @@
 import pytest
 from support.faults import Stall
 from support.models import gguf_pattern
-from support.run_fetch import Running, held_after, kept_in, pinned
+from support.run_fetch import BackgroundRun, hold_after, journaled_bytes, pinned_artifact
 
 from flowhub_jobs.jobs.run_values import LeaseLost
 from flowhub_jobs.transfer import committer
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("quick_commits")
 
 @pytest.fixture
 def model(origin):
-    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+    return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
 class Lease:
@@ -40,18 +40,18 @@ def everything_in(folder):
 
 def test_a_run_whose_lease_is_lost_writes_nothing_more(origin, model, tmp_path):
     lease = Lease()
-    with held_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
+    with hold_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
         lease.lost = True
         before = everything_in(tmp_path)
         running.hold.set()
         with pytest.raises(LeaseLost):
-            running.end()
+            running.result()
     assert everything_in(tmp_path) == before
 
 
 def test_a_run_whose_lease_is_lost_says_no_last_words_when_it_is_stopped(origin, model, tmp_path):
     lease = Lease()
-    with held_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
+    with hold_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
         lease.lost = True
         before = everything_in(tmp_path)
         running.stop()
@@ -64,10 +64,10 @@ def test_a_run_whose_lease_is_lost_does_not_commit_what_it_had_written(origin, m
     monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
     lease = Lease()
     origin.break_with(Stall(after=HALF), path="/m.gguf")
-    with Running(model, tmp_path, cancel=CancelToken(lease.check)) as running:
+    with BackgroundRun(model, tmp_path, cancel=CancelToken(lease.check)) as running:
         part = tmp_path / "files" / "m.gguf"
         origin.wait_for(lambda: part.exists() and part.stat().st_size == HALF)
-        running.run.wait_to_see(2)
+        running.run.wait_for_progress(2)
         lease.lost = True
         running.stop()
-    assert kept_in(tmp_path) == 0
+    assert journaled_bytes(tmp_path) == 0

@@ -14,15 +14,15 @@ from support.faults import CappedRange, EarlyClose, Hold, Stall
 from support.models import gguf, gguf_pattern
 from support.origin import Since
 from support.run_fetch import (
-    Run,
-    Running,
-    crashed_after,
-    folder_of,
-    kept_in,
-    pinned,
+    BackgroundRun,
+    TransferRun,
+    crash_after,
+    folder_artifact,
+    journaled_bytes,
+    pinned_artifact,
     quick,
-    run,
-    stopped_after,
+    run_transfer,
+    stop_after,
 )
 
 from flowhub_jobs.errors import ConnectionLost
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("quick_commits")
 
 @pytest.fixture
 def model(origin):
-    return pinned(origin.serve("m.gguf", MODEL), MODEL)
+    return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
 class ReadAgain:
@@ -67,9 +67,9 @@ class ReadAgain:
 
 
 def test_after_a_stop_nothing_is_fetched_or_read_again(origin, model, tmp_path, monkeypatch):
-    partial = stopped_after(HALF, model, tmp_path, origin)
+    partial = stop_after(HALF, model, tmp_path, origin)
     since, read = Since(origin), ReadAgain(monkeypatch)
-    got = run(model, partial)
+    got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
     assert origin.begins() == [0, HALF]
@@ -77,34 +77,34 @@ def test_after_a_stop_nothing_is_fetched_or_read_again(origin, model, tmp_path, 
 
 
 def test_a_stop_is_distinguished_from_a_crash(origin, model, tmp_path):
-    assert not journal.load(crashed_after(HALF, model, tmp_path / "a", origin)).clean
-    assert journal.load(stopped_after(HALF, model, tmp_path / "b", origin)).clean
+    assert not journal.load(crash_after(HALF, model, tmp_path / "a", origin)).clean
+    assert journal.load(stop_after(HALF, model, tmp_path / "b", origin)).clean
 
 
 def test_many_stops_cost_nothing(origin, model, tmp_path):
     for at in (MIB - 7, HALF, 3 * MIB):
-        hold = Hold(after=at - kept_in(tmp_path))
+        hold = Hold(after=at - journaled_bytes(tmp_path))
         origin.break_with(hold, path="/m.gguf")
-        with Running(model, tmp_path) as running:
-            origin.wait_for(lambda at=at: kept_in(tmp_path) == at)
+        with BackgroundRun(model, tmp_path) as running:
+            origin.wait_for(lambda at=at: journaled_bytes(tmp_path) == at)
             running.stop()
     origin.break_with(path="/m.gguf")
-    assert run(model, tmp_path).content() == MODEL.read()
+    assert run_transfer(model, tmp_path).content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
 
 
 def test_a_stop_is_obeyed_while_the_origin_stalls_and_keeps_what_came(origin, model, tmp_path):
     """No clock of the transfer's would end this wait within the test."""
     origin.break_with(Stall(after=HALF), path="/m.gguf")
-    with Running(model, tmp_path, options=quick(stall_s=600)) as running:
-        origin.wait_for(lambda: origin.sent("m.gguf") == HALF and kept_in(tmp_path) == HALF)
+    with BackgroundRun(model, tmp_path, options=quick(stall_s=600)) as running:
+        origin.wait_for(lambda: origin.sent("m.gguf") == HALF and journaled_bytes(tmp_path) == HALF)
         running.run.cancel.stop("pause")
         with pytest.raises(Cancelled) as word:
-            running.end()
+            running.result()
     assert word.value.reason == "pause"
     names = {thread.name for thread in threading.enumerate()}
     assert not {"hasher", "committer", "fetcher-0"} & names, "nobody is left behind"
-    assert kept_in(tmp_path) == HALF
+    assert journaled_bytes(tmp_path) == HALF
     assert journal.load(tmp_path).clean
 
 
@@ -112,20 +112,20 @@ def test_a_stop_keeps_what_had_not_been_committed_yet(origin, model, tmp_path, m
     monkeypatch.setattr(committer, "PERIOD_S", 3600)
     monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
     origin.break_with(Stall(after=HALF), path="/m.gguf")
-    with Running(model, tmp_path) as running:
+    with BackgroundRun(model, tmp_path) as running:
         part = tmp_path / "files" / "m.gguf"
         origin.wait_for(lambda: part.exists() and part.stat().st_size == HALF)
-        running.run.wait_to_see(2)
-        assert kept_in(tmp_path) == 0
+        running.run.wait_for_progress(2)
+        assert journaled_bytes(tmp_path) == 0
         running.stop()
-    assert kept_in(tmp_path) == HALF
+    assert journaled_bytes(tmp_path) == HALF
 
 
 def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_path):
     cancel = CancelToken()
     cancel.stop("cancel")
     with pytest.raises(Cancelled):
-        run(model, tmp_path, cancel=cancel)
+        run_transfer(model, tmp_path, cancel=cancel)
     assert origin.requests() == []
 
 
@@ -133,9 +133,9 @@ def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_
 
 
 def test_after_a_crash_only_what_the_journal_lacks_is_fetched(origin, model, tmp_path, monkeypatch):
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
     since, read = Since(origin), ReadAgain(monkeypatch)
-    got = run(model, partial)
+    got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
     assert read.bytes == HALF, "what lies there is read once, to see that it still is what came"
@@ -145,39 +145,39 @@ def test_after_a_crash_only_what_the_journal_lacks_is_fetched(origin, model, tmp
 def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_committed(origin, tmp_path):
     """Real processes, SIGKILL, counted at the origin: each run begins where the journal of the last one ends."""
     large = gguf_pattern(16 * MIB, seed=4)
-    artifact = pinned(origin.serve("m.gguf", large), large)
+    artifact = pinned_artifact(origin.serve("m.gguf", large), large)
     origin.limit(total_bps=8e6)
     path = os.pathsep.join(str(place) for place in (ROOT, ROOT / "tests", ROOT / "scripts"))
     command = [sys.executable, "-m", "support.run_fetch", json.dumps(artifact.as_dict()), str(tmp_path)]
     ends = [0]
     for _ in range(2):
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
-        origin.wait_for(lambda: kept_in(tmp_path) >= ends[-1] + MIB)
+        origin.wait_for(lambda: journaled_bytes(tmp_path) >= ends[-1] + MIB)
         process.kill()
         process.wait()
-        ends.append(kept_in(tmp_path))
+        ends.append(journaled_bytes(tmp_path))
     origin.wait_for(lambda: origin.open_connections == 0)
     origin.limit()
     since = Since(origin)
-    assert run(artifact, tmp_path).content() == large.read()
+    assert run_transfer(artifact, tmp_path).content() == large.read()
     assert since.bytes == large.size - ends[-1]
     assert origin.begins() == ends
 
 
 def test_bytes_over_the_wire_are_counted_through_a_crash_by_the_job_they_belong_to(origin, model, tmp_path):
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
     other = shutil.copytree(partial, tmp_path / "other")
-    assert run(model, partial, prior=PriorAttempts("job", fetched=100)).fetched.bytes_fetched == MODEL.size
-    assert run(model, other, prior=PriorAttempts("another")).fetched.bytes_fetched == MODEL.size - HALF
+    assert run_transfer(model, partial, prior=PriorAttempts("job", fetched=100)).fetched.bytes_fetched == MODEL.size
+    assert run_transfer(model, other, prior=PriorAttempts("another")).fetched.bytes_fetched == MODEL.size - HALF
 
 
 def test_where_a_digest_cannot_be_saved_the_prefix_is_hashed_again_and_not_fetched(
     origin, model, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
-    partial = crashed_after(HALF, model, tmp_path / "p", origin)
+    partial = crash_after(HALF, model, tmp_path / "p", origin)
     since = Since(origin)
-    assert run(model, partial).content() == MODEL.read()
+    assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
 
 
@@ -189,12 +189,12 @@ def test_files_of_a_folder_that_are_there_are_not_fetched_again(origin, tmp_path
     urls = {path: origin.serve(path, content) for path, content in contents.items()}
     last = "sub/4.gguf"
     origin.break_with(Stall(after=20_000), path=f"/{last}")
-    artifact = folder_of(urls, contents)
-    with Running(artifact, tmp_path) as running:
-        origin.wait_for(lambda: kept_in(tmp_path) == 220_000)
+    artifact = folder_artifact(urls, contents)
+    with BackgroundRun(artifact, tmp_path) as running:
+        origin.wait_for(lambda: journaled_bytes(tmp_path) == 220_000)
         running.stop()
     origin.break_with(path=f"/{last}")
-    got = run(artifact, tmp_path)
+    got = run_transfer(artifact, tmp_path)
     assert [got.content(number) for number in range(5)] == [content.data for content in contents.values()]
     assert origin.sent() == 250_000
 
@@ -205,17 +205,17 @@ def test_files_of_a_folder_that_are_there_are_not_fetched_again(origin, tmp_path
 def test_what_came_before_an_error_is_kept_for_a_retry(origin, model, tmp_path):
     origin.break_with(EarlyClose(after=HALF).once(), EarlyClose().from_byte(1), path="/m.gguf")
     with pytest.raises(ConnectionLost):
-        run(model, tmp_path, options=quick(faults_max=3))
-    assert kept_in(tmp_path) == HALF
+        run_transfer(model, tmp_path, options=quick(faults_max=3))
+    assert journaled_bytes(tmp_path) == HALF
     origin.break_with(path="/m.gguf")
-    assert run(model, tmp_path).content() == MODEL.read()
+    assert run_transfer(model, tmp_path).content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
 
 
 def test_faults_of_earlier_attempts_count(origin, model, tmp_path):
     origin.break_with(EarlyClose(), path="/m.gguf")
     with pytest.raises(ConnectionLost):
-        run(model, tmp_path, prior=PriorAttempts("job", faults=PriorFaults(9)))
+        run_transfer(model, tmp_path, prior=PriorAttempts("job", faults=PriorFaults(9)))
     assert len(origin.requests()) == 1
 
 
@@ -223,4 +223,4 @@ def test_small_answers_leave_no_more_in_memory_than_they_should(origin, model, t
     """Bytes that the hasher has no room for in memory are read from the disk, where they lie already."""
     monkeypatch.setattr(hash_queue, "QUEUED_MAX", 100_000)
     origin.break_with(CappedRange(most=300_000), path="/m.gguf")
-    assert Run(model, tmp_path).go().content() == MODEL.read()
+    assert TransferRun(model, tmp_path).fetch().content() == MODEL.read()

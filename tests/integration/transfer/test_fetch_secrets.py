@@ -5,7 +5,7 @@ from lib.origin.content import Bytes
 from support.faults import CappedRange, EarlyClose, Redirect
 from support.models import gguf_pattern
 from support.origin import Origin
-from support.run_fetch import pinned, quick, run
+from support.run_fetch import pinned_artifact, quick, run_transfer
 
 from flowhub_jobs.net.urls import origin as origin_of
 
@@ -18,7 +18,7 @@ URL = "https://huggingface.co/org/model/resolve/main/m.gguf"
 @pytest.fixture
 def model(hub):
     hub.add("org/model", "m.gguf", MODEL)
-    return pinned(URL, MODEL)
+    return pinned_artifact(URL, MODEL)
 
 
 def at(hub, *, token=None, **changed):
@@ -38,7 +38,7 @@ def test_the_token_goes_to_the_hub_and_never_to_the_cdn(hub, model, tmp_path):
     hub.access.gated.add("org/model")
     hub.access.token = TOKEN
     hub.break_cdn(EarlyClose(after=MIB).once(), CappedRange(most=MIB))
-    got = run(model, tmp_path, options=at(hub, token=TOKEN))
+    got = run_transfer(model, tmp_path, options=at(hub, token=TOKEN))
     assert got.content() == MODEL.read()
     assert set(shown(hub.front)) == {f"Bearer {TOKEN}"}
     assert hub.cdn.requests()
@@ -50,19 +50,19 @@ def test_a_redirect_that_stays_at_the_hub_keeps_the_token(hub, tmp_path):
     hub.add("org/model", "config.json", content, lfs=False)
     hub.access.gated.add("org/model")
     hub.access.token = TOKEN
-    artifact = pinned("https://huggingface.co/org/model/resolve/main/config.json", content, "config.json")
-    assert run(artifact, tmp_path, options=at(hub, token=TOKEN)).content() == content.data
+    artifact = pinned_artifact("https://huggingface.co/org/model/resolve/main/config.json", content, "config.json")
+    assert run_transfer(artifact, tmp_path, options=at(hub, token=TOKEN)).content() == content.data
     assert shown(hub.front) == [f"Bearer {TOKEN}"] * 2
 
 
 def test_an_address_elsewhere_gets_no_token(hub, origin, tmp_path):
-    artifact = pinned(origin.serve("m.gguf", MODEL), MODEL)
-    run(artifact, tmp_path, options=at(hub, token=TOKEN))
+    artifact = pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
+    run_transfer(artifact, tmp_path, options=at(hub, token=TOKEN))
     assert shown(origin) == [None]
 
 
 def test_the_hub_itself_asked_by_its_endpoints_own_address_gets_the_token(hub, model, tmp_path):
-    run(pinned(hub.url("org/model", "m.gguf"), MODEL), tmp_path, options=at(hub, token=TOKEN))
+    run_transfer(pinned_artifact(hub.url("org/model", "m.gguf"), MODEL), tmp_path, options=at(hub, token=TOKEN))
     assert shown(hub.front) == [f"Bearer {TOKEN}"]
     assert hub.leaked_tokens == []
 
@@ -70,18 +70,18 @@ def test_the_hub_itself_asked_by_its_endpoints_own_address_gets_the_token(hub, m
 def test_tokens_of_several_origins_each_go_to_their_own(origin, tmp_path):
     with Origin() as other:
         url = other.serve("real.gguf", MODEL)
-        artifact = pinned(origin.serve("m.gguf", b"", faults=[Redirect(302, url)]), MODEL)
+        artifact = pinned_artifact(origin.serve("m.gguf", b"", faults=[Redirect(302, url)]), MODEL)
         tokens = {origin_of(origin.address): "ours", origin_of(other.address): "theirs"}
-        run(artifact, tmp_path, options=quick(tokens=tokens))
+        run_transfer(artifact, tmp_path, options=quick(tokens=tokens))
         assert (shown(origin), shown(other)) == (["Bearer ours"], ["Bearer theirs"])
 
 
 def test_another_port_or_name_of_the_same_machine_is_another_origin(origin, tmp_path):
     with Origin() as other:
         url = other.serve("real.gguf", MODEL).replace("127.0.0.1", "localhost")
-        artifact = pinned(origin.serve("m.gguf", b"", faults=[Redirect(302, url)]), MODEL)
+        artifact = pinned_artifact(origin.serve("m.gguf", b"", faults=[Redirect(302, url)]), MODEL)
         tokens = {origin_of(origin.address): "ours", origin_of(other.address): "theirs"}
-        run(artifact, tmp_path, options=quick(tokens=tokens))
+        run_transfer(artifact, tmp_path, options=quick(tokens=tokens))
         assert shown(other) == [None]
 
 

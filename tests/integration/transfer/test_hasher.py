@@ -1,7 +1,7 @@
 """The digest beside the transfer, and those who wait for it."""
 
 from support.models import gguf_pattern
-from support.run_fetch import pinned
+from support.run_fetch import pinned_artifact
 
 from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer.file_state import RangeTask
@@ -15,7 +15,7 @@ MODEL = gguf_pattern(3 << 20)
 
 def test_who_begins_nothing_new_until_the_digest_has_come_up_is_woken_as_it_does(tmp_path):
     """Else nobody fetches until somebody looks by chance."""
-    transfer = TransferState(pinned("http://127.0.0.1/m.gguf", MODEL), tmp_path, HUB)
+    transfer = TransferState(pinned_artifact("http://127.0.0.1/m.gguf", MODEL), tmp_path, HUB)
     log = resume_partial(transfer, "job", 0)
     state, data = transfer.files[0], memoryview(bytearray(MODEL.read()))
     task = transfer.start_locked(RangeTask(state, 0, MODEL.size))

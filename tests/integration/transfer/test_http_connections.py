@@ -7,7 +7,7 @@ from lib.origin.content import Pattern
 from support.faults import NoLength
 from support.models import gguf_pattern
 from support.origin import Origin
-from support.run_fetch import folder_of, quick, run
+from support.run_fetch import folder_artifact, quick, run_transfer
 
 from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.net import httpx_errors
@@ -56,7 +56,7 @@ def body(
 def test_a_folder_of_many_files_comes_over_one_connection(own_origin, tmp_path):
     contents = {f"f{number}.bin": Pattern(10_000 + number, seed=number) for number in range(20)}
     files = {path: own_origin.serve(path, content) for path, content in contents.items()}
-    got = run(folder_of(files, contents), tmp_path, options=ONE)
+    got = run_transfer(folder_artifact(files, contents), tmp_path, options=ONE)
     assert [file.bytes for file in got.fetched.files] == [content.size for content in contents.values()]
     assert own_origin.made_connections == 1
 

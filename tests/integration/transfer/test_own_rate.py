@@ -4,7 +4,7 @@ import time
 
 import pytest
 from support.models import gguf_pattern
-from support.run_fetch import Run, pinned, quick
+from support.run_fetch import TransferRun, pinned_artifact, quick
 
 from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate
 
@@ -22,7 +22,7 @@ def test_a_transfer_keeps_to_its_own_limit_although_the_worker_has_none(origin, 
     """Not a time is asserted, but a speed: a slow machine is slower still."""
     model = gguf_pattern(3 * RATE // 2, 3)
     url, begin = origin.serve("m.gguf", model), time.monotonic()
-    run = Run(pinned(url, model), tmp_path / "partial", options=quick(rate_bps=RATE)).go()
+    run = TransferRun(pinned_artifact(url, model), tmp_path / "partial", options=quick(rate_bps=RATE)).fetch()
     assert run.content() == model.read()
     assert model.size <= RATE * (time.monotonic() - begin) * 1.05 + RATE * 0.2
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from support.faults import FlipByte, Reset
 from support.models import gguf_pattern
-from support.run_fetch import folder_of, one_file, pinned, quick, run, unpinned
+from support.run_fetch import (
+    folder_artifact,
+    one_file_artifact,
+    pinned_artifact,
+    quick,
+    run_transfer,
+    unpinned_artifact,
+)
 from support.stepped_transfer import Answered, Fetcher, SteppedTransfer
 
 from flowhub_jobs.errors import DigestMismatch, StorageFailed
@@ -32,7 +39,7 @@ class ByItself:
 
     def __init__(self, folder: Path) -> None:
         url = "http://127.0.0.1/m.gguf"
-        self.transfer = TransferState(one_file(ArtifactFile("m.gguf", url, MODEL.size)), folder, HUB)
+        self.transfer = TransferState(one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size)), folder, HUB)
         self.log = resume_partial(self.transfer, "job", 0)
         self.state = self.transfer.files[0]
         self.state.identity.identified, self.state.record.identity = True, 'etag:"1"'
@@ -112,18 +119,18 @@ def test_a_commit_that_failed_is_followed_by_none(half):
 def test_after_a_mismatch_each_new_byte_makes_the_budget_fresh_again(origin, tmp_path):
     """Else a large file that came wrong once would have ten drops for all of its second way."""
     drops = [Reset(after=MODEL.size // 8).nth(number) for number in range(2, 8)]
-    artifact = pinned(origin.serve("m.gguf", MODEL, faults=[FlipByte(at=100).once(), *drops]), MODEL)
-    got = run(artifact, tmp_path, options=quick(faults_max=3, connections_per_host=1))
+    artifact = pinned_artifact(origin.serve("m.gguf", MODEL, faults=[FlipByte(at=100).once(), *drops]), MODEL)
+    got = run_transfer(artifact, tmp_path, options=quick(faults_max=3, connections_per_host=1))
     assert got.content() == MODEL.read()
     assert got.note_kinds[:4] == ["file_again", "fault", "fault", "fault"]
 
 
 def test_an_empty_file_in_the_place_of_another_is_an_error_at_once(origin, tmp_path):
-    folder = folder_of({"config.json": origin.serve("config.json", MODEL)})
+    folder = folder_artifact({"config.json": origin.serve("config.json", MODEL)})
     empty = ArtifactFile("empty.txt", "http://127.0.0.1/empty.txt", 0, "a" * 64)
     artifact = Artifact(**{**vars_of(folder), "files": (*folder.files, empty)})
     with pytest.raises(DigestMismatch, match=r"empty.txt: the content is wrong"):
-        run(artifact, tmp_path)
+        run_transfer(artifact, tmp_path)
 
 
 def vars_of(artifact: Artifact) -> dict:
@@ -140,14 +147,14 @@ def test_a_linked_folder_of_a_partial_is_refused_and_nothing_behind_it_is_tidied
     partial.mkdir()
     (partial / "files").symlink_to(elsewhere)
     with pytest.raises(StorageFailed, match="is a symbolic link"):
-        run(pinned(origin.serve("m.gguf", MODEL), MODEL), partial)
+        run_transfer(pinned_artifact(origin.serve("m.gguf", MODEL), MODEL), partial)
     assert theirs.read_bytes() == b"theirs"
 
 
 def test_a_partial_that_cannot_be_read_now_is_not_fetched_again(origin, tmp_path, monkeypatch):
-    artifact = pinned(origin.serve("m.gguf", MODEL, faults=[Reset(after=MODEL.size // 2).once()]), MODEL)
+    artifact = pinned_artifact(origin.serve("m.gguf", MODEL, faults=[Reset(after=MODEL.size // 2).once()]), MODEL)
     with pytest.raises(Exception, match="dropped"):
-        run(artifact, tmp_path, options=quick(faults_max=1, connections_per_host=1))
+        run_transfer(artifact, tmp_path, options=quick(faults_max=1, connections_per_host=1))
     kept, real = journal.load(tmp_path).files["m.gguf"].kept.total, os.open
 
     def may_not(path, flags, *rest, **named):
@@ -158,16 +165,16 @@ def test_a_partial_that_cannot_be_read_now_is_not_fetched_again(origin, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", may_not)
         with pytest.raises(StorageFailed, match="Permission denied"):
-            run(artifact, tmp_path)
+            run_transfer(artifact, tmp_path)
     assert kept
     assert journal.load(tmp_path).files["m.gguf"].kept.total == kept
-    assert run(artifact, tmp_path).content() == MODEL.read()
+    assert run_transfer(artifact, tmp_path).content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
 
 
 def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_path):
     """What an earlier answer promised is about to be written: two versions would lie in one file."""
-    by_hand = SteppedTransfer(unpinned("https://h.example/m.gguf"), tmp_path)
+    by_hand = SteppedTransfer(unpinned_artifact("https://h.example/m.gguf"), tmp_path)
 
     def answered(fetcher: Fetcher, etag: str) -> None:
         start, end = fetcher.asked
@@ -196,7 +203,7 @@ def test_the_next_attempt_counts_no_byte_as_progress_that_came_before_the_file_s
         half.transfer.restart_locked(half.state)
     committer.commit()
     half.log.close()
-    again = TransferState(one_file(half.state.file), half.transfer.folder, HUB)
+    again = TransferState(one_file_artifact(half.state.file), half.transfer.folder, HUB)
     log = resume_partial(again, "job", 0)
     try:
         state = again.files[0]

@@ -9,7 +9,7 @@ from support.fake_clock import FakeClock
 from support.faults import EarlyClose, FlipByte
 from support.models import gguf, gguf_pattern, one_file_model
 from support.origin import Origin
-from support.run_fetch import Run, pinned
+from support.run_fetch import TransferRun, pinned_artifact
 
 from flowhub_jobs.jobs.cap import CAP, Cap, received_in
 from flowhub_jobs.transfer.fetch import SharedLimits
@@ -41,7 +41,7 @@ def set_cap(app: App, count: int | None) -> None:
 )
 def test_every_byte_that_the_origin_sent_is_counted_also_a_second_time(origin: Origin, tmp_path, fault):
     url = origin.serve("m.gguf", MODEL, faults=[fault.once()] if fault else [])
-    run = Run(pinned(url, MODEL), tmp_path / "partial").go()
+    run = TransferRun(pinned_artifact(url, MODEL), tmp_path / "partial").fetch()
     assert run.content() == MODEL.read()
     counted, sent = run.shared.meter.take(), origin.sent("m.gguf")
     assert sent >= MODEL.size
@@ -52,7 +52,7 @@ def test_over_tls_the_decrypted_bytes_are_counted(tmp_path, monkeypatch, fresh_t
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         url = origin.serve("m.gguf", MODEL)
-        run = Run(pinned(url, MODEL), tmp_path / "partial").go()
+        run = TransferRun(pinned_artifact(url, MODEL), tmp_path / "partial").fetch()
         counted, sent = run.shared.meter.take(), origin.sent("m.gguf")
         assert sent < counted <= sent + HEAD_MAX * len(origin.requests())
 
@@ -104,10 +104,10 @@ def test_nothing_is_asked_for_once_the_cap_is_reached(home: Path, origin: Origin
 def test_a_file_whose_last_byte_is_that_of_the_cap_is_completed(origin: Origin, tmp_path):
     url = origin.serve("m.gguf", MODEL)
     shared = SharedLimits(HostLimits(1), TokenBucket())
-    first = Run(pinned(url, MODEL), tmp_path / "first", shared=shared).go()
+    first = TransferRun(pinned_artifact(url, MODEL), tmp_path / "first", shared=shared).fetch()
     needed = first.shared.meter.take()
     shared.meter.allow(needed)
-    second = Run(pinned(url, MODEL), tmp_path / "second", shared=shared).go()
+    second = TransferRun(pinned_artifact(url, MODEL), tmp_path / "second", shared=shared).fetch()
     assert second.content() == MODEL.read()
     assert shared.meter.exhausted
 

@@ -12,7 +12,7 @@ from support.fault_files import HALF, MODEL, OTHER
 from support.faults import FlipByte, Redirect, Reset, Status
 from support.models import gguf, one_file_model
 from support.origin import Origin
-from support.run_fetch import pinned, quick, run
+from support.run_fetch import pinned_artifact, quick, run_transfer
 
 from flowhub_jobs.net.urls import origin as origin_of
 from flowhub_jobs.operations.schemas.jobs import job_json
@@ -148,7 +148,7 @@ def test_an_error_page_in_place_of_the_file_is_not_taken(fetch_model, origin, si
 
 
 def test_a_file_that_is_not_of_a_repository_has_no_address_there(tmp_path, origin, site):
-    model = pinned(origin.serve("m.gguf", MODEL), MODEL)
+    model = pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
     (tmp_path / "config.toml").write_text(
         f'modelscope_endpoint = "{site.address}"\n[mirrors]\n"{origin.address}" = ["modelscope"]\n'
     )

@@ -10,7 +10,7 @@ from support.app import HELD, App, app_of
 from support.faults import Hold
 from support.models import folder_model, gguf_pattern, mlx_folder, one_file_model
 from support.origin import Origin, Pattern
-from support.run_fetch import kept_in
+from support.run_fetch import journaled_bytes
 
 from flowhub_jobs.values.enums import State
 
