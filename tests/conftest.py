@@ -76,7 +76,7 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def fresh_trust() -> Iterator[None]:
+def uncached_trust() -> Iterator[None]:
     """The trusted certificates are read once a process: they are read again within the test, and after it."""
     httpx_errors.trust.cache_clear()
     yield

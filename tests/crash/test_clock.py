@@ -60,7 +60,7 @@ def test_a_transfer_does_not_care_when_the_clock_is_set(
         for _ in range(2):  # the other one looks for jobs whose lease has ended
             fork_server.worker(app, failpoints=f"fast_maintenance clock={clock.path}")
         origin.wait_for(lambda: case.sent() > 500_000)
-        clock.set_calendar(seconds)
+        clock.shift_calendar(seconds)
         seen = []
         app.until(lambda: seen.append(app.job(job)) or seen[-1].state is not State.RUNNING, "its end")
         assert all((one.rate_bps or 0) >= 0 and (one.eta_s or 0) >= 0 for one in seen)
@@ -85,7 +85,7 @@ def test_a_wait_of_flowhub_is_as_long_as_it_was_meant_when_the_clock_is_set(
         app.until(lambda: app.job(job).reason is Reason.HOST_WAIT, "a wait for the host")
         before = app.job(job).not_before
         assert before is not None
-        clock.set_calendar(seconds)
+        clock.shift_calendar(seconds)
         # Set forth, the old end is in the past until a worker moves it: then no end is shown.
         after = app.until(lambda: app.job(job).not_before if app.job(job).not_before != before else None, "its move")
         assert abs((after - before).total_seconds() - seconds) < 1
@@ -112,11 +112,11 @@ def test_a_time_that_the_person_named_is_the_calendars(
         job = app.enqueue("m", not_before=at)
         fork_server.worker(app, failpoints=f"fast_maintenance clock={clock.path}")
         app.until(lambda: "runs" in app.log(), "its start")
-        clock.set_calendar(seconds)
+        clock.shift_calendar(seconds)
         app.until(lambda: "System clock changed" in app.log(), "its notice")
         if seconds < 0:
             assert (app.job(job).reason, column(app, job, "not_before")) == (Reason.AT, at)
-            clock.set_calendar(HOUR - seconds)
+            clock.shift_calendar(HOUR - seconds)
         app.until_ended(job)
         case.check(app, job)
 

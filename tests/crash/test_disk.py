@@ -51,8 +51,8 @@ def parked(app: App, job: int, reason: Reason) -> Job:
 def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
     home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
-    (disk.place / "other").write_bytes(os.urandom(20 * MIB))
+    monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
+    (disk.mount_point / "other").write_bytes(os.urandom(20 * MIB))
     content = gguf_pattern(20 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     origin.limit(total_bps=8 * MIB)
@@ -62,7 +62,7 @@ def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
         parked(app, job, Reason.DISK)
         app.until(lambda: re.search("free|full", app.home.queries.wait_text(job) or ""), "a wait with its text")
         assert (origin.sent("/m.gguf") == 0) is known
-        (disk.place / "other").unlink()
+        (disk.mount_point / "other").unlink()
         origin.limit(total_bps=None)
         done = app.until_ended(job)
         assert done.state is State.COMPLETED
@@ -96,7 +96,9 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
         app.until_wait_text(job, str(app.store))
         until = app.job(job).not_before
         app.until(lambda: app.job(job).not_before != until, "a second look")
-        assert sorted(path.name for path in disk.place.iterdir()) == under_it  # nothing is made in the folder under it
+        assert (
+            sorted(path.name for path in disk.mount_point.iterdir()) == under_it
+        )  # nothing is made in the folder under it
         assert library_rows(app) == rows
         disk.mount()
         assert app.until_ended(job).state is State.COMPLETED
@@ -112,7 +114,7 @@ def test_a_drain_fetches_the_job_whose_disk_was_mounted_again(
     home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not wait for the end of the job's wait, at which it would have exited already."""
-    monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+    monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
     case = InstallCase(origin, "new-file")
     with app_of(home, case.entry()) as app:
         job = app.enqueue("m")
@@ -154,13 +156,13 @@ def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> l
     """Put the store there; return what lies in the folder where the disk is mounted, when it is not."""
     if where == "behind a link":
         home.mkdir()
-        (home / "llms").symlink_to(disk.place)
+        (home / "llms").symlink_to(disk.mount_point)
     else:
-        patch.setenv("FLOWHUB_STORE", str(disk.place / "llms" if where == "a folder on it" else disk.place))
+        patch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms" if where == "a folder on it" else disk.mount_point))
     if where != "over a stray file":
         return []
     disk.unmount()
-    (disk.place / "not mounted").touch()
+    (disk.mount_point / "not mounted").touch()
     disk.mount()
     return ["not mounted"]
 
@@ -171,7 +173,7 @@ def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> l
 def test_a_disk_that_may_only_be_read_parks_the_job_which_continues_when_it_may_be_written(
     home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
+    monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point))
     case = InstallCase(origin, "newer-folder")
     with app_of(home) as app:
         job = case.prepare(app)

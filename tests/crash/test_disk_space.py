@@ -24,7 +24,7 @@ def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_i
     sizes = {"first": 30, "second": 20, "third": 25, "last": 5}
     contents = {name: gguf_pattern(size * MIB, size) for name, size in sizes.items()}
     with own_disk(tmp_path / "disk", 64) as disk:
-        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
         with app_of(home, *models) as app:
             origin.limit(total_bps=10 * MIB)
@@ -47,7 +47,7 @@ def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
 ) -> None:
     contents = [gguf_pattern(20 * MIB, seed) for seed in range(2)]
     with own_disk(tmp_path / "disk") as disk:
-        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         models = [one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", data), data) for n, data in enumerate(contents)]
         with app_of(home, *models) as app:
             jobs = [app.enqueue(f"m{number}") for number in range(2)]
@@ -63,7 +63,7 @@ def test_a_job_that_waits_for_room_leaves_one_line_of_it_however_often_it_is_loo
 ) -> None:
     content = gguf_pattern(40 * MIB, 1)
     with own_disk(tmp_path / "disk") as disk:
-        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
             job = app.enqueue("m")
             fork_server.worker(app, **QUICK)
@@ -81,7 +81,7 @@ def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
     """Room is promised to the first job until it fails; no one looks for room again before the drain would end."""
     contents = {"first": gguf_pattern(30 * MIB, 1), "second": gguf_pattern(30 * MIB, 2)}
     with own_disk(tmp_path / "disk") as disk:
-        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "llms"))
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
         hold = Hold(after=MIB)
         origin.break_with(hold.once(), path="/first.gguf")

@@ -110,11 +110,11 @@ def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
-        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place))
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
         with app_of(home, *models(origin)) as app:
             app.home.open_store()
-            small = [disk.place / f"small-{number}" for number in range(100)]
+            small = [disk.mount_point / f"small-{number}" for number in range(100)]
             with contextlib.suppress(OSError):
                 for path in small:
                     path.touch()
@@ -132,10 +132,10 @@ def test_a_disk_without_an_inode_for_the_store_itself_is_waited_for_too(
 ) -> None:
     """The check of each second met the full disk, and its thread ended: then nothing ended the wait."""
     with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
-        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "store"))
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "store"))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
         with app_of(home, *models(origin)) as app:
-            small = [disk.place / f"small-{number}" for number in range(100)]
+            small = [disk.mount_point / f"small-{number}" for number in range(100)]
             with contextlib.suppress(OSError):
                 for path in small:
                     path.touch()

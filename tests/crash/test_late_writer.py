@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.app import app_of
-from support.disk_files import only_where_direct
+from support.disk_files import skip_without_direct_io
 from support.fake_clock import ClockFile
 from support.faults import Hold
 from support.fork_server import ForkServer
@@ -105,7 +105,7 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its successor goes on with the same bytes, in another file than the one that the late one has open."""
-    only_where_direct(tmp_path)
+    skip_without_direct_io(tmp_path)
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     content, hold, clock = gguf_pattern(8 << 20), Hold(after=1 << 20), ClockFile(tmp_path / "clock")
     model = one_file_model("m", origin.serve("/m.gguf", content, faults=(hold.once(),)), content)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
-from support.app import HELD, App, app_of
+from support.app import LONG_TIMEOUTS, App, app_of
 from support.models import gguf_pattern, one_file_model
 from support.origin import Origin
 from support.pooler import TransactionPooler
@@ -217,7 +217,9 @@ def test_jobs_continue_while_every_connection_ends_again_and_again(home, origin,
     origin.limit(total_bps=2 * MIB)
     with app_of(home, *case) as app:
         jobs = [app.enqueue(f"m{number}") for number in range(4)]
-        app.worker("--jobs", "2", **HELD)  # no connection is replaced: what it had in its buffers would come twice
+        app.worker(
+            "--jobs", "2", **LONG_TIMEOUTS
+        )  # no connection is replaced: what it had in its buffers would come twice
         for number in range(4):
             for step in range(1, 4):
                 origin.wait_for(lambda: origin.sent(f"/{number}.gguf") >= step * MIB)  # noqa: B023, at once

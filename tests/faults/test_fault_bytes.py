@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.fault_files import HALF, MIB, MODEL, OTHER, flip, host_of, served_model
+from support.disk_files import flip_byte
+from support.fault_files import HALF, MIB, MODEL, OTHER, host_of, serve_model
 from support.faults import CappedRange, FlipByte, Reset
 from support.hub import commit_of
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.run_fetch import (
     crash_after,
     one_file_artifact,
@@ -40,7 +41,7 @@ TURNED = {"the first byte after the header": 200, "a byte in the middle": HALF, 
 
 @pytest.mark.parametrize("at", TURNED.values(), ids=TURNED)
 def test_a_byte_that_turns_on_the_wire_once_heals(origin, downloader, at):
-    downloader.assert_succeeds(served_model(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
+    downloader.assert_succeeds(serve_model(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
     assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
 
 
@@ -53,7 +54,7 @@ def test_the_digest_of_nothing_ends_the_download_of_a_file_of_some_bytes_before_
 
 def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, downloader):
     """A cache has parts of two versions; the whole it has from one."""
-    downloader.assert_succeeds(served_model(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
+    downloader.assert_succeeds(serve_model(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
     assert [request.range for request in origin.requests()][-1] is None
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
@@ -61,14 +62,14 @@ def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, dow
 def test_a_long_file_of_wrong_parts_is_asked_for_by_one_range_that_can_be_resumed(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.form_fallback.REPEATED_MAX", MIB)
     faults = [CappedRange(most=MIB).once(), FlipByte(at=HALF).nth(2), Reset(after=MIB).nth(3)]
-    got = run_transfer(served_model(origin, True, *faults), tmp_path)
+    got = run_transfer(serve_model(origin, True, *faults), tmp_path)
     assert got.content() == MODEL.read()
     assert [request.range for request in origin.requests()][2:] == ["bytes=0-", f"bytes={MIB}-"]
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
 def test_a_recovery_is_reported(origin, tmp_path):
-    got = run_transfer(served_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
+    got = run_transfer(serve_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
     assert got.note_kinds == ["file_again"]
     assert "It is fetched once more." in got.notes[0].text
 
@@ -76,7 +77,7 @@ def test_a_recovery_is_reported(origin, tmp_path):
 def test_a_byte_that_always_turns_ends_in_a_mismatch_after_two_fetches(origin, downloader):
     turned = bytearray(MODEL.read())
     turned[HALF] ^= 0xFF
-    artifact = served_model(origin, True, FlipByte(at=HALF))
+    artifact = serve_model(origin, True, FlipByte(at=HALF))
     downloader.assert_fails(
         artifact, DigestMismatch, "m.gguf", host_of(origin), MODEL.sha256(), Bytes(bytes(turned)).sha256()
     )
@@ -107,8 +108,8 @@ PLACES = {"the first piece": 5, "the second piece": MIB + 5, "the begun piece": 
 @pytest.mark.parametrize("at", PLACES.values(), ids=PLACES)
 def test_a_byte_that_changed_on_the_disk_in_a_crash_costs_its_piece_and_no_other(origin, model, tmp_path, at):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    flip(part_path(partial), at)
-    since = Since(origin)
+    flip_byte(part_path(partial), at)
+    since = TrafficMeter(origin)
     got = run_transfer(model, partial)
     piece = min((at // MIB + 1) * MIB, HALF) - at // MIB * MIB
     assert got.content() == MODEL.read()
@@ -120,9 +121,9 @@ def test_a_byte_that_changed_on_the_disk_in_a_crash_costs_its_piece_and_no_other
 
 def test_two_pieces_that_turned_cost_two(origin, model, tmp_path):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    flip(part_path(partial), 5)
-    flip(part_path(partial), 2 * MIB + 5)
-    since = Since(origin)
+    flip_byte(part_path(partial), 5)
+    flip_byte(part_path(partial), 2 * MIB + 5)
+    since = TrafficMeter(origin)
     got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF + MIB + 500_000
@@ -131,8 +132,8 @@ def test_two_pieces_that_turned_cost_two(origin, model, tmp_path):
 def test_an_unpinned_file_is_held_against_what_came_of_it(origin, tmp_path):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
     partial = crash_after(HALF, artifact, tmp_path / "p", origin)
-    flip(part_path(partial), 5)
-    since = Since(origin)
+    flip_byte(part_path(partial), 5)
+    since = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF + MIB
 
@@ -141,8 +142,8 @@ def test_a_finished_file_that_changed_on_the_disk_before_its_installation_is_rep
     """The catalog knows no digest; what came over the wire is what is wanted, and the states in the journal know it."""
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
     run_transfer(artifact, tmp_path)
-    flip(part_path(tmp_path), 3 * MIB)
-    since = Since(origin)
+    flip_byte(part_path(tmp_path), 3 * MIB)
+    since = TrafficMeter(origin)
     got = run_transfer(artifact, tmp_path)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ["piece_again"]
@@ -155,7 +156,7 @@ def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, t
     hub.add("org/model", "m.gguf", MODEL)
     artifact = unpinned_artifact(URL)
     run_transfer(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
-    flip(part_path(tmp_path), 3 * MIB)
+    flip_byte(part_path(tmp_path), 3 * MIB)
     got = run_transfer(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
@@ -163,7 +164,7 @@ def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, t
 
 def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_checks_them(origin, model, tmp_path):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    flip(part_path(partial), 5)
+    flip_byte(part_path(partial), 5)
     cancel = CancelToken()
     cancel.stop("pause")
     with pytest.raises(Cancelled):
@@ -177,8 +178,8 @@ def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_che
 def test_where_a_digest_cannot_be_saved_a_turned_byte_costs_the_file_and_no_more(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    flip(part_path(partial), 5)
-    since = Since(origin)
+    flip_byte(part_path(partial), 5)
+    since = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == 2 * MODEL.size - HALF
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.fault_files import MIB, MODEL, host_of, served_model
+from support.fault_files import MIB, MODEL, host_of, serve_model
 from support.faults import (
     CappedRange,
     EarlyClose,
+    FalseContentEncoding,
     FlipByte,
     Gzip,
     IgnoreRange,
     LoginPage,
-    NamedCoding,
     NoLength,
     Status,
     UnlessAccepted,
@@ -49,11 +49,11 @@ CODED = {
 
 @pytest.mark.parametrize("faults", CODED.values(), ids=CODED)
 def test_what_is_compressed_unasked_is_asked_for_whole_and_decoded(origin, downloader, pin, faults):
-    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, *faults), MODEL)
 
 
 def test_a_compressed_file_costs_one_request_more(origin, tmp_path, pin):
-    assert run_transfer(served_model(origin, pin, Gzip()), tmp_path).content() == MODEL.read()
+    assert run_transfer(serve_model(origin, pin, Gzip()), tmp_path).content() == MODEL.read()
     assert [request.range is None for request in origin.requests()] == [False, True]
 
 
@@ -97,18 +97,18 @@ PACKED = Bytes(b"\x1f\x8b\x08" + MODEL.read(0, 100_000))
 
 
 def test_a_stored_gz_that_is_called_gzip_stays_as_it_is_stored(origin, downloader):
-    url = origin.serve("notes.txt.gz", PACKED, faults=[NamedCoding("gzip")])
+    url = origin.serve("notes.txt.gz", PACKED, faults=[FalseContentEncoding("gzip")])
     downloader.assert_succeeds(unpinned_artifact(url, "notes.txt.gz"), PACKED)
 
 
 def test_a_file_that_is_stored_compressed_stays_so_where_its_size_says_so(origin, downloader):
-    url = origin.serve("vocab.bin", PACKED, faults=[NamedCoding("gzip")])
+    url = origin.serve("vocab.bin", PACKED, faults=[FalseContentEncoding("gzip")])
     downloader.assert_succeeds(one_file_artifact(ArtifactFile("vocab.bin", url, PACKED.size, PACKED.sha256())), PACKED)
 
 
 @pytest.mark.parametrize("faults", [[], [IgnoreRange()]], ids=["with ranges", "without ranges"])
 def test_an_empty_file_that_is_called_gzip_is_empty(origin, tmp_path, faults):
-    url = origin.serve("notes.txt", b"", faults=[*faults, NamedCoding("gzip")])
+    url = origin.serve("notes.txt", b"", faults=[*faults, FalseContentEncoding("gzip")])
     assert run_transfer(unpinned_artifact(url, "notes.txt"), tmp_path).content() == b""
 
 
@@ -119,7 +119,7 @@ CUT = {"in the middle": 2 * MIB, "in the checksum": MODEL.size + 400}
 
 @pytest.mark.parametrize("after", CUT.values(), ids=CUT)
 def test_a_compressed_body_that_ends_early_is_no_end_of_the_file(origin, downloader, pin, after):
-    downloader.assert_succeeds(served_model(origin, pin, *ENDS, EarlyClose(after=after).nth(2)), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, *ENDS, EarlyClose(after=after).nth(2)), MODEL)
 
 
 def test_a_resumed_download_takes_a_compressed_answer_from_where_it_was(origin, tmp_path):
@@ -137,11 +137,11 @@ def test_a_resumed_download_takes_a_compressed_answer_from_where_it_was(origin, 
 @pytest.mark.parametrize("at", [3 * MIB, MODEL.size + 393], ids=["in the data", "in the checksum"])
 def test_nothing_is_kept_of_a_compressed_body_that_proves_damaged(origin, downloader, pin, at):
     """An ETag binds the next answer to it, and no digest would tell."""
-    downloader.assert_succeeds(served_model(origin, pin, Gzip(), FlipByte(at=at).nth(2)), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, Gzip(), FlipByte(at=at).nth(2)), MODEL)
 
 
 def test_what_is_no_gzip_is_given_up_after_ten_tries(origin, downloader):
-    url = origin.serve("notes.txt", NOTES, faults=[IgnoreRange(), NamedCoding("gzip")])
+    url = origin.serve("notes.txt", NOTES, faults=[IgnoreRange(), FalseContentEncoding("gzip")])
     says = f"notes.txt: {host_of(origin)} sent damaged gzip"
     downloader.assert_fails(unpinned_artifact(url, "notes.txt"), WrongRange, says)
 
@@ -175,7 +175,7 @@ def test_a_compressed_file_that_is_shorter_than_the_catalog_says_ends_it_with_bo
 
 def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, downloader, pin):
     downloader.assert_fails(
-        served_model(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf: expected gguf", "a web page"
+        serve_model(origin, pin, LoginPage(), Gzip()), WrongContent, "m.gguf: expected gguf", "a web page"
     )
 
 
@@ -185,7 +185,7 @@ def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, download
 @pytest.mark.parametrize("coding", ["br", "zstd"], ids=["brotli", "zstd"])
 def test_what_cannot_be_decoded_is_given_up_after_ten_tries(origin, downloader, coding):
     says = f"answered in {coding} though plain bytes were asked for"
-    downloader.assert_fails(served_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    downloader.assert_fails(serve_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
     assert len(origin.requests()) == 10
 
 
@@ -200,18 +200,18 @@ OTHER_CODINGS = {
 
 @pytest.mark.parametrize("fault", OTHER_CODINGS.values(), ids=OTHER_CODINGS)
 def test_a_source_that_sends_no_plain_bytes_is_asked_with_other_codings(origin, downloader, pin, fault):
-    downloader.assert_succeeds(served_model(origin, pin, fault), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, fault), MODEL)
 
 
 def test_a_source_that_sends_gzip_to_those_who_accept_it_is_decoded(origin, tmp_path):
     way_out = [Gzip(level=9), UnlessAccepted("gzip, deflate", Status(406))]
-    assert run_transfer(served_model(origin, True, *way_out), tmp_path).content() == MODEL.read()
+    assert run_transfer(serve_model(origin, True, *way_out), tmp_path).content() == MODEL.read()
 
 
 def test_the_body_of_what_cannot_be_decoded_is_not_read(origin, tmp_path):
     """What the system takes in before the connection is closed is a few megabytes."""
     large = gguf_pattern(256 * MIB)
-    url = origin.serve("m.gguf", large, faults=[IgnoreRange(), NamedCoding("br")])
+    url = origin.serve("m.gguf", large, faults=[IgnoreRange(), FalseContentEncoding("br")])
     with pytest.raises(WrongRange, match="answered in br"):
         run_transfer(unpinned_artifact(url), tmp_path)
     assert origin.sent("m.gguf") < large.size

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, host_of, served_model
+from support.fault_files import HALF, MIB, MODEL, host_of, serve_model
 from support.faults import CloseBeforeHeaders, EarlyClose, Hold, IgnoreRange, NoEtag, NoLength, Reset, Stall, Status
 from support.models import gguf_pattern
 from support.origin import Origin
@@ -31,13 +31,13 @@ BREAKS = {
 
 @pytest.mark.parametrize("faults", BREAKS.values(), ids=BREAKS)
 def test_a_connection_that_breaks_costs_no_byte_twice(origin, downloader, pin, faults):
-    downloader.assert_succeeds_without_refetch(served_model(origin, pin, *faults), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, pin, *faults), MODEL, origin)
 
 
 def test_a_host_that_resets_every_connection_after_some_bytes_is_borne_with(origin, downloader):
     """Each try brings new bytes; with a budget of two, tries that brought none would end it."""
     options = quick(faults_max=2, connections_per_host=1)
-    downloader.assert_succeeds_without_refetch(served_model(origin, True, Reset(after=200_000)), MODEL, origin, options)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, True, Reset(after=200_000)), MODEL, origin, options)
     assert len(origin.requests()) == 22
 
 
@@ -51,7 +51,7 @@ DROPS = {
 @pytest.mark.parametrize("fault", DROPS.values(), ids=DROPS)
 def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(origin, downloader, fault):
     error = downloader.assert_fails(
-        served_model(origin, True, fault), ConnectionLost, "m.gguf", host_of(origin), "dropped the connection"
+        serve_model(origin, True, fault), ConnectionLost, "m.gguf", host_of(origin), "dropped the connection"
     )
     assert "10 times in a row" in error["hint"]
     assert error["retryable"]
@@ -61,7 +61,7 @@ def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(ori
 def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
     """Nothing binds these answers, so each try begins anew, and brings what the one before had brought."""
     with pytest.raises(ConnectionLost):
-        run_transfer(served_model(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
+        run_transfer(serve_model(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
     assert len(origin.requests()) == 10
 
 
@@ -70,7 +70,7 @@ def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
     options = quick()
     options = replace(options, patience=replace(options.patience, base_s=60, cap_s=60))
     with pytest.raises(fetch_room.RetryLater) as caught:
-        run_transfer(served_model(origin, True, EarlyClose()), tmp_path, options=options)
+        run_transfer(serve_model(origin, True, EarlyClose()), tmp_path, options=options)
     assert not caught.value.asked_by_host
     assert isinstance(caught.value.error, ConnectionLost)
 
@@ -88,7 +88,7 @@ def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(orig
     refused = fault.from_byte(1)
     url = origin.serve("m.gguf", large, faults=[hold, refused])
     with BackgroundRun(pinned_artifact(url, large), tmp_path, options=quick(faults_max=1)) as running:
-        origin.wait_for(lambda: any(begin > 0 for begin in origin.begins()) and len(origin.requests()) > 1)
+        origin.wait_for(lambda: any(begin > 0 for begin in origin.range_starts()) and len(origin.requests()) > 1)
         origin.wait_for(lambda: any(one.done for one in origin.requests()))
         origin.break_with(path="/m.gguf")
         hold.event.set()
@@ -101,7 +101,7 @@ def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(orig
 
 
 def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
-    artifact = served_model(origin, True)
+    artifact = serve_model(origin, True)
     origin.refuse()
     with BackgroundRun(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         running.run.wait_for_progress(1)
@@ -114,7 +114,7 @@ def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
 
 def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(origin, tmp_path):
     hold = Hold(after=HALF).once()
-    artifact = served_model(origin, True, hold)
+    artifact = serve_model(origin, True, hold)
     with BackgroundRun(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == HALF)
         origin.refuse()
@@ -127,7 +127,7 @@ def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(or
 
 
 def test_a_host_that_refuses_for_good_is_named(origin, downloader):
-    artifact = served_model(origin, True)
+    artifact = serve_model(origin, True)
     origin.refuse()
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
     error = downloader.assert_fails(artifact, NetworkDown, cannot, "refused", options=quick(faults_max=3))
@@ -147,7 +147,7 @@ def failing_look_up(monkeypatch, times):
 
 
 def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, monkeypatch):
-    artifact = served_model(origin, True)
+    artifact = serve_model(origin, True)
     failing_look_up(monkeypatch, 2)
     got = run_transfer(artifact, tmp_path)
     assert got.content() == MODEL.read()
@@ -155,7 +155,7 @@ def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, m
 
 
 def test_a_name_that_never_resolves_is_named(origin, downloader, monkeypatch):
-    artifact = served_model(origin, True)
+    artifact = serve_model(origin, True)
     failing_look_up(monkeypatch, 10_000)
     cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
     downloader.assert_fails(
@@ -166,62 +166,62 @@ def test_a_name_that_never_resolves_is_named(origin, downloader, monkeypatch):
 # It is not trusted ---------------------------------------------------------------------------------------------------
 
 
-def test_a_certificate_that_is_not_trusted_may_pass_and_says_how_to_give_a_ca(downloader, fresh_trust):
+def test_a_certificate_that_is_not_trusted_may_pass_and_says_how_to_give_a_ca(downloader, uncached_trust):
     """It may be a captive portal's, which the user signs in to in the morning."""
     with Origin(tls=True) as origin:
         shows = f"m.gguf: {host_of(origin)} shows a certificate that is not trusted"
-        error = downloader.assert_fails(served_model(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
+        error = downloader.assert_fails(serve_model(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
         assert error["retryable"]
         assert origin.requests() == []
 
 
-def test_a_certificate_of_another_name_may_pass(tmp_path, monkeypatch, fresh_trust):
-    with Origin(tls=True, named="elsewhere.example") as origin:
+def test_a_certificate_of_another_name_may_pass(tmp_path, monkeypatch, uncached_trust):
+    with Origin(tls=True, host_name="elsewhere.example") as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         with pytest.raises(TlsUntrusted, match=r"m\.gguf: 127\.0\.0\.1:\d+ shows a certificate .*mismatch"):
-            run_transfer(served_model(origin, True), tmp_path, options=quick(faults_max=2))
+            run_transfer(serve_model(origin, True), tmp_path, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
 def test_a_body_without_a_length_that_is_cut_off_under_tls_is_not_taken_for_the_whole_file(
-    tmp_path, monkeypatch, fresh_trust
+    tmp_path, monkeypatch, uncached_trust
 ):
     """The end of TLS tells a whole body from one that was cut; a server that never sends it ends twice alike."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        artifact = served_model(origin, False, NoLength(chunked=False), IgnoreRange(), EarlyClose(after=HALF).once())
+        artifact = serve_model(origin, False, NoLength(chunked=False), IgnoreRange(), EarlyClose(after=HALF).once())
         got = run_transfer(artifact, tmp_path)
         assert got.content() == MODEL.read()
         assert "without the end of TLS" in got.notes[0].text
 
 
-def test_a_ca_of_ones_own_is_trusted(downloader, monkeypatch, fresh_trust):
+def test_a_ca_of_ones_own_is_trusted(downloader, monkeypatch, uncached_trust):
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        downloader.assert_succeeds_without_refetch(served_model(origin, True, Reset(after=HALF).once()), MODEL, origin)
+        downloader.assert_succeeds_without_refetch(serve_model(origin, True, Reset(after=HALF).once()), MODEL, origin)
 
 
-def test_a_ca_file_that_cannot_be_read_is_named(downloader, monkeypatch, tmp_path, fresh_trust):
+def test_a_ca_file_that_cannot_be_read_is_named(downloader, monkeypatch, tmp_path, uncached_trust):
     (tmp_path / "ca.pem").write_text("no certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with Origin(tls=True) as origin:
         says = ("SSL_CERT_FILE", str(tmp_path / "ca.pem"), "cannot be read")
-        downloader.assert_fails(served_model(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
+        downloader.assert_fails(serve_model(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
 def test_a_ca_file_that_cannot_be_read_is_in_no_way_of_a_source_without_tls(
-    origin, downloader, monkeypatch, fresh_trust
+    origin, downloader, monkeypatch, uncached_trust
 ):
     monkeypatch.setenv("SSL_CERT_FILE", "/there/is/none")
-    downloader.assert_succeeds_without_refetch(served_model(origin, True), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, True), MODEL, origin)
 
 
-def test_silence_over_tls_ends_when_its_time_is_over(tmp_path, monkeypatch, fresh_trust):
+def test_silence_over_tls_ends_when_its_time_is_over(tmp_path, monkeypatch, uncached_trust):
     """CPython reads a blocking TLS socket again for ever when the kernel's own time-out ends a read."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        got = run_transfer(served_model(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
+        got = run_transfer(serve_model(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
         assert got.content() == MODEL.read()
         assert "sent no byte for 0.2 s" in got.notes[0].text
 

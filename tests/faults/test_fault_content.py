@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from lib.origin.content import Bytes
-from support.fault_files import HALF, MIB, MODEL, host_of, served_model
+from support.fault_files import HALF, MIB, MODEL, host_of, serve_model
 from support.faults import CappedRange, EarlyClose, Empty, IgnoreRange, LoginPage, NoLength, Redirect
 from support.models import gguf_with_tensor, safetensors, safetensors_pattern
 from support.run_fetch import (
@@ -25,7 +25,7 @@ from flowhub_jobs.values.artifacts import ArtifactFile
 
 def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, downloader):
     says = "m.gguf: expected gguf, but what came is a web page"
-    error = downloader.assert_fails(served_model(origin, False, LoginPage()), WrongContent, says, host_of(origin))
+    error = downloader.assert_fails(serve_model(origin, False, LoginPage()), WrongContent, says, host_of(origin))
     assert "sign-in" in error["hint"]
     assert error["retryable"], "a captive portal's page is gone when the user has signed in"
     assert len(origin.requests()) == 10
@@ -33,20 +33,20 @@ def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, download
 
 def test_nothing_of_a_log_in_page_is_kept(origin, tmp_path):
     with pytest.raises(WrongContent):
-        run_transfer(served_model(origin, False, LoginPage()), tmp_path)
+        run_transfer(serve_model(origin, False, LoginPage()), tmp_path)
     assert journaled_bytes(tmp_path) == 0
 
 
 def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, downloader):
     downloader.assert_fails(
-        served_model(origin, True, LoginPage()), WrongContent, "m.gguf", host_of(origin), MODEL.size, "an error page"
+        serve_model(origin, True, LoginPage()), WrongContent, "m.gguf", host_of(origin), MODEL.size, "an error page"
     )
     assert len(origin.requests()) == 10
 
 
 def test_a_log_in_page_that_goes_away_says_nothing_of_the_size(origin, downloader, pin):
     """A captive portal in the evening: the catalog knows the size, and is not out of date."""
-    downloader.assert_succeeds(served_model(origin, pin, LoginPage().first(3)), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, LoginPage().first(3)), MODEL)
 
 
 def test_a_small_answer_that_is_no_page_contradicts_the_size(origin, downloader):
@@ -57,16 +57,14 @@ def test_a_small_answer_that_is_no_page_contradicts_the_size(origin, downloader)
 
 def test_a_log_in_page_without_a_length_is_refused_too(origin, downloader, pin):
     downloader.assert_fails(
-        served_model(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf: expected gguf", "a web page"
+        serve_model(origin, pin, LoginPage(), NoLength()), WrongContent, "m.gguf: expected gguf", "a web page"
     )
 
 
 def test_a_log_in_page_behind_a_redirect_is_refused(origin, downloader):
     """As a captive portal sends it."""
     origin.serve("portal", b"", faults=[LoginPage()])
-    downloader.assert_fails(
-        served_model(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf"
-    )
+    downloader.assert_fails(serve_model(origin, False, Redirect(302, "/portal")), WrongContent, "m.gguf: expected gguf")
 
 
 MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30))]
@@ -75,13 +73,13 @@ MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30)
 def test_a_log_in_page_in_mid_file_is_no_part_of_it_and_costs_nothing_that_came(origin, tmp_path, pin):
     """A session that expires, a rate limit that is answered with status 200."""
     with pytest.raises(WrongContent, match=rf"m\.gguf: {re.escape(host_of(origin))} sends 52 bytes .* {HALF} came"):
-        run_transfer(served_model(origin, pin, *MID), tmp_path)
+        run_transfer(serve_model(origin, pin, *MID), tmp_path)
     assert journaled_bytes(tmp_path) == HALF
 
 
 def test_a_log_in_page_in_mid_file_that_goes_away_costs_no_byte(origin, downloader, pin):
     downloader.assert_succeeds(
-        served_model(origin, pin, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in (2, 3))), MODEL
+        serve_model(origin, pin, CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in (2, 3))), MODEL
     )
     assert [request.range for request in origin.requests()][-1] == f"bytes={HALF}-{MODEL.size - 1}"
     assert origin.sent("m.gguf") < MODEL.size + 1000

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from support.fault_files import HALF, MODEL
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.run_fetch import journaled_bytes, pinned_artifact, run_transfer
 
 from flowhub_jobs.errors import DiskFull, StorageFailed, StoreOffline
@@ -49,7 +49,7 @@ def test_a_disk_in_trouble_ends_the_run_at_once_and_what_is_there_is_not_fetched
     assert "m.gguf" in caught.value.message
     assert caught.value.hint
     assert len(origin.requests()) == 1
-    since, kept = Since(origin), journaled_bytes(tmp_path)
+    since, kept = TrafficMeter(origin), journaled_bytes(tmp_path)
     assert kept <= HALF
     assert kept or kind is StorageFailed, "what a failing disk was told last is not believed"
     assert run_transfer(model, tmp_path).content() == MODEL.read()

@@ -3,20 +3,20 @@
 from dataclasses import replace
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, host_of, served_model
+from support.fault_files import HALF, MIB, MODEL, host_of, serve_model
 from support.faults import (
     CappedRange,
+    CustomChunks,
     EarlyClose,
     EndlessBody,
     Gzip,
     IgnoreRange,
     LoginPage,
-    LyingLength,
     NoLength,
     NoTotal,
-    Refuses,
+    RefusesRanges,
     Reset,
-    WrittenChunks,
+    WrongLength,
 )
 from support.range_faults import is_ranged
 from support.run_fetch import one_file_artifact, pinned_artifact, quick, run_transfer, unpinned_artifact
@@ -34,7 +34,7 @@ LENGTHLESS = {
 
 @pytest.mark.parametrize("faults", LENGTHLESS.values(), ids=LENGTHLESS)
 def test_an_answer_without_a_length_is_taken_to_its_end_at_no_cost(origin, downloader, pin, faults):
-    downloader.assert_succeeds_without_refetch(served_model(origin, pin, *faults), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, pin, *faults), MODEL, origin)
 
 
 def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_that_the_catalog_knows(
@@ -42,32 +42,32 @@ def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_th
 ):
     """Nothing in the answer tells that it is cut short; the catalog does."""
     cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
-    downloader.assert_succeeds(served_model(origin, True, *cut), MODEL)
+    downloader.assert_succeeds(serve_model(origin, True, *cut), MODEL)
     assert origin.requests()[-1].range is None, "what answers a range without saying how much it is, is not taken"
 
 
 FRAMED = {
-    "sizes that end with a bare LF": WrittenChunks(size_end=b"\n"),
-    "bare LFs everywhere": WrittenChunks(size_end=b"\n", data_end=b"\n", last=b"0\n\n"),
-    "spaces after a size": WrittenChunks(size_end=b"  \r\n"),
-    "an extension": WrittenChunks(size_end=b'; name="a;b"\r\n'),
-    "trailers": WrittenChunks(last=b'0\r\nETag: "another"\r\nX-Md5: 1\r\n\r\n'),
-    "no empty line after the last, and a close": WrittenChunks(last=b"0\r\n", keep_alive=False),
-    "chunked, chunked": WrittenChunks(headers={"Transfer-Encoding": "chunked, chunked"}),
-    "identity, chunked": WrittenChunks(headers={"Transfer-Encoding": "identity, chunked"}),
-    "a length, too": WrittenChunks(headers={"Transfer-Encoding": "chunked", "Content-Length": "12"}),
+    "sizes that end with a bare LF": CustomChunks(size_end=b"\n"),
+    "bare LFs everywhere": CustomChunks(size_end=b"\n", data_end=b"\n", last=b"0\n\n"),
+    "spaces after a size": CustomChunks(size_end=b"  \r\n"),
+    "an extension": CustomChunks(size_end=b'; name="a;b"\r\n'),
+    "trailers": CustomChunks(last=b'0\r\nETag: "another"\r\nX-Md5: 1\r\n\r\n'),
+    "no empty line after the last, and a close": CustomChunks(last=b"0\r\n", keep_alive=False),
+    "chunked, chunked": CustomChunks(headers={"Transfer-Encoding": "chunked, chunked"}),
+    "identity, chunked": CustomChunks(headers={"Transfer-Encoding": "identity, chunked"}),
+    "a length, too": CustomChunks(headers={"Transfer-Encoding": "chunked", "Content-Length": "12"}),
 }
 
 
 @pytest.mark.parametrize("fault", FRAMED.values(), ids=FRAMED)
 def test_chunks_that_other_clients_read_are_read_at_no_cost(origin, downloader, pin, fault):
-    downloader.assert_succeeds_without_refetch(served_model(origin, pin, fault), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, pin, fault), MODEL, origin)
 
 
 def test_chunks_whose_size_is_no_number_are_given_up_after_ten_tries(origin, downloader):
-    broken = WrittenChunks(size_end=b"xyz\r\n")
+    broken = CustomChunks(size_end=b"xyz\r\n")
     downloader.assert_fails(
-        served_model(origin, True, broken), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is not"
+        serve_model(origin, True, broken), AnswerMalformed, f"m.gguf: {host_of(origin)} sent an answer that is not"
     )
     assert len(origin.requests()) == 10
 
@@ -78,13 +78,13 @@ UNRANGED = {"chunked": [IgnoreRange(), NoLength()], "closed": [IgnoreRange(), No
 @pytest.mark.parametrize("faults", UNRANGED.values(), ids=UNRANGED)
 def test_a_whole_answer_without_a_length_is_taken_to_its_end(origin, downloader, pin, faults):
     """Where nothing else tells the size, a short one may be a part: the whole is asked for to be sure."""
-    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
 
 EMPTY = {
     "416 with the size": [],
-    "416 without a size": [Refuses(416, is_ranged)],
+    "416 without a size": [RefusesRanges(416, is_ranged)],
     "200 and a length of zero": [IgnoreRange()],
     "200, closed at the end": [IgnoreRange(), NoLength(chunked=False)],
 }
@@ -99,8 +99,8 @@ def test_an_empty_file_arrives_with_each_form_of_its_size(origin, tmp_path, faul
 
 
 LIES = {
-    "a length too long": LyingLength(by=10),
-    "a length too short": LyingLength(by=-10),
+    "a length too long": WrongLength(by=10),
+    "a length too short": WrongLength(by=-10),
     "gzip": Gzip(),
 }
 
@@ -108,7 +108,7 @@ LIES = {
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_an_answer_with_a_wrong_length_or_coding_is_not_written(origin, downloader, fault):
     """The front is capped, so that there is a middle to be wrong about, too."""
-    downloader.assert_succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
+    downloader.assert_succeeds(serve_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
@@ -156,7 +156,7 @@ PATIENT = replace(quick(), patience=replace(quick().patience, base_s=0.2, cap_s=
 
 def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, downloader):
     """Curl: "transfer closed with 17 bytes remaining to read", for ever."""
-    url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), LyingLength(by=17)])
+    url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), WrongLength(by=17)])
     downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
 
@@ -167,7 +167,7 @@ def test_an_answer_that_breaks_off_early_is_not_whole(origin, downloader):
 
 def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_retry_begins(origin, downloader, pin):
     error = downloader.assert_fails(
-        served_model(origin, pin, IgnoreRange(), EarlyClose(after=HALF)), ConnectionLost, host_of(origin)
+        serve_model(origin, pin, IgnoreRange(), EarlyClose(after=HALF)), ConnectionLost, host_of(origin)
     )
     assert error["hint"].endswith(" starts at the first byte.")
 
@@ -176,14 +176,14 @@ def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_r
 def test_a_length_that_is_always_wrong_contradicts_the_catalog_when_the_whole_is_asked_for(origin, downloader, by):
     """The ranges contradict themselves; the whole answer's length is the source's word."""
     downloader.assert_fails(
-        served_model(origin, True, LyingLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by
+        serve_model(origin, True, WrongLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by
     )
     assert [request.range for request in origin.requests()][-1] is None
 
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
 def test_a_whole_of_a_wrong_length_contradicts_the_catalog_with_both_numbers(origin, downloader, by):
-    artifact = served_model(origin, True, IgnoreRange(), LyingLength(by=by))
+    artifact = serve_model(origin, True, IgnoreRange(), WrongLength(by=by))
     downloader.assert_fails(
         artifact, SizeMismatch, f"m.gguf: the catalog says {MODEL.size} bytes", host_of(origin), MODEL.size + by
     )

@@ -17,7 +17,6 @@ from support.faults import (
     Hold,
     IgnoreRange,
     LoginPage,
-    LyingLength,
     NoEtag,
     NoHeaders,
     NoTotal,
@@ -28,6 +27,7 @@ from support.faults import (
     Status,
     Trickle,
     WeakEtag,
+    WrongLength,
     WrongTotal,
 )
 from support.models import gguf_pattern
@@ -179,7 +179,7 @@ UNFIT = {
     "refuses (403)": [Status(403)],
     "a sign-in page": [LoginPage()],
     "another size": [WrongTotal()],
-    "another size, whole": [IgnoreRange(), LyingLength(by=10)],
+    "another size, whole": [IgnoreRange(), WrongLength(by=10)],
     "redirects to another host": [Redirect(302, "https://elsewhere.example/m.gguf")],
     "busy (503)": [Status(503)],
     "too many requests (429)": [Status(429, {"Retry-After": "3000"})],

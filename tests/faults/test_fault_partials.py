@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 from support.fault_files import HALF, MIB, MODEL
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.run_fetch import crash_after, journaled_bytes, part_path, pinned_artifact, run_transfer, stop_after
 
 from flowhub_jobs.pieces import resumable_sha256
@@ -77,12 +77,12 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("end", [stop_after, crash_after])
+@pytest.mark.parametrize("end", [stop_after, crash_after], ids=["stopped", "crashed"])
 @pytest.mark.parametrize(("damage", "again"), DAMAGES.items(), ids=[damage.__name__ for damage in DAMAGES])
 def test_a_partial_continues_with_what_is_left_of_it(origin, model, tmp_path, damage, again, end):
     partial = end(HALF, model, tmp_path / "p", origin)
     damage(partial)
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == again
 
@@ -95,7 +95,7 @@ def test_a_partial_without_saved_digests_continues_with_what_is_left_of_it(
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     damage(partial)
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == DAMAGES[damage]
 
@@ -104,7 +104,7 @@ def test_a_journal_whose_last_line_is_torn_continues_from_the_line_before(origin
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     path = partial / journal.NAME
     os.truncate(path, path.stat().st_size - 20)
-    since, kept = Since(origin), journaled_bytes(partial)
+    since, kept = TrafficMeter(origin), journaled_bytes(partial)
     assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - kept
 
@@ -116,7 +116,7 @@ def test_a_line_of_the_journal_with_a_turned_byte_is_not_believed_and_none_after
     first, *lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + b"".join(line.replace(b'"kept":[[0,', b'"kept":[[1,') for line in lines))
     assert journaled_bytes(partial) == 0
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size
 
@@ -127,7 +127,7 @@ def test_a_journal_that_claims_bytes_that_never_came_is_found_out(origin, model,
     with part_path(partial).open("r+b") as file:
         file.seek(MIB)
         file.write(bytes(HALF - MIB))
-    since = Since(origin)
+    since = TrafficMeter(origin)
     got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - MIB

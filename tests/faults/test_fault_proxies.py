@@ -1,10 +1,10 @@
 """Proxies: of every kind, down, with a password, refusing; and variables that no proxy can be made of."""
 
 import pytest
-from support.fault_files import HALF, MODEL, host_of, served_model
+from support.fault_files import HALF, MODEL, host_of, serve_model
 from support.faults import Reset
 from support.origin import Origin
-from support.proxies import LoopbackProxy, SocksProxy, nowhere
+from support.proxies import LoopbackProxy, SocksProxy, refusing_address
 from support.run_fetch import folder_artifact, quick, run_transfer
 
 from flowhub_jobs.errors import ConnectionLost, ProxySignIn, ProxyUnreachable, ProxyUnusable
@@ -16,7 +16,7 @@ SCHEMES = ("http", "https")
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
-def source(request, home, monkeypatch, fresh_trust):
+def source(request, home, monkeypatch, uncached_trust):
     with Origin(tls=request.param) as source:
         if request.param:
             monkeypatch.setenv("SSL_CERT_FILE", str(source.ca_file))
@@ -40,16 +40,16 @@ def through(home, monkeypatch):
 
 def test_an_http_proxy_leads_to_plain_and_tls_sources(source, downloader, through):
     with LoopbackProxy() as proxy:
-        through(f"http://{proxy.place}")
-        downloader.assert_succeeds_without_refetch(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
-        assert all(host_of(source) in target for target in proxy.asked)
-        assert proxy.asked
+        through(f"http://{proxy.address}")
+        downloader.assert_succeeds_without_refetch(serve_model(source, True, Reset(after=HALF).once()), MODEL, source)
+        assert all(host_of(source) in target for target in proxy.targets)
+        assert proxy.targets
 
 
 def test_a_proxy_gets_the_user_and_password_of_its_variable_decoded(source, downloader, through):
     with LoopbackProxy(login=LOGIN) as proxy:
-        through(f"http://{IN_URL}@{proxy.place}")
-        downloader.assert_succeeds_without_refetch(served_model(source, True), MODEL, source)
+        through(f"http://{IN_URL}@{proxy.address}")
+        downloader.assert_succeeds_without_refetch(serve_model(source, True), MODEL, source)
 
 
 def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
@@ -58,38 +58,38 @@ def test_an_https_proxy_leads_on(tmp_path, source, through, monkeypatch):
         own = source.ca_file.read_text() if source.address.startswith("https") else ""
         both.write_text(own + stranger.ca_file.read_text())
         monkeypatch.setenv("SSL_CERT_FILE", str(both))
-        through(f"https://{proxy.place}")
-        assert run_transfer(served_model(source, True), tmp_path).content() == MODEL.read()
-        assert proxy.asked
+        through(f"https://{proxy.address}")
+        assert run_transfer(serve_model(source, True), tmp_path).content() == MODEL.read()
+        assert proxy.targets
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
 def test_a_socks_proxy_leads_on_whatever_parts_its_messages_come_in(source, downloader, through, scheme):
     with SocksProxy() as proxy:
-        through(f"{scheme}://{proxy.place}")
-        downloader.assert_succeeds_without_refetch(served_model(source, True, Reset(after=HALF).once()), MODEL, source)
-        assert set(proxy.asked) == {host_of(source)}
+        through(f"{scheme}://{proxy.address}")
+        downloader.assert_succeeds_without_refetch(serve_model(source, True, Reset(after=HALF).once()), MODEL, source)
+        assert set(proxy.targets) == {host_of(source)}
 
 
 def test_a_socks_proxy_gets_user_and_password(source, downloader, through):
     with SocksProxy(login=LOGIN) as proxy:
-        through(f"socks5://{IN_URL}@{proxy.place}")
-        downloader.assert_succeeds_without_refetch(served_model(source, True), MODEL, source)
+        through(f"socks5://{IN_URL}@{proxy.address}")
+        downloader.assert_succeeds_without_refetch(serve_model(source, True), MODEL, source)
 
 
 def test_a_socks_proxy_that_needs_no_password_accepts_one(source, downloader, through):
     with SocksProxy() as proxy:
-        through(f"socks5://me:secret@{proxy.place}")
-        downloader.assert_succeeds_without_refetch(served_model(source, True), MODEL, source)
+        through(f"socks5://me:secret@{proxy.address}")
+        downloader.assert_succeeds_without_refetch(serve_model(source, True), MODEL, source)
 
 
 def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy(source, tmp_path, through):
     """httpcore would begin to speak SOCKS in the midst of a kept connection, and wait for an answer."""
     with SocksProxy() as proxy:
-        through(f"socks5://{proxy.place}")
+        through(f"socks5://{proxy.address}")
         files = {f"f{number}.bin": source.serve(f"f{number}.bin", bytes(100)) for number in range(5)}
         run_transfer(folder_artifact(files), tmp_path, options=quick(connections_per_host=1))
-        assert proxy.asked == [host_of(source)]
+        assert proxy.targets == [host_of(source)]
         assert source.made_connections == 1
 
 
@@ -98,12 +98,10 @@ def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, downloader, through, scheme):
-    with nowhere() as place:
+    with refusing_address() as place:
         through(f"{scheme}://me:secret@{place}")
         says = (host_of(source), f"the proxy {place} (ALL_PROXY)", "refused")
-        error = downloader.assert_fails(
-            served_model(source, True), ProxyUnreachable, *says, options=quick(faults_max=2)
-        )
+        error = downloader.assert_fails(serve_model(source, True), ProxyUnreachable, *says, options=quick(faults_max=2))
         assert error["retryable"]
         assert "secret" not in str(error)
 
@@ -112,28 +110,30 @@ def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, do
 @pytest.mark.parametrize("login", ["me:wrong@", ""], ids=["a wrong password", "none"])
 def test_a_proxy_that_wants_another_password_is_named_without_it(source, downloader, through, kind, login):
     with kind(login=LOGIN) as proxy:
-        through(f"{'http' if kind is LoopbackProxy else 'socks5'}://{login}{proxy.place}", "ALL_PROXY")
-        error = downloader.assert_fails(served_model(source, True), ProxySignIn, f"The proxy {proxy.place} (ALL_PROXY)")
+        through(f"{'http' if kind is LoopbackProxy else 'socks5'}://{login}{proxy.address}", "ALL_PROXY")
+        error = downloader.assert_fails(
+            serve_model(source, True), ProxySignIn, f"The proxy {proxy.address} (ALL_PROXY)"
+        )
         assert not error["retryable"]
         assert "wrong" not in str(error)
-        assert proxy.asked == []
+        assert proxy.targets == []
 
 
 @pytest.mark.parametrize("login", ["me:secret@", ""], ids=["a password", "none"])
 def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source, downloader, through, login):
     with LoopbackProxy(login=LOGIN, challenges=["Negotiate", "NTLM"]) as proxy:
-        through(f"http://{login}{proxy.place}")
-        offers = f"The proxy {proxy.place} (ALL_PROXY) requires a sign-in by Negotiate or NTLM"
-        error = downloader.assert_fails(served_model(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
+        through(f"http://{login}{proxy.address}")
+        offers = f"The proxy {proxy.address} (ALL_PROXY) requires a sign-in by Negotiate or NTLM"
+        error = downloader.assert_fails(serve_model(source, True), ProxySignIn, offers, "flowhub speaks Basic only")
         assert not error["retryable"]
         assert "px or cntlm" in error["hint"]
 
 
 def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, downloader, through):
     with LoopbackProxy(login=LOGIN, challenges=["NTLM", 'Basic realm="the office"']) as proxy:
-        through(f"http://{proxy.place}")
+        through(f"http://{proxy.address}")
         error = downloader.assert_fails(
-            served_model(source, True), ProxySignIn, "requires a user and a password", "ALL_PROXY has none"
+            serve_model(source, True), ProxySignIn, "requires a user and a password", "ALL_PROXY has none"
         )
         assert "http://USER:PASSWORD@HOST:PORT" in error["hint"]
 
@@ -141,28 +141,26 @@ def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, downl
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "503 Service Unavailable"])
 def test_a_tunnel_that_a_proxy_refuses_may_pass(tmp_path, through, status):
     with LoopbackProxy(answer=status) as proxy, Origin(tls=True) as source:
-        through(f"http://{proxy.place}")
-        with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) answers {status}"):
-            run_transfer(served_model(source, True), tmp_path, options=quick(faults_max=2))
+        through(f"http://{proxy.address}")
+        with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.address} \(ALL_PROXY\) answers {status}"):
+            run_transfer(serve_model(source, True), tmp_path, options=quick(faults_max=2))
 
 
 def test_a_socks_proxy_that_does_not_reach_the_host_says_why(source, tmp_path, through):
     with SocksProxy(refuses=4) as proxy:
-        through(f"socks5://{proxy.place}")
-        with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.place} \(ALL_PROXY\) says: host unreachable"):
-            run_transfer(served_model(source, True), tmp_path, options=quick(faults_max=2))
+        through(f"socks5://{proxy.address}")
+        with pytest.raises(ProxyUnreachable, match=rf"the proxy {proxy.address} \(ALL_PROXY\) says: host unreachable"):
+            run_transfer(serve_model(source, True), tmp_path, options=quick(faults_max=2))
 
 
 @pytest.mark.parametrize("wrong", ["http", "socks5"])
 def test_a_proxy_that_speaks_another_protocol_than_its_scheme_is_named(source, tmp_path, through, wrong):
     kind = SocksProxy if wrong == "http" else LoopbackProxy
     with kind() as proxy:
-        through(f"{wrong}://{proxy.place}")
-        with pytest.raises((ProxyUnreachable, ConnectionLost), match=f"proxy {proxy.place}"):
+        through(f"{wrong}://{proxy.address}")
+        with pytest.raises((ProxyUnreachable, ConnectionLost), match=f"proxy {proxy.address}"):
             # Where each side waits for the other, only a timeout ends it.
-            run_transfer(
-                served_model(source, True), tmp_path, options=quick(faults_max=2, connect_s=0.5, headers_s=0.5)
-            )
+            run_transfer(serve_model(source, True), tmp_path, options=quick(faults_max=2, connect_s=0.5, headers_s=0.5))
 
 
 NO_PROXIES = {
@@ -176,7 +174,7 @@ NO_PROXIES = {
 @pytest.mark.parametrize("value", NO_PROXIES.values(), ids=NO_PROXIES)
 def test_a_variable_that_no_proxy_can_be_made_of_is_named_at_once(source, downloader, through, value):
     through(value)
-    error = downloader.assert_fails(served_model(source, True), ProxyUnusable, "ALL_PROXY")
+    error = downloader.assert_fails(serve_model(source, True), ProxyUnusable, "ALL_PROXY")
     assert "secret" not in str(error)
     assert source.requests() == []
 
@@ -186,7 +184,7 @@ def test_without_its_package_a_socks_proxy_is_answered_with_the_command_that_ins
 ):
     monkeypatch.setattr(socks.importlib.util, "find_spec", lambda name: None)
     through("socks5://me:secret@127.0.0.1:1")
-    error = downloader.assert_fails(served_model(source, True), ProxyUnusable, "ALL_PROXY", "127.0.0.1:1")
+    error = downloader.assert_fails(serve_model(source, True), ProxyUnusable, "ALL_PROXY", "127.0.0.1:1")
     assert "pip install 'flowhub[socks]'" in error["hint"]
 
 
@@ -208,15 +206,15 @@ NO_PROXY = {
 @pytest.mark.parametrize("no_proxy", NO_PROXY.values(), ids=NO_PROXY)
 def test_a_source_that_needs_no_proxy_is_reached_with_any_proxy_variables(origin, downloader, through, value, no_proxy):
     through(value, NO_PROXY=no_proxy.format(port=host_of(origin).rpartition(":")[2]))
-    downloader.assert_succeeds_without_refetch(served_model(origin, True), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, True), MODEL, origin)
 
 
 def test_a_document_goes_the_same_ways(source, through):
     url = source.serve("d.json", b"{}")
     with SocksProxy() as proxy:
-        through(f"socks5://{proxy.place}")
+        through(f"socks5://{proxy.address}")
         assert get.get(url, max_bytes=10).body == b"{}"
-        assert proxy.asked == [host_of(source)]
+        assert proxy.targets == [host_of(source)]
     with pytest.raises(ProxyUnreachable):
         get.get(url, max_bytes=10)
     through("ftp://p")

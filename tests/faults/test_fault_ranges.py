@@ -1,33 +1,33 @@
 """Ranges: ignored, shifted, too long, too short, of another total, unnamed, capped, in several parts, refused (416)."""
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, host_of, served_model
+from support.fault_files import HALF, MIB, MODEL, host_of, serve_model
 from support.faults import (
     AlwaysParts,
     CappedRange,
+    CustomContentRange,
     DropsRange,
-    Elsewhere,
+    FalseContentEncoding,
     Hold,
     IgnoreRange,
     LongRange,
     Multipart,
-    NamedCoding,
     NoContentRange,
     NoEtag,
     NoLength,
     NoTotal,
     PartAs200,
-    Refuses,
+    RefusesRanges,
     Reset,
+    SecondByteOnly,
     ShiftedRange,
     ShortRange,
     Status,
     WeakEtag,
-    WrittenRange,
     WrongTotal,
 )
 from support.models import gguf_pattern
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.range_faults import begins_in_the_middle, ends_behind, has_end, is_long, is_ranged
 from support.run_fetch import (
     BackgroundRun,
@@ -50,25 +50,25 @@ LAWFUL = {
     "every range one byte too long": [LongRange(by=1000)],
     "a range that begins a byte early": [ShiftedRange(by=-1).from_byte(1)],
     "status 200 for a part": [PartAs200()],
-    "bytes=A-B/T": [WrittenRange("bytes={a}-{b}/{t}")],
-    "bytes: A-B/T": [WrittenRange("bytes: {a}-{b}/{t}")],
-    "A-B/T without a unit": [WrittenRange("{a}-{b}/{t}")],
-    "Bytes  A - B / T": [WrittenRange("Bytes  {a} - {b} / {t}")],
-    "bytes A-B without a total": [WrittenRange("bytes {a}-{b}")],
-    "bytes A-/T without an end": [WrittenRange("bytes {a}-/{t}")],
-    "Content-Range twice": [WrittenRange("bytes {a}-{b}/{t}, bytes {a}-{b}/{t}")],
-    "Content-Encoding: identity": [NamedCoding("Identity")],
-    "Content-Encoding: none": [NamedCoding("none")],
-    "Content-Encoding: binary": [NamedCoding("binary")],
-    "Content-Encoding: utf-8": [NamedCoding("utf-8")],
-    "Content-Encoding: identity, aws-chunked": [NamedCoding("identity, aws-chunked")],
-    "Content-Encoding without a value": [NamedCoding("")],
+    "bytes=A-B/T": [CustomContentRange("bytes={a}-{b}/{t}")],
+    "bytes: A-B/T": [CustomContentRange("bytes: {a}-{b}/{t}")],
+    "A-B/T without a unit": [CustomContentRange("{a}-{b}/{t}")],
+    "Bytes  A - B / T": [CustomContentRange("Bytes  {a} - {b} / {t}")],
+    "bytes A-B without a total": [CustomContentRange("bytes {a}-{b}")],
+    "bytes A-/T without an end": [CustomContentRange("bytes {a}-/{t}")],
+    "Content-Range twice": [CustomContentRange("bytes {a}-{b}/{t}, bytes {a}-{b}/{t}")],
+    "Content-Encoding: identity": [FalseContentEncoding("Identity")],
+    "Content-Encoding: none": [FalseContentEncoding("none")],
+    "Content-Encoding: binary": [FalseContentEncoding("binary")],
+    "Content-Encoding: utf-8": [FalseContentEncoding("utf-8")],
+    "Content-Encoding: identity, aws-chunked": [FalseContentEncoding("identity, aws-chunked")],
+    "Content-Encoding without a value": [FalseContentEncoding("")],
 }
 
 
 @pytest.mark.parametrize("faults", LAWFUL.values(), ids=LAWFUL)
 def test_an_answer_that_is_less_or_more_than_was_asked_is_used_and_costs_nothing(origin, downloader, pin, faults):
-    downloader.assert_succeeds_without_refetch(served_model(origin, pin, *faults), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, pin, *faults), MODEL, origin)
 
 
 IGNORED = {"on the first request": [IgnoreRange().once()], "always": [IgnoreRange()]}
@@ -77,7 +77,7 @@ IGNORED = {"on the first request": [IgnoreRange().once()], "always": [IgnoreRang
 @pytest.mark.parametrize("faults", IGNORED.values(), ids=IGNORED)
 def test_a_range_ignored_is_answered_with_the_whole_file(origin, downloader, pin, faults):
     """A short 200 to a range may be a part: where nothing else tells the size, the whole is asked for to be sure."""
-    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
 
@@ -87,20 +87,22 @@ VALIDATORS = {"with a strong ETag": [], "with a weak ETag": [WeakEtag()], "witho
 @pytest.mark.parametrize("validators", VALIDATORS.values(), ids=VALIDATORS)
 def test_a_transfer_whose_later_range_is_ignored_continues(origin, downloader, pin, validators):
     downloader.assert_succeeds(
-        served_model(origin, pin, *validators, Reset(after=HALF).once(), IgnoreRange().nth(2)), MODEL
+        serve_model(origin, pin, *validators, Reset(after=HALF).once(), IgnoreRange().nth(2)), MODEL
     )
     if pin or validators:
         assert origin.sent("m.gguf") == MODEL.size + HALF, "all of it came once more, in one answer"
     else:
-        assert origin.begins() == [0, HALF, HALF], "the whole was the answer to If-Range, and left for the range alone"
+        assert origin.range_starts() == [0, HALF, HALF], (
+            "the whole was the answer to If-Range, and left for the range alone"
+        )
         assert [request.headers.get("if-range") for request in origin.requests()] == [None, MODEL.etag, None]
 
 
 def test_a_resume_whose_range_is_ignored_continues(origin, tmp_path):
-    artifact = served_model(origin, True)
+    artifact = serve_model(origin, True)
     partial = stop_after(HALF, artifact, tmp_path, origin)
     origin.break_with(IgnoreRange(), path="/m.gguf")
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size
 
@@ -108,62 +110,66 @@ def test_a_resume_whose_range_is_ignored_continues(origin, tmp_path):
 # A server that answers another form of range ------------------------------------------------------------------------
 
 FORMS = {
-    "a range that ends behind the file is 416": [Refuses(416, ends_behind)],
-    "a range that ends behind the file is 416, with the size": [Refuses(416, ends_behind, size=True)],
-    "a range that ends behind the file is 400": [Refuses(400, ends_behind)],
-    "a range with an end is 400": [Refuses(400, has_end)],
-    "a range with an end is 416": [Refuses(416, has_end)],
-    "every range is 416": [Refuses(416, is_ranged)],
-    "every range is 400": [Refuses(400, is_ranged)],
-    "every range is 403": [Refuses(403, is_ranged)],
-    "every range is 405": [Refuses(405, is_ranged)],
-    "every range is 412": [Refuses(412, is_ranged)],
-    "every range is 501": [Refuses(501, is_ranged)],
-    "every range is 500": [Refuses(500, is_ranged)],
-    "every range is 503": [Refuses(503, is_ranged)],
+    "a range that ends behind the file is 416": [RefusesRanges(416, ends_behind)],
+    "a range that ends behind the file is 416, with the size": [RefusesRanges(416, ends_behind, size=True)],
+    "a range that ends behind the file is 400": [RefusesRanges(400, ends_behind)],
+    "a range with an end is 400": [RefusesRanges(400, has_end)],
+    "a range with an end is 416": [RefusesRanges(416, has_end)],
+    "every range is 416": [RefusesRanges(416, is_ranged)],
+    "every range is 400": [RefusesRanges(400, is_ranged)],
+    "every range is 403": [RefusesRanges(403, is_ranged)],
+    "every range is 405": [RefusesRanges(405, is_ranged)],
+    "every range is 412": [RefusesRanges(412, is_ranged)],
+    "every range is 501": [RefusesRanges(501, is_ranged)],
+    "every range is 500": [RefusesRanges(500, is_ranged)],
+    "every range is 503": [RefusesRanges(503, is_ranged)],
     "the connection is closed for every range": [DropsRange()],
     "a 206 without Content-Range": [NoContentRange()],
     "every range shifted": [ShiftedRange()],
     "every answer to a range is multipart/byteranges": [Multipart()],
-    "a part that ends behind the end of the file": [WrittenRange("bytes {a}-99999999/*"), NoLength()],
-    "a Content-Range in another unit": [WrittenRange("items {a}-{b}/{t}")],
-    "a Content-Range of letters": [WrittenRange("all of it")],
-    "a Content-Range that is impossible": [WrittenRange("bytes {b}-{a}/1")],
+    "a part that ends behind the end of the file": [CustomContentRange("bytes {a}-99999999/*"), NoLength()],
+    "a Content-Range in another unit": [CustomContentRange("items {a}-{b}/{t}")],
+    "a Content-Range of letters": [CustomContentRange("all of it")],
+    "a Content-Range that is impossible": [CustomContentRange("bytes {b}-{a}/1")],
 }
 
 
 @pytest.mark.parametrize("faults", FORMS.values(), ids=FORMS)
 def test_a_range_that_a_server_dislikes_is_asked_in_another_form(origin, downloader, pin, faults):
-    downloader.assert_succeeds(served_model(origin, pin, *faults), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) <= 5
 
 
 @pytest.mark.parametrize("faults", FORMS.values(), ids=FORMS)
 def test_a_resume_is_asked_in_another_form_too(origin, tmp_path, pin, faults):
-    artifact = served_model(origin, pin)
+    artifact = serve_model(origin, pin)
     partial = stop_after(HALF, artifact, tmp_path, origin)
     origin.break_with(*faults, path="/m.gguf")
     assert run_transfer(artifact, partial).content() == MODEL.read()
 
 
-LONG_REFUSED = {status: [Refuses(status, is_long)] for status in (400, 403, 413, 416)}
+LONG_REFUSED = {status: [RefusesRanges(status, is_long)] for status in (400, 403, 413, 416)}
 
 
 @pytest.mark.parametrize("faults", LONG_REFUSED.values(), ids=LONG_REFUSED)
 def test_a_host_that_refuses_a_long_range_is_asked_for_short_ones(origin, downloader, pin, faults):
     """aria2 #1627. No byte comes twice, and what came of it is kept."""
-    downloader.assert_succeeds(served_model(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
+    downloader.assert_succeeds(serve_model(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
     assert all(request.range is not None for request in origin.requests())
     assert origin.sent("m.gguf") == MODEL.size
 
 
 LARGE = gguf_pattern(17 * MIB)
 CUT_FIRST = {
-    "with status 200 and no Content-Range": [PartAs200(named=False)],
-    "with status 200, no Content-Range and no length": [PartAs200(named=False), NoLength()],
-    "with status 200, and less than was asked": [CappedRange(most=MIB), PartAs200(named=False)],
-    "with status 200, less than was asked, and no length": [CappedRange(most=MIB), PartAs200(named=False), NoLength()],
-    "with the part's length as the total": [WrittenRange("bytes {a}-{b}/{n}")],
+    "with status 200 and no Content-Range": [PartAs200(content_range=False)],
+    "with status 200, no Content-Range and no length": [PartAs200(content_range=False), NoLength()],
+    "with status 200, and less than was asked": [CappedRange(most=MIB), PartAs200(content_range=False)],
+    "with status 200, less than was asked, and no length": [
+        CappedRange(most=MIB),
+        PartAs200(content_range=False),
+        NoLength(),
+    ],
+    "with the part's length as the total": [CustomContentRange("bytes {a}-{b}/{n}")],
 }
 
 
@@ -183,7 +189,7 @@ def test_a_file_that_is_just_as_long_as_the_first_range_costs_one_request_more(o
 def test_a_range_refused_while_others_flow_is_one_connection_too_many(origin, downloader):
     """A status that could be about ranges is not, where the same form flows next to it."""
     large = gguf_pattern(40 * MIB)
-    url = origin.serve("m.gguf", large, faults=[Refuses(403, begins_in_the_middle).once()])
+    url = origin.serve("m.gguf", large, faults=[RefusesRanges(403, begins_in_the_middle).once()])
     downloader.assert_succeeds(pinned_artifact(url, large), large)
     assert all(request.range for request in origin.requests())
 
@@ -201,14 +207,16 @@ LIES = {
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_an_answer_that_is_not_what_was_asked_is_not_written(origin, downloader, fault):
     """The front is capped, so that there is a middle to be wrong about, too. What was not written came for nothing."""
-    downloader.assert_succeeds(served_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
+    downloader.assert_succeeds(serve_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
 def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_another_form(origin, downloader):
     """Not even without a range: each answer is said to be another part."""
     says = "was asked for bytes "
-    downloader.assert_fails(served_model(origin, True, Elsewhere()), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    downloader.assert_fails(
+        serve_model(origin, True, SecondByteOnly()), WrongRange, f"m.gguf: {host_of(origin)} ", says
+    )
     bounded = f"bytes=0-{MODEL.size - 1}"
     forms = [bounded, bounded, "bytes=0-", "bytes=0-1048575", None]
     assert [request.range for request in origin.requests()] == [*forms, *forms]
@@ -218,7 +226,7 @@ def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_
 def test_nothing_is_kept_of_an_answer_that_was_not_asked(origin, tmp_path, fault):
     with pytest.raises((WrongRange, SizeMismatch)):
         run_transfer(
-            served_model(origin, True, CappedRange(most=MIB).once(), fault.from_byte(MIB), Status(416).covering(0)),
+            serve_model(origin, True, CappedRange(most=MIB).once(), fault.from_byte(MIB), Status(416).covering(0)),
             tmp_path,
         )
     assert journaled_bytes(tmp_path) == 0
@@ -226,7 +234,7 @@ def test_nothing_is_kept_of_an_answer_that_was_not_asked(origin, tmp_path, fault
 
 def test_another_total_than_the_catalogs_says_both_sizes(origin, downloader):
     error = downloader.assert_fails(
-        served_model(origin, True, WrongTotal()), SizeMismatch, "m.gguf", host_of(origin), MODEL.size, MODEL.size + 1
+        serve_model(origin, True, WrongTotal()), SizeMismatch, "m.gguf", host_of(origin), MODEL.size, MODEL.size + 1
     )
     assert not error["retryable"]
     assert len(origin.requests()) == 1
@@ -234,18 +242,18 @@ def test_another_total_than_the_catalogs_says_both_sizes(origin, downloader):
 
 def test_another_total_in_every_answer_is_found_out_at_the_end(origin, downloader):
     """No catalog knows better: the byte that is not there is asked for, until the whole answer tells the size."""
-    downloader.assert_succeeds(served_model(origin, False, WrongTotal()), MODEL)
+    downloader.assert_succeeds(serve_model(origin, False, WrongTotal()), MODEL)
 
 
 def test_a_host_with_neither_versions_nor_long_ranges_is_asked_for_the_whole(origin, downloader):
     """Parts that nothing binds together are never put together."""
-    downloader.assert_succeeds(served_model(origin, False, NoEtag(), CappedRange(most=MIB)), MODEL)
+    downloader.assert_succeeds(serve_model(origin, False, NoEtag(), CappedRange(most=MIB)), MODEL)
     assert origin.requests()[-1].range is None
 
 
 def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, downloader):
     """Nor are they asked for without end."""
-    parts = served_model(origin, False, NoEtag(), AlwaysParts(most=MIB))
+    parts = serve_model(origin, False, NoEtag(), AlwaysParts(most=MIB))
     downloader.assert_fails(parts, WrongRange, "m.gguf", f"{host_of(origin)} sends it in parts")
 
 
@@ -253,25 +261,25 @@ def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, down
 
 
 def test_a_416_without_a_size_is_tried_again(origin, downloader, pin):
-    downloader.assert_succeeds_without_refetch(served_model(origin, pin, Status(416).once()), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, pin, Status(416).once()), MODEL, origin)
 
 
 def test_a_416_without_a_size_for_ever_is_given_up_after_ten_tries(origin, downloader):
     downloader.assert_fails(
-        served_model(origin, True, Status(416)), WrongRange, f"m.gguf: {host_of(origin)} ", "ends before"
+        serve_model(origin, True, Status(416)), WrongRange, f"m.gguf: {host_of(origin)} ", "ends before"
     )
     assert len(origin.requests()) == 10
 
 
 def test_a_416_that_contradicts_the_catalog_says_both_sizes(origin, downloader):
-    artifact = served_model(origin, True, Status(416, {"Content-Range": "bytes */777"}))
+    artifact = serve_model(origin, True, Status(416, {"Content-Range": "bytes */777"}))
     downloader.assert_fails(
         artifact, SizeMismatch, "m.gguf", f"the catalog says {MODEL.size} bytes", f"{host_of(origin)} has 777 bytes"
     )
 
 
 def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, downloader):
-    artifact = served_model(origin, True, Status(416, {"Content-Range": f"bytes */{MODEL.size}"}))
+    artifact = serve_model(origin, True, Status(416, {"Content-Range": f"bytes */{MODEL.size}"}))
     downloader.assert_fails(
         artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it ends at byte {MODEL.size}, not 0"
     )
@@ -279,20 +287,20 @@ def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, downloader):
 
 
 def test_a_file_of_unknown_total_ends_where_the_source_says_416(origin, tmp_path):
-    got = run_transfer(served_model(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
+    got = run_transfer(serve_model(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
     assert got.content() == MODEL.read()
-    assert origin.begins() == [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB, MODEL.size]
+    assert origin.range_starts() == [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB, MODEL.size]
     assert origin.sent("m.gguf") == MODEL.size
 
 
 def test_a_416_with_the_partial_complete_ends_it_with_nothing_fetched(origin, tmp_path):
     """All of it had come, but nobody had told the size: the 416 does."""
-    artifact = served_model(origin, False, NoTotal(), Hold().nth(2))
+    artifact = serve_model(origin, False, NoTotal(), Hold().nth(2))
     with BackgroundRun(artifact, tmp_path) as running:
         origin.wait_for(lambda: journaled_bytes(tmp_path) == MODEL.size and len(origin.requests()) == 2)
         running.stop()
     origin.break_with(path="/m.gguf")
-    since = Since(origin)
+    since = TrafficMeter(origin)
     got = run_transfer(artifact, tmp_path)
     assert got.content() == MODEL.read()
     assert since.bytes == 0
@@ -300,7 +308,7 @@ def test_a_416_with_the_partial_complete_ends_it_with_nothing_fetched(origin, tm
 
 
 def test_a_host_that_says_416_to_all_is_not_asked_where_the_partial_is_complete(origin, tmp_path):
-    artifact = served_model(origin, True)
+    artifact = serve_model(origin, True)
     run_transfer(artifact, tmp_path)
     origin.break_with(Status(416), path="/m.gguf")
     assert run_transfer(artifact, tmp_path).content() == MODEL.read()

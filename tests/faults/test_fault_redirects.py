@@ -1,7 +1,7 @@
 """Redirects: 301 to 308 with relative and absolute targets, loops, from https down to http, to `file:`, to nowhere."""
 
 import pytest
-from support.fault_files import HALF, MODEL, host_of, served_model
+from support.fault_files import HALF, MODEL, host_of, serve_model
 from support.faults import CappedRange, CookieWall, Redirect, Reset, Status
 from support.origin import Origin
 from support.run_fetch import pinned_artifact, quick, run_transfer, unpinned_artifact
@@ -35,7 +35,7 @@ def test_a_file_that_moves_in_mid_transfer_continues_where_it_is_now(origin, dow
     """The second request is sent elsewhere."""
     target = origin.serve("sub/real.gguf", MODEL)
     downloader.assert_succeeds(
-        served_model(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL
+        serve_model(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL
     )
     assert (origin.sent("m.gguf"), origin.sent("sub/real.gguf")) == (HALF, MODEL.size - HALF)
 
@@ -54,7 +54,7 @@ def test_a_signed_address_at_the_same_host_is_renewed_when_it_has_expired(origin
     first = origin.serve("signed/1", MODEL, faults=[Reset(after=HALF).once(), Status(status).after_first()])
     second = origin.serve("signed/2", MODEL)
     faults = [Redirect(302, first).once(), Redirect(302, second).after_first()]
-    downloader.assert_succeeds(served_model(origin, True, *faults), MODEL)
+    downloader.assert_succeeds(serve_model(origin, True, *faults), MODEL)
     assert (origin.sent("signed/1"), origin.sent("signed/2")) == (HALF, MODEL.size - HALF)
 
 
@@ -99,7 +99,7 @@ def test_of_two_locations_the_first_is_followed(origin):
 
 def test_a_location_that_is_empty_is_none(origin, downloader):
     downloader.assert_fails(
-        served_model(origin, True, Redirect(302, "")), SourceRefused, f"m.gguf: {host_of(origin)} answers 302"
+        serve_model(origin, True, Redirect(302, "")), SourceRefused, f"m.gguf: {host_of(origin)} answers 302"
     )
     assert len(origin.requests()) == 1
 
@@ -124,7 +124,7 @@ WALLS = {
 @pytest.mark.parametrize("attributes", WALLS.values(), ids=WALLS)
 def test_a_cookie_that_a_redirect_to_itself_sets_is_sent_back(origin, downloader, pin, attributes):
     downloader.assert_succeeds_without_refetch(
-        served_model(origin, pin, CookieWall(attributes=attributes)), MODEL, origin
+        serve_model(origin, pin, CookieWall(attributes=attributes)), MODEL, origin
     )
 
 
@@ -163,24 +163,24 @@ REFUSED = {
 @pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED)
 def test_a_cookie_that_may_not_be_sent_is_not(origin, downloader, fault):
     downloader.assert_fails(
-        served_model(origin, True, fault), RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end"
+        serve_model(origin, True, fault), RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end"
     )
     assert len(origin.requests()) == 10
     assert all("cookie" not in request.headers for request in origin.requests())
 
 
-def test_a_cookie_wall_over_https_is_passed(downloader, monkeypatch, fresh_trust):
+def test_a_cookie_wall_over_https_is_passed(downloader, monkeypatch, uncached_trust):
     with Origin(tls=True) as secure:
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))
         downloader.assert_succeeds_without_refetch(
-            served_model(secure, True, CookieWall(attributes="; Secure; Path=/")), MODEL, secure
+            serve_model(secure, True, CookieWall(attributes="; Secure; Path=/")), MODEL, secure
         )
 
 
 def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origin, downloader):
     endless = CookieWall(cookie="n=1; n=2")
     error = downloader.assert_fails(
-        served_model(origin, True, endless), RedirectRefused, "redirects without end (10 times)"
+        serve_model(origin, True, endless), RedirectRefused, "redirects without end (10 times)"
     )
     assert "n=1" not in f"{error['message']}{error['hint']}"
     assert len(origin.requests()) == 10
@@ -198,7 +198,7 @@ def test_a_redirect_to_a_name_that_idna_2008_does_not_decode_is_followed(origin,
 
 
 def test_a_redirect_to_itself_is_left_after_ten(origin, downloader):
-    loop = served_model(origin, True, Redirect(302, "/m.gguf"))
+    loop = serve_model(origin, True, Redirect(302, "/m.gguf"))
     error = downloader.assert_fails(
         loop, RedirectRefused, f"m.gguf: {host_of(origin)} redirects without end (10 times)"
     )
@@ -209,7 +209,7 @@ def test_a_redirect_to_itself_is_left_after_ten(origin, downloader):
 def test_two_addresses_that_redirect_to_each_other_are_left_after_ten(origin, downloader):
     with Origin() as other:
         there = other.serve("m.gguf", b"", faults=[Redirect(301, origin.url("m.gguf"))])
-        here = served_model(origin, True, Redirect(308, there))
+        here = serve_model(origin, True, Redirect(308, there))
         downloader.assert_fails(here, RedirectRefused, "m.gguf: ", "redirects without end (10 times)")
         assert len(origin.requests()) == len(other.requests()) == 5
 
@@ -219,7 +219,7 @@ SCHEMES = ["file:///etc/passwd", "FILE:/etc/passwd", "ftp://x.example/m.gguf", "
 
 @pytest.mark.parametrize("target", SCHEMES)
 def test_a_redirect_to_a_forbidden_address_is_refused(origin, downloader, target):
-    artifact = served_model(origin, False, Redirect(302, target))
+    artifact = serve_model(origin, False, Redirect(302, target))
     goes = f"{host_of(origin)}/m.gguf redirects where flowhub does not follow."
     error = downloader.assert_fails(artifact, RedirectRefused, goes, target)
     assert not error["retryable"]
@@ -228,7 +228,7 @@ def test_a_redirect_to_a_forbidden_address_is_refused(origin, downloader, target
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://x.example/m.gguf"])
 def test_a_pin_is_no_licence_to_go_there(origin, downloader, target):
-    downloader.assert_fails(served_model(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
+    downloader.assert_fails(serve_model(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
 
 
 NOWHERE = {  # and how often the origin is asked
@@ -243,7 +243,7 @@ NOWHERE = {  # and how often the origin is asked
 @pytest.mark.parametrize("target", NOWHERE)
 def test_a_redirect_to_no_address_at_all_ends_it_clearly(origin, downloader, target):
     error = downloader.assert_fails(
-        served_model(origin, False, Redirect(302, target)), RedirectRefused, "m.gguf", host_of(origin)
+        serve_model(origin, False, Redirect(302, target)), RedirectRefused, "m.gguf", host_of(origin)
     )
     assert "pw" not in f"{error['message']}{error['hint']}"
     assert len(origin.requests()) == NOWHERE[target]
@@ -252,7 +252,7 @@ def test_a_redirect_to_no_address_at_all_ends_it_clearly(origin, downloader, tar
 @pytest.mark.parametrize("code", [300, 302])
 def test_a_redirect_that_says_not_where_is_a_refusal(origin, downloader, code):
     downloader.assert_fails(
-        served_model(origin, True, Status(code)), SourceRefused, f"m.gguf: {host_of(origin)} answers {code}"
+        serve_model(origin, True, Status(code)), SourceRefused, f"m.gguf: {host_of(origin)} answers {code}"
     )
     assert len(origin.requests()) == 1
 
@@ -260,7 +260,7 @@ def test_a_redirect_that_says_not_where_is_a_refusal(origin, downloader, code):
 def test_a_redirect_to_what_is_gone_names_where_it_led(origin, downloader):
     """That host is asked as often as any: an address that was made for us may come to life."""
     with Origin() as other:
-        artifact = served_model(origin, True, Redirect(302, other.url("gone.gguf")))
+        artifact = serve_model(origin, True, Redirect(302, other.url("gone.gguf")))
         error = downloader.fetch(artifact, quick(faults_max=2)).error
         assert "m.gguf" in error["message"]
         assert host_of(other) in error["message"]
@@ -268,12 +268,12 @@ def test_a_redirect_to_what_is_gone_names_where_it_led(origin, downloader):
 
 
 def test_a_redirect_within_its_own_host_to_what_is_gone_is_final(origin, downloader):
-    artifact = served_model(origin, True, Redirect(302, "/gone.gguf"))
+    artifact = serve_model(origin, True, Redirect(302, "/gone.gguf"))
     downloader.assert_fails(artifact, SourceMissing, f"m.gguf: {host_of(origin)} has no such file (status 404)")
     assert len(origin.requests()) == 2
 
 
-def test_a_redirect_from_https_down_to_http_needs_a_pin(origin, downloader, monkeypatch, fresh_trust, pin):
+def test_a_redirect_from_https_down_to_http_needs_a_pin(origin, downloader, monkeypatch, uncached_trust, pin):
     target = origin.serve("m.gguf", MODEL)
     with Origin(tls=True) as secure:
         monkeypatch.setenv("SSL_CERT_FILE", str(secure.ca_file))

@@ -1,21 +1,21 @@
 """The file behind the address is replaced between two requests: same size or another, strong, weak or no ETag."""
 
 import pytest
-from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, served_model
+from support.fault_files import HALF, MIB, MODEL, OTHER, SHORTER, serve_model
 from support.faults import (
     ChangeEtag,
-    DislikesIfRange,
     EarlyClose,
     Hold,
     IgnoreRange,
     NoEtag,
     NoLength,
+    RejectsIfRange,
     Reset,
     UnquotedEtag,
     WeakEtag,
 )
 from support.models import gguf_pattern
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.run_fetch import (
     BackgroundRun,
     crash_after,
@@ -42,7 +42,7 @@ NEW = {"same size": OTHER, "other size": SHORTER}
 
 @pytest.mark.parametrize("new", NEW.values(), ids=NEW)
 @pytest.mark.parametrize("faults", VALIDATORS.values(), ids=VALIDATORS)
-@pytest.mark.parametrize("end", [stop_after, crash_after])
+@pytest.mark.parametrize("end", [stop_after, crash_after], ids=["stopped", "crashed"])
 def test_an_unpinned_file_that_was_replaced_between_two_runs_is_the_new_one(origin, tmp_path, new, faults, end):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, faults=faults))
     partial = end(HALF, artifact, tmp_path / "p", origin, faults=faults)
@@ -74,14 +74,14 @@ def test_a_file_that_changes_its_size_and_keeps_its_etag_is_another_file(origin,
 def test_a_strong_etag_is_asked_for_and_what_is_not_replaced_continues(origin, tmp_path):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
     partial = crash_after(HALF, artifact, tmp_path / "p", origin)
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
     assert origin.requests("m.gguf")[-1].headers["if-range"] == MODEL.etag
 
 
 def test_a_weak_etag_is_never_asked_for(origin, tmp_path):
-    run_transfer(served_model(origin, False, WeakEtag(), Reset(after=HALF).once()), tmp_path)
+    run_transfer(serve_model(origin, False, WeakEtag(), Reset(after=HALF).once()), tmp_path)
     assert len(origin.requests()) > 1
     assert not any("if-range" in request.headers for request in origin.requests())
 
@@ -104,12 +104,12 @@ NO_ETAG = {"no ETag": NoEtag(), "a weak ETag": WeakEtag()}
 
 
 @pytest.mark.parametrize("fault", NO_ETAG.values(), ids=NO_ETAG)
-@pytest.mark.parametrize("end", [stop_after, crash_after])
+@pytest.mark.parametrize("end", [stop_after, crash_after], ids=["stopped", "crashed"])
 def test_a_last_modified_binds_the_nights_of_a_file_without_a_strong_etag_together(origin, tmp_path, fault, end):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, headers={"Last-Modified": LONG_AGO}, faults=[fault]))
     partial = end(HALF, artifact, tmp_path / "p", origin, faults=[fault])
     origin.break_with(fault, path="/m.gguf")
-    since = Since(origin)
+    since = TrafficMeter(origin)
     got = run_transfer(artifact, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
@@ -125,12 +125,12 @@ def test_a_weak_etag_that_two_versions_share_does_not_mix_them(origin, tmp_path)
     assert run_transfer(artifact, partial).content() == OTHER.read()
 
 
-@pytest.mark.parametrize("end", [stop_after, crash_after])
+@pytest.mark.parametrize("end", [stop_after, crash_after], ids=["stopped", "crashed"])
 def test_an_etag_without_its_quotes_binds_the_nights_together_and_is_not_sent_back(origin, tmp_path, end):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, faults=[UnquotedEtag()]))
     partial = end(HALF, artifact, tmp_path / "p", origin, faults=[UnquotedEtag()])
     origin.break_with(UnquotedEtag(), path="/m.gguf")
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
     assert origin.requests()[-1].headers.get("if-range") is None
@@ -159,22 +159,22 @@ BOUND_BY = {"a strong ETag": [], "a Last-Modified": [NoEtag()]}
 @pytest.mark.parametrize("code", [200, 206, 304, 400, 403, 412, 416])
 @pytest.mark.parametrize("faults", BOUND_BY.values(), ids=BOUND_BY)
 def test_a_source_that_dislikes_if_range_costs_no_kept_byte(origin, tmp_path, faults, code):
-    faults = [*faults, DislikesIfRange(code)]
+    faults = [*faults, RejectsIfRange(code)]
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, headers={"Last-Modified": LONG_AGO}, faults=faults))
     partial = stop_after(HALF, artifact, tmp_path, origin, faults=faults)
     origin.break_with(*faults, path="/m.gguf")
-    since = Since(origin)
+    since = TrafficMeter(origin)
     got = run_transfer(artifact, partial)
     assert got.content() == MODEL.read()
     assert got.fetched.bytes_fetched == MODEL.size, "what the answer to If-Range brought is not read"
-    assert origin.begins()[1:] == [HALF, HALF]
+    assert origin.range_starts()[1:] == [HALF, HALF]
     assert since.bytes >= MODEL.size - HALF
 
 
 def test_a_file_that_was_replaced_is_noticed_without_if_range_too(origin, tmp_path):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
     partial = stop_after(HALF, artifact, tmp_path, origin)
-    origin.serve("m.gguf", OTHER, faults=[DislikesIfRange(412)])
+    origin.serve("m.gguf", OTHER, faults=[RejectsIfRange(412)])
     assert run_transfer(artifact, partial).content() == OTHER.read()
 
 
@@ -256,7 +256,7 @@ def test_a_pinned_size_with_a_replaced_file_of_that_size_is_the_new_one(origin, 
 def test_a_catalog_that_pins_the_new_version_gets_the_new_version(origin, tmp_path):
     artifact = pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
     partial = stop_after(HALF, artifact, tmp_path, origin)
-    artifact, since = pinned_artifact(origin.serve("m.gguf", OTHER), OTHER), Since(origin)
+    artifact, since = pinned_artifact(origin.serve("m.gguf", OTHER), OTHER), TrafficMeter(origin)
     got = run_transfer(artifact, partial)
     assert got.content() == OTHER.read()
     assert since.bytes == OTHER.size
@@ -290,10 +290,10 @@ BALANCED = [ChangeEtag(f'"{number}"').nth(number) for number in range(1, 9)]
 @pytest.mark.parametrize("changing", [[], BALANCED], ids=["one ETag for all", "another ETag for each answer"])
 def test_an_etag_that_changes_while_the_file_does_not_costs_a_few_new_beginnings(origin, downloader, changing):
     """Servers behind one balancer: each answer has the tag of its server."""
-    downloader.assert_succeeds(served_model(origin, False, *changing, EarlyClose(after=HALF).first(3)), MODEL)
+    downloader.assert_succeeds(serve_model(origin, False, *changing, EarlyClose(after=HALF).first(3)), MODEL)
 
 
 def test_an_etag_that_changes_is_no_matter_where_a_digest_is_pinned(origin, downloader):
     downloader.assert_succeeds_without_refetch(
-        served_model(origin, True, *BALANCED, Reset(after=300_000).first(5)), MODEL, origin
+        serve_model(origin, True, *BALANCED, Reset(after=300_000).first(5)), MODEL, origin
     )

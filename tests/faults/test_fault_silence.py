@@ -1,7 +1,7 @@
 """Silence and slowness: no headers, no byte after them, a stall, a trickle, fast and then slow for ever."""
 
 import pytest
-from support.fault_files import HALF, MODEL, host_of, served_model
+from support.fault_files import HALF, MODEL, host_of, serve_model
 from support.faults import EndlessHead, NoHeaders, SlowAfter, Stall, StallAfterHeaders, Trickle
 from support.models import gguf_pattern
 from support.run_fetch import BackgroundRun, TransferRun, journaled_bytes, pinned_artifact, quick, run_transfer
@@ -24,7 +24,7 @@ SILENCES = {
 
 @pytest.mark.parametrize("fault", SILENCES.values(), ids=SILENCES)
 def test_a_host_that_falls_silent_is_asked_again_at_no_cost(origin, downloader, pin, fault):
-    downloader.assert_succeeds_without_refetch(served_model(origin, pin, fault), MODEL, origin, IMPATIENT)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, pin, fault), MODEL, origin, IMPATIENT)
 
 
 CLOCKS = {
@@ -40,12 +40,12 @@ def test_a_host_that_never_speaks_is_given_up(origin, downloader, fault, clock, 
     """Each of the clocks alone would end it; the others are set to twenty seconds, which no test waits for."""
     options = quick(faults_max=2, **clock)
     downloader.assert_fails(
-        served_model(origin, True, fault), error, f"m.gguf: {host_of(origin)} ", says, options=options
+        serve_model(origin, True, fault), error, f"m.gguf: {host_of(origin)} ", says, options=options
     )
 
 
 def test_what_came_before_the_silence_is_kept_for_a_retry(origin, tmp_path):
-    artifact = served_model(origin, True, Stall(after=HALF).once(), NoHeaders().from_byte(1))
+    artifact = serve_model(origin, True, Stall(after=HALF).once(), NoHeaders().from_byte(1))
     with pytest.raises(HeadersTimeout):
         run_transfer(artifact, tmp_path, options=quick(faults_max=2, headers_s=0.05, stall_s=0.05))
     assert journaled_bytes(tmp_path) == HALF
@@ -55,21 +55,21 @@ def test_what_came_before_the_silence_is_kept_for_a_retry(origin, tmp_path):
 
 
 def test_a_trickle_is_left_and_asked_again(origin, tmp_path):
-    got = run_transfer(served_model(origin, True, Trickle(bps=2000).once()), tmp_path, options=HURRIED)
+    got = run_transfer(serve_model(origin, True, Trickle(bps=2000).once()), tmp_path, options=HURRIED)
     assert got.content() == MODEL.read()
     assert got.note_kinds == ["fault"]
     assert origin.sent("m.gguf") - MODEL.size < 5000
 
 
 def test_a_host_that_is_fast_and_then_slow_for_ever_is_left_where_it_became_slow(origin, tmp_path):
-    got = run_transfer(served_model(origin, True, SlowAfter(after=HALF, bps=2000).once()), tmp_path, options=HURRIED)
+    got = run_transfer(serve_model(origin, True, SlowAfter(after=HALF, bps=2000).once()), tmp_path, options=HURRIED)
     assert got.content() == MODEL.read()
-    assert origin.begins()[1] >= HALF
+    assert origin.range_starts()[1] >= HALF
 
 
 def test_a_host_whose_every_answer_becomes_slow_is_asked_again_and_again(origin, downloader):
     """Each answer is fast at first: a new one is always worth its request."""
-    downloader.assert_succeeds(served_model(origin, True, SlowAfter(after=MODEL.size // 3, bps=2000)), MODEL, HURRIED)
+    downloader.assert_succeeds(serve_model(origin, True, SlowAfter(after=MODEL.size // 3, bps=2000)), MODEL, HURRIED)
     assert len(origin.requests()) >= 3
     assert origin.sent("m.gguf") - MODEL.size < 20_000
 
@@ -77,7 +77,7 @@ def test_a_host_whose_every_answer_becomes_slow_is_asked_again_and_again(origin,
 def test_a_host_that_is_always_too_slow_is_given_up_with_what_came_in_which_time(origin, downloader):
     options = quick(faults_max=1, slow_bps=100_000, slow_window_s=0.1)
     says = [f"m.gguf: {host_of(origin)} sent only ", "less than 100000 bytes a second"]
-    downloader.assert_fails(served_model(origin, True, Trickle(bps=500)), TooSlow, *says, options=options)
+    downloader.assert_fails(serve_model(origin, True, Trickle(bps=500)), TooSlow, *says, options=options)
 
 
 def test_a_limit_of_our_own_is_not_taken_for_a_slow_host(origin, tmp_path):
@@ -90,12 +90,12 @@ def test_a_limit_of_our_own_is_not_taken_for_a_slow_host(origin, tmp_path):
 
     options = quick(stall_s=0.3, slow_bps=1 << 40, slow_window_s=0.5)
     shared = SharedLimits(HostLimits(), TokenBucket(10_000_000, clock))
-    got = run_transfer(served_model(origin, True), tmp_path, options=options, shared=shared)
+    got = run_transfer(serve_model(origin, True), tmp_path, options=options, shared=shared)
     assert got.content() == MODEL.read()
 
 
 def test_a_person_who_stops_a_job_does_not_wait_for_a_host_that_is_silent(origin, tmp_path):
-    artifact = served_model(origin, True, NoHeaders())
+    artifact = serve_model(origin, True, NoHeaders())
     with BackgroundRun(artifact, tmp_path, options=quick(headers_s=600)) as running:
         origin.wait_for(lambda: origin.requests("m.gguf"))
         running.stop()

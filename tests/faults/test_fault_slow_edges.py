@@ -1,7 +1,7 @@
 """Slow edges and collapses: a slow connection is replaced, and a host that crawls is asked again with few."""
 
 import pytest
-from support.edge_faults import Crowd, SlowEdges
+from support.edge_faults import CrowdPenalty, SlowEdges
 from support.fault_files import host_of
 from support.models import gguf_pattern
 from support.range_faults import IgnoreRange
@@ -104,7 +104,7 @@ def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypa
 
 
 def test_a_host_that_crawls_when_crowded_is_asked_again_with_few_connections(origin, tmp_path):
-    run = fetched(origin, tmp_path, Crowd(most=6, each_bps=2e6, crawl_bps=1e4, seconds=2.0), 16)
+    run = fetched(origin, tmp_path, CrowdPenalty(most=6, each_bps=2e6, crawl_bps=1e4, seconds=2.0), 16)
     told = [note.text for note in run.notes if "in all" in note.text]
     assert told
     assert f"{host_of(origin)} gives" in told[0]

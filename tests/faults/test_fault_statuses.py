@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from support.fault_files import HALF, MODEL, OTHER, host_of, served_model
+from support.fault_files import HALF, MODEL, OTHER, host_of, serve_model
 from support.fault_ways import ApiDownloader
 from support.faults import Reset, Status
 from support.origin import Origin
@@ -43,7 +43,7 @@ MOMENTS = {
 @pytest.mark.parametrize("headers", MOMENTS.values(), ids=MOMENTS)
 @pytest.mark.parametrize("status", PASSING)
 def test_a_busy_host_is_asked_again_within_the_run_at_no_cost(origin, tmp_path, status, headers):
-    got = run_transfer(served_model(origin, True, Status(status, headers()).once()), tmp_path)
+    got = run_transfer(serve_model(origin, True, Status(status, headers()).once()), tmp_path)
     assert got.content() == MODEL.read()
     assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
     assert len(origin.requests()) == 2
@@ -52,7 +52,7 @@ def test_a_busy_host_is_asked_again_within_the_run_at_no_cost(origin, tmp_path, 
 
 @pytest.mark.parametrize("status", PASSING_TOO)
 def test_a_status_of_no_standard_is_a_fault_that_passes(origin, tmp_path, status):
-    got = run_transfer(served_model(origin, True, Status(status).once()), tmp_path)
+    got = run_transfer(serve_model(origin, True, Status(status).once()), tmp_path)
     assert got.content() == MODEL.read()
     assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
 
@@ -60,7 +60,7 @@ def test_a_status_of_no_standard_is_a_fault_that_passes(origin, tmp_path, status
 @pytest.mark.parametrize("status", PASSING)
 def test_a_busy_host_costs_no_byte_twice(origin, downloader, pin, status):
     busy = [Status(status).first(2), Reset(after=HALF).nth(3), Status(status).nth(4)]
-    downloader.assert_succeeds_without_refetch(served_model(origin, pin, *busy), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, pin, *busy), MODEL, origin)
 
 
 # Asked for peace -----------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ PEACE = {
 @pytest.mark.parametrize("status", PASSING)
 def test_a_long_wait_gives_the_slot_away_with_the_time_that_was_asked(origin, tmp_path, status, headers):
     with pytest.raises(RetryLater) as caught:
-        run_transfer(served_model(origin, True, Status(status, headers())), tmp_path)
+        run_transfer(serve_model(origin, True, Status(status, headers())), tmp_path)
     assert 50 < caught.value.seconds <= 60
     assert caught.value.asked_by_host
     assert caught.value.faults.faults == 1
@@ -94,7 +94,7 @@ def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_p
     def sleep(seconds):
         raise Slept(seconds)
 
-    artifact = served_model(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
+    artifact = serve_model(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
     downloader = ApiDownloader(tmp_path / "store", home, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr("flowhub_jobs.operations.download_without_queue.time.sleep", sleep)
@@ -106,7 +106,7 @@ def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_p
 
 
 def test_kept_bytes_stay_while_a_host_asks_for_a_wait(origin, tmp_path):
-    artifact = served_model(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
+    artifact = serve_model(origin, True, Reset(after=HALF).once(), Status(503, {"Retry-After": "60"}).nth(2))
     with pytest.raises(RetryLater):
         run_transfer(artifact, tmp_path)
     assert journaled_bytes(tmp_path) == HALF
@@ -117,7 +117,7 @@ def test_kept_bytes_stay_while_a_host_asks_for_a_wait(origin, tmp_path):
 def test_a_host_that_asked_for_a_wait_gets_it_from_every_job(origin, tmp_path):
     shared = SharedLimits(HostLimits(), TokenBucket())
     with pytest.raises(RetryLater):
-        run_transfer(served_model(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
+        run_transfer(serve_model(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
     other = pinned_artifact(origin.serve("other.gguf", OTHER), OTHER)
     with pytest.raises(RetryLater) as caught:
         run_transfer(other, tmp_path / "two", shared=shared)
@@ -127,7 +127,7 @@ def test_a_host_that_asked_for_a_wait_gets_it_from_every_job(origin, tmp_path):
 
 def test_a_running_job_sends_no_request_to_a_host_that_asked_another_for_a_wait(origin, tmp_path):
     shared = SharedLimits(HostLimits(), TokenBucket())
-    with hold_after(HALF, served_model(origin, True), tmp_path / "one", origin, shared=shared) as running:
+    with hold_after(HALF, serve_model(origin, True), tmp_path / "one", origin, shared=shared) as running:
         busy = origin.serve("busy.gguf", OTHER, faults=[Status(429, {"Retry-After": "60"})])
         with pytest.raises(RetryLater):
             run_transfer(pinned_artifact(busy, OTHER), tmp_path / "two", shared=shared)
@@ -142,7 +142,7 @@ def test_a_running_job_sends_no_request_to_a_host_that_asked_another_for_a_wait(
 def test_a_wait_for_one_host_holds_no_other_host(origin, tmp_path):
     shared = SharedLimits(HostLimits(), TokenBucket())
     with pytest.raises(RetryLater):
-        run_transfer(served_model(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
+        run_transfer(serve_model(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
     with Origin() as other:
         artifact = pinned_artifact(other.serve("m.gguf", OTHER), OTHER)
         assert run_transfer(artifact, tmp_path / "two", shared=shared).content() == OTHER.read()
@@ -162,12 +162,12 @@ ABSURD = {
 @pytest.mark.parametrize("status", PASSING)
 def test_an_absurd_wait_is_a_failure_that_says_so(origin, tmp_path, status, headers):
     with pytest.raises(WaitTooLong, match=rf"m\.gguf: 127\.0\.0\.1:\d+ answers {status}\. The host asks to wait "):
-        run_transfer(served_model(origin, True, Status(status, headers())), tmp_path)
+        run_transfer(serve_model(origin, True, Status(status, headers())), tmp_path)
     assert len(origin.requests()) == 1
 
 
 def test_an_absurd_wait_says_what_was_asked_and_what_is_borne(origin, downloader):
-    absurd = served_model(origin, True, Status(503, {"Retry-After": "10000000"}))
+    absurd = serve_model(origin, True, Status(503, {"Retry-After": "10000000"}))
     error = downloader.assert_fails(
         absurd, WaitTooLong, "m.gguf", host_of(origin), "10,000,000 s (115 d 17 h)", "more than 3,600 s"
     )
@@ -178,21 +178,21 @@ def test_an_absurd_wait_says_what_was_asked_and_what_is_borne(origin, downloader
 
 
 def test_ten_faults_in_a_row_end_it_with_the_last(origin, downloader):
-    artifact = served_model(origin, True, Status(503).first(9), Status(500).nth(10))
+    artifact = serve_model(origin, True, Status(503).first(9), Status(500).nth(10))
     error = downloader.assert_fails(artifact, ServerBusy, f"m.gguf: {host_of(origin)} answers 500")
     assert "10 times in a row" in error["hint"]
     assert len(origin.requests()) == 10
 
 
 def test_nine_faults_in_a_row_do_not(origin, downloader):
-    downloader.assert_succeeds_without_refetch(served_model(origin, True, Status(503).first(9)), MODEL, origin)
+    downloader.assert_succeeds_without_refetch(serve_model(origin, True, Status(503).first(9)), MODEL, origin)
 
 
 def test_a_new_byte_after_nine_faults_makes_the_budget_fresh(origin, downloader):
     later = [Status(502).nth(number) for number in range(11, 19)]
     faults = [Status(503).first(9), Reset(after=100_000).nth(10), *later]
     downloader.assert_succeeds_without_refetch(
-        served_model(origin, True, *faults), MODEL, origin, quick(connections_per_host=1)
+        serve_model(origin, True, *faults), MODEL, origin, quick(connections_per_host=1)
     )
     assert len(origin.requests()) == 19
 
@@ -204,14 +204,14 @@ FINAL = {402: SourceRefused, 404: SourceMissing, 410: SourceMissing, 451: Source
 
 @pytest.mark.parametrize(("status", "error"), FINAL.items())
 def test_a_status_that_will_not_change_ends_it_at_once(origin, downloader, status, error):
-    downloader.assert_fails(served_model(origin, True, Status(status)), error, f"m.gguf: {host_of(origin)} ", status)
+    downloader.assert_fails(serve_model(origin, True, Status(status)), error, f"m.gguf: {host_of(origin)} ", status)
     assert len(origin.requests()) == 1
 
 
 @pytest.mark.parametrize("status", [304, 400, 403, 405, 409, 412, 413, 417, 431, 418])
 def test_a_status_that_may_be_about_the_range_ends_it_when_no_other_form_of_range_helps(origin, downloader, status):
     downloader.assert_fails(
-        served_model(origin, True, Status(status)), SourceRefused, f"m.gguf: {host_of(origin)} answers {status}"
+        serve_model(origin, True, Status(status)), SourceRefused, f"m.gguf: {host_of(origin)} answers {status}"
     )
     end = MODEL.size - 1
     forms = [f"bytes=0-{end}", f"bytes=0-{end}", "bytes=0-", "bytes=0-1048575", None]
@@ -227,13 +227,13 @@ def test_a_host_that_refuses_for_a_while_what_it_has_begun_to_send_is_asked_agai
 ):
     """A firewall refuses those who ask often."""
     refuses = replace(Status(status), turn=range(2, 8).__contains__)
-    artifact = served_model(origin, pin, Reset(after=HALF).once(), refuses)
+    artifact = serve_model(origin, pin, Reset(after=HALF).once(), refuses)
     downloader.assert_succeeds_without_refetch(artifact, MODEL, origin, quick(connections_per_host=1))
 
 
 def test_a_firewall_that_refuses_for_a_while_is_not_taken_for_a_refused_token(origin, tmp_path):
     refuses = replace(Status(403), turn=range(2, 6).__contains__)
-    artifact = served_model(origin, True, Reset(after=HALF).once(), refuses)
+    artifact = serve_model(origin, True, Reset(after=HALF).once(), refuses)
     options = quick(connections_per_host=1, tokens={origin.url("").rstrip("/"): "right"})
     got = run_transfer(artifact, tmp_path, options=options)
     assert got.content() == MODEL.read()
@@ -243,13 +243,13 @@ def test_a_firewall_that_refuses_for_a_while_is_not_taken_for_a_refused_token(or
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_file_that_is_removed_after_a_part_of_it_came_ends_it_at_once(origin, downloader, pin, status):
-    artifact = served_model(origin, pin, Reset(after=HALF).once(), Status(status).after_first())
+    artifact = serve_model(origin, pin, Reset(after=HALF).once(), Status(status).after_first())
     downloader.assert_fails(artifact, SourceMissing, f"status {status}", options=quick(connections_per_host=1))
     assert len(origin.requests()) == 2
 
 
 def test_a_part_that_came_in_an_earlier_attempt_counts_unless_the_file_is_missing(origin, downloader):
-    artifact = served_model(origin, True, Reset(after=HALF).once(), Status(403).after_first())
+    artifact = serve_model(origin, True, Reset(after=HALF).once(), Status(403).after_first())
     options = quick(connections_per_host=1)
     for _ in range(2):
         error = downloader.assert_fails(artifact, ServerBusy, "answers 403, although", options=options)
@@ -262,13 +262,13 @@ def test_a_part_that_came_in_an_earlier_attempt_counts_unless_the_file_is_missin
 
 def test_the_hubs_own_refusal_of_what_it_has_begun_to_send_is_final(origin, downloader):
     gone = Status(404, {"X-Error-Code": "EntryNotFound"}).after_first()
-    downloader.assert_fails(served_model(origin, True, Reset(after=HALF).once(), gone), SourceMissing, "status 404")
+    downloader.assert_fails(serve_model(origin, True, Reset(after=HALF).once(), gone), SourceMissing, "status 404")
     assert len(origin.requests()) == 2
 
 
 def test_a_status_that_no_firewall_sends_ends_what_was_begun(origin, downloader):
     downloader.assert_fails(
-        served_model(origin, True, Reset(after=HALF).once(), Status(451).after_first()), SourceRefused, "451"
+        serve_model(origin, True, Reset(after=HALF).once(), Status(451).after_first()), SourceRefused, "451"
     )
     assert len(origin.requests()) == 2
 
@@ -281,11 +281,11 @@ def test_a_file_of_a_folder_that_is_missing_is_the_one_that_is_named(origin, dow
 
 def test_the_message_of_a_host_is_shown_without_control_characters(origin, downloader):
     said = {"X-Error-Message": "no \x1b[2Jmore than this, see https://x.example/a?token=abc"}
-    error = downloader.assert_fails(served_model(origin, True, Status(451, said)), SourceRefused, "more than this")
+    error = downloader.assert_fails(serve_model(origin, True, Status(451, said)), SourceRefused, "more than this")
     assert "abc" not in error["message"]
     assert "\x1b" not in error["message"]
 
 
 def test_a_budget_of_one_is_one(origin, downloader):
-    downloader.assert_fails(served_model(origin, True, Status(503)), ServerBusy, "m.gguf", options=quick(faults_max=1))
+    downloader.assert_fails(serve_model(origin, True, Status(503)), ServerBusy, "m.gguf", options=quick(faults_max=1))
     assert len(origin.requests()) == 1

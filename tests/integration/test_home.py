@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.job_store import artifact
-from support.python_process import kill, start
+from support.python_process import kill, start_python
 
 from flowhub_jobs.database.engine import translated
 from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline
@@ -184,7 +184,7 @@ with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
 def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_before(tmp_path):
     with opened(settings_of(tmp_path)) as home:
         [answer] = home.commands.enqueue([Request(artifact(), "/x")])
-        worker = start(CLAIM_A_JOB, tmp_path)
+        worker = start_python(CLAIM_A_JOB, tmp_path)
         try:
             assert worker.stdout.readline() == f"{answer.job}\n"
             assert home.living_workers() == 1

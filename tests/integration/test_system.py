@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.python_process import kill, start
+from support.python_process import kill, start_python
 
 from flowhub_jobs import system
 from flowhub_jobs.fs.locks import LockFile, lock_is_free
@@ -161,7 +161,7 @@ sys.stdin.read()
 
 def test_the_lock_of_a_process_is_free_the_moment_it_is_killed(tmp_path):
     path = tmp_path / "w.lock"
-    holder = start(HOLD, path)
+    holder = start_python(HOLD, path)
     try:
         assert holder.stdout.readline() == "held\n"
         assert lock_is_free(path) is False

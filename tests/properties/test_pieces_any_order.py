@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.examples import examples
-from support.replaced_source import LONGEST, Source, Style, Tells
+from support.replaced_source import LONGEST, AnswerForm, IdentifiedBy, Source
 from support.stepped_transfer import Fetcher, SteppedTransfer
 
 from flowhub_jobs.errors import DigestMismatch
@@ -29,11 +29,11 @@ INDEX = st.integers(0, 15)
 
 @st.composite
 def sources(draw, path):
-    tells, size_known = draw(st.sampled_from([Tells.ETAG, *Tells])), draw(st.booleans())
+    identified_by, size_known = draw(st.sampled_from([IdentifiedBy.ETAG, *IdentifiedBy])), draw(st.booleans())
     first = draw(SIZES)
-    same_size = size_known or tells is Tells.PIN or draw(st.booleans())
+    same_size = size_known or identified_by is IdentifiedBy.PIN or draw(st.booleans())
     sizes = (first, *(first if same_size else draw(SIZES) for _ in range(VERSIONS - 1)))
-    return Source(path, tells, sizes, size_known)
+    return Source(path, identified_by, sizes, size_known)
 
 
 class TransferMachine(RuleBasedStateMachine):
@@ -59,7 +59,7 @@ class TransferMachine(RuleBasedStateMachine):
         self.sources = {path: data.draw(sources(path)) for path in paths}
         files = tuple(source.file() for source in self.sources.values())
         self.artifact = Artifact("m@q", "m", "q", HubFormat.MLX, "m", folder, files)
-        self.may_restart = {path for path, source in self.sources.items() if source.tells.keyless}
+        self.may_restart = {path for path, source in self.sources.items() if source.identified_by.has_no_identity}
         self._open()
 
     def _open(self) -> None:
@@ -75,7 +75,7 @@ class TransferMachine(RuleBasedStateMachine):
     # Fetchers
 
     def _pick(self, index: int, *, answered: bool, bound: bool = False) -> Fetcher | None:
-        candidates = [it for it in self.run.fetchers if (it.answer is not None) == answered and it.bound == bound]
+        candidates = [it for it in self.run.fetchers if (it.answer is not None) == answered and it.accepted == bound]
         return candidates[index % len(candidates)] if candidates else None
 
     @rule()
@@ -83,8 +83,8 @@ class TransferMachine(RuleBasedStateMachine):
         if not self.run.transfer.ended and len(self.run.fetchers) < self.connections:
             self.run.take()
 
-    @rule(index=INDEX, style=st.sampled_from(Style))
-    def answer(self, index: int, style: Style) -> None:
+    @rule(index=INDEX, style=st.sampled_from(AnswerForm))
+    def answer(self, index: int, style: AnswerForm) -> None:
         fetcher = self._pick(index, answered=False)
         if fetcher is not None:
             fetcher.answer = self._source(fetcher).answer(fetcher, style)
@@ -111,15 +111,15 @@ class TransferMachine(RuleBasedStateMachine):
     def deliver_wrong(self, index: int, count: int, flip: int) -> None:
         """Deliver with one byte flipped on the wire, if the source has a digest that detects it."""
         fetcher = self._pick(index, answered=True, bound=True)
-        if fetcher is not None and self._source(fetcher).tells.digest:
+        if fetcher is not None and self._source(fetcher).identified_by.digest:
             kept = self.run.deliver(fetcher, count, flip)
             if kept is not None:
                 self._wrong_bytes(fetcher.task.state.record.part).add(*kept)
                 self.may_restart.add(fetcher.task.state.file.path)
                 self.flips += 1
 
-    @rule(index=INDEX, styles=st.lists(st.sampled_from(Style), min_size=1, max_size=3), count=PORTIONS)
-    def fetch_more(self, index: int, styles: list[Style], count: int) -> None:
+    @rule(index=INDEX, styles=st.lists(st.sampled_from(AnswerForm), min_size=1, max_size=3), count=PORTIONS)
+    def fetch_more(self, index: int, styles: list[AnswerForm], count: int) -> None:
         """Run some good connections in sequence: single steps are drawn too rarely to get far."""
         for style in styles:
             self.take()
@@ -162,16 +162,16 @@ class TransferMachine(RuleBasedStateMachine):
     def replace(self, path: str) -> None:
         """Make the source serve its next version, unless the catalog pins the file."""
         source = self.sources.get(path)
-        if source is not None and source.tells is not Tells.PIN and source.version + 1 < VERSIONS:
+        if source is not None and source.identified_by is not IdentifiedBy.PIN and source.version + 1 < VERSIONS:
             source.version += 1
             self.may_restart.add(path)
 
     @precondition(lambda self: len(self.run.fetchers) + 2 <= self.connections)
-    @rule(index=INDEX, style=st.sampled_from(Style), first=PORTIONS | st.none())
-    def replace_between(self, index: int, style: Style, first: int | None) -> None:
+    @rule(index=INDEX, style=st.sampled_from(AnswerForm), first=PORTIONS | st.none())
+    def replace_between(self, index: int, style: AnswerForm, first: int | None) -> None:
         """Answer one fetcher with the old version and the next with the new one."""
         self.take()
-        self.answer(index, Style.PART)
+        self.answer(index, AnswerForm.PART)
         self.bind(index)
         if first is not None:
             self.deliver(index, first)
@@ -203,7 +203,7 @@ class TransferMachine(RuleBasedStateMachine):
         """Cut the power, and flip a byte that was already hashed."""
         self.run.crash("nothing")
         for path, known in journal.load(self.folder).files.items():
-            if known.frontier and not self.sources[path].tells.keyless:
+            if known.frontier and not self.sources[path].identified_by.has_no_identity:
                 with (self.folder / known.part).open("r+b") as file:
                     file.seek(at % known.frontier)
                     byte = file.read(1)[0]
@@ -269,7 +269,7 @@ class TransferMachine(RuleBasedStateMachine):
                 assert state.digest.verified.sha256 == hashlib.sha256(file_content).hexdigest()
                 assert state.digest.verified.bytes == len(file_content)
                 # An empty file is not requested, so no source has told its digest.
-                assert state.digest.verified.pinned == source.tells.digest or not file_content
+                assert state.digest.verified.pinned == source.identified_by.digest or not file_content
                 assert any(file_content == source.content(version) for version in self._versions(state))
 
     @invariant()
@@ -288,7 +288,7 @@ class TransferMachine(RuleBasedStateMachine):
                 break
             if not self.run.fetchers:
                 self.run.take()
-            self.answer(0, Style.PART)
+            self.answer(0, AnswerForm.PART)
             self.bind(0)
             self.deliver(0, LONGEST)
         assert self.run.transfer.done
@@ -303,7 +303,7 @@ TestPiecesInAnyOrder.settings = examples(50, stateful_step_count=40)
 def transfer_of(sizes: tuple[int, ...]) -> TransferMachine:
     """Return a transfer over one connection, of a file with a strong ETag and no known size."""
     machine = TransferMachine()
-    machine.connections, machine.sources = 1, {"m.bin": Source("m.bin", Tells.ETAG, sizes, False)}
+    machine.connections, machine.sources = 1, {"m.bin": Source("m.bin", IdentifiedBy.ETAG, sizes, False)}
     files = (machine.sources["m.bin"].file(),)
     machine.artifact = Artifact("m@q", "m", "q", HubFormat.MLX, "m", False, files)
     machine._open()
@@ -312,14 +312,14 @@ def transfer_of(sizes: tuple[int, ...]) -> TransferMachine:
 
 def test_a_file_that_is_replaced_by_an_empty_one_ends_empty():
     machine = transfer_of((LONGEST, 0))
-    machine.fetch_more(count=1, styles=[Style.TOTAL_UNSAID], index=0)
+    machine.fetch_more(count=1, styles=[AnswerForm.UNKNOWN_TOTAL], index=0)
     machine.replace("m.bin")
     machine.teardown()  # asserts that the file completes, and is of one version
 
 
 def test_a_gap_in_a_file_of_unknown_size_is_fetched_without_the_kept_bytes_after_it():
     machine = transfer_of((LONGEST,))
-    machine.fetch_more(count=2, styles=[Style.TOTAL_UNSAID], index=0)
+    machine.fetch_more(count=2, styles=[AnswerForm.UNKNOWN_TOTAL], index=0)
     [state] = machine.run.transfer.files
     state.record.kept.remove(0, 1)
     machine.run.drop(machine.run.fetchers[0])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.systemd_syntax import command, specified, values, words
+from support.systemd_syntax import command, resolve_specifiers, values, words
 
 from flowhub_jobs.service.program import Program
 from flowhub_jobs.service.unit_text import plist_text, unit_text
@@ -37,7 +37,7 @@ def test_systemd_sets_the_environment_unchanged(environment):
 @given(folder=PATH)
 def test_the_environment_file_is_found_whatever_its_folder_is_called(folder):
     [line] = values(unit_text(Program(ARGV, {}), Path(folder) / "env"), "EnvironmentFile")
-    pattern = specified(line.removeprefix("-"))
+    pattern = resolve_specifiers(line.removeprefix("-"))
     assert pattern.startswith("/")
     plain, rest = "", iter(pattern)  # as glob(7) reads it: an escaped character stands for itself
     for character in rest:

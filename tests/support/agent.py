@@ -30,7 +30,7 @@ class Agent:
         assert not result.is_error, result.structured_content
         return result.structured_content
 
-    def refused(self, name: str, /, **arguments: Any) -> Any:
+    def call_error(self, name: str, /, **arguments: Any) -> Any:
         """Return the structured result of a call that fails."""
         result = self.result(name, **arguments)
         assert result.is_error, result.structured_content
@@ -38,7 +38,7 @@ class Agent:
 
 
 @contextmanager
-def agent_of(command: list[str] | None = None, mode: str = "auto") -> Iterator[Agent]:
+def start_agent(command: list[str] | None = None, mode: str = "auto") -> Iterator[Agent]:
     """Yield an agent whose server has this process' environment; `mode` "legacy" begins with `initialize`."""
     program, *arguments = command or SERVER
     server = StdioServerParameters(command=program, args=arguments, env=dict(os.environ))

@@ -17,7 +17,7 @@ class Status(Fault):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         made = Answer(self.code).with_body(Bytes(self.body))
         return replace(made, headers={**made.headers, **self.headers})
 
@@ -27,7 +27,7 @@ class Redirect(Fault):
     code: int = 302
     location: str = "/"
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return text_answer(self.code, "", Location=self.location)
 
 
@@ -51,7 +51,7 @@ class LoginPage(Fault):
 
     size: int = 0
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         page = "<!DOCTYPE html>\n<html><title>Sign in</title></html>\n"
         return text_answer(200, page.ljust(self.size), "text/html; charset=utf-8")
 
@@ -60,7 +60,7 @@ class LoginPage(Fault):
 class Empty(Fault):
     """200 and no byte, as an edge answers that has not fetched the file yet."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return text_answer(200, "", "application/octet-stream")
 
 
@@ -70,18 +70,18 @@ class NoLength(Fault):
 
     chunked: bool = True
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         bare = answer.with_headers(Content_Length=None)
         if self.chunked:
             return bare.with_headers(Transfer_Encoding="chunked")
         return replace(bare, keep_alive=False)
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         return _chunked(steps) if self.chunked else steps
 
 
 @dataclass(frozen=True)
-class WrittenChunks(Fault):
+class CustomChunks(Fault):
     """A body in chunks as a server of odd ways frames it: how lines end, what ends it, what its headers say."""
 
     size_end: bytes = b"\r\n"
@@ -90,11 +90,11 @@ class WrittenChunks(Fault):
     headers: Mapping[str, str] = field(default_factory=lambda: {"Transfer-Encoding": "chunked"})
     keep_alive: bool = True
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         bare = answer.with_headers(Content_Length=None)
         return replace(bare, headers={**bare.headers, **self.headers}, keep_alive=self.keep_alive)
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         for step in steps:
             if isinstance(step, Piece) and len(step):
                 yield Frame(b"%x" % len(step) + self.size_end)
@@ -106,12 +106,12 @@ class WrittenChunks(Fault):
 
 
 @dataclass(frozen=True)
-class LyingLength(Fault):
+class WrongLength(Fault):
     """Content-Length is off by `by`; the connection is closed after what there really is."""
 
     by: int = 1
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         length = answer.end - answer.start + self.by
         return replace(answer, keep_alive=False).with_headers(Content_Length=str(length))
 
@@ -122,7 +122,7 @@ class EndlessBody(Fault):
 
     more: int = 400_000
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         longer = Bytes(answer.content.read() + bytes(self.more))
         bare = Answer(200, answer.headers, keep_alive=False).with_body(longer)
         return bare.with_headers(Content_Range=None, Content_Length=None)
@@ -138,7 +138,7 @@ class Gzip(Fault):
     coding: str = "gzip"
     level: int = 0
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         compress = zlib.compress if self.coding == "deflate" else gzip.compress
         packed = compress(answer.content.read(answer.start, answer.end), self.level)
         return answer.with_body(Bytes(packed)).with_headers(Content_Encoding=self.coding)
@@ -152,22 +152,22 @@ class UnlessAccepted(Fault):
     other: Fault
 
     def answer_to(self, request: Request, answer: Answer) -> Answer:
-        return answer if request.headers.get("accept-encoding") == self.wanted else self.other.change(answer)
+        return answer if request.headers.get("accept-encoding") == self.wanted else self.other.change_answer(answer)
 
 
 @dataclass(frozen=True)
-class NamedCoding(Fault):
+class FalseContentEncoding(Fault):
     """A Content-Encoding for a body that is plain."""
 
     coding: str
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(Content_Encoding=self.coding)
 
 
 @dataclass(frozen=True)
 class WeakEtag(Fault):
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(ETag=f"W/{answer.headers['ETag']}") if "ETag" in answer.headers else answer
 
 
@@ -175,23 +175,23 @@ class WeakEtag(Fault):
 class UnquotedEtag(Fault):
     """As Azure Blob writes it for a request without x-ms-version; If-Range with it is answered with the whole file."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(ETag=answer.headers["ETag"].strip('"')) if "ETag" in answer.headers else answer
 
 
 @dataclass(frozen=True)
 class NoEtag(Fault):
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(ETag=None)
 
 
 @dataclass(frozen=True)
-class DislikesIfRange(Fault):
+class RejectsIfRange(Fault):
     """A request with If-Range is answered with this status; a 200 is the whole file, a 206 says nothing of versions."""
 
     code: int
 
-    def ask(self, request: Request) -> Request:
+    def change_request(self, request: Request) -> Request:
         if self.code != 200 or "if-range" not in request.headers:
             return request
         return replace(request, headers={name: text for name, text in request.headers.items() if name != "range"})
@@ -210,7 +210,7 @@ class ChangeEtag(Fault):
 
     etag: str = '"another"'
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(ETag=self.etag)
 
 

@@ -29,7 +29,7 @@ from support.new_database import put_new_database
 Found = TypeVar("Found")
 PATIENCE_S = 60.0  # not a promise, only an end for a test that hangs
 # For a worker whose source is held in mid-file: it waits, and with a limit it replaces no connection for being slow.
-HELD = {
+LONG_TIMEOUTS = {
     "FLOWHUB_HEADERS_TIMEOUT_S": "600",
     "FLOWHUB_LIMIT_RATE": "10G",
     "FLOWHUB_SLOW_WINDOW_S": "600",

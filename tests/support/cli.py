@@ -145,7 +145,7 @@ def run_due_jobs(app: App) -> None:
         context.close()
 
 
-def fail(app: App, number: int, error: FlowhubError) -> None:
+def fail_next_job(app: App, number: int, error: FlowhubError) -> None:
     """Let the job, which is the next one due, fail with this error."""
     leases = lease_store_of(app)
     claimed = leases.claim()

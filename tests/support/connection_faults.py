@@ -27,7 +27,7 @@ class Reset(Fault):
     methods = BODY_ONLY
     after: int = 0
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         return _act_after(steps, self.after, _reset)
 
 
@@ -38,7 +38,7 @@ class EarlyClose(Fault):
     methods = BODY_ONLY
     after: int = 0
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         return _act_after(steps, self.after, _hang_up)
 
 
@@ -46,7 +46,7 @@ class EarlyClose(Fault):
 class CloseBeforeHeaders(Fault):
     """The request is taken, and the connection closed without a word."""
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         yield _hang_up
 
 
@@ -54,19 +54,19 @@ class CloseBeforeHeaders(Fault):
 class NoHeaders(Fault):
     """The request is taken, and nothing ever comes."""
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         yield _stall
 
 
 @dataclass(frozen=True)
-class WrittenHead(Fault):
+class CustomHead(Fault):
     """The head as a server of odd ways writes it: `status` in place of its first line, `lines` behind that."""
 
     status: bytes = b""
     lines: Sequence[bytes] = ()
     end: bytes = b"\r\n"
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         first, *own = head_bytes(Head(answer.status, answer.headers, answer.keep_alive)).split(b"\r\n")
         yield Frame(self.end.join([self.status or first, *self.lines, *own]))
         yield from (step for step in steps if not isinstance(step, Head))
@@ -79,7 +79,7 @@ class Stall(Fault):
     methods = BODY_ONLY
     after: int = 0
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         return _act_after(steps, self.after, _stall)
 
 
@@ -95,7 +95,7 @@ class Hold(Fault):
     event: threading.Event = field(default_factory=threading.Event, repr=False)
     after: int | None = None
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         if self.after is not None:
             return _act_after(steps, self.after, self._wait)
         return chain([self._wait], steps)
@@ -112,7 +112,7 @@ class Trickle(Fault):
     methods = BODY_ONLY
     bps: float = 100
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         bucket, size = Bucket(self.bps), max(1, int(self.bps / 20))
         for step in steps:
             if not isinstance(step, Piece):
@@ -129,18 +129,18 @@ class SlowAfter(Trickle):
 
     after: int = 0
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         fast = answer.start + min(self.after, answer.end - answer.start)
         yield next(steps)
         yield from answer.content.pieces(answer.start, fast)
-        yield from super().flow(answer.content.pieces(fast, answer.end), answer)
+        yield from super().change_steps(answer.content.pieces(fast, answer.end), answer)
 
 
 @dataclass(frozen=True)
 class EndlessHead(Fault):
     """A status line, then an endless header, a few bytes at a time: never silent, never an answer."""
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         bucket = Bucket(200)
         yield Frame(b"HTTP/1.1 200 OK\r\nX-Endless: ")
         while True:
@@ -156,7 +156,7 @@ class FlipByte(Fault):
     methods = BODY_ONLY
     at: int = 0
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         place = self.at - answer.start
         for step in steps:
             if isinstance(step, Piece):

@@ -24,7 +24,7 @@ def flip_byte(path: Path, at: int) -> None:
     os.utime(path, ns=(there.st_atime_ns, there.st_mtime_ns))
 
 
-def in_cache(path: Path) -> int:
+def cached_bytes(path: Path) -> int:
     """Return how many bytes of a file the system could give without asking the disk, in steps of 64 KiB."""
     step, found = 1 << 16, 0
     with path.open("rb", buffering=0) as file:
@@ -36,7 +36,7 @@ def in_cache(path: Path) -> int:
     return found
 
 
-def only_where_direct(folder: Path) -> None:
+def skip_without_direct_io(folder: Path) -> None:
     """Skip the test if the disk of a folder is none that flowhub writes past the system's cache."""
     probe = folder / "probe"
     with probe.open("wb") as file:

@@ -12,23 +12,23 @@ class Disk:
     """A tmpfs, seen at `place` while it is plugged in. Its files survive being unplugged."""
 
     def __init__(self, folder: Path, megabytes: int, options: str = "") -> None:
-        self._own, self.place = folder / "own", folder / "mnt"
+        self._own, self.mount_point = folder / "own", folder / "mnt"
         self._own.mkdir(parents=True)
-        self.place.mkdir()
+        self.mount_point.mkdir()
         _mount("-t", "tmpfs", "-o", f"size={megabytes}m" + (f",{options}" if options else ""), "tmpfs", str(self._own))
         self._plugged = False
 
     def mount(self) -> None:
-        _mount("--bind", str(self._own), str(self.place))
+        _mount("--bind", str(self._own), str(self.mount_point))
         self._plugged = True
 
     def unmount(self) -> None:
         """Take it away, in the midst of whatever is done with it."""
-        subprocess.run(["umount", "--lazy", str(self.place)], check=True)
+        subprocess.run(["umount", "--lazy", str(self.mount_point)], check=True)
         self._plugged = False
 
     def set_writable(self, yes: bool) -> None:
-        _mount("-o", f"remount,bind,{'rw' if yes else 'ro'}", str(self.place))
+        _mount("-o", f"remount,bind,{'rw' if yes else 'ro'}", str(self.mount_point))
 
     def close(self) -> None:
         if self._plugged:

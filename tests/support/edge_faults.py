@@ -24,7 +24,7 @@ class SlowEdges(Fault):
     first_is_fast: bool = True
     seen: list[Connection] = field(default_factory=list, repr=False)
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         yield self._hold
         yield from steps
 
@@ -36,7 +36,7 @@ class SlowEdges(Fault):
 
 
 @dataclass(frozen=True)
-class Crowd(Fault):
+class CrowdPenalty(Fault):
     """More than `most` connections at once make all crawl (`crawl_bps`), until `seconds` after; else `each_bps`."""
 
     methods = BODY_ONLY
@@ -46,7 +46,7 @@ class Crowd(Fault):
     seconds: float = 1.0
     crawls_until: list[float] = field(default_factory=lambda: [0.0], repr=False)
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         for step in steps:
             if isinstance(step, bytes | memoryview):
                 for at in range(0, len(step), 8192):

@@ -34,11 +34,11 @@ class FakeClock:
         """Let time pass until this moment, `2026-11-23T23:00+01:00`; at the start of a test it may be past."""
         self.advance((micros_of(text) - self.calendar_us) / SECOND_US)
 
-    def set_calendar(self, seconds: float) -> None:
+    def shift_calendar(self, seconds: float) -> None:
         """Set the calendar forth or back; no time passes."""
         self.calendar_us += round(seconds * SECOND_US)
 
-    def in_us(self, seconds: float) -> int:
+    def us_from_now(self, seconds: float) -> int:
         """Return the calendar's time so many seconds from now, as the tables hold it."""
         return self.calendar_us + round(seconds * SECOND_US)
 
@@ -59,7 +59,7 @@ class ClockFile:
     def clock(self) -> Clock:
         return Clock(now_us=lambda: self.time_ns() // 1000, awake=lambda: self.clock_gettime(self._awake_clock))
 
-    def set_calendar(self, seconds: float) -> None:
+    def shift_calendar(self, seconds: float) -> None:
         """Set the calendar forth or back, as people do."""
         self._add(seconds, 0)
 

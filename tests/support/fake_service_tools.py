@@ -33,7 +33,7 @@ class FakeServiceTools:
             script.chmod(0o755)
         patch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
 
-    def answers(self, program: str, verb: str, *status: int, out: str = "", err: str = "") -> None:
+    def set_answer(self, program: str, verb: str, *status: int, out: str = "", err: str = "") -> None:
         """Have `program verb` print this, and exit so: with each status once, with the last from then on."""
         answer = str(self._folder / f"{program}.{verb}")
         Path(f"{answer}.out").write_text(out)
@@ -48,11 +48,11 @@ class FakeServiceTools:
         except FileNotFoundError:
             return []
 
-    def changes(self) -> list[str]:
+    def changing_calls(self) -> list[str]:
         """Return the command lines that do not only look."""
         return [
             line for line in self.calls if line.split()[1 + ("--user" in line)] not in ("show", "show-user", "print")
         ]
 
-    def forget(self) -> None:
+    def clear_calls(self) -> None:
         (self._folder / "asked").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The base of all faults: something that an origin, a proxy or a network does wrong, one small class each.
 
-A fault has three hooks, of which each class needs one or two: `ask` changes what the origin takes for the request,
-`change` the answer, `flow` the steps that go over the wire. When it strikes is a value too:
+Each class overrides one or two of three hooks: `change_request` changes the request as the origin reads it,
+`change_answer` the answer, `change_steps` the steps that go over the wire. A value says which requests a fault affects:
 
     Reset(after=3 * MIB).once()       the first GET, after 3 MiB of its body
     Status(503).first(2)              the first two requests
@@ -9,8 +9,8 @@ A fault has three hooks, of which each class needs one or two: `ask` changes wha
     FlipByte(at=100).covering(100)    each request whose range covers byte 100
     Reset(after=9).from_byte(50)      each request that begins at byte 50 or later
 
-Requests are counted from 1, each fault counting only those that it is for: GET where it needs a body, else GET and
-HEAD, and of the span that was chosen. Several faults work in the order of the list.
+Each fault counts, from 1, the requests that it is for: GET where it needs a body, else GET and HEAD, and only those of
+the chosen span. Several faults are applied in the order of the list.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,15 +51,15 @@ class Fault:
     def from_byte(self, at: int) -> Self:
         return replace(self, where=lambda span: span[0] >= at)
 
-    def ask(self, request: Request) -> Request:
+    def change_request(self, request: Request) -> Request:
         return request
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return answer
 
     def answer_to(self, request: Request, answer: Answer) -> Answer:
-        """Return the answer to a request as this fault has it, where `change` must know the request."""
-        return self.change(answer)
+        """Return the answer to a request as this fault has it, where `change_answer` must know the request."""
+        return self.change_answer(answer)
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         return steps

@@ -1,7 +1,5 @@
 """Files for the tests of faults: a model of four pieces and a bit, others like it, and ways to serve it."""
 
-from pathlib import Path
-
 from flowhub_jobs.values.artifacts import Artifact
 from support.fault_base import Fault
 from support.models import gguf_pattern
@@ -15,7 +13,7 @@ SHORTER = gguf_pattern(3 * MIB, seed=3)
 HALF = 2 * MIB + 500_000  # where a fetch is interrupted: inside the third piece
 
 
-def served_model(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
+def serve_model(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
     """Serve the model at `/m.gguf`, and return the artifact that it is."""
     url = origin.serve("m.gguf", MODEL, faults=faults)
     return pinned_artifact(url, MODEL) if pin else unpinned_artifact(url)
@@ -24,12 +22,3 @@ def served_model(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
 def host_of(origin: Origin) -> str:
     """Return the origin as a message names it."""
     return f"127.0.0.1:{origin.port}"
-
-
-def flip(path: Path, at: int) -> None:
-    """Turn all bits of one byte of a file, as a failing disk does."""
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 0xFF]))

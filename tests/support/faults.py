@@ -11,24 +11,25 @@ from lib.origin.server import OriginServer
 from support.answer_faults import (
     ChangeEtag,
     CookieWall,
-    DislikesIfRange,
+    CustomChunks,
     Empty,
     EndlessBody,
+    FalseContentEncoding,
     Gzip,
     LoginPage,
-    LyingLength,
-    NamedCoding,
     NoEtag,
     NoLength,
     Redirect,
+    RejectsIfRange,
     Status,
     UnlessAccepted,
     UnquotedEtag,
     WeakEtag,
-    WrittenChunks,
+    WrongLength,
 )
 from support.connection_faults import (
     CloseBeforeHeaders,
+    CustomHead,
     EarlyClose,
     EndlessHead,
     FlipByte,
@@ -39,25 +40,24 @@ from support.connection_faults import (
     Stall,
     StallAfterHeaders,
     Trickle,
-    WrittenHead,
 )
-from support.edge_faults import Crowd, SlowEdges
+from support.edge_faults import CrowdPenalty, SlowEdges
 from support.fault_base import Fault
 from support.range_faults import (
     AlwaysParts,
     CappedRange,
+    CustomContentRange,
     DropsRange,
-    Elsewhere,
     IgnoreRange,
     LongRange,
     Multipart,
     NoContentRange,
     NoTotal,
     PartAs200,
-    Refuses,
+    RefusesRanges,
+    SecondByteOnly,
     ShiftedRange,
     ShortRange,
-    WrittenRange,
     WrongTotal,
 )
 
@@ -68,13 +68,15 @@ __all__ = [
     "ChangeEtag",
     "CloseBeforeHeaders",
     "CookieWall",
-    "DislikesIfRange",
+    "CustomChunks",
+    "CustomContentRange",
+    "CustomHead",
     "DropsRange",
     "EarlyClose",
-    "Elsewhere",
     "Empty",
     "EndlessBody",
     "EndlessHead",
+    "FalseContentEncoding",
     "Fault",
     "FaultyServer",
     "FlipByte",
@@ -83,9 +85,7 @@ __all__ = [
     "IgnoreRange",
     "LoginPage",
     "LongRange",
-    "LyingLength",
     "Multipart",
-    "NamedCoding",
     "NoContentRange",
     "NoEtag",
     "NoHeaders",
@@ -93,8 +93,10 @@ __all__ = [
     "NoTotal",
     "PartAs200",
     "Redirect",
-    "Refuses",
+    "RefusesRanges",
+    "RejectsIfRange",
     "Reset",
+    "SecondByteOnly",
     "ShiftedRange",
     "ShortRange",
     "SlowAfter",
@@ -105,9 +107,7 @@ __all__ = [
     "UnlessAccepted",
     "UnquotedEtag",
     "WeakEtag",
-    "WrittenChunks",
-    "WrittenHead",
-    "WrittenRange",
+    "WrongLength",
     "WrongTotal",
 ]
 
@@ -123,8 +123,8 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     Trickle,
     SlowAfter,
     EndlessHead,
-    WrittenHead,
-    WrittenChunks,
+    CustomHead,
+    CustomChunks,
     IgnoreRange,
     ShiftedRange,
     LongRange,
@@ -135,29 +135,29 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
     NoContentRange,
     Multipart,
     AlwaysParts,
-    Elsewhere,
+    SecondByteOnly,
     PartAs200,
-    WrittenRange,
-    Refuses,
+    CustomContentRange,
+    RefusesRanges,
     DropsRange,
     Status,
     Redirect,
     CookieWall,
     LoginPage,
     NoLength,
-    LyingLength,
+    WrongLength,
     EndlessBody,
     Gzip,
-    NamedCoding,
+    FalseContentEncoding,
     UnlessAccepted,
     SlowEdges,
-    Crowd,
+    CrowdPenalty,
     FlipByte,
     UnquotedEtag,
     WeakEtag,
     NoEtag,
     ChangeEtag,
-    DislikesIfRange,
+    RejectsIfRange,
 )
 
 
@@ -198,12 +198,12 @@ class FaultyServer(OriginServer):
         due = plan.due(request.method, (answer.start, answer.end))
         asked = request
         for fault in due:
-            asked = fault.ask(asked)
+            asked = fault.change_request(asked)
         if asked is not request:
             answer = self.answer(asked)
         for fault in due:
             answer = fault.answer_to(request, answer)
         steps = steps_of(answer, request.method)
         for fault in due:
-            steps = fault.flow(steps, answer)
+            steps = fault.change_steps(steps, answer)
         return steps

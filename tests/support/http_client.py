@@ -8,24 +8,26 @@ from urllib.parse import urlsplit
 
 import pytest
 
-Got = tuple[http.client.HTTPResponse, bytes]
+ResponseAndBody = tuple[http.client.HTTPResponse, bytes]
 
 
 @contextmanager
-def connected(url: str, tls: ssl.SSLContext | None = None) -> Iterator[http.client.HTTPConnection]:
+def open_connection(url: str, tls: ssl.SSLContext | None = None) -> Iterator[http.client.HTTPConnection]:
     host = urlsplit(url).netloc
     plain = http.client.HTTPConnection(host, timeout=30)
     with closing(http.client.HTTPSConnection(host, timeout=30, context=tls) if tls else plain) as connection:
         yield connection
 
 
-def ask(url: str, method: str = "GET", **headers: str) -> Got:
+def send_request(url: str, method: str = "GET", **headers: str) -> ResponseAndBody:
     """Return the response and its body, over a connection of its own; `_` in a header's name stands for `-`."""
-    with connected(url) as connection:
-        return ask_over(connection, url, method, **headers)
+    with open_connection(url) as connection:
+        return send_request_over(connection, url, method, **headers)
 
 
-def ask_over(connection: http.client.HTTPConnection, url: str, method: str = "GET", **headers: str) -> Got:
+def send_request_over(
+    connection: http.client.HTTPConnection, url: str, method: str = "GET", **headers: str
+) -> ResponseAndBody:
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
@@ -33,10 +35,10 @@ def ask_over(connection: http.client.HTTPConnection, url: str, method: str = "GE
     return response, response.read()
 
 
-def received_before(url: str, error: type[BaseException]) -> bytes:
+def body_before_error(url: str, error: type[BaseException]) -> bytes:
     """Return the body bytes that came before the connection ended with this error."""
     came = b""
-    with connected(url) as connection:
+    with open_connection(url) as connection:
         connection.request("GET", urlsplit(url).path)
         response = connection.getresponse()
         with pytest.raises(error):  # noqa: PT012, the bytes before the error are the point

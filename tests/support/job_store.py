@@ -45,7 +45,7 @@ def folder_artifact(model: str = "tiny", *, sizes: dict[str, int], pins: dict[st
     return Artifact(f"{model}@mlx", model, "mlx", HubFormat.MLX, f"{model}-mlx", True, files)
 
 
-def digests(wanted: Artifact) -> tuple[FileDigest, ...]:
+def file_digests(wanted: Artifact) -> tuple[FileDigest, ...]:
     """Return what a run says of these files when it has fetched them."""
     return tuple(FileDigest(file.path, file.size or 0, file.sha256 or PIN, bool(file.sha256)) for file in wanted.files)
 
@@ -94,14 +94,14 @@ class JobStore:
         wanted = Schedule.parse(windows, days, outside).as_json() if windows else None
         self.controls.set(SCHEDULE, wanted)
 
-    def claim_obeying(self) -> int | None:
+    def claim_through_gates(self) -> int | None:
         """Claim as a worker does, obeying the gates; return the job."""
         claimed = self.owner.claim(self.controls.gates())
         return claimed.lease.job if claimed else None
 
     def complete(self, claimed: Claimed) -> None:
         with writing(self.engine) as tx:
-            self.owner.complete(tx, claimed.lease, "/store/there", digests(claimed.artifact), "It is installed.")
+            self.owner.complete(tx, claimed.lease, "/store/there", file_digests(claimed.artifact), "It is installed.")
 
     def rescue(self, *dead: str) -> list[int]:
         """Take back what has no owner; of the workers only `dead` are known to be gone."""

@@ -13,7 +13,7 @@ from lib.origin.content import Content, Pattern, content_of
 
 from support.faults import Fault, FaultyServer
 
-__all__ = ["Origin", "Pattern", "Request", "Since"]
+__all__ = ["Origin", "Pattern", "Request", "TrafficMeter"]
 
 CERTIFICATE = """
 [req]
@@ -33,13 +33,13 @@ subjectAltName = {names}
 class Origin(FaultyServer):
     """Serves what `serve` was given. With `tls=True` it is https, and `ca_file` is what a client has to trust.
 
-    Its certificate is for this machine, unless `named` is another host's name.
+    Its certificate is for this machine, or for `host_name`.
     """
 
-    def __init__(self, *, tls: bool = False, named: str | None = None) -> None:
+    def __init__(self, *, tls: bool = False, host_name: str | None = None) -> None:
         self._served: dict[str, tuple[Content, str | None, Mapping[str, str]]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="origin-") if tls else None
-        super().__init__(tls=_self_signed(Path(self._folder.name), named) if self._folder else None)
+        super().__init__(tls=_self_signed(Path(self._folder.name), host_name) if self._folder else None)
 
     @property
     def ca_file(self) -> Path:
@@ -72,7 +72,7 @@ class Origin(FaultyServer):
     def url(self, path: str) -> str:
         return f"{self.address}/{path.lstrip('/')}"
 
-    def begins(self, path: str = "m.gguf") -> list[int]:
+    def range_starts(self, path: str = "m.gguf") -> list[int]:
         """Return the byte at which each request for a path began, in order."""
         ranges = (request.range or "bytes=0-" for request in self.requests(path))
         return [int(text.removeprefix("bytes=").split("-")[0]) for text in ranges]
@@ -89,7 +89,7 @@ class Origin(FaultyServer):
             self._folder.cleanup()
 
 
-class Since:
+class TrafficMeter:
     """How many bytes of a path an origin sent since this was made."""
 
     def __init__(self, origin: Origin, path: str = "m.gguf") -> None:
@@ -100,12 +100,12 @@ class Since:
         return self.origin.sent(self.path) - self.before
 
 
-def _self_signed(folder: Path, named: str | None) -> ssl.SSLContext:
+def _self_signed(folder: Path, host_name: str | None) -> ssl.SSLContext:
     """Return a server's context with a fresh certificate for localhost and 127.0.0.1, kept in `folder`."""
     if shutil.which("openssl") is None:
         pytest.skip("needs the `openssl` command, to make a certificate with")
     settings, key, certificate = folder / "settings", folder / "key.pem", folder / "ca.pem"
-    settings.write_text(CERTIFICATE.format(names=f"DNS:{named}" if named else "DNS:localhost,IP:127.0.0.1"))
+    settings.write_text(CERTIFICATE.format(names=f"DNS:{host_name}" if host_name else "DNS:localhost,IP:127.0.0.1"))
     new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", str(settings)]
     subprocess.run([*new, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

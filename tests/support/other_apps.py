@@ -15,7 +15,7 @@ def git_sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def put(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
@@ -23,12 +23,12 @@ def put(path: Path, content: bytes) -> Path:
 
 def lm_studio(user_home: Path, path: str, content: bytes) -> Path:
     """Put a file where LM Studio would: `publisher/repo/file`."""
-    return put(user_home / ".lmstudio" / "models" / path, content)
+    return write_file(user_home / ".lmstudio" / "models" / path, content)
 
 
 def llama_cpp(user_home: Path, name: str, content: bytes) -> Path:
-    put(user_home / ".cache" / "llama.cpp" / f"{name}.json", b'{"etag": "x"}')
-    return put(user_home / ".cache" / "llama.cpp" / name, content)
+    write_file(user_home / ".cache" / "llama.cpp" / f"{name}.json", b'{"etag": "x"}')
+    return write_file(user_home / ".cache" / "llama.cpp" / name, content)
 
 
 def hugging_face(
@@ -36,10 +36,10 @@ def hugging_face(
 ) -> Path:
     """Put a repository into the cache: a link for each file to a blob named by its digest; return its folder."""
     folder = user_home / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
-    put(folder / "refs" / "main", COMMIT.encode())
+    write_file(folder / "refs" / "main", COMMIT.encode())
     for path, content in files.items():
         digest = sha256(content) if path.endswith(lfs) else git_sha1(content)
-        blob = put(folder / "blobs" / digest, content)
+        blob = write_file(folder / "blobs" / digest, content)
         link = folder / "snapshots" / COMMIT / path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(Path(*[".."] * (2 + path.count("/"))) / "blobs" / blob.name)
@@ -52,36 +52,36 @@ def ollama(user_home: Path, name: str, tag: str, content: bytes, *, projector: b
     layers = [_layer(root, "model", content), _layer(root, "template", b"{{ .Prompt }}")]
     layers += [_layer(root, "projector", projector)] if projector else []
     manifest = {"schemaVersion": 2, "config": {"digest": "sha256:" + "0" * 64}, "layers": layers}
-    put(root / "manifests" / "registry.ollama.ai" / "library" / name / tag, json.dumps(manifest).encode())
+    write_file(root / "manifests" / "registry.ollama.ai" / "library" / name / tag, json.dumps(manifest).encode())
     return root / "blobs" / f"sha256-{sha256(content)}"
 
 
 def _layer(root: Path, kind: str, content: bytes) -> dict[str, object]:
-    put(root / "blobs" / f"sha256-{sha256(content)}", content)
+    write_file(root / "blobs" / f"sha256-{sha256(content)}", content)
     media = f"application/vnd.ollama.image.{kind}"
     return {"mediaType": media, "digest": f"sha256:{sha256(content)}", "size": len(content)}
 
 
-def shared_blobs(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
+def hugging_face_with_shared_blobs(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
     """Put a repository into the cache as huggingface_hub 2.x does with Xet: its blobs link into one store of all."""
     folder = hugging_face(user_home, repo, files)
     store = folder.parent / "blobs"
-    put(store / ".huggingface-shared-blobs", b"1\n")
+    write_file(store / ".huggingface-shared-blobs", b"1\n")
     for blob in list((folder / "blobs").iterdir()):
         xet = sha256(b"xet " + blob.read_bytes())  # 64 digits as well, and no digest of the file
-        payload = put(store / xet[:2] / xet, blob.read_bytes())
+        payload = write_file(store / xet[:2] / xet, blob.read_bytes())
         payload.chmod(0o444)
         blob.unlink()
         blob.symlink_to(Path("..", "..", "blobs", xet[:2], xet))
     return folder
 
 
-def without_links(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
+def hugging_face_without_links(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
     """Put a repository into the cache as with HF_HUB_DISABLE_SYMLINKS: the files are where the links would be."""
     folder = user_home / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
-    put(folder / "refs" / "main", COMMIT.encode())
+    write_file(folder / "refs" / "main", COMMIT.encode())
     for path, content in files.items():
-        put(folder / "snapshots" / COMMIT / path, content)
+        write_file(folder / "snapshots" / COMMIT / path, content)
     return folder
 
 
@@ -92,6 +92,6 @@ def modelscope(user_home: Path, repo: str, files: dict[str, bytes], *, revision:
     old = cache / "hub" / "models" / owner / name.replace(".", "___")
     folder = cache / "models" / f"{owner}--{name}" / "snapshots" / revision if revision else old
     for path, content in files.items():
-        put(folder / path, content)
-    put(folder / ".msc", b"x")
+        write_file(folder / path, content)
+    write_file(folder / ".msc", b"x")
     return folder

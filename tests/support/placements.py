@@ -11,7 +11,7 @@ from flowhub_jobs.values.enums import HubFormat
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def installed(store: Path, files: dict[str, bytes], **known: Any) -> InstalledForPlacement:
+def make_installed(store: Path, files: dict[str, bytes], **known: Any) -> InstalledForPlacement:
     """Put files into a store, and return them as an installed model: a folder if `name` is given, or several files."""
     folder = "name" in known or len(files) > 1
     name = known.pop("name", "model" if folder else next(iter(files)))
@@ -28,7 +28,7 @@ def installed(store: Path, files: dict[str, bytes], **known: Any) -> InstalledFo
     return InstalledForPlacement(name=name, folder=folder, files=tuple(placed), **about)
 
 
-def carry_out(plan: Plan, *, symlinks: bool = False, without_symlinks: bool = False) -> None:
+def apply_plan(plan: Plan, *, symlinks: bool = False, without_symlinks: bool = False) -> None:
     """Make the files of a plan in its order, with hard links, or with symbolic links."""
     for entry in (plan.without_symlinks if without_symlinks else None) or plan.entries:
         entry.target.parent.mkdir(parents=True, exist_ok=True)

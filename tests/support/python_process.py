@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def start(code: str, *words: object, **environ: str) -> subprocess.Popen[str]:
+def start_python(code: str, *words: object, **environ: str) -> subprocess.Popen[str]:
     """Start `code` with `words` as its arguments. It reads and writes pipes; what it prints is its answer."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(

@@ -14,7 +14,7 @@ from support.fault_base import Fault
 class IgnoreRange(Fault):
     """The whole with 200, whatever range was asked."""
 
-    def ask(self, request: Request) -> Request:
+    def change_request(self, request: Request) -> Request:
         return replace(request, headers={name: text for name, text in request.headers.items() if name != "range"})
 
 
@@ -22,7 +22,7 @@ class IgnoreRange(Fault):
 class MovedRange(Fault):
     """The base of those that answer another range than asked, and say so in Content-Range."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
             return answer
         start, end = self.moved((answer.start, answer.end))
@@ -79,40 +79,40 @@ class AlwaysParts(Fault):
 
     most: int = 1 << 20
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         if answer.status not in (200, 206):
             return answer
         return replace(answer, status=206).with_span(answer.start, min(answer.end, answer.start + self.most))
 
 
 @dataclass(frozen=True)
-class Elsewhere(Fault):
+class SecondByteOnly(Fault):
     """Each answer is a 206 of the second byte, whatever was asked for."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return replace(answer, status=206).with_span(1, 2)
 
 
 @dataclass(frozen=True)
 class PartAs200(Fault):
-    """A part with status 200, as modelscope_hub #50 has it; `named=False` without Content-Range, too."""
+    """A part with status 200, as modelscope_hub #50 has it; `content_range=False` also without Content-Range."""
 
-    named: bool = True
+    content_range: bool = True
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
             return answer
         part = replace(answer, status=200)
-        return part if self.named else part.with_headers(Content_Range=None)
+        return part if self.content_range else part.with_headers(Content_Range=None)
 
 
 @dataclass(frozen=True)
-class WrittenRange(Fault):
+class CustomContentRange(Fault):
     """A Content-Range in another form: `a` first and `b` last byte, `t` size of the file, `n` length of the part."""
 
     form: str
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
             return answer
         values = {"a": answer.start, "b": answer.end - 1, "t": answer.content.size, "n": answer.end - answer.start}
@@ -120,7 +120,7 @@ class WrittenRange(Fault):
 
 
 @dataclass(frozen=True)
-class Refuses(Fault):
+class RefusesRanges(Fault):
     """A status for requests whose Range header `dislikes` says so of; with the size of the file where `size`."""
 
     code: int
@@ -161,8 +161,8 @@ def begins_in_the_middle(header: str, size: int) -> bool:
 class DropsRange(Fault):
     """The connection is closed without a word where a range was asked for."""
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
-        return CloseBeforeHeaders().flow(steps, answer) if answer.status == 206 else steps
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+        return CloseBeforeHeaders().change_steps(steps, answer) if answer.status == 206 else steps
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class WrongTotal(Fault):
 
     by: int = 1
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
             return answer
         total = answer.content.size + self.by
@@ -182,7 +182,7 @@ class WrongTotal(Fault):
 class NoTotal(Fault):
     """A 206 that keeps the size of the file to itself: `bytes 0-99/*`."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
             return answer
         return answer.with_headers(Content_Range=f"bytes {answer.start}-{answer.end - 1}/*")
@@ -192,7 +192,7 @@ class NoTotal(Fault):
 class NoContentRange(Fault):
     """A 206 that does not say which part it is."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(Content_Range=None)
 
 
@@ -200,7 +200,7 @@ class NoContentRange(Fault):
 class Multipart(Fault):
     """A 206 whose one range is wrapped as multipart/byteranges, though one range was asked."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
             return answer
         about = f"Content-Range: {answer.headers['Content-Range']}\r\n\r\n".encode()

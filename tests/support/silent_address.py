@@ -18,6 +18,6 @@ def black_hole() -> Iterator[Place]:
         yield server.getsockname()
 
 
-def infos(*places: Place) -> list[tuple[object, ...]]:
+def addrinfo_of(*places: Place) -> list[tuple[object, ...]]:
     """Return what `socket.getaddrinfo` says of a name that has these addresses."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]

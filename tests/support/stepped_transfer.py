@@ -43,7 +43,7 @@ def _nobody_to_wait_for(timeout: float | None = None) -> bool:
 
 
 @dataclass(frozen=True)
-class Answered:
+class WireAnswer:
     """An answer on the wire: `body` begins at `start` of the file. `location` is where a redirect led."""
 
     status: int
@@ -59,12 +59,12 @@ class Fetcher:
 
     def __init__(self, task: RangeTask) -> None:
         self.task = task
-        self.asked: Range = (task.start, task.end)
+        self.requested: Range = (task.start, task.end)
         header, self.if_range = task.request_headers_locked()
         self.ranged, self.known = header is not None, task.state.source.location
-        self.answer: Answered | None = None
-        self.bound = False
-        self.came = 0
+        self.answer: WireAnswer | None = None
+        self.accepted = False
+        self.received = 0
 
 
 class SteppedTransfer:
@@ -115,10 +115,10 @@ class SteppedTransfer:
             if answer.hub is not None and answer.location is not None:
                 check_hub(self.transfer, task, answer.hub)
             read = read_answer(
-                answer.status, Headers(answer.headers), fetcher.asked, "h.example", ranged=fetcher.ranged
+                answer.status, Headers(answer.headers), fetcher.requested, "h.example", ranged=fetcher.ranged
             )
             accept_response(self.transfer, task, read, answer.hub, answer.location)
-            fetcher.bound = True
+            fetcher.accepted = True
         except (SourceChanged, WrongRange):
             self.drop(fetcher)
 
@@ -132,17 +132,17 @@ class SteppedTransfer:
         if task.at >= task.end:  # another has taken over what was left
             self._end(fetcher)
             return None
-        at = answer.start + fetcher.came
-        chunk = bytearray(answer.body[fetcher.came : fetcher.came + count])
+        at = answer.start + fetcher.received
+        chunk = bytearray(answer.body[fetcher.received : fetcher.received + count])
         if flip is not None and chunk:
             chunk[flip % len(chunk)] ^= 0x55
-        fetcher.came += len(chunk)
+        fetcher.received += len(chunk)
         task.received += len(chunk)
         assert at + len(chunk) <= task.response_end
         fresh = memoryview(chunk)[max(0, task.claimed_to - at) :]
         fresh = fresh[: self.transfer.claim(task, len(fresh))]
         kept = self._keep(fetcher, fresh) if fresh else None
-        if fetcher in self.fetchers and (fetcher.came == len(answer.body) or task.at >= task.end):
+        if fetcher in self.fetchers and (fetcher.received == len(answer.body) or task.at >= task.end):
             self._end(fetcher)
         return kept
 

@@ -25,7 +25,7 @@ def values(text: str, key: str) -> list[str]:
 
 def words(text: str) -> list[str]:
     """Return the words of a value, unquoted and with specifiers resolved: only `%%` is one that we know."""
-    return [specified(word) for word in _split(text)]
+    return [resolve_specifiers(word) for word in _split(text)]
 
 
 def command(text: str) -> list[str]:
@@ -38,7 +38,7 @@ def command(text: str) -> list[str]:
     return [path, *(argument.replace("$$", "$") for argument in arguments)]
 
 
-def specified(word: str) -> str:
+def resolve_specifiers(word: str) -> str:
     assert "%" not in word.replace("%%", ""), f"{word!r} holds a specifier"
     return word.replace("%%", "%")
 

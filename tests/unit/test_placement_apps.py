@@ -19,7 +19,7 @@ from support.app_readers import (
 from support.gguf_files import GgufFile, llama_8b
 from support.models import gguf, mlx_folder
 from support.models import safetensors as plain_safetensors
-from support.placements import COMMIT, carry_out, installed
+from support.placements import COMMIT, apply_plan, make_installed
 
 from flowhub_jobs.errors import PlacementRefused
 from flowhub_jobs.placement.apps import APPS, app_named
@@ -50,8 +50,8 @@ def place(tmp_path, app, files, **fields):
     """Place files for a program below tmp_path/app; return that folder and the plan."""
     links = {name: fields.pop(name) for name in ("symlinks", "without_symlinks") if name in fields}
     root = tmp_path / "app"
-    plan = app_named(app).plan(installed(tmp_path / "store", files, **fields), root)
-    carry_out(plan, **links)
+    plan = app_named(app).plan(make_installed(tmp_path / "store", files, **fields), root)
+    apply_plan(plan, **links)
     return root, plan
 
 
@@ -99,10 +99,10 @@ def test_a_projector_that_was_downloaded_by_itself_joins_its_model(tmp_path, wei
 
 def test_llama_server_finds_a_projector_that_was_downloaded_by_itself(tmp_path, weights):
     store, root = tmp_path / "store", tmp_path / "app"
-    complete_model = installed(store, {FILE: weights, MMPROJ: gguf(seed=3)}, name="m", **REPO)
+    complete_model = make_installed(store, {FILE: weights, MMPROJ: gguf(seed=3)}, name="m", **REPO)
     for files in (complete_model.files[:1], complete_model.files[1:]):
         plan = app_named("llama-cpp").plan(replace(complete_model, files=files), root)
-        carry_out(replace(plan, entries=tuple(entry for entry in plan.entries if not entry.target.exists())))
+        apply_plan(replace(plan, entries=tuple(entry for entry in plan.entries if not entry.target.exists())))
     assert read_llama_cpp(root, REPO["repository"])["projector"].read_bytes() == gguf(seed=3)
 
 
@@ -285,8 +285,8 @@ def test_llama_server_opens_a_model_in_parts(tmp_path):
 @pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT])
 def test_llama_server_opens_a_model_whatever_revision_was_requested(tmp_path, revision):
     root = tmp_path / "app"
-    model = replace(installed(tmp_path / "store", {FILE: gguf()}, **REPO), revision=revision)
-    carry_out(app_named("llama-cpp").plan(model, root))
+    model = replace(make_installed(tmp_path / "store", {FILE: gguf()}, **REPO), revision=revision)
+    apply_plan(app_named("llama-cpp").plan(model, root))
     assert read_llama_cpp(root, REPO["repository"])["parts"][0].read_bytes() == gguf()
 
 

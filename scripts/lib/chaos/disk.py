@@ -60,7 +60,7 @@ def disk(folder: Path, *, keep: bool = False) -> Iterator[Disk]:
 
 def _own_place(stack: contextlib.ExitStack, folder: Path) -> Path | None:
     try:
-        return stack.enter_context(own_disk(folder, MEGABYTES)).place
+        return stack.enter_context(own_disk(folder, MEGABYTES)).mount_point
     except pytest.skip.Exception:  # what a test says that may not mount
         return None
 

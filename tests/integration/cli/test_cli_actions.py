@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.cli import cli_app, fail, lease_store_of
+from support.cli import cli_app, fail_next_job, lease_store_of
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import SourceMissing
@@ -61,10 +61,10 @@ def test_only_the_jobs_of_the_group_are_cancelled(cli, app):
 
 def test_retry_all_retries_failed_jobs_and_cancelled_ones_only_with_the_option(cli, app):
     enqueue_jobs(app, 3, group="g")
-    fail(app, 1, SourceMissing("It is gone."))
+    fail_next_job(app, 1, SourceMissing("It is gone."))
     cli("cancel", 2)
     assert [job["id"] for job in cli("retry", "--all", "--json").jobs] == [1]
-    fail(app, 1, SourceMissing("It is gone."))
+    fail_next_job(app, 1, SourceMissing("It is gone."))
     assert [job["id"] for job in cli("retry", "--group", "g", "--json").jobs] == [1]
     assert [job["id"] for job in cli("retry", "--group", "g", "--cancelled", "--json").jobs] == [2]
     assert cli("retry", 2, "--cancelled", "--json").error["code"] == "usage"
@@ -130,7 +130,7 @@ def test_a_repeated_command_succeeds(cli, app):
 )
 def test_a_command_that_the_state_does_not_allow_is_1_and_the_hint_names_another(cli, app, verb, before, hint):
     enqueue_jobs(app, 1)
-    fail(app, 1, SourceMissing("It is gone.")) if before == "fail" else cli(before, 1)
+    fail_next_job(app, 1, SourceMissing("It is gone.")) if before == "fail" else cli(before, 1)
     result = cli(verb, 1, "--json")
     assert (result.status, result.out, result.error["code"]) == (1, "", "wrong_state")
     assert hint in result.error["hint"]
@@ -170,7 +170,7 @@ def test_retry_while_another_job_has_the_same_files_is_busy(cli, app):
 
 def test_a_failed_job_that_is_retried_has_no_error_any_more(cli, app):
     enqueue_jobs(app, 1)
-    fail(app, 1, SourceMissing("It is gone."))
+    fail_next_job(app, 1, SourceMissing("It is gone."))
     [job] = cli("retry", 1, "--json").jobs
     assert (job["state"], job["error"], job["attempt"]) == ("queued", None, 1)
 
@@ -198,7 +198,7 @@ def test_a_job_whose_worker_died_changes_at_once(cli, app):
 
 def test_purge_removes_the_partial_of_a_failed_job_too(cli, app):
     enqueue_jobs(app, 1)
-    fail(app, 1, SourceMissing("It is gone."))
+    fail_next_job(app, 1, SourceMissing("It is gone."))
     partial = app.partial("m0")
     partial.mkdir(parents=True)
     (partial / "0.part").write_bytes(b"kept")

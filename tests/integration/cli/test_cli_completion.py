@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import cli_app, fail, run_command
+from support.cli import cli_app, fail_next_job, run_command
 from support.job_store import JobStore
 from support.models import gguf, one_file_model
 
@@ -54,7 +54,7 @@ def complete(*words: str) -> set[str]:
 
 def test_bash_completes_verbs_options_models_and_jobs(app):
     first, second = app.enqueue("alpha"), app.enqueue("beta")
-    fail(app, first, SourceMissing("It is gone."))
+    fail_next_job(app, first, SourceMissing("It is gone."))
     assert complete("enq") == {"enqueue"}
     assert {"schedule", "search", "show", "start", "status"} == complete("s")
     assert complete("enqueue", "al") == {"alpha", "alpine"}

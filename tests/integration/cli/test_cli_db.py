@@ -44,9 +44,9 @@ def test_a_backup_replaces_nothing(cli, home, tmp_path):
 def test_a_backup_onto_a_full_disk_leaves_nothing(cli, home, tmp_path):
     cli("status")
     with own_disk(tmp_path / "disk", megabytes=1) as disk:
-        (disk.place / "other").write_bytes(b"x" * 1_000_000)
-        assert cli("db", "backup", disk.place / "copy.db", "--json").error["code"] == "disk_full"
-        assert [path.name for path in disk.place.iterdir()] == ["other"]
+        (disk.mount_point / "other").write_bytes(b"x" * 1_000_000)
+        assert cli("db", "backup", disk.mount_point / "copy.db", "--json").error["code"] == "disk_full"
+        assert [path.name for path in disk.mount_point.iterdir()] == ["other"]
 
 
 def test_a_backup_during_writes_is_consistent(cli, home, tmp_path):

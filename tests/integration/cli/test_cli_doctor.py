@@ -206,9 +206,9 @@ def test_an_offline_store_fails_and_its_other_checks_are_left_out(cli, home, tmp
 
 def test_a_full_disk_warns(cli, home, tmp_path, monkeypatch):
     with own_disk(tmp_path / "disk", megabytes=8) as disk:
-        monkeypatch.setenv("FLOWHUB_STORE", str(disk.place / "models"))
+        monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "models"))
         assert checks(cli("doctor", "--json"))["store.space"]["status"] == "ok"
-        (disk.place / "other").write_bytes(b"x" * 8_200_000)
+        (disk.mount_point / "other").write_bytes(b"x" * 8_200_000)
         assert checks(cli("doctor", "--json"))["store.space"]["status"] == "warn"
 
 
@@ -234,7 +234,7 @@ def test_an_unsupported_proxy_fails_and_the_message_names_the_variable(cli, home
     assert "HTTPS_PROXY" in checks(result)["network.proxy"]["message"]
 
 
-def test_missing_certificates_fail(cli, home, tmp_path, monkeypatch, fresh_trust):
+def test_missing_certificates_fail(cli, home, tmp_path, monkeypatch, uncached_trust):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
     assert failed_checks(cli("doctor", "--json")) == {"network.certificates"}
 

@@ -69,7 +69,7 @@ def test_every_variant_of_a_model_is_judged_with_the_header_of_its_source(cli, a
         (CONTEXT, 4096, "header")
     }
     # The variants of a model have one architecture: only the first kilobytes of one variant are requested.
-    assert origin.begins("m.gguf") == [0]
+    assert origin.range_starts("m.gguf") == [0]
     assert origin.sent("/m.gguf") <= 128 * 1024
 
 

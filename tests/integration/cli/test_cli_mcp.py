@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from mcp.shared.exceptions import MCPError
-from support.agent import SERVER, Agent, agent_of
+from support.agent import SERVER, Agent, start_agent
 from support.app import App
-from support.cli import fail, run_due_jobs, two_model_app
+from support.cli import fail_next_job, run_due_jobs, two_model_app
 from support.models import gguf
 from support.origin import Origin
 
@@ -45,7 +45,7 @@ def app(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def agent(app: App) -> Iterator[Agent]:
-    with agent_of() as agent:
+    with start_agent() as agent:
         yield agent
 
 
@@ -72,7 +72,7 @@ def test_a_model_is_found_judged_queued_downloaded_and_its_path_returned(app, ag
     assert [job["state"] for job in queued["jobs"]] == ["queued"]
     assert queued["notes"] == ["No worker is running; start one with `flowhub worker`."]
     number = queued["jobs"][0]["id"]
-    assert agent.refused("model_path", ref="a")["error"]["code"] == "not_found"
+    assert agent.call_error("model_path", ref="a")["error"]["code"] == "not_found"
 
     run_due_jobs(app)
     [job] = agent.call("job_status", job=number)["jobs"]
@@ -110,7 +110,7 @@ def test_no_tool_removes_a_model_or_a_partial_download(app, agent):
     partial = app.home.store.new_partial(artifact, app.home.node)
     partial.mkdir(parents=True)
     agent.call("cancel", jobs=[number])
-    agent.refused("cancel", jobs=[1])
+    agent.call_error("cancel", jobs=[1])
     agent.call("enqueue", refs=["a"])
     assert partial.is_dir()
     assert [model["name"] for model in agent.call("list_installed")["models"]] == ["a.gguf"]
@@ -120,10 +120,10 @@ def test_no_tool_removes_a_model_or_a_partial_download(app, agent):
 
 def test_a_job_outlives_the_agent_and_its_server(app):
     """The next agent finds the job, which does not end with the server's process."""
-    with agent_of() as first:
+    with start_agent() as first:
         number = first.call("enqueue", refs=["a"])["jobs"][0]["id"]
     run_due_jobs(app)
-    with agent_of() as second:
+    with start_agent() as second:
         [job] = second.call("job_status", job=number)["jobs"]
         assert job["state"] == "completed"
         assert Path(second.call("model_path", ref="a")["path"]).read_bytes() == A
@@ -131,23 +131,23 @@ def test_a_job_outlives_the_agent_and_its_server(app):
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_clients_of_each_protocol_version_are_served(app, mode):
-    with agent_of(mode=mode) as agent:
+    with start_agent(mode=mode) as agent:
         assert [tool.name for tool in agent.tools()] == NAMES
         assert agent.call("list_jobs")["jobs"] == []
-        assert agent.refused("job_status", job=7)["error"]["code"] == "not_found"
+        assert agent.call_error("job_status", job=7)["error"]["code"] == "not_found"
 
 
 def test_jobs_are_in_postgresql_when_the_home_uses_it(home, origin, monkeypatch, postgres_url):
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
     url = origin.serve("a.gguf", A)
-    with agent_of() as agent:
+    with start_agent() as agent:
         number = agent.call("enqueue", refs=[url], tonight=True)["jobs"][0]["id"]
         assert [job["state"] for job in agent.call("cancel", jobs=[number])["jobs"]] == ["cancelled"]
         assert agent.call("job_status", job=number)["jobs"][0]["ref"] == url
 
 
 def test_two_agents_share_the_queue(app, agent):
-    with agent_of() as other:
+    with start_agent() as other:
         number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
         other.call("pause", jobs=[number])
         assert agent.call("job_status", job=number)["jobs"][0]["state"] == "paused"
@@ -155,7 +155,7 @@ def test_two_agents_share_the_queue(app, agent):
 
 def test_a_failed_job_says_what_to_do(app, agent):
     number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
-    fail(app, number, SourceMissing("a.gguf is not there any more.", host="models.example"))
+    fail_next_job(app, number, SourceMissing("a.gguf is not there any more.", host="models.example"))
     page = agent.call("job_status", job=number)
     assert page["jobs"][0]["error"]["code"] == "source_missing"
     assert page["jobs"][0]["error"]["retryable"] is False
@@ -187,7 +187,7 @@ REFUSED = [
 def test_an_error_has_a_code_a_hint_and_whether_to_try_again(agent):
     """One server answers all calls: its start takes longer than all of them together."""
     for name, arguments, code, word in REFUSED:
-        error = agent.refused(name, **arguments)["error"]
+        error = agent.call_error(name, **arguments)["error"]
         assert list(error) == ["code", "message", "hint", "retryable"]
         assert (error["code"], error["retryable"]) == (code, False), (name, arguments)
         assert word in error["message"]
@@ -195,11 +195,11 @@ def test_an_error_has_a_code_a_hint_and_whether_to_try_again(agent):
 
 def test_of_several_jobs_the_possible_ones_are_changed_and_the_others_have_errors(agent):
     number = agent.call("enqueue", refs=["a"])["jobs"][0]["id"]
-    page = agent.refused("pause", jobs=[number, 999])
+    page = agent.call_error("pause", jobs=[number, 999])
     assert [(job["id"], job["state"]) for job in page["jobs"]] == [(number, "paused")]
     assert page["error"]["code"] == "some_failed"
     assert [(failure["job"], failure["error"]["code"]) for failure in page["failed"]] == [(999, "not_found")]
-    assert agent.refused("resume", jobs=[999])["error"]["code"] == "not_found"
+    assert agent.call_error("resume", jobs=[999])["error"]["code"] == "not_found"
 
 
 def test_a_tool_that_does_not_exist_is_an_error_of_the_protocol(agent):
@@ -235,8 +235,8 @@ def test_a_home_that_cannot_be_used_is_a_result_with_its_error(home, tmp_path, m
     blocked.write_text("")
     monkeypatch.setenv("FLOWHUB_HOME", str(blocked / "home"))
     monkeypatch.setenv("FLOWHUB_LOG_FORMAT", "plain")
-    with agent_of() as agent:
-        assert agent.refused("list_jobs")["error"]["code"] == "home_unusable"
+    with start_agent() as agent:
+        assert agent.call_error("list_jobs")["error"]["code"] == "home_unusable"
 
 
 def test_output_of_a_tool_goes_to_stderr_and_a_bug_is_an_error_with_a_code(app):
@@ -249,8 +249,8 @@ def test_output_of_a_tool_goes_to_stderr_and_a_bug_is_an_error_with_a_code(app):
         "calls.check_arguments = broken\n"
         "from flowhub_jobs.cli.entry import main; sys.argv = ['flowhub', 'mcp']; main()"
     )
-    with agent_of([sys.executable, "-c", program]) as agent:
-        error = agent.refused("list_jobs")["error"]
+    with start_agent([sys.executable, "-c", program]) as agent:
+        error = agent.call_error("list_jobs")["error"]
     assert error["code"] == "internal"
     assert "broken call" in error["message"]
 
@@ -302,7 +302,7 @@ def node_agent(
     with two_model_app(home, origin, monkeypatch, A, B) as app:
         with writing(app.home.engine) as tx:
             app.home.of_nodes(("gpu-01",)).registry.register(tx, "host-gpu-01", "/models", "1")
-        with agent_of() as agent:
+        with start_agent() as agent:
             yield app, agent
 
 
@@ -319,7 +319,7 @@ def test_an_agent_queues_on_another_node_and_reads_it(node_agent):
     assert agent.call("list_installed", node="gpu-01")["store"]["path"] == "/models"
     assert agent.call("morning_report", node="gpu-01")["node"] == "gpu-01"
     for tool in ("list_jobs", "list_installed", "morning_report"):
-        assert agent.refused(tool, node="gpu-3")["error"]["code"] == "not_found"
+        assert agent.call_error(tool, node="gpu-3")["error"]["code"] == "not_found"
 
 
 def _drop_free(page):

@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from support.cli import cli_app, fail, lease_store_of, run_command, run_due_jobs
+from support.cli import cli_app, fail_next_job, lease_store_of, run_command, run_due_jobs
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import Busy, SourceMissing
@@ -71,7 +71,7 @@ def test_the_partial_of_a_live_job_is_never_removed(cli, app, state):
 def test_the_partial_of_an_ended_job_is_removed_only_with_an_age(cli, app, state):
     job, partial = app.enqueue("a"), make_partial(app, "a")
     if state == "failed":
-        fail(app, job, SourceMissing("It is gone."))
+        fail_next_job(app, job, SourceMissing("It is gone."))
     else:
         app.home.commands.cancel(job)
     page = cli("prune", "-y", "--json").json
@@ -147,7 +147,7 @@ def test_a_job_that_was_queued_since_the_listing_keeps_its_partial(app):
 def test_a_job_that_failed_since_the_listing_keeps_its_partial(app):
     partial = make_partial(app, "a")
     [item] = find_removable(app.home, app.session.installed)
-    fail(app, app.enqueue("a"), SourceMissing("It is gone."))
+    fail_next_job(app, app.enqueue("a"), SourceMissing("It is gone."))
     with pytest.raises(Busy):
         remove_item(app.home, app.session.installed, item)
     assert partial.exists()
@@ -155,7 +155,7 @@ def test_a_job_that_failed_since_the_listing_keeps_its_partial(app):
 
 def test_a_retry_since_the_listing_keeps_the_partial(app):
     job, partial = app.enqueue("a"), make_partial(app, "a")
-    fail(app, job, SourceMissing("It is gone."))
+    fail_next_job(app, job, SourceMissing("It is gone."))
     [item] = find_removable(app.home, app.session.installed)
     app.home.commands.retry(job)
     with pytest.raises(Busy):

@@ -10,7 +10,7 @@ import sys
 
 import psutil
 import pytest
-from support.cli import PROGRAM, cli_app, fail, lease_store_of, run_command, start_command
+from support.cli import PROGRAM, cli_app, fail_next_job, lease_store_of, run_command, start_command
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.errors import DigestMismatch, Gated, SourceMissing
@@ -156,7 +156,7 @@ def test_the_table_has_a_line_per_job_and_a_hint_that_no_worker_runs(cli, app):
 
 
 def test_a_failed_download_stays_listed_after_many_later_jobs(cli, app):
-    fail(app, app.enqueue("m0"), SourceMissing("It is gone."))
+    fail_next_job(app, app.enqueue("m0"), SourceMissing("It is gone."))
     for place in range(1, 30):
         app.home.commands.cancel(app.enqueue(f"m{place}"))
     assert cli("status", "--json").jobs[0]["id"] == 1
@@ -165,7 +165,7 @@ def test_a_failed_download_stays_listed_after_many_later_jobs(cli, app):
 
 
 def test_a_failed_job_needs_no_user_if_a_later_job_has_the_same_files(cli, app):
-    fail(app, app.enqueue("m0"), SourceMissing("It is gone."))
+    fail_next_job(app, app.enqueue("m0"), SourceMissing("It is gone."))
     later = app.enqueue("m0")
     assert cli("--json").json["need_you"] == []
     assert [job["id"] for job in cli("status", "--json").jobs] == [later, 1]
@@ -259,7 +259,7 @@ def test_no_colour_into_a_pipe_and_no_line_is_cut(cli, app):
 
 def test_wait_for_an_ended_job_exits_with_the_status_of_its_error(cli, app):
     for error in (Gated("It is gated."), DigestMismatch("It differs.")):
-        fail(app, app.enqueue("m1"), error)
+        fail_next_job(app, app.enqueue("m1"), error)
     app.home.commands.cancel(app.enqueue("m2"))
     assert [cli("wait", number, "--json").status for number in (1, 2, 3)] == [4, 8, 1]
     three_jobs = cli("wait", "1-3", "--json")

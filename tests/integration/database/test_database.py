@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from support.job_store import JobStore
-from support.python_process import kill, start
+from support.python_process import kill, start_python
 
 from flowhub_jobs.database.engine import migrations_folder, open_database, reading, translated, writing
 from flowhub_jobs.database.newest_migration import HEAD
@@ -100,7 +100,7 @@ with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
 
 
 def test_eight_processes_that_open_an_empty_home_at_once_agree_on_all(tmp_path):
-    processes = [start(OPEN, tmp_path / "home") for _ in range(8)]
+    processes = [start_python(OPEN, tmp_path / "home") for _ in range(8)]
     try:
         for process in processes:
             assert process.stdout.readline() == "ready\n"

@@ -5,7 +5,7 @@ import json
 import pytest
 from support.answer_faults import LoginPage, Redirect, Status
 from support.connection_faults import CloseBeforeHeaders
-from support.http_client import ask
+from support.http_client import send_request
 from support.hub import Hub as HubOrigin
 from support.hub import commit_of
 
@@ -48,23 +48,23 @@ def new_client(hub, sleeps):
 def test_the_hub_lists_files_with_the_digests_that_each_kind_has(hub):
     hub.add("o/r", "sub/m.gguf", b"weights")
     hub.add("o/r", "config.json", b"{}\n", lfs=False)
-    answer, body = ask(f"{hub.endpoint}/api/models/o/r/tree/main?recursive=true")
+    answer, body = send_request(f"{hub.endpoint}/api/models/o/r/tree/main?recursive=true")
     folder, large, small = json.loads(body)
     assert answer.headers["RateLimit"]
     assert (folder["type"], folder["path"]) == ("directory", "sub")
     assert large["lfs"]["oid"] == hub.repositories.files["o/r", "main", "sub/m.gguf"].digest
     assert large["oid"] != hub.repositories.files["o/r", "main", "sub/m.gguf"].oid, "git's sha1 is of the pointer"
     assert (small["oid"], small["size"], "lfs" in small) == ("0967ef424bce6791893e9a57bb952f80fd536e93", 3, False)
-    top = json.loads(ask(f"{hub.endpoint}/api/models/o/r/tree/main")[1])
+    top = json.loads(send_request(f"{hub.endpoint}/api/models/o/r/tree/main")[1])
     assert [entry["path"] for entry in top] == ["sub", "config.json"]
 
 
 def test_the_hub_describes_a_repo_and_with_blobs_its_digests(hub):
     hub.add("o/r", "m.gguf", b"weights")
-    page = json.loads(ask(f"{hub.endpoint}/api/models/o/r?blobs=true")[1])
+    page = json.loads(send_request(f"{hub.endpoint}/api/models/o/r?blobs=true")[1])
     assert (page["id"], page["sha"], page["gated"]) == ("o/r", commit_of("o/r", "main"), False)
     assert page["siblings"][0]["lfs"]["sha256"] == hub.repositories.files["o/r", "main", "m.gguf"].digest
-    assert json.loads(ask(f"{hub.endpoint}/api/models/o/r")[1])["siblings"] == [{"rfilename": "m.gguf"}]
+    assert json.loads(send_request(f"{hub.endpoint}/api/models/o/r")[1])["siblings"] == [{"rfilename": "m.gguf"}]
 
 
 # Responses that are accepted -----------------------------------------------------------------------------------------

@@ -45,12 +45,12 @@ def test_a_job_waits_from_the_last_byte_of_the_cap_until_the_day_turns(job_store
     assert reason_and_end(job_store, job) == (None, None)
     receive(job_store, 1)
     assert reason_and_end(job_store, job) == (Reason.CAP, micros_of(MIDNIGHT))
-    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (0, None)
+    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_through_gates()) == (0, None)
     job_store.time.set_to("2026-11-30T23:59:59+01:00")
-    assert job_store.claim_obeying() is None
+    assert job_store.claim_through_gates() is None
     job_store.time.set_to(MIDNIGHT)
     assert reason_and_end(job_store, job) == (None, None)
-    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (1, job)
+    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_through_gates()) == (1, job)
 
 
 def test_gates_that_were_read_before_the_day_turned_open_by_themselves(job_store):
@@ -75,7 +75,7 @@ def test_a_month_holds_over_its_days_and_turns_with_the_next(job_store):
     set_cap(job_store, 1000, Period.MONTH)
     job_store.time.set_to(MIDNIGHT)
     assert job_store.controls.cap().received == 0
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 def test_two_workers_share_the_count_and_another_node_has_its_own(job_store, tmp_path):
@@ -98,8 +98,8 @@ def test_a_job_that_the_user_started_waits_too_and_one_that_fetches_nothing_does
     assert reason_and_end(job_store, fetch)[0] is Reason.CAP
     assert reason_and_end(job_store, verify.job)[0] is None
     assert job_store.owner.due(job_store.controls.gates()) == 1
-    assert job_store.claim_obeying() == verify.job
-    assert job_store.claim_obeying() is None
+    assert job_store.claim_through_gates() == verify.job
+    assert job_store.claim_through_gates() is None
 
 
 def test_a_larger_cap_or_none_lets_jobs_start_at_once(job_store):
@@ -111,7 +111,7 @@ def test_a_larger_cap_or_none_lets_jobs_start_at_once(job_store):
     set_cap(job_store, 5)
     assert reason_and_end(job_store, job)[0] is Reason.CAP
     set_cap(job_store, None)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 def test_the_window_is_shown_before_the_cap_and_the_cap_before_other_jobs(job_store):
@@ -136,6 +136,6 @@ def test_a_clock_that_is_set_back_counts_on_the_day_that_it_shows(job_store):
     set_cap(job_store, 1000)
     job_store.time.set_to("2026-12-01T08:00+01:00")
     receive(job_store, 1000)
-    job_store.time.set_calendar(-86_400)
+    job_store.time.shift_calendar(-86_400)
     receive(job_store, 1)
     assert job_store.controls.cap().received == 1

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex
 from support.job_store import NODE, JobStore
-from support.owner_writes import FILE, seen
+from support.owner_writes import FILE, progress_of
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import events, job_files, jobs, metadata
@@ -44,7 +44,7 @@ def job_store(tmp_path: Path) -> Iterator[JobStore]:
     [first] = job_store.enqueue("a", priority=1)
     job_store.enqueue("b", "c", priority=2, after=(first,))
     job_store.schedule("00:00-24:00")
-    job_store.controls.set(NETWORK, {"text": "Down."}, until=job_store.time.in_us(-1))
+    job_store.controls.set(NETWORK, {"text": "Down."}, until=job_store.time.us_from_now(-1))
     yield job_store
     job_store.close()
 
@@ -106,7 +106,7 @@ ACTIONS: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
     "status of a job": lambda job_store: lambda: job_store.queries.jobs([LIVE_JOB]),
     "why it waits": lambda job_store: lambda: job_store.queries.holds(LIVE_JOB + 1),
     "its events": lambda job_store: lambda: job_store.queries.events(LIVE_JOB),
-    "status --since": lambda job_store: lambda: job_store.queries.all(since=job_store.time.in_us(1)),
+    "status --since": lambda job_store: lambda: job_store.queries.all(since=job_store.time.us_from_now(1)),
     "status --state": lambda job_store: lambda: job_store.queries.all(state=State.FAILED),
     "all paused": lambda job_store: lambda: job_store.queries.in_state([State.PAUSED]),
     "live jobs": lambda job_store: job_store.queries.live_jobs,
@@ -119,7 +119,7 @@ ACTIONS: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
     "renew": lambda job_store: lambda: job_store.owner.renew({}),
     "requested actions": lambda job_store: job_store.owner.requested_actions,
     "progress": lambda job_store: on_running_job(
-        job_store, lambda run: job_store.owner.progress(run.lease, seen(files=(FILE,)))
+        job_store, lambda run: job_store.owner.progress(run.lease, progress_of(files=(FILE,)))
     ),
     "wait": lambda job_store: on_running_job(
         job_store, lambda run: job_store.owner.wait(run.lease, 1, Reason.DISK, FULL, faults=1, cost=True)
@@ -129,7 +129,7 @@ ACTIONS: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
     "rescue": lambda job_store: on_running_job(job_store, lambda run: job_store.rescue("w-1")),
     "shift waits": lambda job_store: lambda: shift_waits(job_store.engine, job_store.node, job_store.time.clock),
     "still to do": lambda job_store: job_store.queries.still_to_do,
-    "ended badly": lambda job_store: lambda: job_store.queries.ended_badly(job_store.time.in_us(1)),
+    "ended badly": lambda job_store: lambda: job_store.queries.ended_badly(job_store.time.us_from_now(1)),
     "bytes needed": lambda job_store: job_store.queries.bytes_still_needed,
     "bytes fetched": lambda job_store: lambda: job_store.queries.bytes_being_fetched(but=1),
     "working on": lambda job_store: lambda: job_store.queries.working_on(["/x"]),
@@ -170,7 +170,7 @@ def test_progress_of_a_run_is_one_transaction_of_two_updates(job_store):
     lease = job_store.claim().lease
     statements: list[str] = []
     sa.event.listen(job_store.engine, "before_cursor_execute", lambda c, cursor, text, *_: statements.append(text))
-    job_store.owner.progress(lease, seen(fetched=1, files=(FILE, FILE)))
+    job_store.owner.progress(lease, progress_of(fetched=1, files=(FILE, FILE)))
     verbs = [text.split()[0] for text in statements if "alembic_version" not in text]  # which every write reads first
     assert verbs == ["BEGIN", "UPDATE", "UPDATE"]
 

@@ -172,7 +172,7 @@ def test_a_pause_does_not_take_back_a_cancel(job_store):
 
 
 def test_a_resume_keeps_a_time_that_is_still_ahead_and_its_reason(job_store):
-    [job] = job_store.enqueue("tiny", not_before=job_store.time.in_us(HOUR))
+    [job] = job_store.enqueue("tiny", not_before=job_store.time.us_from_now(HOUR))
     job_store.commands.pause(job)
     job_store.commands.resume(job)
     [status] = job_store.queries.jobs([job])
@@ -183,7 +183,7 @@ def test_a_resume_keeps_a_time_that_is_still_ahead_and_its_reason(job_store):
 
 
 def test_a_job_that_was_resumed_after_its_time_starts_at_once(job_store):
-    [job] = job_store.enqueue("tiny", not_before=job_store.time.in_us(HOUR))
+    [job] = job_store.enqueue("tiny", not_before=job_store.time.us_from_now(HOUR))
     job_store.commands.pause(job)
     job_store.time.advance(HOUR)
     job_store.commands.resume(job)
@@ -191,7 +191,7 @@ def test_a_job_that_was_resumed_after_its_time_starts_at_once(job_store):
 
 
 def test_a_retry_keeps_the_persons_own_time_if_it_is_still_ahead(job_store):
-    [job] = job_store.enqueue("tiny", not_before=job_store.time.in_us(HOUR))
+    [job] = job_store.enqueue("tiny", not_before=job_store.time.us_from_now(HOUR))
     job_store.commands.cancel(job)
     job_store.commands.retry(job)
     assert job_store.queries.jobs([job])[0].reason is Reason.AT
@@ -204,7 +204,7 @@ def test_a_retry_keeps_the_persons_own_time_if_it_is_still_ahead(job_store):
 
 def test_a_retry_does_not_wait_for_what_the_earlier_attempts_waited_for(job_store):
     [job] = job_store.enqueue("tiny")
-    later = job_store.time.in_us(300)
+    later = job_store.time.us_from_now(300)
     job_store.owner.wait(job_store.claim().lease, later, Reason.BACKOFF, FlowhubError("It waits."), faults=3, cost=True)
     job_store.commands.cancel(job)
     job_store.commands.retry(job)
@@ -302,7 +302,7 @@ def test_an_installed_artifact_answers_with_the_job_that_installed_it(job_store)
 @pytest.mark.parametrize(("sha256", "digest_state"), [("ab" * 32, "verified"), (None, "unpinned")])
 def test_an_installed_artifact_without_a_job_gets_a_completed_one(job_store, sha256, digest_state):
     request = Request(
-        artifact(sha256=sha256), "/store/x", EnqueueTerms(not_before=job_store.time.in_us(60)), installed=True
+        artifact(sha256=sha256), "/store/x", EnqueueTerms(not_before=job_store.time.us_from_now(60)), installed=True
     )
     [answer] = job_store.commands.enqueue([request])
     [status] = job_store.queries.jobs([answer.job])
@@ -356,13 +356,13 @@ def test_the_same_artifact_on_another_node_is_another_job(job_store):
 
 def test_a_request_is_stored_with_its_terms(job_store):
     big = artifact("big", size=None, sha256=None)
-    terms = EnqueueTerms(priority=-3, group="night", not_before=job_store.time.in_us(60))
+    terms = EnqueueTerms(priority=-3, group="night", not_before=job_store.time.us_from_now(60))
     [answer] = job_store.commands.enqueue([Request(big, "/store/big", terms)])
     row = job_store.row(answer.job)
     assert job_store.commands.artifact(answer.job) == big
     expected = {"ref": "big@q4", "target": "/store/big", "priority": -3, "group": "night", "bytes_total": None}
     assert {name: row[name] for name in expected} == expected
-    assert row["not_before"] == job_store.time.in_us(60)
+    assert row["not_before"] == job_store.time.us_from_now(60)
     with reading(job_store.engine) as tx:
         [file] = tx.execute(sa.select(job_files)).mappings()
     assert (file["path"], file["bytes"], file["sha256"]) == ("big-q4.gguf", None, None)

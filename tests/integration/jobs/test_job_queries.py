@@ -26,7 +26,7 @@ HOUR = 3600
 def wait(job_store: JobStore, job_reason: Reason, seconds: float = 60) -> int:
     """Queue a job that waits for this reason, as its last run left it."""
     [job] = job_store.enqueue(f"waits-{job_reason}")
-    until = job_store.time.in_us(seconds)
+    until = job_store.time.us_from_now(seconds)
     job_store.owner.wait(
         job_store.claim().lease, until, job_reason, FlowhubError(f"It waits: {job_reason}."), faults=0, cost=True
     )
@@ -134,7 +134,7 @@ def test_a_queued_job_waits_for_slots_when_every_slot_of_every_worker_is_taken(j
     job_store.owner.register(1, 1)
     other.register(2, 1)
     job_store.enqueue("a", "b", "c")
-    at = job_store.enqueue("d", not_before=job_store.time.in_us(HOUR))
+    at = job_store.enqueue("d", not_before=job_store.time.us_from_now(HOUR))
     job_store.claim()
     assert [job.reason for job in job_store.queries.jobs([2, 3])] == [None, None]
     assert other.claim() is not None
@@ -150,7 +150,7 @@ def test_without_a_worker_no_job_waits_for_slots(job_store):
 @pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
 def test_only_a_queued_job_has_a_reason(job_store, state):
     job = job_store.job_in(state)
-    job_store.set_row(job, not_before=job_store.time.in_us(60), wait_reason="backoff")
+    job_store.set_row(job, not_before=job_store.time.us_from_now(60), wait_reason="backoff")
     assert job_store.queries.jobs([job])[0].reason is None
 
 
@@ -170,7 +170,7 @@ def test_all_is_every_job_of_the_node_or_those_of_a_state_or_since_a_time(job_st
     old = job_store.job_in(State.CANCELLED, "a")
     late = job_store.job_in(State.QUEUED, "b")
     job_store.time.advance(HOUR)
-    now = job_store.time.in_us(0)
+    now = job_store.time.us_from_now(0)
     new = job_store.job_in(State.FAILED, "c")  # the claim takes b, which is older
     assert [job.id for job in job_store.queries.all()] == [old, late, new]
     assert [job.id for job in job_store.queries.all(state=State.CANCELLED)] == [old]
@@ -223,7 +223,7 @@ def test_a_drain_does_not_wait_for_jobs_of_another_node(job_store):
 
 @pytest.mark.parametrize(("state", "expected"), [(state, state in ("failed", "cancelled")) for state in State])
 def test_only_a_failed_or_cancelled_job_ended_badly(job_store, state, expected):
-    start = job_store.time.in_us(0)
+    start = job_store.time.us_from_now(0)
     job_store.job_in(state)
     assert job_store.queries.ended_badly(start) is expected
     assert not job_store.queries.ended_badly(start + 1)

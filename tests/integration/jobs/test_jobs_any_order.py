@@ -51,7 +51,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(data=st.data(), model=st.sampled_from("abcd"), priority=PRIORITIES, later=st.sampled_from([None, 20]))
     def enqueue(self, data: st.DataObject, model: str, priority: int, later: int | None) -> None:
-        time = None if later is None else self.job_store.time.in_us(later)
+        time = None if later is None else self.job_store.time.us_from_now(later)
         after = tuple(data.draw(st.sets(st.sampled_from(sorted(self.last)), max_size=2))) if self.last else ()
         [job] = self.job_store.enqueue(model, priority=priority, not_before=time, after=after)
         assert self.job_store.queries.jobs([job])[0].live

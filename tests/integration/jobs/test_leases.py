@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 from support.job_store import JobStore
-from support.owner_writes import WRITES, seen
+from support.owner_writes import WRITES, progress_of
 
 from flowhub_jobs.database.engine import reading
 from flowhub_jobs.database.tables import attempts, events, job_files, jobs, workers
@@ -53,7 +53,7 @@ def test_the_highest_priority_goes_first_then_the_lowest_number(job_store):
 
 
 def test_a_job_is_not_claimed_before_its_time(job_store):
-    [later] = job_store.enqueue("a", not_before=job_store.time.in_us(60), priority=9)
+    [later] = job_store.enqueue("a", not_before=job_store.time.us_from_now(60), priority=9)
     [now] = job_store.enqueue("b")
     assert job_store.owner.due() == 1
     assert job_store.claim().lease.job == now
@@ -88,7 +88,7 @@ def test_a_claim_returns_what_the_attempt_needs_and_records_an_event(job_store):
 
 def test_started_at_is_the_first_claim(job_store):
     [job] = job_store.enqueue("a")
-    first = job_store.time.in_us(0)
+    first = job_store.time.us_from_now(0)
     job_store.owner.hand_back(job_store.claim().lease)
     job_store.time.advance(5)
     job_store.claim()
@@ -101,9 +101,9 @@ def test_started_at_is_the_first_claim(job_store):
 @pytest.mark.parametrize("set_by", [-DAY, 0.0, DAY])
 def test_a_lease_ends_on_the_clock_that_cannot_be_set(job_store, set_by):
     job_store.enqueue("a")
-    job_store.time.set_calendar(set_by)
+    job_store.time.shift_calendar(set_by)
     lease = job_store.claim().lease
-    job_store.time.set_calendar(-2 * set_by)
+    job_store.time.shift_calendar(-2 * set_by)
     job_store.time.advance(LEASE_S - 0.1)
     lease.check()
     assert job_store.rescue() == []
@@ -244,12 +244,12 @@ def test_each_end_frees_the_lease_and_clears_what_a_run_sets(job_store, end, sta
     cleared = ("lease_token", "lease_worker", "lease_boot", "lease_until", "stage", "rate_bps", "requested")
     assert {row[name] for name in cleared} == {None}
     final = state in ("completed", "failed", "cancelled")
-    assert row["finished_at"] == (job_store.time.in_us(0) if final else None)
+    assert row["finished_at"] == (job_store.time.us_from_now(0) if final else None)
     with reading(job_store.engine) as tx:
         [attempt_row] = tx.execute(sa.select(attempts)).mappings()
     assert (attempt_row["outcome"], attempt_row["finished_at"], attempt_row["token"]) == (
         outcome,
-        job_store.time.in_us(0),
+        job_store.time.us_from_now(0),
         claimed.lease.token,
     )
 
@@ -257,7 +257,12 @@ def test_each_end_frees_the_lease_and_clears_what_a_run_sets(job_store, end, sta
 def test_a_wait_that_costs_nothing_gives_the_attempt_back(job_store):
     [job] = job_store.enqueue("a")
     job_store.owner.wait(
-        job_store.claim().lease, job_store.time.in_us(15), Reason.DISK, FlowhubError("Full."), faults=4, cost=False
+        job_store.claim().lease,
+        job_store.time.us_from_now(15),
+        Reason.DISK,
+        FlowhubError("Full."),
+        faults=4,
+        cost=False,
     )
     row = job_store.row(job)
     assert (row["attempt"], row["faults"], row["wait_reason"], row["wait_text"]) == (0, 4, "disk", "Full.")
@@ -392,7 +397,7 @@ def test_ten_rescues_in_a_row_without_progress_fail_the_job(job_store):
     [job] = job_store.enqueue("a")
     for _ in range(10):
         assert job_store.state(job) is State.QUEUED
-        job_store.owner.progress(job_store.claim().lease, seen(Stage.RESOLVE))
+        job_store.owner.progress(job_store.claim().lease, progress_of(Stage.RESOLVE))
         job_store.rescue("w-1")
     [status] = job_store.queries.jobs([job])
     assert (status.state, status.finished_at is not None) == (State.FAILED, True)
@@ -401,7 +406,7 @@ def test_ten_rescues_in_a_row_without_progress_fail_the_job(job_store):
     assert "10 times in a row" in status.error["message"]
 
 
-@pytest.mark.parametrize("progress", [seen(fetched=1), seen(Stage.VERIFY)], ids=["a byte", "a stage"])
+@pytest.mark.parametrize("progress", [progress_of(fetched=1), progress_of(Stage.VERIFY)], ids=["a byte", "a stage"])
 def test_progress_between_two_rescues_resets_the_count(job_store, progress):
     [job] = job_store.enqueue("a")
     job_store.set_row(job, rescues=9)
@@ -414,7 +419,7 @@ def test_new_bytes_are_progress_also_in_a_stage_that_was_reached_before(job_stor
     [job] = job_store.enqueue("a")
     for fetched in (5, 6):
         job_store.set_row(job, rescues=9)
-        job_store.owner.progress(job_store.claim().lease, seen(Stage.DOWNLOAD, fetched=fetched))
+        job_store.owner.progress(job_store.claim().lease, progress_of(Stage.DOWNLOAD, fetched=fetched))
         job_store.rescue("w-1")
         assert job_store.state(job) is State.QUEUED
 
@@ -423,7 +428,7 @@ def test_the_same_byte_or_stage_again_is_no_progress(job_store):
     [job] = job_store.enqueue("a")
     for _ in range(2):
         lease = job_store.claim().lease
-        job_store.owner.progress(lease, seen(Stage.DOWNLOAD, fetched=5))
+        job_store.owner.progress(lease, progress_of(Stage.DOWNLOAD, fetched=5))
         job_store.rescue("w-1")
     assert job_store.row(job)["rescues"] == 1
 
@@ -433,7 +438,7 @@ def test_progress_of_an_attempt_that_ended_by_itself_counts_for_the_next_rescue(
     [job] = job_store.enqueue("a")
     job_store.set_row(job, rescues=9)
     lease = job_store.claim().lease
-    job_store.owner.progress(lease, seen(fetched=100))
+    job_store.owner.progress(lease, progress_of(fetched=100))
     job_store.owner.hand_back(lease)
     job_store.claim()
     job_store.rescue("w-1")

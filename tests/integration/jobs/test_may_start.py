@@ -38,7 +38,7 @@ def reason_and_end(job_store: JobStore, job: int) -> tuple[Reason | None, int | 
 
 
 def set_offline(job_store: JobStore, seconds: float, text: str = "No host answers.") -> None:
-    job_store.controls.set(NETWORK, {"text": text}, until=job_store.time.in_us(seconds))
+    job_store.controls.set(NETWORK, {"text": text}, until=job_store.time.us_from_now(seconds))
 
 
 # Jobs at a time ------------------------------------------------------------------------------------------------------
@@ -57,9 +57,9 @@ def test_no_more_jobs_run_at_a_time_than_the_node_may_under_all_its_workers(job_
     job_store.complete(first)
     assert reason_and_end(job_store, jobs[2]) == (None, None)
     job_store.controls.set(JOBS_MAX, {"jobs": 1})
-    assert job_store.claim_obeying() is None
+    assert job_store.claim_through_gates() is None
     job_store.controls.set(JOBS_MAX, None)
-    assert [job_store.claim_obeying() for _ in range(2)] == jobs[2:]
+    assert [job_store.claim_through_gates() for _ in range(2)] == jobs[2:]
 
 
 # The window ----------------------------------------------------------------------------------------------------------
@@ -69,19 +69,19 @@ def test_nothing_starts_outside_of_the_window_and_everything_inside(job_store):
     job_store.schedule("23:00-07:00")
     [job] = job_store.enqueue("a")
     assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of(OPENS))
-    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (0, None)
+    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_through_gates()) == (0, None)
     job_store.time.set_to(OPENS)
     assert reason_and_end(job_store, job) == (None, None)
-    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (1, job)
+    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_through_gates()) == (1, job)
 
 
 def test_a_gate_that_was_read_a_moment_ago_opens_on_time_all_the_same(job_store):
     job_store.schedule("23:00-07:00")
     [job] = job_store.enqueue("a")
     gates = job_store.controls.gates()
-    assert gates.window_shut(job_store.time.in_us(0))
+    assert gates.window_shut(job_store.time.us_from_now(0))
     job_store.time.set_to(OPENS)
-    assert not gates.window_shut(job_store.time.in_us(0))
+    assert not gates.window_shut(job_store.time.us_from_now(0))
     assert job_store.owner.claim(gates).lease.job == job
 
 
@@ -91,15 +91,15 @@ def test_a_job_that_runs_when_the_window_closes_is_handed_back_at_no_cost_and_co
     job_store.time.set_to(CLOSES)
     job_store.time.advance(-60)
     claimed = job_store.claim()
-    assert not job_store.controls.gates().window_shut(job_store.time.in_us(0))
+    assert not job_store.controls.gates().window_shut(job_store.time.us_from_now(0))
     job_store.time.advance(60)
-    assert job_store.controls.gates().window_shut(job_store.time.in_us(0))
+    assert job_store.controls.gates().window_shut(job_store.time.us_from_now(0))
     claimed.lease.extend(job_store.time.awake_s + 30)
     job_store.owner.hand_back(claimed.lease, "The schedule's window closed")
     assert (status_of(job_store, job).attempt, reason_and_end(job_store, job)[0]) == (0, Reason.WINDOW)
     assert job_store.queries.events(job)[-1].text == "The schedule's window closed; the job was handed back."
     job_store.time.set_to("2026-11-24T23:00+01:00")
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 def test_a_schedule_that_is_changed_while_jobs_wait_is_obeyed_at_once(job_store):
@@ -113,7 +113,7 @@ def test_a_schedule_that_is_changed_while_jobs_wait_is_obeyed_at_once(job_store)
     job_store.schedule("19:00-07:00", "tue")
     assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of("2026-11-24T19:00+01:00"))
     job_store.schedule(None)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 def test_outside_of_the_window_jobs_run_at_the_rate_of_the_schedule(job_store):
@@ -121,7 +121,7 @@ def test_outside_of_the_window_jobs_run_at_the_rate_of_the_schedule(job_store):
     [job] = job_store.enqueue("a")
     assert job_store.controls.gates().rate_bps == 500_000
     assert reason_and_end(job_store, job) == (None, None)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
     job_store.time.set_to(OPENS)
     assert job_store.controls.gates().rate_bps is None
 
@@ -147,9 +147,9 @@ def test_over_a_change_of_the_clock_the_screens_and_the_claim_agree(job_store, n
     assert reason_and_end(job_store, job) == (Reason.WINDOW, micros_of(opens))
     job_store.time.set_to(opens)
     job_store.time.advance(-1)
-    assert job_store.claim_obeying() is None
+    assert job_store.claim_through_gates() is None
     job_store.time.advance(1)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 # The network ---------------------------------------------------------------------------------------------------------
@@ -158,19 +158,19 @@ def test_over_a_change_of_the_clock_the_screens_and_the_claim_agree(job_store, n
 def test_while_the_network_is_down_nothing_starts_and_the_reason_says_so(job_store):
     [job] = job_store.enqueue("a")
     set_offline(job_store, 60)
-    assert reason_and_end(job_store, job) == (Reason.NETWORK, job_store.time.in_us(60))
+    assert reason_and_end(job_store, job) == (Reason.NETWORK, job_store.time.us_from_now(60))
     assert job_store.queries.holds(job)[0].text == "No host answers."
-    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_obeying()) == (0, None)
+    assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_through_gates()) == (0, None)
     job_store.time.advance(60)
     assert reason_and_end(job_store, job) == (None, None)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 def test_a_network_that_is_back_sooner_holds_no_job(job_store):
     [job] = job_store.enqueue("a")
     set_offline(job_store, 60)
     job_store.controls.set(NETWORK, None)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 def test_a_closed_window_and_a_network_that_is_down_are_both_shown(job_store):
@@ -193,7 +193,7 @@ def test_a_job_starts_once_the_earlier_one_has_ended_in_any_state(job_store, end
     assert job_store.owner.due() == 1
     claimed = job_store.claim()
     assert claimed.lease.job == first
-    assert job_store.claim_obeying() is None
+    assert job_store.claim_through_gates() is None
     if end == "complete":
         job_store.complete(claimed)
     elif end == "fail":
@@ -202,7 +202,7 @@ def test_a_job_starts_once_the_earlier_one_has_ended_in_any_state(job_store, end
         job_store.commands.cancel(first)
         job_store.owner.release_as_requested(claimed.lease)
     assert reason_and_end(job_store, second) == (None, None)
-    assert job_store.claim_obeying() == second
+    assert job_store.claim_through_gates() == second
 
 
 def test_a_job_waits_for_each_of_several_and_they_are_named_with_their_states(job_store):
@@ -255,13 +255,13 @@ def test_a_job_that_has_ended_already_is_not_waited_for(job_store):
     [first] = job_store.enqueue("a")
     job_store.commands.cancel(first)
     [second] = job_store.enqueue("b", after=(first,))
-    assert job_store.claim_obeying() == second
+    assert job_store.claim_through_gates() == second
 
 
 def test_a_job_that_was_queued_before_keeps_its_terms_so_that_no_job_waits_for_itself(job_store):
     [first] = job_store.enqueue("a")
     assert job_store.enqueue("a", after=(first,)) == [first]
-    assert job_store.claim_obeying() == first
+    assert job_store.claim_through_gates() == first
 
 
 def test_a_job_for_an_installed_model_waits_for_no_other(job_store):
@@ -280,7 +280,7 @@ def test_a_job_of_another_node_is_waited_for_too(job_store):
     other_commands.pause(first)
     assert not job_store.queries.still_to_do()
     other_commands.cancel(first)
-    assert job_store.claim_obeying() == second
+    assert job_store.claim_through_gates() == second
 
 
 # The order of the reasons --------------------------------------------------------------------------------------------
@@ -291,8 +291,8 @@ def test_of_several_reasons_the_first_is_shown_and_after_its_end_the_next(job_st
     job_store.owner.register(1, 1)
     [busy] = job_store.enqueue("busy")
     assert job_store.claim().lease.job == busy
-    [earlier] = job_store.enqueue("earlier", not_before=job_store.time.in_us(10 * HOUR))
-    at = job_store.time.in_us(HOUR)
+    [earlier] = job_store.enqueue("earlier", not_before=job_store.time.us_from_now(10 * HOUR))
+    at = job_store.time.us_from_now(HOUR)
     [job] = job_store.enqueue("job", not_before=at, after=(earlier,))
     job_store.schedule("23:00-07:00")
     set_offline(job_store, 5 * HOUR)
@@ -304,7 +304,7 @@ def test_of_several_reasons_the_first_is_shown_and_after_its_end_the_next(job_st
     job_store.time.set_to(OPENS)
     assert reason_and_end(job_store, job) == (Reason.AFTER, None)
     job_store.commands.cancel(earlier)
-    assert reason_and_end(job_store, job) == (Reason.NETWORK, job_store.time.in_us(2 * HOUR))
+    assert reason_and_end(job_store, job) == (Reason.NETWORK, job_store.time.us_from_now(2 * HOUR))
     job_store.time.advance(2 * HOUR)
     assert reason_and_end(job_store, job) == (Reason.SLOTS, None)
     job_store.owner.unregister()
@@ -314,7 +314,7 @@ def test_of_several_reasons_the_first_is_shown_and_after_its_end_the_next(job_st
 @pytest.mark.parametrize("reason", [Reason.STORE_OFFLINE, Reason.DISK, Reason.HOST_WAIT, Reason.BACKOFF])
 def test_a_jobs_own_wait_has_its_place_among_the_reasons_of_the_node(job_store, reason):
     [job] = job_store.enqueue("a")
-    until = job_store.time.in_us(300)
+    until = job_store.time.us_from_now(300)
     job_store.owner.wait(
         job_store.claim().lease, until, reason, FlowhubError("As its run left it."), faults=0, cost=True
     )
@@ -338,17 +338,21 @@ def test_a_started_job_begins_outside_of_the_window_and_no_other_does(job_store)
     assert reason_and_end(job_store, job) == (None, None)
     assert job_store.queries.still_to_do(), "a worker that drains stays for it"
     gates = job_store.controls.gates()
-    assert (job_store.owner.due(gates), job_store.claim_obeying(), job_store.claim_obeying()) == (1, job, None)
+    assert (job_store.owner.due(gates), job_store.claim_through_gates(), job_store.claim_through_gates()) == (
+        1,
+        job,
+        None,
+    )
 
 
 def test_a_started_job_has_no_time_of_its_own_any_more_and_keeps_its_place_after_a_hand_back(job_store):
     job_store.schedule("23:00-07:00")
-    [job] = job_store.enqueue("a", not_before=job_store.time.in_us(HOUR))
+    [job] = job_store.enqueue("a", not_before=job_store.time.us_from_now(HOUR))
     job_store.commands.start(job)
     claimed = job_store.owner.claim(job_store.controls.gates())
     assert claimed.start_now, "a worker does not hand it back when the window closes"
     job_store.owner.hand_back(claimed.lease)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
 
 
 def test_a_started_job_waits_for_the_network_and_for_earlier_jobs_all_the_same(job_store):
@@ -358,7 +362,7 @@ def test_a_started_job_waits_for_the_network_and_for_earlier_jobs_all_the_same(j
     assert reason_and_end(job_store, second)[0] is Reason.AFTER
     set_offline(job_store, 60)
     job_store.commands.start(first)
-    assert (reason_and_end(job_store, first)[0], job_store.claim_obeying()) == (Reason.NETWORK, None)
+    assert (reason_and_end(job_store, first)[0], job_store.claim_through_gates()) == (Reason.NETWORK, None)
 
 
 def test_a_retry_keeps_to_the_window_again(job_store):
@@ -392,7 +396,7 @@ def test_a_drain_does_not_wait_for_a_shut_window_or_for_the_network(job_store):
     set_offline(job_store, 60)
     assert not job_store.queries.still_to_do()
     job_store.time.advance(60)
-    assert job_store.claim_obeying() == job
+    assert job_store.claim_through_gates() == job
     job_store.schedule("23:00-07:00")
     assert job_store.queries.still_to_do(), "a running job is waited for, also while it is being handed back"
 
@@ -415,7 +419,7 @@ def test_a_drain_does_not_wait_for_jobs_that_wait_for_a_paused_or_held_one(job_s
     job_store.enqueue("c", after=(paused,))
     job_store.enqueue("d", after=(later,))
     job_store.commands.pause(paused)
-    job_store.set_row(later, not_before=job_store.time.in_us(HOUR), wait_reason=Reason.AT)
+    job_store.set_row(later, not_before=job_store.time.us_from_now(HOUR), wait_reason=Reason.AT)
     assert not job_store.queries.still_to_do()
     job_store.time.advance(HOUR)
     assert job_store.queries.still_to_do()

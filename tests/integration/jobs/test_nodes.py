@@ -443,9 +443,9 @@ def test_a_cancel_of_another_node_is_not_lost_to_a_rescue(make_nodes):
 def test_a_removed_node_leaves_no_subscription(job_store):
     worker_of(job_store, "w-a").register(1, 1, "/store")
     rows = SubscriptionRows(job_store.engine, job_store.node, job_store.time.clock)
-    rows.add(SubscriptionKind.REFERENCE, "tiny@q4", Terms(), job_store.time.in_us(60))
+    rows.add(SubscriptionKind.REFERENCE, "tiny@q4", Terms(), job_store.time.us_from_now(60))
     other_rows = SubscriptionRows(job_store.engine, "n-other", job_store.time.clock)
-    other_rows.add(SubscriptionKind.REFERENCE, "tiny@q4", Terms(), job_store.time.in_us(60))
+    other_rows.add(SubscriptionKind.REFERENCE, "tiny@q4", Terms(), job_store.time.us_from_now(60))
     remove(job_store.engine, all_nodes(job_store)[0], job_store.time.clock, None, force=True)
     assert SubscriptionQueries(job_store.database, job_store.node).all() == []
     assert len(SubscriptionQueries(job_store.database, "n-other").all()) == 1

@@ -23,7 +23,7 @@ def test_a_mirror_is_refused_for_a_day_by_its_node(job_store):
 
 def test_a_clock_that_was_set_back_does_not_refuse_a_mirror_for_longer(job_store):
     table_of(job_store).refuse([M])
-    job_store.time.set_calendar(-2 * REFUSED_US / 1e6)
+    job_store.time.shift_calendar(-2 * REFUSED_US / 1e6)
     assert table_of(job_store).current() == frozenset()
 
 

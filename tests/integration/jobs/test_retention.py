@@ -61,7 +61,7 @@ def test_no_event_of_a_live_job_is_deleted_however_old(job_store, state):
 def test_events_are_pruned_once_an_hour(job_store):
     assert prune_events(job_store) == 0
     add_events(job_store, job_store.job_in(State.COMPLETED), 5)
-    job_store.time.set_calendar(100 * DAY)
+    job_store.time.shift_calendar(100 * DAY)
     assert prune_events(job_store) == 8
     add_events(job_store, job_store.job_in(State.CANCELLED, "other"), 1)
     job_store.time.advance(HOUR - 1)
@@ -73,7 +73,7 @@ def test_events_are_pruned_once_an_hour(job_store):
 def test_a_calendar_that_was_set_back_does_not_prevent_pruning(job_store):
     prune_events(job_store)
     job_store.job_in(State.COMPLETED)
-    job_store.time.set_calendar(-DAY)
+    job_store.time.shift_calendar(-DAY)
     assert prune_events(job_store, days=0) == 0  # by this calendar the events are of tomorrow
     job_store.time.advance(2 * DAY)
     assert prune_events(job_store, days=0) == 3

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 from lib.origin.content import Pattern
-from support.answer_faults import CookieWall, Gzip, NoLength, Redirect, Status, UnlessAccepted, WrittenChunks
-from support.connection_faults import CloseBeforeHeaders, EarlyClose, EndlessHead, Trickle, WrittenHead
+from support.answer_faults import CookieWall, CustomChunks, Gzip, NoLength, Redirect, Status, UnlessAccepted
+from support.connection_faults import CloseBeforeHeaders, CustomHead, EarlyClose, EndlessHead, Trickle
 from support.origin import Origin
 from support.range_faults import IgnoreRange, ShiftedRange
 
@@ -88,10 +88,10 @@ def test_a_server_that_sends_brotli_is_asked_for_plain_bytes_alone(origin):
 
 
 ODD_FRAMING = {
-    "a line without a colon": WrittenHead(lines=[b"Garbage line no colon"]),
-    "an empty line before it": WrittenHead(status=b"\r\nHTTP/1.1 200 OK"),
-    "chunks with bare LFs": WrittenChunks(size_end=b"\n", data_end=b"\n", last=b"0\n\n"),
-    "no empty line after the last chunk": WrittenChunks(last=b"0\r\n", keep_alive=False),
+    "a line without a colon": CustomHead(lines=[b"Garbage line no colon"]),
+    "an empty line before it": CustomHead(status=b"\r\nHTTP/1.1 200 OK"),
+    "chunks with bare LFs": CustomChunks(size_end=b"\n", data_end=b"\n", last=b"0\n\n"),
+    "no empty line after the last chunk": CustomChunks(last=b"0\r\n", keep_alive=False),
 }
 
 

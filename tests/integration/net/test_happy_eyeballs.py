@@ -8,9 +8,9 @@ import pytest
 from support.faults import Stall
 from support.models import gguf_pattern
 from support.origin import Origin
-from support.proxies import LoopbackProxy, nowhere
+from support.proxies import LoopbackProxy, refusing_address
 from support.run_fetch import pinned_artifact, quick, run_transfer
-from support.silent_address import black_hole, infos
+from support.silent_address import addrinfo_of, black_hole
 
 from flowhub_jobs.errors import NetworkDown
 from flowhub_jobs.net import get
@@ -26,7 +26,7 @@ NO_TIMEOUTS = TransferOptions(connect_s=1e6, headers_s=1e6, stall_s=1e6)
 @pytest.fixture
 def resolve_to(monkeypatch):
     """A function that makes every host name resolve to these addresses."""
-    return lambda *places: monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: infos(*places))
+    return lambda *places: monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: addrinfo_of(*places))
 
 
 def test_the_families_take_turns_and_the_first_of_them_stays_first():
@@ -72,7 +72,7 @@ def test_an_address_that_is_silent_does_not_hold_up_the_next(resolve_to):
 
 
 def test_an_address_that_refuses_or_has_no_route_is_followed_by_the_next(resolve_to):
-    with nowhere() as closed_address, socket.create_server(("127.0.0.1", 0)) as server:
+    with refusing_address() as closed_address, socket.create_server(("127.0.0.1", 0)) as server:
         port = int(closed_address.rpartition(":")[2])
         resolve_to(("255.255.255.255", port), ("127.0.0.1", port), server.getsockname())
         with open_connection("h.example", 1, None) as connected:
@@ -100,7 +100,9 @@ def test_every_client_gets_past_a_silent_address(origin, resolve_to, tmp_path):
     url = origin.serve("m.gguf", MODEL)
     with black_hole() as silent:
         resolve_to(silent, ("127.0.0.1", origin.port))
-        assert run(pinned(url, MODEL), tmp_path, options=quick(connect_s=1e6)).content() == MODEL.read()
+        assert (
+            run_transfer(pinned_artifact(url, MODEL), tmp_path, options=quick(connect_s=1e6)).content() == MODEL.read()
+        )
         assert get.get(url, max_bytes=MODEL.size, connect_s=1e6).body == MODEL.read()
         assert answers(("h.example", 1), 1e6)
 
@@ -158,11 +160,11 @@ def test_a_stop_ends_a_handshake_of_tls():
             assert_abort_ends(*request)
 
 
-def test_a_stop_ends_tls_inside_the_tls_to_a_proxy(home, monkeypatch, fresh_trust):
+def test_a_stop_ends_tls_inside_the_tls_to_a_proxy(home, monkeypatch, uncached_trust):
     """The wire has weak references to its streams, and httpcore drops the outer one."""
     with Origin(tls=True) as source, LoopbackProxy(tls=source.tls) as proxy:
         monkeypatch.setenv("SSL_CERT_FILE", str(source.ca_file))
-        monkeypatch.setenv("ALL_PROXY", f"https://{proxy.place}")
+        monkeypatch.setenv("ALL_PROXY", f"https://{proxy.address}")
         request = start_request(source.serve("m.gguf", MODEL, faults=[Stall(after=1000)]))
         source.wait_for(lambda: source.sent("m.gguf") == 1000)
         assert_abort_ends(*request)

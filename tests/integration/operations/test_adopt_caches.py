@@ -3,7 +3,15 @@
 import pytest
 from support.cli import cli_app
 from support.models import gguf, mlx_folder, one_file_model
-from support.other_apps import COMMIT, hugging_face, modelscope, put, sha256, shared_blobs, without_links
+from support.other_apps import (
+    COMMIT,
+    hugging_face,
+    hugging_face_with_shared_blobs,
+    hugging_face_without_links,
+    modelscope,
+    sha256,
+    write_file,
+)
 
 from flowhub_jobs.store.other_apps import AppFolder, WantedFile, app_folders, find_by_digest
 
@@ -26,7 +34,7 @@ def adopt_all(cli, app):
     }
 
 
-@pytest.mark.parametrize("write_cache", [hugging_face, shared_blobs, without_links])
+@pytest.mark.parametrize("write_cache", [hugging_face, hugging_face_with_shared_blobs, hugging_face_without_links])
 def test_a_cache_of_the_hub_is_read_whether_its_blobs_are_its_own_shared_or_none(cli, app, user_home, write_cache):
     write_cache(user_home, "own/beta", {"beta-Q8_0.gguf": B, "README.md": b"# beta"})
     write_cache(user_home, "own/mlx", mlx_folder(seed=3))
@@ -38,7 +46,7 @@ def test_a_cache_of_the_hub_is_read_whether_its_blobs_are_its_own_shared_or_none
 
 
 def test_a_shared_blob_is_checked_against_the_digest_of_the_first_link(cli, app, user_home):
-    folder = shared_blobs(user_home, "own/beta", {"beta.gguf": B})
+    folder = hugging_face_with_shared_blobs(user_home, "own/beta", {"beta.gguf": B})
     [payload] = (folder.parent / "blobs").glob("??/*")
     payload.chmod(0o644)
     payload.write_bytes(C)
@@ -50,7 +58,7 @@ def test_a_shared_blob_is_checked_against_the_digest_of_the_first_link(cli, app,
 def test_llama_cpps_cache_may_have_the_hubs_layout_and_flat_files(cli, app, user_home, monkeypatch, tmp_path):
     hugging_face(tmp_path / "x", "own/beta", {"beta-Q8_0.gguf": B})
     cache = tmp_path / "x" / ".cache" / "huggingface" / "hub"
-    put(cache / "own_gamma.gguf", C)
+    write_file(cache / "own_gamma.gguf", C)
     monkeypatch.setenv("LLAMA_CACHE", str(cache))
     models = adopt_all(cli, app)
     assert set(models) == {"beta-Q8_0.gguf", "own_gamma.gguf"}
@@ -68,7 +76,9 @@ def test_modelscopes_cache_is_read_in_both_of_its_forms(cli, app, user_home, rev
     assert models["m.lx"][0] == f"ms:own/m.lx{suffix}"
 
 
-@pytest.mark.parametrize("write_cache", [hugging_face, shared_blobs, without_links, modelscope])
+@pytest.mark.parametrize(
+    "write_cache", [hugging_face, hugging_face_with_shared_blobs, hugging_face_without_links, modelscope]
+)
 def test_bytes_that_a_job_wants_are_found_in_every_form_of_a_cache(user_home, write_cache):
     write_cache(user_home, "own/beta", {"beta.gguf": B, "other.gguf": C})
     matches = list(find_by_digest(app_folders({}, user_home), [WantedFile(sha256(B), len(B))]))
@@ -91,9 +101,9 @@ def test_a_folder_that_is_named_by_hand_is_known_by_its_layout(cli, app, user_ho
 
 def test_a_dry_run_shows_the_name_under_which_a_model_would_be_adopted(cli, app, user_home):
     lm_studio = user_home / ".lmstudio" / "models" / "p"
-    put(lm_studio / "r" / "renamed.gguf", A)
-    put(lm_studio / "r" / "same.gguf", B)
-    put(lm_studio / "s" / "same.gguf", C)
+    write_file(lm_studio / "r" / "renamed.gguf", A)
+    write_file(lm_studio / "r" / "same.gguf", B)
+    write_file(lm_studio / "s" / "same.gguf", C)
     planned = cli("adopt", "--dry-run", "--json").json["models"]
     assert "A-Q4.gguf" in cli("adopt", "--dry-run").out.splitlines()
     adopted = cli("adopt", "-y", "--json").json["models"]

@@ -10,7 +10,7 @@ import pytest
 from support.cli import cli_app, run_due_jobs
 from support.gguf_files import GgufFile, llama_8b
 from support.models import folder_model, gguf, mlx_folder, one_file_model, safetensors
-from support.other_apps import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, put, sha256
+from support.other_apps import COMMIT, hugging_face, llama_cpp, lm_studio, ollama, sha256, write_file
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.fs.names import name_problem
@@ -145,10 +145,10 @@ def test_a_model_of_ollama_s_newer_manifests_is_found(cli, app, user_home, link)
     content = old.read_bytes()
     shutil.rmtree(root / "manifests")
     if link:
-        new.symlink_to(put(root / "blobs" / f"sha256-{sha256(content)}", content))
+        new.symlink_to(write_file(root / "blobs" / f"sha256-{sha256(content)}", content))
     else:
         new.write_bytes(content)
-    outside = put(user_home / "elsewhere", content)
+    outside = write_file(user_home / "elsewhere", content)
     (new.parent / "outside").symlink_to(outside)
     page = cli("adopt", "--dry-run", "--json").json
     assert [(model["program"], model["name"]) for model in page["models"]] == [("ollama", "beta-7b.gguf")]
@@ -173,8 +173,8 @@ def test_a_file_that_is_shorter_than_its_header_says_is_not_adopted(cli, app, us
     weights = safetensors(50_000)
     lm_studio(user_home, "pub/repo/cut.gguf", content[:-100])
     lm_studio(user_home, "pub/repo/whole.gguf", content)
-    put(app.store / "by-hand.gguf", content[:300])
-    put(app.store / "half.safetensors", weights[: len(weights) // 2])
+    write_file(app.store / "by-hand.gguf", content[:300])
+    write_file(app.store / "half.safetensors", weights[: len(weights) // 2])
     page = cli("adopt", "-y", "--json").json
     assert [model["name"] for model in page["models"]] == ["whole.gguf"]
     assert len(page["skipped"]) == 3
@@ -209,7 +209,7 @@ def test_without_a_terminal_and_without_y_no_question_is_asked(cli, app, user_ho
 
 @pytest.mark.parametrize("named", ["folder", "file", "program", "its own layout"])
 def test_only_the_named_folder_is_searched(cli, app, user_home, tmp_path, named):
-    other = put(tmp_path / "other disk" / "deep" / "b.gguf", B)
+    other = write_file(tmp_path / "other disk" / "deep" / "b.gguf", B)
     lm_studio(user_home, "pub/repo/a.gguf", A)
     if named == "its own layout":
         ollama(user_home, "beta", "7b", B)
@@ -299,14 +299,14 @@ def test_a_lost_database_is_rebuilt_from_the_store(cli, home, user_home, origin,
         app.enqueue("a")
         app.enqueue("c")
         run_due_jobs(app)
-        put(app.store / "by hand.gguf", B)
+        write_file(app.store / "by hand.gguf", B)
         (app.store / "notes.txt").write_text("hello")
         before = list_models(cli)
         stamps = {path: path.stat().st_mtime_ns for path in app.store.iterdir() if path.name != ".partial"}
     for path in home.glob("*.db*"):
         path.unlink()
     with cli_app(home, monkeypatch, *models) as app:
-        put(app.store / ".partial" / f"b.gguf.{'0' * 16}.{app.home.node}" / "files" / "b.gguf", b"GGUF")
+        write_file(app.store / ".partial" / f"b.gguf.{'0' * 16}.{app.home.node}" / "files" / "b.gguf", b"GGUF")
         assert list_models(cli)["a.gguf"]["model"] is None
         result = cli("adopt", "-y")
         assert result.status == 0
@@ -328,7 +328,7 @@ def test_a_link_in_the_store_is_indexed_again_after_the_database_was_lost(cli, a
     original = lm_studio(user_home, "pub/repo/a.gguf", A)
     app.store.mkdir(exist_ok=True)
     os.link(original, app.store / "A-Q4.gguf")
-    (app.store / "sym.gguf").symlink_to(put(user_home / "elsewhere" / "b.gguf", B))
+    (app.store / "sym.gguf").symlink_to(write_file(user_home / "elsewhere" / "b.gguf", B))
     models = by_name(cli("adopt", "-y", "--json").json)
     assert models["sym.gguf"]["how"] == "in place"
     entries = {entry.name: entry for entry in app.home.library.entries()}
@@ -338,7 +338,7 @@ def test_a_link_in_the_store_is_indexed_again_after_the_database_was_lost(cli, a
 
 
 def test_a_link_without_a_target_is_listed_and_not_adopted(cli, app, user_home):
-    original = put(user_home / "b.gguf", B)
+    original = write_file(user_home / "b.gguf", B)
     app.store.mkdir(exist_ok=True)
     (app.store / "sym.gguf").symlink_to(original)
     cli("adopt", "-y")
@@ -354,13 +354,13 @@ def test_a_link_without_a_target_is_listed_and_not_adopted(cli, app, user_home):
 
 
 def test_hostile_content_does_no_harm(cli, app, user_home, tmp_path):
-    secret = put(tmp_path / "secret.json", b'{"password": 1}')
+    secret = write_file(tmp_path / "secret.json", b'{"password": 1}')
     folder = lm_studio(user_home, "pub/folder/model.safetensors", safetensors(6000, 2)).parent
     (folder / "config.json").symlink_to(secret)
     hub = user_home / ".cache" / "huggingface" / "hub"
     evil = hugging_face(user_home, "own/evil", {"model.safetensors": safetensors(5000, 1)})
     (evil / "snapshots" / COMMIT / "config.json").symlink_to(secret)
-    (evil / "snapshots" / COMMIT / "out.gguf").symlink_to(put(tmp_path / "out.gguf", C))
+    (evil / "snapshots" / COMMIT / "out.gguf").symlink_to(write_file(tmp_path / "out.gguf", C))
     (hub / "models--..--..").mkdir()
     lm_studio_models = user_home / ".lmstudio" / "models"
     lm_studio(user_home, "pub/repo/bad\x1b[2Jname\n.gguf", B)
@@ -371,10 +371,10 @@ def test_hostile_content_does_no_harm(cli, app, user_home, tmp_path):
     (lm_studio_models / "pub" / "repo" / "gone.gguf").symlink_to("/nowhere")
     manifests = user_home / ".ollama" / "models" / "manifests" / "registry.ollama.ai" / "library"
     traversal = {"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:../../../../secret"}]}
-    put(manifests / "x" / "latest", json.dumps(traversal).encode())
-    put(manifests / "y" / "latest", b"[" * 100_000)
-    put(manifests / "z" / "latest", b'{"layers": 3}')
-    put(user_home / ".lmstudio" / "settings.json", b'{"downloadsFolder": "a\\u0000b"}')
+    write_file(manifests / "x" / "latest", json.dumps(traversal).encode())
+    write_file(manifests / "y" / "latest", b"[" * 100_000)
+    write_file(manifests / "z" / "latest", b'{"layers": 3}')
+    write_file(user_home / ".lmstudio" / "settings.json", b'{"downloadsFolder": "a\\u0000b"}')
     result = cli("adopt", "-y", "--json")
     names = {model["name"]: model for model in result.json["models"]}
     assert set(names) == {"bad-[2Jname-.gguf"}
@@ -399,7 +399,7 @@ def test_a_name_that_is_not_utf8_is_reported_and_the_other_models_are_adopted(cl
     lm_studio(user_home, f"pub/{bad}/a.gguf", A)
     lm_studio(user_home, f"pub/repo/{bad}.gguf", C)
     lm_studio(user_home, "pub/repo/b.gguf", B)
-    put(user_home / bad, D)
+    write_file(user_home / bad, D)
     (user_home / ".lmstudio" / "models" / "pub" / "link.gguf").symlink_to(user_home / bad)
     ollama(user_home, "beta", bad, D)
     hub = user_home / ".cache" / "huggingface" / "hub"
@@ -488,7 +488,7 @@ def test_a_copy_is_made_only_with_the_option_for_it(cli, app, user_home):
 def test_the_folders_are_those_that_the_programs_themselves_would_use(tmp_path):
     for folder in ("lm", "hub", "cache/llama.cpp", "home/.ollama/models", "home/.lmstudio/models"):
         (tmp_path / folder).mkdir(parents=True)
-    put(
+    write_file(
         tmp_path / "home" / ".lmstudio" / "settings.json",
         json.dumps({"downloadsFolder": str(tmp_path / "lm")}).encode(),
     )

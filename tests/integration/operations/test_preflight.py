@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from support.answer_faults import LoginPage, NamedCoding, Redirect, Status
+from support.answer_faults import FalseContentEncoding, LoginPage, Redirect, Status
 from support.cli import cli_app
 from support.range_faults import IgnoreRange, PartAs200, WrongTotal
 
@@ -272,7 +272,7 @@ def test_a_web_page_with_the_published_size_and_digest_is_a_file(cli, app, hub, 
 
 
 def test_a_part_sent_as_the_whole_file_does_not_contradict_a_published_size(cli, app, origin):
-    url = origin.serve("m.gguf", DATA, faults=[PartAs200(named=False)])
+    url = origin.serve("m.gguf", DATA, faults=[PartAs200(content_range=False)])
     option = {"id": "q", "format": "gguf", "filename": "m.gguf", "url": url, "sizeBytes": len(DATA)}
     app.set_models({"id": "m", "name": "M", "downloads": [option]})
     assert cli("enqueue", "m", "--check").status == 0
@@ -281,5 +281,5 @@ def test_a_part_sent_as_the_whole_file_does_not_contradict_a_published_size(cli,
 
 
 def test_an_unknown_coding_does_not_hide_the_size(cli, app, origin):
-    url = origin.serve("m.gguf", DATA, faults=[IgnoreRange(), NamedCoding("aws-chunked")])
+    url = origin.serve("m.gguf", DATA, faults=[IgnoreRange(), FalseContentEncoding("aws-chunked")])
     assert cli("enqueue", url, "--json").jobs[0]["bytes_total"] == len(DATA)

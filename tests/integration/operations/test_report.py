@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 from support.app import app_of
-from support.cli import cli_app, fail, lease_store_of, run_due_jobs
+from support.cli import cli_app, fail_next_job, lease_store_of, run_due_jobs
 from support.faults import FlipByte, Multipart, NoContentRange, Reset, ShiftedRange, Status
 from support.models import gguf, one_file_model
 
@@ -36,7 +36,7 @@ def app(home, monkeypatch, origin):
 def test_the_report_as_json_has_every_section_and_key(cli, app):
     completed, failed, queued = app.enqueue("m0", priority=2), app.enqueue("m1", priority=1), app.enqueue("m2")
     app.run_next_job()
-    fail(app, failed, Gated("Its terms are to be accepted."))
+    fail_next_job(app, failed, Gated("Its terms are to be accepted."))
     page = cli("report", "--json").json
     assert list(page) == ["schema", "node", "since", "until", "came", "healed", "going", "needs_you", "totals"]
     assert (page["schema"], page["node"]) == ("flowhub/report/1", app.home.node)
@@ -242,7 +242,9 @@ def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, app
 def test_a_wait_for_a_full_disk_stays_in_the_history_of_a_completed_job(job_store):
     [job] = job_store.enqueue("tiny")
     full = DiskFull("The disk that holds /store has 1 GB free.")
-    job_store.owner.wait(job_store.claim().lease, job_store.time.in_us(1), Reason.DISK, full, faults=0, cost=False)
+    job_store.owner.wait(
+        job_store.claim().lease, job_store.time.us_from_now(1), Reason.DISK, full, faults=0, cost=False
+    )
     job_store.time.advance(2)
     job_store.complete(job_store.claim())
     assert job_store.state(job) is State.COMPLETED

@@ -104,24 +104,24 @@ def test_a_program_opens_a_placed_model_and_nothing_is_left_of_it_after_unplace(
 
 def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, app, tmp_path, weights, monkeypatch):
     with own_disk(tmp_path / "disk") as disk:
-        use_person(monkeypatch, disk.place)
+        use_person(monkeypatch, disk.mount_point)
         page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").json
         assert {placed["how"] for placed in page["placements"]} == {"symlink"}
         for program, folder in FOLDERS.items():
-            assert opened(program, disk.place / folder) == (weights, gguf(3000, 3))
+            assert opened(program, disk.mount_point / folder) == (weights, gguf(3000, 3))
         assert cli("rm", MODEL, "-y").status == 0
-        assert [path for path in disk.place.rglob("*") if path.is_symlink() or path.is_file()] == []
+        assert [path for path in disk.mount_point.rglob("*") if path.is_symlink() or path.is_file()] == []
 
 
 def test_a_program_that_follows_no_symbolic_link_gets_none(cli, app, tmp_path, monkeypatch):
     monkeypatch.setattr(lm_studio, "APP", replace(lm_studio.APP, follows_symlinks=False))
     with own_disk(tmp_path / "disk") as disk:
-        use_person(monkeypatch, disk.place)
+        use_person(monkeypatch, disk.mount_point)
         error = cli("place", MODEL, "--in", "lm-studio", "--json").error
         assert error["code"] == "placement_refused"
         assert "follows no symbolic link" in error["message"]
         assert cli("place", MODEL, "--in", "lm-studio", "--copy").status == 0
-        assert list(app_readers.read_lm_studio(disk.place / FOLDERS["lm-studio"])) == [REPO]
+        assert list(app_readers.read_lm_studio(disk.mount_point / FOLDERS["lm-studio"])) == [REPO]
 
 
 @pytest.mark.parametrize(

@@ -174,14 +174,14 @@ def test_update_moves_the_branch_to_the_new_commit(cli, app, hub, tmp_path):
 
 def test_on_another_disk_it_is_made_of_symbolic_links(cli, app, tmp_path, monkeypatch):
     with own_disk(tmp_path / "disk") as disk:
-        monkeypatch.setenv("HF_HOME", str(disk.place))
+        monkeypatch.setenv("HF_HOME", str(disk.mount_point))
         [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").json["placements"]
         assert placed["how"] == "symlink"
         program = f"import huggingface_hub as h; print(h.snapshot_download({MLX!r}), h.scan_cache_dir().warnings)"
-        said = hub_program(tmp_path, program, HF_HOME=str(disk.place))
+        said = hub_program(tmp_path, program, HF_HOME=str(disk.mount_point))
         assert said == f"{placed['path']} []"
         assert cli("rm", f"hf:{MLX}", "-y").status == 0
-        assert os.listdir(disk.place / "hub") == []
+        assert os.listdir(disk.mount_point / "hub") == []
 
 
 def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, app, tmp_path, monkeypatch):
@@ -200,7 +200,7 @@ def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, app, tmp_p
 def test_two_placements_that_share_a_file_need_each_other_not(cli, app, tmp_path, monkeypatch, another_disk):
     """One blob for both; it follows the placement that stays, also where it is a symbolic link to the other's file."""
     with own_disk(tmp_path / "disk") as disk:
-        root = str(disk.place) if another_disk else str(tmp_path / "hf")
+        root = str(disk.mount_point) if another_disk else str(tmp_path / "hf")
         monkeypatch.setenv("HF_HOME", root)
         cli("enqueue", f"hf:{MLX}/config.json")
         run_due_jobs(app)
@@ -218,11 +218,11 @@ def test_two_placements_that_share_a_file_need_each_other_not(cli, app, tmp_path
 
 def test_a_shared_file_that_the_program_replaced_stays_when_it_is_handed_over(cli, app, tmp_path, monkeypatch):
     with own_disk(tmp_path / "disk") as disk:
-        monkeypatch.setenv("HF_HOME", str(disk.place))
+        monkeypatch.setenv("HF_HOME", str(disk.mount_point))
         cli("enqueue", f"hf:{MLX}/config.json")
         run_due_jobs(app)
         cli("place", "config.json", f"hf:{MLX}", "--in", "hf-cache")
-        [blob] = [path for path in disk.place.rglob("blobs/*") if path.read_bytes() == FOLDER["config.json"]]
+        [blob] = [path for path in disk.mount_point.rglob("blobs/*") if path.read_bytes() == FOLDER["config.json"]]
         blob.unlink()
         blob.write_bytes(b"theirs")
         assert cli("unplace", "config.json").status == 0

@@ -83,7 +83,7 @@ def test_a_placement_is_tried_at_least_every_hour_also_after_the_clock_was_set_b
     for _ in range(12):
         harness.advance(3601)
     assert harness.row.tries == 13
-    harness.clock.set_calendar(-30 * 86_400)
+    harness.clock.shift_calendar(-30 * 86_400)
     harness.advance(61)
     assert harness.row.tries == 14
 
@@ -117,22 +117,22 @@ def test_every_command_gives_the_reason_and_the_remedy_of_a_missing_placement(ha
 
 def test_a_placement_on_a_full_disk_is_made_once_it_has_room(harness, tmp_path):
     with own_disk(tmp_path / "disk", options="nr_inodes=4") as disk:
-        fillers = [disk.place / name for name in ("one", "two", "three")]
+        fillers = [disk.mount_point / name for name in ("one", "two", "three")]
         for filler in fillers:
             filler.touch()
-        job = harness.install(f"dir:{disk.place}")
+        job = harness.install(f"dir:{disk.mount_point}")
         assert harness.row.error["code"] == "disk_full"
         assert "continues" not in harness.row.error["hint"]
-        assert sorted(disk.place.iterdir()) == sorted(fillers)
+        assert sorted(disk.mount_point.iterdir()) == sorted(fillers)
         fillers[0].unlink()
         harness.advance(61)
-        assert (disk.place / "a.gguf").read_bytes() == V1
+        assert (disk.mount_point / "a.gguf").read_bytes() == V1
         assert harness.placement_events(job) == ["placement_waits", "placed"]
 
 
 def test_a_newer_version_is_placed_and_the_old_link_removed_once_the_disk_is_back(harness, tmp_path):
     with own_disk(tmp_path / "disk") as disk:
-        folder = disk.place / "below" / "models"
+        folder = disk.mount_point / "below" / "models"
         folder.mkdir(parents=True)
         harness.install(f"dir:{folder}")
         assert (folder / "a.gguf").read_bytes() == V1

@@ -315,15 +315,15 @@ def test_a_setting_that_cannot_be_used_is_named(cli, sqlite_app, line):
 
 def test_on_another_disk_it_is_a_symbolic_link_and_a_copy_where_that_was_asked_for(cli, sqlite_app, tmp_path):
     with own_disk(tmp_path / "disk") as disk:
-        cli("place", "a", "c", "--in", f"dir:{disk.place}")
+        cli("place", "a", "c", "--in", f"dir:{disk.mount_point}")
         assert placed(cli) == [("a.gguf", "symlink", "ok"), ("c-mlx-4bit", "symlink", "ok")]
-        assert (disk.place / "a.gguf").readlink() == sqlite_app.store / "a.gguf"
+        assert (disk.mount_point / "a.gguf").readlink() == sqlite_app.store / "a.gguf"
         assert cli("unplace", "a").status == 0
-        cli("place", "a", "--in", f"dir:{disk.place}", "--copy")
+        cli("place", "a", "--in", f"dir:{disk.mount_point}", "--copy")
         assert placed(cli)[0] == ("a.gguf", "copy", "ok")
-        assert not (disk.place / "a.gguf").is_symlink()
+        assert not (disk.mount_point / "a.gguf").is_symlink()
         assert cli("rm", "a", "c", "-y").status == 0
-        assert os.listdir(disk.place) == []
+        assert os.listdir(disk.mount_point) == []
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from support.faults import (
     EarlyClose,
 )
-from support.http_client import ask
+from support.http_client import send_request
 from support.hub import Hub, commit_of
 from support.origin import Pattern
 
@@ -24,7 +24,7 @@ HUB_COMMAND = [sys.executable, "-m", "lib.origin.hub"]
 
 def test_a_large_file_is_redirected_to_the_cdn_with_its_digest(hub):
     url = hub.add("org/model", "weights/m.gguf", DATA)
-    response, _ = ask(url, "HEAD")
+    response, _ = send_request(url, "HEAD")
     assert response.status == 302
     assert response.headers["X-Linked-ETag"] == f'"{hashlib.sha256(DATA).hexdigest()}"'
     assert response.headers["X-Linked-Size"] == "300000"
@@ -32,7 +32,7 @@ def test_a_large_file_is_redirected_to_the_cdn_with_its_digest(hub):
     assert 'rel="xet-auth"' in response.headers["Link"]
     location = response.headers["Location"]
     assert location.startswith(hub.cdn.address)
-    answer, body = ask(location, Range="bytes=10-19")
+    answer, body = send_request(location, Range="bytes=10-19")
     assert (answer.status, body) == (206, DATA[10:20])
     assert answer.headers["ETag"] == f'"{response.headers["X-Xet-Hash"]}"' != response.headers["X-Linked-ETag"]
     assert hub.sent("org/model", "weights/m.gguf") == 10
@@ -40,11 +40,11 @@ def test_a_large_file_is_redirected_to_the_cdn_with_its_digest(hub):
 
 def test_a_small_file_is_redirected_on_the_hub_with_its_git_sha1(hub):
     url = hub.add("org/model", "config.json", b"{}\n", lfs=False)
-    response, _ = ask(url)
+    response, _ = send_request(url)
     assert response.status == 307
     assert response.headers["ETag"] == '"0967ef424bce6791893e9a57bb952f80fd536e93"'  # git hash-object
     assert "X-Linked-ETag" not in response.headers
-    answer, body = ask(hub.endpoint + response.headers["Location"])
+    answer, body = send_request(hub.endpoint + response.headers["Location"])
     assert (answer.status, body) == (200, b"{}\n")
     assert hub.sent("org/model", "config.json") == 3
 
@@ -53,19 +53,19 @@ def test_a_branch_with_a_slash_and_its_commit_name_the_same_file(hub):
     url = hub.add("org/model", "m.gguf", DATA, revision="refs/pr/1")
     assert "/resolve/refs%2Fpr%2F1/" in url
     by_commit = hub.url("org/model", "m.gguf", commit_of("org/model", "refs/pr/1"))
-    assert [ask(one, "HEAD")[0].status for one in (url, by_commit)] == [302, 302]
+    assert [send_request(one, "HEAD")[0].status for one in (url, by_commit)] == [302, 302]
 
 
 def test_an_expired_or_forged_link_is_403_and_a_new_one_is_honoured(hub):
     url = hub.add("org/model", "m.gguf", DATA)
-    old = ask(url)[0].headers["Location"]
-    assert ask(old)[0].status == 200
-    assert ask(old.replace("Signature=", "Signature=0"))[0].status == 403
+    old = send_request(url)[0].headers["Location"]
+    assert send_request(old)[0].status == 200
+    assert send_request(old.replace("Signature=", "Signature=0"))[0].status == 403
     hub.expire_links()
-    assert ask(old)[0].status == 403
-    assert ask(ask(url)[0].headers["Location"])[0].status == 200
+    assert send_request(old)[0].status == 403
+    assert send_request(send_request(url)[0].headers["Location"])[0].status == 200
     hub.expires_s = 0
-    assert ask(ask(url)[0].headers["Location"])[0].status == 403
+    assert send_request(send_request(url)[0].headers["Location"])[0].status == 403
 
 
 @pytest.mark.parametrize(
@@ -90,25 +90,25 @@ def test_the_hub_shows_a_file_only_to_those_who_may_see_it(target, token, status
         for repo in ("open", "gated", "terms", "secret"):
             hub.add(f"org/{repo}", "m", DATA)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        response, _ = ask(f"{hub.endpoint}/{target}", "HEAD", **headers)
+        response, _ = send_request(f"{hub.endpoint}/{target}", "HEAD", **headers)
     assert (response.status, response.headers["X-Error-Code"]) == (status, code)
 
 
 def test_a_token_that_reaches_the_cdn_is_noticed(hub):
-    location = ask(hub.add("org/model", "m", DATA), Authorization="Bearer hf_x")[0].headers["Location"]
-    ask(location)
+    location = send_request(hub.add("org/model", "m", DATA), Authorization="Bearer hf_x")[0].headers["Location"]
+    send_request(location)
     assert hub.leaked_tokens == []
-    ask(location, Authorization="Bearer hf_x")
+    send_request(location, Authorization="Bearer hf_x")
     assert hub.leaked_tokens == ["Bearer hf_x"]
 
 
 def test_faults_strike_on_the_cdn_too(hub):
     url = hub.add("org/model", "m", DATA)
     hub.break_cdn(EarlyClose(after=7).once(), path=hub.cdn_path("org/model", "m"))
-    location = ask(url)[0].headers["Location"]
+    location = send_request(url)[0].headers["Location"]
     with pytest.raises(http.client.IncompleteRead):
-        ask(location)
-    assert ask(location)[1] == DATA
+        send_request(location)
+    assert send_request(location)[1] == DATA
 
 
 def test_the_hub_as_a_command_serves_a_map_until_its_stdin_closes(tmp_path):
@@ -120,9 +120,9 @@ def test_the_hub_as_a_command_serves_a_map_until_its_stdin_closes(tmp_path):
         assert process.stdin
         assert process.stdout
         ready = json.loads(process.stdout.readline())
-        location = ask(f"{ready['hub']}/org/model/resolve/main/m.gguf")[0].headers["Location"]
+        location = send_request(f"{ready['hub']}/org/model/resolve/main/m.gguf")[0].headers["Location"]
         assert urlsplit(location).port == ready["cdn_port"]
-        assert ask(location)[1] == DATA
+        assert send_request(location)[1] == DATA
         process.stdin.close()
         assert json.loads(process.stdout.readline())["leaked_tokens"] == 0
     assert process.returncode == 0

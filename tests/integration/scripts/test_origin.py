@@ -13,7 +13,7 @@ from support.faults import (
     Stall,
     Trickle,
 )
-from support.http_client import ask, ask_over, connected
+from support.http_client import open_connection, send_request, send_request_over
 from support.origin import Origin, Pattern
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -40,7 +40,7 @@ def test_no_two_blocks_of_a_pattern_are_alike():
 
 def test_the_last_bytes_of_a_huge_pattern_are_served_without_making_the_rest(origin):
     pattern = Pattern(400 * GIB, seed=1)
-    response, body = ask(origin.serve("huge.gguf", pattern), Range="bytes=-10")
+    response, body = send_request(origin.serve("huge.gguf", pattern), Range="bytes=-10")
     assert response.headers["Content-Range"] == f"bytes {400 * GIB - 10}-{400 * GIB - 1}/{400 * GIB}"
     assert body == pattern.read(400 * GIB - 10)
 
@@ -49,9 +49,9 @@ def test_a_file_on_the_disk_is_served_as_it_is_at_the_moment(origin, tmp_path):
     file = tmp_path / "m.gguf"
     file.write_bytes(DATA)
     url = origin.serve("m.gguf", file)
-    first, body = ask(url)
+    first, body = send_request(url)
     file.write_bytes(DATA[:100])
-    second, less = ask(url)
+    second, less = send_request(url)
     assert (body, less) == (DATA, DATA[:100])
     assert first.headers["ETag"] != second.headers["ETag"]
 
@@ -71,7 +71,7 @@ def test_a_file_on_the_disk_is_served_as_it_is_at_the_moment(origin, tmp_path):
     ],
 )
 def test_a_range_is_answered_with_just_those_bytes(origin, asked, start, end):
-    response, body = ask(origin.serve("m", DATA), Range=asked)
+    response, body = send_request(origin.serve("m", DATA), Range=asked)
     assert response.status == 206
     assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/300000"
     assert response.headers["Content-Length"] == str(end - start)
@@ -80,19 +80,19 @@ def test_a_range_is_answered_with_just_those_bytes(origin, asked, start, end):
 
 @pytest.mark.parametrize("asked", ["bytes=9-3", "bytes=-", "bytes=0-1,5-6", "lines=1-2", "bytes=x-2"])
 def test_a_range_that_is_none_gets_the_whole(origin, asked):
-    response, body = ask(origin.serve("m", DATA), Range=asked)
+    response, body = send_request(origin.serve("m", DATA), Range=asked)
     assert (response.status, body) == (200, DATA)
 
 
 @pytest.mark.parametrize("asked", ["bytes=300000-", "bytes=400000-500000", "bytes=-0"])
 def test_a_range_past_the_end_is_416_and_names_the_size(origin, asked):
-    response, body = ask(origin.serve("m", DATA), Range=asked)
+    response, body = send_request(origin.serve("m", DATA), Range=asked)
     assert (response.status, response.headers["Content-Range"], body) == (416, "bytes */300000", b"")
 
 
 def test_a_head_has_the_headers_and_no_body(origin):
     url = origin.serve("m", DATA)
-    response, body = ask(url, "HEAD")
+    response, body = send_request(url, "HEAD")
     assert (response.status, response.headers["Content-Length"], body) == (200, "300000", b"")
     assert response.headers["Accept-Ranges"] == "bytes"
     assert origin.sent("m") == 0
@@ -100,33 +100,33 @@ def test_a_head_has_the_headers_and_no_body(origin):
 
 def test_if_range_keeps_the_range_only_for_the_same_strong_etag(origin):
     url = origin.serve("m", DATA, etag='"v1"')
-    assert ask(url, Range="bytes=5-9", If_Range='"v1"')[0].status == 206
-    assert ask(url, Range="bytes=5-9", If_Range='"v2"')[0].status == 200
+    assert send_request(url, Range="bytes=5-9", If_Range='"v1"')[0].status == 206
+    assert send_request(url, Range="bytes=5-9", If_Range='"v2"')[0].status == 200
     origin.serve("m", DATA, etag='W/"v1"')
-    assert ask(url, Range="bytes=5-9", If_Range='W/"v1"')[0].status == 200
+    assert send_request(url, Range="bytes=5-9", If_Range='W/"v1"')[0].status == 200
 
 
 def test_if_none_match_of_the_same_content_is_304(origin):
     url = origin.serve("m", DATA)
-    etag = ask(url, "HEAD")[0].headers["ETag"]
-    assert ask(url, If_None_Match=etag)[0].status == 304
+    etag = send_request(url, "HEAD")[0].headers["ETag"]
+    assert send_request(url, If_None_Match=etag)[0].status == 304
     origin.serve("m", DATA[1:])
-    assert ask(url, If_None_Match=etag)[0].status == 200
+    assert send_request(url, If_None_Match=etag)[0].status == 200
 
 
 def test_content_can_be_replaced_and_removed_under_its_url(origin):
     url = origin.serve("m", b"one")
     origin.serve("m", b"two")
-    assert ask(url)[1] == b"two"
+    assert send_request(url)[1] == b"two"
     origin.remove("m")
-    assert ask(url)[0].status == 404
+    assert send_request(url)[0].status == 404
 
 
 def test_a_connection_serves_many_requests(origin):
     url = origin.serve("m", DATA)
-    with connected(url) as connection:
+    with open_connection(url) as connection:
         for start in (0, 1000, 2000):
-            _, body = ask_over(connection, url, Range=f"bytes={start}-{start + 9}")
+            _, body = send_request_over(connection, url, Range=f"bytes={start}-{start + 9}")
             assert body == DATA[start : start + 10]
     assert origin.peak_connections == 1
 
@@ -136,10 +136,10 @@ def test_a_connection_serves_many_requests(origin):
 
 def test_every_body_byte_is_counted_by_path_and_by_request(origin):
     url, other = origin.serve("m", DATA), origin.serve("other", b"abc")
-    ask(url, "HEAD")
-    ask(url, Range="bytes=10-19")
-    ask(url)
-    ask(other)
+    send_request(url, "HEAD")
+    send_request(url, Range="bytes=10-19")
+    send_request(url)
+    send_request(other)
     assert (origin.sent("m"), origin.sent("/other"), origin.sent()) == (300_010, 3, 300_013)
     seen = [(one.method, one.range, one.status, one.bytes_sent) for one in origin.requests("m")]
     assert seen == [("HEAD", None, 200, 0), ("GET", "bytes=10-19", 206, 10), ("GET", None, 200, 300_000)]
@@ -147,16 +147,16 @@ def test_every_body_byte_is_counted_by_path_and_by_request(origin):
 
 def test_open_connections_are_counted_while_they_are_open(origin):
     url = origin.serve("m", DATA)
-    with connected(url) as one, connected(url) as two:
-        ask_over(one, url)
-        ask_over(two, url)
+    with open_connection(url) as one, open_connection(url) as two:
+        send_request_over(one, url)
+        send_request_over(two, url)
         assert origin.open_connections == 2
     origin.wait_for(lambda: origin.open_connections == 0)
     assert origin.peak_connections == 2
 
 
 def test_a_wait_that_is_in_vain_says_what_was_counted(origin):
-    ask(origin.serve("m", b"abc"))
+    send_request(origin.serve("m", b"abc"))
     with pytest.raises(TimeoutError, match="'/m': 3"):
         origin.wait_for(lambda: False, timeout=0)
 
@@ -165,7 +165,7 @@ def test_what_a_client_leaves_unread_is_not_counted_without_end(origin):
     """The count stops at what the buffers of both sides hold, far from the whole."""
     url = origin.serve("big", Pattern(GIB))
     origin.limit(per_connection_bps=1e9)
-    with connected(url) as connection:
+    with open_connection(url) as connection:
         connection.connect()
         connection.request("GET", "/big")
         origin.wait_for(lambda: origin.sent("big") > 0)
@@ -179,7 +179,7 @@ def test_what_a_client_leaves_unread_is_not_counted_without_end(origin):
 def seconds_side_by_side(urls: list[str]) -> float:
     """Return the seconds in which all urls were fetched side by side."""
     began = time.monotonic()
-    threads = [threading.Thread(target=ask, args=(url,)) for url in urls]
+    threads = [threading.Thread(target=send_request, args=(url,)) for url in urls]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -207,7 +207,7 @@ def test_a_limit_taken_off_lets_a_waiting_connection_go(origin):
     """At 1 KiB/s the file would take a quarter of an hour."""
     url = origin.serve("m", Pattern(MIB))
     origin.limit(total_bps=KIB)
-    fetch = threading.Thread(target=ask, args=(url,))
+    fetch = threading.Thread(target=send_request, args=(url,))
     fetch.start()
     origin.wait_for(lambda: origin.sent("m") > 0)
     origin.limit()
@@ -220,24 +220,24 @@ def test_a_limit_taken_off_lets_a_waiting_connection_go(origin):
 
 def test_an_origin_that_refuses_can_listen_again_on_its_port(origin):
     url = origin.serve("m", DATA)
-    with connected(url) as kept:
-        ask_over(kept, url)
+    with open_connection(url) as kept:
+        send_request_over(kept, url)
         origin.refuse()
         with pytest.raises(ConnectionRefusedError):
-            ask(url)
-        assert ask_over(kept, url)[1] == DATA  # who is in stays in
+            send_request(url)
+        assert send_request_over(kept, url)[1] == DATA  # who is in stays in
     origin.listen_again()
-    assert ask(url)[1] == DATA
+    assert send_request(url)[1] == DATA
 
 
 def test_dropped_connections_are_reset(origin):
     url = origin.serve("m", DATA)
-    with connected(url) as connection:
-        ask_over(connection, url)
+    with open_connection(url) as connection:
+        send_request_over(connection, url)
         origin.drop_connections()
         origin.wait_for(lambda: origin.open_connections == 0)
         with pytest.raises((ConnectionError, http.client.BadStatusLine)):
-            ask_over(connection, url)
+            send_request_over(connection, url)
 
 
 @pytest.mark.parametrize("fault", [Stall(after=10), NoHeaders(), Hold(), Trickle(bps=1)], ids=repr)
@@ -245,7 +245,7 @@ def test_an_origin_closes_with_a_transfer_under_way_and_leaves_no_thread(fault):
     before = set(threading.enumerate())
     with Origin() as origin:
         url = origin.serve("m", DATA, faults=[fault])
-        with connected(url) as connection:
+        with open_connection(url) as connection:
             connection.request("GET", "/m")
             origin.wait_for(lambda: origin.requests("m"))
             origin.close()
@@ -256,8 +256,11 @@ def test_a_tls_origin_is_trusted_by_its_own_certificate_and_by_no_other():
     with Origin(tls=True) as origin:
         url = origin.serve("m", DATA)
         trusting = ssl.create_default_context(cafile=str(origin.ca_file))
-        with connected(url, trusting) as connection:
-            assert ask_over(connection, url)[1] == DATA
-        with connected(url, ssl.create_default_context()) as connection, pytest.raises(ssl.SSLCertVerificationError):
-            ask_over(connection, url)
+        with open_connection(url, trusting) as connection:
+            assert send_request_over(connection, url)[1] == DATA
+        with (
+            open_connection(url, ssl.create_default_context()) as connection,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
+            send_request_over(connection, url)
         assert origin.sent("m") == len(DATA)

@@ -21,7 +21,6 @@ from support.faults import (
     IgnoreRange,
     LoginPage,
     LongRange,
-    LyingLength,
     Multipart,
     NoContentRange,
     NoEtag,
@@ -38,9 +37,10 @@ from support.faults import (
     Status,
     Trickle,
     WeakEtag,
+    WrongLength,
     WrongTotal,
 )
-from support.http_client import ask, connected, received_before
+from support.http_client import body_before_error, open_connection, send_request
 from support.origin import Pattern
 from support.range_faults import MovedRange
 
@@ -52,18 +52,18 @@ DATA = Pattern(300_000, seed=7).read()
 
 def test_reset_gives_exactly_its_bytes_and_then_a_reset(origin):
     url = origin.serve("m", DATA, faults=[Reset(after=123_456)])
-    assert received_before(url, ConnectionResetError) == DATA[:123_456]
+    assert body_before_error(url, ConnectionResetError) == DATA[:123_456]
     assert origin.sent("m") == 123_456
 
 
 def test_early_close_ends_in_good_order_with_bytes_missing(origin):
     url = origin.serve("m", DATA, faults=[EarlyClose(after=1000)])
-    assert received_before(url, http.client.IncompleteRead) == DATA[:1000]
+    assert body_before_error(url, http.client.IncompleteRead) == DATA[:1000]
 
 
 def test_close_before_headers_says_nothing(origin):
     with pytest.raises(http.client.RemoteDisconnected):
-        ask(origin.serve("m", DATA, faults=[CloseBeforeHeaders()]))
+        send_request(origin.serve("m", DATA, faults=[CloseBeforeHeaders()]))
     assert [one.status for one in origin.requests("m")] == [None]
 
 
@@ -89,7 +89,7 @@ def test_hold_waits_for_the_test_and_then_continues(origin):
     event = threading.Event()
     url = origin.serve("m", DATA, faults=[Hold(event, after=500)])
     got: list[bytes] = []
-    fetch = threading.Thread(target=lambda: got.append(ask(url)[1]))
+    fetch = threading.Thread(target=lambda: got.append(send_request(url)[1]))
     fetch.start()
     origin.wait_for(lambda: origin.sent("m") == 500)
     event.set()
@@ -99,7 +99,7 @@ def test_hold_waits_for_the_test_and_then_continues(origin):
 
 def test_trickle_sends_little_by_little(origin):
     url = origin.serve("m", DATA, faults=[Trickle(bps=2000)])
-    with connected(url) as connection:
+    with open_connection(url) as connection:
         connection.request("GET", "/m")
         assert connection.getresponse().read(200) == DATA[:200]
         assert origin.sent("m") < 100_000
@@ -107,7 +107,7 @@ def test_trickle_sends_little_by_little(origin):
 
 def test_slow_after_sends_the_front_as_fast_as_it_can(origin):
     url = origin.serve("m", DATA, faults=[SlowAfter(after=200_000, bps=2000)])
-    with connected(url) as connection:
+    with open_connection(url) as connection:
         connection.request("GET", "/m")
         assert connection.getresponse().read(200_100) == DATA[:200_100]
         assert origin.sent("m") < 250_000
@@ -127,9 +127,9 @@ def test_an_endless_head_never_ends_and_never_rests(origin):
 def test_flip_byte_changes_that_byte_alone_in_any_range(origin):
     url = origin.serve("m", DATA, faults=[FlipByte(at=1000)])
     wrong = DATA[:1000] + bytes([DATA[1000] ^ 255]) + DATA[1001:]
-    assert ask(url)[1] == wrong
-    assert ask(url, Range="bytes=990-1010")[1] == wrong[990:1011]
-    assert ask(url, Range="bytes=1001-1010")[1] == DATA[1001:1011]
+    assert send_request(url)[1] == wrong
+    assert send_request(url, Range="bytes=990-1010")[1] == wrong[990:1011]
+    assert send_request(url, Range="bytes=1001-1010")[1] == DATA[1001:1011]
 
 
 # Faults of ranges and answers ----------------------------------------------------------------------------------------
@@ -151,12 +151,12 @@ def test_flip_byte_changes_that_byte_alone_in_any_range(origin):
     ids=repr,
 )
 def test_a_fault_of_ranges_answers_another_range(origin, fault, status, content_range, start, end):
-    response, body = ask(origin.serve("m", DATA, faults=[fault]), Range="bytes=100-199")
+    response, body = send_request(origin.serve("m", DATA, faults=[fault]), Range="bytes=100-199")
     assert (response.status, response.headers["Content-Range"], body) == (status, content_range, DATA[start:end])
 
 
 def test_multipart_wraps_the_range(origin):
-    response, body = ask(origin.serve("m", DATA, faults=[Multipart()]), Range="bytes=100-199")
+    response, body = send_request(origin.serve("m", DATA, faults=[Multipart()]), Range="bytes=100-199")
     assert response.headers["Content-Type"].startswith("multipart/byteranges")
     assert body.startswith(b"--cut\r\nContent-Range: bytes 100-199/300000\r\n\r\n" + DATA[100:200])
 
@@ -164,40 +164,40 @@ def test_multipart_wraps_the_range(origin):
 def test_status_and_redirect_stand_in_for_the_answer(origin):
     busy = Status(429, {"Retry-After": "7"}, b"slow down").first(1)
     url = origin.serve("m", DATA, faults=[busy, Redirect(307, "/n").nth(2)])
-    response, body = ask(url)
+    response, body = send_request(url)
     assert (response.status, response.headers["Retry-After"], body) == (429, "7", b"slow down")
-    response, _ = ask(url)
+    response, _ = send_request(url)
     assert (response.status, response.headers["Location"]) == (307, "/n")
-    assert ask(url)[1] == DATA
+    assert send_request(url)[1] == DATA
 
 
 def test_a_login_page_is_html_with_200(origin):
-    response, body = ask(origin.serve("m", DATA, faults=[LoginPage()]), Range="bytes=0-9")
+    response, body = send_request(origin.serve("m", DATA, faults=[LoginPage()]), Range="bytes=0-9")
     assert (response.status, response.headers.get_content_type()) == (200, "text/html")
     assert body.startswith(b"<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize("fault", [NoLength(), NoLength(chunked=False)], ids=repr)
 def test_no_length_sends_the_same_bytes_and_does_not_say_how_many(origin, fault):
-    response, body = ask(origin.serve("m", DATA, faults=[fault]))
+    response, body = send_request(origin.serve("m", DATA, faults=[fault]))
     assert (response.headers["Content-Length"], body) == (None, DATA)
     assert origin.sent("m") == len(DATA)
 
 
 def test_a_length_too_long_ends_in_missing_bytes_and_one_too_short_hides_some(origin):
-    long = origin.serve("long", DATA, faults=[LyingLength(by=10)])
-    assert received_before(long, http.client.IncompleteRead) == DATA
-    short = origin.serve("short", DATA, faults=[LyingLength(by=-10)])
-    assert ask(short)[1] == DATA[:-10]
+    long = origin.serve("long", DATA, faults=[WrongLength(by=10)])
+    assert body_before_error(long, http.client.IncompleteRead) == DATA
+    short = origin.serve("short", DATA, faults=[WrongLength(by=-10)])
+    assert send_request(short)[1] == DATA[:-10]
 
 
 def test_an_endless_body_goes_on_behind_the_file_and_does_not_say_how_far(origin):
-    response, body = ask(origin.serve("m", DATA, faults=[EndlessBody(more=7)]), Range="bytes=100-199")
+    response, body = send_request(origin.serve("m", DATA, faults=[EndlessBody(more=7)]), Range="bytes=100-199")
     assert (response.status, response.headers["Content-Length"], body) == (200, None, DATA + bytes(7))
 
 
 def test_gzip_compresses_an_answer_to_a_request_for_plain_bytes(origin):
-    response, body = ask(origin.serve("m", DATA, faults=[Gzip()]))
+    response, body = send_request(origin.serve("m", DATA, faults=[Gzip()]))
     assert response.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(body) == DATA
 
@@ -207,8 +207,8 @@ def test_gzip_compresses_an_answer_to_a_request_for_plain_bytes(origin):
 )
 def test_a_fault_of_the_etag_shows_in_get_and_head(origin, fault, etag):
     url = origin.serve("m", DATA, etag='"v"', faults=[fault])
-    assert ask(url)[0].headers["ETag"] == etag
-    assert ask(url, "HEAD")[0].headers["ETag"] == etag
+    assert send_request(url)[0].headers["ETag"] == etag
+    assert send_request(url, "HEAD")[0].headers["ETag"] == etag
 
 
 # When a fault strikes ------------------------------------------------------------------------------------------------
@@ -229,15 +229,15 @@ def test_a_fault_of_the_etag_shows_in_get_and_head(origin, fault, etag):
 def test_a_fault_occurs_at_its_request(origin, fault: Fault, struck):
     url = origin.serve("m", DATA, faults=[fault])
     ranges = ["bytes=0-49", "bytes=50-99", "bytes=100-149", "bytes=0-99"]
-    assert [ask(url, Range=asked)[0].status == 503 for asked in ranges] == struck
+    assert [send_request(url, Range=asked)[0].status == 503 for asked in ranges] == struck
 
 
 def test_a_fault_of_the_body_is_not_spent_on_a_head(origin):
     url = origin.serve("m", DATA, faults=[EarlyClose(after=5).once()])
-    ask(url, "HEAD")
+    send_request(url, "HEAD")
     with pytest.raises(http.client.IncompleteRead):
-        ask(url)
-    assert ask(url)[1] == DATA
+        send_request(url)
+    assert send_request(url)[1] == DATA
 
 
 def test_all_faults_lists_every_fault_once():

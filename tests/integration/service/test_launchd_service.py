@@ -40,11 +40,11 @@ def agent(session, tmp_path):
 
 
 def test_install_writes_the_agent_and_loads_it_in_place_of_the_one_before(agent, session, tmp_path):
-    session.answers("launchctl", "bootout", 3, err="Boot-out failed: 3: No such process\n")
+    session.set_answer("launchctl", "bootout", 3, err="Boot-out failed: 3: No such process\n")
     agent.install(agent.text(PROGRAM))
     assert agent.path == tmp_path / "me" / "Library" / "LaunchAgents" / "flowhub.worker.plist"
     assert plistlib.loads(agent.path.read_bytes())["ProgramArguments"] == ["/opt/bin/flowhub", "worker"]
-    assert session.changes() == [
+    assert session.changing_calls() == [
         f"launchctl bootout {GUI}/flowhub.worker",
         f"launchctl enable {GUI}/flowhub.worker",
         f"launchctl bootstrap {GUI} {agent.path}",
@@ -52,24 +52,24 @@ def test_install_writes_the_agent_and_loads_it_in_place_of_the_one_before(agent,
 
 
 def test_one_that_is_still_leaving_is_waited_for(agent, session):
-    session.answers("launchctl", "bootstrap", 5, 5, 0, err="Bootstrap failed: 5: Input/output error\n")
+    session.set_answer("launchctl", "bootstrap", 5, 5, 0, err="Bootstrap failed: 5: Input/output error\n")
     agent.install(agent.text(PROGRAM))
-    assert sum("bootstrap" in line for line in session.changes()) == 3
+    assert sum("bootstrap" in line for line in session.changing_calls()) == 3
 
 
 def test_one_that_never_loads_is_a_failure_in_the_end(agent, session):
-    session.answers("launchctl", "bootstrap", 5, err="Bootstrap failed: 5: Input/output error\n")
+    session.set_answer("launchctl", "bootstrap", 5, err="Bootstrap failed: 5: Input/output error\n")
     with pytest.raises(ServiceFailed, match="Input/output error"):
         agent.install(agent.text(PROGRAM))
-    assert sum("bootstrap" in line for line in session.changes()) == TRIES
+    assert sum("bootstrap" in line for line in session.changing_calls()) == TRIES
 
 
 def test_without_a_log_in_at_the_screen_nothing_is_done(agent, session):
-    session.answers("launchctl", "print", 125, err="Domain does not support specified action\n")
+    session.set_answer("launchctl", "print", 125, err="Domain does not support specified action\n")
     with pytest.raises(ServiceUnavailable, match="does not support"):
         agent.install(agent.text(PROGRAM))
     assert not agent.path.exists()
-    assert session.changes() == []
+    assert session.changing_calls() == []
 
 
 def test_a_foreign_agent_is_not_replaced(agent, session):
@@ -80,28 +80,28 @@ def test_a_foreign_agent_is_not_replaced(agent, session):
     with pytest.raises(NameTaken):
         agent.uninstall()
     assert agent.path.read_text() == "<plist/>"
-    assert session.changes() == []
+    assert session.changing_calls() == []
 
 
 def test_uninstall_unloads_it_and_takes_the_file_away(agent, session):
     agent.install(agent.text(PROGRAM))
-    session.forget()
+    session.clear_calls()
     assert agent.uninstall() is True
     assert agent.uninstall() is False
-    assert session.changes() == [f"launchctl bootout {GUI}/flowhub.worker"]
+    assert session.changing_calls() == [f"launchctl bootout {GUI}/flowhub.worker"]
     assert not agent.path.exists()
 
 
 def test_the_look_reads_the_services_own_state_and_process(agent, session):
     agent.install(agent.text(PROGRAM))
-    session.answers("launchctl", "print", out=PRINTED)
+    session.set_answer("launchctl", "print", out=PRINTED)
     look = agent.look()
     assert (look.kind, look.installed, look.state, look.pid) == ("launchd", True, "running", 4711)
     assert look.logs.startswith("tail ")
 
 
 def test_the_look_at_one_that_is_not_there_knows_nothing(agent, session):
-    session.answers("launchctl", "print", 113, err="Could not find service\n")
+    session.set_answer("launchctl", "print", 113, err="Could not find service\n")
     look = agent.look()
     assert (look.installed, look.state, look.pid) == (False, None, None)
 

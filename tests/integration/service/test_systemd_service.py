@@ -36,7 +36,7 @@ def user_home(home, tmp_path, monkeypatch):
 @pytest.fixture
 def session(user_home, tmp_path, monkeypatch):
     session = FakeServiceTools(tmp_path, monkeypatch, "systemctl", "loginctl")
-    session.answers("loginctl", "show-user", out="Linger=yes\n")
+    session.set_answer("loginctl", "show-user", out="Linger=yes\n")
     return session
 
 
@@ -53,7 +53,7 @@ def app(home, monkeypatch):
 
 
 def no_session(session):
-    session.answers("systemctl", "show", 1, err="Failed to connect to bus: No medium found\n")
+    session.set_answer("systemctl", "show", 1, err="Failed to connect to bus: No medium found\n")
 
 
 # install -------------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_install_writes_the_unit_then_starts_it_for_now_and_for_every_log_in(cli
     assert "journalctl --user -u flowhub" in said.err
     [line] = values(unit.read_text(), "ExecStart")
     assert command(line)[-3:] == ["worker", "--jobs", "2"]
-    assert session.changes() == [f"{SYSTEMCTL} daemon-reload", f"{SYSTEMCTL} enable --now flowhub.service"]
+    assert session.changing_calls() == [f"{SYSTEMCTL} daemon-reload", f"{SYSTEMCTL} enable --now flowhub.service"]
 
 
 def test_print_shows_the_unit_alone_on_stdout_and_does_nothing(cli, session, unit, home):
@@ -77,7 +77,7 @@ def test_print_shows_the_unit_alone_on_stdout_and_does_nothing(cli, session, uni
     assert "--limit-rate 5M" in said.out
     assert str(unit) in said.err
     assert f"  {SYSTEMCTL} enable --now flowhub.service\n" in said.err
-    assert session.changes() == []
+    assert session.changing_calls() == []
     assert not unit.exists()
     assert not home.exists()
 
@@ -87,19 +87,19 @@ def test_what_print_shows_is_what_install_writes_and_runs(cli, session, unit):
     done = cli("worker", "install", "--json").json
     assert (shown["schema"], shown["installed"], done["installed"]) == ("flowhub/service/1", False, True)
     assert shown["text"] == unit.read_text()
-    assert [shlex.join(words) for words in done["commands"]] == session.changes()
+    assert [shlex.join(words) for words in done["commands"]] == session.changing_calls()
     assert done["path"] == str(unit)
 
 
 def test_installing_again_restarts_only_what_has_changed(cli, session, unit):
     cli("worker", "install")
-    session.forget()
+    session.clear_calls()
     cli("worker", "install")
-    assert session.changes() == [f"{SYSTEMCTL} daemon-reload", f"{SYSTEMCTL} enable --now flowhub.service"]
-    session.forget()
+    assert session.changing_calls() == [f"{SYSTEMCTL} daemon-reload", f"{SYSTEMCTL} enable --now flowhub.service"]
+    session.clear_calls()
     cli("worker", "install", "--jobs", 5)
     changes = [f"{SYSTEMCTL} {verb}" for verb in ("daemon-reload", "enable flowhub.service", "restart flowhub.service")]
-    assert session.changes() == changes
+    assert session.changing_calls() == changes
     assert "--jobs 5" in unit.read_text()
     assert [path.name for path in unit.parent.iterdir()] == ["flowhub.service"]
 
@@ -126,7 +126,7 @@ def test_a_foreign_unit_is_not_replaced(cli, session, unit, verb):
     assert f"rm {unit}" in said.error_text
     assert cli("worker", verb, "--json").error["code"] == "name_taken"
     assert unit.read_text() == "[Service]\nExecStart=/my/own flowhub\n"
-    assert session.changes() == []
+    assert session.changing_calls() == []
     assert "flowhub did not write it" in cli("worker", "status").out
 
 
@@ -146,7 +146,7 @@ def test_without_a_session_of_systemds_nothing_is_done_and_the_ways_out_are_name
     assert "--print > flowhub.service" in said.err
     assert cli("worker", "install", "--json").error["code"] == "service_unavailable"
     assert not unit.exists()
-    assert session.changes() == []
+    assert session.changing_calls() == []
 
 
 def test_without_systemd_the_error_says_that_there_is_none(cli, user_home, unit, tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_without_systemd_the_error_says_that_there_is_none(cli, user_home, unit,
 
 
 def test_a_service_that_does_not_start_is_a_failure_with_the_way_to_its_log(cli, session):
-    session.answers("systemctl", "enable", 1, err="Job for flowhub.service failed.\n")
+    session.set_answer("systemctl", "enable", 1, err="Job for flowhub.service failed.\n")
     said = cli("worker", "install")
     assert said.status == 1
     assert "Job for flowhub.service failed." in said.error_text
@@ -200,7 +200,7 @@ def test_a_file_of_secrets_that_others_can_read_is_named(cli, session, user_home
 
 @pytest.mark.parametrize(("linger", "told"), [("Linger=no\n", True), ("Linger=yes\n", False), ("", False)])
 def test_a_hint_says_that_the_service_stops_at_log_out_where_it_does(cli, session, linger, told):
-    session.answers("loginctl", "show-user", out=linger)
+    session.set_answer("loginctl", "show-user", out=linger)
     assert ("loginctl enable-linger" in cli("worker", "install").err) == told
 
 
@@ -228,17 +228,17 @@ def test_systemd_finds_nothing_to_complain_of(cli, session, unit, tmp_path, monk
 
 def test_uninstall_stops_it_then_takes_the_unit_away(cli, session, unit):
     cli("worker", "install")
-    session.forget()
+    session.clear_calls()
     said = cli("worker", "uninstall", "--json")
     assert said.json["removed"] is True
-    assert session.changes()[:2] == [f"{SYSTEMCTL} disable --now flowhub.service", f"{SYSTEMCTL} daemon-reload"]
+    assert session.changing_calls()[:2] == [f"{SYSTEMCTL} disable --now flowhub.service", f"{SYSTEMCTL} daemon-reload"]
     assert not unit.exists()
 
 
 def test_uninstall_of_nothing_is_no_failure(cli, session):
     said = cli("worker", "uninstall")
     assert (said.status, said.out) == (0, "No service is installed.\n")
-    assert session.changes() == []
+    assert session.changing_calls() == []
 
 
 def test_uninstall_without_a_session_says_what_is_left_to_do(cli, session, unit):
@@ -252,7 +252,7 @@ def test_uninstall_without_a_session_says_what_is_left_to_do(cli, session, unit)
 
 def test_a_unit_whose_service_does_not_stop_stays(cli, session, unit):
     cli("worker", "install")
-    session.answers("systemctl", "disable", 1, err="It is busy.\n")
+    session.set_answer("systemctl", "disable", 1, err="It is busy.\n")
     assert cli("worker", "uninstall", "--json").error["code"] == "service_failed"
     assert unit.exists()
 
@@ -288,7 +288,7 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, app, by):
         cli("worker", "install")
         pid = os.getpid() if by == "systemd" else 1
         state = f"LoadState=loaded\nActiveState=active\nSubState=running\nMainPID={pid}\nStatusText=1 job\n"
-        session.answers("systemctl", "show", out=state)
+        session.set_answer("systemctl", "show", out=state)
         page = cli("worker", "status", "--json").json
         plain = cli("worker", "status").out
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support.cli import cli_app, fail, run_command, run_due_jobs
+from support.cli import cli_app, fail_next_job, run_command, run_due_jobs
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs.database.engine import writing
@@ -203,7 +203,7 @@ def test_a_store_of_which_a_copy_left_out_the_hidden_files_is_what_it_was(cli, a
 def test_partials_are_listed_with_their_jobs_and_who_goes_on_with_them(cli, app_with_models, origin):
     app_with_models.set_models(*(one_file_model(name, origin.serve(f"/{name}.gguf", A), A) for name in "xyz"))
     failed = app_with_models.enqueue("x")
-    fail(app_with_models, failed, SourceMissing("It is gone."))
+    fail_next_job(app_with_models, failed, SourceMissing("It is gone."))
     live = app_with_models.enqueue("y")
     for ref in "xyz":
         (app_with_models.partial(ref) / "files").mkdir(parents=True)

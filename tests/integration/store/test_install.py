@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.job_store import artifact, digests, folder_artifact
+from support.job_store import artifact, file_digests, folder_artifact
 
 from flowhub_jobs import system
 from flowhub_jobs.errors import NameTaken, StorageFailed
@@ -233,17 +233,17 @@ def test_a_run_without_its_lease_renames_nothing(store, replace_own):
 def test_what_a_crashed_run_had_placed_is_known_by_its_inode(store, folder):
     wanted = folder_artifact(sizes={"new": 3}) if folder else WANTED
     staged = staged_folder(store) if folder else staged_file(store)
-    intent = new_intent("m", staged, digests(wanted))
+    intent = new_intent("m", staged, file_digests(wanted))
     assert find_installed(intent, store) is None
     rename_into_place(staged, "m", store, replace_own=False, may_write=go_on)
     found = find_installed(intent, store)
     assert found is not None
-    assert (found.name, found.path, found.files) == ("m", store.root / "m", digests(wanted))
+    assert (found.name, found.path, found.files) == ("m", store.root / "m", file_digests(wanted))
 
 
 def test_another_file_under_that_name_is_not_taken_for_the_installed_one(store):
     staged = staged_file(store)
-    intent = new_intent("m", staged, digests(WANTED))
+    intent = new_intent("m", staged, file_digests(WANTED))
     (store.root / "m").write_text("new")
     assert find_installed(intent, store) is None
     assert find_installed(None, store) is None
@@ -251,7 +251,7 @@ def test_another_file_under_that_name_is_not_taken_for_the_installed_one(store):
 
 def test_a_link_to_what_was_staged_is_not_taken_for_it(store):
     staged = staged_file(store)
-    intent = new_intent("m", staged, digests(WANTED))
+    intent = new_intent("m", staged, file_digests(WANTED))
     os.symlink(staged, store.root / "m")
     assert find_installed(intent, store) is None
 
@@ -269,7 +269,7 @@ def test_a_part_that_was_replaced_is_not_installed(store):
 
 def test_an_intent_whose_inode_was_given_out_again_does_not_adopt_another_file(store):
     part = staged_file(store)
-    intent = new_intent("tiny.gguf", part, digests(WANTED))
+    intent = new_intent("tiny.gguf", part, file_digests(WANTED))
     part.rename(store.root / "tiny.gguf")
     (store.root / "tiny.gguf").write_text("written by hand, into the same inode")
     assert find_installed(intent, store) is None
@@ -297,7 +297,7 @@ def installer_of(store: Store, log: MemoryLog, **changes) -> Installer:
 
 
 def verified(part: Path) -> ArtifactParts:
-    return ArtifactParts(digests(WANTED), (part,), ((part.lstat().st_ino,),), linked_from="/theirs")
+    return ArtifactParts(file_digests(WANTED), (part,), ((part.lstat().st_ino,),), linked_from="/theirs")
 
 
 def lost() -> None:
@@ -310,7 +310,7 @@ def test_the_intent_is_written_before_the_rename(store):
     log = MemoryLog(lambda: seen.append((part.exists(), target.exists())))
     installed = installer_of(store, log).install(WANTED, part.parent, verified(part))
     assert seen == [(True, False)]
-    assert (installed.path, installed.files, installed.linked_from) == (target, digests(WANTED), "/theirs")
+    assert (installed.path, installed.files, installed.linked_from) == (target, file_digests(WANTED), "/theirs")
     assert installer_of(store, log).recover() == installed
 
 
@@ -332,7 +332,7 @@ def test_an_installation_that_is_stopped_renames_nothing(store, stopped_by):
 def test_a_name_that_a_crashed_run_had_only_reserved_is_released(store, folder):
     staged, target = staged_folder(store) if folder else staged_file(store), store.root / "m"
     log = MemoryLog()
-    log.intent = new_intent("m", staged, digests(WANTED))
+    log.intent = new_intent("m", staged, file_digests(WANTED))
     target.mkdir() if folder else target.touch()
     with pytest.raises(LeaseLost):
         installer_of(store, log, check=lost).recover()
@@ -344,7 +344,7 @@ def test_a_name_that_a_crashed_run_had_only_reserved_is_released(store, folder):
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_name_that_has_something_by_now_is_not_released(store, folder):
     log, target = MemoryLog(), store.root / "m"
-    log.intent = new_intent("m", staged_file(store), digests(WANTED))
+    log.intent = new_intent("m", staged_file(store), file_digests(WANTED))
     if folder:
         target.mkdir()
     (target / "mine" if folder else target).write_text("mine")

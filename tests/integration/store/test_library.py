@@ -4,7 +4,7 @@ import os
 
 import pytest
 import sqlalchemy as sa
-from support.job_store import NODE, PIN, JobStore, artifact, digests, folder_artifact
+from support.job_store import NODE, PIN, JobStore, artifact, file_digests, folder_artifact
 
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.lazy import Database
@@ -36,7 +36,7 @@ def install(job_store: JobStore, store: Store, wanted: Artifact, name: str | Non
         place.write_bytes(b"x" * (file.size or 0))
     with writing(job_store.engine) as tx:
         Library(Database.of(job_store.engine), NODE, store).index(
-            tx, wanted, InstallResult(path.name, path, digests(wanted)), job, NOW
+            tx, wanted, InstallResult(path.name, path, file_digests(wanted)), job, NOW
         )
     return job
 
@@ -89,7 +89,7 @@ def test_the_index_is_written_with_the_end_of_the_job_or_not_at_all(job_store, s
     job_store.enqueue("tiny")
     claimed = job_store.claim()
     (store.root / "tiny-q4.gguf").write_bytes(b"x" * 1000)
-    placed = InstallResult("tiny-q4.gguf", store.root / "tiny-q4.gguf", digests(claimed.artifact))
+    placed = InstallResult("tiny-q4.gguf", store.root / "tiny-q4.gguf", file_digests(claimed.artifact))
     job_store.time.advance(LEASE_S + 1)
 
     def end() -> None:

@@ -121,8 +121,8 @@ def test_else_a_hardlink_is_made(source, tmp_path, no_reflink):
 
 def test_on_another_disk_a_symlink_is_made_and_never_a_copy(source, tmp_path):
     with own_disk(tmp_path / "other") as disk:
-        target = disk.place / "ours.gguf"
-        assert probe_link_kind(source, disk.place) is LinkKind.SYMLINK
+        target = disk.mount_point / "ours.gguf"
+        assert probe_link_kind(source, disk.mount_point) is LinkKind.SYMLINK
         assert link(source, stamp_of(source), target) is LinkKind.SYMLINK
         assert target.readlink() == source
         assert target.read_bytes() == BYTES
@@ -130,7 +130,7 @@ def test_on_another_disk_a_symlink_is_made_and_never_a_copy(source, tmp_path):
 
 def test_a_copy_is_made_where_it_was_asked_for(source, tmp_path):
     with own_disk(tmp_path / "other") as disk:
-        target = disk.place / "ours.gguf"
+        target = disk.mount_point / "ours.gguf"
         assert link(source, stamp_of(source), target, OWN_BYTES) is LinkKind.COPY
         assert not target.is_symlink()
         assert target.read_bytes() == BYTES

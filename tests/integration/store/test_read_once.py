@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from support.disk_files import in_cache, only_where_direct
+from support.disk_files import cached_bytes, skip_without_direct_io
 
 from flowhub_jobs.store.file_hash import hash_file
 from flowhub_jobs.system import let_go_of_cache, read_once
@@ -30,18 +30,18 @@ def large(tmp_path: Path) -> Path:
 
 
 def test_what_was_read_once_is_gone_from_the_cache(large):
-    only_where_direct(large.parent)  # of other disks, as one in memory, nothing is known
+    skip_without_direct_io(large.parent)  # of other disks, as one in memory, nothing is known
     buffer = memoryview(bytearray(MIB))
     with large.open("rb", buffering=0) as file:
         counts = [read_once(file.fileno(), buffer, at) for at in range(0, SIZE, MIB)]
     assert sum(counts) == SIZE
-    assert in_cache(large) < SIZE // 2
+    assert cached_bytes(large) < SIZE // 2
 
 
 def test_a_file_that_is_known_by_its_digest_leaves_the_cache_to_others(large):
-    only_where_direct(large.parent)
+    skip_without_direct_io(large.parent)
     assert hash_file(large, lambda: None).stamp.size == SIZE
-    assert in_cache(large) < SIZE // 2
+    assert cached_bytes(large) < SIZE // 2
 
 
 def test_every_byte_comes_whatever_the_steps(large):

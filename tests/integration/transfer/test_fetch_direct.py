@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support.disk_files import in_cache, only_where_direct
+from support.disk_files import cached_bytes, skip_without_direct_io
 from support.faults import Hold
 from support.models import gguf_pattern
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.run_fetch import (
     BackgroundRun,
     hold_after,
@@ -38,7 +38,7 @@ ONE = quick(connections_per_host=1)
 
 @pytest.fixture(autouse=True)
 def _disk(tmp_path):
-    only_where_direct(tmp_path)
+    skip_without_direct_io(tmp_path)
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_what_is_next_in_line_goes_past_the_cache_in_whole_pages(model, tmp_path
 
 
 def test_a_fetch_leaves_the_cache_to_others(model, tmp_path):
-    assert in_cache(run_transfer(model, tmp_path / "direct", options=ONE).fetched.parts[0]) < MODEL.size // 2
+    assert cached_bytes(run_transfer(model, tmp_path / "direct", options=ONE).fetched.parts[0]) < MODEL.size // 2
     assert (
-        in_cache(run_transfer(model, tmp_path / "cached", options=quick(direct_io=False)).fetched.parts[0])
+        cached_bytes(run_transfer(model, tmp_path / "cached", options=quick(direct_io=False)).fetched.parts[0])
         > MODEL.size // 2
     )
 
@@ -134,7 +134,7 @@ def test_a_write_that_fails_ends_the_run_and_nothing_from_there_on_is_believed(
         run_transfer(model, tmp_path, options=ONE)
     kept = journal.load(tmp_path).files["m.gguf"].kept
     assert all(end <= failed[0] for _, end in kept)
-    since, count = Since(origin), journaled_bytes(tmp_path)
+    since, count = TrafficMeter(origin), journaled_bytes(tmp_path)
     assert run_transfer(model, tmp_path).content() == MODEL.read()
     assert since.bytes == MODEL.size - count
 
@@ -185,7 +185,7 @@ def test_what_went_past_the_cache_is_never_read_again(origin, model, tmp_path, w
 
 def test_a_resume_in_the_middle_of_a_page_finds_back_to_whole_ones(origin, model, tmp_path, writes):
     stop_after(5 * MIB + 4321, model, tmp_path, origin)
-    since, kept, before = Since(origin), journaled_bytes(tmp_path), len(writes.direct)
+    since, kept, before = TrafficMeter(origin), journaled_bytes(tmp_path), len(writes.direct)
     assert run_transfer(model, tmp_path, options=ONE).content() == MODEL.read()
     assert since.bytes == MODEL.size - kept
     assert len(writes.direct) > before

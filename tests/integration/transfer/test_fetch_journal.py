@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.models import gguf_pattern
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.run_fetch import crash_after, journaled_bytes, pinned_artifact, quick, run_transfer
 
 from flowhub_jobs.transfer import committer
@@ -31,7 +31,7 @@ def test_a_journal_that_was_rewritten_in_mid_run_has_the_same_content(origin, mo
     monkeypatch.setattr(journal, "COMPACT_BYTES", 1000)
     origin.limit(total_bps=20e6)
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    since = Since(origin)
+    since = TrafficMeter(origin)
     got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF

@@ -12,7 +12,7 @@ import pytest
 from lib.origin.content import Bytes
 from support.faults import CappedRange, EarlyClose, Hold, Stall
 from support.models import gguf, gguf_pattern
-from support.origin import Since
+from support.origin import TrafficMeter
 from support.run_fetch import (
     BackgroundRun,
     TransferRun,
@@ -68,11 +68,11 @@ class ReadAgain:
 
 def test_after_a_stop_nothing_is_fetched_or_read_again(origin, model, tmp_path, monkeypatch):
     partial = stop_after(HALF, model, tmp_path, origin)
-    since, read = Since(origin), ReadAgain(monkeypatch)
+    since, read = TrafficMeter(origin), ReadAgain(monkeypatch)
     got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
-    assert origin.begins() == [0, HALF]
+    assert origin.range_starts() == [0, HALF]
     assert read.bytes == 0
 
 
@@ -134,7 +134,7 @@ def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_
 
 def test_after_a_crash_only_what_the_journal_lacks_is_fetched(origin, model, tmp_path, monkeypatch):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    since, read = Since(origin), ReadAgain(monkeypatch)
+    since, read = TrafficMeter(origin), ReadAgain(monkeypatch)
     got = run_transfer(model, partial)
     assert got.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
@@ -158,10 +158,10 @@ def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_
         ends.append(journaled_bytes(tmp_path))
     origin.wait_for(lambda: origin.open_connections == 0)
     origin.limit()
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(artifact, tmp_path).content() == large.read()
     assert since.bytes == large.size - ends[-1]
-    assert origin.begins() == ends
+    assert origin.range_starts() == ends
 
 
 def test_bytes_over_the_wire_are_counted_through_a_crash_by_the_job_they_belong_to(origin, model, tmp_path):
@@ -176,7 +176,7 @@ def test_where_a_digest_cannot_be_saved_the_prefix_is_hashed_again_and_not_fetch
 ):
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    since = Since(origin)
+    since = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
 

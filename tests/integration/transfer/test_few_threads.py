@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from support.fault_files import MODEL, served_model
+from support.fault_files import MODEL, serve_model
 from support.run_fetch import run_transfer
 
 from flowhub_jobs.errors import TooManyThreads
@@ -74,7 +74,7 @@ def test_a_transfer_goes_on_with_the_connections_that_it_has(origin, tmp_path, m
     resize = fetchers.FetcherPool.resize
     monkeypatch.setattr(fetchers.FetcherPool, "resize", lambda pool, count: resize(pool, count + 2))
     begun = refuse(monkeypatch, fetchers.Fetcher, first=1)
-    assert run_transfer(served_model(origin, True), tmp_path).content() == MODEL.read()
+    assert run_transfer(serve_model(origin, True), tmp_path).content() == MODEL.read()
     assert len(begun) > 1
 
 
@@ -83,8 +83,8 @@ def test_a_transfer_that_gets_no_thread_ends_with_all_that_it_began(origin, tmp_
     refuse(monkeypatch, kind, first=0)
     before = threading.active_count()
     with pytest.raises(RuntimeError) as caught:
-        run_transfer(served_model(origin, True), tmp_path)
+        run_transfer(serve_model(origin, True), tmp_path)
     assert TooManyThreads.of(caught.value)
     assert threading.active_count() == before
     monkeypatch.undo()
-    assert run_transfer(served_model(origin, True), tmp_path).content() == MODEL.read()
+    assert run_transfer(serve_model(origin, True), tmp_path).content() == MODEL.read()

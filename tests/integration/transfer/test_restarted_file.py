@@ -15,7 +15,7 @@ from support.run_fetch import (
     run_transfer,
     unpinned_artifact,
 )
-from support.stepped_transfer import Answered, Fetcher, SteppedTransfer
+from support.stepped_transfer import Fetcher, SteppedTransfer, WireAnswer
 
 from flowhub_jobs.errors import DigestMismatch, StorageFailed
 from flowhub_jobs.net.urls import HUB
@@ -177,10 +177,10 @@ def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_p
     by_hand = SteppedTransfer(unpinned_artifact("https://h.example/m.gguf"), tmp_path)
 
     def answered(fetcher: Fetcher, etag: str) -> None:
-        start, end = fetcher.asked
+        start, end = fetcher.requested
         headers = {"Content-Range": f"bytes {start}-{end - 1}/{MODEL.size}", "Content-Length": str(end - start)}
         body = memoryview(MODEL.read(start, end))
-        fetcher.answer = Answered(206, {**headers, "ETag": etag}, start, body)
+        fetcher.answer = WireAnswer(206, {**headers, "ETag": etag}, start, body)
         by_hand.bind(fetcher)
 
     first = by_hand.take()
@@ -189,7 +189,7 @@ def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_p
     second = by_hand.take()
     assert second is not None
     answered(second, '"2"')
-    assert (first.bound, second.bound) == (True, False)
+    assert (first.accepted, second.accepted) == (True, False)
     assert by_hand.transfer.files[0].restarts == 1
     by_hand.stop()
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.cli import fail, run_due_jobs
+from support.cli import fail_next_job, run_due_jobs
 from support.problems import assert_problem
 from support.web import web_server
 
@@ -142,7 +142,7 @@ def test_a_job_is_paused_resumed_cancelled_retried_and_started(api_client):
 
 def test_what_a_state_does_not_allow_is_409(api_client, app):
     enqueue(api_client, "a")
-    fail(app, 1, SourceMissing("It is gone."))
+    fail_next_job(app, 1, SourceMissing("It is gone."))
     assert_problem(api_client.post(f"{JOBS}/1/pause"), 409, "wrong_state")
     assert api_client.post(f"{JOBS}/1/retry").status_code == 200
 

@@ -129,10 +129,10 @@ def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(app, 
 
             await asyncio.to_thread(home.controls.set, "schedule", opens.as_json())
             await next_controls()
-            await asyncio.to_thread(home.controls.set, "limit", {"rate_bps": 5}, until=clock.in_us(5400))
+            await asyncio.to_thread(home.controls.set, "limit", {"rate_bps": 5}, until=clock.us_from_now(5400))
             await next_controls()
             if set_back:
-                clock.set_calendar(-82_800)  # to 13:00 of the day before
+                clock.shift_calendar(-82_800)  # to 13:00 of the day before
                 await next_controls()
                 reader.cancel()
                 return seen

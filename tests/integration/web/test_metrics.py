@@ -2,7 +2,7 @@
 
 import shutil
 
-from support.cli import fail, run_due_jobs
+from support.cli import fail_next_job, run_due_jobs
 from support.problems import assert_problem
 from support.web import metrics_of
 
@@ -24,7 +24,7 @@ def test_metrics_count_jobs_bytes_and_errors_and_name_nothing(web, app):
     app.enqueue("a")
     run_due_jobs(app)
     number = app.enqueue("b")
-    fail(app, number, SourceMissing("b.gguf is gone."))
+    fail_next_job(app, number, SourceMissing("b.gguf is gone."))
     found = metrics_of(web)
     assert found["flowhub_jobs", "completed"] == 1
     assert found["flowhub_jobs", "failed"] == 1
@@ -45,7 +45,7 @@ def test_metrics_count_stalls_and_what_the_queue_still_needs(web, app):
     before = metrics_of(web)
     assert before["flowhub_disk_promised_bytes",] == 8192
     assert before["flowhub_stalls_total",] == 0
-    fail(app, number, Stalled("Nothing came."))
+    fail_next_job(app, number, Stalled("Nothing came."))
     assert metrics_of(web)["flowhub_stalls_total",] == 1
 
 

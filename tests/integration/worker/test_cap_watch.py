@@ -48,7 +48,7 @@ def test_every_byte_that_the_origin_sent_is_counted_also_a_second_time(origin: O
     assert sent < counted <= sent + HEAD_MAX * len(origin.requests())
 
 
-def test_over_tls_the_decrypted_bytes_are_counted(tmp_path, monkeypatch, fresh_trust):
+def test_over_tls_the_decrypted_bytes_are_counted(tmp_path, monkeypatch, uncached_trust):
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         url = origin.serve("m.gguf", MODEL)

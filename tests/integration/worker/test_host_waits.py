@@ -175,7 +175,7 @@ def test_a_job_that_dies_while_it_tries_the_host_blocks_no_other(job_store):
 
 def test_the_time_without_a_byte_counts_for_every_job_that_could_run_and_for_no_other(job_store):
     able, paused = job_store.enqueue("able", "paused")
-    [later] = job_store.enqueue("later", not_before=job_store.time.in_us(86_400))
+    [later] = job_store.enqueue("later", not_before=job_store.time.us_from_now(86_400))
     [probing] = job_store.enqueue("probing", priority=1)
     job_store.commands.pause(paused)
     run = job_store.claim()
@@ -214,7 +214,7 @@ def test_a_wait_for_a_host_moves_along_with_the_calendar(job_store, seconds):
     job_store.enqueue("a")
     shift_waits(job_store.engine, job_store.node, job_store.time.clock)
     wait = fail(job_store, job_store.claim())
-    job_store.time.set_calendar(seconds)
+    job_store.time.shift_calendar(seconds)
     shift_waits(job_store.engine, job_store.node, job_store.time.clock)
     assert waits_of(job_store).held().waits[ORIGIN].until == wait.until + round(seconds * 1e6)
 

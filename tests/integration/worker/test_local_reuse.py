@@ -8,7 +8,7 @@ import pytest
 from support.app import app_of
 from support.faults import Hold
 from support.models import folder_model, gguf, mlx_folder, one_file_model
-from support.other_apps import hugging_face, lm_studio, ollama, put, sha256
+from support.other_apps import hugging_face, lm_studio, ollama, sha256, write_file
 
 from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.jobs.rescue import rescue
@@ -181,14 +181,14 @@ def test_a_linked_file_that_is_written_to_before_its_row_counts_as_changed(
 
 def test_a_path_that_is_not_utf8_is_skipped_and_the_rest_is_used(app, user_home, origin):
     models = user_home / ".lmstudio" / "models"
-    put(models / "pub" / os.fsdecode(b"caf\xe9") / "a.gguf", A)
-    put(models / "pub" / os.fsdecode(b"\xff.gguf"), A)
-    put(user_home / os.fsdecode(b"\xfe.bin"), A)
+    write_file(models / "pub" / os.fsdecode(b"caf\xe9") / "a.gguf", A)
+    write_file(models / "pub" / os.fsdecode(b"\xff.gguf"), A)
+    write_file(user_home / os.fsdecode(b"\xfe.bin"), A)
     (models / "pub" / "link.gguf").symlink_to(user_home / os.fsdecode(b"\xfe.bin"))
     job = run_job(app, "a")
     assert (job.state, job.bytes_fetched) == (State.COMPLETED, SIZE)
     (app.store / "a.gguf").unlink()
-    file = put(models / "pub" / "z" / "good.gguf", A)
+    file = write_file(models / "pub" / "z" / "good.gguf", A)
     job = run_job(app, "again")
     assert (job.state, job.bytes_fetched) == (State.COMPLETED, 0)
     assert library_entry(app, "again.gguf").linked_from == str(file)
@@ -356,7 +356,7 @@ def test_an_entry_that_is_no_file_or_cannot_be_read_is_skipped(app, user_home):
     root = user_home / ".ollama" / "models" / "blobs"
     root.mkdir(parents=True)
     os.mkfifo(root / f"sha256-{sha256(A)}")
-    folder = put(user_home / ".lmstudio" / "models" / "x" / "notes.gguf", b"GGUF").parent
+    folder = write_file(user_home / ".lmstudio" / "models" / "x" / "notes.gguf", b"GGUF").parent
     (folder / "loop.gguf").symlink_to("loop.gguf")
     (folder / "up").symlink_to(user_home / ".lmstudio")
     assert run_job(app, "a").bytes_fetched == SIZE

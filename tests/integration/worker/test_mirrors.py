@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from support.app import HELD, app_of
+from support.app import LONG_TIMEOUTS, app_of
 from support.faults import CloseBeforeHeaders, FlipByte, Hold, Reset, Status
 from support.models import gguf, one_file_model
 from support.origin import Origin
@@ -60,7 +60,7 @@ def test_the_origins_of_the_bytes_survive_a_killed_worker(app, origin, mirror):
     hold = Hold(after=HALF)
     mirror.break_with(hold.once(), path="/a.gguf")
     number = app.enqueue("a")
-    worker = app.worker("--drain", **HELD)
+    worker = app.worker("--drain", **LONG_TIMEOUTS)
     app.until(lambda: app.job(number).bytes_fetched == HALF, "the first half")
     worker.kill()
     worker.wait()

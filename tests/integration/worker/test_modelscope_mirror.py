@@ -48,7 +48,9 @@ def fetch_model(tmp_path, origin, site):
         config = f'modelscope_endpoint = "{site.address}/"\n[mirrors]\n"{origin.address}" = {order}\n'
         (tmp_path / "config.toml").write_text(config)
         mirrors = transfer_options(load_settings({"FLOWHUB_HOME": str(tmp_path)})).mirrors
-        result = run(pinned(origin.url(HUB_FILE), MODEL), tmp_path / name, options=quick(mirrors=mirrors, **options))
+        result = run_transfer(
+            pinned_artifact(origin.url(HUB_FILE), MODEL), tmp_path / name, options=quick(mirrors=mirrors, **options)
+        )
         assert result.content() == MODEL.read()
         return result
 
@@ -153,7 +155,7 @@ def test_a_file_that_is_not_of_a_repository_has_no_address_there(tmp_path, origi
         f'modelscope_endpoint = "{site.address}"\n[mirrors]\n"{origin.address}" = ["modelscope"]\n'
     )
     options = transfer_options(load_settings({"FLOWHUB_HOME": str(tmp_path)}))
-    result = run(model, tmp_path / "partial", options=replace(quick(), mirrors=options.mirrors))
+    result = run_transfer(model, tmp_path / "partial", options=replace(quick(), mirrors=options.mirrors))
     assert (sources(result), site.requests()) == ({origin.address: SIZE}, [])
 
 

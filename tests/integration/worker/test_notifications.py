@@ -176,7 +176,7 @@ def test_a_job_that_is_parked_for_an_hour_needs_the_user_once(job_store, notifie
         claimed = job_store.claim()
         events += notifier.deliver()
         job_store.owner.wait(
-            claimed.lease, job_store.time.in_us(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
+            claimed.lease, job_store.time.us_from_now(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
         )
         events += notifier.deliver()
         job_store.time.advance(3 * MINUTE)
@@ -192,7 +192,7 @@ def test_a_job_that_made_progress_is_parked_again(job_store, notifier):
         job_store.set_row(job, bytes_done=done)
         events += notifier.deliver()
         job_store.owner.wait(
-            claimed.lease, job_store.time.in_us(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
+            claimed.lease, job_store.time.us_from_now(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
         )
         events += notifier.deliver()
         job_store.time.advance(0.75 * HOUR)
@@ -254,7 +254,7 @@ def test_a_calendar_that_was_set_back_suppresses_no_notice(job_store, notifier):
     job_store.enqueue("waits", priority=-1)
     fail(job_store, "one")
     notifier.deliver()
-    job_store.time.set_calendar(-24 * HOUR)
+    job_store.time.shift_calendar(-24 * HOUR)
     job = fail(job_store, "two")
     assert [event["job"] for event in notifier.deliver()] == [job]
 
@@ -486,7 +486,7 @@ def test_a_wait_that_hardly_passes_without_the_user_is_notified_at_once(job_stor
     lease = job_store.claim().lease
     job_store.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
     job_store.owner.wait(
-        lease, job_store.time.in_us(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False
+        lease, job_store.time.us_from_now(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False
     )
     [event] = notifier.deliver()
     assert (event["kind"], event["job"]) == ("needs_you", job)
@@ -510,7 +510,7 @@ def test_a_model_that_could_not_be_placed_is_notified(job_store, notifier):
 
 def follow(job_store: JobStore, ref: str = "hf:o/r:Q4_K_M") -> Subscription:
     rows = SubscriptionRows(job_store.engine, job_store.node, job_store.time.clock)
-    rows.add(SubscriptionKind.REFERENCE, ref, Terms(), job_store.time.in_us(HOUR))
+    rows.add(SubscriptionKind.REFERENCE, ref, Terms(), job_store.time.us_from_now(HOUR))
     return subscription(job_store, ref)
 
 
@@ -524,7 +524,7 @@ def record_check(job_store: JobStore, error: FlowhubError | None = None, job: in
     rows, before = SubscriptionRows(job_store.engine, job_store.node, job_store.time.clock), subscription(job_store)
     new_jobs = [NewJob(job, "It has a newer version.")] if job else []
     with writing(job_store.engine) as tx:
-        rows.record(tx, before, {}, CheckOutcome(error=error), new_jobs, job_store.time.in_us(HOUR))
+        rows.record(tx, before, {}, CheckOutcome(error=error), new_jobs, job_store.time.us_from_now(HOUR))
 
 
 def test_a_newer_version_that_a_subscription_queued_is_announced_once(job_store, notifier):

@@ -88,7 +88,7 @@ def test_the_shares_follow_the_running_jobs_and_an_idle_workers_share_is_used_by
 
 def test_a_new_limit_is_obeyed_at_the_next_check_and_none_after_its_end(workers, time, app):
     begin(workers[0])
-    app.home.controls.set(LIMIT, {"rate_bps": 7_000}, until=time.in_us(60))
+    app.home.controls.set(LIMIT, {"rate_bps": 7_000}, until=time.us_from_now(60))
     time.advance(LOOK_EVERY_S)
     assert rates(workers[:1]) == [7_000]
     time.advance(60)
@@ -99,7 +99,7 @@ def test_the_schedules_rate_outside_of_its_windows_is_obeyed_while_jobs_run(work
     app.home.controls.set(LIMIT, None)
     begin(workers[0])
     assert rates(workers[:1]) == [None]
-    opens = time.in_us(3600)
+    opens = time.us_from_now(3600)
     closed = Schedule.parse("00:00-00:01", None, "5K")
     if closed.is_open(opens):
         time.advance(600)

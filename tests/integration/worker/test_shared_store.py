@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.app import HELD, App, app_of
+from support.app import LONG_TIMEOUTS, App, app_of
 from support.faults import Hold
 from support.models import folder_model, gguf_pattern, mlx_folder, one_file_model
 from support.origin import Origin, Pattern
@@ -43,7 +43,7 @@ def homes(home: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def start_worker(app: App, node: str) -> None:
-    app.worker(FLOWHUB_HOME=str(app.path), FLOWHUB_NODE=node, **HELD)
+    app.worker(FLOWHUB_HOME=str(app.path), FLOWHUB_NODE=node, **LONG_TIMEOUTS)
 
 
 def pinned(origin: Origin, path: str, served: Pattern, hold: Hold) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def until_partials_begun(app: App, store: Path, count: int) -> None:
     """Wait until `count` partials have their first bytes."""
 
     def count_begun() -> int:
-        return sum(kept_in(partial) >= MIB for partial in store.glob(".partial/*/"))
+        return sum(journaled_bytes(partial) >= MIB for partial in store.glob(".partial/*/"))
 
     app.until(lambda: count_begun() == count, f"{count} partials begun")
 

@@ -366,9 +366,9 @@ def test_a_disabled_repository_needs_the_user_and_is_checked_as_seldom_as_before
 
 def test_a_calendar_that_was_set_ahead_and_back_does_not_stop_the_checks(harness, hub):
     harness.follow(f"hf:{REPO}:Q4_K_M")
-    harness.clock.set_calendar(400 * DAY)
+    harness.clock.shift_calendar(400 * DAY)
     harness.run_maintenance()
-    harness.clock.set_calendar(-400 * DAY)
+    harness.clock.shift_calendar(-400 * DAY)
     harness.clock.advance(10)
     before = count_requests(hub)
     harness.run_maintenance()
