@@ -107,7 +107,7 @@ def test_eight_processes_that_open_an_empty_home_at_once_agree_on_all(tmp_path):
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
-        answers = [process.communicate(timeout=60) for process in processes]
+        answers = [process.communicate(timeout=120) for process in processes]
     finally:
         for process in processes:
             if process.poll() is None:

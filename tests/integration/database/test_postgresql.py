@@ -257,7 +257,6 @@ def test_a_name_that_postgresql_cannot_hold_is_not_installed(job_store_on_postgr
 def test_a_run_needs_one_connection_of_the_pool_at_a_time(home, origin, postgres_url, monkeypatch):
     """Two threads that each hold one and need another would wait for each other."""
     monkeypatch.setattr("flowhub_jobs.database.postgresql.POOL_SIZE", 1)
-    monkeypatch.setattr("flowhub_jobs.database.postgresql.POOL_TIMEOUT_S", 10)
     monkeypatch.setenv("FLOWHUB_DATABASE_URL", postgres_url)
     content = gguf_pattern(100_000, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:

@@ -138,7 +138,7 @@ def start_request(url):
 def assert_abort_ends(thread, errors, client):
     """Abort the connections of the client, and check that the request ends with an error."""
     client.abort()
-    thread.join(20)
+    thread.join(60)
     alive = thread.is_alive()
     client.close()
     assert not alive

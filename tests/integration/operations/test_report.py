@@ -1,5 +1,6 @@
 """The `report` and `logs` commands over a real database."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -182,16 +183,16 @@ def test_logs_have_each_event_and_attempt_on_a_line_oldest_first(cli, app):
     result = cli("logs", job)
     assert result.err == ""
     lines = result.out.splitlines()
-    times, texts = [line[:19] for line in lines], [line[21:] for line in lines]
+    times, texts = [line[:19] for line in lines], [re.sub(r"after \d+ s,", "after N s,", line[21:]) for line in lines]
     assert times == sorted(times)
     for time in times:
         datetime.strptime(time, "%Y-%m-%d %H:%M:%S").astimezone()
     assert texts == [
         "queued       Queued.",
-        "attempt 1    waits after 0 s, worker w-by-hand",
+        "attempt 1    waits after N s, worker w-by-hand",
         "fault        The line fell.",
         "waits        The line fell.",
-        "attempt 2    failed after 0 s, worker w-by-hand",
+        "attempt 2    failed after N s, worker w-by-hand",
         "failed       It is gone.",
         "retried      Queued again by `retry`.",
     ]
@@ -221,7 +222,7 @@ def test_logs_of_several_jobs_come_one_after_the_other(cli, app):
 def test_logs_of_an_attempt_that_runs_say_so(cli, app):
     job = app.enqueue("m0")
     lease_store_of(app).claim()
-    assert cli("logs", job).out.splitlines()[-1].endswith("attempt 1    at work for 0 s, worker w-by-hand")
+    assert re.search(r"attempt 1    at work for \d+ s, worker w-by-hand\n$", cli("logs", job).out)
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["9"], 3), (["1-9"], 3), (["x"], 2), ([], 2)])
