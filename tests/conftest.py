@@ -33,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session", autouse=True)
 def no_user_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test looks through what the person who runs it has in other programs."""
-    user_home = tmp_path_factory.mktemp("person")
+    user_home = tmp_path_factory.mktemp("user")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(user_home))
         patch.setenv("OLLAMA_MODELS", str(user_home / ".ollama" / "models"))  # else a system's own is looked at as well
@@ -99,7 +99,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def user_home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home folder of a person who has other programs."""
-    user_home = tmp_path / "person"
+    user_home = tmp_path / "user"
     user_home.mkdir()
     monkeypatch.setenv("HOME", str(user_home))
     monkeypatch.setenv("OLLAMA_MODELS", str(user_home / ".ollama" / "models"))

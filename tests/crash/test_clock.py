@@ -58,7 +58,7 @@ def test_a_transfer_does_not_care_when_the_clock_is_set(
         job = case.prepare(app)
         origin.limit(total_bps=3_000_000)
         for _ in range(2):  # the other one looks for jobs whose lease has ended
-            fork_server.worker(app, failpoints=f"fast_maintenance clock={clock.path}")
+            fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path}")
         origin.wait_for(lambda: case.sent() > 500_000)
         clock.shift_calendar(seconds)
         seen = []
@@ -81,7 +81,7 @@ def test_a_wait_of_flowhub_is_as_long_as_it_was_meant_when_the_clock_is_set(
         origin.refuse()
         # Two: the move is made once, not by each.
         for _ in range(2):
-            fork_server.worker(app, failpoints=f"fast_maintenance clock={clock.path}", **patience)
+            fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path}", **patience)
         app.until(lambda: app.job(job).reason is Reason.HOST_WAIT, "a wait for the host")
         before = app.job(job).not_before
         assert before is not None
@@ -110,7 +110,7 @@ def test_a_time_that_the_person_named_is_the_calendars(
         app.set_models(case.entry())
         at = clock.clock.now_us() + round(HOUR * 1e6)
         job = app.enqueue("m", not_before=at)
-        fork_server.worker(app, failpoints=f"fast_maintenance clock={clock.path}")
+        fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path}")
         app.until(lambda: "runs" in app.log(), "its start")
         clock.shift_calendar(seconds)
         app.until(lambda: "System clock changed" in app.log(), "its notice")
@@ -143,7 +143,7 @@ def test_after_a_long_sleep_the_job_continues_under_a_fresh_lease_with_all_that_
         job = case.prepare(app)
         path = case.path("model.safetensors" if case.folder else "m.gguf")
         origin.break_with(hold.once(), path=path)
-        worker = fork_server.worker(
+        worker = fork_server.start_worker(
             app, failpoints=f"fast_maintenance clock={clock.path}", FLOWHUB_CONNECTIONS_PER_HOST="1"
         )
         origin.wait_for(lambda: origin.sent(path) == 100_000)
@@ -188,7 +188,7 @@ def test_time_asleep_is_not_held_against_the_host(
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
         origin.break_with(hold.once(), path=case.path("m.gguf"))
-        worker = fork_server.worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}")
+        worker = fork_server.start_worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}")
         origin.wait_for(lambda: origin.requests(case.path("m.gguf")))
         app.until(lambda: journaled_bytes(app.partial("m")) == (hold.after or 0), "what is to come before it")
         with asleep(worker, app, clock):
@@ -218,7 +218,7 @@ def test_a_connection_that_died_while_the_machine_slept_costs_a_fault_that_the_n
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
         origin.break_with(hold.first(2), path=case.path("m.gguf"))
-        worker = fork_server.worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}", **short)
+        worker = fork_server.start_worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}", **short)
         app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         with asleep(worker, app, clock):
             pass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.app import App, app_of
-from support.disks import Disk, own_disk
+from support.disks import Disk, tmpfs_disk
 from support.faults import Hold
 from support.fork_server import ForkServer
 from support.install_cases import InstallCase, library_rows
@@ -27,7 +27,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         yield disk
 
 
@@ -58,7 +58,7 @@ def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
     origin.limit(total_bps=8 * MIB)
     with app_of(home, one_file_model("m", url, content, pin=known)) as app:
         job = app.enqueue("m")
-        fork_server.worker(app, **QUICK)
+        fork_server.start_worker(app, **QUICK)
         parked(app, job, Reason.DISK)
         app.until(lambda: re.search("free|full", app.home.queries.wait_text(job) or ""), "a wait with its text")
         assert (origin.sent("/m.gguf") == 0) is known
@@ -88,7 +88,7 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
         rows = library_rows(app)
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         job = app.enqueue("m")
-        fork_server.worker(app, **QUICK)
+        fork_server.start_worker(app, **QUICK)
         app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         disk.unmount()
         hold.event.set()
@@ -120,10 +120,10 @@ def test_a_drain_fetches_the_job_whose_disk_was_mounted_again(
         job = app.enqueue("m")
         app.home.open_store()
         disk.unmount()
-        assert fork_server.worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert fork_server.start_worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
         assert app.job(job).reason is Reason.STORE_OFFLINE
         disk.mount()
-        assert fork_server.worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert fork_server.start_worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
         assert app.job(job).state is State.COMPLETED
         assert case.installed_files(app) == dict(case.contents)
 
@@ -141,7 +141,7 @@ def test_a_partial_that_another_program_removes_in_mid_transfer_is_noticed_and_s
     with app_of(home, case.entry()) as app:
         origin.break_with(hold.once(), rest.once(), path=case.path("m.gguf"))
         job = app.enqueue("m")
-        fork_server.worker(app, FLOWHUB_LOOK_AGAIN_S="3600")
+        fork_server.start_worker(app, FLOWHUB_LOOK_AGAIN_S="3600")
         app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         shutil.rmtree(app.store / ".partial" if removed == ".partial" else app.store)
         hold.event.set()
@@ -178,7 +178,7 @@ def test_a_disk_that_may_only_be_read_parks_the_job_which_continues_when_it_may_
     with app_of(home) as app:
         job = case.prepare(app)
         disk.set_writable(False)
-        fork_server.worker(app, **QUICK)
+        fork_server.start_worker(app, **QUICK)
         parked(app, job, Reason.STORE_OFFLINE)
         app.until_wait_text(job, "read-only")
         disk.set_writable(True)
@@ -197,7 +197,7 @@ def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
     failing.touch()
     with app_of(home) as app:
         job = case.prepare(app)
-        fork_server.worker(app, failpoints=f"fast_maintenance disk={call}:{failing}", **QUICK)
+        fork_server.start_worker(app, failpoints=f"fast_maintenance disk={call}:{failing}", **QUICK)
         parked(app, job, Reason.STORE_OFFLINE)
         app.until_wait_text(job, "read-only")
         failing.unlink()
@@ -228,7 +228,7 @@ def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_continues(
     with app_of(home) as app:
         job = case.prepare(app)
         failing.touch()
-        fork_server.worker(app, failpoints=f"fast_maintenance journal_period=3600 disk={call}:{failing}")
+        fork_server.start_worker(app, failpoints=f"fast_maintenance journal_period=3600 disk={call}:{failing}")
         failed = app.until_ended(job)
         assert failed.state is State.FAILED
         assert failed.error is not None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.app import app_of
-from support.disks import own_disk
+from support.disks import tmpfs_disk
 from support.faults import Hold
 from support.fork_server import ForkServer
 from support.models import gguf_pattern, one_file_model
@@ -23,14 +23,14 @@ def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_i
     """Of 64 MiB: 30 for the first, 20 for the second; 25 are one too many, and 5 fit, though they come last."""
     sizes = {"first": 30, "second": 20, "third": 25, "last": 5}
     contents = {name: gguf_pattern(size * MIB, size) for name, size in sizes.items()}
-    with own_disk(tmp_path / "disk", 64) as disk:
+    with tmpfs_disk(tmp_path / "disk", 64) as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
         with app_of(home, *models) as app:
             origin.limit(total_bps=10 * MIB)
             job = {"third": app.enqueue("third", priority=1), "last": app.enqueue("last")}
             job |= {name: app.enqueue(name, priority=9) for name in ("first", "second")}
-            fork_server.worker(app, FLOWHUB_JOBS="4", **QUICK)
+            fork_server.start_worker(app, FLOWHUB_JOBS="4", **QUICK)
             app.until(lambda: app.job(job["third"]).reason is Reason.DISK, "a wait for room")
             app.until_wait_text(job["third"], "26.2 MB", "jobs that go first")
             assert app.until_ended(job["last"]).state is State.COMPLETED
@@ -46,12 +46,12 @@ def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = [gguf_pattern(20 * MIB, seed) for seed in range(2)]
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         models = [one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", data), data) for n, data in enumerate(contents)]
         with app_of(home, *models) as app:
             jobs = [app.enqueue(f"m{number}") for number in range(2)]
-            fork_server.worker(app, **QUICK)
+            fork_server.start_worker(app, **QUICK)
             assert app.until_ended(jobs[0]).state is State.COMPLETED
             app.until(lambda: app.job(jobs[1]).reason is Reason.DISK, "a wait for room")
             app.session.installed.remove("m0.gguf")
@@ -62,11 +62,11 @@ def test_a_job_that_waits_for_room_leaves_one_line_of_it_however_often_it_is_loo
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = gguf_pattern(40 * MIB, 1)
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
             job = app.enqueue("m")
-            fork_server.worker(app, **QUICK)
+            fork_server.start_worker(app, **QUICK)
             waits = [app.until(lambda: app.job(job).not_before, "a wait")]
             while len(waits) < 5:
                 waits.append(app.until(lambda: (at := app.job(job).not_before) not in waits and at, "another look"))
@@ -80,14 +80,16 @@ def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
 ) -> None:
     """Room is promised to the first job until it fails; no one looks for room again before the drain would end."""
     contents = {"first": gguf_pattern(30 * MIB, 1), "second": gguf_pattern(30 * MIB, 2)}
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
         models = [one_file_model(name, origin.serve(f"/{name}.gguf", data), data) for name, data in contents.items()]
         hold = Hold(after=MIB)
         origin.break_with(hold.once(), path="/first.gguf")
         with app_of(home, *models) as app:
             first, second = app.enqueue("first"), app.enqueue("second")
-            worker = fork_server.worker(app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000", FLOWHUB_DISK_RESERVE=str(MIB))
+            worker = fork_server.start_worker(
+                app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000", FLOWHUB_DISK_RESERVE=str(MIB)
+            )
             app.until(lambda: app.job(second).reason is Reason.DISK, "a wait for room")
             app.home.commands.cancel(first, purge=True)
             hold.event.set()
@@ -105,5 +107,7 @@ def test_a_drain_ends_on_a_disk_whose_free_bytes_are_not_to_be_used(
         full = tmp_path / "full"
         full.touch()
         failpoints = f"fast_maintenance disk=pwrite:EDQUOT:m.gguf:1:{full}"
-        assert fork_server.worker(app, "--drain", failpoints=failpoints, FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        assert (
+            fork_server.start_worker(app, "--drain", failpoints=failpoints, FLOWHUB_LOOK_AGAIN_S="100000").wait() == 0
+        )
         assert (app.job(job).state, app.job(job).reason) == (State.QUEUED, Reason.DISK)

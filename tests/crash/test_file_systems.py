@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.app import App, app_of
-from support.disks import image_disk, own_disk
+from support.disks import image_disk, tmpfs_disk
 from support.faults import Hold
 from support.fork_server import ForkServer
 from support.models import folder_model, gguf, mlx_folder, one_file_model
@@ -78,7 +78,7 @@ def test_a_download_on_a_disk_without_locks_continues_after_a_kill(
     with app_of(home, *models(origin)) as app:
         origin.break_with(hold.once(), path="/a.gguf")
         job = app.enqueue("a")
-        killed = fork_server.worker(app, failpoints=no_flock)
+        killed = fork_server.start_worker(app, failpoints=no_flock)
         app.until(lambda: journaled_bytes(app.partial("a")) == 100_000, "a third of it")
         killed.kill()
         killed.wait()
@@ -109,7 +109,7 @@ def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, f
 def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
+    with tmpfs_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
         with app_of(home, *models(origin)) as app:
@@ -119,7 +119,7 @@ def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
                 for path in small:
                     path.touch()
             job = app.enqueue("a")
-            fork_server.worker(app, failpoints="fast_maintenance")
+            fork_server.start_worker(app, failpoints="fast_maintenance")
             app.until(lambda: app.job(job).reason is Reason.DISK, "its wait")
             app.until_wait_text(job, "no inodes left")
             for path in small[:20]:
@@ -131,7 +131,7 @@ def test_a_disk_without_an_inode_for_the_store_itself_is_waited_for_too(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check of each second met the full disk, and its thread ended: then nothing ended the wait."""
-    with own_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
+    with tmpfs_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "store"))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")
         with app_of(home, *models(origin)) as app:
@@ -140,7 +140,7 @@ def test_a_disk_without_an_inode_for_the_store_itself_is_waited_for_too(
                 for path in small:
                     path.touch()
             job = app.enqueue("a")
-            fork_server.worker(app, failpoints="fast_maintenance")
+            fork_server.start_worker(app, failpoints="fast_maintenance")
             app.until(lambda: app.job(job).reason is Reason.DISK, "its wait")
             before = app.home.queries.jobs([job])[0].not_before
             app.until(lambda: app.home.queries.jobs([job])[0].not_before != before, "the next check")

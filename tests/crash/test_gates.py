@@ -36,7 +36,7 @@ def test_when_the_window_closes_what_runs_is_handed_back_and_continues_in_the_ne
     origin.limit(total_bps=8 * MIB)
     with app_of(home, one_file_model("m", url, content)) as app:
         job = app.enqueue("m")
-        fork_server.worker(app)
+        fork_server.start_worker(app)
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
         schedule(app, NEVER)
         back = app.until_state(job, State.QUEUED)
@@ -57,7 +57,7 @@ def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, fo
     url = origin.serve("/m.gguf", content, faults=[hold.once()])
     with app_of(home, one_file_model("m", url, content)) as app:
         job = app.enqueue("m")
-        worker = fork_server.worker(app, "--drain")
+        worker = fork_server.start_worker(app, "--drain")
         app.until_state(job, State.RUNNING)
         schedule(app, NEVER)
         assert worker.wait() == 0
@@ -83,7 +83,7 @@ def test_two_workers_stop_at_the_cap_that_they_share_and_continue_when_it_is_gon
         app.home.controls.set(CAP, Cap(cap, Period.MONTH).as_json())
         jobs = [app.enqueue(f"m{number}") for number in range(2)]
         for _ in range(2):
-            fork_server.worker(app, FLOWHUB_JOBS="1")
+            fork_server.start_worker(app, FLOWHUB_JOBS="1")
         app.until(lambda: all(app.job(job).reason is Reason.CAP for job in jobs), "both held by the cap")
         assert {(app.job(job).state, app.job(job).error) for job in jobs} == {(State.QUEUED, None)}
         used = app.home.controls.cap()
@@ -128,7 +128,7 @@ def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_continue(
     with app_of(home, *models) as app:
         jobs = [app.enqueue(f"m{number}") for number in range(5)]
         for _ in range(2):
-            fork_server.worker(app, failpoints=f"fast_maintenance dns={offline}", **QUICK)
+            fork_server.start_worker(app, failpoints=f"fast_maintenance dns={offline}", **QUICK)
         app.until(lambda: app.home.controls.get(NETWORK), "the finding that the network is down")
 
         def waits() -> bool:
@@ -160,7 +160,9 @@ def test_a_name_that_cannot_be_looked_up_while_others_can_holds_up_its_own_job_a
     models = [far(origin, f"m{number}", host, number) for number, host in enumerate(["gone.example", "here.example"])]
     with app_of(home, *models) as app:
         bad, good = (app.enqueue(f"m{number}") for number in range(2))
-        fork_server.worker(app, failpoints=f"fast_maintenance dns={offline}", FLOWHUB_BACKOFF_BASE_S="30", **QUICK)
+        fork_server.start_worker(
+            app, failpoints=f"fast_maintenance dns={offline}", FLOWHUB_BACKOFF_BASE_S="30", **QUICK
+        )
         assert app.until_ended(good).state is State.COMPLETED
         app.until(lambda: app.job(bad).reason is Reason.HOST_WAIT, "a try that failed")
         assert app.home.controls.get(NETWORK) is None
@@ -209,8 +211,8 @@ def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
     rate = 2 * MIB
     with app_of(home, *models) as app:
         jobs = [app.enqueue(f"m{number}") for number in range(3)]
-        fork_server.worker(app, FLOWHUB_JOBS="2")
-        fork_server.worker(app, FLOWHUB_JOBS="1")
+        fork_server.start_worker(app, FLOWHUB_JOBS="2")
+        fork_server.start_worker(app, FLOWHUB_JOBS="1")
         app.until(lambda: all(app.job(job).bytes_fetched > MIB for job in jobs), "all at work")
 
         def fetched() -> int:

@@ -25,7 +25,7 @@ def test_twenty_kills_cost_at_most_a_second_of_bytes_each(home: Path, origin: Or
     with app_of(home, one_file_model("big", url, model)) as app:
         job = app.enqueue("big")
         for kill in range(20):
-            worker = fork_server.worker(app)
+            worker = fork_server.start_worker(app)
             # Moments by what the origin has sent, from before the first byte of a run to a second and a half of bytes.
             enough = origin.sent("/big.gguf") + chance.choice([0, 0.1, 0.3, 0.5, 0.7]) * RATE
             app.until(lambda: len(app.events(job)) > 1 and origin.sent("/big.gguf") >= enough, f"kill {kill}")  # noqa: B023

@@ -32,13 +32,13 @@ def test_a_late_opener_takes_nothing_from_its_successor(
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
-        late = fork_server.worker(
+        late = fork_server.start_worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance clock={clock.path} suspend=flowhub_jobs.{at}"
         )
         app.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)
         origin.break_with(hold.once(), path=case.path("m.gguf"))
-        fork_server.worker(
+        fork_server.start_worker(
             app,
             "--jobs",
             "1",

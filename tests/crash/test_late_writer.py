@@ -55,7 +55,7 @@ def test_a_late_writer_changes_nothing_that_has_a_name_and_continues_with_other_
         job = case.prepare(app)
         step = MOMENTS[moment].replace("RENAME", RENAMES[kind]).replace("LAST", str(len(case.contents)))
         # One slot: a second job of its own is begun only when the first is over.
-        late = fork_server.worker(
+        late = fork_server.start_worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=3600 clock={clock.path} suspend={step}"
         )
         app.until(late.is_stopped, "its halt")
@@ -83,7 +83,7 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
     with app_of(home, clock=clock.clock) as app:
         first = case.prepare(app)
         step = "flowhub_jobs.worker.pipeline:_finish:before"
-        late = fork_server.worker(app, failpoints=f"fast_maintenance clock={clock.path} suspend={step}")
+        late = fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path} suspend={step}")
         app.until(late.is_stopped, "its halt")
         clock.sleep_for(LEASE_S + 1)
         assert fork_server.drain(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}") == 0
@@ -91,7 +91,7 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
 
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         again = app.enqueue("m", force=True)
-        fork_server.worker(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}")
+        fork_server.start_worker(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}")
         app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
         late.send_signal(signal.SIGCONT)
         app.until(lambda: f"The lease of job {first} has ended" in app.log(), "the late one's word")
@@ -114,7 +114,7 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
         app.enqueue("m")
         # The fifth: before the hold come four at most, of 256 KiB or more.
         step = "flowhub_jobs.transfer.receiver:Receiver._put:before:5"
-        late = fork_server.worker(
+        late = fork_server.start_worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=0.01 clock={clock.path} suspend={step}"
         )
         app.until(lambda: journaled_bytes(app.partial("m")) >= 1 << 20, "the first bytes in the journal")

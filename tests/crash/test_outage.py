@@ -36,7 +36,7 @@ class Outage:
     def start_workers(self) -> None:
         # Leases of a year: a turn of the clock is no sleep of the machine.
         for _ in range(2):
-            self._fork_server.worker(self.app, failpoints=f"fast_maintenance lease=3e7 clock={self._clock.path}")
+            self._fork_server.start_worker(self.app, failpoints=f"fast_maintenance lease=3e7 clock={self._clock.path}")
 
     def wait(self) -> HostWait | None:
         """Return the wait for the host, when every job is held by it and none is trying; else None."""
@@ -141,7 +141,7 @@ def test_a_drain_leaves_the_jobs_of_a_host_that_is_away_for_longer_than_its_pati
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
         origin.refuse()
         job = app.enqueue("m")
-        assert fork_server.worker(app, "--drain", "--patience", "1s").wait() == 10
+        assert fork_server.start_worker(app, "--drain", "--patience", "1s").wait() == 10
         assert app.job(job).state is State.QUEUED
         assert "could not be reached for 1 s; its jobs stay queued." in app.log()
         origin.listen_again()
@@ -157,7 +157,7 @@ def test_a_source_that_goes_away_in_mid_transfer_is_asked_with_pauses_and_found_
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
         job = app.enqueue("m")
         origin.limit(per_connection_bps=300_000)
-        fork_server.worker(app)
+        fork_server.start_worker(app)
         origin.wait_for(lambda: origin.open_connections > 4)
         origin.refuse()
         origin.drop_connections()

@@ -58,7 +58,7 @@ def mid_transfer(home: Path, origin: Origin, size: int) -> Iterator[tuple[App, i
     model = one_file_model("m", origin.serve("/m.gguf", content), content)
     origin.limit(total_bps=4 * MIB)
     with app_of(home, model) as app:
-        job, worker = app.enqueue("m"), app.worker()
+        job, worker = app.enqueue("m"), app.start_worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
         yield app, job, worker
 
@@ -71,7 +71,7 @@ def completed_once(app: App, jobs: list[int]) -> bool:
 
 def done_by_a_waiting_worker(app: App) -> Job:
     """Start a worker, queue a job when it runs, and return the job when it has ended."""
-    app.worker()
+    app.start_worker()
     app.until(lambda: "runs" in app.log(), "its start")
     return app.until_ended(app.enqueue("m"))
 
@@ -90,7 +90,7 @@ def test_a_worker_of_many_jobs_has_three_connections_at_most(home, origin, postg
     with app_of(home, *case) as app:
         jobs = [app.enqueue(f"m{number}") for number in range(8)]
         app.home.database.close()  # this process's own
-        worker = app.worker("--jobs", "8")
+        worker = app.start_worker("--jobs", "8")
         most = 0
 
         def all_ended() -> bool:
@@ -112,7 +112,7 @@ def test_jobs_continue_through_the_loss_of_all_connections(home, origin, postgre
     origin.limit(total_bps=4 * MIB)
     with app_of(home, *case) as app:
         jobs = [app.enqueue(f"m{number}") for number in range(4)]
-        app.worker("--jobs", "2")
+        app.start_worker("--jobs", "2")
         origin.wait_for(lambda: origin.sent("/0.gguf") > MIB)
         if blow == "terminate":
             assert postgres.terminate_all(database) > 0
@@ -217,7 +217,7 @@ def test_jobs_continue_while_every_connection_ends_again_and_again(home, origin,
     origin.limit(total_bps=2 * MIB)
     with app_of(home, *case) as app:
         jobs = [app.enqueue(f"m{number}") for number in range(4)]
-        app.worker(
+        app.start_worker(
             "--jobs", "2", **LONG_TIMEOUTS
         )  # no connection is replaced: what it had in its buffers would come twice
         for number in range(4):
@@ -281,7 +281,7 @@ def test_a_killed_workers_jobs_are_done_by_another_without_a_second_download(hom
     origin.limit(total_bps=4 * MIB)
     with app_of(home, one_file_model("m", url, content)) as app:
         job = app.enqueue("m")
-        worker = app.worker()
+        worker = app.start_worker()
         app.until(lambda: app.job(job).bytes_done > 4 * MIB, "some bytes")
         kept = app.job(job).bytes_done
         worker.kill()

@@ -42,7 +42,7 @@ def test_a_worker_of_the_old_version_ends_and_writes_nothing_and_its_job_continu
     content = gguf_pattern(16 * MIB, 1)
     origin.limit(total_bps=4 * MIB)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
-        job, worker = app.enqueue("m"), app.worker()
+        job, worker = app.enqueue("m"), app.start_worker()
         app.until(lambda: app.job(job).bytes_done > MIB, "some bytes")
         migrated = migrate(app.home.engine, FORTH)
         assert worker.wait(timeout=HANGS_S) == 1
@@ -53,7 +53,7 @@ def test_a_worker_of_the_old_version_ends_and_writes_nothing_and_its_job_continu
         assert "Traceback" not in log
         with sa.Connection(app.home.engine) as tx:
             assert contents(tx) == migrated
-        refused = app.worker("--drain")
+        refused = app.start_worker("--drain")
         assert refused.wait(timeout=HANGS_S) == 1
         migrate(app.home.engine, BACK)
         origin.limit(total_bps=None)

@@ -27,7 +27,7 @@ def test_a_worker_whose_package_is_replaced_completes_its_jobs(home: Path, origi
     origin.break_with(hold.once(), path="/first.gguf")
     with app_of(home, *models) as app:
         first = app.enqueue("first")
-        app.worker(PYTHONPATH=str(old), PYTHONSAFEPATH="1", PYTHONDONTWRITEBYTECODE="")
+        app.start_worker(PYTHONPATH=str(old), PYTHONSAFEPATH="1", PYTHONDONTWRITEBYTECODE="")
         last = old / "flowhub_jobs/worker/__pycache__"
         app.until(lambda: list(last.glob("wakeup_queue_postgresql.*.pyc")), "the last of the modules")
         shutil.rmtree(old / "flowhub_jobs")

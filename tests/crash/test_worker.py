@@ -26,7 +26,7 @@ def test_a_signal_hands_the_job_back_with_all_that_came(home: Path, origin: Orig
     origin.limit(total_bps=8 * MIB)
     with app_of(home, one_file_model("m", url, content)) as app:
         job = app.enqueue("m")
-        worker = app.worker()
+        worker = app.start_worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 6 * MIB)
         if stalled:
             origin.break_with(StallAfterHeaders(), path="/m.gguf")
@@ -61,7 +61,7 @@ def test_a_worker_under_nohup_outlives_its_terminal(home: Path, origin: Origin) 
     origin.limit(total_bps=4 * MIB)
     with hangup(signal.SIG_IGN), app_of(home, one_file_model("m", url, content)) as app:  # as nohup has it
         job = app.enqueue("m")
-        worker = app.worker("--drain")
+        worker = app.start_worker("--drain")
         origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
         worker.send_signal(signal.SIGHUP)
         assert worker.wait(timeout=60) == 0
@@ -74,7 +74,7 @@ def test_a_worker_whose_terminal_is_closed_hands_its_job_back(home: Path, origin
     origin.limit(total_bps=8 * MIB)
     with hangup(signal.SIG_DFL), app_of(home, one_file_model("m", url, content)) as app:
         job = app.enqueue("m")
-        worker = app.worker()
+        worker = app.start_worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > MIB)
         worker.send_signal(signal.SIGHUP)
         assert worker.wait(timeout=STOP_BOUND_S) == 0
@@ -85,7 +85,7 @@ def test_a_second_signal_ends_the_worker_at_once_and_loses_nothing(home: Path, o
     content = gguf_pattern(2 * MIB, 1)
     url = origin.serve("/m.gguf", content)
     with app_of(home, one_file_model("m", url, content)) as app:
-        worker = app.worker()
+        worker = app.start_worker()
         app.until(lambda: app.home.living_workers(), "a worker")
         app.until(lambda: "runs" in app.log(), "its start")
         worker.send_signal(signal.SIGTERM)
@@ -105,7 +105,7 @@ def test_the_running_worker_carries_out_a_request_and_keeps_the_partial(
     origin.limit(total_bps=8 * MIB)
     with app_of(home, one_file_model("m", url, content)) as app:
         job = app.enqueue("m")
-        app.worker()
+        app.start_worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
         assert (app.session.cancel(job) if verb == "cancel" else app.home.commands.pause(job)) is State.RUNNING
         stopped = app.until_state(job, state)
@@ -126,7 +126,7 @@ def test_cancel_with_purge_leaves_nothing(home: Path, origin: Origin) -> None:
     origin.limit(total_bps=8 * MIB)
     with app_of(home, one_file_model("m", url, content)) as app:
         job = app.enqueue("m")
-        app.worker()
+        app.start_worker()
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
         app.session.cancel(job, purge=True)
         gone = app.until_state(job, State.CANCELLED)
@@ -137,7 +137,7 @@ def test_jobs_continue_when_the_queue_is_removed_under_the_worker(home: Path, or
     content = gguf_pattern(100_000, 1)
     url = origin.serve("/m.gguf", content)
     with app_of(home, one_file_model("m", url, content)) as app:
-        app.worker()
+        app.start_worker()
         app.until(lambda: "runs" in app.log(), "its start")
         for suffix in ("", "-wal", "-shm"):
             Path(f"{app.settings.queue_path}{suffix}").unlink(missing_ok=True)
@@ -163,7 +163,7 @@ def test_two_workers_share_the_queue_and_no_job_runs_twice(home: Path, origin: O
     ]
     with app_of(home, *models) as app:
         numbers = [app.enqueue(f"m{seed}") for seed in range(12)]
-        workers = [app.worker("--drain"), app.worker("--drain")]
+        workers = [app.start_worker("--drain"), app.start_worker("--drain")]
         assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
         assert {app.job(number).state for number in numbers} == {State.COMPLETED}
         assert all(origin.sent(f"/m{seed}.gguf") == 200_000 for seed in range(12))

@@ -79,9 +79,9 @@ class TransferMachine(RuleBasedStateMachine):
         return candidates[index % len(candidates)] if candidates else None
 
     @rule()
-    def take(self) -> None:
+    def start_fetcher(self) -> None:
         if not self.run.transfer.ended and len(self.run.fetchers) < self.connections:
-            self.run.take()
+            self.run.start_fetcher()
 
     @rule(index=INDEX, style=st.sampled_from(AnswerForm))
     def answer(self, index: int, style: AnswerForm) -> None:
@@ -96,7 +96,7 @@ class TransferMachine(RuleBasedStateMachine):
             assert fetcher.answer is not None
             if fetcher.answer.status == 200:  # it starts at byte 0, so bytes after the task are received again
                 self.may_lose_bytes.add(fetcher.task.state.file.path)
-            self.run.bind(fetcher)
+            self.run.accept_answer(fetcher)
 
     @rule(index=INDEX, count=PORTIONS)
     def deliver(self, index: int, count: int) -> None:
@@ -122,7 +122,7 @@ class TransferMachine(RuleBasedStateMachine):
     def fetch_more(self, index: int, styles: list[AnswerForm], count: int) -> None:
         """Run some good connections in sequence: single steps are drawn too rarely to get far."""
         for style in styles:
-            self.take()
+            self.start_fetcher()
             self.answer(index, style)
             self.bind(index)
             self.deliver(index, count)
@@ -170,12 +170,12 @@ class TransferMachine(RuleBasedStateMachine):
     @rule(index=INDEX, style=st.sampled_from(AnswerForm), first=PORTIONS | st.none())
     def replace_between(self, index: int, style: AnswerForm, first: int | None) -> None:
         """Answer one fetcher with the old version and the next with the new one."""
-        self.take()
+        self.start_fetcher()
         self.answer(index, AnswerForm.PART)
         self.bind(index)
         if first is not None:
             self.deliver(index, first)
-        self.take()
+        self.start_fetcher()
         for path in self.sources:
             self.replace(path)
         self.answer(index, style)
@@ -287,7 +287,7 @@ class TransferMachine(RuleBasedStateMachine):
             if self.run.transfer.done:
                 break
             if not self.run.fetchers:
-                self.run.take()
+                self.run.start_fetcher()
             self.answer(0, AnswerForm.PART)
             self.bind(0)
             self.deliver(0, LONGEST)
@@ -323,6 +323,6 @@ def test_a_gap_in_a_file_of_unknown_size_is_fetched_without_the_kept_bytes_after
     [state] = machine.run.transfer.files
     state.record.kept.remove(0, 1)
     machine.run.drop(machine.run.fetchers[0])
-    machine.take()
+    machine.start_fetcher()
     assert [(task.at, task.end) for task in state.tasks] == [(0, 1)]
     machine.teardown()

@@ -89,7 +89,7 @@ class App:
     def events(self, number: int) -> list[Event]:
         return self.home.queries.events(number)
 
-    def worker(self, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
+    def start_worker(self, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
         """Start a worker process. One with failpoints comes from support/fork_server.py."""
         log = (self.path / "worker.log").open("ab")
         with log:
@@ -150,7 +150,7 @@ class App:
         return ""
 
     def drain(self, *arguments: str) -> int:
-        return self.worker("--drain", *arguments).wait(timeout=PATIENCE_S)
+        return self.start_worker("--drain", *arguments).wait(timeout=PATIENCE_S)
 
     def leftover_partials(self) -> list[str]:
         """Return the names in the store's folder of partials."""

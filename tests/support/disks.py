@@ -46,7 +46,7 @@ def _mount(*words: str) -> None:
 
 
 @contextmanager
-def own_disk(folder: Path, megabytes: int = 32, options: str = "") -> Iterator[Disk]:
+def tmpfs_disk(folder: Path, megabytes: int = 32, options: str = "") -> Iterator[Disk]:
     """Make a disk, plugged in; `options` are tmpfs's (man 5 tmpfs)."""
     disk = Disk(folder, megabytes, options)
     try:

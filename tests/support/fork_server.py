@@ -85,7 +85,7 @@ class ForkServer:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def worker(
+    def start_worker(
         self, app: "App", *arguments: str, failpoints: str = "fast_maintenance", **environ: str
     ) -> ForkedProcess:
         """Start a worker of an app, which ends with it; `failpoints` are words of support/failpoints.py."""
@@ -107,7 +107,7 @@ class ForkServer:
 
     def drain(self, app: "App", *, failpoints: str = "fast_maintenance", **environ: str) -> int:
         """Have a worker do what is left, and return its exit status."""
-        return self.worker(app, "--drain", failpoints=failpoints, **environ).wait()
+        return self.start_worker(app, "--drain", failpoints=failpoints, **environ).wait()
 
     def close(self) -> None:
         self._process.communicate()

@@ -24,7 +24,7 @@ from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.values.enums import HubFormat, State
 from support.fake_clock import FakeClock
 from support.new_database import put_new_database
-from support.time_zones import machine_in
+from support.time_zones import local_time_zone
 
 NODE = "n-test"
 PIN = "ab" * 32
@@ -137,7 +137,7 @@ class JobStore:
 @contextlib.contextmanager
 def store_in_berlin(folder: Path, url: str | None, at: str) -> Iterator[JobStore]:
     """Make a store on a machine in Berlin, whose calendar says `at` (RFC 3339)."""
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         store = JobStore(folder, url=url)
         store.time.set_to(at)
         yield store

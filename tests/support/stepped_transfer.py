@@ -95,7 +95,7 @@ class SteppedTransfer:
     def _parts(self) -> list[Path]:
         return [path for path in self.folder.glob("files*/**/*") if path.is_file()]
 
-    def take(self) -> Fetcher | None:
+    def start_fetcher(self) -> Fetcher | None:
         """Give the next range to a new fetcher, if there is one."""
         with self.transfer.changed:
             task = next_task(self.transfer)
@@ -107,7 +107,7 @@ class SteppedTransfer:
         open_part(self.transfer, task)
         return fetcher
 
-    def bind(self, fetcher: Fetcher) -> None:
+    def accept_answer(self, fetcher: Fetcher) -> None:
         """Hold the answer that came against what is known; one that is not believed ends the fetcher."""
         answer, task = fetcher.answer, fetcher.task
         assert answer is not None

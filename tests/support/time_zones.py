@@ -15,7 +15,7 @@ except ZoneInfoNotFoundError:
 
 
 @contextlib.contextmanager
-def machine_in(name: str) -> Iterator[None]:
+def local_time_zone(name: str) -> Iterator[None]:
     """Have this process live in that zone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", name)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.fake_clock import micros_of
-from support.time_zones import machine_in
+from support.time_zones import local_time_zone
 
 from flowhub_jobs.jobs.cap import Cap, CapUse, turns_at
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule
@@ -31,7 +31,7 @@ NOON = "2026-11-23T12:00+01:00"  # a Monday
     ],
 )
 def test_no_progress_is_expected_while_nothing_may_run(schedule, hours, expected):
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule) == micros_of(expected)
 
 
@@ -49,7 +49,7 @@ EVENINGS = Schedule.parse("18:00-23:00", None, "pause", "500K").with_group(DayWi
     ],
 )
 def test_each_window_gives_its_own_rate(hours, expected):
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         assert done_at(micros_of(NOON), int(hours * 3600 * SPEED), SPEED, EVENINGS) == micros_of(expected)
 
 
@@ -64,14 +64,14 @@ def test_each_window_gives_its_own_rate(hours, expected):
     ],
 )
 def test_the_cap_holds_what_is_left_until_the_day_turns(schedule, hours, expected):
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         cap = Cap(2 * 3600 * SPEED, Period.DAY)
         use = CapUse(cap, 3600 * SPEED, turns_at(Period.DAY, micros_of(NOON)))
         assert done_at(micros_of(NOON), hours * 3600 * SPEED, SPEED, schedule, use) == micros_of(expected)
 
 
 def test_a_used_up_cap_is_waited_for_and_one_that_is_far_too_small_gives_no_forecast():
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         turns = turns_at(Period.MONTH, micros_of(NOON))
         used = CapUse(Cap(3600 * SPEED, Period.MONTH), 3600 * SPEED, turns)
         assert done_at(micros_of(NOON), 60 * SPEED, SPEED, None, used) == turns + 60_000_000
@@ -79,7 +79,7 @@ def test_a_used_up_cap_is_waited_for_and_one_that_is_far_too_small_gives_no_fore
 
 
 def test_a_forecast_of_years_is_not_given():
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         assert done_at(micros_of(NOON), 10**9 * SPEED, SPEED, Schedule.parse("23:00-23:01")) is None
 
 

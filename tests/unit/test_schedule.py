@@ -2,7 +2,7 @@
 
 import pytest
 from support.fake_clock import micros_of
-from support.time_zones import BERLIN, NEW_YORK, machine_in
+from support.time_zones import BERLIN, NEW_YORK, local_time_zone
 
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.schedule import DayWindows, Schedule, Window
@@ -155,7 +155,7 @@ def test_a_window_of_one_day_that_the_clock_skips_opens_a_week_later():
 @pytest.mark.parametrize("window", ["23:00-07:00", "02:30-05:00", "01:00-02:30"])
 def test_the_machines_own_zone_gives_the_same_changes(evening, window):
     schedule, now = Schedule.parse(window), at(evening)
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         for _ in range(4):
             change = schedule.next_change(now)
             assert change == schedule.next_change(now, BERLIN)

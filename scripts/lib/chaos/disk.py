@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.disks import own_disk
+from support.disks import tmpfs_disk
 
 MEGABYTES = 400
 
@@ -60,7 +60,7 @@ def disk(folder: Path, *, keep: bool = False) -> Iterator[Disk]:
 
 def _own_place(stack: contextlib.ExitStack, folder: Path) -> Path | None:
     try:
-        return stack.enter_context(own_disk(folder, MEGABYTES)).mount_point
+        return stack.enter_context(tmpfs_disk(folder, MEGABYTES)).mount_point
     except pytest.skip.Exception:  # what a test says that may not mount
         return None
 

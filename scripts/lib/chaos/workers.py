@@ -79,7 +79,7 @@ class Workers:
     def start_worker(self) -> WorkerProcess:
         token = f"worker-{len(self.all) + 1}"
         # Two jobs at a time, so that a inject to one worker meets more than one job.
-        process = self._fork_server.worker(self._app, "--jobs", "2", failpoints=self._failpoints, HF_TOKEN=token)
+        process = self._fork_server.start_worker(self._app, "--jobs", "2", failpoints=self._failpoints, HF_TOKEN=token)
         worker = WorkerProcess(token, process)
         self.all.append(worker)
         return worker

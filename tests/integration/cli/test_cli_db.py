@@ -6,7 +6,7 @@ import stat
 import threading
 
 from support.cli import cli_app
-from support.disks import own_disk
+from support.disks import tmpfs_disk
 from support.models import gguf, one_file_model
 from support.origin import Origin
 
@@ -43,7 +43,7 @@ def test_a_backup_replaces_nothing(cli, home, tmp_path):
 
 def test_a_backup_onto_a_full_disk_leaves_nothing(cli, home, tmp_path):
     cli("status")
-    with own_disk(tmp_path / "disk", megabytes=1) as disk:
+    with tmpfs_disk(tmp_path / "disk", megabytes=1) as disk:
         (disk.mount_point / "other").write_bytes(b"x" * 1_000_000)
         assert cli("db", "backup", disk.mount_point / "copy.db", "--json").error["code"] == "disk_full"
         assert [path.name for path in disk.mount_point.iterdir()] == ["other"]

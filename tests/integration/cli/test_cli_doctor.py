@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.cli import cli_app, run_command
-from support.disks import own_disk
+from support.disks import tmpfs_disk
 from support.models import gguf, one_file_model
 from support.origin import Origin
 from support.pooler import TransactionPooler
@@ -205,7 +205,7 @@ def test_an_offline_store_fails_and_its_other_checks_are_left_out(cli, home, tmp
 
 
 def test_a_full_disk_warns(cli, home, tmp_path, monkeypatch):
-    with own_disk(tmp_path / "disk", megabytes=8) as disk:
+    with tmpfs_disk(tmp_path / "disk", megabytes=8) as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "models"))
         assert checks(cli("doctor", "--json"))["store.space"]["status"] == "ok"
         (disk.mount_point / "other").write_bytes(b"x" * 8_200_000)

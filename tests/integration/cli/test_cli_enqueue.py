@@ -255,7 +255,7 @@ def test_wait_exits_with_the_status_of_the_jobs_error(cli, home, origin, monkeyp
             one_file_model("gated", hub.add("org/gated", "gated.gguf", gguf(4096, 6)), gguf(4096, 6)),
         ]
         with cli_app(home, monkeypatch, *models) as app:
-            app.worker()
+            app.start_worker()
             completed = cli("enqueue", "good", "--wait", "--json")
             assert (completed.status, completed.jobs[0]["state"], completed.jobs[0]["sha256_state"]) == (
                 0,
@@ -278,7 +278,7 @@ def test_wait_exits_with_the_status_of_the_jobs_error(cli, home, origin, monkeyp
 
 
 def test_watch_without_a_terminal_writes_lines_and_ends_with_the_last_job(cli, app):
-    app.worker()
+    app.start_worker()
     result = cli("enqueue", "a", "c", "--watch")
     assert result.status == 0
     assert "\x1b" not in result.out
@@ -295,7 +295,7 @@ def test_status_watches_by_its_short_option_too(cli, app):
 @pytest.mark.parametrize(("signal_name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_while_it_watches_cancels_nothing(app, origin, signal_name, status):
     origin.serve("/a.gguf", A, faults=[StallAfterHeaders()])
-    app.worker()
+    app.start_worker()
     with start_command("enqueue", "a", "--watch") as watching:
         assert watching.stdout.readline()
         watching.send_signal(getattr(signal, signal_name))

@@ -65,7 +65,7 @@ class Fleet:
 
     def worker(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         app = self.use(name)
-        return app.worker(*arguments, FLOWHUB_HOME=str(self._folder / name), FLOWHUB_NODE=name)
+        return app.start_worker(*arguments, FLOWHUB_HOME=str(self._folder / name), FLOWHUB_NODE=name)
 
 
 @pytest.fixture

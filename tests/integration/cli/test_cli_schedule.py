@@ -11,7 +11,7 @@ from support.app import App
 from support.cli import Cli, cli_app, lease_store_of
 from support.fake_clock import micros_of
 from support.models import gguf, one_file_model
-from support.time_zones import machine_in
+from support.time_zones import local_time_zone
 
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.controls import NETWORK
@@ -191,7 +191,7 @@ def test_tonight_is_now_while_a_window_is_open(cli, app):
 )
 def test_without_a_schedule_tonight_is_between_23_and_7(app, now, begins):
     """At 23:18 the night has begun: the job starts now, not at 23:00 of the next day."""
-    with machine_in("Europe/Berlin"):
+    with local_time_zone("Europe/Berlin"):
         app.session.home = replace(app.home, clock=Clock(now_us=lambda: micros_of(now)))
         reader = OptionReader(app.session)
         options = dict.fromkeys(("at", "priority", "group", "force", "after"))

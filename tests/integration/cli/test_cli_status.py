@@ -240,7 +240,7 @@ def test_bare_flowhub_is_one_screen(cli, app):
 
 
 def test_with_a_worker_no_hint_says_that_there_is_none(cli, app, home):
-    app.worker()
+    app.start_worker()
     app.until(app.home.living_workers, "a worker")
     app.enqueue("m1", not_before=32_503_680_000_000_000)
     assert cli("status").err == ""

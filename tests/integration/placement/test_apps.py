@@ -10,7 +10,7 @@ import pytest
 from support import app_readers
 from support.cli import cli_app, run_due_jobs
 from support.disk_files import files_in
-from support.disks import image_disk, own_disk
+from support.disks import image_disk, tmpfs_disk
 from support.gguf_files import GgufFile, llama_8b
 from support.hub import commit_of
 from support.models import folder_model, gguf, one_file_model
@@ -49,7 +49,7 @@ def app(home, hub, origin, monkeypatch, tmp_path, weights):
     for name in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("flowhub_jobs.store.app_folders.MACOS", False)
-    use_person(monkeypatch, tmp_path / "person")
+    use_home_folder(monkeypatch, tmp_path / "user")
     with cli_app(home, monkeypatch, catalog_model(origin, OTHER), whole) as app:
         app.enqueue(MODEL)
         app.enqueue("a")
@@ -61,7 +61,7 @@ def catalog_model(origin, content):
     return one_file_model("a", origin.serve(f"/{len(content)}/a-q4.gguf", content), content)
 
 
-def use_person(monkeypatch, user_home):
+def use_home_folder(monkeypatch, user_home):
     monkeypatch.setenv("OLLAMA_MODELS", str(user_home / ".ollama" / "models"))
     (user_home / ".localai" / "models").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(user_home))
@@ -90,7 +90,7 @@ def opened(program: str, folder: Path) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("program", FOLDERS)
 def test_a_program_opens_a_placed_model_and_nothing_is_left_of_it_after_unplace(cli, app, tmp_path, weights, program):
-    user_home = tmp_path / "person"
+    user_home = tmp_path / "user"
     before = sorted(user_home.rglob("*"))
     [placed] = cli("place", MODEL, "--in", program, "--json").json["placements"]
     assert (placed["app"], placed["how"], placed["state"]) == (program, "hardlink", "ok")
@@ -103,8 +103,8 @@ def test_a_program_opens_a_placed_model_and_nothing_is_left_of_it_after_unplace(
 
 
 def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, app, tmp_path, weights, monkeypatch):
-    with own_disk(tmp_path / "disk") as disk:
-        use_person(monkeypatch, disk.mount_point)
+    with tmpfs_disk(tmp_path / "disk") as disk:
+        use_home_folder(monkeypatch, disk.mount_point)
         page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").json
         assert {placed["how"] for placed in page["placements"]} == {"symlink"}
         for program, folder in FOLDERS.items():
@@ -115,8 +115,8 @@ def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, app, tmp_pat
 
 def test_a_program_that_follows_no_symbolic_link_gets_none(cli, app, tmp_path, monkeypatch):
     monkeypatch.setattr(lm_studio, "APP", replace(lm_studio.APP, follows_symlinks=False))
-    with own_disk(tmp_path / "disk") as disk:
-        use_person(monkeypatch, disk.mount_point)
+    with tmpfs_disk(tmp_path / "disk") as disk:
+        use_home_folder(monkeypatch, disk.mount_point)
         error = cli("place", MODEL, "--in", "lm-studio", "--json").error
         assert error["code"] == "placement_refused"
         assert "follows no symbolic link" in error["message"]
@@ -130,7 +130,7 @@ def test_a_program_that_follows_no_symbolic_link_gets_none(cli, app, tmp_path, m
 def test_every_program_opens_it_on_a_file_system_of_this_kind(cli, app, tmp_path, weights, monkeypatch, kind, ways):
     """The store is on the same one: moved there, as its user would."""
     with image_disk(tmp_path / "image", kind) as place:
-        use_person(monkeypatch, place)
+        use_home_folder(monkeypatch, place)
         shutil.copytree(app.store, place / "llms")
         monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
         assert cli("verify", MODEL).status == 0
@@ -147,19 +147,19 @@ def test_every_program_opens_it_on_a_file_system_of_this_kind(cli, app, tmp_path
 @pytest.mark.parametrize("program", FOLDERS)
 def test_a_program_on_a_disk_without_any_links_opens_a_copy(cli, app, tmp_path, weights, monkeypatch, program, code):
     """As FAT and some network disks: neither links nor a rename that replaces nothing."""
-    folder = tmp_path / "person" / FOLDERS[program]
-    before = {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()}
+    folder = tmp_path / "user" / FOLDERS[program]
+    before = {path for path in (tmp_path / "user").rglob("*") if not path.is_dir()}
     without_links(monkeypatch, code)
     if program != "jan":  # whose model.yml has the path of the store's file
         error = cli("place", MODEL, "--in", program, "--json").error
         assert (error["code"], "--copy" in error["hint"]) == ("placement_refused", True)
-        assert {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()} == before
+        assert {path for path in (tmp_path / "user").rglob("*") if not path.is_dir()} == before
     [placed] = cli("place", MODEL, "--in", program, "--copy", "--json").json["placements"]
     assert (placed["state"], placed["how"]) == ("ok", "copy" if program != "jan" else placed["how"])
     assert opened(program, folder) == (weights, gguf(3000, 3))
     assert [path for path in folder.rglob("*") if path.is_symlink()] == []
     assert cli("unplace", MODEL).status == 0
-    assert {path for path in (tmp_path / "person").rglob("*") if not path.is_dir()} == before
+    assert {path for path in (tmp_path / "user").rglob("*") if not path.is_dir()} == before
 
 
 def without_links(monkeypatch, code):
@@ -180,9 +180,9 @@ def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, app, 
     monkeypatch.setattr(os, "link", refuse)
     [placed] = cli("place", MODEL, "--in", "jan", "--json").json["placements"]
     assert placed["state"] == "ok"
-    assert opened("jan", tmp_path / "person" / FOLDERS["jan"]) == (weights, gguf(3000, 3))
+    assert opened("jan", tmp_path / "user" / FOLDERS["jan"]) == (weights, gguf(3000, 3))
     assert cli("unplace", MODEL).status == 0
-    assert app_readers.read_jan(tmp_path / "person" / FOLDERS["jan"]) == {}
+    assert app_readers.read_jan(tmp_path / "user" / FOLDERS["jan"]) == {}
 
 
 # Ollama --------------------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, app, 
 
 def test_ollama_lists_nothing_that_is_half_made(cli, app, tmp_path, monkeypatch):
     """Its list takes every file next to a tag for a model."""
-    root, lists = tmp_path / "person" / FOLDERS["ollama"], []
+    root, lists = tmp_path / "user" / FOLDERS["ollama"], []
     real = staging.put_in_place
 
     def put_in_place(*arguments, **options):
@@ -205,7 +205,7 @@ def test_ollama_lists_nothing_that_is_half_made(cli, app, tmp_path, monkeypatch)
 
 
 def test_an_update_of_a_model_is_run_by_ollama_under_the_same_name(cli, app, origin, tmp_path):
-    root = tmp_path / "person" / FOLDERS["ollama"]
+    root = tmp_path / "user" / FOLDERS["ollama"]
     assert cli("place", "a", "--in", "ollama").status == 0
     newer = gguf(5000, 5)
     app.set_models(catalog_model(origin, newer))  # `b` is no longer in it
@@ -217,7 +217,7 @@ def test_an_update_of_a_model_is_run_by_ollama_under_the_same_name(cli, app, ori
 
 
 def test_a_model_that_its_user_copied_in_ollama_keeps_its_weights(cli, app, tmp_path):
-    root = tmp_path / "person" / FOLDERS["ollama"]
+    root = tmp_path / "user" / FOLDERS["ollama"]
     cli("place", "a", "--in", "ollama")
     library = root / "manifests" / "registry.ollama.ai" / "library"
     shutil.copytree(library / "a", library / "mine")
@@ -228,7 +228,7 @@ def test_a_model_that_its_user_copied_in_ollama_keeps_its_weights(cli, app, tmp_
 
 
 def test_a_model_that_ollama_pulled_itself_is_used_and_stays(cli, app, tmp_path):
-    root = tmp_path / "person" / FOLDERS["ollama"]
+    root = tmp_path / "user" / FOLDERS["ollama"]
     (root / "blobs").mkdir(parents=True)
     blob = root / "blobs" / app_readers.write_blob(root, OTHER).replace(":", "-")
     cli("place", "a", "--in", "ollama")
@@ -238,7 +238,7 @@ def test_a_model_that_ollama_pulled_itself_is_used_and_stays(cli, app, tmp_path)
 
 
 def test_a_name_that_ollama_has_already_is_not_taken_over(cli, app, tmp_path):
-    manifest = tmp_path / "person" / FOLDERS["ollama"] / "manifests/registry.ollama.ai/library/a/q4"
+    manifest = tmp_path / "user" / FOLDERS["ollama"] / "manifests/registry.ollama.ai/library/a/q4"
     manifest.parent.mkdir(parents=True)
     manifest.write_bytes(b"{}")
     assert cli("place", "a", "--in", "ollama", "--json").error["code"] == "name_taken"
@@ -251,7 +251,7 @@ def test_a_name_that_ollama_has_already_is_not_taken_over(cli, app, tmp_path):
 
 def test_vllm_and_lm_studio_open_one_copy_of_the_bytes(cli, app, tmp_path):
     cli("place", MODEL, "--in", "hf-cache", "--in", "lm-studio")
-    user_home, here = tmp_path / "person", app.store / "b-q4_k_m" / FILE
+    user_home, here = tmp_path / "user", app.store / "b-q4_k_m" / FILE
     snapshot = (
         user_home / f".cache/huggingface/hub/models--{REPO.replace('/', '--')}/snapshots/{commit_of(REPO, 'main')}"
     )
@@ -260,7 +260,7 @@ def test_vllm_and_lm_studio_open_one_copy_of_the_bytes(cli, app, tmp_path):
 
 
 def test_two_programs_that_share_a_cache_do_not_lose_each_others_model(cli, app, tmp_path, weights):
-    cache = tmp_path / "person" / FOLDERS["llama-cpp"]
+    cache = tmp_path / "user" / FOLDERS["llama-cpp"]
     assert cli("place", MODEL, "--in", "hf-cache", "--in", "llama-cpp").status == 0
     assert cli("unplace", MODEL, "--in", "hf-cache").status == 0
     assert opened("llama-cpp", cache) == (weights, gguf(3000, 3))
@@ -269,7 +269,7 @@ def test_two_programs_that_share_a_cache_do_not_lose_each_others_model(cli, app,
 
 
 def test_two_models_of_the_same_bytes_share_a_blob_until_both_are_removed(cli, app, origin, tmp_path):
-    root = tmp_path / "person" / FOLDERS["ollama"]
+    root = tmp_path / "user" / FOLDERS["ollama"]
     same = one_file_model("same", origin.serve("/same.gguf", OTHER), OTHER)
     app.set_models(catalog_model(origin, OTHER), same)
     app.enqueue("same")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import cli_app, run_due_jobs
-from support.disks import own_disk
+from support.disks import tmpfs_disk
 from support.hub import commit_of
 from support.models import gguf, mlx_folder, one_file_model
 
@@ -173,7 +173,7 @@ def test_update_moves_the_branch_to_the_new_commit(cli, app, hub, tmp_path):
 
 
 def test_on_another_disk_it_is_made_of_symbolic_links(cli, app, tmp_path, monkeypatch):
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("HF_HOME", str(disk.mount_point))
         [placed] = cli("place", f"hf:{MLX}", "--in", "hf-cache", "--json").json["placements"]
         assert placed["how"] == "symlink"
@@ -199,7 +199,7 @@ def test_a_disk_without_symbolic_links_gets_the_files_themselves(cli, app, tmp_p
 @pytest.mark.parametrize("another_disk", [False, True])
 def test_two_placements_that_share_a_file_need_each_other_not(cli, app, tmp_path, monkeypatch, another_disk):
     """One blob for both; it follows the placement that stays, also where it is a symbolic link to the other's file."""
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         root = str(disk.mount_point) if another_disk else str(tmp_path / "hf")
         monkeypatch.setenv("HF_HOME", root)
         cli("enqueue", f"hf:{MLX}/config.json")
@@ -217,7 +217,7 @@ def test_two_placements_that_share_a_file_need_each_other_not(cli, app, tmp_path
 
 
 def test_a_shared_file_that_the_program_replaced_stays_when_it_is_handed_over(cli, app, tmp_path, monkeypatch):
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("HF_HOME", str(disk.mount_point))
         cli("enqueue", f"hf:{MLX}/config.json")
         run_due_jobs(app)

@@ -23,7 +23,7 @@ def app(home, hub, monkeypatch, tmp_path):
         hub.add(REPO, path, content)
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "llama"))
-    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
     parts = {path: (address(path), content) for path, content in PARTS.items()}
     models = one_file_model("a", address(FILE), A), folder_model("b", parts, option="q8", format="gguf")
     with cli_app(home, monkeypatch, *models) as app:
@@ -39,7 +39,7 @@ def test_a_model_of_a_branch_is_placed_under_the_commit_that_it_came_from(cli, a
     assert [path.read_bytes() for path in read_llama_cpp(tmp_path / "llama", REPO, tag)["parts"]] == content
     snapshots = tmp_path / "llama" / f"models--{REPO.replace('/', '--')}" / "snapshots"
     assert [path.name for path in snapshots.iterdir()] == [commit_of(REPO, "main")]
-    assert list(read_lm_studio(tmp_path / "person" / ".lmstudio" / "models")) == [REPO]
+    assert list(read_lm_studio(tmp_path / "user" / ".lmstudio" / "models")) == [REPO]
 
 
 def test_its_identity_and_its_address_stay_those_of_the_catalog(cli, app):
@@ -86,7 +86,7 @@ def test_a_hub_that_does_not_answer_then_is_asked_again(cli, app, hub, origin, t
 @pytest.fixture
 def adopted(cli, app, tmp_path):
     """A model that was linked from another program: its commit is unknown, as is that of one from a mirror."""
-    other = tmp_path / "person" / ".cache" / "llama.cpp" / FILE
+    other = tmp_path / "user" / ".cache" / "llama.cpp" / FILE
     other.parent.mkdir(parents=True)
     other.write_bytes(A)
     assert cli("adopt", other.parent, "-y").status == 0
@@ -112,4 +112,4 @@ def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, ap
     assert said.status == 5
     assert "the commit" in said.err
     assert cli("place", "a", "--in", "ollama", "--in", "lm-studio").status == 0
-    assert read_lm_studio(tmp_path / "person" / ".lmstudio" / "models") == {REPO: [FILE]}
+    assert read_lm_studio(tmp_path / "user" / ".lmstudio" / "models") == {REPO: [FILE]}

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from support.app import app_of
 from support.cli import run_due_jobs
-from support.disks import own_disk
+from support.disks import tmpfs_disk
 from support.fake_clock import FakeClock
 from support.models import gguf, one_file_model
 
@@ -116,7 +116,7 @@ def test_every_command_gives_the_reason_and_the_remedy_of_a_missing_placement(ha
 
 
 def test_a_placement_on_a_full_disk_is_made_once_it_has_room(harness, tmp_path):
-    with own_disk(tmp_path / "disk", options="nr_inodes=4") as disk:
+    with tmpfs_disk(tmp_path / "disk", options="nr_inodes=4") as disk:
         fillers = [disk.mount_point / name for name in ("one", "two", "three")]
         for filler in fillers:
             filler.touch()
@@ -131,7 +131,7 @@ def test_a_placement_on_a_full_disk_is_made_once_it_has_room(harness, tmp_path):
 
 
 def test_a_newer_version_is_placed_and_the_old_link_removed_once_the_disk_is_back(harness, tmp_path):
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         folder = disk.mount_point / "below" / "models"
         folder.mkdir(parents=True)
         harness.install(f"dir:{folder}")

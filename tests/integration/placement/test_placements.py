@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.cli import cli_app, run_due_jobs
 from support.disk_files import files_in, flip_byte
-from support.disks import image_disk, own_disk
+from support.disks import image_disk, tmpfs_disk
 from support.models import folder_model, gguf, mlx_folder, one_file_model
 
 from flowhub_jobs import system
@@ -314,7 +314,7 @@ def test_a_setting_that_cannot_be_used_is_named(cli, sqlite_app, line):
 
 
 def test_on_another_disk_it_is_a_symbolic_link_and_a_copy_where_that_was_asked_for(cli, sqlite_app, tmp_path):
-    with own_disk(tmp_path / "disk") as disk:
+    with tmpfs_disk(tmp_path / "disk") as disk:
         cli("place", "a", "c", "--in", f"dir:{disk.mount_point}")
         assert placed(cli) == [("a.gguf", "symlink", "ok"), ("c-mlx-4bit", "symlink", "ok")]
         assert (disk.mount_point / "a.gguf").readlink() == sqlite_app.store / "a.gguf"

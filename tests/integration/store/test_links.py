@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.disks import own_disk
+from support.disks import tmpfs_disk
 
 from flowhub_jobs import system
 from flowhub_jobs.store.file_hash import UnreadableFile, hash_file, stamp_of
@@ -120,7 +120,7 @@ def test_else_a_hardlink_is_made(source, tmp_path, no_reflink):
 
 
 def test_on_another_disk_a_symlink_is_made_and_never_a_copy(source, tmp_path):
-    with own_disk(tmp_path / "other") as disk:
+    with tmpfs_disk(tmp_path / "other") as disk:
         target = disk.mount_point / "ours.gguf"
         assert probe_link_kind(source, disk.mount_point) is LinkKind.SYMLINK
         assert link(source, stamp_of(source), target) is LinkKind.SYMLINK
@@ -129,7 +129,7 @@ def test_on_another_disk_a_symlink_is_made_and_never_a_copy(source, tmp_path):
 
 
 def test_a_copy_is_made_where_it_was_asked_for(source, tmp_path):
-    with own_disk(tmp_path / "other") as disk:
+    with tmpfs_disk(tmp_path / "other") as disk:
         target = disk.mount_point / "ours.gguf"
         assert link(source, stamp_of(source), target, OWN_BYTES) is LinkKind.COPY
         assert not target.is_symlink()

@@ -70,13 +70,13 @@ def test_a_home_that_others_could_read_is_closed_to_them(home: Path) -> None:
         assert {mode(path) for path in home.glob("*.db*")} == {0o600}
 
 
-@pytest.mark.parametrize("where", ["sticky", "person"])
+@pytest.mark.parametrize("where", ["sticky", "user"])
 def test_a_folder_that_is_for_others_too_stays_open_though_it_is_named_as_the_home(
     home: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     home.mkdir()
     home.chmod(0o1777 if where == "sticky" else 0o755)
-    if where == "person":
+    if where == "user":
         monkeypatch.setenv("HOME", str(home))
     before = mode(home)
     with opened(load_settings()):

@@ -181,12 +181,12 @@ def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_p
         headers = {"Content-Range": f"bytes {start}-{end - 1}/{MODEL.size}", "Content-Length": str(end - start)}
         body = memoryview(MODEL.read(start, end))
         fetcher.answer = WireAnswer(206, {**headers, "ETag": etag}, start, body)
-        by_hand.bind(fetcher)
+        by_hand.accept_answer(fetcher)
 
-    first = by_hand.take()
+    first = by_hand.start_fetcher()
     assert first is not None
     answered(first, '"1"')
-    second = by_hand.take()
+    second = by_hand.start_fetcher()
     assert second is not None
     answered(second, '"2"')
     assert (first.accepted, second.accepted) == (True, False)

@@ -35,7 +35,7 @@ def test_without_a_worker_it_says_how_to_start_one(visitor_without_javascript):
 
 
 def test_a_worker_shows_its_heartbeat_and_slots(visitor_without_javascript, app):
-    worker = app.worker("--jobs", "2")
+    worker = app.start_worker("--jobs", "2")
     app.until(app.home.living_workers, "a worker")
     page = visitor_without_javascript.open("/machine")
     expect(page.get_by_text(f"Process {worker.pid}")).to_be_visible()
@@ -98,7 +98,7 @@ def test_a_night_in_which_nothing_came_has_no_chart(visitor_without_javascript):
 
 def test_a_workers_download_is_in_the_speed_of_the_night(visitor_without_javascript, app):
     app.enqueue("b@q4")
-    app.worker("--drain").wait(60)
+    app.start_worker("--drain").wait(60)
     page = visitor_without_javascript.open("/machine")
     told = json.loads(page.locator("#speed").get_attribute("data-speed"))
     assert sum(told["rates"]) > 0
@@ -117,7 +117,7 @@ def test_what_is_followed_is_listed_with_its_next_check(visitor_without_javascri
 def test_a_worker_that_starts_and_the_first_bytes_of_a_night_appear_by_themselves(visitor, app):
     page = visitor.open("/machine")
     expect(page.get_by_text("No worker is running")).to_be_visible()
-    worker = app.worker()
+    worker = app.start_worker()
     expect(page.get_by_text(f"Process {worker.pid}")).to_be_visible(timeout=60_000)
     app.enqueue("b@q4")
     expect(page.locator("#plot canvas")).to_be_visible(timeout=60_000)

@@ -50,7 +50,7 @@ def test_metrics_count_stalls_and_what_the_queue_still_needs(web, app):
 
 
 def test_a_living_worker_has_a_heartbeat(web, app):
-    app.worker()
+    app.start_worker()
     app.until(lambda: app.home.living_workers() == 1, "the worker")
     found = app.until(lambda: metrics_of(web) if metrics_of(web)["flowhub_workers",] else None)
     assert found["flowhub_heartbeat_age_seconds",] >= 0

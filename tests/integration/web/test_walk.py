@@ -14,7 +14,7 @@ def test_from_the_search_to_installed_and_removed(visitor, app, origin):
     content = gguf_pattern(24 * MIB, 7)
     model = one_file_model("walker", origin.serve("walker.gguf", content), content, quantization="Q4_K_M")
     app.set_models(model | {"name": "Walker 1B", "parameters": "1B", "tags": ["chat"]})
-    app.worker("--limit-rate", "8M")
+    app.start_worker("--limit-rate", "8M")
     page = visitor.open("/discover")
     page.get_by_role("searchbox").fill("walk")
     expect(page.locator(".found")).to_contain_text("1 of 1 models")

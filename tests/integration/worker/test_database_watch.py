@@ -96,7 +96,7 @@ def start_worker_on(app, ref):
     """Return a worker that has received the first bytes of a model."""
     app.close_home()
     job = enqueue(ref)
-    worker = app.worker("--limit-rate", "200K")
+    worker = app.start_worker("--limit-rate", "200K")
     app.until(lambda: row_of(app, job)[0] == "running" and row_of(app, job)[1], "its first bytes")
     return worker
 

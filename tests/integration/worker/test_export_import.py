@@ -257,7 +257,7 @@ def test_an_import_that_fails_leaves_the_partial_of_a_fetch(cli, app, drive, oth
         other_app.set_models(model)
         origin.serve("/big.gguf", big, faults=[Stall(after=2 << 20)])
         number = other_app.enqueue("big")
-        worker = other_app.worker()
+        worker = other_app.start_worker()
         other_app.until(lambda: other_app.job(number).bytes_done >= 1 << 20)
         other_app.session.cancel(number)
         other_app.until_ended(number)

@@ -60,13 +60,13 @@ def test_the_origins_of_the_bytes_survive_a_killed_worker(app, origin, mirror):
     hold = Hold(after=HALF)
     mirror.break_with(hold.once(), path="/a.gguf")
     number = app.enqueue("a")
-    worker = app.worker("--drain", **LONG_TIMEOUTS)
+    worker = app.start_worker("--drain", **LONG_TIMEOUTS)
     app.until(lambda: app.job(number).bytes_fetched == HALF, "the first half")
     worker.kill()
     worker.wait()
     hold.event.set()
     mirror.break_with(Status(404), path="/a.gguf")
-    app.worker("--drain")
+    app.start_worker("--drain")
     job = app.until_state(number, State.COMPLETED, State.FAILED)
     assert bytes_by_origin(job) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert job.bytes_fetched == SIZE
@@ -101,7 +101,7 @@ def test_jobs_of_a_host_that_is_down_continue_once_a_mirror_sends_bytes(app, ori
         origin.break_with(CloseBeforeHeaders(), path=f"/{name}.gguf")
         mirror.break_with(CloseBeforeHeaders(), path=f"/{name}.gguf")
     jobs = [app.enqueue(name) for name in ("a", "b")]
-    app.worker("--drain", FLOWHUB_BACKOFF_BASE_S="0.01", FLOWHUB_BACKOFF_CAP_S="0.05")
+    app.start_worker("--drain", FLOWHUB_BACKOFF_BASE_S="0.01", FLOWHUB_BACKOFF_CAP_S="0.05")
     app.until(lambda: mirror.requests() and origin.requests(), "a try")
     for name in ("a", "b"):
         mirror.break_with(path=f"/{name}.gguf")

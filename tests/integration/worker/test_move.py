@@ -131,7 +131,7 @@ def test_a_move_to_a_store_that_is_offline_waits(app, cold):
     assert (app.job(job).state, app.events(job)[-1].code) == (State.QUEUED, "store_offline")
     cold.rmdir()
     away.rename(cold)
-    app.worker()
+    app.start_worker()
     app.until(lambda: app.job(job).state is State.COMPLETED, "the move")
     assert copies_of(app, "a.gguf") == [("cold", Condition.GOOD)]
 

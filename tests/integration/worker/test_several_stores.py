@@ -114,7 +114,7 @@ def test_an_offline_store_holds_only_its_own_jobs(app, fast):
     assert (app.job(held).state, app.events(held)[-1].code) == (State.QUEUED, "store_offline")
     assert not (fast / "b.gguf").exists()
     other = app.enqueue("c")
-    app.worker()
+    app.start_worker()
     app.until(lambda: app.job(other).state is State.COMPLETED, "the job of the other store")
     assert app.job(held).state is not State.COMPLETED
     mount(fast, unmounted)
@@ -146,7 +146,7 @@ def test_a_job_whose_store_is_in_no_setting_waits(app, fast):
 def test_a_running_worker_uses_a_store_that_config_toml_gains(app, fast):
     settings = (app.path / "config.toml").read_text()
     (app.path / "config.toml").write_text("look_again_s = 0.2\n")
-    app.worker()
+    app.start_worker()
     app.until(app.session.living_workers, "the worker")
     held = app.enqueue("b", store="fast")
     app.until(lambda: app.job(held).reason is Reason.STORE_OFFLINE, "the wait for the store")

@@ -43,7 +43,7 @@ def homes(home: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def start_worker(app: App, node: str) -> None:
-    app.worker(FLOWHUB_HOME=str(app.path), FLOWHUB_NODE=node, **LONG_TIMEOUTS)
+    app.start_worker(FLOWHUB_HOME=str(app.path), FLOWHUB_NODE=node, **LONG_TIMEOUTS)
 
 
 def pinned(origin: Origin, path: str, served: Pattern, hold: Hold) -> dict[str, Any]:
