@@ -34,7 +34,7 @@ _PUBLIC = {
     "FlowhubError": "errors",
 }
 
-__all__ = [*_PUBLIC, "__version__"]  # a test holds it against _PUBLIC
+__all__ = [*_PUBLIC, "__version__"]  # a test compares it with _PUBLIC
 
 
 def __getattr__(name: str) -> Any:

@@ -98,33 +98,33 @@ def search(
 
 
 def machine() -> "Device":
-    """Return what this machine is: memory, graphics processors, the disk of the store. None is unknown, never 0."""
+    """Return this machine's memory, GPUs and the disk of the store. An unknown figure is None, never 0."""
     return probe(load_settings().store)
 
 
 def fits(ref: str, *, context: int | None = None, on: "Device | None" = None) -> "list[Variant]":
-    """Return each variant that a reference can mean, with the verdict whether it runs here, or on another machine.
+    """Return each variant that a reference can mean, with a verdict: does it run on this machine, or on `on`.
 
-    `context` is in tokens. Raises NotFound, UsageInvalid, and for the Hub's repositories what it answers.
+    `context` is in tokens. Raises NotFound, UsageInvalid, and for a repository of the Hub the Hub's errors.
     """
     with opened(load_settings()) as home:
         return judge(Session(home), ref, on, context=context)
 
 
 def installed() -> list[InstalledModel]:
-    """Return what is installed, by name, joined to the catalog in force; of a store that is offline, too."""
+    """Return the installed models by name, joined to the catalog in force; also those of a store that is offline."""
     with opened(load_settings()) as home:
         return Session(home).installed.models()
 
 
 def outdated(*names: str) -> "OutdatedCheck":
-    """Return what the catalog or the Hub has in another version; of these installed names, or of all."""
+    """Return the installed models (of these names, or all) of which the catalog or the Hub has another version."""
     with opened(load_settings()) as home:
         return check_outdated(Session(home), names or None)
 
 
 def path(ref: str) -> Path:
-    """Return what a runtime opens of an installed model: a file, the first of its parts, or a folder.
+    """Return the path that a runtime opens for an installed model: a file, the first of its parts, or a folder.
 
     Raises NotFound, and UsageInvalid where several variants are installed.
     """

@@ -22,7 +22,7 @@ _EXACT = frozenset(
         *(0x3153464A, 0x52654973, 0x3434, 0x24051905),  # JFS ReiserFS NILFS UBIFS
     }
 )
-# NFS, Ceph, Lustre, GPFS, OCFS2, GFS2: of many machines, with numbers that the server or the disk keeps.
+# NFS, Ceph, Lustre, GPFS, OCFS2, GFS2: shared by machines, with inode numbers that the server or the disk keeps.
 _CLUSTER = frozenset({0x6969, 0x00C36400, 0x0BD00BD0, 0x47504653, 0x7461636F, 0x01161970})
 _COARSE = frozenset({0x4D44, 0x2011BAB0, 0x7366746E, 0x5346544E, 0x4244, 0x482B})  # FAT exFAT ntfs3 NTFS HFS HFS+
 

@@ -171,7 +171,7 @@ def _site(typed: str, name: str) -> str:
 
 
 def _sendable(typed: str, name: str) -> str:
-    """Return a token that can stand in a header. Raises SettingInvalid, which does not tell it."""
+    """Return a token that can stand in a header. Raises SettingInvalid, which does not show it."""
     token = parse_token(typed)
     if _can_be_sent(token):
         return token

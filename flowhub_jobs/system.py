@@ -130,7 +130,7 @@ def open_files_limit() -> int:
 
 
 def can_open_files(count: int = 4) -> bool:
-    """Return whether so many more files can be opened now. SQLite, which needs four, does not say that it is this."""
+    """Return whether so many more files can be opened now. SQLite, which needs four, does not report this cause."""
     opened: list[int] = []
     try:
         while len(opened) < count:
@@ -326,7 +326,7 @@ def _clonefile(source: Path, target: Path) -> int:
 
 
 def _ficlone(source: Path, target: Path) -> int:
-    # Not blocking: a pipe that has come to bear this name must not hold us.
+    # Not blocking: a pipe that has this name by now must not block.
     fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)

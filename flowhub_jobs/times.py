@@ -29,7 +29,7 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """Return the moment from which on: `90m` or `3h` (ago), `02:30` (the last one, local), or RFC 3339.
+    """Return the start of a period: `90m` or `3h` (ago), `02:30` (the last one, local), or RFC 3339.
 
     Raises UsageInvalid, for a moment ahead too.
     """

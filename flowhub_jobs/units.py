@@ -16,7 +16,7 @@ _LEAST_BARE = 1000  # `limit 5` and `--max-size 10` mean megabytes and gigabytes
 
 
 def format_bytes(count: float) -> str:
-    """Return "937 B", "4.7 GB": one digit behind the point."""
+    """Return "937 B", "4.7 GB": one digit after the point."""
     if round(count) < 1000:
         return f"{round(count)} B"
     amounts = [(count / 1000**power, unit) for power, unit in enumerate(_UNITS, start=1)]

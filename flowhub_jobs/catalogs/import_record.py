@@ -9,7 +9,7 @@ from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.fs import names
 from flowhub_jobs.net import redaction
 
-BASE = "base"  # the catalog beneath them all
+BASE = "base"  # the name of the base catalog
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 

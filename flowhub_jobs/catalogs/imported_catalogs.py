@@ -76,7 +76,7 @@ class ImportedCatalogs:
         self.save_record(name, replace(facts, kept_sha256=hashlib.sha256(body).hexdigest()))
 
     def matches(self, name: str, facts: ImportRecord) -> bool:
-        """Return whether the catalog is, byte for byte, what these facts are about."""
+        """Return whether the catalog is, byte for byte, the one that this record describes."""
         try:
             return hashlib.sha256(self._body(name)).hexdigest() == facts.kept_sha256
         except OSError:

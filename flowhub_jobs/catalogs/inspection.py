@@ -250,7 +250,7 @@ def _repeated(raw: bytes) -> list[Finding]:
     ]
 
 
-# What other catalogs, and people, call our fields; a name counts only where the entry has the field.
+# Names that other catalogs and people use for flowhub's fields; a name counts only where the entry has the field.
 _OTHER_WORDS = {
     "sha256": "sha sha256sum sha256checksum hash checksum digest sum oid",
     "gitSha1": "sha1 gitsha blobid gitoid",
@@ -293,7 +293,7 @@ def known_fields(part: type[BaseModel]) -> frozenset[str]:
 
 
 def nearest_field(typed: str, part: type[BaseModel]) -> str | None:
-    """Return the field of `part` that was meant by an unknown name; None where none is near."""
+    """Return the field of `part` that an unknown name resembles; None where none is near."""
     fields = [str(field.alias or name) for name, field in part.model_fields.items()]
     plain = _plain(typed[:60])
     return (

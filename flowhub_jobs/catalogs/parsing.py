@@ -3,7 +3,8 @@
 import json
 from typing import Any, NoReturn
 
-# Numbers of our own shape: YAML leaves every scalar a text, because only the reader of a field knows its type.
+# Numeric fields of flowhub's format: YAML leaves every scalar a text, because only the reader of a field knows its
+# type.
 _NUMBERS = frozenset({"sizeBytes", "contextLength", "minRamGb", "recommendedRamGb", "diskGb"})
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8"}

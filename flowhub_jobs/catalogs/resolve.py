@@ -114,7 +114,7 @@ def find_model(catalog: "HubCatalog", model_id: str, option_id: str | None = Non
 def no_model(model_id: str, titles: dict[str, str], option_id: str | None = None) -> NotFound:
     """Return the error that names the nearest models; `titles` are the names of all by their ids.
 
-    The option may be of the name: Ollama writes `llama3.2:3b` where the catalog has llama-3-2-3b-instruct.
+    The option may be part of the name: Ollama writes `llama3.2:3b` where the catalog has llama-3-2-3b-instruct.
     """
     near = with_all_words(model_id, option_id, titles) if option_id else []
     near = near or nearest(model_id, titles)
@@ -161,7 +161,7 @@ def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, m
     """
     url, _, fragment = url.strip().partition("#")
     pin = _agreed(_pin(sha256), _pin(sha256_in_fragment(fragment)))
-    is_address(url)  # refuses a page of the Hub, and other schemes in words of their own
+    is_address(url)  # refuses pages of the Hub and other schemes, each with its own message
     urls.check_address(url, pinned=pin is not None)
     public = redaction.public_url(url)
     name = _file_name(public, names.filename_from_url(url), name, may_lack_name=may_lack_name)

@@ -1,4 +1,4 @@
-"""Filters of a search, parsed from options, and their SQL. Pure. A number matches all that round to it."""
+"""Filters of a search, parsed from options, and their SQL. Pure. A number matches every value that rounds to it."""
 
 import re
 from collections.abc import Mapping
@@ -105,8 +105,8 @@ def _add_conditions(where: list[str], values: dict[str, object], conditions: Map
 def parameter_range(text: str) -> tuple[int, int | None]:
     """Return from and to (exclusive; None is no end) of `7..14B`, `7B`, `..8B`, `500M..3B`. Raises UsageInvalid.
 
-    Both ends mean what rounds to them: `7..8B` has models of 6.7 and of 8.2 billion. A number without a letter takes
-    that of the other end, else billions.
+    Both ends include the values that round to them: `7..8B` matches models of 6.7 and of 8.2 billion. A number without
+    a letter takes that of the other end, else billions.
     """
     match = _RANGE.fullmatch(text.strip())
     low, unit, dots, high, last_unit = match.groups() if match else (None, "", None, None, "")
@@ -121,7 +121,7 @@ def parameter_range(text: str) -> tuple[int, int | None]:
 
 
 def _bounds(number: str, unit: str) -> tuple[int, int]:
-    """Return what rounds to the number: 7 is from 6.5 to 7.5, 1.5 from 1.45 to 1.55."""
+    """Return the range of values that round to the number: 7 is from 6.5 to 7.5, 1.5 from 1.45 to 1.55."""
     half = Decimal(5).scaleb(-1 - len(number.partition(".")[2]))
     factor = _FACTORS[unit.upper()]
     return int((Decimal(number) - half) * factor), int((Decimal(number) + half) * factor)

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.catalogs.search_query import key
 from flowhub_jobs.catalogs.search_reader import SCHEMA, WEIGHTS
 
-if TYPE_CHECKING:  # who only reads an index pays neither for pydantic nor for sqlite-utils
+if TYPE_CHECKING:  # a process that only reads an index imports neither pydantic nor sqlite-utils
     from flowhub_jobs.catalogs.schema import DownloadOption, HubModel
 
 SCRATCH = ".search-"
 SCRATCH_OLD_S = 3600
 
-# `number` counts from 1 in the catalog's order; `tags` is JSON; what ends in _key is folded (`query.key`), to compare.
+# `number` counts from 1 in the catalog's order; `tags` is JSON; columns that end in _key are folded (`query.key`) for
+# comparison.
 _MODELS = {
     "number": int,
     "id": str,
@@ -100,7 +101,7 @@ def build(path: Path, source: Source) -> None:
 
 
 def _check_place(path: Path) -> None:
-    """Raise OSError if the path is something else than a regular file: it is not replaced."""
+    """Raise OSError if the path is not a regular file: anything else is not replaced."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, f"{path.name} is not a regular file", str(path))
 

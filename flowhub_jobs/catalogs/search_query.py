@@ -72,7 +72,7 @@ class Query:
         return _all([(word,) for word in self.words])
 
     def corrected(self, other: Mapping[str, str]) -> "Query":
-        """Return the query with other words in the place of some."""
+        """Return the query with some words replaced."""
         typed = tuple(
             _replaced(text, {word: other[word] for word in term if word in other})
             for text, term in zip(self.typed, self.terms, strict=True)

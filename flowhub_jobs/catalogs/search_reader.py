@@ -135,7 +135,7 @@ class IndexReader:
     # Words ---------------------------------------------------------------------------------------------------------
 
     def parse(self, query: Query) -> ParsedQuery:
-        """Return what to look for. Only a word that no model has, nor has the beginning of, is taken for a typo."""
+        """Return the parsed query. A word counts as a typo only if no model has a word that begins with it."""
         if not query.terms:
             return ParsedQuery(query, None)
         if not query.findable:
@@ -245,7 +245,8 @@ class IndexReader:
 
 
 def _parameters_named(query: Query) -> tuple[int, int]:
-    """Return from and to of the first term that is a number of parameters, such as `7b`; what no model has, if none."""
+    """Return from and to of the first term that is a number of parameters, such as `7b`; else a range that no model
+    has."""
     for text in query.typed:
         if _PARAMETERS.fullmatch(text):
             least, most = parameter_range(text)

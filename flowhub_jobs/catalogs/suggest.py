@@ -42,7 +42,7 @@ def nearest_word(typed: str, known: Mapping[str, int]) -> str | None:
     """Return the word that is fewest typos away, then the one in most models; None if none is near.
 
     `known` counts the models that have a word. One typo is forgiven in words of up to five letters, two in longer ones;
-    two letters that changed places are one. Where none is near, a word that has the typed one inside will do.
+    two letters that changed places are one. Where none is near, a word that contains the typed one counts.
     """
     if len(typed) < SHORTEST:
         return None

@@ -100,7 +100,7 @@ def _entry_name(entry: Any, field: str, index: int) -> str:
 
 
 def shown(text: str, most: int = 80) -> str:
-    """Return `text` as it may stand in a message: on one line, no escapes that a terminal obeys, not endless."""
+    """Return `text` made safe for a message: on one line, without terminal escapes, and of limited length."""
     plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:most])
     return plain + ("…" if len(text) > most else "")
 

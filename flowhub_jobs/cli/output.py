@@ -62,7 +62,7 @@ def prepare_streams() -> None:
 
 
 def _is_ascii_terminal(stream: TextIO) -> bool:
-    """Return whether a terminal is to get ASCII alone: with LC_ALL=C Python writes UTF-8 all the same (PEP 540)."""
+    """Return whether a terminal must get only ASCII: with LC_ALL=C Python writes UTF-8 all the same (PEP 540)."""
     c_locale = os.environ.get("LC_ALL") in ("C", "POSIX") and not os.environ.get("PYTHONIOENCODING")
     return c_locale and stream.isatty()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class ChangeSignal:
-    """Of one thread at a time. Of a database that is not a SQLite file, each call says that it may have changed."""
+    """For one thread at a time. For a database that is not a SQLite file, each call reports a possible change."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path

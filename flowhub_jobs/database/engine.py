@@ -86,7 +86,7 @@ def check_whole(engine: sa.Engine) -> None:
 
 
 def rebuild_indices(engine: sa.Engine) -> None:
-    """Make the indices of SQLite's tables again. Raises DatabaseDamaged where two rows may not both be there.
+    """Rebuild the indices of SQLite's tables. Raises DatabaseDamaged where two rows violate a unique index.
 
     Where a backup was copied over an open file, the log may have brought a page of an index into it, and not the rows.
     """
@@ -174,8 +174,8 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 def writing_own_rows(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Yield the same for rows that only this writer may change, by conditional UPDATEs that decide for themselves.
 
-    On PostgreSQL it does not wait for the node's other writers, and they not for it. A crash of the server may undo the
-    last half a second of it: write so only what the worker writes again, or finds out again.
+    On PostgreSQL it and the node's other writers do not wait for each other. A crash of the server may undo the last
+    half second of it: use it only for what the worker writes or determines again.
     """
     with engine.connect().execution_options(write=True, own_rows=True) as connection, connection.begin():
         yield connection
@@ -329,7 +329,7 @@ def _migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 def _broken_references(connection: sa.Connection) -> list[tuple[Any, ...]]:
-    """Return SQLite's rows (table, rowid, parent, key) that refer to none; PostgreSQL checks them by itself."""
+    """Return SQLite's rows (table, rowid, parent, key) whose reference has no target; PostgreSQL checks this itself."""
     if connection.dialect.name != "sqlite":
         return []
     return [tuple(row) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]

@@ -31,7 +31,7 @@ Identity = tuple[int, int]  # device and inode
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Which files a connection has open; None for one that does not exist."""
+    """The files that a connection has open; None for one that does not exist."""
 
     database: Identity | None
     log: Identity | None
@@ -46,7 +46,7 @@ class FileGuard:
     def __init__(self, path: str) -> None:
         self._path, self._lock = path, threading.Lock()
         self._lost: Replaced | Damaged | None = None
-        # The file's time at the last checkpoint of flowhub's; a later one is that of another program's write.
+        # The file's time at flowhub's last checkpoint; a later time means a write by another program.
         self._written_ns: int | None = None
         self._tries = 0
 
@@ -57,7 +57,7 @@ class FileGuard:
         sa.event.listen(engine, "checkout", self._checked_out)
 
     def name_errors(self, engine: sa.Engine) -> None:
-        """Raise errors that a repetition cannot mend as Damaged or Replaced. Called once the schema exists."""
+        """Raise errors that no retry can mend as Damaged or Replaced. Called once the schema exists."""
         sa.event.listen(engine, "handle_error", self._failed)
 
     def _connected(self, connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
@@ -84,11 +84,11 @@ class FileGuard:
         elif code == sqlite3.SQLITE_ERROR and str(error).startswith("no such table"):
             self._lost = self._lost or Replaced(f"The database {self._path} was replaced: {error}.")
         elif code == sqlite3.SQLITE_ERROR and str(error).startswith("no such column"):
-            # Not replaced: to begin again on the same file would only find the same.
+            # Not Replaced: a retry on the same file would fail in the same way.
             text = f"The tables in {self._path} are not those of its schema version: {error}."
             self._lost = self._lost or Damaged(text)
         elif code == sqlite3.SQLITE_CANTOPEN and self._files().database is None:
-            # No connection was left in the pool: a new one meets this, and never comes to the look at its checkout.
+            # No connection was left in the pool: a new one fails here, before the check at its checkout.
             self._lost = self._lost or Replaced(f"The database {self._path} was removed while it was open.")
         else:
             return
@@ -138,8 +138,8 @@ class FileGuard:
     def check_disk(self, knows: Callable[[sqlite3.Connection], bool]) -> None:
         """Look at the file if another wrote to it. Raises Replaced, Damaged.
 
-        A backup that is copied over the file changes it under its log. `knows` says of a connection to the file alone
-        whether it holds what `checkpoint` had brought into it.
+        A backup that is copied over the file changes it under its log. `knows` returns whether a connection to the file
+        without its log has what `checkpoint` wrote into it.
         """
         written = self._files().written_ns
         if self._written_ns is None or written == self._written_ns:
@@ -195,7 +195,7 @@ class FileGuard:
             return question(fresh)
 
     def _remove(self, opened: Files, now: Files) -> None:
-        """Remove the log and its index if they are those of the file that is gone, not of the one that has its path."""
+        """Remove the log and its index if they belong to the removed file, not to the one that has its path now."""
         for suffix, was, is_now in (("-wal", opened.log, now.log), ("-shm", opened.index, now.index)):
             if was is not None and was == is_now:
                 with suppress(OSError):

@@ -69,7 +69,7 @@ class Database:
 
     @property
     def engine(self) -> "sa.Engine":
-        """SQLAlchemy's engine, made when it is first asked for."""
+        """SQLAlchemy's engine, made at first use."""
         with self._lock:
             if self._engine is None:
                 from flowhub_jobs.database.engine import open_database
@@ -82,7 +82,7 @@ class Database:
 
     @property
     def is_shared(self) -> bool:
-        """Return whether other machines have jobs here, too: whether it is in PostgreSQL."""
+        """Return whether several machines may share it: whether it is in PostgreSQL."""
         return self._url.startswith("postgres")
 
     @contextmanager
@@ -111,7 +111,7 @@ class Database:
     def _reading_file(self, file: sqlite3.Connection) -> Iterator[Snapshot]:
         with self._lock:
             self._reads += 1
-            file.execute("SAVEPOINT read")  # one within another is the same state
+            file.execute("SAVEPOINT read")  # a nested call sees the same state
             try:
                 yield _FileSnapshot(file, self._url)
             finally:
@@ -119,17 +119,18 @@ class Database:
                 self._reads -= 1
 
     def watch_file(self) -> None:
-        """Read with the engine from now on, which notices if its file is replaced: for what reads more than once."""
+        """Read with the engine from now on, which notices if its file is replaced: for a process that reads more than
+        once."""
         _ = self.engine
 
     def change_signal(self) -> "ChangeSignal":
-        """Return what notices a write by any other connection."""
+        """Return a detector of writes by other connections."""
         from flowhub_jobs.database.change_detector import ChangeSignal
 
         return ChangeSignal(_path_of(self._url))
 
     def _close_file(self) -> None:
-        """Let go of the file where the engine has it: the engine alone notices that it was replaced."""
+        """Close the file if the engine has it open: only the engine notices that it was replaced."""
         if self._file is not None and not self._reads:
             self._file.close()
             self._file = None
@@ -173,7 +174,7 @@ class _EngineSnapshot:
 
 
 def snapshot_of(tx: "sa.Connection") -> Snapshot:
-    """Return what a transaction of the engine sees."""
+    """Return a snapshot that reads through a transaction of the engine."""
     return _EngineSnapshot(tx)
 
 
@@ -196,7 +197,7 @@ def _path_of(url: str) -> Path | None:
 
 
 def _current_file(url: str) -> sqlite3.Connection | None:
-    """Return a connection to a SQLite file of this version's schema; None for all else, which the engine looks into."""
+    """Return a connection to a SQLite file of this version's schema; None for any other, which the engine opens."""
     path = _path_of(url)
     if path is None or not path.is_file():
         return None
@@ -210,7 +211,7 @@ def _current_file(url: str) -> sqlite3.Connection | None:
         if connection.execute(REVISION).fetchall() == [(HEAD,)]:
             return connection
     except sqlite3.Error:
-        pass  # the engine meets the same, and has a sentence for it
+        pass  # the engine fails in the same way, with a message
     if connection is not None:
         with suppress(sqlite3.Error):
             connection.close()

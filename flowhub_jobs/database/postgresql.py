@@ -29,7 +29,7 @@ LOCK_TIMEOUT_S = 30
 MIGRATION_LOCK_TIMEOUT_S = 10
 # A process that was stopped inside a transaction holds its node's lock: the server ends its session after this time.
 IDLE_TIMEOUT_S = 20
-# A connection that was not in use for so long is tried with a message before it is used.
+# A connection that was idle for this long is tested with a message before use.
 PING_AFTER_S = 5.0
 # A worker runs the same few statements again and again. Each is planned once on a connection, for all values: the
 # default is ten plans, which cost more than the statements. The indices of the live jobs serve such a plan only where
@@ -42,7 +42,7 @@ _PLANNER = " || ".join(
     for name, value in (("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off"))
 )
 _USED_AT = "used_at"  # in the pool's record of a connection, on the monotonic clock
-# Of a URL that does not say it: a server that vanished without a word is noticed within half a minute.
+# Where the URL does not set them: a server that vanishes silently is noticed within half a minute.
 _DEFAULTS = {
     "connect_timeout": "10",
     "keepalives_idle": "15",
@@ -56,7 +56,7 @@ _TIMEOUTS = (
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_S}s', true), "
     f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_S}s', true), "
 )
-# Of rows that a crash of the server may set back by a moment: the commit does not wait for the server's disk.
+# For rows that a crash of the server may set back by a moment: the commit does not wait for the server's disk.
 _NO_WAIT_FOR_DISK = "set_config('synchronous_commit', 'off', true)"
 
 
@@ -114,8 +114,8 @@ def _leave_read_only_server(context: sa.engine.ExceptionContext) -> None:
 def _check_connection(connection: "psycopg.Connection[Any]", record: sa.pool.ConnectionPoolEntry, _: object) -> None:
     """Have the pool replace a connection that the server has ended.
 
-    A server that ends one says so, which takes no message to see. One that vanished without a word is only noticed by
-    a message, and a connection that was in use just now is not worth one.
+    A server that ends one announces it, which costs no message to detect. One that vanished silently is only detected
+    by a message, which a recently used connection does not get.
     """
     now = time.monotonic()
     used_at = record.info.get(_USED_AT, now)
@@ -183,9 +183,9 @@ def connector(url: str, *, pooled_sessions: bool = False) -> "Callable[[], psyco
 
 
 def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
-    """Return whether a pooler is between: PgBouncer gives its clients a number of its own for the server's process.
+    """Return whether there is a pooler in between: PgBouncer reports a process number of its own.
 
-    A session that is the connection's own plans its statements once, from now on.
+    Without a pooler, the session plans its statements once from now on.
     """
     connection.autocommit = True
     own = f"pg_backend_pid() = {connection.info.backend_pid}"
@@ -211,7 +211,7 @@ def shown_place(url: str) -> str:
     """Return where a database is, for a message: without user and password."""
     settings = connection_settings(url)
     hosts, ports = str(settings.get("host", "localhost")).split(","), str(settings.get("port") or "").split(",")
-    each = ports * len(hosts) if len(ports) == 1 else ports  # one port is that of all hosts
+    each = ports * len(hosts) if len(ports) == 1 else ports  # a single port applies to all hosts
     places = [f"{host}:{port}" if port else host for host, port in zip(hosts, each, strict=False)]
     return f"postgresql://{','.join(places)}/{settings.get('dbname', '')}"
 
@@ -223,7 +223,7 @@ _READ_ONLY = "25006"
 _FULL = "53100"
 _PASSING = (_READ_ONLY, "25P03", "25P04")  # the last two: a transaction that was idle, or lasted, for too long
 _OUTAGES = {_READ_ONLY: "is read-only", _FULL: "has no space left on its disk"}
-# Of a connection that is refused, psycopg has no code: the server's sentence is in the message.
+# For a refused connection psycopg has no code: the server's sentence is in the message.
 _HINT = (
     "Check that the server runs, and that FLOWHUB_DATABASE_URL names its host, a database that exists, and the user and"
     " password. Nothing is lost."
@@ -275,12 +275,12 @@ def outage_text(error: BaseException) -> str:
 
 
 def hint_of(cause: BaseException) -> str:
-    """Return what helps against an error of psycopg's."""
+    """Return the remedy for an error of psycopg's."""
     return _HINTS.get(sqlstate(cause) or "", _NONE_WRITES if _SESSION_READ_ONLY in str(cause) else _HINT)
 
 
 def to_flowhub_error(where: str, cause: BaseException) -> FlowhubError:
-    """Return psycopg's error as flowhub's, with what helps."""
+    """Return psycopg's error as flowhub's, with a remedy."""
     _, several, attempts = str(cause).partition(_ATTEMPTS)
     # libpq adds a question on a line of its own, which the hint answers.
     lines = [line.strip() for line in (attempts or str(cause)).splitlines() if not line.startswith("\t")]

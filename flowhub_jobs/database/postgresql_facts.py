@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerHealth:
-    """What a server says of itself. `now_us` is its clock in microseconds since 1970; `version_number` is as 160004."""
+    """A server's own figures. `now_us` is its clock in microseconds since 1970; `version_number` is e.g. 160004."""
 
     version: str
     version_number: int
@@ -64,7 +64,8 @@ GROUP BY 1, 2 ORDER BY 3 DESC, 1
 
 
 def blockers(engine: sa.Engine, waited_s: float) -> list[Blocker]:
-    """Return the sessions for which others of this database have waited so long, with the most waiting ones first."""
+    """Return the sessions that have kept others of this database waiting for so long, those with the most waiters
+    first."""
     with reading(engine) as tx:
         rows = tx.exec_driver_sql(_BLOCKERS.format(seconds=float(waited_s))).mappings()
         return [Blocker(**row) for row in rows]

@@ -65,11 +65,11 @@ jobs = Table(
     Column("model", Text),
     Column("option", Text),
     Column("format", String(16)),
-    Column("artifact_key", String(16), nullable=False),  # of a fetch Artifact.key, else JobTarget.key_of
+    Column("artifact_key", String(16), nullable=False),  # Artifact.key of a fetch, else JobTarget.key_of
     Column("artifact", StoredJson, nullable=False),  # the artifact as it was enqueued: what `retry` fetches
-    Column("source_origin", Text),  # of a fetch, where its first file is: what a row of host_waits holds
-    Column("store", String(64), nullable=False, server_default="default"),  # by its name: where it writes
-    Column("target", Text, nullable=False),  # the absolute path it has, or will most likely have
+    Column("source_origin", Text),  # of a fetch: the origin of its first file, as in host_waits
+    Column("store", String(64), nullable=False, server_default="default"),  # the name of the one that it writes to
+    Column("target", Text, nullable=False),  # the absolute path that it has, or is expected to get
     Column("state", String(16), nullable=False),
     Column("stage", String(16)),
     Column("priority", Integer, nullable=False, server_default="0"),
@@ -146,10 +146,10 @@ Index(
 )
 Index("ix_jobs_any", jobs.c.node, **_partial_index(f"any_node AND {LIVE}"))
 Index("ix_jobs_state", jobs.c.node, jobs.c.state, jobs.c.id)
-# Partial, so that it never passes for a way to the few jobs that live.
+# Partial, so that the planner never uses it to find the few live jobs.
 Index("ix_jobs_ended", jobs.c.node, jobs.c.finished_at, jobs.c.id, **_partial_index("finished_at IS NOT NULL"))
 Index("ix_jobs_created", jobs.c.node, jobs.c.created_at)
-# By which a later job for the same reference is found.
+# For finding a later job for the same reference.
 Index("ix_jobs_ref", jobs.c.node, jobs.c.ref, jobs.c.id)
 
 # The earlier jobs that a job waits for. A table, not a list in a column: each claim reads from the rows of these jobs
@@ -240,10 +240,10 @@ artifact_files = Table(
     Column("mtime_ns", BigInteger, nullable=False),  # as it was installed: another one means changed by hand
 )
 
-# By which a file that is about to be fetched is found here under another name.
+# For finding a file that is about to be fetched here, under another name.
 Index("ix_artifact_files_sha256", artifact_files.c.sha256)
 
-# The running digest of each file at the ends of its pieces, by which a piece that turned on the disk is found.
+# The running digest of each file at the ends of its pieces, by which a piece that changed on the disk is found.
 artifact_pieces = Table(
     "artifact_pieces",
     metadata,
@@ -418,7 +418,7 @@ placements = Table(
     Column("how", String(16)),  # links.LinkKind
     Column("entries", StoredJson),  # the files, with stamps (placement/entries.py)
     Column("folders", StoredJson),  # those that flowhub made below the root
-    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),  # whose history hears of it
+    Column("job_id", Integer, ForeignKey("jobs.id", ondelete="SET NULL")),  # the job whose history records it
     Column("created_at", BigInteger, nullable=False),
     Column("placed_at", BigInteger),
     Column("error", StoredJson),  # of the last try, of one that is tried again

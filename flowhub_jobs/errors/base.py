@@ -19,9 +19,9 @@ class FlowhubError(Exception):
     exit_status: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
     needs_user: ClassVar[bool] = False  # the user should hear of it at once, although it is tried again
-    from_host: ClassVar[bool] = True  # whether the fault came from the host that was asked, and not from before it
+    from_host: ClassVar[bool] = True  # whether the fault came from the requested host, not from something in between
     default_hint: ClassVar[str | None] = None
-    may_pass = False  # whether it is a refusal that hosts also send to those who ask often
+    may_pass = False  # whether hosts also send this refusal to clients that ask too often
 
     def __init__(self, text: str, *, hint: str | None = None, host: str | None = None, path: str | None = None) -> None:
         """`host`: the host that `text` names. `path` is not in `text`: the message begins with it."""

@@ -24,7 +24,7 @@ class Guide:
 
 
 def guide(code: str) -> Guide:
-    """Return what is known of a code. Raises KeyError."""
+    """Return the guide of a code. Raises KeyError."""
     kind = ERRORS[code]
     meaning, template, *others = TEXTS.get(code, (_first_line(kind), kind.default_hint or ""))
     remedy = for_command_line(template)
@@ -40,7 +40,7 @@ def guides() -> list[Guide]:
 def hint_in_call(error: FlowhubError) -> str | None:
     """Return an error's hint for a program that called `download()`.
 
-    What the hint says of this very error stays, such as how often it was tried. A default hint, and one that names a
+    A hint that is specific to this error stays, such as how often it was tried. A default hint, and one that names a
     command of the command line, is replaced by the guide's.
     """
     given = error.hint_template

@@ -38,7 +38,7 @@ def for_command_line(hint: str) -> str:
 
 
 def for_jobs(hint: str, numbers: str, refs: Sequence[str]) -> str:
-    """Return a hint for these jobs; `numbers` are theirs as a user types them, such as "3" or "3 7-9"."""
+    """Return a hint for these jobs; `numbers` are the jobs', as a user types them, such as "3" or "3 7-9"."""
     ref_list = " ".join(refs) if len(refs) <= REFS_NAMED else f"{' '.join(refs[:REFS_NAMED])} …"
     continues = "the job continues by itself" if len(refs) == 1 else "the jobs continue by themselves"
     return _filled(hint, _command_words(numbers, ref_list, continues))

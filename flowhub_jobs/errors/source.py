@@ -8,8 +8,8 @@ from flowhub_jobs.errors.base import FlowhubError
 class SourceError(FlowhubError):
     """A fault of the network or of the origin.
 
-    `about_range`: the request asked for a part of the file; asked for it in another form, the host may answer well.
-    `about_coding`: asked with another Accept-Encoding, it may.
+    `about_range`: the request was for a part of the file; the host may answer a request in another form.
+    `about_coding`: it may answer one with another Accept-Encoding.
     """
 
     code = "source"
@@ -44,7 +44,7 @@ class NetworkDown(SourceError):
 
 
 class ProxyUnreachable(NetworkDown):
-    """The proxy that an environment variable names refuses, is silent, or cannot lead on to the host."""
+    """The proxy that an environment variable names refuses, is silent, or cannot connect to the host."""
 
     code = "proxy_unreachable"
     default_hint = "Check that the proxy runs, or correct the variable{for_the_worker_too}."
@@ -112,9 +112,8 @@ class ServerBusy(SourceError):
 
 
 class WrongRange(SourceError):
-    """The answer is not the range that was asked.
-
-    `coded`: it came in a content coding; asked for without Range, it can be decoded.
+    """The answer is not the requested range. `coded`: it came in a content coding, and can be decoded if it is
+    requested without Range.
     """
 
     code = "wrong_range"
@@ -136,7 +135,7 @@ class AddressExpired(SourceError):
 
 
 class SourceChanged(SourceError):
-    """The file behind the URL is another one than the partial was begun with."""
+    """The file behind the URL differs from the one that the partial was begun with."""
 
     code = "source_changed"
     passing = False
@@ -149,7 +148,7 @@ class SourceMissing(SourceError):
 
 
 class SourceRefused(SourceError):
-    """A status that will not change by asking again."""
+    """A status that no retry will change."""
 
     code = "source_refused"
     retryable = False
@@ -163,7 +162,7 @@ class RedirectRefused(SourceError):
 
 
 class TooLarge(SourceError):
-    """An answer beyond what anybody would send in good faith: cut off, and nothing of it is used."""
+    """An answer larger than any legitimate one: it is cut off, and nothing of it is used."""
 
     code = "too_large"
     retryable = False

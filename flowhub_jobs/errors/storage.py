@@ -9,7 +9,7 @@ class StoreUnusable(FlowhubError):
 
 
 class StoreOffline(FlowhubError):
-    """The store's disk is not mounted, or only to be read: parked, not failed."""
+    """The store's disk is not mounted, or read-only: the job is parked, not failed."""
 
     code = "store_offline"
     retryable = True

@@ -310,6 +310,6 @@ def gated(info: RepoInfo) -> str | None:
 
 
 def few(names: Sequence[str]) -> str:
-    """Return the first twelve words as a list, and the number of the others."""
+    """Return the first twelve names as text, and the number of the others."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest

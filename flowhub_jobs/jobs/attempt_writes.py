@@ -43,7 +43,7 @@ class AttemptWrites:
         self._engine, self._node, self._clock = engine, node, clock
 
     def progress(self, lease: Lease, progress: Progress) -> None:
-        """Write the progress, and that of the files in `seen.files`."""
+        """Write the progress, and that of the files in `progress.files`."""
         if (
             self._engine.dialect.name == "postgresql"
             and len(progress.files) <= 1
@@ -57,7 +57,7 @@ class AttemptWrites:
                 tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in progress.files])
 
     def _wrote_at_once(self, lease: Lease, progress: Progress) -> bool:
-        """Write the progress by one message; return False if it changed no row, which a transaction explains."""
+        """Write the progress by one message; return False if it changed no row: a transaction then finds out why."""
         statement = WRITE_BOTH_AT_ONCE if progress.files else WRITE_JOB_AT_ONCE
         lease.check()
         with querying(self._engine) as tx:
@@ -141,9 +141,8 @@ class AttemptWrites:
         return self._release(lease, changes | ({} if cost else _GIVEN_BACK), EventKind.WAITS, event)
 
     def give_to_any(self, lease: Lease, error: FlowhubError) -> bool:
-        """Queue a job for any node for the others, since it has no room here; return whether that was done.
-
-        It is not if the user requests an action, or another live job for any node brings the same artifact.
+        """Queue a job for any node again for the other nodes, since it has no room here; return whether that was done.
+        It is not done if the user requests an action, or another live job for any node brings the same artifact.
         """
         with writing(self._engine) as tx:
             if self._requested(tx, lease) is not None:

@@ -51,7 +51,7 @@ class ClaimableJobs:
         self._startable = sa.and_(jobs.c.node == node, self._may_start)
 
     def count(self, at_most: int | None) -> int:
-        """Return how many a claim would find, one for each host that is to be tried; no further than `at_most`."""
+        """Count the jobs that a claim would find, one for each host that is to be tried, up to `at_most`."""
         if (slots := self._slots_left()) is not None:
             return min(slots, self._count(slots if at_most is None else min(slots, at_most))) if slots else 0
         return self._count(at_most)
@@ -123,7 +123,7 @@ class ClaimableJobs:
         return origin if origin in self._hosts.waits else None
 
     def _candidates(self, only: int | None) -> "Iterator[sa.Select[Any]]":
-        """Yield the queries for the job to take, each for when the one before found none.
+        """Yield the queries for the job to take, each to be run if the one before found none.
 
         A host that is waited for is tried first, by the job of it that failed least: one file that its host always
         answers with an error must not keep the host's other jobs from it.

@@ -75,7 +75,7 @@ class Controls:
         return _by_name(self._database.query(_IN_FORCE, **self._names(*names)))
 
     def gates_of(self, in_force: InForce, zone: tzinfo | None = None) -> Gates:
-        """Return the gates of the controls that `in_force` has returned of GATES, and perhaps of others."""
+        """Return the gates from what `in_force` returned for GATES, and perhaps for other names."""
         if CAP not in in_force:  # every worker asks every second: one query, and no transaction
             return self._gates(in_force, None, zone)
         with self._database.reading() as snapshot:

@@ -24,7 +24,7 @@ class CurrentHolds:
         self._database, self._clock = database, clock
 
     def of_rows(self, snapshot: Snapshot, rows: Sequence[Row]) -> HoldsOf:
-        """Return what finds the holds of a queued job among these rows, by the gates and hosts of the job's node."""
+        """Return a function that finds the holds of a queued job among these rows, by its node's gates and hosts."""
         queued: defaultdict[str, list[int]] = defaultdict(list)
         for row in rows:
             if row["state"] == State.QUEUED:

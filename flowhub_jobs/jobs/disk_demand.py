@@ -54,7 +54,7 @@ def _needs(
     queued: sa.ColumnElement[bool],
     *others: sa.ColumnElement[bool],
 ) -> tuple[int, dict[int, int]]:
-    """Return the bytes that those at work need together, and those that each queued job needs, by job, in order."""
+    """Return the bytes that the running jobs need together, and those that each queued job needs, by job, in order."""
     live = (jobs.c.node == node, is_live, writes_to_store, _NEED > 0, *others)
     query = sa.select(jobs.c.id, _NEED, jobs.c.state).where(*live, sa.or_(at_work, queued))
     with querying(engine) as tx:
@@ -64,7 +64,8 @@ def _needs(
 
 
 def addresses_wanted(engine: sa.Engine, node: str) -> list[str]:
-    """Return an address of each of the next jobs of the node, those that run first, and then of the last that came."""
+    """Return an address of each of the next jobs of the node, running ones first, and then of the last completed
+    ones."""
     waits = (is_live, jobs.c.state.in_((State.RUNNING, State.QUEUED)))
     order = (jobs.c.state.desc(), *_IN_ORDER)
     completed = (jobs.c.finished_at.is_not(None), jobs.c.state == State.COMPLETED)

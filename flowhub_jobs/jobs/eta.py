@@ -17,7 +17,7 @@ def eta_s(total: int | None, done: int, rate: int | None) -> int | None:
 def held_sources(snapshot: Snapshot, rows: Sequence[Row]) -> set[Source]:
     """Return the sources of running jobs whose host is waited for.
 
-    A job that tries such a host again has the speed of its last try: no time left follows from that.
+    A job that tries such a host again still has the speed of its last try, which gives no estimate.
     """
     moving = {row["node"] for row in rows if row["state"] == State.RUNNING and row["rate_bps"]}
     return {(node, origin) for node in moving for origin in held_hosts(snapshot, node).waits}

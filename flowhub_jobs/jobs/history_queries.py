@@ -22,7 +22,7 @@ SEEN_EVERY_US = 15_000_000  # a worker renews its row every ten seconds, or a li
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a job. `worked_until` is when its worker was last known to be at it; a lost one ended later."""
+    """One run of a job. `worked_until` is when its worker was last known to work on it; a lost one ended later."""
 
     job: int
     number: int

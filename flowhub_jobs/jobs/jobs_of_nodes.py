@@ -13,7 +13,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class QueriesOfNodes(JobQueries):
-    """The same reads, over several nodes. A read of jobs by their numbers is of whichever node anyway."""
+    """The same queries, over several nodes. A query by job numbers finds the jobs of any node anyway."""
 
     def __init__(
         self,

@@ -134,7 +134,7 @@ class LeaseStore(AttemptWrites):
             lease.extend(until) if job in renewed else lease.revoke()
 
     def _update_seen_at(self, tx: sa.Connection) -> sa.Update:
-        """Return the statement that writes that this worker works now."""
+        """Return the statement that records that this worker is alive now."""
         now = shared_now_us(tx, self._clock.now_us())
         return sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=now)
 

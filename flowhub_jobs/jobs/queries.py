@@ -84,7 +84,7 @@ class JobQueries:
             return self._numbered(snapshot, sorted({*brought, *others, *live, *needed}))
 
     def need_user(self) -> list[int]:
-        """Return the failed jobs that no later job speaks for, newest first."""
+        """Return the failed jobs that no later job replaces, newest first."""
         with self._database.reading() as snapshot:
             return unanswered_failures(snapshot, self._node, self._clock.now_us())
 
@@ -172,7 +172,7 @@ class JobQueries:
         return rows[0]["wait_text"] if rows else None
 
     def holds(self, job: int) -> list[Hold]:
-        """Return all that keeps a queued job from starting now, first what is shown as its reason."""
+        """Return everything that keeps a queued job from starting now, the reason that is shown first."""
         with self._database.reading() as snapshot:
             rows = shown_rows(snapshot, "jobs.id = :job AND jobs.state = 'queued'", job=job)
             return self._holds.of_rows(snapshot, rows)(rows[0]) if rows else []
@@ -182,7 +182,7 @@ class JobQueries:
 
         Jobs of the origins `given_up`, whose hosts could not be reached for too long, do not count.
         A job that waits for others does not count: as long as they are to do, they keep the worker, and when they
-        have ended, it counts itself. So it is with them if they are held, or paused.
+        have ended, it counts itself. The same holds for those jobs if they are held, or paused.
         """
         now, queued = self._clock.now_us(), STILL_TO_START
         values = {"held": list[str](HELD)}

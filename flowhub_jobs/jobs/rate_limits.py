@@ -44,7 +44,7 @@ def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None
 
 
 def limits_of(in_force: InForce, schedule_bps: int | None, setting_bps: int | None) -> Limits:
-    """Return the same of the controls that `Controls.in_force` has returned of LIMIT, and perhaps of others."""
+    """Return the same from what `Controls.in_force` returned for LIMIT, and perhaps for other names."""
     value, until = in_force.get(LIMIT, ({}, None))
     return Limits(value.get("rate_bps"), until, schedule_bps, setting_bps)
 

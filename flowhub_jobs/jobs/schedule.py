@@ -47,7 +47,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class DayWindows:
-    """Windows, the weekdays on which they open (0 is Monday), and their rate; None is as fast as it goes.
+    """Windows, the weekdays on which they open (0 is Monday), and their rate; None is unlimited.
 
     The rate is bytes a second of all jobs together.
     """

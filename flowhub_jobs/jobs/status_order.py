@@ -70,10 +70,10 @@ def _end(job: Job) -> tuple[datetime, int]:
 
 
 def fitted(overview: Overview, lines: int) -> list[tuple[tuple[Job, ...], int]]:
-    """Return of each section the jobs that `lines` have room for, and how many are left out.
+    """Return, for each section, the jobs that fit into `lines`, and how many are left out.
 
-    What stands first is shown first; each later section keeps a line for its count. A section of which some are left
-    out needs a line for saying so.
+    Earlier sections are filled first; each later one keeps a line for its count. A section that is cut needs a line
+    that says so.
     """
     visible = []
     for place, section in enumerate(overview.sections):

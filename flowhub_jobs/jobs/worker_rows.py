@@ -15,7 +15,7 @@ from flowhub_jobs.times import known_moment
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker that lives. `rate_bps` is bytes a second over its `running` jobs, as they last said.
+    """A worker that lives. `rate_bps` is bytes a second over its `running` jobs, as last reported.
 
     `seen_at` is its last heartbeat.
     """
@@ -57,7 +57,7 @@ def remove_dead(
     """
     with querying(engine) as tx:
         names = tx.execute(sa.select(workers.c.worker).where(workers.c.node == node)).scalars().all()
-    dead = [worker for worker in names if is_dead(worker) is not False]  # None: it took its lock with it, not its row
+    dead = [worker for worker in names if is_dead(worker) is not False]  # None: its lock file is gone, its row is not
     if not dead or not may_judge():
         return []
     owners = sa.select(jobs.c.lease_worker).where(jobs.c.node == node, is_live, is_running)

@@ -145,7 +145,7 @@ def _fetch_with_waits(artifact: Artifact, partial: Path, report: Report) -> "Fet
 
 
 def _reporter(on_progress: OnProgress | None) -> Report:
-    """Return how `on_progress` is called: by name if it has these three names, else in this order."""
+    """Return a function that calls `on_progress`: by name if it has these three names, else in this order."""
     if on_progress is None:
         return lambda stage, bytes_done, bytes_total: None
     try:

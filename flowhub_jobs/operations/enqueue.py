@@ -17,7 +17,7 @@ NAMED_MAX = 12  # wrong references that one error names
 
 
 def is_about_call(error: FlowhubError) -> bool:
-    """Return whether an error is about the whole call: of the catalog or the machine, and of no single reference."""
+    """Return whether an error concerns the whole call (the catalog, the machine) and not a single reference."""
     return error.exit_status == 1 or isinstance(error, CatalogUnreachable | CatalogSourceMalformed)
 
 
@@ -44,8 +44,8 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     """Queue all of these references, or none; return their jobs, in order.
 
     `options` are those of the verb, by name: priority, group, at, tonight, after, force, on; of one reference also
-    sha256; of Hub repositories include and exclude. With `on` each reference has a job for each node. Raises what
-    is wrong: of one reference its own error, of several an error of the first one's kind, which names them.
+    sha256; of Hub repositories include and exclude. With `on` each reference has a job for each node. Raises the error
+    of a single wrong reference; for several, an error of the first one's class that names them.
     """
     given = dict(options or {})
     if given.get("sha256") is not None and len(refs) != 1:

@@ -93,6 +93,6 @@ def _request(order: Order, installed: Sequence[Row], stores: Mapping[tuple[str, 
 
 
 def _target(artifact: Artifact, store: str | None, name: str | None = None) -> str:
-    """Return the path that it will most likely have; of a job for any node, the name alone."""
+    """Return the path that it is expected to get; for a job for any node, only the name."""
     name = name or artifact.name
     return str(PurePosixPath(store) / name) if store else name

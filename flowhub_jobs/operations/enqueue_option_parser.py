@@ -32,7 +32,7 @@ class OptionReader:
         self.notes: list[str] = []
 
     def terms(self, call: Mapping[str, Any], line: Mapping[str, Any] | None = None) -> EnqueueTerms:
-        """Return the terms that the options say; an absent one has its default. A line's options replace the call's.
+        """Return the terms that the options set; an absent one has its default. A line's options replace the call's.
 
         Raises UsageInvalid, and NotFound for a job of --after that is not there.
         """

@@ -19,7 +19,7 @@ class EnqueueItem:
     artifact: Artifact
     terms: EnqueueTerms = field(default_factory=EnqueueTerms)
     task: JobTarget | None = None
-    size_seen: int | None = None  # bytes, as its source told when it was looked at
+    size_seen: int | None = None  # bytes, as its source reported
     node: str = ""  # the node that is to have it, ANY_NODE for the first that can; '': this one
 
 

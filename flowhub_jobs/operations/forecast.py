@@ -47,7 +47,7 @@ class Forecast:
 
 
 def forecast(home: Home, plans: Sequence[EnqueuePlan], begins: int) -> Forecast:
-    """Return what these plans come to. None of them starts before `begins`."""
+    """Return the forecast of these plans. None of them starts before `begins`."""
     to_fetch, queued = sum(plan.to_fetch or 0 for plan in plans), home.queries.bytes_still_needed()
     unknown = sum(plan.action == "fetch" and plan.to_fetch is None for plan in plans)
     stores = {plan.store for plan in plans if plan.action == "fetch"}
@@ -66,7 +66,7 @@ class Remaining:
     """Bytes that the queued and running jobs have yet to download, and their total; `unknown` counts sizes.
 
     `rate_bps` is the speed now, else the last day's; None: nothing was downloaded. `done_at` is microseconds; None
-    where that is not known. `away` is why a job cannot be fetched now, where its end cannot be foretold.
+    where that is not known. `away` is why a job cannot be fetched now; then no end can be predicted.
     """
 
     bytes: int
@@ -84,7 +84,7 @@ def remaining(home: Home, live: Sequence[Job]) -> Remaining:
     left, total = sum(map(_left, known)), sum(job.bytes_total or 0 for job in known)
     obstacle = next((job.reason for job in jobs if job.reason in AWAY), None)
     if jobs and all(job.reason is Reason.BACKOFF for job in jobs):
-        obstacle = Reason.BACKOFF  # nothing moves, and no one knows what the next try brings
+        obstacle = Reason.BACKOFF  # nothing moves, and the next try may fail, too
     rate = sum(job.rate_bps or 0 for job in jobs) or (
         _limited(home, _usual_bps(home)) if left and not obstacle else None
     )
@@ -131,7 +131,7 @@ def _limited(home: Home, speed: int | None) -> int | None:
 
 
 def _usual_bps(home: Home) -> int | None:
-    """Return how fast the last day's attempts were, all together."""
+    """Return the average speed of the last day's attempts."""
     now = moment(home.clock.now_us())
     assert now is not None
     return read_report(home, now - timedelta(days=1)).totals.rate_bps

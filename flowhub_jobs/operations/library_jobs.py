@@ -118,7 +118,7 @@ class LibraryJobs:
     def repair(self, model: InstalledArtifact) -> int:
         """Queue a fetch of the damaged pieces of an installed model; intact pieces are taken from the store.
 
-        The damaged one keeps its name until the mended one is verified. Raises NotFound where no address is known.
+        The damaged one keeps its name until the repaired one is verified. Raises NotFound where no address is known.
         """
         artifact, home = model.artifact, self._home.in_store(model.store)
         if not all(file.url for file in artifact.files):
@@ -165,7 +165,7 @@ def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 
 
 def _is_named(one: "ManifestEntry", text: str) -> bool:
-    """Return whether `typed` names this model: by its name, its reference, or its model's id."""
+    """Return whether `text` names this model: by its name, its reference, or its model's id."""
     plain = text.strip().lower().replace(":", "@")
     by_id = plain in (one.artifact.model, f"{one.artifact.model}@{one.artifact.option}")
     return by_id or text.strip() in (one.name, one.artifact.ref)

@@ -1,8 +1,8 @@
 """Installed models that other machines may download from this one: their files are unchanged since they were verified.
 
-Each file is addressed as the Hub addresses it, by repository, commit and path. A model that was taken from the Hub has
-its own there, so that caches filled from either agree; any other one is in a repository `flowhub/MODEL`, at a commit
-that is made of its files' digests.
+Each file is addressed as the Hub addresses it, by repository, commit and path. A model from the Hub keeps its address,
+so that caches filled from either agree; any other one is in a repository `flowhub/MODEL`, at a commit that is made of
+its files' digests.
 """
 
 import hashlib

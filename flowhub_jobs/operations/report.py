@@ -20,7 +20,7 @@ Happened = tuple[Job, list[Event], list[Attempt]]
 
 
 def report_begins(text: str, now: datetime) -> datetime:
-    """Return the moment from which on: T, or `last-night`, which is 18:00 of yesterday, local.
+    """Return the start of the report: T, or `last-night`, which is 18:00 of yesterday, local.
 
     In the evening the last night is still shown: a page that empties at 18:00 helps no reader.
     """
@@ -31,7 +31,7 @@ def report_begins(text: str, now: datetime) -> datetime:
 
 
 def read_report(home: Home, since: datetime) -> Report:
-    """Return the report of what ended since then, and of all that lives."""
+    """Return the report of the jobs that ended since then, and of all live jobs."""
     begin, now = micros(since), home.clock.now_us()
     until = moment(now)
     assert until is not None

@@ -51,7 +51,8 @@ class RepoRead:
 
 
 def read_repo(hub: "HubClient", hub_ref: "HubRef") -> RepoRead:
-    """Ask the Hub, and choose. Slashes behind `@` that no branch and path of these names fit may be a branch's own."""
+    """Ask the Hub, and choose. Slashes after `@` may belong to the branch, if no branch and path of these names
+    exist."""
     try:
         return _read(hub, hub_ref)
     except NotFound as error:

@@ -28,9 +28,10 @@ def set_schedule(session: "Session", schedule: Schedule | None) -> None:
 
 
 def add_windows(session: "Session", group: DayWindows) -> None:
-    """Add windows to the schedule; without one they are its first, and nothing runs outside. Raises UsageInvalid.
+    """Add windows to the schedule. Without one they are its first, and nothing runs outside of them. Raises
+    UsageInvalid.
 
-    Of windows that it has already, on the same days, the rate is replaced.
+    Windows that it has already, on the same days, get the new rate.
     """
     known = session.controls.schedule()
     set_schedule(session, known.with_group(group) if known else Schedule((group,)))

@@ -37,7 +37,7 @@ WAKEUPS_MAX = 16  # a wake-up tells a thread to look; it works until nothing is 
 
 
 class Session:
-    """One opened home as the user interfaces use it. It is the only object of theirs that reads or writes below."""
+    """One opened home as the user interfaces use it. They read and write through it alone."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -140,7 +140,7 @@ class Session:
         return self.references.artifact_of(ref, sha256, include, exclude, name)
 
     def check_sources(self, orders: Sequence[EnqueueItem], *, pinned_too: bool) -> "list[Checked | None]":
-        """Look at the sources of what would be fetched; None for what needs no look.
+        """Probe the sources of what would be fetched; None for an item that needs no probe.
 
         Skipped are installed artifacts, those of live jobs, and, unless `pinned_too`, those that a catalog pins.
         """
@@ -334,7 +334,7 @@ class Session:
 
     @cached_property
     def _base_at_url(self) -> "LoadedCatalog | None":
-        """The base catalog, its source asked once; None for a file, of which the index knows whether it has changed."""
+        """The base catalog, its source asked once; None for a file, whose changes the index notices."""
         from flowhub_jobs.operations.catalogs.active import base_catalog, is_at_url
 
         return base_catalog(self.home.settings) if is_at_url(self.home.settings) else None

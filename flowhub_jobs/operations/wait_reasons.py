@@ -62,7 +62,7 @@ _CAUSES = {  # of an error's code, behind the name of the host
 }
 SHARED_SHOWN = 3
 _STORE_IS_BACK = "The disk is here now: the worker's next check starts the job."
-# The same in two or three words, for what would hold it besides.
+# The same in two or three words, for the further reasons.
 _BESIDES = {
     Reason.WINDOW: "the schedule's window",
     Reason.CAP: "the cap",
@@ -116,7 +116,7 @@ def _shared(message: str, jobs: Sequence[Job], now: datetime) -> str:
 
 
 def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
-    """Return the answer in a few lines; for a job that moves, how fast."""
+    """Return why a job does not move, in a few lines; for one that moves, its speed."""
     if job.state is State.QUEUED:
         return [*_why_queued(session, job, now), *_cannot_resume(session, job)]
     if job.state is State.RUNNING:
@@ -189,7 +189,7 @@ def _next_try(hold: Hold, now: datetime) -> str:
 
 
 def _outlasts(hold: Hold, first: Hold) -> bool:
-    """Return whether a job waits for this when the first is over, as far as one can know."""
+    """Return whether a job still waits for this when the first is over, as far as is known."""
     ends_with_it = hold.until is not None and first.until is not None and hold.until <= first.until
     return hold.reason in _BESIDES and not ends_with_it
 
@@ -209,7 +209,7 @@ def _briefly(hold: Hold, now: datetime) -> str:
 
 
 def _cannot_resume(session: Session, job: Job) -> list[str]:
-    """Return why an interruption costs all that came, where the source is so."""
+    """Return why an interruption loses all received bytes, if the source cannot resume."""
     texts = [event.text for event in session.queries.events(job.id) if event.kind == EventKind.NO_RESUME]
     return texts[-1:]
 

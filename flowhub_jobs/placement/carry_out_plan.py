@@ -50,7 +50,8 @@ def plan_for(context: PlacementContext, entry: LibraryEntry, app: App, root: Pat
 
 
 def _check_outside_store(root: Path, store: Path) -> None:
-    """Raise PlacementRefused for the store itself, and for flowhub's own folders in it. Other folders in it may do."""
+    """Raise PlacementRefused for the store itself, and for flowhub's own folders in it. Other folders in it are
+    allowed."""
     root, store = root.resolve(), store.resolve()
     if root == store or (root.is_relative_to(store) and root.relative_to(store).parts[0].startswith(".")):
         raise PlacementRefused(

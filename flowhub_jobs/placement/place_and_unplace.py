@@ -32,8 +32,8 @@ from flowhub_jobs.store.links import LinkKind
 from flowhub_jobs.values.artifacts import Artifact
 
 log = logging.getLogger("flowhub.placement")
-PATIENCE_S = 60.0  # for another process that places, of a caller that has its own work to go on with
-HUB_PATIENCE_S = 5.0  # with a busy Hub, of a worker: it asks again later
+PATIENCE_S = 60.0  # for another process that places, if the caller has other work to do
+HUB_PATIENCE_S = 5.0  # with a busy Hub, for a worker, which asks again later
 
 
 def _needs_commit(row: PlacementRow) -> bool:
@@ -131,7 +131,7 @@ class Placements:
         """Finish or undo what killed processes have begun, and make the placements that completed jobs want.
 
         Without `wait`, nothing is done while another process places. Return whether nothing is left to do now. No error
-        of a placement is raised: its job hears of it.
+        of a placement is raised: its job's history records it.
         """
         if not self.any_due():
             return True

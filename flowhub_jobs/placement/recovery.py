@@ -28,7 +28,7 @@ log = logging.getLogger("flowhub.placement")
 
 
 def settle_all(context: PlacementContext, faults: Mapping[str, FlowhubError] | None = None) -> None:
-    """Settle every row that is due, under the lock. No error is raised: the log and the job hear of it.
+    """Settle every row that is due, under the lock. No error is raised: the log and the job's history record it.
 
     `faults` came up while the commits of these models were asked for.
     """
@@ -45,9 +45,8 @@ def settle_all(context: PlacementContext, faults: Mapping[str, FlowhubError] | N
 
 
 def record_failure(context: PlacementContext, before: PlacementRow, error: FlowhubError) -> None:
-    """Have the log and the job hear of a placement that failed, and the row wait for its next try if it has one.
-
-    The job hears once of each kind of fault that may pass.
+    """Record a failed placement in the log and the job's history, and have the row wait for its next try if it has one.
+    The history records each kind of fault that may pass once.
     """
     row, now = context.rows.row(before.id), context.clock.now_us()
     if row is None:

@@ -31,7 +31,7 @@ class RowState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlacementRow:
-    """One placement of a model. Times are microseconds; `job` is the one whose history hears of it.
+    """One placement of a model. Times are microseconds; `job` is the one whose history records it.
 
     `error` has the four keys of an error, of the last of so many `tries` that failed; it is tried again at `next_at`.
     """

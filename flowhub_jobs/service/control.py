@@ -18,7 +18,7 @@ ASK_S = 330.0  # longer than a start may take (unit.py, TimeoutStartSec)
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """How a service stands. `state` is the service manager's own word; None is unknown, as where there is none."""
+    """The state of a service. `state` is the service manager's own word; None is unknown, as where there is none."""
 
     kind: str  # systemd or launchd
     name: str
@@ -26,7 +26,7 @@ class ServiceState:
     installed: bool
     state: str | None
     pid: int | None
-    status: str | None  # what the worker said last, in a line
+    status: str | None  # the worker's last status line
     outlives_log_out: bool | None
     logs: str  # the command that shows the last lines
 
@@ -75,7 +75,7 @@ class CommandOutput:
 
 
 def ask(command: Sequence[str]) -> CommandOutput:
-    """Run a command of the system's; return what it answered. Raises ServiceUnavailable where it is not there."""
+    """Run a command of the system's; return its output. Raises ServiceUnavailable where it is not there."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=ASK_S

@@ -30,7 +30,7 @@ class Launchd:
         return plist_text(program, self._log)
 
     def steps(self, text: str) -> list[list[str]]:
-        # Whatever is loaded under this name leaves first: of a text that has changed launchd would know nothing.
+        # Unload what has this name first: launchd would not read the changed text.
         return [
             ["launchctl", "bootout", self._target],
             ["launchctl", "enable", self._target],
@@ -90,7 +90,7 @@ class Launchd:
         return f"`tail {self._log}` may show why; `flowhub worker uninstall` takes it away."
 
     def _enter(self, step: list[str]) -> None:
-        """Load the service. One of the same name that is still leaving is waited for: `bootout` returns before."""
+        """Load the service, once the previous one of this name has ended: `bootout` returns earlier."""
         for _ in range(TRIES):
             answer = ask(step)
             if answer.status != IO_ERROR:

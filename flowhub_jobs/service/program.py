@@ -46,7 +46,8 @@ def program(
 
 
 def this_flowhub(argv: Sequence[str]) -> list[str]:
-    """Return the words that start this installation, absolute: a service has neither our PATH nor our folder."""
+    """Return the words that start this installation, absolute: a service has neither this shell's PATH nor its
+    folder."""
     typed, next_to_python = Path(argv[0]).absolute(), Path(sys.executable).with_name("flowhub")
     for script in (typed, next_to_python):
         if script.name == "flowhub" and script.is_file():

@@ -43,7 +43,7 @@ class Notifier:
             self._send(f"STATUS={line}")
 
     def alive(self) -> None:
-        """Say that this process still goes round; due every `interval_s`, more often does no harm."""
+        """Report that this process still works; due every `interval_s`, more often does no harm."""
         if self.interval_s is not None:
             self._send("WATCHDOG=1")
 
@@ -61,7 +61,7 @@ class Notifier:
 
 
 class Pulse:
-    """For a thread that goes round: each round says that it lives, and every few seconds how things stand."""
+    """Reports for a thread with a loop: each round that it lives, and every few seconds its status."""
 
     def __init__(self, notifier: Notifier, read_status: Callable[[], str], awake: Callable[[], float]) -> None:
         """`read_status` is called only if a socket listens; `awake` is a clock in seconds."""
@@ -69,11 +69,11 @@ class Pulse:
         self._due = float("-inf")
 
     def alive(self) -> None:
-        """Tell that the process lives, and nothing else."""
+        """Report that the process lives, and nothing else."""
         self._notifier.alive()
 
     def beat(self) -> None:
-        """Tell both. What `look` raises goes through, after the sign of life."""
+        """Report both. An error of `read_status` is raised, after the sign of life."""
         self._notifier.alive()
         if self._notifier.wanted and self._awake() >= self._due:
             self._due = self._awake() + STATUS_S

@@ -125,7 +125,7 @@ class Store:
         return not (self.root / PARTIAL).is_dir()
 
     def path_of(self, name: str) -> Path:
-        """Return the path of a bare name. Raises UsageInvalid for anything that is more, or less."""
+        """Return the path of a bare name. Raises UsageInvalid for anything else."""
         problem = name_problem(name)
         if problem is not None:
             raise UsageInvalid(

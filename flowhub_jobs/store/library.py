@@ -42,7 +42,7 @@ class Library(LibraryReader):
     ) -> None:
         """Record an installed artifact, in the transaction that completes its job, if it has one.
 
-        `installed_at` is of a model that was moved here: it is no newer version by that.
+        `installed_at` is given for a model that was moved here: a move makes it no newer version.
         """
         store_id = self._store.identity() or ""
         unknown = "" if self._store.name == DEFAULT_STORE else store_id

@@ -113,7 +113,7 @@ def unknown_model(local: LocalLlm) -> InstalledModel:
 def installed_model(
     store: Store, entry: LibraryEntry, local: LocalLlm | None, in_catalog: InCatalog, presence: Presence
 ) -> InstalledModel:
-    """Return one model of the library; `local` is the file or folder under its name, None if present is none."""
+    """Return one model of the library; `local` is the file or folder under its name, None if there is none."""
     path = store.root / entry.name
     return InstalledModel(
         name=entry.name,

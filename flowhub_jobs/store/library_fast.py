@@ -74,7 +74,7 @@ class LibraryReader:
 
     @property
     def ids_used(self) -> list[str]:
-        """The identities of the store that is there now, and of the one that was when it was last used."""
+        """The identities of the store that is there now, and of the one that was last used."""
         return [identity for identity in (self._store.identity(), self.known_store()) if identity]
 
     @property

@@ -37,7 +37,7 @@ class FileToCheck:
 
 @dataclass(slots=True)
 class CheckResult:
-    """Result for result file: the ranges that differ, its length now, and its mtime when it was read.
+    """Result for one file: the ranges that differ, its length now, and its mtime when it was read.
 
     `pieces` are learned, if the file is whole and they were unknown.
     """
@@ -124,7 +124,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _check_tasks(result: CheckResult, number: int, counter: _ReadCounter) -> Iterator[Callable[[], None]]:
-    """Yield the tasks for result file, which may run in parallel."""
+    """Yield the tasks for one file, which may run in parallel."""
     known = result.known
     result.bad.add(result.bytes, known.bytes)  # missing at the end
     if known.pieces is None or not can_save():
@@ -142,7 +142,7 @@ def _stretch(piece: int) -> int:
 def _stretch_of(
     result: CheckResult, number: int, counter: _ReadCounter, states: dict[int, str], piece: int, start: int
 ) -> None:
-    """Hash the pieces of result stretch, each from the state before it to the state after it."""
+    """Hash the pieces of one stretch, each from the state before it to the state after it."""
     end = min(start + _stretch(piece), result.known.bytes)
     digest = Sha256(states.get(start // piece))
     bad: list[Range] = []
@@ -183,7 +183,7 @@ def _hash(digest: Sha256, fd: int, start: int, end: int, number: int, counter: _
 
 
 def _views(fd: int, start: int, end: int, number: int, counter: _ReadCounter) -> Iterator[memoryview]:
-    """Yield the bytes of a range; beyond the file's end status are none, so that the digest differs."""
+    """Yield the bytes of a range; beyond the file's end there are none, so that the digest differs."""
     buffer, at = bytearray(min(READ, end - start)), start
     while at < end and not counter.over:
         view = memoryview(buffer)[: min(READ, end - at)]

@@ -196,7 +196,7 @@ class Hasher(threading.Thread):
                 self._mismatch_locked(state, wrong)
 
     def _check_end(self, state: FileState) -> None:
-        """Take a file for complete whose digest is right although its source announced more bytes.
+        """Accept a file as complete if its digest is right, although its source announced more bytes.
 
         Some servers count the bytes of a text before they change its line ends, or a proxy takes bytes out (curl's
         "transfer closed with 1 bytes remaining"). Each try would bring the same bytes, and none would be the last.
@@ -239,7 +239,7 @@ class Hasher(threading.Thread):
     def _mismatch_locked(self, state: FileState, wrong: FlowhubError) -> None:
         """Start a file with wrong bytes over; the second time, or if it is empty, end the transfer.
 
-        A file that is cut short although the source itself names its length is not longer the second time.
+        A file that the source itself cuts short, at the length that it names, will be no longer the second time.
         """
         if distrust(self._transfer, state, wrong):
             return

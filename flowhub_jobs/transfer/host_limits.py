@@ -84,13 +84,13 @@ class HostLimits:
             return self._hosts[origin].best_rate
 
     def cool_down(self, origin: str, seconds: float) -> None:
-        """Leave the host alone for so long, in all jobs: it asked for that."""
+        """Request nothing from the host for so long, in any job: it asked for that."""
         with self._lock:
             host = self._hosts[origin]
             host.cooldown_until = max(host.cooldown_until, self._clock() + seconds)
 
     def cooldown_left(self, origin: str) -> float:
-        """Return the seconds for which the host is still left alone; 0.0 if there is no cooldown."""
+        """Return the seconds that are left of the host's cooldown; 0.0 if there is none."""
         with self._lock:
             return max(0.0, self._hosts[origin].cooldown_until - self._clock())
 

@@ -158,7 +158,7 @@ def passed_over(standing: Standing, now: float, seconds: float) -> Standing:
 
 
 def tried_again(standing: Standing) -> Standing:
-    """Return the standing for another try before its time, as no address is left; what is for good stays."""
+    """Return the standing for a try before its time, since no address is left; a permanent exclusion stays."""
     return standing if standing.aside_until == FOR_GOOD else Standing(standing.faults, standing.passed_over)
 
 
@@ -175,7 +175,7 @@ def choose(standings: Sequence[Standing], busy: Sequence[bool], now: float) -> i
 def waits_for_copy(copies: Sequence[Standing], busy: Sequence[bool], now: float) -> bool:
     """Return whether to request nothing now, since the copies have enough readers; arguments as of `choose`.
 
-    It is worth a wait: each node that goes to the origin instead is a download that the copies were to save.
+    The wait is worth it: each node that goes to the origin instead costs a download that the copies should save.
     """
     if any(one.usable(now) and not (one.on_trial and waits) for one, waits in zip(copies, busy, strict=True)):
         return False

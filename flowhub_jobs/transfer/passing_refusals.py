@@ -1,7 +1,7 @@
 """Decides which refusals of a source may pass without the user. The transfer's lock is held throughout.
 
-Firewalls refuse those who ask often, for minutes or an hour, with a 403 or the like. A file that is missing (404, 410)
-stays missing.
+Firewalls refuse clients that ask too often, for minutes or an hour, with a 403 or the like. A file that is missing
+(404, 410) stays missing.
 """
 
 from flowhub_jobs.errors import FlowhubError, ServerBusy, SourceRefused

@@ -100,7 +100,7 @@ def _rate(transfer: TransferState) -> float:
 
 
 def _steal(transfer: TransferState) -> RangeTask | None:
-    """Take over the end of the range that will take longest: near the end no connection is waited for alone."""
+    """Take over the end of the range that will take longest: near the end no other connection is left idle."""
     now = time.monotonic()
     shared = (task for task in transfer.tasks if not task.exclusive)
     slow = max(shared, key=lambda task: task.remaining_s(now), default=None)

@@ -19,8 +19,8 @@ def check_not_a_page(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | No
     """Raise WrongContent for a page with status 200 that stands in the place of a longer file.
 
     A rate limit, a portal or a proxy sends one, also in the middle of a download, and the next answer is the file
-    again. It says nothing of the file's size, and costs no kept byte. A page is recognised by its type, or because it
-    is shorter than what came already; a version of the file that is so short names itself, by another validator.
+    again. It says nothing about the file's size, and costs no kept byte. A page is recognised by its type, or because
+    it is shorter than what came already; a version of the file that is so short names itself, by another validator.
     """
     state, source, total = task.state, task.source, answer.total
     if not answer.whole or not total or total == state.size or total > PAGE_MAX:

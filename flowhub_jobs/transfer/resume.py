@@ -90,7 +90,7 @@ def _resume_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
 
 
 def _with_past(state: FileState) -> FileState:
-    """Set how often the file started over, and the most bytes that were kept, to what the journal says."""
+    """Take how often the file started over, and the most bytes that were kept, from the journal."""
     state.restarts = state.record.restarts
     state.disk.most_kept = max(state.record.kept.total, state.record.most_kept)
     return state

@@ -56,7 +56,7 @@ HUB_PREFIX = "hf:"  # of the reference of every artifact that has a HubSource
 
 
 def claim_of(ref: str, model: str | None, key: str) -> str:
-    """Return whose a name in the store is: another version of a model takes it over, another URL never does."""
+    """Return the owner of a name in the store: another version of a model takes it over, another URL never does."""
     return ref if model or ref.startswith(HUB_PREFIX) else key
 
 
@@ -91,7 +91,7 @@ class Artifact:
 
     @property
     def claim(self) -> str:
-        """Return whose the name of this artifact in the store is (`claim_of`)."""
+        """Return the owner of this artifact's name in the store (`claim_of`)."""
         return claim_of(self.ref, self.model, self.key)
 
     def without_secrets(self) -> "Artifact":
@@ -99,7 +99,7 @@ class Artifact:
         return replace(self, files=tuple(replace(file, url=without_secrets(file.url)) for file in self.files))
 
     def of_commits(self, digests: "Sequence[FileDigest]") -> "Artifact":
-        """Return the artifact with the commits of its files, as far as the Hub said them."""
+        """Return the artifact with the commits of its files, as far as the Hub named them."""
         commits = {digest.path: digest.commit for digest in digests}
         return replace(
             self, files=tuple(replace(file, commit=commits.get(file.path) or file.commit) for file in self.files)
@@ -201,7 +201,7 @@ class FileDigest:
     """A finished file: its path inside the artifact, its size, and the computed sha256.
 
     `mtime_ns` is its time when it was read, for a file that others may write into; None: no other program does.
-    `commit` is that of the Hub's repository, if the Hub said it.
+    `commit` is that of the Hub's repository, if the Hub named it.
     """
 
     path: str

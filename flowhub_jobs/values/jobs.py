@@ -107,7 +107,7 @@ class Job:
 
     @property
     def brings(self) -> bool:
-        """Return whether a model comes into the store by it."""
+        """Return whether it brings a model into the store."""
         return self.kind in (JobKind.FETCH, JobKind.IMPORT)
 
     @property

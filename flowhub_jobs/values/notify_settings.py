@@ -19,7 +19,7 @@ class Notify:
     """The table read. The command gets the notice on stdin, the webhook as the body of a POST."""
 
     command: tuple[str, ...] = field(default=(), repr=False)
-    webhook: str | None = field(default=None, repr=False)  # knowledge of it allows to post there: it is never shown
+    webhook: str | None = field(default=None, repr=False)  # its knowledge allows posting there: it is never shown
     on: tuple[str, ...] = NOTICES
     every_s: float = 60.0  # at most one notice in this time
 

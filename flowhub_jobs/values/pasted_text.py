@@ -68,7 +68,7 @@ def unquoted(text: str) -> str:
 
 
 def token_note(environ: Mapping[str, str]) -> str | None:
-    """Return a sentence where something was taken off HF_TOKEN: other programs read the variable as it is."""
+    """Return a sentence if something was removed from HF_TOKEN: other programs read the variable as it is."""
     typed = (environ.get("HF_TOKEN") or "").strip()
     token = parse_token(typed)
     if typed == token:

@@ -37,7 +37,7 @@ def parse_sha256(text: str) -> str | None:
 
 
 def sha256_in_fragment(fragment: str) -> str | None:
-    """Return the sha256 in a URL's fragment, unparsed; None where there is none.
+    """Return the sha256 in a URL's fragment, unparsed; None if it has none.
 
     pip's style: `#sha256=HEX`, also among others (`#egg=name&sha256=HEX`). `sha256:HEX` and `sha256-HEX` count, too.
     """

@@ -25,7 +25,7 @@ class StoreSettings:
 def stores_from(
     table: Any, place: Callable[[str], Path], size: Callable[[Any], int | None]
 ) -> dict[str, StoreSettings]:
-    """Return the stores of config.toml's `[stores]` by name. `place` makes a path whole, `size` reads bytes.
+    """Return the stores of config.toml's `[stores]` by name. `place` makes a path absolute, `size` parses bytes.
 
     Raises ValueError, whose text ends a sentence.
     """

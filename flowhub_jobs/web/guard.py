@@ -42,7 +42,8 @@ HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    # Not no-referrer: a browser would send `Origin: null` along with our own forms (Fetch, "append a request Origin").
+    # Not no-referrer: a browser would send `Origin: null` along with the page's own forms (Fetch, "append a request
+    # Origin").
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -143,7 +144,7 @@ def _one_host(headers: Headers, hosts: Iterable[str]) -> str:
 
 def _refuse_foreign(headers: Headers, host: str) -> None:
     """Raise RequestForbidden for a request that a page of another origin makes."""
-    own = (f"http://{host}", f"https://{host}")  # https: a proxy in front of us that ends TLS
+    own = (f"http://{host}", f"https://{host}")  # https: a proxy in front of the server that ends TLS
     if any(origin.lower() not in own for origin in headers.getlist("origin")):
         raise RequestForbidden("The request comes from a page of another site.")
     if any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site")):

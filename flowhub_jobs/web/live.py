@@ -31,7 +31,8 @@ BATCHES_MAX = 200  # that may wait for a slow subscriber
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """A change: `kind` is job, installed or controls, `data` its JSON. `id` is what a subscriber has seen with it."""
+    """A change: `kind` is job, installed or controls, `data` its JSON. `id` is the position that a subscriber has
+    reached with it."""
 
     kind: str
     data: str
@@ -40,7 +41,7 @@ class LiveEvent:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The changes of one look, as values and as events."""
+    """The changes of one read, as values and as events."""
 
     changes: Changes
     events: Sequence[LiveEvent]
@@ -55,7 +56,7 @@ class Live:
         self._signal = open_session().home.database.change_signal()  # by the file's path: it notices another file
         self._position = Position(0, 0, 0)
         self._turns_at = 0  # the microsecond at which time alone may change what is in force
-        self._sent: dict[int, str] = {}  # what was last sent of each running job
+        self._sent: dict[int, str] = {}  # the JSON of each running job that was sent last
         self._queues: set[asyncio.Queue[Batch | None]] = set()
         self._joining = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -135,7 +136,7 @@ class Live:
         return False
 
     def _start_over(self) -> None:
-        """Open the database that replaced the one that was read, and send all of it at the next look."""
+        """Open the database that replaced the one that was read, and send all of it at the next read."""
         try:
             self._reopen(self._open_session().home)
         except FlowhubError as error:
@@ -154,7 +155,7 @@ class Live:
         return Batch(changes, list(_numbered(items, before, changes.position)))
 
     def _is_change(self, kind: str, data: str, job: int | None) -> bool:
-        """Return whether an item differs from what was sent before: a running job is read at every look."""
+        """Return whether an item differs from what was sent before: a running job is read every time."""
         if job is None:
             return True
         known, self._sent[job] = self._sent.get(job), data
@@ -172,7 +173,7 @@ def _items(changes: Changes) -> Iterator[tuple[str, str, int | None]]:
 
 
 def _numbered(items: Sequence[tuple[str, str, int | None]], before: Position, after: Position) -> Iterator[LiveEvent]:
-    """Yield events. The last one alone has the new position: who loses the others gets them again."""
+    """Yield events. Only the last one has the new position: a subscriber that loses the others gets them again."""
     for number, (kind, data, _) in enumerate(items, start=1):
         yield LiveEvent(kind, data, str(after if number == len(items) else before))
 
@@ -183,7 +184,7 @@ def _json(value: object) -> str:
 
 @dataclass(slots=True)
 class EventSubscriber:
-    """`first` is what the subscriber had not seen when it came."""
+    """`first` has what the subscriber had not seen when it connected."""
 
     first: Batch
     _queue: "asyncio.Queue[Batch | None]"

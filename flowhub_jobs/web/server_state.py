@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.result_types import Device
 
 Manual = Callable[[], Mapping[str, Any]]
-DEVICE_S = 20.0  # how long a look at the machine holds: a GPU's driver takes a while to answer
+DEVICE_S = 20.0  # for how long the machine's description is kept: a GPU's driver takes a while to answer
 
 
 class WebContext:
@@ -51,14 +51,14 @@ class WebContext:
         return session
 
     def device(self) -> "Device":
-        """Return this machine, looked at within the last seconds."""
+        """Return this machine's description, a few seconds old at most."""
         known = self._device
         if known is None or time.monotonic() - known[0] > DEVICE_S:
             known = self._device = time.monotonic(), look_at_machine(self.home)
         return known[1]
 
     def forget_device(self) -> None:
-        """Have the next session look at this machine again."""
+        """Have the next session read this machine's description again."""
         self._device = None
 
     def reopen(self, lost: Home) -> None:

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from flowhub_jobs.operations.open_home import Home, fleet_token
 from flowhub_jobs.values.share_credential import reader_of
 
-KNOWN_S = 5.0  # how long a token holds that was read: then a new one is obeyed
+KNOWN_S = 5.0  # for how long a token is kept: then a new one takes effect
 READING_S = 1.0  # a node that has asked for nothing for so long, since its last answer ended, no longer reads
 
 
@@ -66,4 +66,4 @@ class Readers:
         with self._lock:
             self._seen[reader] = self._clock()
             self._answers[reader] -= 1
-            self._answers = +self._answers  # keeps no node that reads nothing
+            self._answers = +self._answers  # no entry stays for a node that reads nothing

@@ -33,7 +33,7 @@ class ShareIndex:
 
     def __init__(self) -> None:
         self._known: tuple[int, float, Shared] | None = None
-        self._compared_at = float("-inf")  # when the library was last as it is known
+        self._compared_at = float("-inf")  # when the library was last found unchanged
         self._lock = threading.Lock()
 
     def read(self, session: Session) -> Shared:

@@ -55,7 +55,7 @@ class SignIn:
     def redeem(self, ticket: str, now_s: float | None = None) -> str | None:
         """Return the cookie's value for a ticket that was not used before, else None."""
         with self._lock:
-            # Looked up by its digest: how long that takes says nothing of the ticket.
+            # Looked up by its digest: the time that this takes reveals nothing about the ticket.
             if _digest(ticket) not in self._tickets:
                 return None
             del self._tickets[_digest(ticket)]
@@ -85,7 +85,7 @@ class SignIn:
 
 
 def is_same_token(given: str, expected: str) -> bool:
-    """Compare in a time that tells nothing of where they differ."""
+    """Compare in a time that does not reveal where they differ."""
     return _is_equal(given, expected)
 
 

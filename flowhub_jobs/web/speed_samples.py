@@ -9,14 +9,14 @@ APART_S = 0.4  # samples that come closer together are one
 
 
 class RateHistory:
-    """Thread-safe. Samples by job: what the pages saw when they were made."""
+    """Thread-safe. Samples by job: the speeds at the times when pages were made."""
 
     def __init__(self) -> None:
         self._samples: dict[int, deque[tuple[float, int]]] = {}
         self._lock = threading.Lock()
 
     def record(self, rates: Mapping[int, int], now_s: float) -> None:
-        """Add the speed of each running job, in bytes a second, and forget the jobs that run no more."""
+        """Add the speed of each running job, in bytes a second, and forget the jobs that no longer run."""
         with self._lock:
             self._samples = {job: self._samples.get(job, deque(maxlen=200)) for job in rates}
             for job, rate in rates.items():

@@ -31,7 +31,7 @@ class AnyNodeJobs:
         return room.free - room.reserve - home.bytes_promised()
 
     def refuse(self, error: DiskFull | StoreOffline) -> None:
-        """Take no such job for a while: one met a full disk, or none, whatever its free bytes say."""
+        """Take no such job for a while: the disk of one was full or missing, whatever its free bytes say."""
         log.warning("This node takes no jobs for any node for a while: %s", error.message)
         self._refused_until = self._home.clock.awake() + self._home.settings.look_again_s
 

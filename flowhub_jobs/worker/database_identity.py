@@ -1,6 +1,6 @@
 """Detects that the database under a running worker was replaced, restored from a backup, or migrated.
 
-That its file was replaced, each transaction notices by itself (database/file_guard.py). A backup copied over the file
+Each transaction itself notices that the file was replaced (database/file_guard.py). A backup copied over the file
 is noticed here: the worker's own row is gone, or the schema is another.
 """
 
@@ -30,7 +30,7 @@ class DatabaseWatch:
         self._decode_every_s = UNREADABLE_SHARED_EVERY_S if home.database.is_shared else EVERY_S
 
     def check(self) -> None:
-        """Look at the file, and every few seconds into it; to be called every second."""
+        """Check the file, and every few seconds its content; to be called every second."""
         home, now = self._home, self._home.clock.awake()
         guard = guard_of(home.engine)
         if guard is not None:

@@ -73,7 +73,7 @@ def _copy_model(
 
 
 def _has_model(folder: Path, carried: ManifestEntry, run: Run) -> bool:
-    """Return whether the folder has this very model, by every byte of its files.
+    """Return whether the folder has this same model, by every byte of its files.
 
     The manifest does not decide: a worker that was killed between the rename and the manifest left no entry there.
     """

@@ -15,7 +15,7 @@ READ_NOTIFIED_EVERY_S = 10.0  # where the database notifies of a new control, in
 
 
 class GateCache:
-    """Thread-safe. One query reads all that the threads of a worker look at again and again."""
+    """Thread-safe. One query reads everything that the threads of a worker need again and again."""
 
     def __init__(self, home: Home, is_notified: Callable[[], bool] = lambda: False) -> None:
         """`is_notified`: whether `expire` is called for each new control now."""
@@ -36,7 +36,7 @@ class GateCache:
         return self.current(0.0)
 
     def expire(self) -> None:
-        """Have the next thread that asks read the controls again."""
+        """Have the next thread that needs them read the controls again."""
         with self._lock:
             self._read_at = self._found_at = float("-inf")
 

@@ -14,7 +14,7 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 0.4
 
 
 class WorkerConsumer(HueyConsumer):  # type: ignore[misc]  # huey has no types
-    """Every first signal stops gracefully and calls `on_stop`; a second one ends the process at once."""
+    """The first signal stops gracefully and calls `on_stop`; a second one ends the process at once."""
 
     _signum: int | None  # huey's
 

@@ -31,7 +31,8 @@ from flowhub_jobs.worker.progress import ProgressWriter
 log = logging.getLogger("flowhub.job")
 
 LINKED = "linked"
-# What this process has read and found to be something else: a job that is tried again does not read it again.
+# Files that this process has read and that were not the wanted ones: a job that is tried again does not read them
+# again.
 _refuted: set[tuple[FileStamp, str]] = set()
 
 
@@ -67,7 +68,7 @@ class Reused:
 
     @property
     def missing(self) -> Artifact | None:
-        """Return the artifact with the files alone that are still to be fetched; None if there is none."""
+        """Return the artifact with only the files that are still to be fetched; None if there are none."""
         if not self.linked:
             return self.artifact
         left = tuple(file for number, file in enumerate(self.artifact.files) if number not in self.linked)
@@ -84,7 +85,7 @@ class Reused:
         return replace(self, linked=valid)
 
     def seen(self, progress: TransferProgress) -> TransferProgress:
-        """Return how the whole artifact stands, from how the transfer of what is missing does."""
+        """Return the progress of the whole artifact, from that of the transfer of the missing files."""
         if not self.linked:
             return progress
         left = [number for number in range(len(self.artifact.files)) if number not in self.linked]
@@ -120,7 +121,8 @@ class Reused:
 
 
 def _link_fetched(part: Path, target: Path) -> Path:
-    """Give a fetched file a second name among those that were linked. What the journal says of the first stays true."""
+    """Give a fetched file a second name among those that were linked. The journal's entry for the first name stays
+    true."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(part, target)

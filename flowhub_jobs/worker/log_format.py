@@ -20,11 +20,11 @@ from flowhub_jobs.net.redaction import scrub
 from flowhub_jobs.times import rfc3339
 
 PLAIN, JSON = "plain", "json"
-HANDLER = "flowhub"  # the name of our handler
+HANDLER = "flowhub"  # the name of flowhub's handler
 FOREIGN = ("huey", "httpx", "httpcore", "alembic")  # they log each request with its address
-NARROW = 20  # columns, below which folding makes a line no better to read
+NARROW = 20  # columns, below which folding does not make a line easier to read
 _TWO_STOPS = re.compile(r"(?<!\.)(\.[\"'”)]?)\.$")  # where a sentence was quoted at the end of another
-# sd-daemon(3): what a line begins with says how grave it is.
+# sd-daemon(3): the beginning of a line says how severe it is.
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
@@ -151,7 +151,7 @@ def _passed_flowhub(error: BaseException) -> bool:
 
 QUIET_S = 60.0
 KNOWN_MAX = 256  # troubles that are remembered
-REPEATING = ("huey", "flowhub.heartbeat", "flowhub.maintenance", "flowhub.notices")  # whose warnings these are
+REPEATING = ("huey", "flowhub.heartbeat", "flowhub.maintenance", "flowhub.notices")  # the loggers of these warnings
 
 
 @dataclass(slots=True)

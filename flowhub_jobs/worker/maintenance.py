@@ -81,7 +81,7 @@ class Maintenance(threading.Thread):
                 self._context.database_outage.failed(error)
                 if is_outage(error):  # the machine's own service manager cannot help
                     self._pulse.alive()
-            except FlowhubError as error:  # of the store, say: this thread must outlive it, or nothing ends a wait
+            except FlowhubError as error:  # e.g. of the store: this thread must outlive it, or nothing ends a wait
                 log.warning("Maintenance was interrupted and will try again: %s", error.message)
             except (sqlite3.Error, OSError) as error:
                 log.warning("Maintenance could not reach a database and will try again: %s", driver_words(error))
@@ -89,7 +89,7 @@ class Maintenance(threading.Thread):
             self._request_exit()
 
     def run_first(self) -> None:
-        """Run the upkeep before the thread does. A server that goes away in it does not end the worker."""
+        """Run the upkeep before the thread does. If the database's server goes away meanwhile, the worker continues."""
         try:
             self.run_once()
         except SQLAlchemyError as error:
@@ -148,6 +148,6 @@ class Maintenance(threading.Thread):
             self._wake_for(context.leases.due(gates, at_most=context.idle))
 
     def _wake_for(self, due: int) -> None:
-        """Wake the queue for so many jobs, those for which it has a message already among them."""
+        """Wake the queue for so many jobs; messages that it has already count."""
         if due and (missing := due - self._wakeups.waiting()) > 0:
             self._wakeups.wake(missing)

@@ -9,7 +9,7 @@ from flowhub_jobs.values.mirror_settings import MODELSCOPE
 
 
 def modelscope_finder(settings: Settings) -> Finder:
-    """Return the finder of one transfer: it requests the list of each repository once, and not before it is needed."""
+    """Return the finder of one transfer: it requests the list of each repository once, when it is first needed."""
     files = RepositoryFiles(settings.modelscope_endpoint, settings.connect_timeout_s)
 
     def find(rest: str, sha256: str) -> Address | None:

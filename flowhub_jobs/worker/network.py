@@ -24,11 +24,11 @@ from flowhub_jobs.values.artifacts import Artifact
 
 log = logging.getLogger("flowhub.network")
 
-TURN = "network_look"  # in `controls`: {"at": microsecond of the next look, "number": of looks so far}
+TURN = "network_look"  # in `controls`: {"at": microsecond of the next probe, "number": of probes so far}
 WITNESSES = 2
-WITNESS_S = 1.0  # a job that is to stop waits for their answers
+WITNESS_S = 1.0  # a job that should stop waits for their answers
 PROBE_MAX_US = 60_000_000  # a name look-up may hang; a worker that took the turn and died holds it no longer
-LATE_US = 5_000_000  # the gate stays shut a little longer than until the next look, which then keeps it shut
+LATE_US = 5_000_000  # the gate stays shut a little longer than until the next probe, which then keeps it shut
 
 
 class Network:
@@ -49,7 +49,7 @@ class Network:
             return self._home.controls.get(NETWORK) is not None or self._all_hosts_fail(error, cause, artifact)
 
     def _all_hosts_fail(self, error: FlowhubError, cause: OSError, artifact: Artifact) -> bool:
-        """Ask a few other hosts that jobs come from: if one answers, it is that one host that cannot be reached."""
+        """Ask a few other hosts that jobs come from: if one answers, only that one host cannot be reached."""
         endpoint = self._home.settings.hf_endpoint
         own = [at_endpoint(file.url, endpoint) for file in artifact.files]
         failed = _places([url for url in own if host_of(url) == error.host] or own[:1])
@@ -61,13 +61,13 @@ class Network:
         return True
 
     def _other_endpoints(self, failed: Endpoint, extra: Sequence[Endpoint] = ()) -> list[Endpoint]:
-        """Return other places that jobs want to reach, or have reached lately."""
+        """Return other endpoints that jobs need to reach, or have reached lately."""
         urls = addresses_wanted(self._home.engine, self._home.node)
         known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in urls])
         return [place for place in dict.fromkeys([*extra, *known]) if place != failed][:WITNESSES]
 
     def _wait(self, down: dict[str, Any], stored: ValueVersion | None, number: int) -> None:
-        """Keep the gate shut until the next look."""
+        """Keep the gate shut until the next probe."""
         at = self._home.clock.now_us() + int(self._home.settings.look_again_s * 1e6)
         self._turn.compare_and_set(stored, {"at": at, "number": number})
         self._home.controls.set(NETWORK, down, until=at + LATE_US)
@@ -91,7 +91,7 @@ class Network:
             self._prober.start()
 
     def _probe(self, down: dict[str, Any], turn: ValueVersion) -> None:
-        """Make the one connection: to the host that failed, and the next time to another of those that are wanted."""
+        """Make the one connection: to the host that failed, and the next time to another one that jobs need."""
         number, (host, port) = turn.value["number"], down["place"]
         try:
             places = [(host, port), *self._other_endpoints((host, port))]
@@ -106,5 +106,5 @@ class Network:
 
 
 def _places(urls: list[str]) -> list[Endpoint]:
-    """Return the places of these addresses, each once, without those on this machine."""
+    """Return the endpoints of these addresses, each once, without those on this machine."""
     return list(dict.fromkeys(place for url in urls if (place := remote_endpoint(url)) is not None))

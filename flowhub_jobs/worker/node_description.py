@@ -13,7 +13,7 @@ EVERY_S = 30.0
 
 
 class NodeDescription:
-    """One a worker. It is not written before the first job begins: to find the GPUs loads their library."""
+    """One a worker. It is not written before the first job begins: finding the GPUs loads their library."""
 
     def __init__(self, home: Home, registry: NodeRegistry) -> None:
         self._home, self._registry = home, registry

@@ -48,7 +48,7 @@ class Delivery:
     # The command ---------------------------------------------------------------------------------------------------
 
     def _run(self, notice: bytes) -> str | None:
-        """Return why it went wrong, or None. The notice is a file, so that a command may leave it unread."""
+        """Return why it failed, or None. The notice is a file, so that a command may leave it unread."""
         environ = {name: value for name, value in os.environ.items() if name not in _SECRETS}
         with tempfile.TemporaryFile() as stdin:
             stdin.write(notice)

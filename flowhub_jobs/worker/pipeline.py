@@ -65,7 +65,7 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
 
 def _run_to_its_end(context: WorkerContext, run: Run) -> None:
     try:
-        if run.claimed.probes is None:  # of an outage that lasts all night, each try would be a line
+        if run.claimed.probes is None:  # each try of an outage that lasts all night would be a line
             context.wait_log.begins(run.lease.job, run.claimed.artifact.ref)
         _attempt(context, run)
         context.wait_log.ended(run.lease.job)

@@ -47,7 +47,7 @@ def run_worker(
     DatabaseReplaced, DatabaseDamaged or DatabaseNewer if the database is lost: every run has stopped, and nothing more
     was written.
     """
-    check_whole(home.engine)  # before any thread begins that the process would have to wait for at its end
+    check_whole(home.engine)  # before any thread starts that the process would have to wait for at its end
     started = home.clock.now_us()
     # No daemon: the process crashes (SIGSEGV) if it ends while a thread is in OpenSSL.
     threading.Thread(target=warm_trust, name="trust").start()
@@ -137,7 +137,7 @@ def run_claimable_jobs(context: WorkerContext) -> None:
         except DatabaseNewer as error:
             context.lose_database(error)
             return
-        except SQLAlchemyError as error:  # the maintenance thread meets the same, and knows what it means
+        except SQLAlchemyError as error:  # the maintenance thread gets the same error, and handles it
             log.warning("No job could be claimed: %s", driver_words(error))
             return
         if claimed is None:

@@ -61,7 +61,7 @@ class ProgressWriter:
             self._write_notes()
 
     def _write(self) -> bool:
-        """Write how the job stands; return whether the database took it.
+        """Write the job's progress; return whether the database took it.
 
         One that does not answer for now does not stop a transfer while the lease lasts. Raises LeaseLost.
         """
@@ -89,7 +89,8 @@ class ProgressWriter:
                 log.info("Job %d: %s", self._lease.job, note.text, extra={"job": self._lease.job})
 
     def reads(self, total: int, read: int, files: Sequence[FileCounts]) -> None:
-        """Write how far a job has come that moves nothing over the wire: what it has read, or copied, of `total`."""
+        """Write the progress of a job that transfers nothing over the network: the bytes read, or copied, of
+        `total`."""
         rate = round(read / max(time.monotonic() - self._begun_at, 0.001))
         last = self._last
         self._last = Progress(

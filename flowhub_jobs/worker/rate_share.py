@@ -25,7 +25,7 @@ class RateShare:
         self._rate = home.settings.limit_rate
 
     def update(self, *, at_once: bool = False) -> None:
-        """Bring the rate up to date, if it is time. `at_once`: a job of this worker's has just begun."""
+        """Update the rate, if it is time. `at_once`: a job of this worker's has just begun."""
         now = self._home.clock.awake()
         with self._lock:
             if at_once or now - self._looked_at >= self._every_s:

@@ -82,7 +82,7 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
         seconds = context.home.settings.look_again_s
         context.wait_log.waits(run.lease.job, reason, error.message, seconds)
         until = context.home.clock.now_us() + round(seconds * 1e6)
-        past = run.claimed  # a full disk says nothing of the source: its tries stay counted
+        past = run.claimed  # a full disk says nothing about the source: its tries stay counted
         requested = context.leases.wait(
             run.lease,
             until,

@@ -55,7 +55,7 @@ def run_on_current_database(
 
 
 def wait_for_new_file(home: Path, database: Path) -> None:
-    """Return when what replaced the database is whole, as far as its size tells: a copy grows for a while.
+    """Return when the file that replaced the database is complete, as far as its size tells: a copy grows for a while.
 
     Raises HomeUnusable if the home folder was removed, too.
     """

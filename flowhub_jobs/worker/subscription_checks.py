@@ -1,7 +1,7 @@
 """Checks the subscriptions that are due: one worker of a node at a time, and never in the maintenance thread.
 
 After a week asleep, all of them are due at once. So a round checks one subscription of each host, and there are two
-seconds between two checks of a host. A host that does not answer is left alone for as long as its subscription waits.
+seconds between two checks of a host. A host that does not answer is not asked again while its subscription waits.
 """
 
 import logging
@@ -139,7 +139,7 @@ class SubscriptionChecks:
     # A round -------------------------------------------------------------------------------------------------------
 
     def _check_all(self, ready: Sequence[Subscription]) -> None:
-        """Check them concurrently: they are of different hosts, and a slow one keeps no other waiting."""
+        """Check them concurrently: they are of different hosts, and a slow one delays no other."""
         threads = [threading.Thread(target=self._check, args=(one,), daemon=True) for one in ready]
         for thread in threads:
             thread.start()

@@ -40,7 +40,7 @@ def transfer_options(
 
 
 def _finders(settings: Settings) -> dict[str, Finder]:
-    """Return what finds the addresses at mirrors that are named, and not written as a prefix."""
+    """Return the finders of addresses at mirrors that are given by a name and not by a prefix."""
     if not any(MODELSCOPE in places for places in settings.mirrors.values()):
         return {}
     return {MODELSCOPE: modelscope_finder(settings)}

@@ -66,7 +66,7 @@ def _record_good(
 
 
 def _damage(model: InstalledArtifact, results: Sequence[CheckResult]) -> dict[str, list[list[int]]]:
-    """Return what differs, by file; a file that is only too long differs behind its end."""
+    """Return what differs, by file; a file that is only too long differs after its end."""
     return {
         file.path: [list(one) for one in result.bad] or [[result.known.bytes, result.bytes]]
         for file, result in zip(model.files, results, strict=True)
@@ -75,7 +75,7 @@ def _damage(model: InstalledArtifact, results: Sequence[CheckResult]) -> dict[st
 
 
 def _what_differs(model: InstalledArtifact, results: Sequence[CheckResult]) -> str:
-    """Return in a sentence what of the model is not as it was installed, with both numbers."""
+    """Return a sentence about the part of the model that is not as it was installed, with both numbers."""
     bad = [(file, one) for file, one in zip(model.files, results, strict=True) if not one.good]
     file, one = bad[0]
     where = f"{model.name}/{file.path}" if model.artifact.folder else model.name

@@ -30,7 +30,7 @@ _DAMAGE_CODES = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NO
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]  # huey has no types
-    """Messages as JSON. Huey's own serializer is pickle: who can write the queue could run code in the worker."""
+    """Messages as JSON. Huey's own serializer is pickle: whatever can write the queue could run code in the worker."""
 
     def _serialize(self, data: Message) -> bytes:
         return json.dumps({"id": data.id, "task": data.name}).encode()
@@ -76,7 +76,7 @@ class WakeupQueue:
         return DatabaseUnusable(f"The queue {self._path} cannot be opened: {why}.", hint=hint)
 
     def _make(self) -> SqliteHuey:
-        with suppress(OSError):  # SQLite says it in its own words
+        with suppress(OSError):  # the message is SQLite's own
             make_private(self._path)
         return SqliteHuey(
             "flowhub", filename=str(self._path), results=False, serializer=JsonSerializer(), timeout=BUSY_TIMEOUT_S

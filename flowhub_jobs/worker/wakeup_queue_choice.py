@@ -8,7 +8,7 @@ from flowhub_jobs.home import Home
 
 
 class Wakeups(Protocol):
-    """A queue of wake-ups. A message says "look at the table", nothing else."""
+    """A queue of wake-ups. A message means "read the table", nothing else."""
 
     huey: Any
 

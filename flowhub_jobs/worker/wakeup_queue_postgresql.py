@@ -111,7 +111,7 @@ class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
         wait_s = POLL_S
         try:
             data = self._dequeue()
-        except sa.exc.SQLAlchemyError:  # the maintenance thread meets the same, and says it
+        except sa.exc.SQLAlchemyError:  # the maintenance thread gets the same error, and logs it
             data, wait_s = None, RETRY_S
         if data is None and self._signal is not None:
             self._signal.wait(wait_s)
@@ -119,7 +119,7 @@ class PooledStorage(PostgresStorage):  # type: ignore[misc]  # huey has no types
 
 
 class PooledHuey(PostgresHuey):  # type: ignore[misc]  # huey has no types
-    """Huey without what a wake-up never is: revoked. It would ask the database for that before and after each."""
+    """Huey without what a wake-up never is: revoked. It would query the database for that before and after each."""
 
     storage_class = PooledStorage
 
@@ -131,7 +131,7 @@ class PooledHuey(PostgresHuey):  # type: ignore[misc]  # huey has no types
 
 
 class Listener(threading.Thread):
-    """Hears the notifications of some nodes on a connection of its own, and finds it again when it is lost."""
+    """Receives the notifications of some nodes on a connection of its own, and connects again when it is lost."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Listener(threading.Thread):
 
     def run(self) -> None:
         while not self._over.is_set():
-            with suppress(psycopg.Error):  # the maintenance thread meets the same, and says it
+            with suppress(psycopg.Error):  # the maintenance thread gets the same error, and logs it
                 self._listen()
             self.hears = False
             self._over.wait(RETRY_S)
@@ -170,7 +170,7 @@ class Listener(threading.Thread):
 
 
 class PostgresWakeupQueue:
-    """The queue of one node. It needs no repair: what it is stored in is the database's care."""
+    """The queue of one node. It needs no repair: PostgreSQL looks after its tables."""
 
     def __init__(
         self,

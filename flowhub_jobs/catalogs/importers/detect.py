@@ -21,7 +21,7 @@ _SHAPES = {"lmstudio": lmstudio.looks_like, "gpt4all": gpt4all.looks_like, "loca
 
 
 def read_catalog(raw: bytes, *, where: str, error: type[FlowhubError], shape: str | None = None) -> ImportResult:
-    """Return what can be taken of a catalog, of the named shape or of the one that it looks like.
+    """Return the models that can be imported from a catalog of the named shape, or of the detected one.
 
     Raises one `error` that names `where` if it is none at all.
     """

@@ -38,7 +38,7 @@ def slug(text: str) -> str:
 
 
 class Ids:
-    """The ids that are taken, and for each the number that its next twin gets: many of one name cost no more each."""
+    """The ids in use, and for each the number for its next duplicate, so that many equal names cost no search each."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
@@ -85,7 +85,7 @@ def words(value: Any, most: int = 40) -> list[str]:
 
 
 def _plain(value: Any) -> str:
-    """Return a text without what steers a terminal or cannot be seen; line ends stay."""
+    """Return a text without control sequences and invisible characters; line ends stay."""
     if not isinstance(value, str):
         return ""
     text = value[: 8 * TEXT_MAX].replace("\t", " ").replace("\r\n", "\n").replace("\r", "\n")
@@ -139,7 +139,7 @@ def sentences(items: list[str]) -> str | None:
 
 
 def size(value: Any) -> int | None:
-    """Return bytes, from a number or its digits. 0 is what some write where they do not know: None."""
+    """Return bytes, from a number or its digits; None for 0, which some catalogs write for unknown."""
     if isinstance(value, str) and len(value) <= 20 and value.isascii() and value.isdigit():
         value = int(value)
     known = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10**16
@@ -193,7 +193,7 @@ def stem(name: str) -> str:
 
 
 def suffix(name: str) -> str:
-    """Return what stands behind the last dot, in lower case and without it."""
+    """Return the text after the last dot, in lower case."""
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 

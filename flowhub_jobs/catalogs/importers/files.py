@@ -21,7 +21,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ForeignFile:
-    """One file that can be taken. `path` is where its own catalog puts it, `name` the last segment of that."""
+    """One file that can be imported. `path` is its place in its own catalog, `name` the last segment of that."""
 
     path: str
     name: str
@@ -40,7 +40,7 @@ class ForeignFile:
 
 
 def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -> ForeignFile:
-    """Return the file, or raise NotTaken. A digest that is no sha256 is remarked; the file is then unpinned."""
+    """Return the file, or raise NotTaken. A digest that is no sha256 gets a remark; the file is then unpinned."""
     file_url = address(url)
     path = path if isinstance(path, str) and path else names.filename_from_url(file_url)
     pin = field_values.sha256(digest)
@@ -68,7 +68,7 @@ def confined(path: str) -> str:
 
 
 def address(stated: Any) -> str:
-    """Return an http(s) address: `huggingface://owner/repo/path[@revision]` and `github:` become what they mean."""
+    """Return an http(s) address: `huggingface://owner/repo/path[@revision]` and `github:` are expanded."""
     text: str = stated.strip() if isinstance(stated, str) else ""
     if not text:
         raise NotTaken(SkipReason.NO_ADDRESS)

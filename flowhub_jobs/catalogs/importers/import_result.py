@@ -106,7 +106,7 @@ def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:
 
 
 def check_model(model: Entry) -> HubModel:
-    """Return a model as our schema reads it, or raise NotTaken: whatever an importer overlooks ends here."""
+    """Return a model as flowhub's schema reads it, or raise NotTaken: the last check after each importer."""
     try:
         return HubModel.model_validate(model)
     except ValidationError as fault:

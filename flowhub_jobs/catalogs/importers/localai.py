@@ -109,7 +109,7 @@ def _files(listed: list[Entry], notes: Notes) -> tuple[list[ForeignFile], list[N
 
 
 def _is_projector(path: object) -> bool:
-    """Return whether a file gives a model its eyes; without it, the model still reads and writes."""
+    """Return whether a file is a vision projector; without it, the model still reads and writes text."""
     return isinstance(path, str) and "mmproj" in path.rpartition("/")[2].lower()
 
 
@@ -125,7 +125,7 @@ def _main_name(entry: Entry) -> str | None:
 
 
 def _sorted(files: list[ForeignFile], main_name: str | None) -> _Kinds:
-    """Tell the model from what comes with it; NotTaken if parts of it are missing, or none is a model."""
+    """Separate the model from the files that come with it; NotTaken if parts of it are missing, or none is a model."""
     projectors = [file for file in files if _is_projector(file.name) and file.name != main_name]
     rest = [file for file in files if file not in projectors]
     models = [file for file in rest if file.format is not None]

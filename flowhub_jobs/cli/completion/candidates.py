@@ -90,7 +90,7 @@ def _nodes(settings: Settings) -> list[str]:
 
 
 def _node_lists(settings: Settings, prefix: str) -> list[str]:
-    """Return what may stand for the nodes of `--on`: after a comma, the nodes that are not in the list yet."""
+    """Return the candidates for `--on`: after a comma, the nodes that are not in the list yet."""
     before, comma, _ = prefix.rpartition(",")
     if not comma:
         return ["all", "any", *_nodes(settings)]

@@ -124,7 +124,7 @@ def owner_of(partial: Partial) -> str:
 
 
 def sums(partials: Sequence[Partial]) -> str:
-    """Return the sizes of the partial downloads, by who continues them."""
+    """Return the sizes of the partial downloads, grouped by what continues them."""
     parts = []
     for state, text in _SUMS.items():
         sizes = [partial.leaving.bytes for partial in partials if partial.state is state]

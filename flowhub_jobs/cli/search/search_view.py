@@ -42,7 +42,7 @@ def _row(model: FoundModel, variant: FoundVariant) -> _Row:
 
 
 def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
-    """Return the rows with the names of variants cut as far as the screen asks; the ids stay, which `show` takes."""
+    """Return the rows with the variants' names cut to the screen's width; the ids, which `show` takes, stay whole."""
     over = output.width_of(head, rows) - output.columns()
     width = max(text_width.width(row[_BEST]) for row in rows) - max(0, over)
     if over <= 0 or width < _BEST_MIN:

@@ -108,7 +108,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _is_too_wide(rows: Sequence[tuple[str, ...]]) -> bool:
-    """Return whether names, which are not cut, leave no room for the other columns, of which only the GPUs are."""
+    """Return whether the uncut names leave no room for the other columns; of those only the GPUs are cut."""
     uncut = [(*row[:5], row[5][:GPUS_LEAST]) for row in rows]
     return output.width_of(_HEAD[:6], uncut) > output.columns()
 

@@ -33,7 +33,7 @@ class SubscriptionRows:
     # The user's ----------------------------------------------------------------------------------------------------
 
     def add(self, kind: SubscriptionKind, ref: str, terms: Terms, next_at: int) -> None:
-        """Follow a reference, or give a followed one other terms. Other globs begin with what is there now."""
+        """Follow a reference, or change the terms of a followed one. Changed globs start from what exists now."""
         values = _of_terms(terms)
         with writing(self._engine) as tx:
             where = (subscriptions.c.node == self._node, subscriptions.c.ref == ref)

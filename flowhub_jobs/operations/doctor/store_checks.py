@@ -47,7 +47,8 @@ def store_checks(home: Home) -> Iterator[Check]:
 
 
 def named_by_store(store: str, checks: Iterator[Check]) -> Iterator[Check]:
-    """Yield the checks of a store; of another than the default one, its name is in theirs: `store.space.fast`."""
+    """Yield the checks of a store; those of another than the default one have its name in theirs:
+    `store.space.fast`."""
     for check in checks:
         yield check if store == DEFAULT_STORE else replace(check, name=f"{check.name}.{store}")
 
@@ -118,7 +119,7 @@ def _locks(folder: Path) -> Check:
 
 
 def _names(folder: Path) -> Check:
-    """Find out whether names that differ in case are one file; flowhub takes them for one everywhere."""
+    """Find out whether names that differ in case are one file; flowhub treats them as one everywhere."""
     (folder / "Case").touch()
     return ok("store.names", "upper and lower case are " + ("one name" if (folder / "case").exists() else "two names"))
 

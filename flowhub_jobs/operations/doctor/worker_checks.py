@@ -52,7 +52,7 @@ def _service(home: Home) -> Check:
 
 
 def _library(home: Home) -> Check:
-    """Compare names, sizes and times in each store, and no bytes: those are for `verify`."""
+    """Compare names, sizes and times in each store; `verify` compares the bytes."""
     name = "library.files"
     online = [one for one in home.each_store() if not one.store_is_away()]  # store.folder fails for the others
     entries = [(one.store.root, entry) for one in online for entry in one.entries.entries_here()]

@@ -72,7 +72,7 @@ class AdoptScan:
 
 
 class AdoptScanner:
-    """One look around. `stop` may be set from elsewhere to end the reading."""
+    """One scan. `stop` may be set from another thread to end the reading."""
 
     def __init__(
         self, home: Home, recognizer: Identifier, environ: Mapping[str, str], kinds: Sequence[LinkKind] = LINKS
@@ -153,7 +153,7 @@ class AdoptScanner:
     # Read ----------------------------------------------------------------------------------------------------------
 
     def _read(self, result: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
-        """Return the digests of all files that were found; what cannot be read is taken out of the look."""
+        """Return the digests of all files that were found; candidates that cannot be read are dropped."""
         known = self._known()
         by_path = {file.real: file for candidate in result.candidates for file in candidate.files}
         hashes = {path: hashed for path in by_path if (hashed := _without_reading(path, known))}
@@ -199,7 +199,7 @@ class AdoptScanner:
             if candidate.program != STORE and (identity := hashes[file.real].stamp.identity)
         }
         offers: list[Offer] = []
-        promised: dict[str, str] = {}  # whose each name is by the offers so far
+        promised: dict[str, str] = {}  # the owner of each name, by the offers so far
         for candidate in result.candidates:
             files = [hashes[file.real] for file in candidate.files]
             if wrong := false_claim(candidate, files):
@@ -281,14 +281,14 @@ def _without_reading(path: Path, known: Mapping[Inode, str]) -> HashedFile | Non
 
 
 def _without_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates without those that are the very files of an earlier one, under other names."""
+    """Return the candidates without those that are the same files as an earlier one, under other names."""
     return list(
         {tuple(file.real for file in candidate.files): candidate for candidate in reversed(candidates)}.values()
     )[::-1]
 
 
 def _bytes_of(digests: Iterable[str]) -> tuple[str, ...]:
-    """Return what two models have in common that are the same bytes, whatever their files are called."""
+    """Return a key that is equal for models with the same bytes, whatever their files are called."""
     return tuple(sorted(digests))
 
 

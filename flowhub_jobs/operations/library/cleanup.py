@@ -39,7 +39,7 @@ class PartialState(StrEnum):
     LIVE = "live"  # a job that is queued, running or paused
     KEPT = "kept"  # of a failed or cancelled job that `retry` could resume; or of `download()`
     NOBODY = "nobody"
-    ELSEWHERE = "elsewhere"  # another node that shares the store, or another program: none of our business
+    ELSEWHERE = "elsewhere"  # another node that shares the store, or another program: not flowhub's to remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ class Removable(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that can be cleared away. `frees` bytes of its `bytes`; `why` is for people. `age_s`: it is litter."""
+    """One item that can be removed. `frees` is how many of its `bytes` that frees; `why` is for people; `age_s` is its
+    age."""
 
     kind: Removable
     name: str
@@ -205,7 +206,7 @@ def _unused(model: UnusedModel, age_s: int) -> Item:
 
 
 def remove_item(home: Home, installed: InstalledModels, item: Item) -> int:
-    """Clear one thing away; return the bytes that it frees. Raises Busy where it is no litter any more."""
+    """Remove one item; return the bytes that it frees. Raises Busy if it is no leftover any more."""
     if item.kind is Removable.UNUSED:
         if item.name not in {model.name for model in removable_models(home)}:
             raise _in_use_again(item)

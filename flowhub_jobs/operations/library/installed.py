@@ -112,7 +112,7 @@ class InstalledModels:
         return self.inventory().models
 
     def model(self, name: str) -> InstalledModel | None:
-        """Return one installed model by its name; None if it is not there. Whether the catalog has it is not asked."""
+        """Return one installed model by its name; None if it is not there. The catalog is not consulted."""
         model = self._model(name)
         return None if model is None else replace(model, store=self._home.store.name)
 
@@ -203,7 +203,8 @@ class InstalledModels:
         return model
 
     def named(self, name: str) -> str:
-        """Return the name if a model is listed by it; a reference is none. Raises NotFound with the nearest names."""
+        """Return the name if a model is listed under it; a reference is not a name. Raises NotFound with the nearest
+        names."""
         if name in (names := self.names()):
             return name
         raise NotFound(f"{name[:200]!r} is not installed.", hint=_nearest_hint(name, names))
@@ -260,7 +261,7 @@ class InstalledModels:
     # Remove --------------------------------------------------------------------------------------------------------
 
     def plan_removal(self, name: str) -> Removal:
-        """Return what `remove` would come to."""
+        """Return the effects of `remove`, without removing anything."""
         path = self._home.store.path_of(name)
         entry = self._home.entries.entry(name)
         if entry and is_gone(self._home.store, entry, self.presence_of(entry)):

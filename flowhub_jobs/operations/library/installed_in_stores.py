@@ -105,7 +105,7 @@ class InstalledInStores(InstalledModels):
     # Stores and names --------------------------------------------------------------------------------------------
 
     def _stores_to_search(self, text: str) -> list[tuple[int, str]]:
-        """Return the stores that a question goes to, those that are there first, each with the text to look for."""
+        """Return the stores to search, those that are there first, each with the text to look for."""
         if (with_store := self._with_store(text)) is not None:
             return [with_store]
         is_away = [one.presence is Presence.AWAY for one in self._each]

@@ -1,6 +1,6 @@
 """Outdated models: the catalog or the Hub now pins another digest or commit than the installed one.
 
-A file without a digest is no statement; another size is one, and so is another set of files.
+A file without a digest proves nothing; a different size does, and so does a different set of files.
 """
 
 import re
@@ -34,7 +34,7 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class OutdatedModel:
-    """An installed model and what there is in its place now. `version` is the catalog's newest, by name."""
+    """An installed model and its latest version. `version` is the catalog's newest, by name."""
 
     entry: LibraryEntry
     commit: str | None  # the installed version
@@ -127,7 +127,7 @@ def commit_of(file: ArtifactFile | None) -> str | None:
 def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest | None = None) -> OutdatedCheck:
     """Compare the models of these names, None for all that are installed, with the catalog and the Hub.
 
-    `latest` asks the Hub. A model that fails does not keep the others from their answer.
+    `latest` asks the Hub. An error of one model does not stop the check of the others.
     """
     check = OutdatedCheck()
     key, homes = session.installed.key, session.home.each_store()

@@ -59,7 +59,7 @@ class StoreUsage:
 
 
 def list_store(session: Session) -> StoreUsage:
-    """Return what there is in all stores; nothing is written, and no job is kept from anything."""
+    """Return the content of all stores; nothing is written, and no job is blocked."""
     every = [_list_one(one) for one in session.each_store()]
     return replace(
         every[0],
@@ -121,7 +121,7 @@ class Usage:
 
     @property
     def linked(self) -> int:
-        """The bytes that lie elsewhere, behind symbolic links."""
+        """The bytes that are elsewhere, behind symbolic links."""
         return sum(share.weight.linked for share in self._all)
 
     @property

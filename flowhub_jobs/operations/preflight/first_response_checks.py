@@ -1,6 +1,7 @@
 """Checks of a source's first response: size, name, sign-in, and their effect on the artifact. Pure.
 
-An artifact is refused for what no other time and no other way of asking would change. All else is left to the worker.
+An artifact is refused only for a fault that neither a later nor a different request would change. Other faults are left
+to the worker.
 """
 
 import re
@@ -97,7 +98,7 @@ def judged_answer(file: ArtifactFile, answer: Document) -> FirstAnswer:
     try:
         check_first_bytes(file.path if name is None or not is_id(file.path) else name, head)
     except WrongContent as error:
-        # A published digest knows better than a look, unless a page came whose size nothing contradicts.
+        # A published digest is better evidence than the first bytes, unless a page came whose size nothing contradicts.
         if not (file.sha256 or file.git_sha1) or (_is_page(answer) and (size is None or size != file.size)):
             if _is_page(answer):
                 error.hint = _PAGE_HINT

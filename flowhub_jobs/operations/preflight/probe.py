@@ -41,7 +41,7 @@ _LASTING = (TokenMissing, TokenRefused, Gated, SourceMissing)
 
 
 def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
-    """Look at the files of all artifacts, for `CALL_S` seconds at most, and return each as it can be queued.
+    """Probe the files of all artifacts, for `CALL_S` seconds at most, and return each as it can be queued.
 
     Files not reached in that time, or beyond `ALL_MAX`, are not refused; `unseen` says so.
     """
@@ -55,7 +55,7 @@ def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
 
 @dataclass(slots=True)
 class _SourceProbe:
-    """One look at many files. A host that cannot be reached is not asked again."""
+    """One probe of many files. A host that cannot be reached is not asked again."""
 
     settings: Settings
     _until: float = field(default_factory=lambda: time.monotonic() + CALL_S)
@@ -102,7 +102,7 @@ class _SourceProbe:
             return judged_answer(file, answer)
         error = self._refusal(answer, where)
         if getattr(error, "about_range", False):
-            # It may dislike ranges: ask for all of it, and hang up after the first bytes.
+            # It may refuse ranges: request the whole file, and disconnect after the first bytes.
             try:
                 answer = self._request(file, None)
             except TooLarge:
@@ -142,7 +142,7 @@ class _SourceProbe:
 
 
 def _hint(error: FlowhubError, file: ArtifactFile, answer: Document) -> str | None:
-    """Return what to do before it is queued; the hints of a transfer speak of a job."""
+    """Return a remedy for a file that is not queued yet: the hints of a transfer name a job."""
     page = hub_page(file.url)
     if isinstance(error, Gated) and page:
         return f"Accept its terms at {page}, set HF_TOKEN for the worker too, then enqueue it again."

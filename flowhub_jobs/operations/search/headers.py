@@ -1,6 +1,6 @@
 """Metadata from a model's header: of an installed file, a partial, or the source.
 
-What reads a header is imported where there is one: `show` of a model that does not lie here does without.
+The parsers are imported only where there is a header: `show` of a model that is not installed does without.
 """
 
 import os

@@ -81,11 +81,11 @@ class Variant:
 
 
 def best_fit(variants: Sequence[Variant]) -> tuple[Variant, str]:
-    """Return the best variant for this machine, and in a sentence why; they stand in the catalog's order.
+    """Return the best variant for this machine, and in a sentence why; `variants` are in the catalog's order.
 
     Order: fits, tight, slow. Among equals the model's default format, which is
-    that of its first option, comes first, and in it the largest weights: of one model, more bytes are more of it. What
-    is not known is taken only where nothing else is left, and then the first. Raises DoesNotFit.
+    that of its first option, comes first, and in it the largest weights: of one model, more bytes mean more precision.
+    A variant of unknown fit is chosen only if no other is left, and then the first. Raises DoesNotFit.
     """
     running = [variant for variant in variants if variant.verdict.fit in RUNNING]
     if not running:

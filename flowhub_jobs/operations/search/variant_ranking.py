@@ -13,7 +13,8 @@ def rank_key(verdict: Verdict, format: HubFormat | None, default: HubFormat | No
     """Return the sort key of a variant: the best is the least; `default` is the format of the model's first option.
 
     Order: fits, tight, slow. Among those the default format comes first, and in
-    it the largest weights: of one model, more bytes are more of it. What does not run is the better the smaller it is.
+    it the largest weights: of one model, more bytes mean more precision. Of variants that do not run, the smallest
+    comes first.
     """
     weights = verdict.weights_bytes or 0
     runs = {Fit.UNKNOWN: 0, Fit.TOO_BIG: weights, Fit.WRONG_PLATFORM: weights}.get(verdict.fit, -weights)

@@ -29,8 +29,7 @@ def judge(
     """Return the variants of a model or a repository, or the one that is named or installed, each with its verdict.
 
     Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. Where
-    `ask`, the header of a model that is not installed is fetched. Raises NotFound and the errors of
-    `session.artifact` raises.
+    `ask`, the header of a model that is not installed is fetched. Raises NotFound and the errors of `session.artifact`.
     """
     return _judge_all(session, expand_reference(session, ref), machine, context, ask)
 
@@ -91,7 +90,7 @@ class _Judge:
         return next(has, self.session.installed.located(installed)[0])
 
     def judge_there(self, artifact: Artifact, installed: str | None) -> Variant:
-        """Return the variant as the header at its source tells."""
+        """Return the variant, judged by the header at its source."""
         header = self._remote_header(artifact)
         artifact = _with_size(artifact, header.size)
         return Variant(artifact, self._verdict(artifact, header, installed), header.note)

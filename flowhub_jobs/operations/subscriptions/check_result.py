@@ -19,7 +19,7 @@ class NewVersion:
 class SourceCheck:
     """The version of each item, the versions to queue, and the first error.
 
-    `complete`: an item that is not in `seen` is one no longer.
+    `complete`: an item that is not in `seen` no longer exists.
     """
 
     seen: Mapping[str, str] = field(default_factory=dict)

@@ -67,7 +67,7 @@ class SubscriptionChecker:
 
 
 def void(_: object) -> None:
-    """Return nothing, of whatever it is given."""
+    """Do nothing, with any arguments."""
 
 
 def check_source(

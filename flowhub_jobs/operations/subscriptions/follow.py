@@ -94,7 +94,7 @@ def follow(
 
 
 def _meaning(session: Session, text: str, fields: Mapping[str, Any]) -> _Meaning:
-    """Return what a reference means, as it is kept: with the quant that is chosen now."""
+    """Return the stored form of a reference: with the quant that is chosen now."""
     if owner := parse_owner(text):
         return _Meaning(SubscriptionKind.OWNER, f"hf:{owner}/")
     hub_ref = parse_hub_ref(text, session.settings.hf_endpoint)
@@ -121,7 +121,7 @@ def _follow(
     terms = replace(before.terms if before else Terms(), **_own_fields(meaning.kind, fields))
     _check_terms(meaning, terms)
     rows = SubscriptionRows(session.home.engine, session.node, session.home.clock)
-    # An hour: no worker makes the check that this command makes, but one that is killed is made up for.
+    # An hour: no worker repeats this command's check, but if the command is killed, a worker makes it later.
     rows.add(meaning.kind, meaning.ref, terms, session.now_us() + HOUR_US)
     subscription = _read(session, meaning.ref)
     items = _queries(session).items(subscription.id)
@@ -175,7 +175,7 @@ def _matching_subscriptions(session: Session, text: str, known: Sequence[Subscri
 
 
 def _plain(session: Session, text: str) -> str:
-    """Return a reference in one way of writing it, in lower case."""
+    """Return a reference in one spelling, in lower case."""
     if owner := parse_owner(text):
         return f"hf:{owner}/".lower()
     hub_ref = parse_hub_ref(text, session.settings.hf_endpoint)

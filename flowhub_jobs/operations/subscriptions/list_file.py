@@ -42,7 +42,7 @@ def check_list(
     stopping: threading.Event,
     defaults: Mapping[str, Any],
 ) -> SourceCheck:
-    """Return what is new among the references of a list. A bad line keeps no other from being looked at.
+    """Return what is new among the references of a list. A bad line does not stop the check of the others.
 
     `defaults` are the options of lines that do not say otherwise.
     """

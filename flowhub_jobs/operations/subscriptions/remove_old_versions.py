@@ -17,7 +17,7 @@ log = logging.getLogger("flowhub.subscriptions")
 def surplus(entries: list[LibraryEntry], keep: int, own_jobs: set[int]) -> list[LibraryEntry]:
     """Return the old versions to remove: those that `own_jobs` installed, and that `keep` newer old ones precede. Pure.
 
-    Each model's versions are counted by themselves, and those count too that the user has installed.
+    Each model's versions are counted separately; those that the user installed count, too.
     """
     old, by_claim = old_versions(entries), dict[str, list[LibraryEntry]]()
     for entry in sorted(entries, key=lambda entry: entry.installed_at, reverse=True):

@@ -1,7 +1,7 @@
 """LM Studio: models/PUBLISHER/REPOSITORY/FILE, for GGUF and MLX (https://lmstudio.ai/docs/advanced/sideload).
 
-The folder watches itself: a new model appears without a restart. Foreign files in it are indexed as faults, so that of
-a GGUF repository only weights and projectors are placed. `lms import --symbolic-link` shows that links are followed.
+LM Studio watches the folder: a new model appears without a restart. Foreign files in it are indexed as faults, so that
+of a GGUF repository only weights and projectors are placed. `lms import --symbolic-link` shows that links are followed.
 """
 
 from collections.abc import Mapping

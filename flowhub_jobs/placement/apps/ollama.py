@@ -5,7 +5,7 @@
 
 Source: ollama/ollama, manifest/manifest.go, types/model/name.go and config.go, server/create.go. `ollama create` is not
 used: it writes the weights again, with another digest. The names in a manifest are checked when it is listed, so that
-one bad name would fault the whole list.
+one bad name would break the whole list.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def _entries(model: GgufFiles, name: str, root: Path) -> Iterator[Planned]:
         "config": _described(_CONFIG_MEDIA, _digest(config.content), len(config.content)),
         "layers": layers,
     }
-    # Ollama takes every file next to a tag for a manifest: one with another kind of name faults its list.
+    # Ollama takes every file next to a tag for a manifest: one with another kind of name breaks its list.
     yield PlannedText(root / "manifests" / name, _json(manifest), staged_in=root / "manifests")
 
 
@@ -170,7 +170,7 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def still_needed(root: Path, targets: frozenset[Path]) -> frozenset[Path]:
-    """Return the blobs that a manifest names which is none of these targets: of `ollama cp`, `create` or `pull`."""
+    """Return the blobs that manifests other than these targets name: of `ollama cp`, `create` or `pull`."""
     digests = {
         digest
         for folder in ("manifests", "manifests-v2")

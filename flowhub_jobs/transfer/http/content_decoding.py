@@ -32,7 +32,7 @@ class Decoder:
     def fill(self, view: memoryview, read: Read) -> int:
         """Put the next decoded bytes into `view`; return the count, 0 at the end of the file.
 
-        The last byte of a file of known size is returned only after the checksum that follows it was found right.
+        The last byte of a file of known size is returned only after the checksum that follows it was verified.
         Raises ConnectionLost where the body ends early, WrongRange where it is damaged or longer than `size`,
         WrongContent where it expands too far; and what `read` raises.
         """

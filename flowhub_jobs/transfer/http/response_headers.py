@@ -186,7 +186,7 @@ def tells_end(status: int, headers: Headers) -> bool:
 def strong_etag(headers: Headers) -> str | None:
     """Return the strong entity tag with its quotes; a weak one never goes into If-Range (RFC 9110, section 13.1.5).
 
-    Some stores leave out the quotes (Azure Blob without x-ms-version): that names a version, too, and no more.
+    Some stores leave out the quotes (Azure Blob without x-ms-version): that identifies a version, too.
     """
     tag = headers.get("etag", "").strip()
     sound = tag.isascii() and tag.isprintable() and 2 < len(tag) < 1024  # it goes back in If-Range

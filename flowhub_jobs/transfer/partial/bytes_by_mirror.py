@@ -5,7 +5,8 @@ from flowhub_jobs.transfer.partial.journal import FileRecord
 
 
 def note_given(record: FileRecord, mirror: str, start: int, end: int) -> None:
-    """Record that bytes came from a mirror; `mirror` is "" for the file's own URL. They are no other's any more."""
+    """Record that bytes came from a mirror; `mirror` is "" for the file's own URL. They no longer count for any other
+    mirror."""
     if not mirror and not record.given:
         return
     for other, ranges in record.given.items():

@@ -35,7 +35,7 @@ ABOUT_MAX, NAME_MAX, LABEL_MAX = 140, 120, 40
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What the form says, as it was sent. `context` is a power of two."""
+    """The form's fields, as they were sent. `context` is a power of two."""
 
     words: str = ""
     format: str = ""
@@ -97,7 +97,7 @@ def search_of(call: Call) -> Search:
 
 
 def context_of(call: Call) -> int:
-    """Return the power of two that the context slider says. Raises UsageInvalid."""
+    """Return the power of two that the context slider stands for. Raises UsageInvalid."""
     return _number(call, "context", Search().context, CONTEXT_LEAST, CONTEXT_MOST)
 
 
@@ -177,7 +177,7 @@ def discover_view(
 
 
 def _chips(counts: Mapping[str, int], labels: Mapping[str, str], checked: Sequence[str]) -> tuple[Chip, ...]:
-    """Return a chip a value; one that was chosen is there, whatever the counts know of it."""
+    """Return a chip for each value; a chosen one is always there, whatever its count."""
     values = [*counts, *(value for value in checked if value and value not in counts)]
     return tuple(
         Chip(str(value), labels.get(value, license_name(value))[:LABEL_MAX], counts.get(value, 0), value in checked)
@@ -187,7 +187,7 @@ def _chips(counts: Mapping[str, int], labels: Mapping[str, str], checked: Sequen
 
 
 def license_name(text: str) -> str:
-    """Return a licence as people name it: SPDX's prefix for those outside of its list says nothing to them."""
+    """Return a licence as people name it: without SPDX's prefix for those outside of its list."""
     return text.removeprefix("LicenseRef-")
 
 

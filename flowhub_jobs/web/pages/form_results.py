@@ -36,7 +36,7 @@ _ASKED = {"pause": "{} is pausing.", "cancel": "{} is being cancelled."}
 
 
 def notice_of(call: Call) -> str | None:
-    """Return the sentence for the address of a request; None where it names no deed."""
+    """Return the sentence for the address of a request; None where it names no action."""
     code = call.request.query_params.get("done", "")
     if code in _SENTENCES:
         return _SENTENCES[code]
@@ -52,7 +52,7 @@ def notice_of(call: Call) -> str | None:
 
 
 def sentence(code: str, job: Job, name: str) -> str:
-    """Return what became of a job. One that still runs has been asked, and obeys within a second."""
+    """Return what became of a job. One that still runs has the request, and obeys within a second."""
     if code == "queued" and job.state is State.COMPLETED:
         return f"{name} is installed already."
     if code in _ASKED and job.state is State.RUNNING:

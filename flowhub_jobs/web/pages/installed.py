@@ -214,7 +214,8 @@ def installed_row(
 ) -> InstalledRow:
     """Return the row of a model.
 
-    `at_work` says what a job does with it. `key` is what the actions name it by; `store` is named if there are several.
+    `at_work` says what a job does with it. `key` is the name that the actions use; `store` is named if there are
+    several.
     """
     title = name_of(model.source or model.name, model.model, model.option, model.format, 1, titles)
     icon, state, css = _STATES[model.condition]
@@ -262,7 +263,7 @@ def _partial(one: Partial) -> PartialRow:
 
 
 def removal_sentence(removal: Removal) -> str:
-    """Return what a removal does, for the page that asks."""
+    """Return the effects of a removal, for the page that asks."""
     placed = programs_named(removal.placed_in)
     first = f"It is also removed from {placed}, where it was placed. " if placed else ""
     return first + _frees(removal)
@@ -297,7 +298,7 @@ def show_installed(call: Call) -> Response:
 
 
 def ask_removal(call: Call) -> Response:
-    """Ask, on a page of its own, whether a model is to be removed, and say what that frees."""
+    """Ask on a separate page whether to remove a model, with the bytes that this frees."""
     session, name = call.session, call.path("name")
     _, own = session.installed.located(name)
     if own not in (session.installed.located(key)[1] for key in session.installed.find_all(name)):

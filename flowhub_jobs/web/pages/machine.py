@@ -89,7 +89,7 @@ class NightView:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """`how`: the file or the call that told it."""
+    """`how`: the file or the call that it was read from."""
 
     what: str
     value: str
@@ -127,7 +127,7 @@ def night_view(report: Report, titles: Mapping[str, str], history: SpeedHistory)
 
 
 def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
-    """Return the chart of the speed, and what it says in a sentence; None where nothing was received."""
+    """Return the chart of the speed, and a sentence that describes it; None where nothing was received."""
     if history.fastest is None:
         return None
     at, rate = history.fastest
@@ -209,7 +209,7 @@ def worker_rows(workers: Sequence[WorkerStatus], service: ServiceState | None, n
 
 
 def service_lines(service: ServiceState | None) -> list[str]:
-    """Return how the worker's service stands, in sentences."""
+    """Return the state of the worker's service, in sentences."""
     if service is None or not service.installed:
         return ["No service is installed. `flowhub worker install` starts a worker at every login."]
     state = service.state or f"but {service.kind} does not answer here"
@@ -279,7 +279,7 @@ def _disk_reserve(session: Session) -> int:
 
 
 def look_again(call: Call) -> Response:
-    """Look at the machine again, as it is now."""
+    """Read the machine's memory, GPUs and disk again."""
     call.context.forget_device()
     return back(call, "/machine", "looked")
 

@@ -120,7 +120,7 @@ def best_variant(variants: Sequence[DetailedVariant]) -> DetailedVariant | None:
 
 
 def command_for(refs: Sequence[str]) -> str:
-    """Return the command that queues the same: what a shell would read otherwise is quoted."""
+    """Return the command that queues the same; references that a shell would change are quoted."""
     quoted = [ref if _PLAIN_REF.fullmatch(ref) else "'" + ref.replace("'", "'\\''") + "'" for ref in refs]
     return " ".join(["flowhub enqueue", *map(visible, quoted)])
 

@@ -154,7 +154,7 @@ def queue_view(
 def running_row(job: Job, titles: Titles, samples: Sequence[tuple[float, float]]) -> RunningRow:
     title, total = name_of_job(job, titles), job.bytes_total
     done, of = of_total(job.bytes_done, total)
-    thousandth = max(1, (total or 0) // 1000)  # attributes of figures that fit any browser
+    thousandth = max(1, (total or 0) // 1000)  # numbers that every browser takes as attributes
     return RunningRow(
         id=job.id,
         name=title.name,
@@ -210,7 +210,7 @@ def waiting_row(job: Job, titles: Titles, now: datetime, *, movable: bool) -> Wa
 
 
 def _first(job: Job) -> tuple[tuple[str, str], ...]:
-    """Return the button that lets a job go earlier: over its time, or over the jobs before it."""
+    """Return the button that lets a job start earlier: before its time, or before other jobs."""
     timed = job.reason in (Reason.AT, Reason.WINDOW)
     return (("start", "Start now"),) if timed else (("top", "To the top"),)
 
@@ -324,7 +324,7 @@ def steer_queue(call: Call) -> Response:
 
 
 def _place(before: str) -> int | None:
-    """Return the job before which another one is put; None for the end of the queue. Raises UsageInvalid."""
+    """Return the job before which a job is moved; None for the end of the queue. Raises UsageInvalid."""
     return _number(before) if before else None
 
 

@@ -116,7 +116,7 @@ def _hour(day: int, hour: int, minutes: Week, outside: int | None, now: datetime
 
 
 def _look(hour: int, minutes: Week, outside: int | None) -> tuple[str, str]:
-    """Return how an hour with these minutes looks, and what it is called."""
+    """Return the class and the label of an hour with these minutes."""
     rates = set(minutes)
     if rates == {0}:
         return ("limit", "limited") if outside else ("", "paused")
@@ -162,7 +162,7 @@ def _options(group: DayWindows) -> str:
 
 
 def _typed(bps: int) -> str:
-    """Return a rate as one types it, exactly: "2M", "500K", "1234567"."""
+    """Return a rate exactly as a user types it: "2M", "500K", "1234567"."""
     fits = ((size, unit) for size, unit in ((_MEGA, "M"), (1000, "K")) if bps >= size and bps % (size // 10) == 0)
     size, unit = next(fits, (1, ""))
     return f"{bps / size:g}{unit}" if unit else str(bps)

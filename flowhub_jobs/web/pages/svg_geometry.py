@@ -39,7 +39,7 @@ class Band:
 
 
 def bands(parts: Sequence[tuple[str, int]], total: int) -> list[Band]:
-    """Return the parts of a bar from left to right. A part that is there is at least half a percent wide."""
+    """Return the parts of a bar from left to right. A part that is not empty is at least half a percent wide."""
     visible = [(kind, count) for kind, count in parts if count > 0]
     widths = [max(0.5, 100 * count / max(1, total)) for _, count in visible]
     over = sum(widths) / 100 if sum(widths) > 100 else 1.0

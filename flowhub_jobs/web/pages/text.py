@@ -10,7 +10,7 @@ from flowhub_jobs.fs.names import is_unseen
 from flowhub_jobs.times import clock_time
 from flowhub_jobs.units import format_bytes
 
-TEXT_MAX = 4000  # characters of one value: who wrote the catalog decides how long its texts are
+TEXT_MAX = 4000  # characters of one value: the catalog's author decides how long its texts are
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
 _COMMAND = re.compile(r"`([^`\n]{1,300})`")
 
@@ -57,7 +57,7 @@ def safe_link(url: str | None) -> str | None:
 def of_total(done: int, total: int | None) -> tuple[str, str]:
     """Return how much there is of a total, in its unit: ("5.77", "of 9.00 GB"); ("610 MB", "") without one.
 
-    Two digits behind the point, so that a figure that changes keeps its width.
+    Two digits after the point, so that a figure that changes keeps its width.
     """
     if total is None:
         return format_bytes(done), ""
