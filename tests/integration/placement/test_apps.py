@@ -1,4 +1,4 @@
-"""Models placed in each program by the command line, opened by readers that follow the programs' sources."""
+"""Tests of models placed in each program by the command line: a reader written after its source opens them."""
 
 import errno
 import os
@@ -37,20 +37,20 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def app(home, hub, origin, monkeypatch, tmp_path, weights):
-    """A home with a GGUF model and its projector, of the Hub, and the model `a` of one file from elsewhere."""
+    """A home with a GGUF model and its projector, of the Hub, and the model `a` of one file from another origin."""
     files = {FILE: weights, MMPROJ: gguf(3000, 3)}
     for path, content in files.items():
         hub.add(REPO, path, content)
     addresses = {
         path: (f"https://huggingface.co/{REPO}/resolve/main/{path}", content) for path, content in files.items()
     }
-    whole = folder_model(MODEL, addresses, option="q4_k_m", format="gguf")
+    with_projector = folder_model(MODEL, addresses, option="q4_k_m", format="gguf")
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     for name in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("flowhub_jobs.store.app_folders.MACOS", False)
     use_home_folder(monkeypatch, tmp_path / "user")
-    with cli_app(home, monkeypatch, catalog_model(origin, OTHER), whole) as app:
+    with cli_app(home, monkeypatch, catalog_model(origin, OTHER), with_projector) as app:
         app.enqueue(MODEL)
         app.enqueue("a")
         run_due_jobs(app)
@@ -67,8 +67,8 @@ def use_home_folder(monkeypatch, user_home):
     monkeypatch.setenv("HOME", str(user_home))
 
 
-def opened(program: str, folder: Path) -> tuple[bytes, bytes]:
-    """Return the weights and the projector that the program finds of the model of the Hub."""
+def read_placed(program: str, folder: Path) -> tuple[bytes, bytes]:
+    """Return the weights and the projector of the Hub's model as the program reads them."""
     if program == "lm-studio":
         assert app_readers.read_lm_studio(folder) == {REPO: [FILE, MMPROJ]}
         top = folder / REPO
@@ -77,11 +77,11 @@ def opened(program: str, folder: Path) -> tuple[bytes, bytes]:
         model = app_readers.read_ollama(folder)["b:q4_k_m"]
         files = model.weights, model.projectors[0]
     elif program == "llama-cpp":
-        found = app_readers.read_llama_cpp(folder, REPO)
-        files = found["parts"][0], found["projector"]
+        snapshot = app_readers.read_llama_cpp(folder, REPO)
+        files = snapshot["parts"][0], snapshot["projector"]
     elif program == "jan":
-        known = app_readers.read_jan(folder)["owner/Some-Model-Q4_K_M"]
-        files = known.weights[0], known.projector
+        jan_model = app_readers.read_jan(folder)["owner/Some-Model-Q4_K_M"]
+        files = jan_model.weights[0], jan_model.projector
     else:
         config = app_readers.read_localai(folder)["Some-Model-Q4_K_M"]
         files = config["weights"][0], config["projector"]
@@ -89,26 +89,26 @@ def opened(program: str, folder: Path) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("program", FOLDERS)
-def test_a_program_opens_a_placed_model_and_nothing_is_left_of_it_after_unplace(cli, app, tmp_path, weights, program):
+def test_a_program_opens_a_placed_model_and_unplace_removes_all_of_its_files(cli, app, tmp_path, weights, program):
     user_home = tmp_path / "user"
     before = sorted(user_home.rglob("*"))
     [placed] = cli("place", MODEL, "--in", program, "--json").json["placements"]
     assert (placed["app"], placed["how"], placed["state"]) == (program, "hardlink", "ok")
     assert Path(placed["path"]).exists()
-    assert opened(program, user_home / FOLDERS[program]) == (weights, gguf(3000, 3))
+    assert read_placed(program, user_home / FOLDERS[program]) == (weights, gguf(3000, 3))
     assert cli("unplace", MODEL, "--in", program).status == 0
     left = [path for path in sorted(user_home.rglob("*")) if path not in before and not path.is_dir()]
     assert left == []
     assert cli("verify").status == 0
 
 
-def test_a_program_on_another_disk_opens_it_by_a_symbolic_link(cli, app, tmp_path, weights, monkeypatch):
+def test_a_program_on_another_disk_opens_a_model_by_a_symbolic_link(cli, app, tmp_path, weights, monkeypatch):
     with tmpfs_disk(tmp_path / "disk") as disk:
         use_home_folder(monkeypatch, disk.mount_point)
         page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").json
         assert {placed["how"] for placed in page["placements"]} == {"symlink"}
         for program, folder in FOLDERS.items():
-            assert opened(program, disk.mount_point / folder) == (weights, gguf(3000, 3))
+            assert read_placed(program, disk.mount_point / folder) == (weights, gguf(3000, 3))
         assert cli("rm", MODEL, "-y").status == 0
         assert [path for path in disk.mount_point.rglob("*") if path.is_symlink() or path.is_file()] == []
 
@@ -125,44 +125,44 @@ def test_a_program_that_follows_no_symbolic_link_gets_none(cli, app, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("kind", "ways"), [("ext4", {"hardlink"}), ("xfs", {"reflink", "hardlink"}), ("btrfs", {"reflink"})]
+    ("kind", "link_kinds"), [("ext4", {"hardlink"}), ("xfs", {"reflink", "hardlink"}), ("btrfs", {"reflink"})]
 )
-def test_every_program_opens_it_on_a_file_system_of_this_kind(cli, app, tmp_path, weights, monkeypatch, kind, ways):
-    """The store is on the same one: moved there, as its user would."""
-    with image_disk(tmp_path / "image", kind) as place:
-        use_home_folder(monkeypatch, place)
-        shutil.copytree(app.store, place / "llms")
-        monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
+def test_every_program_opens_a_model_on_each_file_system(cli, app, tmp_path, weights, monkeypatch, kind, link_kinds):
+    """The store is copied to the same file system."""
+    with image_disk(tmp_path / "image", kind) as mount_point:
+        use_home_folder(monkeypatch, mount_point)
+        shutil.copytree(app.store, mount_point / "llms")
+        monkeypatch.setenv("FLOWHUB_STORE", str(mount_point / "llms"))
         assert cli("verify", MODEL).status == 0
         page = cli("place", MODEL, *(f"--in={program}" for program in FOLDERS), "--json").json
-        assert {placed["how"] for placed in page["placements"]} <= ways
+        assert {placed["how"] for placed in page["placements"]} <= link_kinds
         for program, folder in FOLDERS.items():
-            assert opened(program, place / folder) == (weights, gguf(3000, 3))
+            assert read_placed(program, mount_point / folder) == (weights, gguf(3000, 3))
         assert cli("rm", MODEL, "-y").status == 0
-        left = [path for folder in FOLDERS.values() for path in (place / folder).rglob("*") if not path.is_dir()]
+        left = [path for folder in FOLDERS.values() for path in (mount_point / folder).rglob("*") if not path.is_dir()]
         assert left == []
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
 @pytest.mark.parametrize("program", FOLDERS)
 def test_a_program_on_a_disk_without_any_links_opens_a_copy(cli, app, tmp_path, weights, monkeypatch, program, code):
-    """As FAT and some network disks: neither links nor a rename that replaces nothing."""
+    """FAT and some network disks have neither links nor a rename that replaces nothing."""
     folder = tmp_path / "user" / FOLDERS[program]
     before = {path for path in (tmp_path / "user").rglob("*") if not path.is_dir()}
-    without_links(monkeypatch, code)
-    if program != "jan":  # whose model.yml has the path of the store's file
+    disable_links(monkeypatch, code)
+    if program != "jan":  # its model.yml has the path of the store's file
         error = cli("place", MODEL, "--in", program, "--json").error
         assert (error["code"], "--copy" in error["hint"]) == ("placement_refused", True)
         assert {path for path in (tmp_path / "user").rglob("*") if not path.is_dir()} == before
     [placed] = cli("place", MODEL, "--in", program, "--copy", "--json").json["placements"]
     assert (placed["state"], placed["how"]) == ("ok", "copy" if program != "jan" else placed["how"])
-    assert opened(program, folder) == (weights, gguf(3000, 3))
+    assert read_placed(program, folder) == (weights, gguf(3000, 3))
     assert [path for path in folder.rglob("*") if path.is_symlink()] == []
     assert cli("unplace", MODEL).status == 0
     assert {path for path in (tmp_path / "user").rglob("*") if not path.is_dir()} == before
 
 
-def without_links(monkeypatch, code):
+def disable_links(monkeypatch, code):
     def refuse(*arguments, **options):
         raise OSError(code, os.strerror(code))
 
@@ -180,7 +180,7 @@ def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, app, 
     monkeypatch.setattr(os, "link", refuse)
     [placed] = cli("place", MODEL, "--in", "jan", "--json").json["placements"]
     assert placed["state"] == "ok"
-    assert opened("jan", tmp_path / "user" / FOLDERS["jan"]) == (weights, gguf(3000, 3))
+    assert read_placed("jan", tmp_path / "user" / FOLDERS["jan"]) == (weights, gguf(3000, 3))
     assert cli("unplace", MODEL).status == 0
     assert app_readers.read_jan(tmp_path / "user" / FOLDERS["jan"]) == {}
 
@@ -188,14 +188,14 @@ def test_jan_gets_the_path_of_the_stores_file_on_a_disk_without_links(cli, app, 
 # Ollama --------------------------------------------------------------------------------------------------------------
 
 
-def test_ollama_lists_nothing_that_is_half_made(cli, app, tmp_path, monkeypatch):
-    """Its list takes every file next to a tag for a model."""
+def test_ollama_lists_no_incomplete_model(cli, app, tmp_path, monkeypatch):
+    """Ollama lists every file next to a tag as a model."""
     root, lists = tmp_path / "user" / FOLDERS["ollama"], []
-    real = staging.put_in_place
+    original = staging.put_in_place
 
     def put_in_place(*arguments, **options):
         lists.append(app_readers.read_ollama(root))
-        return real(*arguments, **options)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(staging, "put_in_place", put_in_place)
     assert cli("place", MODEL, "--in", "ollama").status == 0
@@ -208,7 +208,7 @@ def test_an_update_of_a_model_is_run_by_ollama_under_the_same_name(cli, app, ori
     root = tmp_path / "user" / FOLDERS["ollama"]
     assert cli("place", "a", "--in", "ollama").status == 0
     newer = gguf(5000, 5)
-    app.set_models(catalog_model(origin, newer))  # `b` is no longer in it
+    app.set_models(catalog_model(origin, newer))  # the new catalog does not have `b`
     cli("update", "a")
     run_due_jobs(app)
     [model] = app_readers.read_ollama(root).values()
@@ -246,24 +246,24 @@ def test_a_name_that_ollama_has_already_is_not_taken_over(cli, app, tmp_path):
     assert not (manifest.parents[4] / "blobs").exists()
 
 
-# Together ------------------------------------------------------------------------------------------------------------
+# Several programs ----------------------------------------------------------------------------------------------------
 
 
 def test_vllm_and_lm_studio_open_one_copy_of_the_bytes(cli, app, tmp_path):
     cli("place", MODEL, "--in", "hf-cache", "--in", "lm-studio")
-    user_home, here = tmp_path / "user", app.store / "b-q4_k_m" / FILE
+    user_home, installed = tmp_path / "user", app.store / "b-q4_k_m" / FILE
     snapshot = (
         user_home / f".cache/huggingface/hub/models--{REPO.replace('/', '--')}/snapshots/{commit_of(REPO, 'main')}"
     )
-    copies = [here, snapshot / FILE, user_home / FOLDERS["lm-studio"] / REPO / FILE]
+    copies = [installed, snapshot / FILE, user_home / FOLDERS["lm-studio"] / REPO / FILE]
     assert len({path.stat().st_ino for path in copies}) == 1
 
 
-def test_two_programs_that_share_a_cache_do_not_lose_each_others_model(cli, app, tmp_path, weights):
+def test_two_programs_that_share_a_cache_keep_each_others_model(cli, app, tmp_path, weights):
     cache = tmp_path / "user" / FOLDERS["llama-cpp"]
     assert cli("place", MODEL, "--in", "hf-cache", "--in", "llama-cpp").status == 0
     assert cli("unplace", MODEL, "--in", "hf-cache").status == 0
-    assert opened("llama-cpp", cache) == (weights, gguf(3000, 3))
+    assert read_placed("llama-cpp", cache) == (weights, gguf(3000, 3))
     assert cli("unplace", MODEL, "--in", "llama-cpp").status == 0
     assert files_in(cache) == {}
 
@@ -288,6 +288,6 @@ def test_placed_models_are_not_offered_for_adoption(cli, app):
     assert (page["models"], page["skipped"]) == ([], [])
 
 
-def test_every_program_of_the_contract_is_there():
+def test_every_documented_program_is_known():
     names = ("hf-cache", "lm-studio", "ollama", "llama-cpp", "comfyui", "jan", "localai")
     assert [app_named(name).name for name in names] == list(names)

@@ -1,4 +1,4 @@
-"""A catalog's address of a branch: with the commit that the Hub says, the model is one of its repository."""
+"""Tests of a catalog's URL of a branch: the Hub gives its commit, by which the model belongs to its repository."""
 
 import pytest
 from support.answer_faults import Status
@@ -34,8 +34,8 @@ def app(home, hub, monkeypatch, tmp_path):
 def test_a_model_of_a_branch_is_placed_under_the_commit_that_it_came_from(cli, app, tmp_path, model, tag, content):
     cli("enqueue", model)
     run_due_jobs(app)
-    said = cli("place", model, "--in", "llama-cpp", "--in", "lm-studio")
-    assert said.status == 0, said.err
+    result = cli("place", model, "--in", "llama-cpp", "--in", "lm-studio")
+    assert result.status == 0, result.err
     assert [path.read_bytes() for path in read_llama_cpp(tmp_path / "llama", REPO, tag)["parts"]] == content
     snapshots = tmp_path / "llama" / f"models--{REPO.replace('/', '--')}" / "snapshots"
     assert [path.name for path in snapshots.iterdir()] == [commit_of(REPO, "main")]
@@ -53,15 +53,15 @@ def test_its_identity_and_its_address_stay_those_of_the_catalog(cli, app):
     assert (job["state"], job["id"]) == ("completed", 1)
 
 
-def of_a_mirror(app, origin):
-    """Have the file come from a mirror, which does not tell its commit."""
+def use_mirror(app, origin):
+    """Set a mirror for the file: its responses have no commit."""
     path = f"/{REPO}/resolve/main/{FILE}"
     mirror = origin.serve(path, A).removesuffix(path)
     (app.path / "config.toml").write_text(f'[mirrors]\n"https://huggingface.co" = ["{mirror}"]\n')
 
 
 def test_a_worker_that_places_a_model_asks_for_its_commit_too(cli, app, hub, origin, tmp_path):
-    of_a_mirror(app, origin)
+    use_mirror(app, origin)
     cli("enqueue", "a", "--place", "llama-cpp")
     assert cli("worker", "--drain").status == 0
     [file] = app.home.library.artifact(FILE).files
@@ -69,8 +69,8 @@ def test_a_worker_that_places_a_model_asks_for_its_commit_too(cli, app, hub, ori
     assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
 
 
-def test_a_hub_that_does_not_answer_then_is_asked_again(cli, app, hub, origin, tmp_path):
-    of_a_mirror(app, origin)
+def test_a_hub_that_does_not_answer_is_asked_again(cli, app, hub, origin, tmp_path):
+    use_mirror(app, origin)
     cli("enqueue", "a", "--place", "llama-cpp")
     hub.break_front(Status(429, {"Retry-After": "3600"}))
     assert cli("worker", "--drain").status == 0
@@ -85,7 +85,7 @@ def test_a_hub_that_does_not_answer_then_is_asked_again(cli, app, hub, origin, t
 
 @pytest.fixture
 def adopted(cli, app, tmp_path):
-    """A model that was linked from another program: its commit is unknown, as is that of one from a mirror."""
+    """A model that was linked from another program: its commit is unknown, as with a mirror."""
     other = tmp_path / "user" / ".cache" / "llama.cpp" / FILE
     other.parent.mkdir(parents=True)
     other.write_bytes(A)
@@ -95,21 +95,23 @@ def adopted(cli, app, tmp_path):
 def test_the_hub_is_asked_for_a_commit_that_is_not_known(cli, app, hub, adopted, tmp_path):
     assert cli("place", "a", "--in", "llama-cpp").status == 0
     assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
-    asked = len(hub.front.requests())
+    before = len(hub.front.requests())
     assert cli("unplace", "a").status == 0
     assert cli("place", "a", "--in", "llama-cpp").status == 0
-    assert len(hub.front.requests()) == asked
+    assert len(hub.front.requests()) == before
 
 
-def test_a_branch_that_has_other_bytes_now_is_not_taken_for_it(cli, app, hub, adopted):
+def test_a_branch_that_has_other_bytes_now_gives_no_commit(cli, app, hub, adopted):
     hub.add(REPO, FILE, gguf(4096, 9))
     assert "the commit" in cli("place", "a", "--in", "llama-cpp").err
 
 
-def test_without_a_commit_the_reason_is_given_and_other_programs_have_it(cli, app, adopted, tmp_path, monkeypatch):
+def test_without_a_commit_the_reason_is_given_and_other_programs_get_the_model(
+    cli, app, adopted, tmp_path, monkeypatch
+):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    said = cli("place", "a", "--in", "llama-cpp")
-    assert said.status == 5
-    assert "the commit" in said.err
+    result = cli("place", "a", "--in", "llama-cpp")
+    assert result.status == 5
+    assert "the commit" in result.err
     assert cli("place", "a", "--in", "ollama", "--in", "lm-studio").status == 0
     assert read_lm_studio(tmp_path / "user" / ".lmstudio" / "models") == {REPO: [FILE]}
