@@ -176,7 +176,7 @@ def test_a_copy_whose_validators_are_of_another_body_is_fetched_again(load: Load
     assert ids(load(url)) == ["one"]
 
 
-def test_a_copy_that_is_damaged_is_no_copy(load: Loader, origin: Origin) -> None:
+def test_a_damaged_copy_is_ignored(load: Loader, origin: Origin) -> None:
     url = origin.serve("c.json", catalog_bytes("one"))
     load(url)
     for path in load.cache.iterdir():

@@ -109,7 +109,7 @@ def test_one_model_of_twenty_thousand_is_found_by_each_spelling_of_its_name(larg
     assert matches[0] == "llama-70b-no-19921"
 
 
-def test_a_beginning_of_a_word_is_enough(small):
+def test_the_beginning_of_a_word_matches(small):
     assert set(ids(small, "gran")) == {model["id"] for model in map(entry, range(30)) if model["family"] == "granite"}
 
 

@@ -1,4 +1,4 @@
-"""A newer flowhub migrates the database of a running process: it writes nothing more, and names both versions."""
+"""A process whose database a newer flowhub migrates: it writes nothing more, and its error names both versions."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +53,7 @@ def test_no_progress_reaches_a_newer_schema_whose_tables_are_the_same(job_store,
     assert (job_store.row(job)["bytes_done"], job_store.queries.jobs([job])[0].files[0].bytes_done) == (0, 0)
 
 
-def test_a_read_that_a_newer_schema_does_not_answer_says_so(job_store):
+def test_a_read_that_fails_on_a_newer_schema_names_both_versions(job_store):
     [job] = job_store.enqueue("a")
     with migrated_by_a_newer_flowhub(job_store):
         for _ in range(2):
@@ -80,7 +80,7 @@ def test_a_migration_waits_for_the_write_that_began_before_it(job_store):
     migrate(job_store, version=HEAD)
 
 
-def test_a_migration_that_a_backup_keeps_waiting_gives_up_and_says_so(job_store_on_postgresql, monkeypatch):
+def test_a_migration_that_a_backup_keeps_waiting_gives_up_with_a_hint(job_store_on_postgresql, monkeypatch):
     """Otherwise every write would wait behind it, and leases would end."""
     monkeypatch.setattr("flowhub_jobs.database.postgresql.MIGRATION_LOCK_TIMEOUT_S", 1)
     job_store = job_store_on_postgresql

@@ -31,7 +31,7 @@ def write_groups_file(tmp_path):
     return write_groups
 
 
-def test_this_machine_is_read_and_fits_into_json(tmp_path):
+def test_the_probe_of_this_machine_fits_into_json(tmp_path):
     device = probe(tmp_path)
     assert device.platform == {"linux": "linux", "darwin": "macos"}[sys.platform]
     assert 0 < device.ram_total_bytes <= psutil.virtual_memory().total

@@ -38,7 +38,7 @@ def reason_and_end(job_store: JobStore, number: int) -> tuple[Reason | None, int
     return job.reason, micros(job.not_before) if job.not_before else None
 
 
-def test_a_job_waits_from_the_last_byte_of_the_cap_until_the_day_turns(job_store):
+def test_a_job_waits_from_the_last_byte_of_the_cap_until_the_next_day(job_store):
     set_cap(job_store, 1000)
     [job] = job_store.enqueue("a")
     receive(job_store, 999)
@@ -53,7 +53,7 @@ def test_a_job_waits_from_the_last_byte_of_the_cap_until_the_day_turns(job_store
     assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_through_gates()) == (1, job)
 
 
-def test_gates_that_were_read_before_the_day_turned_open_by_themselves(job_store):
+def test_gates_that_were_read_before_midnight_open_at_midnight(job_store):
     set_cap(job_store, 1000)
     receive(job_store, 1000)
     [job] = job_store.enqueue("a")
@@ -62,7 +62,7 @@ def test_gates_that_were_read_before_the_day_turned_open_by_themselves(job_store
     assert job_store.owner.claim(gates).lease.job == job
 
 
-def test_a_month_holds_over_its_days_and_turns_with_the_next(job_store):
+def test_a_cap_of_a_month_counts_all_its_days_and_ends_with_it(job_store):
     job_store.time.set_to("2026-11-01T00:00+01:00")
     receive(job_store, 400)
     job_store.time.set_to("2026-11-15T12:00+01:00")
@@ -124,7 +124,7 @@ def test_the_window_is_shown_before_the_cap_and_the_cap_before_other_jobs(job_st
     assert reasons == [Reason.WINDOW, Reason.CAP, Reason.AFTER]
 
 
-def test_a_worker_that_drains_does_not_stay_for_the_cap(job_store):
+def test_a_drain_does_not_wait_for_the_cap(job_store):
     set_cap(job_store, 1)
     job_store.enqueue("a")
     assert job_store.queries.still_to_do()

@@ -40,7 +40,7 @@ def test_the_table_has_every_state():
 
 
 @pytest.mark.parametrize(("state", "verb", "after"), CELLS, ids=[f"{state}-{verb}" for state, verb, _ in CELLS])
-def test_a_verb_moves_a_job_as_the_table_says_and_else_changes_nothing(job_store, state, verb, after):
+def test_a_verb_moves_a_job_as_the_table_says_or_changes_nothing(job_store, state, verb, after):
     job = job_store.job_in(State(state))
     before = job_store.row(job)
     if after == REFUSED:
@@ -190,7 +190,7 @@ def test_a_job_that_was_resumed_after_its_time_starts_at_once(job_store):
     assert job_store.claim().lease.job == job
 
 
-def test_a_retry_keeps_the_persons_own_time_if_it_is_still_ahead(job_store):
+def test_a_retry_keeps_the_users_own_time_if_it_is_still_ahead(job_store):
     [job] = job_store.enqueue("tiny", not_before=job_store.time.us_from_now(HOUR))
     job_store.commands.cancel(job)
     job_store.commands.retry(job)
@@ -264,7 +264,7 @@ def test_a_job_that_has_ended_keeps_its_priority(job_store, state):
     assert job_store.row(job)["priority"] == 0
 
 
-def test_the_priority_of_no_job_is_refused_and_that_of_another_nodes_is_set(job_store):
+def test_a_priority_is_refused_for_an_unknown_job_and_set_for_that_of_another_node(job_store):
     with pytest.raises(NotFound, match="no job 7"):
         job_store.commands.set_priority(7, 1)
     job = job_store.job_in(State.QUEUED)
@@ -278,7 +278,7 @@ def test_the_priority_of_no_job_is_refused_and_that_of_another_nodes_is_set(job_
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
 @pytest.mark.parametrize("force", [False, True])
-def test_a_live_job_for_the_same_artifact_answers_as_it_is(job_store, state, force):
+def test_a_request_for_the_artifact_of_a_live_job_returns_that_job_unchanged(job_store, state, force):
     job = job_store.job_in(state)
     before = job_store.row(job)
     request = Request(artifact(), "/elsewhere", EnqueueTerms(priority=5, group="night", force=force))
@@ -293,7 +293,7 @@ def test_after_the_end_of_a_job_a_new_one_is_made_where_nothing_is_installed(job
     assert job_store.state(job) is state
 
 
-def test_an_installed_artifact_answers_with_the_job_that_installed_it(job_store):
+def test_a_request_for_an_installed_artifact_returns_the_job_that_installed_it(job_store):
     job = job_store.job_in(State.COMPLETED)
     request = Request(artifact(), "/store/x", installed=True, installed_by=job)
     assert job_store.commands.enqueue([request, request]) == [Enqueued(job, new=False)] * 2
@@ -375,7 +375,7 @@ def test_to_wait_for_a_job_that_is_not_there_is_refused_and_nothing_is_queued(jo
     assert [job.id for job in job_store.queries.all()] == [job]
 
 
-def test_one_request_that_cannot_be_written_leaves_none_of_the_call(job_store):
+def test_if_one_request_cannot_be_written_none_of_the_call_is(job_store):
     bad = Request(artifact("b"), None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
         job_store.commands.enqueue([Request(artifact("a"), "/store/a"), bad])

@@ -50,7 +50,7 @@ def test_a_job_has_the_keys_of_the_contract_in_their_order():
     assert " ".join(field.name for field in fields(Job)) == KEYS
 
 
-def test_a_fresh_job_knows_nothing_that_it_cannot_know(job_store):
+def test_the_unknown_fields_of_a_new_job_are_null(job_store):
     [answer] = job_store.commands.enqueue([Request(artifact(size=None, sha256=None), "/store/x")])
     [job] = job_store.queries.jobs([answer.job])
     assert (job.ref, job.model, job.option, job.format, job.node) == ("tiny@q4", "tiny", "q4", "gguf", NODE)
@@ -108,7 +108,7 @@ def test_times_are_utc_to_the_microsecond(job_store):
     assert rfc3339(created) == "2026-11-18T11:06:40.123456Z"
 
 
-def test_jobs_are_returned_in_the_order_asked_and_the_first_missing_one_is_named(job_store):
+def test_jobs_are_returned_in_the_requested_order_and_the_first_missing_one_is_named(job_store):
     job_store.enqueue("a", "b", "c")
     assert [job.id for job in job_store.queries.jobs([3, 1, 2, 1])] == [3, 1, 2, 1]
     with pytest.raises(NotFound, match="no job 8"):

@@ -75,7 +75,7 @@ def test_nothing_starts_outside_of_the_window_and_everything_inside(job_store):
     assert (job_store.owner.due(job_store.controls.gates()), job_store.claim_through_gates()) == (1, job)
 
 
-def test_a_gate_that_was_read_a_moment_ago_opens_on_time_all_the_same(job_store):
+def test_a_gate_that_was_read_before_its_opening_opens_on_time(job_store):
     job_store.schedule("23:00-07:00")
     [job] = job_store.enqueue("a")
     gates = job_store.controls.gates()
@@ -140,7 +140,7 @@ def test_the_schedule_is_that_of_one_node(job_store, tmp_path):
         ("2027-03-27T23:00+01:00", "2027-03-28T03:00+02:00"),  # 02:30 is skipped: it opens after the gap
     ],
 )
-def test_over_a_change_of_the_clock_the_screens_and_the_claim_agree(job_store, now, opens):
+def test_at_a_daylight_saving_change_the_screens_and_the_claim_agree(job_store, now, opens):
     job_store.schedule("02:30-05:00")
     job_store.time.set_to(now)
     [job] = job_store.enqueue("a")

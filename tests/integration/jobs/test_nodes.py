@@ -322,7 +322,7 @@ def enqueue_for_any(job_store: JobStore, *models: str, **terms: Any) -> list[int
     return numbers
 
 
-def test_the_first_node_takes_a_job_for_any_and_no_other(make_nodes):
+def test_the_first_node_takes_a_job_for_any_node_and_no_other(make_nodes):
     a, b = make_nodes("a", "b")
     [job] = enqueue_for_any(a, "m")
     first, second = worker_for_any(b), worker_for_any(a)

@@ -35,7 +35,7 @@ def test_a_wait_keeps_its_length_when_the_calendar_is_set(job_store, reason, sec
     assert job_store.row(job)["not_before"] == job_store.time.us_from_now(MINUTE)
 
 
-def test_a_worker_that_has_just_looked_sees_the_calendar_set(job_store):
+def test_a_worker_that_has_just_compared_the_clocks_sees_the_calendar_set(job_store):
     watch = ClockWatch(job_store.engine, job_store.node, job_store.time.clock)
     assert [watch.shift_waits() for _ in range(3)] == [0, 0, 0]
     job = enqueue_waiting(job_store, Reason.BACKOFF)

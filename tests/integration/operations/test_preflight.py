@@ -45,7 +45,7 @@ def test_a_permanent_refusal_is_an_error_before_anything_is_queued(
     assert app.home.queries.in_state(list(State)) == []
 
 
-def test_the_digest_of_nothing_is_refused_for_a_file_of_some_bytes(cli, app, origin):
+def test_the_digest_of_an_empty_file_is_refused_for_a_file_with_bytes(cli, app, origin):
     """`curl … | sha256sum` prints it after a failed download."""
     result = cli("enqueue", origin.serve("m.gguf", DATA), "--sha256", hashlib.sha256(b"").hexdigest(), "--json")
     assert (result.status, result.error["code"]) == (8, "digest_mismatch")
@@ -140,7 +140,7 @@ def test_every_bad_line_of_a_list_is_reported_at_once(cli, app, origin, tmp_path
         ("1234", "inline", "1234"),
     ],
 )
-def test_a_name_that_the_address_lacks_is_the_servers_confined(cli, app, origin, path, header, name):
+def test_without_a_name_in_the_url_the_servers_is_used_and_confined(cli, app, origin, path, header, name):
     url = origin.serve(path, DATA, headers={"Content-Disposition": header.encode().decode("latin-1")})
     job = cli("enqueue", url, "--json").jobs[0]
     assert Path(job["target"]) == app.home.store.root / name

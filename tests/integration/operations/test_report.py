@@ -91,7 +91,7 @@ def test_after_a_cancel_no_job_is_live_and_none_needs_the_user(cli, app):
     assert (page["going"], page["needs_you"]) == ([], [])
 
 
-def test_a_since_that_is_not_understood_is_2(cli, app):
+def test_a_since_that_cannot_be_parsed_exits_with_2(cli, app):
     assert cli("report", "--since", "yesteryear", "--json").status == 2
 
 
