@@ -98,7 +98,7 @@ class FileGuard:
         """Return the error of a schema that a newer flowhub has migrated; None for this version's."""
         revision = None
         with suppress(sqlite3.Error):
-            revision = self._ask("mode=ro", lambda file: file.execute(REVISION).fetchone()[0])
+            revision = self._query_afresh("mode=ro", lambda file: file.execute(REVISION).fetchone()[0])
         return Newer(revision) if is_newer(revision) else None
 
     def _problem(self, opened: Files) -> str | None:
@@ -182,13 +182,13 @@ class FileGuard:
                 os.unlink(f"{self._path}{suffix}")
 
     def _on_disk(self, knows: Callable[[sqlite3.Connection], bool]) -> bool:
-        return self._ask("mode=ro&immutable=1", knows)  # immutable: without the log
+        return self._query_afresh("mode=ro&immutable=1", knows)  # immutable: without the log
 
     def _quick_check(self) -> str:
         # A fresh connection: the cache of an open one hides damage.
-        return self._ask("mode=rw", lambda fresh: str(fresh.execute("PRAGMA quick_check(1)").fetchone()[0]))
+        return self._query_afresh("mode=rw", lambda fresh: str(fresh.execute("PRAGMA quick_check(1)").fetchone()[0]))
 
-    def _ask(self, mode: str, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    def _query_afresh(self, mode: str, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
         # Through SQLite: to open and close the file otherwise would drop SQLite's locks on it (section 2.2).
         uri = f"{Path(self._path).absolute().as_uri()}?{mode}"
         with closing(sqlite3.connect(uri, uri=True, timeout=0)) as fresh:

@@ -31,7 +31,7 @@ class Verdict:
     """
 
     fit: Fit
-    say: str | Callable[[], str] = field(compare=False)
+    sentence: str | Callable[[], str] = field(compare=False)
     need_bytes: int | None = None
     have_bytes: int | None = None
     weights_bytes: int | None = None
@@ -43,7 +43,7 @@ class Verdict:
     @property
     def why(self) -> str:
         """The reason, composed when it is read: a search makes twenty thousand verdicts and shows thirty."""
-        return self.say if isinstance(self.say, str) else self.say()
+        return self.sentence if isinstance(self.sentence, str) else self.sentence()
 
     def as_dict(self) -> dict[str, Any]:
         names = ("need_bytes", "have_bytes", "weights_bytes", "context_bytes", "overhead_bytes", "context", "basis")

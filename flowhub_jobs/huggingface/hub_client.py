@@ -64,13 +64,13 @@ _NO_LEAVE = {
 class HubClient:
     """Client of the Hub at `endpoint`. `tokens` maps an origin to its token. Answers are cached in the object.
 
-    `tell` gets a sentence about each wait that is longer than 3 s.
+    `on_wait` gets a sentence about each wait that is longer than 3 s.
     """
 
     endpoint: str = HUB
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    tell: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    on_wait: Callable[[str], None] = field(default=lambda text: None, repr=False)
     wait_max_s: float = WAIT_MAX_S
     _infos: dict[tuple[RepoKind, str, str], RepoInfo] = field(default_factory=dict, repr=False)
     _away: SourceError | None = field(default=None, repr=False)  # the error after which it is not asked again
@@ -187,7 +187,7 @@ class HubClient:
                     self._away = error
                     raise
                 if pause > SILENT_S:
-                    self.tell(f"{error.message} It is asked again in {format_duration(pause)}.")
+                    self.on_wait(f"{error.message} It is asked again in {format_duration(pause)}.")
                 self.sleep(pause)
                 waited += pause
         raise AssertionError("unreachable")

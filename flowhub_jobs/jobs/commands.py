@@ -153,12 +153,16 @@ class JobCommands:
         """
         action = RequestedAction.PURGE if purge else RequestedAction.CANCEL
         changes = {"state": State.CANCELLED, "finished_at": self._clock.now_us(), "wait_text": None}
-        return self._ask(job, (State.QUEUED, State.PAUSED), changes, action, already=State.CANCELLED, verb="cancelled")
+        return self._change_or_request(
+            job, (State.QUEUED, State.PAUSED), changes, action, already=State.CANCELLED, verb="cancelled"
+        )
 
     def pause(self, job: int) -> State:
         """Pause a job; return its state now, as `cancel` does."""
         changes = {"state": State.PAUSED, "stage": None, "rate_bps": None}
-        return self._ask(job, (State.QUEUED,), changes, RequestedAction.PAUSE, already=State.PAUSED, verb="paused")
+        return self._change_or_request(
+            job, (State.QUEUED,), changes, RequestedAction.PAUSE, already=State.PAUSED, verb="paused"
+        )
 
     def resume(self, job: int) -> State:
         """Queue a paused job again; a start time still ahead stays. An unseen request to pause is withdrawn."""
@@ -225,7 +229,7 @@ class JobCommands:
             note(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
             return self._checked_state(tx, job, set(LIVE_STATES), "given another priority")
 
-    def _ask(
+    def _change_or_request(
         self,
         job: int,
         idle: Iterable[State],

@@ -31,7 +31,7 @@ class NodeRegistry:
 
     def __init__(self, engine: sa.Engine, node: str, owner: str, clock: Clock) -> None:
         self._engine, self._node, self.owner, self._clock = engine, node, owner, clock
-        self._mine = sa.and_(nodes.c.node == node, nodes.c.owner == owner)
+        self._own_row = sa.and_(nodes.c.node == node, nodes.c.owner == owner)
 
     def register(self, tx: sa.Connection, hostname: str, store: str, version: str) -> str | None:
         """Take the node's name, inside a transaction that writes; return the host that had it before, if another.
@@ -54,12 +54,12 @@ class NodeRegistry:
     def describe(self, about: Mapping[str, Any]) -> None:
         """Write what the machine is: disk_free, ram, gpus, share_url."""
         with writing(self._engine) as tx:
-            tx.execute(sa.update(nodes).where(self._mine).values(**about))
+            tx.execute(sa.update(nodes).where(self._own_row).values(**about))
 
     def seen(self, tx: sa.Connection) -> None:
         """Record that the node is alive. Raises NodeTaken if another machine has taken its name, or it was removed."""
         now = shared_now_us(tx, self._clock.now_us())
-        if tx.execute(sa.update(nodes).where(self._mine).values(seen_at=now)).rowcount:
+        if tx.execute(sa.update(nodes).where(self._own_row).values(seen_at=now)).rowcount:
             return
         other = tx.execute(sa.select(nodes.c.owner).where(nodes.c.node == self._node)).scalar()
         if other is None:
@@ -73,7 +73,7 @@ class NodeRegistry:
         """Give the name free, unless a worker of the node still works."""
         others = sa.select(workers.c.worker).where(workers.c.node == self._node)
         now = shared_now_us(tx, self._clock.now_us())
-        tx.execute(sa.update(nodes).where(self._mine, ~sa.exists(others)).values(owner=None, seen_at=now))
+        tx.execute(sa.update(nodes).where(self._own_row, ~sa.exists(others)).values(owner=None, seen_at=now))
 
     def is_elsewhere(self) -> bool:
         """Return whether a living worker of another machine or home works under this node's name."""

@@ -30,7 +30,7 @@ def steer(session: Session, verb: str, job: int) -> State:
     if verb not in ELIGIBLE:
         raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to a job.", hint=f"It may be {_joined_verbs()}.")
     session.rescue_orphans()  # a job whose worker died changes at once
-    return actions[verb](job) if verb in actions else session.again(job, verb)
+    return actions[verb](job) if verb in actions else session.requeue(job, verb)
 
 
 def steer_all(session: Session, verb: str) -> list[int]:

@@ -22,13 +22,13 @@ from flowhub_jobs.values.sha256_text import sha256_in_fragment
 class References:
     """Resolver of references. `catalog` is called only for references into the catalog.
 
-    `notes` tell the user of choices that were made for them, in order; `tell` gets a sentence when it takes long.
+    `notes` tell the user of choices that were made for them, in order; `on_wait` gets a sentence when it takes long.
     """
 
     settings: Settings
     catalog: "Callable[[], HubCatalog]"
     notes: list[str] = field(default_factory=list)
-    tell: Callable[[str], None] = field(default=lambda text: None)
+    on_wait: Callable[[str], None] = field(default=lambda text: None)
     may_lack_name: bool = False  # a file whose URL has no name gets one from its server later
     _hub: "HubClient | None" = None
 
@@ -85,7 +85,7 @@ class References:
         """The Hub's client; it asks for each repository once."""
         if self._hub is None:
             self._hub = HubClient(
-                self.settings.hf_endpoint, self.settings.tokens_by_origin, tell=lambda text: self.tell(text)
+                self.settings.hf_endpoint, self.settings.tokens_by_origin, on_wait=lambda text: self.on_wait(text)
             )
         return self._hub
 

@@ -45,7 +45,7 @@ class Session:
         self._warnings: tuple[str, ...] = ()
         self.placement_notes: list[str] = []  # sentences on placements that the last `enqueue` could not make
         self._device: Device | None = None
-        self._look: Callable[[], Device] | None = None
+        self._read_device: Callable[[], Device] | None = None
         self._one_store = False
 
     @property
@@ -272,7 +272,7 @@ class Session:
         """Give a live job this priority; return its state. Raises UsageInvalid, WrongState, NotFound."""
         return self.home.commands.set_priority(job, checked_priority(priority))
 
-    def again(self, job: int, verb: str) -> State:
+    def requeue(self, job: int, verb: str) -> State:
         """`resume`, `retry` or `start` a job, and wake a worker for it."""
         commands = self.home.commands
         state = {"resume": commands.resume, "retry": commands.retry, "start": commands.start}[verb](job)
@@ -287,12 +287,12 @@ class Session:
         if self._device is None:
             from flowhub_jobs.device.probe import probe
 
-            self._device = self._look() if self._look else probe(self.home.store.root)
+            self._device = self._read_device() if self._read_device else probe(self.home.store.root)
         return self._device
 
     def use_device(self, read_device: "Callable[[], Device]") -> None:
         """Have `device` come from `read_device`, when it is first needed: a server keeps one for many sessions."""
-        self._look = read_device
+        self._read_device = read_device
 
     @property
     def installed(self) -> InstalledModels:

@@ -24,7 +24,7 @@ class Notifier:
         """`environ` is that of this process, as the service manager made it."""
         self._address = environ.get("NOTIFY_SOCKET", "")
         self.interval_s = _watchdog_interval(environ) if self.wanted else None
-        self._said = ""
+        self._last_status = ""
 
     @property
     def wanted(self) -> bool:
@@ -38,8 +38,8 @@ class Notifier:
     def status(self, text: str) -> None:
         """Send the status line, if it has changed since the last call."""
         line = _one_line(text)
-        if line != self._said:
-            self._said = line
+        if line != self._last_status:
+            self._last_status = line
             self._send(f"STATUS={line}")
 
     def alive(self) -> None:
@@ -65,7 +65,7 @@ class Pulse:
 
     def __init__(self, notifier: Notifier, read_status: Callable[[], str], awake: Callable[[], float]) -> None:
         """`read_status` is called only if a socket listens; `awake` is a clock in seconds."""
-        self._notifier, self._look, self._awake = notifier, read_status, awake
+        self._notifier, self._read_status, self._awake = notifier, read_status, awake
         self._due = float("-inf")
 
     def alive(self) -> None:
@@ -77,7 +77,7 @@ class Pulse:
         self._notifier.alive()
         if self._notifier.wanted and self._awake() >= self._due:
             self._due = self._awake() + STATUS_S
-            self._notifier.status(self._look())
+            self._notifier.status(self._read_status())
 
 
 def status_line(running: Sequence[Job], queued: int) -> str:

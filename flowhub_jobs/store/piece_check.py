@@ -54,11 +54,11 @@ class CheckResult:
 
 
 def check_files(
-    files: Sequence[FileToCheck], may_go_on: Callable[[], None], tell: Callable[[list[int]], None]
+    files: Sequence[FileToCheck], may_go_on: Callable[[], None], on_read: Callable[[list[int]], None]
 ) -> list[CheckResult]:
     """Return the results of these files, in their order; a file that is gone is bad from end to end.
 
-    `may_go_on` is called before each read, in several threads, and may raise. `tell` gets the bytes read of each file,
+    `may_go_on` is called before each read, in several threads, and may raise. `on_read` gets the bytes read by file,
     twice a second. Raises StorageFailed for a disk that does not read.
     """
     results = [CheckResult(known, *_stamp(known.path)) for known in files]
@@ -67,7 +67,7 @@ def check_files(
         works = [
             pool.submit(work) for number, result in enumerate(results) for work in _check_tasks(result, number, counter)
         ]
-        _await(works, lambda: tell(counter.so_far()), counter)
+        _await(works, lambda: on_read(counter.so_far()), counter)
     for result in results:
         if _stamp(result.known.path) != (result.bytes, result.mtime_ns):
             hint = "Verify it again when no program writes to it."
@@ -97,7 +97,7 @@ class _ReadCounter:
             return list(self._bytes)
 
 
-def _await(works: Sequence["Future[None]"], tell: Callable[[], None], counter: _ReadCounter) -> None:
+def _await(works: Sequence["Future[None]"], on_read: Callable[[], None], counter: _ReadCounter) -> None:
     """Wait for all; the first that fails ends the others, and is raised."""
     try:
         pending = set(works)
@@ -105,7 +105,7 @@ def _await(works: Sequence["Future[None]"], tell: Callable[[], None], counter: _
             done, pending = wait(pending, TELL_S, FIRST_EXCEPTION)
             for work in done:
                 work.result()
-            tell()
+            on_read()
     except BaseException:
         counter.over = True
         for work in works:

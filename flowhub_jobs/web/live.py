@@ -59,14 +59,14 @@ class Live:
         self._sent: dict[int, str] = {}  # the JSON of each running job that was sent last
         self._queues: set[asyncio.Queue[Batch | None]] = set()
         self._joining = asyncio.Lock()
-        self._wanted = asyncio.Event()
+        self._has_subscribers = asyncio.Event()
         self._closed = False
 
     async def run(self) -> None:
         """Read changes as long as there are subscribers, until cancelled."""
         try:
             while True:
-                await self._wanted.wait()
+                await self._has_subscribers.wait()
                 if self._signal.has_changed() or self._turn_has_passed():
                     await asyncio.sleep(REST_S if await self._publish_changes() else FAILED_S)
                 await asyncio.sleep(LOOK_S)
@@ -92,7 +92,7 @@ class Live:
                 self._position = await run_in_threadpool(lambda: position_now(self._open_session().home))
             # Before the first batch is read: then whatever is committed after that read is in a later batch.
             self._queues.add(queue)
-            self._wanted.set()
+            self._has_subscribers.set()
         try:
             first = await run_in_threadpool(self._first, last_event_id)
             if self._closed:
@@ -101,7 +101,7 @@ class Live:
         finally:
             self._queues.discard(queue)
             if not self._queues:
-                self._wanted.clear()
+                self._has_subscribers.clear()
 
     def _first(self, last_event_id: str | None) -> Batch:
         session = self._open_session()

@@ -49,7 +49,7 @@ class SubscriptionChecks:
         self._queries = SubscriptionQueries(home.database, home.node)
         self._hosts = HostWaits(home.engine, home.node, home.clock)
         self._turn = SharedValue(home.engine, home.node, home.clock, TURN)
-        self._mine: ValueVersion | None = None
+        self._own_turn: ValueVersion | None = None
         self._round: threading.Thread | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -122,19 +122,19 @@ class SubscriptionChecks:
         # The lock file of a worker that ended, or was rescued, is removed: then nothing is known of it.
         if holder is not None and 0 <= now - holder[1] < TURN_US and self._home.is_dead(holder[0]) is False:
             return False
-        self._mine = self._turn.compare_and_set(stored, {"turn": [self._worker, now]})
-        return self._mine is not None
+        self._own_turn = self._turn.compare_and_set(stored, {"turn": [self._worker, now]})
+        return self._own_turn is not None
 
     def _give_turn_back(self) -> None:
-        if self._mine is not None:
-            self._turn.compare_and_set(self._mine, {"turn": None})
-            self._mine = None
+        if self._own_turn is not None:
+            self._turn.compare_and_set(self._own_turn, {"turn": None})
+            self._own_turn = None
 
     def _renew(self) -> None:
         now = self._home.clock.now_us()
-        if self._mine is not None and not 0 <= now - self._mine.value["turn"][1] < RENEW_US:
+        if self._own_turn is not None and not 0 <= now - self._own_turn.value["turn"][1] < RENEW_US:
             # Without effect if it is another worker's by now: then the versions of the rows decide.
-            self._mine = self._turn.compare_and_set(self._mine, {"turn": [self._worker, now]})
+            self._own_turn = self._turn.compare_and_set(self._own_turn, {"turn": [self._worker, now]})
 
     # A round -------------------------------------------------------------------------------------------------------
 

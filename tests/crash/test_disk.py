@@ -239,7 +239,7 @@ def test_a_disk_that_fails_ends_the_job_with_what_to_do_and_retry_continues(
         if "/files/" in call:
             assert any(f"/files/{path}" in failed.error["message"] for path in case.contents)
         failing.unlink()
-        app.session.again(job, "retry")
+        app.session.requeue(job, "retry")
         app.until_ended(job)
         assert case.installed_files(app) == dict(case.contents)
         assert app.job(job).state is State.COMPLETED

@@ -105,7 +105,7 @@ def test_what_a_sync_failed_to_put_on_the_disk_is_never_claimed_and_is_fetched_a
         assert not disk.claimed_falsely
 
         if app.job(job).state is State.FAILED:
-            app.session.again(job, "retry")
+            app.session.requeue(job, "retry")
         app.until(lambda: app.job(job).reason is None, "its next turn")
         app.run_next_job()
         assert app.job(job).state is State.COMPLETED

@@ -118,7 +118,7 @@ def test_a_cancel_of_what_a_dead_worker_has_named_takes_nothing_from_a_retry(
         assert fork_server.drain(app, failpoints=f"{QUIET} kill={LEASES}.complete:before") == -signal.SIGKILL
         app.home.take_back_orphans()
         app.session.cancel(job)
-        app.session.again(job, "retry")
+        app.session.requeue(job, "retry")
         assert fork_server.drain(app) == 0
         assert (app.job(job).state, case.installed_files(app)) == ("completed", dict(case.contents))
         assert case.sent() == case.total

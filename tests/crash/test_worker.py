@@ -113,7 +113,7 @@ def test_the_running_worker_carries_out_a_request_and_keeps_the_partial(
         assert len(app.leftover_partials()) == 1
         sent = origin.sent("/m.gguf")
         origin.limit(total_bps=None)
-        app.session.again(job, "retry" if verb == "cancel" else "resume")
+        app.session.requeue(job, "retry" if verb == "cancel" else "resume")
         done = app.until_ended(job)
         assert done.state is State.COMPLETED
         assert origin.sent("/m.gguf") - sent <= content.size - stopped.bytes_done + IN_FLIGHT

@@ -42,11 +42,11 @@ class Remark(StrEnum):
 
 
 class NotTaken(Exception):
-    """An entry that cannot be imported; `what` adds detail to the reason."""
+    """An entry that cannot be imported; `detail` adds to the reason."""
 
     def __init__(self, reason: SkipReason, detail: str = "") -> None:
         super().__init__(reason, detail)
-        self.reason, self.what = reason, detail
+        self.reason, self.detail = reason, detail
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> Impo
         try:
             model = _converted(entry, convert, notes, ids)
         except NotTaken as refusal:
-            _add(result.refused, refusal.reason, _describe_entry(entry, number, refusal.what))
+            _add(result.refused, refusal.reason, _describe_entry(entry, number, refusal.detail))
             continue
         ids.take(model["id"])
         result.models.append(model)

@@ -61,7 +61,7 @@ def _options(entry: Entry, notes: Notes) -> list[Entry]:
             faults.append(fault)
     if not options:
         raise faults[0] if faults else NotTaken(SkipReason.NO_FILES)
-    notes.left_out += [(fault.reason, fault.what) for fault in faults]
+    notes.left_out += [(fault.reason, fault.detail) for fault in faults]
     return options
 
 

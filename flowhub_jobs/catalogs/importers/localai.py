@@ -78,7 +78,7 @@ def _options(entry: Entry, notes: Notes) -> list[Entry]:
         raise (missing + lost)[0]
     kinds = _sorted(files, _main_name(entry))
     label = label_of(kinds.model[0].name, None, notes)
-    notes.left_out += [(fault.reason, fault.what) for fault in lost]
+    notes.left_out += [(fault.reason, fault.detail) for fault in lost]
     if kinds.others:
         return [_folder_of_all(kinds, label)]
     main = kinds.model[0]

@@ -102,7 +102,7 @@ def enqueue(
         if note := token_note(os.environ):
             output.hint(note)
         checks = session.settings.check if check is None else check
-        session.references.tell = output.hint
+        session.references.on_wait = output.hint
         session.references.may_lack_name = checks
         nodes = enqueue_run.nodes_of(session, on, for_this_machine=best_fit or require_fit)
         requested = enqueue_run.read(session, refs or [], file, options, context.command, nodes)

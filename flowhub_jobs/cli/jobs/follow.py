@@ -78,7 +78,7 @@ def follow(
         if list_them:
             _print_list(session)
             return
-        session.references.tell = output.hint
+        session.references.on_wait = output.hint
         followed = operations.follow(session, refs or [], file, options, read_followed_list)
         warn_of_catalog(session)
         _print_followed(session, followed)

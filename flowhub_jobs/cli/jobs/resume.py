@@ -10,4 +10,4 @@ def resume(jobs: JobArguments = None, every: AllLive = False, group: Group = Non
 
     A start time set by --at is kept.
     """
-    steer("resume", jobs, every, group, ELIGIBLE["resume"], lambda session, job: session.again(job, "resume"))
+    steer("resume", jobs, every, group, ELIGIBLE["resume"], lambda session, job: session.requeue(job, "resume"))

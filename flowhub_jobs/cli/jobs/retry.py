@@ -29,7 +29,7 @@ def retry(
     if cancelled and not (every or group is not None):
         raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
     states = (*ELIGIBLE["retry"], State.CANCELLED) if cancelled else ELIGIBLE["retry"]
-    steer("retry", jobs, every, group, states, lambda session, job: session.again(job, "retry"), _retryable)
+    steer("retry", jobs, every, group, states, lambda session, job: session.requeue(job, "retry"), _retryable)
 
 
 def _retryable(session: Session, states: Sequence[State], group: str | None) -> list[int]:

@@ -10,4 +10,4 @@ def start(jobs: JobArguments = None, every: AllLive = False, group: Group = None
 
     A started job still waits for the jobs in --after, for disk space and for the network.
     """
-    steer("start", jobs, every, group, ELIGIBLE["start"], lambda session, job: session.again(job, "start"))
+    steer("start", jobs, every, group, ELIGIBLE["start"], lambda session, job: session.requeue(job, "start"))

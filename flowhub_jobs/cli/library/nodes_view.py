@@ -19,8 +19,8 @@ def models_text(on_nodes: ModelsOnNodes) -> str:
         for one in on_nodes.models
     ]
     cells = on_nodes.cells()
-    coming = [(one.ref, cells[one.ref, one.node]) for one in on_nodes.coming]
-    rows += [("-", ref, "-", state) for ref, state in coming if state != "ok"]
+    upcoming = [(one.ref, cells[one.ref, one.node]) for one in on_nodes.upcoming]
+    rows += [("-", ref, "-", state) for ref, state in upcoming if state != "ok"]
     return output.table(("NAME", "SOURCE", "SIZE", "VERIFIED"), rows, right=(2,), give=1)
 
 

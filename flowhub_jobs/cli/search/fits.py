@@ -36,7 +36,7 @@ def fits(
     """
     machine = read_profile(Path(on).expanduser()) if on else None
     with open_session() as session:
-        results = variants.judge(session, ref, machine, context=context, ask=not offline)
+        results = variants.judge(session, ref, machine, context=context, fetch_headers=not offline)
         warn_of_catalog(session)
         machine = machine or session.device
     if output.chosen.json:

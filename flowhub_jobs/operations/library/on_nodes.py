@@ -62,7 +62,7 @@ class ModelOnNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class UpcomingModel:
     """A model that a live job brings to a node. `share` is the part that is there, from 0 to 1; None: unknown."""
 
     node: str
@@ -75,22 +75,22 @@ class Coming:
 class ModelsOnNodes:
     nodes: tuple[NodeStatus, ...]
     models: tuple[ModelOnNode, ...]
-    coming: tuple[Coming, ...]
+    upcoming: tuple[UpcomingModel, ...]
 
     @property
     def names(self) -> list[str]:
         """Return the registered nodes, and any other that has or gets a model."""
-        others = {model.node for model in self.models} | {one.node for one in self.coming}
+        others = {model.node for model in self.models} | {one.node for one in self.upcoming}
         return sorted({node.node for node in self.nodes} | others - {ANY_NODE})
 
     @property
     def refs(self) -> list[str]:
         """Return every reference that some node has or gets, by name."""
-        return sorted({model.ref for model in self.models} | {one.ref for one in self.coming})
+        return sorted({model.ref for model in self.models} | {one.ref for one in self.upcoming})
 
     def cells(self) -> dict[tuple[str, str], str]:
         """Return the state of each reference on each node in a word: ok, damaged, 43 %, queued, paused."""
-        cells = {(one.ref, one.node): _progress(one) for one in self.coming}
+        cells = {(one.ref, one.node): _progress(one) for one in self.upcoming}
         return cells | {(one.ref, one.node): "damaged" if one.damaged else "ok" for one in self.models}
 
 
@@ -133,12 +133,12 @@ def _model(row: Row, *, placed_in: tuple[str, ...], pinned: bool) -> ModelOnNode
     )
 
 
-def _upcoming(row: Row) -> Coming:
+def _upcoming(row: Row) -> UpcomingModel:
     share = row["bytes_done"] / row["bytes_total"] if row["bytes_total"] else None
-    return Coming(row["node"], row["ref"], State(row["state"]), share)
+    return UpcomingModel(row["node"], row["ref"], State(row["state"]), share)
 
 
-def _progress(one: Coming) -> str:
+def _progress(one: UpcomingModel) -> str:
     if one.state is State.RUNNING:
         return "running" if one.share is None else f"{int(100 * one.share)} %"
     return str(one.state)

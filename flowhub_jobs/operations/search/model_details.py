@@ -194,6 +194,6 @@ def _of_installed(session: "Session", model: InstalledModel) -> ModelDetails:
 
 
 def _as_installed(session: "Session", model: InstalledModel) -> DetailedVariant:
-    [one] = judge(session, model.name, ask=False)
+    [one] = judge(session, model.name, fetch_headers=False)
     ref = model.source or model.name
     return DetailedVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")

@@ -100,43 +100,45 @@ def run_search(settings: Settings, request: SearchRequest, device: "Device | Non
 
     Nothing found is an answer. Where the catalogs have changed, it raises what loading them raises.
     """
-    site = Machine(settings, device)
-    result, warnings = query_index(settings, lambda index: _Search(index, request, site).findings())
+    machine = Machine(settings, device)
+    result, warnings = query_index(settings, lambda index: _Search(index, request, machine).findings())
     return SearchResult(result.models, result.total, result.corrected, warnings)
 
 
 class _Search:
     """One search in one index."""
 
-    def __init__(self, index: IndexReader, request: SearchRequest, site: Machine) -> None:
-        self._index, self._wanted, self._site = index, request, site
-        self._what: ParsedQuery = index.parse(Query.of(request.typed))
+    def __init__(self, index: IndexReader, request: SearchRequest, machine: Machine) -> None:
+        self._index, self._request, self._machine = index, request, machine
+        self._parsed: ParsedQuery = index.parse(Query.of(request.typed))
 
     def findings(self) -> SearchResult:
-        models, total = self._judged_models() if self._wanted.needs_machine else self._first()
-        return SearchResult(tuple(models), total, " ".join(self._what.query.typed) if self._what.corrected else None)
+        models, total = self._judged_models() if self._request.needs_machine else self._first()
+        return SearchResult(
+            tuple(models), total, " ".join(self._parsed.query.typed) if self._parsed.corrected else None
+        )
 
     @property
     def _order(self) -> str:
         """The order in which the index returns models (search_reader.ORDERS)."""
-        request = self._wanted
+        request = self._request
         if request.sort in ("name", "recent"):
             return request.sort
         if request.sort is None and request.filters.since:
             return "recent"
-        return "best" if self._what.match else "catalog"
+        return "best" if self._parsed.match else "catalog"
 
     def _first(self) -> tuple[list[FoundModel], int]:
-        request, limit = self._wanted, self._wanted.limit
-        numbers = self._index.numbers(self._what, request.filters, self._order, limit)
-        total = self._index.count(self._what, request.filters) if len(numbers) == limit else len(numbers)
+        request, limit = self._request, self._request.limit
+        numbers = self._index.numbers(self._parsed, request.filters, self._order, limit)
+        total = self._index.count(self._parsed, request.filters) if len(numbers) == limit else len(numbers)
         return self._models(numbers), total
 
     def _judged_models(self) -> tuple[list[FoundModel], int]:
-        request = self._wanted
-        numbers = self._index.numbers(self._what, request.filters, self._order)
+        request = self._request
+        numbers = self._index.numbers(self._parsed, request.filters, self._order)
         if request.installed:
-            installed = self._index.numbers_of(sorted({model for model, _ in self._site.installed_surely}))
+            installed = self._index.numbers_of(sorted({model for model, _ in self._machine.installed_surely}))
             numbers = [number for number in numbers if number in installed]
         if request.sort not in ("fit", "size"):
             passing = self._passing(numbers)
@@ -146,12 +148,12 @@ class _Search:
 
     def _passing(self, numbers: Sequence[int]) -> list[int]:
         """Return the models that have a variant that counts; the others of its variants are not looked at."""
-        options = self._index.options(numbers, self._wanted.filters)
+        options = self._index.options(numbers, self._request.filters)
         rows = self._index.models(numbers)
         return [row.number for row in rows if any(self._counts(self._variant(row, one)) for one in options[row.number])]
 
     def _models(self, numbers: Sequence[int]) -> list[FoundModel]:
-        options = self._index.options(numbers, self._wanted.filters)
+        options = self._index.options(numbers, self._request.filters)
         models = []
         for row in self._index.models(numbers):
             variants = [self._variant(row, option) for option in options[row.number]]
@@ -161,20 +163,20 @@ class _Search:
         return models
 
     def _counts(self, variant: FoundVariant) -> bool:
-        runs = not self._wanted.fits or variant.verdict.fit in RUNS
-        return runs and (not self._wanted.installed or variant.installed is True)
+        runs = not self._request.fits or variant.verdict.fit in RUNS
+        return runs and (not self._request.installed or variant.installed is True)
 
     def _variant(self, model: IndexedModel, option: OptionRow) -> FoundVariant:
-        installed = self._site.has(model.id, option.option)
+        installed = self._machine.has(model.id, option.option)
         return FoundVariant(
             ref=f"{model.id}@{option.option}",
             option=option.option,
             format=HubFormat(option.format),
             quantization=option.quantization,
             bytes=option.bytes,
-            verdict=self._site.verdict(option.needs, installed=bool(installed), context=self._wanted.context),
+            verdict=self._machine.verdict(option.needs, installed=bool(installed), context=self._request.context),
             installed=installed,
-            named=any(f" {' '.join(term)} " in f" {option.words} " for term in self._what.query.terms),
+            named=any(f" {' '.join(term)} " in f" {option.words} " for term in self._parsed.query.terms),
         )
 
 

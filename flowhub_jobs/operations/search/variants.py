@@ -24,19 +24,25 @@ if TYPE_CHECKING:
 
 
 def judge(
-    session: "Session", ref: str, machine: "Device | None" = None, *, context: int | None = None, ask: bool = True
+    session: "Session",
+    ref: str,
+    machine: "Device | None" = None,
+    *,
+    context: int | None = None,
+    fetch_headers: bool = True,
 ) -> list[Variant]:
     """Return the variants of a model or a repository, or the one that is named or installed, each with its verdict.
 
-    Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. Where
-    `ask`, the header of a model that is not installed is fetched. Raises NotFound and the errors of `session.artifact`.
+    Without `machine` it is this one, and the store's disk counts; another's disk holds what its profile says. With
+    `fetch_headers`, the header of a model that is not installed is fetched. Raises NotFound and the errors of
+    `session.artifact`.
     """
-    return _judge_all(session, expand_reference(session, ref), machine, context, ask)
+    return _judge_all(session, expand_reference(session, ref), machine, context, fetch_headers)
 
 
 def judge_repository(session: "Session", details: "RepositoryDetails", context: int | None = None) -> list[Variant]:
     """Return the variants of a repository with their verdicts on this machine; one header of each format is fetched."""
-    return _judge_all(session, _of_repository(details), None, context, ask=True)
+    return _judge_all(session, _of_repository(details), None, context, fetch_headers=True)
 
 
 def judge_listed(
@@ -47,17 +53,17 @@ def judge_listed(
     if option is not None and not options:
         raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
     if (installed := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
-        return _judge_all(session, _of_installed(session, installed), None, context, ask=False)
+        return _judge_all(session, _of_installed(session, installed), None, context, fetch_headers=False)
     needs = {one.artifact.option: one.needs for one in options}
     artifacts = [one.artifact for one in options]
     variants = VariantSet(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
-    return _judge_all(session, variants, None, context, ask=False)
+    return _judge_all(session, variants, None, context, fetch_headers=False)
 
 
 def _judge_all(
-    session: "Session", variants: "VariantSet", machine: "Device | None", context: int | None, ask: bool
+    session: "Session", variants: "VariantSet", machine: "Device | None", context: int | None, fetch_headers: bool
 ) -> list[Variant]:
-    judge_of = _Judge(session, variants, machine, context, ask)
+    judge_of = _Judge(session, variants, machine, context, fetch_headers)
     names = session.home.installed_names([artifact.key for artifact in variants.artifacts])
     return [
         judge_of.judge(artifact, names.get(artifact.key, _installed_name(artifact))) for artifact in variants.artifacts
@@ -72,14 +78,14 @@ class _Judge:
     variants: "VariantSet"
     machine: "Device | None"
     context: int | None
-    ask: bool
+    fetch_headers: bool
     looks: dict[HubFormat | None, HeaderReading] = field(default_factory=dict)
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
         home = self._home_with(artifact, installed) if installed else self.session.home
         header = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
         variant = Variant(artifact, self._verdict(artifact, header, installed), header.note)
-        needs_header = header.anatomy is None and self.ask and variant.verdict.fit is not Fit.WRONG_PLATFORM
+        needs_header = header.anatomy is None and self.fetch_headers and variant.verdict.fit is not Fit.WRONG_PLATFORM
         return self.judge_there(artifact, installed) if needs_header else variant
 
     def _home_with(self, artifact: Artifact, installed: str) -> "Home":
@@ -115,7 +121,7 @@ class _Judge:
 def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> Variant:
     """Return one artifact with its verdict; if it is unknown and `ask_unknown`, the source's header is fetched."""
     installed = session.home.installed_names([artifact.key]).get(artifact.key)
-    judge_of = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, ask=False)
+    judge_of = _Judge(session, _in_catalog([artifact], _model_of(session, artifact)), None, None, fetch_headers=False)
     variant = judge_of.judge(artifact, installed)
     fetch_header = ask_unknown and variant.verdict.fit is Fit.UNKNOWN
     return judge_of.judge_there(artifact, installed) if fetch_header else variant
@@ -124,7 +130,7 @@ def judge_one(session: "Session", artifact: Artifact, *, ask_unknown: bool) -> V
 def best(session: "Session", ref: str) -> tuple[Variant, str]:
     """Return the best variant of a model for this machine, and why. Raises DoesNotFit, NotFound."""
     variants = expand_reference(session, ref)
-    return best_fit(_judge_all(session, variants, None, None, ask=not variants.in_catalog))
+    return best_fit(_judge_all(session, variants, None, None, fetch_headers=not variants.in_catalog))
 
 
 def leaves_choice(session: "Session", ref: str) -> bool:

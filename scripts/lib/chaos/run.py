@@ -161,8 +161,8 @@ class Run:
             "cancel": app.session.cancel,
             "purge": lambda number: app.session.cancel(number, purge=True),
             "pause": app.home.commands.pause,
-            "resume": lambda number: app.session.again(number, "resume"),
-            "retry": lambda number: app.session.again(number, "retry"),
+            "resume": lambda number: app.session.requeue(number, "resume"),
+            "retry": lambda number: app.session.requeue(number, "retry"),
         }
         app.home.take_back_orphans()  # as the commands do
         try:

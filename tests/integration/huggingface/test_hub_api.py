@@ -315,7 +315,7 @@ def test_a_hub_that_names_a_wait_is_requested_again_after_it(hub, new_client, sl
     hub.add("o/r", "m.gguf", b"weights")
     hub.break_front(Status(429, headers).once())
     client, messages = new_client(), []
-    client.tell = messages.append
+    client.on_wait = messages.append
     assert client.info("o/r").repo == "o/r"
     assert sleeps == [seconds]
     assert len(messages) == (seconds > 3)

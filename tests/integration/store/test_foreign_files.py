@@ -170,7 +170,7 @@ def test_a_job_whose_model_another_job_has_installed_meanwhile_fetches_nothing(
         app.session.cancel(first)
         app.enqueue("m")
         app.run_next_job()
-        app.session.again(first, "retry")
+        app.session.requeue(first, "retry")
         app.run_next_job()
         assert app.job(first).state is State.COMPLETED
         assert origin.sent("/m.gguf") == SIZE

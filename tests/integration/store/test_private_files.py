@@ -147,7 +147,7 @@ def test_the_signature_of_an_address_is_kept_for_the_retry_of_a_job_that_failed(
         app.run_next_job()
         assert app.job(job).state is State.FAILED
         origin.serve("/m.gguf", CONTENT)
-        app.session.again(job, "retry")
+        app.session.requeue(job, "retry")
         app.run_next_job()
         assert app.job(job).state is State.COMPLETED
         assert origin.requests()[-1].query == "sig=azure%2Bsig%3D"

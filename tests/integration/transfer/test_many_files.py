@@ -102,7 +102,7 @@ def test_a_worker_raises_its_limit_as_far_as_it_may(home, origin, entry):
         assert app.job(job).state is State.FAILED
         origin.serve(f"/m/{LAST}", FILES[LAST])
         before = sent(origin)
-        app.session.again(job, "retry")
+        app.session.requeue(job, "retry")
         few = [sys.executable, "-c", f"{_limited()}; from flowhub_jobs.cli.main import main; main()"]
         worker = subprocess.run([*few, "worker", "--drain"], env=os.environ | {"FLOWHUB_CATALOG": str(app.catalog)})
         assert worker.returncode == 0

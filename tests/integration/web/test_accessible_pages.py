@@ -29,11 +29,11 @@ def paths(app, origin):
         add_to_minute(tx, app.home.node, app.home.clock.now_us(), 10**9)
     set_schedule(app.session, Schedule.parse("23:00-07:00", "mon-fri", "500K"))
     first = app.enqueue("a@q4")
-    app.session.again(first, "start")
+    app.session.requeue(first, "start")
     app.run_next_job()
     failed = app.enqueue("b@q4")
     origin.serve("b.gguf", gguf(8192, 9))  # the error has two digests: words that no narrow screen has room for
-    app.session.again(failed, "start")
+    app.session.requeue(failed, "start")
     app.run_next_job()
     app.enqueue(origin.url("a.gguf"))
     tabs = ["/queue", "/discover?tag=x", "/discover", "/installed", "/schedule", "/machine"]

@@ -265,7 +265,7 @@ def test_an_import_that_fails_leaves_the_partial_of_a_fetch(cli, app, drive, oth
         worker.wait()
         assert cli("import", drive).status == 8
         origin.serve("/big.gguf", big)
-        other_app.session.again(number, "retry")
+        other_app.session.requeue(number, "retry")
         run_due_jobs(other_app)
         assert (other_app.store / "big.gguf").read_bytes() == big
 

@@ -51,7 +51,7 @@ def test_a_request_between_the_last_byte_and_the_installation_is_carried_out(app
     assert not (app.store / "a.gguf").exists()
     assert bool(app.leftover_partials()) == (action != "purge")
     sent = origin.sent("/a.gguf")
-    app.session.again(job, "resume" if action == "pause" else "retry")
+    app.session.requeue(job, "resume" if action == "pause" else "retry")
     app.run_next_job()
     assert app.job(job).state is State.COMPLETED
     assert origin.sent("/a.gguf") - sent == (len(CONTENT) if action == "purge" else 0)
