@@ -173,7 +173,7 @@ class Queue(RuleBasedStateMachine):
         self.runs = self.runs[-4:]  # a few, so that the newest are often drawn
 
     @invariant()
-    def the_screens_say_of_each_queued_job_whether_it_may_start(self) -> None:
+    def only_queued_jobs_that_may_start_have_no_reason(self) -> None:
         queued = [job for job in self.job_store.queries.overview() if job.state is State.QUEUED]
         assert [job.id for job in queued if job.reason is None] == [job.id for job in queued if self._may_start(job.id)]
 

@@ -108,7 +108,7 @@ def test_no_wait_is_shifted_by_a_reboot(job_store, monkeypatch):
 # Another boot --------------------------------------------------------------------------------------------------------
 
 
-def enqueue_and_wait(job_store: JobStore, reason: Reason) -> int:
+def run_into_wait(job_store: JobStore, reason: Reason) -> int:
     """Queue a job whose run ends in a wait of a minute; return it."""
     [job] = job_store.enqueue("tiny")
     until = job_store.time.us_from_now(MINUTE)
@@ -129,7 +129,7 @@ def test_a_wait_of_an_earlier_boot_lasts_no_longer_than_it_was_ordered_when_the_
     job_store, monkeypatch, reason, years
 ):
     shift(job_store)
-    job = enqueue_and_wait(job_store, reason)
+    job = run_into_wait(job_store, reason)
     boot_with_calendar(job_store, monkeypatch, -years * 365 * DAY)
     shift(job_store)
     assert job_store.row(job)["not_before"] == job_store.time.us_from_now(MINUTE)
@@ -137,7 +137,7 @@ def test_a_wait_of_an_earlier_boot_lasts_no_longer_than_it_was_ordered_when_the_
 
 def test_a_calendar_that_is_corrected_after_the_boot_makes_that_wait_no_longer(job_store, monkeypatch):
     shift(job_store)
-    job = enqueue_and_wait(job_store, Reason.BACKOFF)
+    job = run_into_wait(job_store, Reason.BACKOFF)
     boot_with_calendar(job_store, monkeypatch, -8760 * DAY)
     shift(job_store)
     job_store.time.advance(MINUTE / 2)

@@ -149,8 +149,8 @@ def test_the_work_of_a_worker_that_died_ends_when_it_was_last_seen(job_store):
     job_store.time.advance(7 * 3600)
     job_store.rescue("w-1")
     [attempt] = History(job_store.database).attempts([job], job_store.time.calendar_us)[job]
-    worked = (attempt.worked_until - attempt.started_at).total_seconds()
-    assert worked == 10 + SEEN_EVERY_US / 1e6
+    worked_s = (attempt.worked_until - attempt.started_at).total_seconds()
+    assert worked_s == 10 + SEEN_EVERY_US / 1e6
     assert (attempt.finished_at - attempt.started_at).total_seconds() == 7 * 3600 + 10
 
 
