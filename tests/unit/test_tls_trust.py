@@ -8,7 +8,7 @@ import pytest
 from flowhub_jobs.errors import NETWORK_SETTINGS, TlsUntrusted, TrustUnreadable
 from flowhub_jobs.net.httpx_errors import trust, untrusted
 
-pytestmark = pytest.mark.usefixtures("fresh_trust", "home")
+pytestmark = pytest.mark.usefixtures("uncached_trust", "home")
 
 
 def error_of(code, message):
