@@ -1,4 +1,4 @@
-"""Jobs for any node, on this worker's side: the room that they may need here, and the rescue of those of gone nodes."""
+"""Limits the jobs for any node that this worker takes, and takes back the jobs of nodes that are gone."""
 
 import logging
 
@@ -13,7 +13,7 @@ EVERY_S = 10.0  # a node is gone when it was not seen for as long as a lease las
 
 
 class AnyNodeJobs:
-    """One a worker. Without a database that machines share there are none."""
+    """One per worker. Without a database that machines share there are no such jobs."""
 
     def __init__(self, home: Home) -> None:
         self._home = home

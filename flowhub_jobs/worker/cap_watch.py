@@ -23,7 +23,7 @@ class CapWatch:
         self._without_cap_s = WITHOUT_CAP_SHARED_S if home.database.is_shared else WITHOUT_CAP_S
 
     def update(self, *, at_once: bool = False) -> None:
-        """Write the count and read what the cap leaves, at most twice a second (more seldom without), or `at_once`."""
+        """Write the count and read the rest of the cap: at most twice a second, less often without, or `at_once`."""
         now = self._home.clock.awake()
         with self._lock:
             capped = self._gates.has_cap()

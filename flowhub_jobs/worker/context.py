@@ -94,9 +94,9 @@ class WorkerContext:
 
     def register(self, pid: int) -> None:
         """Register this worker, and its machine as the node. Raises NodeTaken."""
-        before = self.leases.register(pid, self.slots, str(self.home.store.root))
-        if before is not None:
-            self.home.warn_of_host(before)
+        previous_host = self.leases.register(pid, self.slots, str(self.home.store.root))
+        if previous_host is not None:
+            self.home.warn_of_host(previous_host)
 
     def begin(self, claimed: Claimed) -> Run:
         run = Run(claimed, self.shared.hosts.now(), self.stores.home())

@@ -30,11 +30,13 @@ class Copier:
         Raises NotFound, SizeMismatch and StorageFailed for the source, DiskFull and its like for the target.
         """
         digest, buffer = hashlib.sha256(), memoryview(bytearray(min(READ, size or 1)))
-        with self._opened(source, size) as origin, disk_errors(target):
+        with self._open_source(source, size) as source_fd, disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             with target.open("xb", buffering=0) as copy:
-                while (left := size - copy.tell()) and (count := self._read(origin, buffer[:left], source)):
+                while (remaining := size - copy.tell()) and (
+                    count := self._read(source_fd, buffer[:remaining], source)
+                ):
                     self._run.control.check()
                     digest.update(buffer[:count])
                     _write_all(copy.fileno(), buffer[:count])
@@ -43,7 +45,7 @@ class Copier:
         return digest.hexdigest()
 
     @contextmanager
-    def _opened(self, source: Path, size: int) -> Iterator[int]:
+    def _open_source(self, source: Path, size: int) -> Iterator[int]:
         """Yield the open source: a regular file of this size, and no pipe or device, which have no end."""
         try:
             fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
 """Detects that the database under a running worker was replaced, restored from a backup, or migrated.
 
-Each transaction itself notices that the file was replaced (database/file_guard.py). A backup copied over the file
-is noticed here: the worker's own row is gone, or the schema is another.
+Each transaction notices by itself that the file was replaced (database/file_guard.py). This module notices a backup
+that was copied over the file: the worker's own row is gone, or the schema is another.
 """
 
 import logging
@@ -21,7 +21,7 @@ SHARED_EVERY_S, UNREADABLE_SHARED_EVERY_S = 15.0, 60.0
 
 
 class DatabaseWatch:
-    """One a worker. Raises DatabaseReplaced, DatabaseNewer or DatabaseDamaged: then this worker has to end."""
+    """One per worker. Raises DatabaseReplaced, DatabaseNewer or DatabaseDamaged: then this worker has to end."""
 
     def __init__(self, home: Home, worker: str) -> None:
         self._home, self._worker = home, worker

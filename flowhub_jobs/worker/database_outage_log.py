@@ -19,7 +19,7 @@ class DatabaseOutage:
     def __init__(self, awake: Callable[[], float]) -> None:
         self._awake, self._lock = awake, threading.Lock()
         self._since: float | None = None
-        self._logged: dict[str, float] = {}  # when each kind of error was, last
+        self._logged: dict[str, float] = {}  # when each kind of error was last logged
 
     def failed(self, error: Exception) -> None:
         """Log an error, unless one of the same kind in this outage was logged a moment ago."""

@@ -22,7 +22,7 @@ class DiskWaitCheck:
         self._home = home
         self._checked_at = float("-inf")
         self._released: dict[int, int] = {}  # jobs, with the usable bytes when they were released
-        self._store_back: set[int] = set()  # jobs that were released since their store was last found away
+        self._store_back: set[int] = set()  # jobs that were released since their store was last found offline
 
     def release_if_due(self) -> bool:
         """Check, a few times within one wait; return whether a job can run now."""
@@ -40,14 +40,14 @@ class DiskWaitCheck:
         texts: dict[DiskWaits, str] = {}
         free: list[DiskWaits] = []
         for store in dict.fromkeys(job.store for job in waiting):
-            still, ready = self._checked(store, [job for job in waiting if job.store == store])
-            texts |= still
+            blocked, ready = self._check_store(store, [job for job in waiting if job.store == store])
+            texts |= blocked
             free += ready
         extend_wait(home.engine, texts, home.clock.now_us(), home.settings.look_again_s)
         end_wait(home.engine, free)
         return bool(free)
 
-    def _checked(self, store: str, waiting: Sequence[DiskWaits]) -> tuple[dict[DiskWaits, str], list[DiskWaits]]:
+    def _check_store(self, store: str, waiting: Sequence[DiskWaits]) -> tuple[dict[DiskWaits, str], list[DiskWaits]]:
         """Return the jobs of one store that still wait, each with the reason, and those that may start."""
         try:
             home = self._home().in_store(store)
@@ -62,12 +62,12 @@ class DiskWaitCheck:
         return texts, self._startable(full, room) + self._store_is_back(ready)
 
     def _store_is_back(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
-        """Return the jobs whose store is there again. One that waits for it once more, although no check found it
-        away, starts at the end of its wait: a worker that drains would never exit.
+        """Return the jobs whose store is back. One that waits for it once more, although no check found it
+        offline, starts at the end of its wait: a worker that drains would never exit.
         """
-        back = [job for job in ready if job.reason is Reason.STORE_OFFLINE and job.job not in self._store_back]
-        self._store_back |= {job.job for job in back}
-        return back
+        returned = [job for job in ready if job.reason is Reason.STORE_OFFLINE and job.job not in self._store_back]
+        self._store_back |= {job.job for job in returned}
+        return returned
 
     def _startable(self, ready: Sequence[DiskWaits], room: Room) -> list[DiskWaits]:
         """Return the jobs for which there is more room than when they were last released, and failed again.
@@ -95,20 +95,20 @@ def _offline(waiting: Sequence[DiskWaits], error: StoreOffline) -> dict[DiskWait
     return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
 
 
-def _without_room(home: Home, full: Sequence[DiskWaits], own: Room) -> dict[DiskWaits, str]:
+def _without_room(home: Home, full: Sequence[DiskWaits], own_room: Room) -> dict[DiskWaits, str]:
     texts: dict[int, str] = {}
-    for room, stores in home.rooms(own):
+    for room, stores in home.rooms(own_room):
         running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order), stores)
         texts |= no_room(room, running, queued, home.store.root)
     return {job: texts[job.job] for job in full if job.job in texts}
 
 
-def no_room(room: Room, running: int, queued: Mapping[int, int], where: Path) -> dict[int, str]:
+def no_room(room: Room, running: int, queued: Mapping[int, int], store: Path) -> dict[int, str]:
     """Return which queued jobs do not fit with those that go first, each with the sentence that says so. Pure."""
     reserved, texts = running, {}
     for job, need in queued.items():
         try:
-            check_room(room, need, reserved, where)
+            check_room(room, need, reserved, store)
             reserved += need
         except DiskFull as full:
             texts[job] = full.message

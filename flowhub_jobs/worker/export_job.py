@@ -44,11 +44,11 @@ def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
     model, folder = VerificationRecords(home.engine, home.node, home.store).record_of(artifact), Path(task.place)
     if model is None:
         raise NotFound(f"{artifact.ref} is not installed any more.", hint="`flowhub list` shows what is.")
-    carried = ManifestEntry(
+    entry = ManifestEntry(
         model.name, without_queries(model.artifact), {file.path: (file.bytes, file.sha256) for file in model.files}
     )
     try:
-        _copy_model(model, folder, carried, run, progress, home.settings.locks / "export")
+        _copy_model(model, folder, entry, run, progress, home.settings.locks / "export")
     except DiskFull as error:
         raise TargetFull(error.message) from error
     except StoreOffline as error:  # the folder is missing, and the job does not wait for it
@@ -60,37 +60,37 @@ def export_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
 
 
 def _copy_model(
-    model: InstalledArtifact, folder: Path, carried: ManifestEntry, run: Run, progress: ProgressWriter, spare: Path
+    model: InstalledArtifact, folder: Path, entry: ManifestEntry, run: Run, progress: ProgressWriter, spare: Path
 ) -> None:
     """Copy a model to the folder. `spare` is a lock file in the home, for a disk without file locks."""
-    if not _has_model(folder, carried, run):
+    if not _has_model(folder, entry, run):
         check_room(room_at(folder, 0), model.bytes, 0, folder)
-        staged = _staged(model, folder, run, progress)
-        with _locked(folder, run, spare):
-            _rename(staged, folder, carried, run)
-    with _locked(folder, run, spare):
-        write_manifest(folder, read_manifest_if_any(folder) | {carried.name: carried})
+        staged = _stage_copy(model, folder, run, progress)
+        with _hold_lock(folder, run, spare):
+            _rename(staged, folder, entry, run)
+    with _hold_lock(folder, run, spare):
+        write_manifest(folder, read_manifest_if_any(folder) | {entry.name: entry})
 
 
-def _has_model(folder: Path, carried: ManifestEntry, run: Run) -> bool:
-    """Return whether the folder has this same model, by every byte of its files.
+def _has_model(folder: Path, entry: ManifestEntry, run: Run) -> bool:
+    """Return whether the folder has this model, by every byte of its files.
 
     The manifest does not decide: a worker that was killed between the rename and the manifest left no entry there.
     """
     with disk_errors(folder):
         (folder / PARTIAL).mkdir(parents=True, exist_ok=True)  # where the lock is
-    place = folder / carried.name
-    files = [(place / path if carried.artifact.folder else place, known) for path, known in carried.files.items()]
+    target = folder / entry.name
+    files = [(target / path if entry.artifact.folder else target, expected) for path, expected in entry.files.items()]
     try:
         # A link is no copy: its target stays here when the disk is unplugged.
-        if place.is_symlink() or any(not is_regular(path) or path.stat().st_size != size for path, (size, _) in files):
+        if target.is_symlink() or any(not is_regular(path) or path.stat().st_size != size for path, (size, _) in files):
             return False
         return all(hash_file(path, run.control.check).sha256 == digest for path, (_, digest) in files)
     except (OSError, UnreadableFile):
         return False
 
 
-def _staged(model: InstalledArtifact, folder: Path, run: Run, progress: ProgressWriter) -> Path:
+def _stage_copy(model: InstalledArtifact, folder: Path, run: Run, progress: ProgressWriter) -> Path:
     """Return the copy, under a name that is no model's. Raises DigestMismatch if it is not as it was installed."""
     hint = f"`flowhub verify {model.name} --repair`, then export it again."
     staged, copier = folder / PARTIAL / f"{model.name}.{run.lease.job}", Copier(model.bytes, run, progress, hint)
@@ -105,24 +105,24 @@ def _staged(model: InstalledArtifact, folder: Path, run: Run, progress: Progress
                 f"{file.store_path} is damaged: its sha256 is {digest}, and it was installed with {file.sha256}.",
                 hint=hint,
             )
-    for place, _, _ in os.walk(staged, topdown=False):
-        sync_path(Path(place))
+    for subfolder, _, _ in os.walk(staged, topdown=False):
+        sync_path(Path(subfolder))
     return staged
 
 
-def _rename(staged: Path, folder: Path, carried: ManifestEntry, run: Run) -> None:
+def _rename(staged: Path, folder: Path, entry: ManifestEntry, run: Run) -> None:
     """Rename the copy to its final name. It replaces an existing model only if the manifest lists that as an export.
 
     The caller holds the folder's lock.
     """
-    target = folder / carried.name
+    target = folder / entry.name
     run.lease.check()
-    for left in (folder / PARTIAL).glob("old.*"):  # of a worker that was killed here
-        _remove(left)
-    if carried.name in read_manifest_if_any(folder) and (target.exists() or target.is_symlink()):
-        old = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
-        target.rename(old)
-        _remove(old)
+    for leftover in (folder / PARTIAL).glob("old.*"):  # of a worker that was killed here
+        _remove(leftover)
+    if entry.name in read_manifest_if_any(folder) and (target.exists() or target.is_symlink()):
+        replaced = folder / PARTIAL / f"old.{secrets.token_hex(4)}"
+        target.rename(replaced)
+        _remove(replaced)
     try:
         rename_new(staged, target)
     except FileExistsError:
@@ -134,7 +134,7 @@ def _rename(staged: Path, folder: Path, carried: ManifestEntry, run: Run) -> Non
 
 
 @contextmanager
-def _locked(folder: Path, run: Run, spare: Path) -> Iterator[None]:
+def _hold_lock(folder: Path, run: Run, spare: Path) -> Iterator[None]:
     """Hold the folder's lock; the disk's errors are converted."""
     lock = folder / PARTIAL / "lock"
     with disk_errors(folder), held_lock(lock, may_continue=run.control.check, at_most_s=LOCK_S, spare=spare):

@@ -13,7 +13,7 @@ from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind, QueueOrder
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
-from flowhub_jobs.worker.local_reuse import Reused, changed_text, find_local_copies
+from flowhub_jobs.worker.local_reuse import LocalCopies, changed_text, find_local_copies
 from flowhub_jobs.worker.peer_copies import peer_copies
 from flowhub_jobs.worker.progress import ProgressWriter
 from flowhub_jobs.worker.transfer_options import transfer_options
@@ -22,19 +22,21 @@ from flowhub_jobs.worker.wait_for_node_copy import wait_for_other_nodes
 
 def fetch_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
     """Return the artifact's files: linked where their bytes are on this machine, else fetched."""
-    reused = find_local_copies(context, run, progress)
+    local_copies = find_local_copies(context, run, progress)
     while True:
-        fetched = _fetch_missing(context, run, progress, reused)
+        fetched = _fetch_missing(context, run, progress, local_copies)
         # The owner of a linked file may have written into it during the download: then it is not what was verified.
-        if (sound := reused.still_valid()) is reused:
-            return reused.combined(fetched)
-        context.leases.record_event(run.lease, Note(EventKind.LINKED, changed_text(reused, sound)))
-        reused = sound
+        if (valid := local_copies.still_valid()) is local_copies:
+            return local_copies.combined(fetched)
+        context.leases.record_event(run.lease, Note(EventKind.LINKED, changed_text(local_copies, valid)))
+        local_copies = valid
 
 
-def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused) -> Fetched | None:
+def _fetch_missing(
+    context: WorkerContext, run: Run, progress: ProgressWriter, local_copies: LocalCopies
+) -> Fetched | None:
     home = run.home
-    if (missing := reused.missing) is None:
+    if (missing := local_copies.missing) is None:
         return None
     _check_room(context, run, missing)
     context.throttle.update(at_once=True)
@@ -48,21 +50,21 @@ def _fetch_missing(context: WorkerContext, run: Run, progress: ProgressWriter, r
     refused = context.refused_mirrors.current() if home.settings.mirrors or copies else frozenset()
     return fetch(
         missing,
-        reused.partial,
+        local_copies.partial,
         options=replace(transfer_options(home.settings, refused, copies), rate_bps=run.claimed.limit_bps),
         shared=context.shared,
         cancel=run.control,
         prior=prior,
-        on_progress=_watch(context, run, progress, reused),
+        on_progress=_watch(context, run, progress, local_copies),
     )
 
 
 def _check_room(context: WorkerContext, run: Run, missing: Artifact) -> None:
     """Raise DiskFull unless what is missing fits; a size that only an earlier attempt learned is in its journal."""
     assert run.partial is not None, "a run that fetches has its partial"
-    known = journal.load(run.partial).files
-    nothing = journal.FileRecord("")
-    records = [(file.size, known.get(file.path, nothing)) for file in missing.files]
+    journal_files = journal.load(run.partial).files
+    empty = journal.FileRecord("")
+    records = [(file.size, journal_files.get(file.path, empty)) for file in missing.files]
     check_need(context, run, sum(max(0, (size or record.size or 0) - record.kept.total) for size, record in records))
 
 
@@ -75,7 +77,7 @@ def check_need(context: WorkerContext, run: Run, need: int) -> None:
 
 
 def _watch(
-    context: WorkerContext, run: Run, progress: ProgressWriter, reused: Reused
+    context: WorkerContext, run: Run, progress: ProgressWriter, local_copies: LocalCopies
 ) -> Callable[[TransferProgress], None]:
     """Return the callback of the transfer: it writes the progress, and checks the room once the sizes are known."""
     unknown = run.claimed.artifact.size is None
@@ -84,7 +86,7 @@ def _watch(
 
     def watch(current: TransferProgress) -> None:
         nonlocal unknown, probes, liars
-        progress.show(reused.seen(current))
+        progress.show(local_copies.whole_progress(current))
         if current.liars != liars and context.refused_mirrors.refuse(current.liars - liars):
             liars = current.liars
         if probes is not None and current.fetched > run.claimed.fetched:  # from the host, or from a mirror of it

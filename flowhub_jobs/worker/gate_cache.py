@@ -22,12 +22,13 @@ class GateCache:
         self._home, self._is_notified, self._lock = home, is_notified, threading.Lock()
         self._every_s = READ_SHARED_EVERY_S if home.database.is_shared else READ_EVERY_S
         self._gates, self._in_force = Gates(), InForce()
-        self._read_at = self._found_at = float("-inf")  # when the rows were read, and when the gates were found of them
+        # When the rows were read, and when the gates were computed from them.
+        self._read_at = self._computed_at = float("-inf")
 
     def current(self, max_age_s: float | None = None) -> Gates:
         """Return the gates as they were so many seconds ago (by default about one), or later."""
         with self._lock:
-            self._find_if_older(self._every_s if max_age_s is None else max_age_s)
+            self._update_if_older(self._every_s if max_age_s is None else max_age_s)
             return self._gates
 
     def refresh(self) -> Gates:
@@ -38,27 +39,27 @@ class GateCache:
     def expire(self) -> None:
         """Have the next thread that needs them read the controls again."""
         with self._lock:
-            self._read_at = self._found_at = float("-inf")
+            self._read_at = self._computed_at = float("-inf")
 
     def limits(self, max_age_s: float) -> Limits:
         """Return the speed limits, without the setting's, as they were so many seconds ago, or later."""
         with self._lock:
-            self._find_if_older(max_age_s)
+            self._update_if_older(max_age_s)
             return limits_of(self._in_force, self._gates.rate_bps, None)
 
     def has_cap(self) -> bool:
         """Return whether a cap was in force about a second ago, or later."""
         with self._lock:
-            self._find_if_older(self._every_s)
+            self._update_if_older(self._every_s)
             return CAP in self._in_force
 
-    def _find_if_older(self, max_age_s: float) -> None:
-        """Find the gates again, from rows that may be older where the database notifies of new ones."""
+    def _update_if_older(self, max_age_s: float) -> None:
+        """Compute the gates again, from rows that may be older where the database notifies of new ones."""
         controls, now = self._home.controls, self._home.clock.awake()
-        if now - self._found_at < max_age_s:
+        if now - self._computed_at < max_age_s:
             return
         if now - self._read_at >= (READ_NOTIFIED_EVERY_S if self._is_notified() else max_age_s):
             self._read_at = now
             self._in_force = controls.in_force(*GATES, LIMIT)
         self._in_force = still_in_force(self._in_force, self._home.clock.now_us())
-        self._gates, self._found_at = controls.gates_of(self._in_force), now
+        self._gates, self._computed_at = controls.gates_of(self._in_force), now

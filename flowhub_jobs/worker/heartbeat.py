@@ -20,7 +20,7 @@ class Heartbeat(threading.Thread):
 
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._context, self._over = context, threading.Event()
+        self._context, self._stopped = context, threading.Event()
         self._look_s = LOOK_SHARED_S if context.home.database.is_shared else LOOK_S
         self._renewed_at, self._looked_at = 0.0, float("-inf")
 
@@ -29,7 +29,7 @@ class Heartbeat(threading.Thread):
             if self._context.changed.wait(self._look_s):
                 self._context.changed.clear()
                 self._looked_at = float("-inf")
-            if self._over.is_set():
+            if self._stopped.is_set():
                 return
             try:
                 self._beat()
@@ -70,7 +70,7 @@ class Heartbeat(threading.Thread):
                 run.control.stop(StopReason.LEASE_LOST)
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
         self._context.changed.set()
         if self.is_alive():
             self.join()

@@ -93,7 +93,7 @@ class HostOutages:
             if is_long:
                 self._logged.add(key)
         waiting = counted(self._table.waiting(wait.origin) + 1, "job waits", "jobs wait")
-        if not is_long:  # a try every second, then every two, …: the next one is over as its time is read
+        if not is_long:  # a try every second, then every two, …: the next one is over before a user reads its time
             log.warning("%s %s until it answers; the worker tries it at growing intervals.", wait.text, waiting)
             return
         at = clock_time(known_moment(wait.until), known_moment(self._home.clock.now_us()))
@@ -128,15 +128,15 @@ class HostReturn:
     def _probe(self, waits: list[HostWait]) -> None:
         for wait in waits:
             scheme = wait.origin.partition("://")[0]
-            place = connection_endpoint(f"{scheme}://{wait.host}" if wait.host else wait.origin)
+            endpoint = connection_endpoint(f"{scheme}://{wait.host}" if wait.host else wait.origin)
             try:
-                if place is not None:
-                    open_connection(*place, CONNECT_S).close()
+                if endpoint is not None:
+                    open_connection(*endpoint, CONNECT_S).close()
                     self._table.try_now(wait.origin)
             except (OSError, SQLAlchemyError):  # still away; or the next probe writes the row
                 continue
 
 
 def _refused_all(wait: HostWait) -> bool:
-    """Return whether a host took no connection: for one that answers with an error, a connection proves nothing."""
+    """Return whether a host accepted no connection: for one that answers with an error, a connection proves nothing."""
     return wait.code == NetworkDown.code

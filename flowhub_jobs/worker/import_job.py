@@ -27,15 +27,15 @@ def import_into_partial(
     task, artifact = run.claimed.task, run.claimed.artifact
     assert task is not None, "a job that imports has a task"
     folder = Path(task.place)
-    carried = next((one for one in read_manifest(folder).values() if one.artifact.key == artifact.key), None)
-    if carried is None:
+    entry = next((one for one in read_manifest(folder).values() if one.artifact.key == artifact.key), None)
+    if entry is None:
         raise NotFound(f"{folder} does not hold {artifact.ref} any more.", hint=AGAIN)
-    may_begin(carried.bytes)
+    may_begin(entry.bytes)
     files = [
         FileToCopy(
             file.path,
-            folder / carried.name / file.path if artifact.folder else folder / carried.name,
-            *carried.files[file.path],
+            folder / entry.name / file.path if artifact.folder else folder / entry.name,
+            *entry.files[file.path],
             "the manifest says",
         )
         for file in artifact.files

@@ -24,28 +24,28 @@ def running_inline(home: Home, jobs: Sequence[int]) -> Iterator[threading.Event]
 
     If the block is left before the end, the running job is handed back and stays in the queue.
     """
-    every = logging.getLogger("flowhub")
-    level = every.level
-    every.setLevel(logging.CRITICAL)  # no worker's log for the user of a command: the rows say how the jobs ended
+    logger = logging.getLogger("flowhub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # no worker's log for the user of a command: the rows say how the jobs ended
     home.take_back_orphans()  # the jobs of an earlier call that was killed
-    context, over = WorkerContext(home, 1), threading.Event()
+    context, finished = WorkerContext(home, 1), threading.Event()
     heartbeat = Heartbeat(context)
-    runner = threading.Thread(target=_run_each, args=(context, jobs, over), name="inline")
+    runner = threading.Thread(target=_run_each, args=(context, jobs, finished), name="inline")
     heartbeat.start()
     runner.start()
     try:
-        yield over
+        yield finished
     finally:
         context.stop()
-        # Not `join` first: a Ctrl-C inside of one has Python 3.11 take the thread for ended (gh-90882).
-        over.wait()
+        # Not `join` first: a Ctrl-C during it makes Python 3.11 regard the thread as ended (gh-90882).
+        finished.wait()
         runner.join()
         heartbeat.stop()
         context.close()
-        every.setLevel(level)
+        logger.setLevel(level)
 
 
-def _run_each(context: WorkerContext, jobs: Sequence[int], over: threading.Event) -> None:
+def _run_each(context: WorkerContext, jobs: Sequence[int], finished: threading.Event) -> None:
     try:
         for job in jobs:
             claimed = None if context.stopping.is_set() else context.leases.claim(only=job)
@@ -56,4 +56,4 @@ def _run_each(context: WorkerContext, jobs: Sequence[int], over: threading.Event
             "No job could be claimed.", exc_info=True
         )  # the command meets the same error when it reads the jobs
     finally:
-        over.set()
+        finished.set()

@@ -37,8 +37,8 @@ _refuted: set[tuple[FileStamp, str]] = set()
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
-    """One file of the artifact that was found and linked. `source` is the file that was found.
+class LinkedFile:
+    """One file of the artifact that was found on this machine and linked. `source` is the file that was found.
 
     `stamp` is that of `part` when its bytes had been read; a later write changes it.
     """
@@ -46,11 +46,11 @@ class Linked:
     part: Path
     digest: FileDigest
     source: Path
-    how: LinkKind
+    kind: LinkKind
     stamp: FileStamp
 
     @property
-    def is_as_read(self) -> bool:
+    def is_unchanged(self) -> bool:
         try:
             return stamp_of(self.part) == self.stamp
         except UnreadableFile:
@@ -58,12 +58,12 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Reused:
-    """What was found of an artifact, by the number of the file."""
+class LocalCopies:
+    """The linked files of an artifact, by their numbers."""
 
     artifact: Artifact
     partial: Path
-    linked: Mapping[int, Linked]
+    linked: Mapping[int, LinkedFile]
     root: Path  # the store's
 
     @property
@@ -71,12 +71,12 @@ class Reused:
         """Return the artifact with only the files that are still to be fetched; None if there are none."""
         if not self.linked:
             return self.artifact
-        left = tuple(file for number, file in enumerate(self.artifact.files) if number not in self.linked)
-        return replace(self.artifact, files=left) if left else None
+        unlinked = tuple(file for number, file in enumerate(self.artifact.files) if number not in self.linked)
+        return replace(self.artifact, files=unlinked) if unlinked else None
 
-    def still_valid(self) -> "Reused":
-        """Return this without the files that were written to since they were read: they are missing again."""
-        valid = {number: linked for number, linked in self.linked.items() if linked.is_as_read}
+    def still_valid(self) -> "LocalCopies":
+        """Return these copies without the files that were written to since they were read: they are missing again."""
+        valid = {number: linked for number, linked in self.linked.items() if linked.is_unchanged}
         if len(valid) == len(self.linked):
             return self
         with disk_errors(self.partial):
@@ -84,12 +84,12 @@ class Reused:
                 self.linked[number].part.unlink(missing_ok=True)
         return replace(self, linked=valid)
 
-    def seen(self, progress: TransferProgress) -> TransferProgress:
+    def whole_progress(self, progress: TransferProgress) -> TransferProgress:
         """Return the progress of the whole artifact, from that of the transfer of the missing files."""
         if not self.linked:
             return progress
-        left = [number for number in range(len(self.artifact.files)) if number not in self.linked]
-        files = [replace(file, number=left[file.number]) for file in progress.files]
+        missing = [number for number in range(len(self.artifact.files)) if number not in self.linked]
+        files = [replace(file, number=missing[file.number]) for file in progress.files]
         files += [
             _linked_progress(number, linked, self.artifact.files[number]) for number, linked in self.linked.items()
         ]
@@ -100,7 +100,7 @@ class Reused:
         )
 
     def combined(self, fetched: Fetched | None) -> ArtifactParts:
-        """Return what was found and what was fetched as one, in the artifact's order."""
+        """Return the linked and the fetched files together, in the artifact's order."""
         if not self.linked:
             assert fetched is not None
             return ArtifactParts(fetched.files, fetched.parts, fetched.marks)
@@ -131,24 +131,24 @@ def _link_fetched(part: Path, target: Path) -> Path:
     return target
 
 
-# Look ----------------------------------------------------------------------------------------------------------------
+# Search --------------------------------------------------------------------------------------------------------------
 
 
-def find_local_copies(context: WorkerContext, run: Run, progress: ProgressWriter) -> Reused:
+def find_local_copies(context: WorkerContext, run: Run, progress: ProgressWriter) -> LocalCopies:
     """Link the files of the job's artifact that are on this machine, and record it. A forced job links none."""
     artifact, partial = run.claimed.artifact, run.partial
     assert partial is not None, "a run that looks for bytes has its partial"
     # A crashed run's links are dropped, found and read again: their files may have changed since.
     shutil.rmtree(partial / LINKED, ignore_errors=True)
     if run.claimed.forced or not run.home.settings.look_elsewhere:
-        return Reused(artifact, partial, {}, run.home.store.root)
+        return LocalCopies(artifact, partial, {}, run.home.store.root)
     search = _Search(context, run, progress, partial)
     linked = search.run()
     if linked:
         with disk_errors(partial):
             sync_tree(partial / LINKED)
         context.leases.record_event(run.lease, Note(EventKind.LINKED, _linked_text(artifact, linked)))
-    return Reused(artifact, partial, linked, run.home.store.root)
+    return LocalCopies(artifact, partial, linked, run.home.store.root)
 
 
 class _Search:
@@ -158,37 +158,37 @@ class _Search:
         self._record = journal.load(partial)
         self._root = run.home.store.root.resolve()
 
-    def run(self) -> dict[int, Linked]:
-        linked: dict[int, Linked] = {}
-        left = {number: file for number, file in enumerate(self._artifact.files) if self._is_wanted(file)}
+    def run(self) -> dict[int, LinkedFile]:
+        linked: dict[int, LinkedFile] = {}
+        missing = {number: file for number, file in enumerate(self._artifact.files) if self._is_missing(file)}
         by_digest: dict[str, list[int]] = {}
-        for number, file in left.items():
+        for number, file in missing.items():
             by_digest.setdefault(file.sha256 or file.git_sha1 or "", []).append(number)
-        for want, path in self._candidates(left):
+        for wanted_file, path in self._candidates(missing):
             self._run.control.check()
-            for number in by_digest[want.digest]:
+            for number in by_digest[wanted_file.digest]:
                 if number not in linked and (new_link := self._link(self._artifact.files[number], path)):
                     linked[number] = new_link
         return linked
 
-    def _is_wanted(self, file: ArtifactFile) -> bool:
+    def _is_missing(self, file: ArtifactFile) -> bool:
         record = self._record.files.get(file.path)
         is_complete = record is not None and file.size is not None and record.kept.total == file.size
         return bool(file.sha256 or file.git_sha1) and not is_complete and file.size != 0
 
-    def _candidates(self, left: Mapping[int, ArtifactFile]) -> Iterator[tuple[WantedFile, Path]]:
+    def _candidates(self, missing: Mapping[int, ArtifactFile]) -> Iterator[tuple[WantedFile, Path]]:
         """Yield candidates: first those of the library, then files of other programs by their names and sizes."""
-        wanted = [WantedFile(file.sha256 or file.git_sha1 or "", file.size) for file in left.values()]
+        wanted = [WantedFile(file.sha256 or file.git_sha1 or "", file.size) for file in missing.values()]
         wanted = list(dict.fromkeys(wanted))
         if wanted:
-            yield from self._installed({want.digest: want for want in wanted})
+            yield from self._library_copies({want.digest: want for want in wanted})
             yield from find_by_digest(app_folders_of(os.environ), wanted)
 
-    def _installed(self, wanted: Mapping[str, WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
+    def _library_copies(self, wanted: Mapping[str, WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
         for digest, path in self._run.home.library.by_digest(list(wanted)):
             yield wanted[digest], path
 
-    def _link(self, file: ArtifactFile, path: Path) -> Linked | None:
+    def _link(self, file: ArtifactFile, path: Path) -> LinkedFile | None:
         """Read a file, and link it if it is the one that is wanted."""
         try:
             real = path.resolve(strict=True)
@@ -200,13 +200,13 @@ class _Search:
             if (hashed.sha256 if file.sha256 else hashed.git_sha1) != (file.sha256 or file.git_sha1):
                 _refuted.add((hashed.stamp, file.identity))
                 return None
-            return self._linked(file, real, hashed.stamp, hashed.sha256)
+            return self._link_read_file(file, real, hashed.stamp, hashed.sha256)
         except (OSError, UnreadableFile, RuntimeError) as error:
             job = self._run.lease.job
             log.info("Job %d: %s is not used: %s", job, path, error, extra={"job": job})
             return None
 
-    def _linked(self, file: ArtifactFile, real: Path, stamp: FileStamp, sha256: str) -> Linked | None:
+    def _link_read_file(self, file: ArtifactFile, real: Path, stamp: FileStamp, sha256: str) -> LinkedFile | None:
         part = self._partial / LINKED / file.path
         self._run.control.check()
         refuse_links(self._partial.parent, self._partial)
@@ -217,7 +217,7 @@ class _Search:
         # A reflink is a new file with its own time; the other kinds are the very file that was read.
         stamp = stamp_of(part) if kind is LinkKind.REFLINK else stamp
         digest = FileDigest(file.path, stamp.size, sha256, pinned=True, mtime_ns=stamp.mtime_ns)
-        return Linked(part, digest, real, kind, stamp)
+        return LinkedFile(part, digest, real, kind, stamp)
 
     def _journal_progress(self) -> TransferProgress:
         """Return the progress while other programs' files are read: the journal's, without a transfer."""
@@ -232,30 +232,30 @@ class _Search:
         return TransferProgress(Stage.VERIFY, self._artifact.size, kept, self._run.claimed.fetched, 0, 0, files)
 
 
-def _linked_progress(number: int, linked: Linked, file: ArtifactFile) -> FileProgress:
+def _linked_progress(number: int, linked: LinkedFile, file: ArtifactFile) -> FileProgress:
     size = linked.digest.bytes
     return FileProgress(number, size, size, file.sha256 or linked.digest.sha256, None, DigestState.VERIFIED)
 
 
-# Say -----------------------------------------------------------------------------------------------------------------
+# Text ----------------------------------------------------------------------------------------------------------------
 
 
-def _linked_text(artifact: Artifact, linked: Mapping[int, Linked]) -> str:
+def _linked_text(artifact: Artifact, linked: Mapping[int, LinkedFile]) -> str:
     first = next(iter(linked.values()))
-    where = f"a {first.how.text} of {first.source}" + (f" and {len(linked) - 1} more" if len(linked) > 1 else "")
+    copy = f"a {first.kind.text} of {first.source}" + (f" and {len(linked) - 1} more" if len(linked) > 1 else "")
     if len(linked) == len(artifact.files):
-        return f"Its bytes were on this machine already: linked from there, {where}; nothing was fetched."
-    return f"{len(linked)} of its {len(artifact.files)} files were on this machine already: linked from there, {where}."
+        return f"Its bytes were on this machine already: linked from there, {copy}; nothing was fetched."
+    return f"{len(linked)} of its {len(artifact.files)} files were on this machine already: linked from there, {copy}."
 
 
-def changed_text(before: Reused, after: Reused) -> str:
+def changed_text(before: LocalCopies, after: LocalCopies) -> str:
     """Return the event's text for linked files that are downloaded after all."""
     changed = [before.linked[number].source for number in sorted(before.linked.keys() - after.linked.keys())]
-    rest = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"{changed[0]}{rest} was written to after it had been read: it is fetched instead."
+    more_text = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"{changed[0]}{more_text} was written to after it had been read: it is fetched instead."
 
 
-def _linked_from(artifact: Artifact, linked: Mapping[int, Linked], root: Path) -> str | None:
+def _linked_from(artifact: Artifact, linked: Mapping[int, LinkedFile], root: Path) -> str | None:
     """Return the file of another program, or the folder of the first such file, whose bytes the artifact shares."""
-    others = [one.source for one in linked.values() if not one.source.is_relative_to(root.resolve())]
-    return str(others[0].parent if artifact.folder else others[0]) if others else None
+    outside = [file.source for file in linked.values() if not file.source.is_relative_to(root.resolve())]
+    return str(outside[0].parent if artifact.folder else outside[0]) if outside else None

@@ -34,7 +34,7 @@ def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # 
         raise UsageInvalid(f"{format[:40]!r} is not a format of the log.", hint=f"Write {PLAIN} or {JSON}.")
     handler = logging.StreamHandler(stream)
     handler.name = HANDLER
-    handler.addFilter(RepeatFilter(words))
+    handler.addFilter(RepeatFilter(record_text))
     handler.setFormatter(JsonLine() if format == JSON else _plain(stream, environ))
     root = logging.getLogger()
     for former in [one for one in root.handlers if one.name == HANDLER]:
@@ -72,7 +72,7 @@ class LogLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime(self.datefmt or "", time.localtime(record.created))
         grave = f"{record.levelname}: " if record.levelno >= logging.WARNING else ""
-        return f"{at} {grave}{words(record)}"
+        return f"{at} {grave}{record_text(record)}"
 
 
 class TerminalLine(LogLine):
@@ -105,14 +105,14 @@ class JournalLine(LogLine):
 
     def format(self, record: logging.LogRecord) -> str:
         priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
-        return f"<{priority}>{words(record)}"
+        return f"<{priority}>{record_text(record)}"
 
 
 class JsonLine(logging.Formatter):
     """One JSON object: at, level, logger, message, and job where it is about one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = words(record)
+        message = record_text(record)
         line: dict[str, Any] = {
             "at": rfc3339(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -124,14 +124,14 @@ class JsonLine(logging.Formatter):
         return json.dumps(line)
 
 
-def words(record: logging.LogRecord) -> str:
+def record_text(record: logging.LogRecord) -> str:
     """Return a record with its traceback on one line, without secrets and terminal control characters."""
     text = _TWO_STOPS.sub(r"\1", record.getMessage()) + _error_of(record)
     if before := getattr(record, "suppressed", 0):
         text += f" ({before} more since this was last logged)"
     # Scrubbed line by line: a header's secret ends with its line, the words behind it are not a part of it.
     lines = (scrub(line.strip()) for line in text.splitlines())
-    return "".join("?" if is_unseen(one) else one for one in " | ".join(line for line in lines if line))
+    return "".join("?" if is_unseen(char) else char for char in " | ".join(line for line in lines if line))
 
 
 def _error_of(record: logging.LogRecord) -> str:
@@ -150,7 +150,7 @@ def _passed_flowhub(error: BaseException) -> bool:
 
 
 QUIET_S = 60.0
-KNOWN_MAX = 256  # troubles that are remembered
+KNOWN_MAX = 256  # warnings that are remembered
 REPEATING = ("huey", "flowhub.heartbeat", "flowhub.maintenance", "flowhub.notices")  # the loggers of these warnings
 
 
@@ -163,27 +163,29 @@ class _Logged:
 class RepeatFilter(logging.Filter):
     """Suppresses a warning that was logged within QUIET_S, and counts it: the next one says how many."""
 
-    def __init__(self, words: Callable[[logging.LogRecord], str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, text_of: Callable[[logging.LogRecord], str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
-        self._words, self._clock, self._lock = words, clock, threading.Lock()
+        self._text_of, self._clock, self._lock = record_text, clock, threading.Lock()
         self._logged: dict[tuple[str, int, str], _Logged] = {}  # the latest last
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING or not record.name.startswith(REPEATING):
             return True
         try:
-            trouble = record.name, record.levelno, self._words(record)
+            warning = record.name, record.levelno, self._text_of(record)
         except Exception:  # arguments that do not fit: the formatter reports that, and raises nothing
             return True
         now = self._clock()
         with self._lock:
-            earlier = self._logged.get(trouble)
+            earlier = self._logged.get(warning)
             if earlier is not None and now - earlier.at < QUIET_S:
                 earlier.suppressed += 1
                 return False
             record.suppressed = earlier.suppressed if earlier else 0
-            self._logged.pop(trouble, None)
-            self._logged[trouble] = _Logged(now)
+            self._logged.pop(warning, None)
+            self._logged[warning] = _Logged(now)
             if len(self._logged) > KNOWN_MAX:
                 del self._logged[next(iter(self._logged))]
         return True

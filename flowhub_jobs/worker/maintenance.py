@@ -33,8 +33,8 @@ from flowhub_jobs.worker.wakeup_queue_choice import Wakeups
 log = logging.getLogger("flowhub.maintenance")
 
 PERIOD_S = 1.0
-# Periods between the looks for upkeep, and looks between those of the kinds that may wait. A shared database answers
-# all workers; it notifies them of jobs that are queued.
+# With a shared database, which answers all workers and notifies them of queued jobs: periods between two checks for
+# pending upkeep, and how many of those pass between two checks of the kinds that may wait.
 LOOK, SELDOM = 2, 2
 RETENTION_EVERY_S = 60.0
 NAMED = 8  # jobs that a line of the log names

@@ -12,14 +12,14 @@ def modelscope_finder(settings: Settings) -> Finder:
     """Return the finder of one transfer: it requests the list of each repository once, when it is first needed."""
     files = RepositoryFiles(settings.modelscope_endpoint, settings.connect_timeout_s)
 
-    def find(rest: str, sha256: str) -> Address | None:
-        if (at := repository_and_path(rest)) is None:
+    def find(hub_path: str, sha256: str) -> Address | None:
+        if (location := repository_and_path(hub_path)) is None:
             return None
         # The site redirects to hosts of its own for the bytes; neither gets a token.
         return Address(
             settings.modelscope_endpoint,
             MODELSCOPE,
-            find_url=partial(files.url_of, *at, sha256),
+            find_url=partial(files.url_of, *location, sha256),
             may_redirect=True,
             connections_max=CONNECTIONS_MAX,
         )

@@ -28,7 +28,7 @@ from flowhub_jobs.worker.progress import ProgressWriter
 
 @dataclass(frozen=True, slots=True)
 class MoveSource:
-    """The model as the store has it that it is moved from."""
+    """The model in the store that it is moved from."""
 
     home: Home
     model: InstalledArtifact
@@ -62,7 +62,8 @@ def verified_in_new_store(run: Run, source: MoveSource) -> InstallResult | None:
 def _with_digests(model: InstalledArtifact) -> Artifact:
     pairs = zip(model.artifact.files, model.files, strict=True)
     return replace(
-        model.artifact, files=tuple(replace(file, size=known.bytes, sha256=known.sha256) for file, known in pairs)
+        model.artifact,
+        files=tuple(replace(file, size=installed.bytes, sha256=installed.sha256) for file, installed in pairs),
     )
 
 
@@ -83,10 +84,10 @@ def copy_from_store(
     return copy_into_partial(run, partial, progress, files, missing=hint, damaged=hint)
 
 
-def complete_move(context: WorkerContext, run: Run, placed: InstallResult) -> None:
+def complete_move(context: WorkerContext, run: Run, result: InstallResult) -> None:
     """Record the model in the new store, remove it from the old one, and complete the job."""
     source = source_of(run)
-    record_in_new_store(context, run, source, placed)
+    record_in_new_store(context, run, source, result)
     if source is not None:
         for home in (run.home, source.home):
             home.placements.settle(wait=True)
@@ -95,20 +96,20 @@ def complete_move(context: WorkerContext, run: Run, placed: InstallResult) -> No
         if source is not None and removed:
             source.home.library.remove_row(tx, source.model.id)
         text = _completed_text(run, source, removed)
-        context.leases.complete(tx, run.lease, str(placed.path), placed.files, text)
+        context.leases.complete(tx, run.lease, str(result.path), result.files, text)
 
 
-def record_in_new_store(context: WorkerContext, run: Run, source: MoveSource | None, placed: InstallResult) -> None:
+def record_in_new_store(context: WorkerContext, run: Run, source: MoveSource | None, result: InstallResult) -> None:
     """Write the library's row of the new store; the placements follow to it. Nothing of the old one changes."""
     home, now = run.home, run.home.clock.now_us()
     with writing(home.engine) as tx:
         context.leases.check_owner(tx, run.lease)
         if source is None:
-            home.library.index(tx, run.claimed.artifact, placed, run.lease.job, now)
+            home.library.index(tx, run.claimed.artifact, result, run.lease.job, now)
             return
         model = source.model
-        home.library.index(tx, model.artifact, placed, model.job, now, installed_at=model.installed_at)
-        home.placements.follow(tx, run.lease.job, source.home.library.ids_here, model.name, placed.name)
+        home.library.index(tx, model.artifact, result, model.job, now, installed_at=model.installed_at)
+        home.placements.follow(tx, run.lease.job, source.home.library.ids_here, model.name, result.name)
 
 
 def remove_from_old_store(run: Run, source: MoveSource) -> bool:
@@ -127,10 +128,11 @@ def remove_from_old_store(run: Run, source: MoveSource) -> bool:
 
 
 def _completed_text(run: Run, source: MoveSource | None, removed: bool) -> str:
-    ref, new = run.claimed.artifact.ref, run.home.store.name
+    ref, target = run.claimed.artifact.ref, run.home.store.name
     if source is None:
-        return f"{ref} is in the store {new}, verified."
-    old = source.home.store.name
+        return f"{ref} is in the store {target}, verified."
+    origin = source.home.store.name
     if not removed:
-        return f"{ref} is in the store {new}, verified. It was changed in the store {old} since, and stays there, too."
-    return f"{ref} was moved from the store {old} to the store {new}, verified."
+        changed = f"It was changed in the store {origin} since, and stays there, too."
+        return f"{ref} is in the store {target}, verified. {changed}"
+    return f"{ref} was moved from the store {origin} to the store {target}, verified."

@@ -25,8 +25,8 @@ from flowhub_jobs.values.artifacts import Artifact
 log = logging.getLogger("flowhub.network")
 
 TURN = "network_look"  # in `controls`: {"at": microsecond of the next probe, "number": of probes so far}
-WITNESSES = 2
-WITNESS_S = 1.0  # a job that should stop waits for their answers
+OTHER_HOSTS = 2
+OTHER_HOSTS_S = 1.0  # a job that was asked to stop waits for their answers
 PROBE_MAX_US = 60_000_000  # a name look-up may hang; a worker that took the turn and died holds it no longer
 LATE_US = 5_000_000  # the gate stays shut a little longer than until the next probe, which then keeps it shut
 
@@ -41,7 +41,7 @@ class Network:
         self._prober: threading.Thread | None = None
 
     def is_down(self, error: FlowhubError, artifact: Artifact) -> bool:
-        """Return whether an attempt ended for want of a network; then all jobs of the node wait from now on."""
+        """Return whether an attempt ended because there is no network; then all jobs of the node wait from now on."""
         cause = local_network_fault(error) if isinstance(error, NetworkDown) else None  # a network disk has its own
         if cause is None:
             return False
@@ -51,9 +51,9 @@ class Network:
     def _all_hosts_fail(self, error: FlowhubError, cause: OSError, artifact: Artifact) -> bool:
         """Ask a few other hosts that jobs come from: if one answers, only that one host cannot be reached."""
         endpoint = self._home.settings.hf_endpoint
-        own = [at_endpoint(file.url, endpoint) for file in artifact.files]
-        failed = _places([url for url in own if host_of(url) == error.host] or own[:1])
-        if not failed or any_answers(self._other_endpoints(failed[0], _places(own)), WITNESS_S):
+        own_urls = [at_endpoint(file.url, endpoint) for file in artifact.files]
+        failed = _endpoints([url for url in own_urls if host_of(url) == error.host] or own_urls[:1])
+        if not failed or any_answers(self._other_endpoints(failed[0], _endpoints(own_urls)), OTHER_HOSTS_S):
             return False
         text = f"{failed[0][0]} cannot be reached: {cause.strerror or cause}."
         self._wait({"text": text, "place": failed[0]}, self._turn.read(), 0)
@@ -63,8 +63,8 @@ class Network:
     def _other_endpoints(self, failed: Endpoint, extra: Sequence[Endpoint] = ()) -> list[Endpoint]:
         """Return other endpoints that jobs need to reach, or have reached lately."""
         urls = addresses_wanted(self._home.engine, self._home.node)
-        known = _places([at_endpoint(url, self._home.settings.hf_endpoint) for url in urls])
-        return [place for place in dict.fromkeys([*extra, *known]) if place != failed][:WITNESSES]
+        of_jobs = _endpoints([at_endpoint(url, self._home.settings.hf_endpoint) for url in urls])
+        return [endpoint for endpoint in dict.fromkeys([*extra, *of_jobs]) if endpoint != failed][:OTHER_HOSTS]
 
     def _wait(self, down: dict[str, Any], stored: ValueVersion | None, number: int) -> None:
         """Keep the gate shut until the next probe."""
@@ -94,17 +94,17 @@ class Network:
         """Make the one connection: to the host that failed, and the next time to another one that jobs need."""
         number, (host, port) = turn.value["number"], down["place"]
         try:
-            places = [(host, port), *self._other_endpoints((host, port))]
-            place = places[(number - 1) % len(places)]
-            if answers(place, self._home.settings.connect_timeout_s):
+            endpoints = [(host, port), *self._other_endpoints((host, port))]
+            endpoint = endpoints[(number - 1) % len(endpoints)]
+            if answers(endpoint, self._home.settings.connect_timeout_s):
                 self._home.controls.set(NETWORK, None)
-                log.info("The network is back: %s answers.", place[0])
+                log.info("The network is back: %s answers.", endpoint[0])
             else:
                 self._wait(down, turn, number)
         except SQLAlchemyError as error:  # the gate opens by itself, and the next job detects it again
             log.warning("Could not save the state of the network: %s", driver_words(error))
 
 
-def _places(urls: list[str]) -> list[Endpoint]:
-    """Return the endpoints of these addresses, each once, without those on this machine."""
-    return list(dict.fromkeys(place for url in urls if (place := remote_endpoint(url)) is not None))
+def _endpoints(urls: list[str]) -> list[Endpoint]:
+    """Return the endpoints of these URLs, each once, without those on this machine."""
+    return list(dict.fromkeys(endpoint for url in urls if (endpoint := remote_endpoint(url)) is not None))

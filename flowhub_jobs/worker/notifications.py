@@ -17,7 +17,7 @@ from flowhub_jobs.worker.notify_delivery import Delivery
 
 log = logging.getLogger("flowhub.notices")
 
-NAME = "notices"  # in `controls`: {"told": Told, "turn": [worker, microsecond] or null}
+NAME = "notices"  # in `controls`: {"told": Cursor, "turn": [worker, microsecond] or null}
 TURN_US = 120_000_000  # longer than any delivery: then the worker that had the turn is gone, and another delivers
 AGAIN_S = 1.0
 
@@ -117,8 +117,10 @@ def _shared_value(cursor: Cursor, turn: list[Any] | None = None) -> dict[str, An
     return {"told": asdict(cursor), "turn": turn}
 
 
-def _later_cursor(cursor: Cursor, read: Cursor | None) -> Cursor:
-    return replace(cursor, event=max(cursor.event, read.event), ended=max(cursor.ended, read.ended)) if read else cursor
+def _later_cursor(cursor: Cursor, other: Cursor | None) -> Cursor:
+    return (
+        replace(cursor, event=max(cursor.event, other.event), ended=max(cursor.ended, other.ended)) if other else cursor
+    )
 
 
 def _is_taken(turn: list[Any] | None, now: int) -> bool:

@@ -41,9 +41,9 @@ class Delivery:
             self._log_failure(f"The webhook at {host_of(self._notify.webhook)}", self._post(notice))
         return not self.stopping.is_set()
 
-    def _log_failure(self, receiver: str, why: str | None) -> None:
-        if why is not None and not self.stopping.is_set():
-            log.warning("%s could not be notified: %s.", receiver, why)
+    def _log_failure(self, receiver: str, problem: str | None) -> None:
+        if problem is not None and not self.stopping.is_set():
+            log.warning("%s could not be notified: %s.", receiver, problem)
 
     # The command ---------------------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ class Delivery:
             stdin.write(notice)
             stdin.seek(0)
             try:
-                # In a session of its own: it is ended with all that it has started.
+                # In its own session: it is ended together with all processes that it started.
                 command = subprocess.Popen(
                     self._notify.command,
                     stdin=stdin,
@@ -78,12 +78,12 @@ class Delivery:
     # The webhook ---------------------------------------------------------------------------------------------------
 
     def _post(self, notice: bytes) -> str | None:
-        why = self._try(notice)
+        problem = self._try(notice)
         for pause in self._pauses_s:
-            if why is None or self.stopping.wait(pause):
+            if problem is None or self.stopping.wait(pause):
                 break
-            why = self._try(notice)
-        return None if why is None else f"{why}, {1 + len(self._pauses_s)} times"
+            problem = self._try(notice)
+        return None if problem is None else f"{problem}, {1 + len(self._pauses_s)} times"
 
     def _try(self, notice: bytes) -> str | None:
         from flowhub_jobs.net.httpx_lean import httpx

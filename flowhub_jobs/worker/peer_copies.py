@@ -23,7 +23,7 @@ def peer_copies(home: Home, artifact: Artifact) -> Mapping[str, tuple[Address, .
             Address(
                 f"{copy.share_url}/blobs/{sha256}", copy.share_url, make_credential(token, home.node, sha256, now_s)
             )
-            for copy in of_file
+            for copy in copies_of_file
         )
-        for sha256, of_file in copies.items()
+        for sha256, copies_of_file in copies.items()
     }

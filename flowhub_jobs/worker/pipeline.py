@@ -65,7 +65,7 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
 
 def _run_to_its_end(context: WorkerContext, run: Run) -> None:
     try:
-        if run.claimed.probes is None:  # each try of an outage that lasts all night would be a line
+        if run.claimed.probes is None:  # else each try of a long outage would add a line
             context.wait_log.begins(run.lease.job, run.claimed.artifact.ref)
         _attempt(context, run)
         context.wait_log.ended(run.lease.job)
@@ -96,24 +96,24 @@ def _attempt(context: WorkerContext, run: Run) -> None:
 
 def _install_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
     """Install the artifact: complete what an earlier run did, else fetch or import it."""
-    placed = _installed_before_crash(context, run) or _installed_by_another_job(context, run) or _adopt(context, run)
-    if placed is not None:
-        _finish(context, run, placed)
+    result = _installed_before_crash(context, run) or _installed_by_another_job(context, run) or _adopt(context, run)
+    if result is not None:
+        _finish(context, run, result)
         return
     with _own_partial(context, run):
-        parts = _imported(context, run, progress) if run.claimed.task else fetch_artifact(context, run, progress)
+        parts = _import_artifact(context, run, progress) if run.claimed.task else fetch_artifact(context, run, progress)
         progress.stage(Stage.INSTALL)
         _install_parts(context, run, parts)
 
 
 def _move_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> None:
     """Move the artifact to the job's store: complete what an earlier run did, else copy it there."""
-    placed = _installed_before_crash(context, run)
-    if placed is None:
+    result = _installed_before_crash(context, run)
+    if result is None:
         source = required_source_of(run)
-        placed = verified_in_new_store(run, source)
-    if placed is not None:
-        _finish(context, run, placed)
+        result = verified_in_new_store(run, source)
+    if result is not None:
+        _finish(context, run, result)
         return
     with _own_partial(context, run):
         assert run.partial is not None, "it was made a moment ago"
@@ -159,13 +159,13 @@ def _install_parts(context: WorkerContext, run: Run, parts: ArtifactParts) -> No
         with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
             _finish(context, run, _install(context, run, parts))
     except NameTaken as taken:
-        if (placed := _adopt(context, run, parts)) is None:
+        if (result := _adopt(context, run, parts)) is None:
             raise taken from None
         with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
-            _finish(context, run, placed)
+            _finish(context, run, result)
 
 
-def _imported(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
+def _import_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -> ArtifactParts:
     assert run.partial is not None, "a run that imports has its partial"
     return import_into_partial(run, run.partial, progress, lambda need: check_need(context, run, need))
 
@@ -175,7 +175,7 @@ def _installed_before_crash(context: WorkerContext, run: Run) -> InstallResult |
     return _installer(context, run).recover()
 
 
-def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
+def _finish(context: WorkerContext, run: Run, result: InstallResult) -> None:
     # The partial goes before the job ends: nothing is left of a job that is completed. Not without the lease: by then
     # another run may be at work in it.
     run.lease.check()
@@ -183,9 +183,9 @@ def _finish(context: WorkerContext, run: Run, placed: InstallResult) -> None:
         remove_partial(run.partial)
     run.home.discard_partials(run.claimed.artifact, run.lease.job)
     if run.claimed.task is not None and run.claimed.task.kind is JobKind.MOVE:
-        complete_move(context, run, placed)
+        complete_move(context, run, result)
     else:
-        _complete(context, run, placed)
+        _complete(context, run, result)
 
 
 def _installed_by_another_job(context: WorkerContext, run: Run) -> InstallResult | None:
@@ -208,7 +208,7 @@ def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = Non
         raise _name_taken(run, existing)
     pinned = [file.pinned for file in fetched.files] if fetched else [_is_pinned(file) for file in artifact.files]
     pairs = zip(verified.files, pinned, strict=True)
-    return replace(verified, files=tuple(replace(file, pinned=own) for file, own in pairs))
+    return replace(verified, files=tuple(replace(file, pinned=is_pinned) for file, is_pinned in pairs))
 
 
 def _name_taken(run: Run, existing: Path) -> NameTaken:
@@ -236,14 +236,16 @@ def _files_as_installed(run: Run, name: str) -> tuple[ArtifactFile, ...]:
         return artifact.files
     installed = {file: entry.files.get(file.path if artifact.folder else entry.name) for file in artifact.files}
     return tuple(
-        file if _is_pinned(file) or known is None else replace(file, size=known.bytes, sha256=known.sha256)
-        for file, known in installed.items()
+        file
+        if _is_pinned(file) or entry_file is None
+        else replace(file, size=entry_file.bytes, sha256=entry_file.sha256)
+        for file, entry_file in installed.items()
     )
 
 
 def _files_as_fetched(artifact: Artifact, fetched: ArtifactParts) -> tuple[ArtifactFile, ...]:
     pairs = zip(artifact.files, fetched.files, strict=True)
-    return tuple(replace(file, size=own.bytes, sha256=own.sha256) for file, own in pairs)
+    return tuple(replace(file, size=digest.bytes, sha256=digest.sha256) for file, digest in pairs)
 
 
 def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
@@ -292,12 +294,12 @@ class _RowIntent:
             raise Cancelled(StopReason.REQUESTED)
 
 
-def _complete(context: WorkerContext, run: Run, placed: InstallResult) -> None:
+def _complete(context: WorkerContext, run: Run, result: InstallResult) -> None:
     home, artifact = run.home, run.claimed.artifact
     with writing(home.engine) as tx:
-        home.library.index(tx, artifact, placed, run.lease.job, home.clock.now_us())
-        home.placements.want(tx, run.lease.job, artifact, placed.name)
-        context.leases.complete(tx, run.lease, str(placed.path), placed.files, _completed_text(artifact, placed))
+        home.library.index(tx, artifact, result, run.lease.job, home.clock.now_us())
+        home.placements.want(tx, run.lease.job, artifact, result.name)
+        context.leases.complete(tx, run.lease, str(result.path), result.files, _completed_text(artifact, result))
     _place(run)
 
 
@@ -309,6 +311,6 @@ def _place(run: Run) -> None:
         log.warning("Placements could not be made; maintenance tries again.", exc_info=True)
 
 
-def _completed_text(artifact: Artifact, placed: InstallResult) -> str:
-    checked = "verified" if all(file.pinned for file in placed.files) else "fetched whole (no digest was published)"
-    return f"{artifact.ref} is installed as {placed.name}, {checked}."
+def _completed_text(artifact: Artifact, result: InstallResult) -> str:
+    checked = "verified" if all(file.pinned for file in result.files) else "fetched whole (no digest was published)"
+    return f"{artifact.ref} is installed as {result.name}, {checked}."

@@ -115,12 +115,12 @@ def run_worker(
 def _exit_status(context: WorkerContext, started: int, *, drain: bool, patience_s: float) -> int:
     """Log what is left; return the exit status of a worker that has stopped."""
     queries = context.home.queries
-    left = len(queries.in_state(LIVE_STATES))
-    jobs = "1 job is" if left == 1 else f"{left} jobs are"
+    jobs_left = len(queries.in_state(LIVE_STATES))
+    jobs = "1 job is" if jobs_left == 1 else f"{jobs_left} jobs are"
     given_up = context.outages.given_up(patience_s, started) if drain else []
     for origin in given_up:
         log.warning("%s could not be reached for %s; its jobs stay queued.", origin, format_duration(patience_s))
-    log.info("Stopped: %s.", f"{jobs} left in the queue" if left else "the queue is empty")
+    log.info("Stopped: %s.", f"{jobs} left in the queue" if jobs_left else "the queue is empty")
     return EXIT_SOME_FAILED if drain and (given_up or queries.ended_badly(since=started)) else 0
 
 

@@ -29,7 +29,7 @@ class ProgressWriter:
         self._last = Progress(Stage.RESOLVE, None, 0, claimed.fetched, None, DigestState.PENDING, sources=sources)
         self._files: dict[int, FileCounts] = {}
         self._notes: list[Note] = []
-        self._begun_at = time.monotonic()
+        self._started_at = time.monotonic()
 
     def show(self, progress: TransferProgress) -> None:
         """Write the progress of the transfer and its notes. Raises LeaseLost."""
@@ -63,7 +63,7 @@ class ProgressWriter:
     def _write(self) -> bool:
         """Write the job's progress; return whether the database took it.
 
-        One that does not answer for now does not stop a transfer while the lease lasts. Raises LeaseLost.
+        A database that does not answer for now does not stop a transfer while the lease lasts. Raises LeaseLost.
         """
         try:
             self._leases.progress(self._lease, self._last)
@@ -89,9 +89,8 @@ class ProgressWriter:
                 log.info("Job %d: %s", self._lease.job, note.text, extra={"job": self._lease.job})
 
     def reads(self, total: int, read: int, files: Sequence[FileCounts]) -> None:
-        """Write the progress of a job that transfers nothing over the network: the bytes read, or copied, of
-        `total`."""
-        rate = round(read / max(time.monotonic() - self._begun_at, 0.001))
+        """Write the progress of a job that transfers nothing: how many bytes of `total` it has read or copied."""
+        rate = round(read / max(time.monotonic() - self._started_at, 0.001))
         last = self._last
         self._last = Progress(
             Stage.VERIFY, total, read, last.fetched, rate, DigestState.RUNNING, tuple(files), sources=last.sources
@@ -100,8 +99,8 @@ class ProgressWriter:
 
     def stage(self, stage: Stage) -> None:
         last = self._last
-        now = Progress(stage, last.total, last.done, last.fetched, None, last.sha256_state, sources=last.sources)
-        self._leases.progress(self._lease, now)
+        progress = Progress(stage, last.total, last.done, last.fetched, None, last.sha256_state, sources=last.sources)
+        self._leases.progress(self._lease, progress)
 
 
 def _overall_state(files: dict[int, FileCounts]) -> DigestState:

@@ -21,7 +21,7 @@ class RateShare:
         self._every_s = LOOK_SHARED_EVERY_S if home.database.is_shared else LOOK_EVERY_S
         self._looked_at = float("-inf")
         self._share = 1.0
-        self._more_since: float | None = None
+        self._may_grow_since: float | None = None
         self._rate = home.settings.limit_rate
 
     def update(self, *, at_once: bool = False) -> None:
@@ -30,34 +30,34 @@ class RateShare:
         with self._lock:
             if at_once or now - self._looked_at >= self._every_s:
                 self._looked_at = now
-                self._set(now, begun=at_once)
+                self._set(now, job_began=at_once)
 
-    def _set(self, now: float, *, begun: bool) -> None:
-        in_force = self._gates.limits(0.0 if begun else self._every_s)
+    def _set(self, now: float, *, job_began: bool) -> None:
+        in_force = self._gates.limits(0.0 if job_began else self._every_s)
         rate = self._home.settings.limit_rate
         if in_force.rate_bps is not None:
-            share = int(in_force.rate_bps * self._share_at(now, begun=begun))
+            share = int(in_force.rate_bps * self._share_at(now, job_began=job_began))
             rate = max(1, share if rate is None else min(rate, share))
         else:
-            self._share, self._more_since = 1.0, None
+            self._share, self._may_grow_since = 1.0, None
         if rate != self._rate:
             self._rate = rate
             self._bucket.set_rate(rate)
 
-    def _share_at(self, now: float, *, begun: bool) -> float:
-        """Return this worker's part of the whole. It shrinks at once, and grows when the others have made room."""
+    def _share_at(self, now: float, *, job_began: bool) -> float:
+        """Return this worker's part of the limit. It shrinks at once, and grows when the others have made room."""
         counts = running(self._home.database, self._home.node)
-        own, every = counts[self._worker], counts.total()
-        if own == every:
+        own, total = counts[self._worker], counts.total()
+        if own == total:
             fair, self._share = 1.0, 1.0
         else:
-            fair = own / every
-            if begun and own == 1:
+            fair = own / total
+            if job_began and own == 1:
                 self._share = 0.0  # an idle worker has no share to keep
         if fair <= self._share:
-            self._share, self._more_since = fair, None
-        elif self._more_since is None:
-            self._more_since = now
-        elif now - self._more_since >= SETTLED_S:
-            self._share, self._more_since = fair, None
+            self._share, self._may_grow_since = fair, None
+        elif self._may_grow_since is None:
+            self._may_grow_since = now
+        elif now - self._may_grow_since >= SETTLED_S:
+            self._share, self._may_grow_since = fair, None
         return self._share

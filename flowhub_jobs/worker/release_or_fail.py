@@ -49,8 +49,8 @@ def stop_run(context: WorkerContext, run: Run, reason: StopReason) -> None:
     if reason is StopReason.CAP_REACHED:
         context.cap.reached()
     _delete_partial_if_purged(context, run)
-    why = _HANDED_BACK.get(reason)
-    requested = context.leases.hand_back(run.lease, why) if why else context.leases.release_as_requested(run.lease)
+    text = _HANDED_BACK.get(reason)
+    requested = context.leases.hand_back(run.lease, text) if text else context.leases.release_as_requested(run.lease)
     _finish_purge(context, run, requested)
 
 
@@ -82,14 +82,14 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
         seconds = context.home.settings.look_again_s
         context.wait_log.waits(run.lease.job, reason, error.message, seconds)
         until = context.home.clock.now_us() + round(seconds * 1e6)
-        past = run.claimed  # a full disk says nothing about the source: its tries stay counted
+        claimed = run.claimed  # a full disk says nothing of the source: its tries stay counted
         requested = context.leases.wait(
             run.lease,
             until,
             reason,
             error,
-            faults=past.faults,
-            fruitless_s=past.fruitless_s,
+            faults=claimed.faults,
+            fruitless_s=claimed.fruitless_s,
             cost=False,
         )
     else:
@@ -132,9 +132,9 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
     if late.error.needs_user and wait.tries == 1:
         context.leases.record_event(run.lease, Note(EventKind.NEEDS_YOU, late.error.message, late.error.code))
     # A host that answers with an error may do so for this file alone: then the job has a backoff of its own, too.
-    own = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
+    own_wait_s = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
     spent = tries.seconds + wait.wait_us / 1e6
-    return context.leases.wait_for_host(run.lease, wait, own, faults=tries.faults, fruitless_s=spent)
+    return context.leases.wait_for_host(run.lease, wait, own_wait_s, faults=tries.faults, fruitless_s=spent)
 
 
 def _is_partial_alone(home: Home, error: StoreOffline) -> bool:

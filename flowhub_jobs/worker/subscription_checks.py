@@ -99,16 +99,16 @@ class SubscriptionChecks:
             return []
         held = {origin for origin, wait in self._hosts.held().waits.items() if wait.until > now}
         chosen: dict[str, Subscription] = {}
-        for one in due:
-            origin = self._checker.origin_of(one)
-            if origin not in held and not self._is_quiet(one.id) and not self._is_quiet(origin, with_spacing):
-                chosen.setdefault(origin, one)
+        for subscription in due:
+            origin = self._checker.origin_of(subscription)
+            if origin not in held and not self._is_quiet(subscription.id) and not self._is_quiet(origin, with_spacing):
+                chosen.setdefault(origin, subscription)
         return list(chosen.values())[:HOSTS_AT_ONCE]
 
     def _is_quiet(self, key: str | int, with_spacing: bool = True) -> bool:
         with self._lock:
-            left = self._quiet.get(key, 0.0) - self._home.clock.awake()
-        return left > (0 if with_spacing else SPACING_S)
+            remaining_s = self._quiet.get(key, 0.0) - self._home.clock.awake()
+        return remaining_s > (0 if with_spacing else SPACING_S)
 
     def _keep_quiet(self, key: str | int, seconds: float) -> None:
         with self._lock:
@@ -140,23 +140,23 @@ class SubscriptionChecks:
 
     def _check_all(self, ready: Sequence[Subscription]) -> None:
         """Check them concurrently: they are of different hosts, and a slow one delays no other."""
-        threads = [threading.Thread(target=self._check, args=(one,), daemon=True) for one in ready]
+        threads = [threading.Thread(target=self._check, args=(subscription,), daemon=True) for subscription in ready]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _check(self, one: Subscription) -> None:
+    def _check(self, subscription: Subscription) -> None:
         assert self._checker is not None
-        origin = self._checker.origin_of(one)
+        origin = self._checker.origin_of(subscription)
         try:
-            error = self._checker.check(one, self._stopping)
+            error = self._checker.check(subscription, self._stopping)
         except SQLAlchemyError as fault:
-            log.warning("The result of a check of %s could not be written: %s", one.ref, driver_words(fault))
-            self._keep_quiet(one.id, SPACING_S)
+            log.warning("The result of a check of %s could not be written: %s", subscription.ref, driver_words(fault))
+            self._keep_quiet(subscription.id, SPACING_S)
             return
         except Exception:
-            log.exception("A check of %s ended in an error that is not flowhub's.", one.ref)
-            self._keep_quiet(one.id, QUIET_S)
+            log.exception("A check of %s ended in an error that is not flowhub's.", subscription.ref)
+            self._keep_quiet(subscription.id, QUIET_S)
             return
         self._keep_quiet(origin, QUIET_S if error is not None and error.retryable else SPACING_S)

@@ -41,6 +41,6 @@ def transfer_options(
 
 def _finders(settings: Settings) -> dict[str, Finder]:
     """Return the finders of addresses at mirrors that are given by a name and not by a prefix."""
-    if not any(MODELSCOPE in places for places in settings.mirrors.values()):
+    if not any(MODELSCOPE in mirrors for mirrors in settings.mirrors.values()):
         return {}
     return {MODELSCOPE: modelscope_finder(settings)}

@@ -1,7 +1,7 @@
 """Verifies an installed model: reads every byte again, and compares it with the installed digests.
 
-Good: the library has a new `verified_at`. Not good: it knows which ranges differ, and the job fails and names them;
-`verify --repair` fetches those alone.
+If no byte differs, the library gets a new `verified_at`. Else it records the ranges that differ, and the job fails and
+names them; `verify --repair` fetches only those.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
     else:
         checks.record_damaged(model, _damage(model, results))
         name = model.name if model.store == DEFAULT_STORE else f"{model.store}:{model.name}"
-        raise DigestMismatch(_what_differs(model, results), hint=f"`flowhub verify {name} --repair` mends it.")
+        raise DigestMismatch(_difference_text(model, results), hint=f"`flowhub verify {name} --repair` mends it.")
 
 
 def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:
@@ -55,9 +55,9 @@ def _record_good(
     results: Sequence[CheckResult],
 ) -> None:
     pieces_by_path = {
-        file.path: one.pieces for file, one in zip(model.files, results, strict=True) if one.pieces is not None
+        file.path: result.pieces for file, result in zip(model.files, results, strict=True) if result.pieces is not None
     }
-    times = {file.path: one.mtime_ns for file, one in zip(model.files, results, strict=True)}
+    times = {file.path: result.mtime_ns for file, result in zip(model.files, results, strict=True)}
     digests = [FileDigest(file.path, file.bytes, file.sha256, pinned=True) for file in model.files]
     text = f"{model.name} is whole: {format_bytes(model.bytes)} were read again, and every byte is as it was installed."
     with writing(run.home.engine) as tx:
@@ -68,23 +68,23 @@ def _record_good(
 def _damage(model: InstalledArtifact, results: Sequence[CheckResult]) -> dict[str, list[list[int]]]:
     """Return what differs, by file; a file that is only too long differs after its end."""
     return {
-        file.path: [list(one) for one in result.bad] or [[result.known.bytes, result.bytes]]
+        file.path: [list(span) for span in result.bad] or [[result.known.bytes, result.bytes]]
         for file, result in zip(model.files, results, strict=True)
         if not result.good
     }
 
 
-def _what_differs(model: InstalledArtifact, results: Sequence[CheckResult]) -> str:
+def _difference_text(model: InstalledArtifact, results: Sequence[CheckResult]) -> str:
     """Return a sentence about the part of the model that is not as it was installed, with both numbers."""
-    bad = [(file, one) for file, one in zip(model.files, results, strict=True) if not one.good]
-    file, one = bad[0]
-    where = f"{model.name}/{file.path}" if model.artifact.folder else model.name
-    rest = f" (and {len(bad) - 1} more files)" if len(bad) > 1 else ""
-    if one.bytes != file.bytes:
-        return f"{where} is {one.bytes:,} bytes long and was installed with {file.bytes:,}{rest}."
-    places = list(one.bad)
-    first, last = places[0]
-    count = f"{one.bad.total:,} of its {file.bytes:,} bytes differ (in {len(places)} damaged part" + "s" * (
-        len(places) > 1
+    bad = [(file, result) for file, result in zip(model.files, results, strict=True) if not result.good]
+    file, result = bad[0]
+    name = f"{model.name}/{file.path}" if model.artifact.folder else model.name
+    more = f" (and {len(bad) - 1} more files)" if len(bad) > 1 else ""
+    if result.bytes != file.bytes:
+        return f"{name} is {result.bytes:,} bytes long and was installed with {file.bytes:,}{more}."
+    ranges = list(result.bad)
+    first, last = ranges[0]
+    count = f"{result.bad.total:,} of its {file.bytes:,} bytes differ (in {len(ranges)} damaged part" + "s" * (
+        len(ranges) > 1
     )
-    return f"{where} differs from what was installed: {count}), the first at bytes {first:,}-{last - 1:,}{rest}."
+    return f"{name} differs from what was installed: {count}), the first at bytes {first:,}-{last - 1:,}{more}."

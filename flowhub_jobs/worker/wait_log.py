@@ -39,10 +39,10 @@ class WaitLog:
         is_long = seconds >= LONG_WAIT_S
         with self._lock:
             before = self._logged.get(job)
-            known = before is not None and before.reason is reason and (before.is_long or not is_long)
-            if not known:
+            is_logged = before is not None and before.reason is reason and (before.is_long or not is_long)
+            if not is_logged:
                 self._logged[job] = _Logged(reason, is_long)
-        if not known:
+        if not is_logged:
             next_try = self._clock_in(seconds)
             log.warning("Job %d waits: %s The next try is at %s.", job, text, next_try, extra={"job": job})
 

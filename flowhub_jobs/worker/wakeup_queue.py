@@ -47,7 +47,7 @@ class WakeupQueue:
         """`on_wakeup` is called in the consumer for each wake-up."""
         self._path = path
         self.huey = self._open(on_wakeup)
-        self._identity = self._file()
+        self._identity = self._file_identity()
         self._checked: list[tuple[int, ...] | None] = []
 
     def _open(self, on_wakeup: Callable[[], None]) -> SqliteHuey:
@@ -71,9 +71,9 @@ class WakeupQueue:
             return error
         if not can_open_files():
             return too_many_files(f"The queue {self._path} cannot be opened")
-        why = "it is a folder" if self._path.is_dir() else str(error)
+        problem = "it is a folder" if self._path.is_dir() else str(error)
         hint = f"Remove {self._path.name}, or make it writable; flowhub creates it again, and no job is lost."
-        return DatabaseUnusable(f"The queue {self._path} cannot be opened: {why}.", hint=hint)
+        return DatabaseUnusable(f"The queue {self._path} cannot be opened: {problem}.", hint=hint)
 
     def _make(self) -> SqliteHuey:
         with suppress(OSError):  # the message is SQLite's own
@@ -98,17 +98,17 @@ class WakeupQueue:
 
     def reopen_if_damaged(self) -> bool:
         """Open the file again if it was replaced, removed, emptied or damaged; return whether that was so."""
-        moved, stamps = self._file() != self._identity, self._stamps()
-        if not moved and stamps == self._checked:
+        is_replaced, stamps = self._file_identity() != self._identity, self._stamps()
+        if not is_replaced and stamps == self._checked:
             return False  # no write since the last full check, which would be too slow for every second
         problem = self._problem(stamps)
-        if not moved and problem is None:
+        if not is_replaced and problem is None:
             return False
         if problem is not None and not isinstance(problem, sqlite3.OperationalError):
             self._move_aside(problem)
         self.huey.storage.close()
         self._initialize()
-        self._identity = self._file()
+        self._identity = self._file_identity()
         log.warning("The queue %s was replaced or damaged; it was opened again.", self._path)
         return True
 
@@ -120,9 +120,9 @@ class WakeupQueue:
         """
         try:
             uri = f"{self._path.absolute().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as fresh:
-                fresh.execute("SELECT 1 FROM task LIMIT 1").fetchone()
-                [report] = fresh.execute("PRAGMA quick_check(1)").fetchone()
+            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
+                connection.execute("SELECT 1 FROM task LIMIT 1").fetchone()
+                [report] = connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
             return error if error.sqlite_errorcode & 0xFF in _DAMAGE_CODES else None  # else busy, or no disk
         if report != "ok":
@@ -141,7 +141,7 @@ class WakeupQueue:
             storage.close()
             storage.initialize_schema()
 
-    def _file(self) -> tuple[int, int] | None:
+    def _file_identity(self) -> tuple[int, int] | None:
         try:
             status = os.stat(self._path)
         except OSError:

@@ -25,20 +25,20 @@ TABLE_PREFIX = "wakeup"  # migrations/versions/0004
 # A slot looks at the queue at least so often: LISTEN hears nothing behind a pooler that was not recognized.
 POLL_S = 20.0
 RETRY_S = 1.0
-LOOK_S = 0.5  # how long the listener takes to see that it is to end
+STOP_CHECK_S = 0.5  # the listener checks so often whether it must end
 
 
 class WakeupSignal:
     """Passes each notification on to one thread that waits, or to the next that will."""
 
-    def __init__(self, most: int) -> None:
-        """No more than `most` are kept: a woken slot continues until no job is due."""
-        self._most, self._pending, self._stopped = most, 0, False
+    def __init__(self, pending_max: int) -> None:
+        """No more than `pending_max` are kept: a woken slot continues until no job is due."""
+        self._pending_max, self._pending, self._stopped = pending_max, 0, False
         self._changed = threading.Condition()
 
     def notify(self) -> None:
         with self._changed:
-            self._pending = min(self._pending + 1, self._most)
+            self._pending = min(self._pending + 1, self._pending_max)
             self._changed.notify()
 
     def wait(self, timeout_s: float) -> None:
@@ -160,7 +160,7 @@ class Listener(threading.Thread):
             self._signal.notify()  # what came before is not notified again
             self._on_change()
             while not self._over.is_set():
-                for notification in connection.notifies(timeout=LOOK_S, stop_after=1):
+                for notification in connection.notifies(timeout=STOP_CHECK_S, stop_after=1):
                     self._on_change() if notification.payload == CHANGED else self._signal.notify()
 
     def stop(self) -> None:
