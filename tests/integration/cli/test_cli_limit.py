@@ -1,5 +1,7 @@
 """The `limit` and `priority` commands, and the forecast of `enqueue --dry-run`."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from support.cli import cli_app, run_due_jobs
 from support.models import gguf, one_file_model
@@ -65,7 +67,8 @@ def test_an_invalid_limit_is_2_and_changes_nothing(cli, app, arguments):
 
 
 def test_the_lowest_limit_applies_and_the_others_are_shown_too(cli, app, monkeypatch):
-    schedule = Schedule.parse("00:00-00:01", "mon", "300K")
+    in_three_days = (datetime.now() + timedelta(days=3)).strftime("%a").lower()  # the schedule is closed until then
+    schedule = Schedule.parse("00:00-00:01", in_three_days, "300K")
     app.home.controls.set(SCHEDULE, schedule.as_json())
     monkeypatch.setenv("FLOWHUB_LIMIT_RATE", "2M")
     cli("limit", "1M")

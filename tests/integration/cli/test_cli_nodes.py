@@ -56,12 +56,12 @@ class Fleet:
             tx.execute(sa.delete(workers).where(workers.c.node == name))
             tx.execute(sa.update(nodes).where(nodes.c.node == name).values(seen_at=0))
 
-    def set_seen_a_minute_ago(self, name: str) -> None:
-        """Set the time at which the machine was last seen to a minute ago, so that its lease is over."""
+    def shift_seen_at(self, name: str, seconds: int) -> None:
+        """Shift the time at which the machine was last seen: a minute into the past ends its leases."""
         with writing(self.homes[name].home.engine) as tx:
             for table in (workers, nodes):
-                minute_ago = table.c.seen_at - 60_000_000
-                tx.execute(sa.update(table).where(table.c.node == name).values(seen_at=minute_ago))
+                shifted = table.c.seen_at + seconds * 1_000_000
+                tx.execute(sa.update(table).where(table.c.node == name).values(seen_at=shifted))
 
     def worker(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         app = self.use(name)
@@ -471,7 +471,7 @@ def test_a_machine_that_wakes_after_another_took_its_job_installs_nothing(fleet,
     suspended_worker.send_signal(signal.SIGSTOP)
     fleet.worker("gpu-02")
     origin.limit(total_bps=None)
-    fleet.set_seen_a_minute_ago("gpu-01")
+    fleet.shift_seen_at("gpu-01", -60)
     assert app.until_ended(job["id"]).node == "gpu-02"
     suspended_worker.send_signal(signal.SIGCONT)
     app.until(
@@ -493,11 +493,12 @@ def test_a_job_for_any_node_continues_on_another_when_its_machine_dies(fleet, cl
     app.until(lambda: app.job(job["id"]).state is State.RUNNING and origin.sent("/m.gguf") > KIB, "a transfer")
     killed_worker.kill()
     killed_worker.wait()
+    fleet.shift_seen_at("gpu-01", 3600)  # its lease stays valid, however long the start of the next worker takes
     fleet.worker("gpu-02")
     app.until(lambda: len(cli("nodes", "--json").json["nodes"]) == 2, "the second node")
     assert app.job(job["id"]).node == "gpu-01"
     origin.limit(total_bps=None)
-    fleet.set_seen_a_minute_ago("gpu-01")
+    fleet.shift_seen_at("gpu-01", -3660)
     ended = app.until_ended(job["id"])
     assert (ended.state, ended.node) == (State.COMPLETED, "gpu-02")
     assert (fleet.homes["gpu-02"].store / "m.gguf").is_file()

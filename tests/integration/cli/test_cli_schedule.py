@@ -115,7 +115,7 @@ def test_a_rate_of_the_window_that_is_open_now_is_the_limit_in_force(cli, app):
     assert (page["rate_bps"], page["rules"], page["schedule_bps"]) == (2_000_000, "schedule", 2_000_000)
     assert "by the schedule." in cli("limit").out
     assert "It allows 2.0 MB/s now" in cli("schedule", "show").out
-    cli("schedule", "add", window(-1, 1))
+    cli("schedule", "add", window(-1, 2))
     assert cli("limit", "--json").json["rate_bps"] is None
 
 

@@ -1,7 +1,9 @@
 """The `web` command: its output, its port, its end at a signal, and its error without its packages."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import stat
@@ -15,9 +17,12 @@ from support.cli import run_command, start_command
 
 @pytest.fixture
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A free port below those that the kernel gives to connections: no other test gets it before it is used."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def get_json(url, token=None):
