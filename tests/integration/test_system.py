@@ -201,7 +201,7 @@ def test_a_lock_is_taken_at_the_new_file_if_the_old_one_is_removed_during_the_wa
 
     def flock(fd, operation):
         monkeypatch.setattr(fcntl, "flock", real)
-        first.release()  # after the second opened the file, before it locks it
+        first.release()  # after the second open(), before its flock()
         real(fd, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)

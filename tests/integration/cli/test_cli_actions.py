@@ -22,7 +22,7 @@ def app(home, monkeypatch):
 
 
 def enqueue_jobs(app, count, **terms):
-    return [app.enqueue(f"m{place}", **terms) for place in range(count)]
+    return [app.enqueue(f"m{index}", **terms) for index in range(count)]
 
 
 def states(cli):

@@ -242,7 +242,7 @@ def test_the_error_of_an_unknown_model_or_option_names_the_nearest(cli, app, ref
 
 
 def test_wait_exits_with_the_status_of_the_jobs_error(cli, home, origin, monkeypatch):
-    """5 for a 404, 8 for a digest or a size, 4 for a gate, 10 for some of several, 0 for all completed."""
+    """5 for a 404, 8 for a wrong digest or size, 4 for a gated repository, 10 if only some jobs failed, else 0."""
     with Hub({}) as hub:
         hub.access.gated.add("org/gated")
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)

@@ -62,7 +62,7 @@ def _options_with_a_value():
 
 @pytest.mark.parametrize("words", list(_options_with_a_value()), ids=" ".join)
 def test_an_option_with_an_empty_value_is_2_in_each_verb(cli, home, words):
-    """A script's variable that is not set must not start a job at once, nor lift a limit."""
+    """An unset variable of a script must neither start a job at once nor remove a limit."""
     for empty in ("", " "):
         result = cli(*words, empty)
         assert result.status == 2

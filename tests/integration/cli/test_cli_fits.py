@@ -104,8 +104,8 @@ def test_a_url_is_judged_by_its_own_header_and_the_size_from_its_source(cli, app
 
 def test_the_weights_of_a_header_count_for_its_own_variant_alone(cli, app, origin, profile):
     urls = [origin.serve(f"/{size}.safetensors", safetensors(size)) for size in (4096, 8192)]
-    app.set_models(*(one_file_model("s", url, b"", option=f"o{place}", pin=False, format="safetensors")
-                 for place, url in enumerate(urls)))  # fmt: skip
+    app.set_models(*(one_file_model("s", url, b"", option=f"o{index}", pin=False, format="safetensors")
+                 for index, url in enumerate(urls)))  # fmt: skip
     first, second = cli("fits", "s", "--on", profile(), "--json").json["variants"]
     assert (first["weights_bytes"], second["weights_bytes"]) == (4096, None)
     assert (first["bytes"], second["bytes"]) == (4096, None)

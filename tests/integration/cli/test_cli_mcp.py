@@ -102,7 +102,7 @@ def test_jobs_are_paused_resumed_cancelled_and_retried(agent):
 
 
 def test_no_tool_removes_a_model_or_a_partial_download(app, agent):
-    """A cancelled job keeps what it has, and an installed model stays whatever is called."""
+    """A cancelled job keeps its partial, and no call removes an installed model."""
     agent.call("enqueue", refs=["a"])
     run_due_jobs(app)
     number = agent.call("enqueue", refs=["b"])["jobs"][0]["id"]

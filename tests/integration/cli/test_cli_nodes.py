@@ -230,7 +230,7 @@ def test_a_machine_without_a_worker_says_where_workers_run(fleet, cli):
 
 
 def test_commands_of_a_copied_home_leave_the_workers_of_the_original_alone(fleet, cli, tmp_path, monkeypatch):
-    """The locks that show whether they live are in the original home."""
+    """The locks that show whether the workers are alive are in the original home."""
     fleet.register("gpu-01")
     [job] = cli("enqueue", "m", "--json").jobs
     monkeypatch.setenv("FLOWHUB_HOME", str(tmp_path / "copy"))
@@ -484,7 +484,7 @@ def test_a_machine_that_wakes_after_another_took_its_job_installs_nothing(fleet,
 
 
 def test_a_job_for_any_node_continues_on_another_when_its_machine_dies(fleet, cli, origin):
-    """The killed worker's machine is not seen for the length of a lease; then the other one takes the job."""
+    """No heartbeat of the killed worker arrives for the length of a lease; then the other machine takes the job."""
     origin.limit(total_bps=16 * KIB)
     killed_worker = fleet.worker("gpu-01")
     fleet.use("gpu-01")

@@ -22,7 +22,7 @@ def app(home, origin: Origin, monkeypatch):
 
 @pytest.fixture
 def three_models(cli, app, monkeypatch):
-    """Three installed models in a store that may have three and a half, opened in the order m1, m0, m2."""
+    """Three installed models in a store with room for three and a half, opened in the order m1, m0, m2."""
     monkeypatch.setenv("FLOWHUB_STORE_MAX", str(SIZE * 7 // 2))
     cli("enqueue", "m0", "m1", "m2")
     assert cli("worker", "--drain").status == 0

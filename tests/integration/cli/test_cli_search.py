@@ -26,8 +26,8 @@ def app(home, origin, monkeypatch):
         models += [one_file_model(name, url, A, quantization="Q4_K_M")]
         models += [one_file_model(name, url, A, option="q8", filename=f"{name}-q8.gguf")]
     details = {"publisher": "Some Labs", "family": "f", "license": "MIT", "parameters": "7B", "contextLength": 4096}
-    versions = {"tags": ["chat"], "versions": [{"version": "1", "releasedAt": "2024-05-06"}]}
-    with cli_app(home, monkeypatch, *[model | details | versions for model in models]) as app:
+    tags_and_versions = {"tags": ["chat"], "versions": [{"version": "1", "releasedAt": "2024-05-06"}]}
+    with cli_app(home, monkeypatch, *[model | details | tags_and_versions for model in models]) as app:
         yield app
 
 

@@ -139,7 +139,11 @@ def test_a_repository_with_unavailable_headers_is_shown_anyway(cli, app, hub):
 
 def test_variants_downloaded_from_the_hub_are_marked_in_their_repository(cli, app):
     app.enqueue(f"hf:{GGUF}:Q8_0")
-    states = lambda: {v["quantization"]: v["state"] for v in cli("show", f"hf:{GGUF}", "--json").json["variants"]}  # noqa: E731
+
+    def states() -> dict[str, str | None]:
+        variants = cli("show", f"hf:{GGUF}", "--json").json["variants"]
+        return {variant["quantization"]: variant["state"] for variant in variants}
+
     assert states() == {"Q4_K_M": None, "Q8_0": "queued"}
     run_due_jobs(app)
     app.enqueue(f"hf:{GGUF}:Q4_K_M")

@@ -30,7 +30,7 @@ def app(home, monkeypatch):
 
 def enqueue_six_states(app):
     """Queue six jobs and bring them into the six states, in the order of `State`."""
-    numbers = [app.enqueue(f"m{place}", priority=10 - place) for place in range(6)]
+    numbers = [app.enqueue(f"m{index}", priority=10 - index) for index in range(6)]
     leases = lease_store_of(app)
     failed = leases.claim()
     leases.fail(failed.lease, SourceMissing("m0.gguf is not there (status 404)."))
@@ -104,8 +104,8 @@ def test_state_since_and_all_select_jobs(cli, app):
 
 
 def test_without_all_status_lists_live_jobs_and_the_last_20_ended_ones(cli, app):
-    for place in range(25):
-        app.home.commands.cancel(app.enqueue(f"m{place}"))
+    for index in range(25):
+        app.home.commands.cancel(app.enqueue(f"m{index}"))
     live = app.enqueue("m30")
     assert [job["id"] for job in cli("status", "--json").jobs] == [live, *range(25, 5, -1)]
     assert len(cli("status", "--all", "--json").jobs) == 26
@@ -157,8 +157,8 @@ def test_the_table_has_a_line_per_job_and_a_hint_that_no_worker_runs(cli, app):
 
 def test_a_failed_download_stays_listed_after_many_later_jobs(cli, app):
     fail_next_job(app, app.enqueue("m0"), SourceMissing("It is gone."))
-    for place in range(1, 30):
-        app.home.commands.cancel(app.enqueue(f"m{place}"))
+    for index in range(1, 30):
+        app.home.commands.cancel(app.enqueue(f"m{index}"))
     assert cli("status", "--json").jobs[0]["id"] == 1
     assert "Failed:    1 needs you" in cli().out
     assert cli("--json").json["need_you"] == [1]
@@ -188,9 +188,9 @@ def test_quiet_prints_numbers_alone(cli, app):
 
 @pytest.mark.parametrize("height", [14, 24, 40])
 def test_the_overview_fits_a_terminal_and_counts_what_it_leaves_out(app, height):
-    for place in range(38):
-        number = app.enqueue(f"m{place}")
-        if place % 2:
+    for index in range(38):
+        number = app.enqueue(f"m{index}")
+        if index % 2:
             app.home.commands.cancel(number)
     lines = overview_on_terminal(height)
     assert len(lines) <= height
@@ -226,8 +226,8 @@ def test_nothing_to_show_says_what_to_do(cli, app):
 
 
 def test_bare_flowhub_is_one_screen(cli, app):
-    for place in range(40):
-        app.enqueue(f"m{place}")
+    for index in range(40):
+        app.enqueue(f"m{index}")
     lines = cli().out.splitlines()
     assert lines[0].startswith("Workers:   none running")
     assert lines[1] == "Queue:     40 queued"

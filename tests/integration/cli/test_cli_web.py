@@ -17,7 +17,7 @@ from support.cli import run_command, start_command
 
 @pytest.fixture
 def free_port():
-    """A free port below those that the kernel gives to connections: no other test gets it before it is used."""
+    """A free port below those that the kernel gives to connections, so that none of them takes it before its use."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
