@@ -39,7 +39,7 @@ def set_cap(app: App, count: int | None) -> None:
 @pytest.mark.parametrize(
     "fault", [None, EarlyClose(after=3 * MIB), FlipByte(at=5 * MIB)], ids=["plain", "lost", "wrong"]
 )
-def test_every_byte_that_the_origin_sent_is_counted_also_a_second_time(origin: Origin, tmp_path, fault):
+def test_every_byte_that_the_origin_sent_is_counted_also_if_it_is_sent_twice(origin: Origin, tmp_path, fault):
     url = origin.serve("m.gguf", MODEL, faults=[fault.once()] if fault else [])
     run = TransferRun(pinned_artifact(url, MODEL), tmp_path / "partial").fetch()
     assert run.content() == MODEL.read()
@@ -86,7 +86,7 @@ def test_a_transfer_stops_at_the_cap_and_continues_when_there_is_more(home: Path
         assert received(app) < MODEL.size + 8 * MIB, "the kept bytes were received again"
 
 
-def test_nothing_is_asked_for_once_the_cap_is_reached(home: Path, origin: Origin):
+def test_no_request_is_sent_once_the_cap_is_reached(home: Path, origin: Origin):
     """A worker whose gates are a second old may still claim a job."""
     url = origin.serve("/m.gguf", MODEL)
     with app_of(home, one_file_model("m", url, MODEL)) as app:

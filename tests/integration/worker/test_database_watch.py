@@ -114,7 +114,7 @@ def test_a_worker_whose_database_is_lost_continues_with_the_file_at_its_path(app
     assert worker.wait(timeout=60) == 0
 
 
-def test_a_backup_copied_over_the_file_is_noticed_by_the_missing_worker(app):
+def test_a_backup_copied_over_the_file_is_noticed_by_the_workers_missing_row(app):
     """The inode stays the same, and the content is older than this worker, so that its row is missing.
 
     SQLite guarantees nothing for a file that is overwritten while it is open: its cached pages may damage the file.

@@ -49,7 +49,7 @@ def enqueue_for_another_host(job_store: JobStore, model: str) -> int:
     return job_store.commands.enqueue([Request(replace(original, files=(file,)), "/x")])[0].job
 
 
-def test_the_first_failure_holds_every_job_of_the_host_and_says_why_and_until_when(job_store):
+def test_the_first_failure_holds_every_job_of_the_host_with_its_reason_and_end(job_store):
     jobs = job_store.enqueue("a", "b", "c")
     wait = fail(job_store, job_store.claim())
     assert job_store.owner.claim() is None
@@ -199,7 +199,7 @@ def test_a_job_that_is_queued_in_an_outage_waits_with_the_others(job_store):
     assert job_store.queries.jobs([late])[0].reason is Reason.HOST_WAIT
 
 
-def test_a_wait_for_a_host_that_no_job_wants_any_more_is_dropped(job_store):
+def test_a_wait_for_a_host_without_jobs_is_dropped(job_store):
     [job] = job_store.enqueue("a")
     fail(job_store, job_store.claim())
     waits_of(job_store).forget_unwanted()

@@ -29,7 +29,7 @@ def request_action(app, job, action):
 
 
 def run_without_heartbeat(app):
-    """Run the next job without a heartbeat, as right after a suspended worker continues."""
+    """Run the next job without a heartbeat, as in a worker that was suspended and has just continued."""
     context = WorkerContext(app.home, 1)
     run_job(context, context.leases.claim())
     context.close()

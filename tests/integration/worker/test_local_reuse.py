@@ -109,7 +109,7 @@ def test_a_file_with_a_flipped_byte_and_its_old_times_is_not_linked(app, origin)
 
 
 def flip_last_byte(path):
-    """Change a file; its time is later than any reading."""
+    """Change the last byte of a file, and set a later modification time."""
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     later = path.stat().st_mtime_ns + 1_000_000_000
@@ -285,7 +285,7 @@ def test_a_forced_job_and_one_without_a_digest_link_no_local_file(app, user_home
     assert (job.state, job.bytes_fetched) == (State.COMPLETED, SIZE)
 
 
-def test_the_setting_turns_it_off(home, user_home, origin, monkeypatch):
+def test_the_setting_turns_local_reuse_off(home, user_home, origin, monkeypatch):
     lm_studio(user_home, "pub/repo/a.gguf", A)
     monkeypatch.setenv("FLOWHUB_LOOK_ELSEWHERE", "off")
     with app_of(home, one_file_model("a", origin.serve("/a.gguf", A), A)) as app:

@@ -28,7 +28,7 @@ SIZE = MODEL.size
 
 @pytest.fixture
 def site() -> Iterator[Origin]:
-    """ModelScope."""
+    """A server in the place of ModelScope."""
     with Origin() as server:
         yield server
 
@@ -149,7 +149,7 @@ def test_an_error_page_in_place_of_the_file_is_not_taken(fetch_model, origin, si
     assert sources(fetch_model()) == {origin.address: SIZE}
 
 
-def test_a_file_that_is_not_of_a_repository_has_no_address_there(tmp_path, origin, site):
+def test_a_file_that_is_not_of_a_repository_has_no_address_on_modelscope(tmp_path, origin, site):
     model = pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
     (tmp_path / "config.toml").write_text(
         f'modelscope_endpoint = "{site.address}"\n[mirrors]\n"{origin.address}" = ["modelscope"]\n'

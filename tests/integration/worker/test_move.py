@@ -27,7 +27,7 @@ TMPFS = Path("/dev/shm")
 
 @pytest.fixture
 def cold(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a second store, on another file system where there is one."""
+    """Return the folder of a second store, on another file system if there is one."""
     folder = Path(tempfile.mkdtemp(dir=TMPFS if TMPFS.is_dir() else tmp_path))
     yield folder / "cold"
     shutil.rmtree(folder)

@@ -349,7 +349,7 @@ def python(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
 
 
-def test_the_command_reads_the_notice_from_its_stdin_and_knows_no_token(tmp_path, monkeypatch, caplog):
+def test_the_command_reads_the_notice_from_its_stdin_and_gets_no_token(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HF_TOKEN", "hf_s3cret")
     output = tmp_path / "output"
     code = f"import sys, os; open({str(output)!r}, 'w').write(sys.stdin.read() + str(os.environ.get('HF_TOKEN')))"
@@ -480,7 +480,7 @@ def test_a_query_for_new_events_costs_the_same_however_many_jobs_there_were(job_
     assert not [step for plan in plans for step in plan if "events USING INDEX ix_events_job" in step]
 
 
-def test_a_wait_that_hardly_passes_without_the_user_is_notified_at_once(job_store, notifier):
+def test_a_wait_that_usually_needs_the_user_is_notified_at_once(job_store, notifier):
     """A captive portal shows its own certificate to every job: jobs retry the host, and the user can sign in."""
     [job] = job_store.enqueue("tiny")
     lease = job_store.claim().lease

@@ -61,7 +61,7 @@ def test_a_single_worker_has_the_whole_limit_from_its_first_byte_on(workers):
     assert rates(workers[:1]) == [RATE]
 
 
-def test_a_second_worker_receives_once_the_first_uses_its_half(workers, time):
+def test_a_second_worker_gets_its_share_once_the_first_uses_less(workers, time):
     first, second = workers
     begin(first)
     begin(second)

@@ -39,7 +39,7 @@ TMPFS = Path("/dev/shm")
 
 @pytest.fixture(params=["one disk", "two disks"])
 def fast(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """The folder of a second store, also on a second file system."""
+    """Return the folder of a second store: on the same file system, and on a second one."""
     if request.param == "one disk":
         yield tmp_path / "fast"
         return

@@ -152,7 +152,7 @@ def test_verify_fast_reads_no_bytes_and_creates_no_job(cli, app):
     assert len(app.home.queries.all()) == count
 
 
-def test_of_several_models_the_damaged_one_is_named_and_the_exit_status_is_that_of_a_partial_failure(cli, app):
+def test_of_several_models_the_damaged_one_is_named_and_the_exit_status_is_partial_failure(cli, app):
     flip_byte(app.store / "small.gguf", 9)
     result = cli("verify")
     assert result.status == 10
