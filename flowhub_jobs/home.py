@@ -177,9 +177,9 @@ class Home:
 
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""
-        library, own = self.library, self.store.root.is_relative_to(self.settings.home)
+        library, in_home = self.library, self.store.root.is_relative_to(self.settings.home)
         known = library.known_store()
-        identity = self.store.open(known, own=own, is_same=library.is_same_store)
+        identity = self.store.open(known, own=in_home, is_same=library.is_same_store)
         self._refuse_twin(identity)
         if identity != known:
             library.take_in(identity)
@@ -217,8 +217,8 @@ class Home:
 
     def store_is_away(self) -> bool:
         """Return whether the disk of the store that this node used last is not there."""
-        own = self.store.root.is_relative_to(self.settings.home)
-        return self.store.is_away(self.entries.known_store(), own=own)
+        in_home = self.store.root.is_relative_to(self.settings.home)
+        return self.store.is_away(self.entries.known_store(), own=in_home)
 
     def is_dead(self, worker: str) -> bool | None:
         """Return whether a worker is gone: True, False, or None if nothing is known of it.

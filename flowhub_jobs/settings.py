@@ -147,8 +147,8 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
 def _nearest_variable(name: str, known: set[str]) -> str | None:
     from difflib import get_close_matches
 
-    if (plain := name.removeprefix("FLOWHUB_")).lower() in _NOT_FROM_FILE | {"hf_endpoint"}:
-        return plain  # HF_TOKEN, HF_ENDPOINT
+    if (short_name := name.removeprefix("FLOWHUB_")).lower() in _NOT_FROM_FILE | {"hf_endpoint"}:
+        return short_name  # HF_TOKEN, HF_ENDPOINT
     return next(iter(get_close_matches(name, sorted(known), 1, 0.8)), None)
 
 
@@ -186,10 +186,10 @@ def _can_be_sent(token: str) -> bool:
 
 def _token_from_file(env: Mapping[str, str]) -> str | None:
     """Return the token that the Hub's own tools keep; one that cannot be read, or be sent, is none."""
-    own = env.get("HOME", "")
-    base = env.get("HF_HOME") or f"{env.get('XDG_CACHE_HOME') or own + '/.cache'}/huggingface"
+    home = env.get("HOME", "")
+    base = env.get("HF_HOME") or f"{env.get('XDG_CACHE_HOME') or home + '/.cache'}/huggingface"
     place = env.get("HF_TOKEN_PATH") or f"{base}/token"
-    path = Path(own + place[1:] if place.startswith("~/") else place)
+    path = Path(home + place[1:] if place.startswith("~/") else place)
     try:
         if not path.is_absolute() or not path.is_file():  # without a HOME there is no such file; a pipe would not end
             return None

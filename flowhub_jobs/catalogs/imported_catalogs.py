@@ -167,12 +167,12 @@ def with_unique_ids(
     """
     used, changed, answer = Ids(used_ids), dict[str, str](), []
     for model in models:
-        own = str(model["id"])
-        new_id = known.get(own, own)
+        own_id = str(model["id"])
+        new_id = known.get(own_id, own_id)
         if new_id in used:
-            new_id = used.free(f"{own}-{name}")
-        if new_id != own:
-            changed[own] = new_id
+            new_id = used.free(f"{own_id}-{name}")
+        if new_id != own_id:
+            changed[own_id] = new_id
         used.take(new_id)
         answer.append(model | {"id": new_id})
     return answer, changed

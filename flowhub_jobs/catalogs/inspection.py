@@ -122,10 +122,10 @@ class _Part:
         if not isinstance(options, list):
             return
         yield from validation_rules.options(_texts(options, "id")) if options else validation_rules.options([])
-        own = self.text("id")
+        model_id = self.text("id")
         for option in options:
-            if own and isinstance(option, dict) and option.get("files") and isinstance(option.get("id"), str):
-                yield from validation_rules.folder_name(own, option["id"])
+            if model_id and isinstance(option, dict) and option.get("files") and isinstance(option.get("id"), str):
+                yield from validation_rules.folder_name(model_id, option["id"])
 
     def _broken_option(self) -> validation_rules.Broken:
         url, files = self.text("url"), self.value("files")
@@ -295,17 +295,17 @@ def known_fields(part: type[BaseModel]) -> frozenset[str]:
 def nearest_field(typed: str, part: type[BaseModel]) -> str | None:
     """Return the field of `part` that an unknown name resembles; None where none is near."""
     fields = [str(field.alias or name) for name, field in part.model_fields.items()]
-    plain = _plain(typed[:60])
+    folded = _plain(typed[:60])
     return (
-        next((field for field in fields if _plain(field) == plain), None)
-        or next((field for field in fields if plain in _OTHER_WORDS.get(field, "").split()), None)
-        or _misspelt(plain, fields)
+        next((field for field in fields if _plain(field) == folded), None)
+        or next((field for field in fields if folded in _OTHER_WORDS.get(field, "").split()), None)
+        or _misspelt(folded, fields)
     )
 
 
-def _misspelt(plain: str, fields: Collection[str]) -> str | None:
-    allowed = 2 if len(plain) >= _LONG else 1 if len(plain) >= _LEAST else 0
-    near = [(distance, field) for field in fields if (distance := typos(plain, _plain(field), allowed)) <= allowed]
+def _misspelt(folded: str, fields: Collection[str]) -> str | None:
+    allowed = 2 if len(folded) >= _LONG else 1 if len(folded) >= _LEAST else 0
+    near = [(distance, field) for field in fields if (distance := typos(folded, _plain(field), allowed)) <= allowed]
     return min(near)[1] if near else None
 
 

@@ -115,10 +115,10 @@ def build_in_memory(source: Source) -> sqlite3.Connection:
 
 def _sweep(folder: Path) -> None:
     """Remove the remains of killed builds."""
-    for left in folder.glob(f"{SCRATCH}*"):
+    for leftover in folder.glob(f"{SCRATCH}*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > SCRATCH_OLD_S:
-                left.unlink()
+            if time.time() - leftover.stat().st_mtime > SCRATCH_OLD_S:
+                leftover.unlink()
 
 
 def _fill(connection: sqlite3.Connection, source: Source) -> None:

@@ -16,11 +16,11 @@ _LETTER_THEN_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 def words(text: str) -> list[str]:
     """Return the words of a text, folded: "Qwen2.5-7B" is qwen, 2, 5, 7b. The index holds its texts in these, too."""
     if text.isascii():
-        plain = text.lower()
+        folded = text.lower()
     else:
-        apart = unicodedata.normalize("NFKD", text)
-        plain = "".join(one for one in apart if not unicodedata.combining(one)).casefold()
-    return [word[:WORD_MAX] for word in _WORD.findall(_LETTER_THEN_DIGIT.sub(" ", plain))]
+        decomposed = unicodedata.normalize("NFKD", text)
+        folded = "".join(one for one in decomposed if not unicodedata.combining(one)).casefold()
+    return [word[:WORD_MAX] for word in _WORD.findall(_LETTER_THEN_DIGIT.sub(" ", folded))]
 
 
 def key(text: str) -> str:

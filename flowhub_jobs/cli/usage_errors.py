@@ -22,8 +22,8 @@ def usage_invalid(error: Exception, hint: str | None = None) -> UsageInvalid:
     """Return the error as one sentence, with a hint that names the verb."""
     format_message = getattr(error, "format_message", None)
     text = str(format_message() if format_message else error).strip().rstrip(".")
-    for pattern, plain in _PLAIN:
-        text = pattern.sub(plain, text)
+    for pattern, replacement in _PLAIN:
+        text = pattern.sub(replacement, text)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "flowhub"
     if text == "Missing command" and context is not None:

@@ -15,8 +15,8 @@ Value = TypeVar("Value")
 def in_groups(values: Iterable[Value]) -> Iterator[list[Value]]:
     """Yield the values in their order, in lists that one query takes."""
     rest = iter(values)
-    while some := list(islice(rest, AT_ONCE)):
-        yield some
+    while group := list(islice(rest, AT_ONCE)):
+        yield group
 
 
 def execute_together(tx: "sa.Connection", statements: "Sequence[sa.Insert | sa.Update]") -> None:

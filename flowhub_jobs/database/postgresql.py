@@ -95,8 +95,8 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
     def lock_node(connection: sa.Connection) -> None:
         options = connection.get_execution_options()
         if options.get("write", False) and not options.get("migrates", False):
-            own = options.get("own_rows", False)
-            revision = connection.exec_driver_sql(begin_own if own else begin).one()[-1]
+            own_rows_only = options.get("own_rows", False)
+            revision = connection.exec_driver_sql(begin_own if own_rows_only else begin).one()[-1]
             if is_newer(revision):  # nothing is written to a schema that this version does not know
                 raise Newer(revision)
 
@@ -188,8 +188,8 @@ def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
     Without a pooler, the session plans its statements once from now on.
     """
     connection.autocommit = True
-    own = f"pg_backend_pid() = {connection.info.backend_pid}"
-    row = connection.execute(f"SELECT {own}, CASE WHEN {own} THEN {_PLANNER} END".encode()).fetchone()
+    same_process = f"pg_backend_pid() = {connection.info.backend_pid}"
+    row = connection.execute(f"SELECT {same_process}, CASE WHEN {same_process} THEN {_PLANNER} END".encode()).fetchone()
     connection.autocommit = False
     return row is not None and not row[0]
 

@@ -66,8 +66,8 @@ def _sum(need: "MemoryNeed") -> str:
 def _fast(budget: "MemoryBudget") -> str:
     if budget.kind == "metal":
         return f"Metal may use {_gib(budget.fast)} of this machine's {_gib(budget.ram_total or 0)} GiB"
-    has = f"{_gpus(budget)} {'has' if budget.gpus == 1 else 'have'}"
-    return f"{has} {_gib(budget.fast_total)} GiB, less {_gib(budget.fast_total - budget.fast)} GiB in reserve"
+    subject = f"{_gpus(budget)} {'has' if budget.gpus == 1 else 'have'}"
+    return f"{subject} {_gib(budget.fast_total)} GiB, less {_gib(budget.fast_total - budget.fast)} GiB in reserve"
 
 
 def _ram(budget: "MemoryBudget") -> str:
@@ -80,12 +80,12 @@ def _all_memory(budget: "MemoryBudget") -> str:
     if budget.kind == "ram":
         return _ram(budget)
     total, given = budget.total or 0, budget.all or 0
-    has = (
+    subject = (
         f"{_machine_name(budget)} has"
         if budget.kind == "metal"
         else f"{_machine_name(budget)} and {_gpus(budget)} have"
     )
-    return f"{has} {_gib(total)} GiB, less {_gib(max(0, total - given))} GiB in reserve"
+    return f"{subject} {_gib(total)} GiB, less {_gib(max(0, total - given))} GiB in reserve"
 
 
 def _gpus(budget: "MemoryBudget") -> str:
@@ -130,11 +130,11 @@ def disk(needed: int | None, free: int | None, reserve: int) -> str:
     if free is None:
         return "the free space of the store's disk is not known"
     left = max(0, free - reserve)
-    needs, has = format_bytes(needed), format_bytes(left)
-    if needs == has and needed != left:  # 5.21 and 5.24 GB read the same
-        needs, has = f"{needed:,} bytes", f"{left:,}"
+    needs, available = format_bytes(needed), format_bytes(left)
+    if needs == available and needed != left:  # 5.21 and 5.24 GB read the same
+        needs, available = f"{needed:,} bytes", f"{left:,}"
     note = f" besides the {format_bytes(reserve)} kept in reserve" if reserve else ""
-    return f"needs {needs} of disk, the store's disk has {has} free{note}"
+    return f"needs {needs} of disk, the store's disk has {available} free{note}"
 
 
 def _hundredths(count: int) -> int:

@@ -65,8 +65,8 @@ def _value(cursor: GgufCursor, key: str, values: dict[str, Any]) -> None:
 
 
 def _is_complete(values: dict[str, Any]) -> bool:
-    own = _architecture_keys(values)
-    return "block_count" in own and "attention.head_count" in own and "context_length" in own
+    keys = _architecture_keys(values)
+    return "block_count" in keys and "attention.head_count" in keys and "context_length" in keys
 
 
 def _architecture_keys(values: dict[str, Any]) -> dict[str, Any]:
@@ -76,48 +76,48 @@ def _architecture_keys(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _anatomy(values: dict[str, Any]) -> ModelMetadata:
-    own = _architecture_keys(values)
+    keys = _architecture_keys(values)
     architecture = values.get("general.architecture")
     layers, heads = (
-        _count_or_none(own.get("block_count"), MAX_LAYERS),
-        _count_or_none(_largest(own.get("attention.head_count"))),
+        _count_or_none(keys.get("block_count"), MAX_LAYERS),
+        _count_or_none(_largest(keys.get("attention.head_count"))),
     )
-    width = _count_or_none(own.get("embedding_length"))
+    width = _count_or_none(keys.get("embedding_length"))
     length = width // heads if width and heads else None
-    key_length = _count_or_none(own.get("attention.key_length"))
-    value_length = _count_or_none(own.get("attention.value_length"))
+    key_length = _count_or_none(keys.get("attention.key_length"))
+    value_length = _count_or_none(keys.get("attention.value_length"))
     return ModelMetadata(
         architecture=architecture if isinstance(architecture, str) and architecture else None,
         parameters=_count_or_none(values.get("general.parameter_count")) or None,
-        context_length=_count_or_none(own.get("context_length")) or None,
+        context_length=_count_or_none(keys.get("context_length")) or None,
         layers=layers,
         heads=heads,
-        kv_heads=_kv_heads(own, layers, heads),
+        kv_heads=_kv_heads(keys, layers, heads),
         embedding_length=width,
         key_length=length if key_length is None else key_length,
         value_length=length if value_length is None else value_length,
-        sliding_window=_count_or_none(own.get("attention.sliding_window")) or None,
-        windowed_layers=_windowed(own, layers, architecture),
+        sliding_window=_count_or_none(keys.get("attention.sliding_window")) or None,
+        windowed_layers=_windowed(keys, layers, architecture),
         quantization=_FILE_TYPES.get(values.get("general.file_type", -1)),
         parts=_count_or_none(values.get("split.count"), 10_000) or None,
     )
 
 
-def _kv_heads(own: dict[str, Any], layers: int | None, heads: int | None) -> int | None:
+def _kv_heads(keys: dict[str, Any], layers: int | None, heads: int | None) -> int | None:
     """Return the key and value heads of all layers together. If a file names none, each head has its own."""
-    if own.get("attention.causal") is False:
+    if keys.get("attention.causal") is False:
         return 0  # an encoder has no cache
-    counts = own.get("attention.head_count_kv", heads)
+    counts = keys.get("attention.head_count_kv", heads)
     if isinstance(counts, list):
         each = [_count_or_none(count) for count in counts[:layers]]
         return None if None in each or layers is None else sum(count for count in each if count)
-    count, every = _count_or_none(counts), _count_or_none(own.get("full_attention_interval")) or 1
+    count, every = _count_or_none(counts), _count_or_none(keys.get("full_attention_interval")) or 1
     return None if count is None or layers is None else count * (layers // every)
 
 
-def _windowed(own: dict[str, Any], layers: int | None, architecture: Any) -> int | None:
+def _windowed(keys: dict[str, Any], layers: int | None, architecture: Any) -> int | None:
     """Return how many layers have a sliding window: by a list of layers, a period, or the architecture."""
-    pattern = own.get("attention.sliding_window_pattern")
+    pattern = keys.get("attention.sliding_window_pattern")
     if isinstance(pattern, list):
         return sum(1 for windowed in pattern[:layers] if windowed)
     every = _count_or_none(pattern) if pattern is not None else FULL_LAYER_EVERY.get(str(architecture))

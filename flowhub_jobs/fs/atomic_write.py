@@ -48,6 +48,6 @@ def tighten(path: Path) -> None:
     """
     with contextlib.suppress(OSError):  # FAT and some network disks have no permissions
         status = path.lstat()
-        own = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
-        if own and status.st_mode & 0o077 and not status.st_mode & stat.S_ISVTX:
+        is_own = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
+        if is_own and status.st_mode & 0o077 and not status.st_mode & stat.S_ISVTX:
             path.chmod(stat.S_IMODE(status.st_mode) & 0o700)

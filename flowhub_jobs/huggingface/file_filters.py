@@ -31,11 +31,11 @@ def is_of_a_model(path: str) -> bool:
 
 def whole_model(files: Sequence[RepoFile]) -> list[RepoFile]:
     """Return the files of an MLX or safetensors model, each weight once."""
-    own = [file for file in files if is_of_a_model(file.path)]
-    names = {file.path.lower() for file in own}
+    model_files = [file for file in files if is_of_a_model(file.path)]
+    names = {file.path.lower() for file in model_files}
     has_weights = any(name.startswith("model") and name.endswith(".safetensors") for name in names)
     # Mistral's repositories have the same weights once more, in one file.
-    return [file for file in own if not (has_weights and _is_consolidated(file.path))]
+    return [file for file in model_files if not (has_weights and _is_consolidated(file.path))]
 
 
 def _is_consolidated(path: str) -> bool:

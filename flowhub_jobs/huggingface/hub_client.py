@@ -237,7 +237,7 @@ def _following(answer: Document) -> str | None:
     links = answer.headers.get("link", "")
     if len(links) > LINK_MAX:
         raise SourceRefused(f"{host_of(answer.url)} answers with a Link header of {len(links):,} characters: not read.")
-    return next((url for url, about in _LINK.findall(links) if _IS_NEXT.match(about.lstrip())), None)
+    return next((url for url, parameters in _LINK.findall(links) if _IS_NEXT.match(parameters.lstrip())), None)
 
 
 def _json(answer: Document) -> Any:

@@ -78,21 +78,21 @@ def _model(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choice:
         return _by_label(models, files, ref)
     if models:
         return _gguf(*_preferred(models, ref), ref)
-    own = tuple(whole_model(files)) if info.kind is RepoKind.MODEL else ()
-    if any(file.path.lower().endswith(".safetensors") for file in own) or ref.include:
-        return _Choice(ref, own, _format(info, own), _file_name(ref.repo), folder=True)
+    model_files = tuple(whole_model(files)) if info.kind is RepoKind.MODEL else ()
+    if any(file.path.lower().endswith(".safetensors") for file in model_files) or ref.include:
+        return _Choice(ref, model_files, _format(info, model_files), _file_name(ref.repo), folder=True)
     return _whole_repository(info, files, ref)
 
 
 def _whole_repository(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef) -> _Choice:
     """Return the whole repository as a folder: a data set, or a model in none of the three formats."""
-    own = tuple(file for file in files if not is_hidden(file.path))
-    if not own:
+    visible_files = tuple(file for file in files if not is_hidden(file.path))
+    if not visible_files:
         raise NotFound(f"{info.repo} holds no files that can be taken.", hint="Look at its page at the Hub.")
     note = None
     if info.kind is RepoKind.MODEL:
-        note = f"It holds neither GGUF nor safetensors files: all its {len(own)} files are taken."
-    return _Choice(ref, own, None, _file_name(ref.repo), folder=True, note=note)
+        note = f"It holds neither GGUF nor safetensors files: all its {len(visible_files)} files are taken."
+    return _Choice(ref, visible_files, None, _file_name(ref.repo), folder=True, note=note)
 
 
 def _gguf(model: GgufModel, note: str | None, ref: HubRef) -> _Choice:
@@ -172,9 +172,9 @@ def _at_path(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef, bad: dict[s
     base = f"{_file_name(ref.repo)}-{_file_name(path)}"
     if (models := gguf_models(inside)) and info.kind is RepoKind.MODEL:
         return replace(_gguf(*_preferred(models, ref), ref), ref=ref, base=base)
-    own = tuple(whole_model(inside)) if _has_weights(inside) and info.kind is RepoKind.MODEL else ()
-    own = own or tuple(file for file in inside if not is_hidden(file.path))
-    return _Choice(ref, own, _format(info, own), base, folder=True, under=f"{path}/")
+    model_files = tuple(whole_model(inside)) if _has_weights(inside) and info.kind is RepoKind.MODEL else ()
+    model_files = model_files or tuple(file for file in inside if not is_hidden(file.path))
+    return _Choice(ref, model_files, _format(info, model_files), base, folder=True, under=f"{path}/")
 
 
 def _one_file(files: Sequence[RepoFile], chosen: RepoFile, ref: HubRef) -> _Choice:
@@ -202,8 +202,8 @@ def _with_included(choice: _Choice, files: Sequence[RepoFile]) -> _Choice:
     for glob in choice.ref.include:
         if not any(matches(file.path, [glob]) for file in files):
             raise NotFound(f"No file of {choice.ref.repo} matches --include {glob!r}.")
-    own = set(choice.files)
-    included = [file for file in files if file not in own and matches(file.path, choice.ref.include)]
+    chosen = set(choice.files)
+    included = [file for file in files if file not in chosen and matches(file.path, choice.ref.include)]
     if not included and not choice.files:
         raise NotFound(f"--exclude leaves nothing of {choice.ref.repo}.")
     return replace(choice, files=(*choice.files, *included), folder=choice.folder or bool(included))
@@ -237,9 +237,9 @@ def _artifact(info: RepoInfo, choice: _Choice) -> Artifact:
 def _names_in(choice: _Choice) -> list[str]:
     """Return the files' names in the store. The parts of a GGUF go into one folder, whatever their folders were."""
     paths = [file.path.removeprefix(choice.under) for file in choice.files]
-    bare = [_file_name(path) for path in paths]
+    file_names = [_file_name(path) for path in paths]
     flat = not choice.folder or choice.format is HubFormat.GGUF
-    names = bare if flat and len({same_name_key(name) for name in bare}) == len(bare) else paths
+    names = file_names if flat and len({same_name_key(name) for name in file_names}) == len(file_names) else paths
     first: dict[str, str] = {}
     for name in names:
         other = first.setdefault(same_name_key(name), name)

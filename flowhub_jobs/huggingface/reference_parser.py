@@ -97,8 +97,8 @@ def _without_copied_end(reference: str) -> str:
 
     A reference with a path is returned unchanged: a file's name may end in anything.
     """
-    bare = reference.rstrip(_PUNCTUATION)
-    return reference if bare.count("/") > 1 or "," in bare else bare.removesuffix(".git")
+    trimmed = reference.rstrip(_PUNCTUATION)
+    return reference if trimmed.count("/") > 1 or "," in trimmed else trimmed.removesuffix(".git")
 
 
 def _revision_and_path(parts: list[str]) -> tuple[str, str | None]:
@@ -123,7 +123,7 @@ def _at_endpoint(text: str, endpoint: str) -> str | None:
         return None
     rest = text[len(base) :].lstrip("/") if text.startswith(base + "/") else ""
     parts = re.split(r"[?#]", rest)[0].strip("/").split("/")
-    own = parts[1:] if parts[0] == "datasets" else parts
+    repo_parts = parts[1:] if parts[0] == "datasets" else parts
     # Another server may serve plain files too: only addresses that look like the Hub's pages count.
-    is_page = any(part in _PAGES for part in own[1:3]) or (len(own) == 2 and "." not in own[0])
+    is_page = any(part in _PAGES for part in repo_parts[1:3]) or (len(repo_parts) == 2 and "." not in repo_parts[0])
     return rest if is_page and rest else None

@@ -64,10 +64,10 @@ class HubRef:
     def text(self) -> str:
         """Return the canonical form, which `parse_hub_ref` reads back."""
         kind = "datasets/" if self.kind is RepoKind.DATASET else ""
-        at = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
+        revision = "" if self.revision == "main" else f"@{quote(self.revision, safe='')}"
         files = f":{self.quant}" if self.quant else f"/{_quoted(self.path)}" if self.path else ""
         globs = [("include", glob) for glob in self.include] + [("exclude", glob) for glob in self.exclude]
-        return f"hf:{kind}{self.repo}{at}{files}" + "".join(f",{name}={_quoted(glob)}" for name, glob in globs)
+        return f"hf:{kind}{self.repo}{revision}{files}" + "".join(f",{name}={_quoted(glob)}" for name, glob in globs)
 
     @property
     def title(self) -> str:

@@ -86,8 +86,8 @@ def read_models(page: Any, owner: str) -> list[OwnedModel] | None:
         return None
     entries = [entry for entry in page if isinstance(entry, dict) and entry.get("disabled") is not True]
     pairs = [(_name(entry.get("id")), entry.get("siblings")) for entry in entries]
-    own = f"{owner}/".lower()
-    return [OwnedModel(repo, _paths(files)) for repo, files in pairs if repo and repo.lower().startswith(own)]
+    prefix = f"{owner}/".lower()
+    return [OwnedModel(repo, _paths(files)) for repo, files in pairs if repo and repo.lower().startswith(prefix)]
 
 
 def _paths(siblings: Any) -> tuple[str, ...]:

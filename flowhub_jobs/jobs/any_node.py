@@ -33,8 +33,12 @@ def any_node_jobs(node: str, may_start: sa.ColumnElement[bool], room: int, order
 
     A live job of this node for the same artifact is enough for it.
     """
-    own = jobs.alias()
-    same_artifact = (own.c.node == node, own.c.artifact_key == jobs.c.artifact_key, own.c.state.in_(LIVE_STATES))
+    own_jobs = jobs.alias()
+    same_artifact = (
+        own_jobs.c.node == node,
+        own_jobs.c.artifact_key == jobs.c.artifact_key,
+        own_jobs.c.state.in_(LIVE_STATES),
+    )
     fits = sa.func.coalesce(jobs.c.bytes_total, 0) <= room
     query = sa.select(jobs.c.id).where(jobs.c.node == ANY_NODE, may_start, fits, ~sa.exists().where(*same_artifact))
     return query.order_by(*sort_columns(order))
@@ -76,9 +80,9 @@ def without_node(row: Mapping[str, Any]) -> dict[str, Any]:
     A start time of the user stays.
     """
     waits = {} if row["wait_reason"] == Reason.AT else {"not_before": None}
-    own: dict[str, Any] = {"node": ANY_NODE, "any_node": True, "target": PurePath(row["target"]).name}
-    own["store"] = DEFAULT_STORE  # the only name that every node has
-    return NOT_RUNNING | NO_LEASE | DIGEST_PENDING | own | {"bytes_done": 0, "intent": None} | waits
+    changes: dict[str, Any] = {"node": ANY_NODE, "any_node": True, "target": PurePath(row["target"]).name}
+    changes["store"] = DEFAULT_STORE  # the only name that every node has
+    return NOT_RUNNING | NO_LEASE | DIGEST_PENDING | changes | {"bytes_done": 0, "intent": None} | waits
 
 
 def give_to_any(tx: sa.Connection, row: Mapping[str, Any], now: int, event: Note, outcome: str = "rescued") -> bool:

@@ -114,8 +114,8 @@ class ClaimableJobs:
         return any_node_jobs(self._node, waiting, self._any_room, self._order)
 
     def _take_any(self, claimed: dict[str, Any]) -> sa.RowMapping | None:
-        own = sa.and_(self._startable, *_not_held(self._hosts))
-        return take_any_node_job(self._tx, self._node, self._any_node_candidates(), own, self._order, claimed)
+        own_jobs = sa.and_(self._startable, *_not_held(self._hosts))
+        return take_any_node_job(self._tx, self._node, self._any_node_candidates(), own_jobs, self._order, claimed)
 
     def probed_by(self, row: sa.RowMapping) -> str | None:
         """Return the origin of the host that a taken job tries for all others, or None."""

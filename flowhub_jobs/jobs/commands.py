@@ -197,7 +197,7 @@ class JobCommands:
     def retry(self, job: int) -> State:
         """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""
         # A start time of the user stays while it is ahead; the waits of earlier attempts end.
-        own = sa.and_(jobs.c.wait_reason == Reason.AT, jobs.c.not_before > self._clock.now_us())
+        starts_later = sa.and_(jobs.c.wait_reason == Reason.AT, jobs.c.not_before > self._clock.now_us())
         fresh: dict[str, Any] = {
             "state": State.QUEUED,
             "finished_at": None,
@@ -209,8 +209,11 @@ class JobCommands:
             "start_now": False,
             "requested": None,
         }
-        fresh |= {"sha256_state": DigestState.PENDING, "not_before": sa.case((own, jobs.c.not_before), else_=None)}
-        fresh |= {"wait_reason": sa.case((own, Reason.AT), else_=None), "wait_text": None}
+        fresh |= {
+            "sha256_state": DigestState.PENDING,
+            "not_before": sa.case((starts_later, jobs.c.not_before), else_=None),
+        }
+        fresh |= {"wait_reason": sa.case((starts_later, Reason.AT), else_=None), "wait_text": None}
         with self._locked(job) as tx:
             self._refuse_a_second(tx, job)
             if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):

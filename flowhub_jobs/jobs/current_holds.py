@@ -43,11 +43,11 @@ class CurrentHolds:
         slots = [Hold(Reason.SLOTS)] if no_slot else []
 
         def holds(row: Row) -> list[Hold]:
-            own = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
+            own_holds = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
             shared = gates.holds(now, start_now=row["start_now"], fetches=row["kind"] == JobKind.FETCH)
             host = hosts.get(row["source_origin"])
             held = [host.hold(now)] if host else []
-            return in_order([*own, *held, *shared, *after_hold(earlier[row["id"]]), *slots])
+            return in_order([*own_holds, *held, *shared, *after_hold(earlier[row["id"]]), *slots])
 
         return holds
 
@@ -55,8 +55,8 @@ class CurrentHolds:
 def _jobs_before(snapshot: Snapshot, queued: Sequence[int]) -> "defaultdict[int, list[tuple[int, State]]]":
     """Return the live jobs that each of these waits for, with their states."""
     earlier: defaultdict[int, list[tuple[int, State]]] = defaultdict(list)
-    for some in in_groups(queued):
-        for row in snapshot.rows(EARLIER, jobs=some):
+    for group in in_groups(queued):
+        for row in snapshot.rows(EARLIER, jobs=group):
             earlier[row["job_id"]].append((row["id"], State(row["state"])))
     return earlier
 

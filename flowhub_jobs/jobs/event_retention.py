@@ -23,9 +23,9 @@ def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
         return 0
     before, dropped = clock.now_us() - keep_days * DAY_US, 0
     for _ in range(TURNS_MAX):
-        some = _drop_some(engine, node, before)
-        dropped += some
-        if some < AT_ONCE:
+        count = _drop_some(engine, node, before)
+        dropped += count
+        if count < AT_ONCE:
             break
     return dropped
 

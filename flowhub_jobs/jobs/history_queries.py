@@ -42,9 +42,9 @@ class History:
     def events(self, numbers: Sequence[int]) -> dict[int, list[Event]]:
         """Return all events of these jobs, oldest first."""
         by_job: dict[int, list[Event]] = {number: [] for number in numbers}
-        for some in in_groups(numbers):
+        for group in in_groups(numbers):
             with self._database.reading() as snapshot:
-                for row in snapshot.rows(_EVENTS, numbers=some):
+                for row in snapshot.rows(_EVENTS, numbers=group):
                     by_job[row["job_id"]].append(_event(row))
         return by_job
 
@@ -60,9 +60,9 @@ class History:
     def attempts(self, numbers: Sequence[int], now: int) -> dict[int, list[Attempt]]:
         """Return all attempts at these jobs, oldest first."""
         by_job: dict[int, list[Attempt]] = {number: [] for number in numbers}
-        for some in in_groups(numbers):
+        for group in in_groups(numbers):
             with self._database.reading() as snapshot:
-                for row in snapshot.rows(_ATTEMPTS, numbers=some):
+                for row in snapshot.rows(_ATTEMPTS, numbers=group):
                     by_job[row["job_id"]].append(_attempt(row, now))
         return by_job
 

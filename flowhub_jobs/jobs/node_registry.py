@@ -51,10 +51,10 @@ class NodeRegistry:
         tx.execute(sa.update(nodes).where(nodes.c.node == self._node).values(**values))
         return row["hostname"] if row["hostname"] != hostname else None
 
-    def describe(self, about: Mapping[str, Any]) -> None:
+    def describe(self, description: Mapping[str, Any]) -> None:
         """Write what the machine is: disk_free, ram, gpus, share_url."""
         with writing(self._engine) as tx:
-            tx.execute(sa.update(nodes).where(self._own_row).values(**about))
+            tx.execute(sa.update(nodes).where(self._own_row).values(**description))
 
     def seen(self, tx: sa.Connection) -> None:
         """Record that the node is alive. Raises NodeTaken if another machine has taken its name, or it was removed."""
@@ -90,8 +90,8 @@ class NodeRegistry:
         return tx.execute(living.limit(1)).first() is not None
 
 
-def _taken(node: str, other: str, own: str) -> NodeTaken:
-    return NodeTaken(f"The node name {node} is in use by {_place(other)}; this is {_place(own)}.")
+def _taken(node: str, other: str, own_owner: str) -> NodeTaken:
+    return NodeTaken(f"The node name {node} is in use by {_place(other)}; this is {_place(own_owner)}.")
 
 
 def _place(owner: str) -> str:

@@ -81,8 +81,8 @@ class NodeDownloadLimit:
 
     def _waits_for(self, tx: sa.Connection, sharing: list[str], sha256: str) -> str | None:
         """Return a node for whose copy to wait, or None, by one query: a run that waits asks again and again."""
-        has = sa.select(artifacts.c.node).join(artifact_files).where(artifact_files.c.sha256 == sha256)
-        holders = has.where(artifacts.c.node.in_(sharing)).distinct().cte("holders")
+        with_file = sa.select(artifacts.c.node).join(artifact_files).where(artifact_files.c.sha256 == sha256)
+        holders = with_file.where(artifacts.c.node.in_(sharing)).distinct().cte("holders")
         copies = sa.select(sa.func.count()).select_from(holders).scalar_subquery()
         # Used twice, so that PostgreSQL reads these few jobs first, and not the files of all jobs that have ended.
         downloads = self._downloading(tx).cte("downloads")

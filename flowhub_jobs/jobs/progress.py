@@ -65,8 +65,8 @@ def values_at_once(lease: Lease, progress: Progress) -> dict[str, Any]:
     """Return the parameters of WRITE_JOB_AT_ONCE, and, with a file, of WRITE_BOTH_AT_ONCE."""
     values = job_values(lease, progress)
     for file in progress.files:
-        own = file_values(lease.job, file)
-        values |= {"of_number": own["of_number"]} | {f"file_{name}": own[name] for name in _seen}
+        of_file = file_values(lease.job, file)
+        values |= {"of_number": of_file["of_number"]} | {f"file_{name}": of_file[name] for name in _seen}
     return values
 
 

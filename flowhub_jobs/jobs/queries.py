@@ -136,13 +136,13 @@ class JobQueries:
         """Return the node of each of these jobs; ANY_NODE where none has taken it."""
         query = "SELECT id, node FROM jobs WHERE id IN :numbers"
         with self._database.reading() as snapshot:
-            rows = [row for some in in_groups(numbers) for row in snapshot.rows(query, numbers=some)]
+            rows = [row for group in in_groups(numbers) for row in snapshot.rows(query, numbers=group)]
         return {row["id"]: row["node"] for row in rows}
 
     def state_of(self, numbers: Iterable[int]) -> dict[int, State]:
         query = "SELECT id, state FROM jobs WHERE id IN :numbers"
         with self._database.reading() as snapshot:
-            rows = [row for some in in_groups(numbers) for row in snapshot.rows(query, numbers=some)]
+            rows = [row for group in in_groups(numbers) for row in snapshot.rows(query, numbers=group)]
         return {row["id"]: State(row["state"]) for row in rows}
 
     def live_jobs(self) -> dict[str, int]:
@@ -261,10 +261,10 @@ class JobQueries:
     def _load(self, snapshot: Snapshot, where: str, **values: Any) -> list[Job]:
         rows = shown_rows(snapshot, where, **values)
         files: dict[int, list[JobFile]] = {row["id"]: [] for row in rows}
-        for some in in_groups(files):
-            for file in snapshot.rows(FILES, jobs=some):
-                job, *about = file.values()
-                files[job].append(JobFile(*about))
+        for group in in_groups(files):
+            for file in snapshot.rows(FILES, jobs=group):
+                job, *fields = file.values()
+                files[job].append(JobFile(*fields))
         holds, held = self._holds.of_rows(snapshot, rows), held_sources(snapshot, rows)
         return [
             job_from_row(

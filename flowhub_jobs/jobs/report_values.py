@@ -137,7 +137,7 @@ def _fetched_twice(job: Job) -> int:
 
 def _work_seconds(attempts: Iterable[Sequence[Attempt]]) -> float | None:
     """Return for how many seconds workers ran these attempts, each moment counted once; None without an attempt."""
-    spans = sorted((one.started_at, one.worked_until) for some in attempts for one in some)
+    spans = sorted((one.started_at, one.worked_until) for of_job in attempts for one in of_job)
     total, reached = 0.0, None
     for begin, end in spans:
         begin = begin if reached is None else max(begin, reached)

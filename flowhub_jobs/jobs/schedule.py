@@ -72,8 +72,8 @@ class DayWindows:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "DayWindows":
-        plain = cls.parse(",".join(data["windows"]), ",".join(data["days"]))
-        return replace(plain, rate_bps=data.get("rate_bps"))  # rows of earlier versions have none
+        unlimited = cls.parse(",".join(data["windows"]), ",".join(data["days"]))
+        return replace(unlimited, rate_bps=data.get("rate_bps"))  # rows of earlier versions have none
 
     @property
     def level(self) -> int:

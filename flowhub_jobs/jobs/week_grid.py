@@ -72,10 +72,10 @@ def _groups(minutes: Week, rate: int) -> list[DayWindows]:
         for day, window in _windows(start, end):
             days.setdefault(window, []).append(day)
     by_days: dict[tuple[int, ...], list[Window]] = {}
-    for window, some in days.items():
-        by_days.setdefault(tuple(sorted(some)), []).append(window)
+    for window, weekdays in days.items():
+        by_days.setdefault(tuple(sorted(weekdays)), []).append(window)
     limit = None if rate == UNLIMITED else rate
-    return [DayWindows(tuple(sorted(windows)), some, limit) for some, windows in by_days.items()]
+    return [DayWindows(tuple(sorted(windows)), weekdays, limit) for weekdays, windows in by_days.items()]
 
 
 def _runs(minutes: Week, rate: int) -> Iterator[tuple[int, int]]:

@@ -110,9 +110,9 @@ def _follow(
     for _ in range(REDIRECTS_MAX + 1):
         token = token_for(url, tokens)
         cookie = cookies.header_for(url)
-        own = {"Authorization": f"Bearer {token}"} if token else {}
-        own |= {"Cookie": cookie} if cookie else {}
-        with _open_response(client, url, own, watch) as response:
+        request_headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request_headers |= {"Cookie": cookie} if cookie else {}
+        with _open_response(client, url, request_headers, watch) as response:
             if not response.has_redirect_location:
                 body = _body(response, url, max_bytes, byte_range)
                 return Document(response.status_code, dict(response.headers), body, url, tuple(redirects))
@@ -187,15 +187,20 @@ def _client(connect_s: float, requested: Range | None, headers: Mapping[str, str
     from flowhub_jobs.net.httpx_lean import httpx
     from flowhub_jobs.net.httpx_transport import EnvironmentTransport
 
-    own = {"User-Agent": "flowhub", "Accept": "*/*", "Accept-Encoding": "identity" if requested else "gzip", **headers}
+    all_headers = {
+        "User-Agent": "flowhub",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity" if requested else "gzip",
+        **headers,
+    }
     if requested:
-        own["Range"] = f"bytes={requested[0]}-{requested[1] - 1}"
+        all_headers["Range"] = f"bytes={requested[0]}-{requested[1] - 1}"
     with httpx.Client(
         transport=EnvironmentTransport(),
         timeout=httpx.Timeout(READ_S, connect=connect_s),
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        headers=own,
+        headers=all_headers,
     ) as client:
         yield client
 

@@ -119,8 +119,8 @@ class EnvironmentTransport(httpx.BaseTransport):
         socks = proxy if proxy is not None and proxy.scheme == "socks5" else None
         if socks is not None:
             check_installed(socks)
-        own = _httpx_proxy(proxy) if proxy is not None and socks is None else None
-        transport = httpx.HTTPTransport(verify=verify, trust_env=False, limits=self._limits, proxy=own)
+        httpx_proxy = _httpx_proxy(proxy) if proxy is not None and socks is None else None
+        transport = httpx.HTTPTransport(verify=verify, trust_env=False, limits=self._limits, proxy=httpx_proxy)
         # httpx has no public way to give its pools a network backend (encode/httpx discussion 2938).
         transport._pool._network_backend = self._backend(socks)
         return transport

@@ -39,12 +39,12 @@ class EnqueuePlan:
 
 def requests_for(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
     """Return the orders with where they go, also those for other nodes, in order."""
-    own = {number: order for number, order in enumerate(orders) if order.node in ("", home.node)}
-    requests = dict(zip(own, own_requests(home, list(own.values())), strict=True))
-    if len(own) < len(orders):
+    own_orders = {number: order for number, order in enumerate(orders) if order.node in ("", home.node)}
+    requests = dict(zip(own_orders, own_requests(home, list(own_orders.values())), strict=True))
+    if len(own_orders) < len(orders):
         from flowhub_jobs.operations.enqueue_on_nodes import requests_elsewhere
 
-        others = {number: order for number, order in enumerate(orders) if number not in own}
+        others = {number: order for number, order in enumerate(orders) if number not in own_orders}
         requests |= dict(zip(others, requests_elsewhere(home, list(others.values())), strict=True))
     return [requests[number] for number in range(len(orders))]
 
@@ -60,8 +60,8 @@ def own_requests(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
         name = existing.installed.name if existing else stores.name_for(artifact, in_store)
         target = str(in_store.store.root / name)
         by = existing.installed.job if existing else None
-        about = (existing is not None, by, order.task, order.size_seen)
-        requests.append(Request(artifact, target, order.terms, *about, home.node, in_store.store.name))
+        details = (existing is not None, by, order.task, order.size_seen)
+        requests.append(Request(artifact, target, order.terms, *details, home.node, in_store.store.name))
     return requests
 
 

@@ -151,12 +151,12 @@ def done_at(start: int, left: int, speed: int, schedule: Schedule | None, cap: C
         rate, change = (schedule.rate_at(at), schedule.next_rate(at)) if schedule else (UNLIMITED, None)
         until = min(change[0] if change else _NEVER, budget.turns_at)
         if room and (pace := min(speed, rate)):
-            some = min(left, room)
-            end = at + some * _SECOND_US // pace
+            count = min(left, room)
+            end = at + count * _SECOND_US // pace
             if end > until:
-                some, end = pace * (until - at) // _SECOND_US, until
-            left -= some
-            budget.spend(some)
+                count, end = pace * (until - at) // _SECOND_US, until
+            left -= count
+            budget.spend(count)
             if not left:
                 return end
             at = end
@@ -180,6 +180,6 @@ class _Budget:
             self._left, self.turns_at = self._cap.cap.bytes, turns_at(self._cap.cap.per, self.turns_at)
         return self._left
 
-    def spend(self, some: int) -> None:
+    def spend(self, count: int) -> None:
         if self._cap is not None:
-            self._left -= some
+            self._left -= count

@@ -36,13 +36,13 @@ class LibraryJobs:
             return [model for its in records for name in its.names() if (model := its.record(name)) is not None]
         models = []
         for name in dict.fromkeys(name for ref in refs for name in installed.find(ref)):
-            home, own = installed.located(name)
-            model = _records(home).record(own)
+            home, own_name = installed.located(name)
+            model = _records(home).record(own_name)
             if model is None:
                 installed.require_store_of(name)
                 raise NotFound(
                     f"{name} was put there by hand: flowhub knows no digest to hold it against.",
-                    hint=f"`flowhub adopt {home.store.root / own}` takes it in.",
+                    hint=f"`flowhub adopt {home.store.root / own_name}` takes it in.",
                 )
             models.append(model)
         return models
@@ -166,6 +166,6 @@ def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 
 def _is_named(one: "ManifestEntry", text: str) -> bool:
     """Return whether `text` names this model: by its name, its reference, or its model's id."""
-    plain = text.strip().lower().replace(":", "@")
-    by_id = plain in (one.artifact.model, f"{one.artifact.model}@{one.artifact.option}")
+    model_text = text.strip().lower().replace(":", "@")
+    by_id = model_text in (one.artifact.model, f"{one.artifact.model}@{one.artifact.option}")
     return by_id or text.strip() in (one.name, one.artifact.ref)

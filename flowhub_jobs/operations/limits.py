@@ -30,12 +30,12 @@ def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
 
 def jobs_of(typed: str) -> int | None:
     """Return how many jobs may run at a time, as typed: `2`, `off`. Raises UsageInvalid."""
-    plain = typed.strip().lower()
-    if plain == "off":
+    text = typed.strip().lower()
+    if text == "off":
         return None
-    if not (plain.isascii() and plain.isdigit() and 0 < len(plain) < 4 and int(plain)):
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 4 and int(text)):
         raise UsageInvalid(f"{typed[:40]!r} is no number of jobs.", hint="Write --jobs 2, or --jobs off.")
-    return int(plain)
+    return int(text)
 
 
 def set_jobs_max(session: "Session", jobs: int | None) -> None:

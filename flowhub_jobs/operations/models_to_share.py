@@ -229,12 +229,12 @@ def shared_catalog(models: Sequence[SharedModel], address_of: Mapping[str, str])
 def _option(model: SharedModel, used_ids: set[str], address_of: Mapping[str, str]) -> dict[str, Any]:
     option_id = as_id(model.entry.option or str(model.entry.format))
     option = option_id if option_id not in used_ids else f"{option_id}-{model.commit[:8]}"
-    about = {"id": option, "format": str(model.entry.format)}
+    fields = {"id": option, "format": str(model.entry.format)}
     files = [
         {"path": path, "url": address_of[str(file.place)], "sizeBytes": file.size, "sha256": file.sha256}
         for path, file in zip(model.paths, model.files, strict=True)
     ]
     if model.folder:
-        return about | {"files": files}
+        return fields | {"files": files}
     [single] = files
-    return about | {"filename": model.entry.name} | {name: single[name] for name in ("url", "sizeBytes", "sha256")}
+    return fields | {"filename": model.entry.name} | {name: single[name] for name in ("url", "sizeBytes", "sha256")}

@@ -98,7 +98,7 @@ def _meets(node: NodeStatus, field: str, compare: str, minimum: int) -> bool:
 
 
 def _figure_text(node: NodeStatus, field: str) -> str:
-    had = _FIELDS[field](node)
-    if had is None:
+    figure = _FIELDS[field](node)
+    if figure is None:
         return "unknown"
-    return str(had) if field == "gpus" else format_bytes(had)
+    return str(figure) if field == "gpus" else format_bytes(figure)

@@ -51,8 +51,8 @@ def place_model(session: Session, name: str, program: str, *, copy: bool = False
     Raises NotFound, StoreOffline, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk.
     """
     session.installed.require_store_of(name)
-    home, own = session.installed.located(name)
-    placed = home.placements.place(own, program, copy=copy)
+    home, own_name = session.installed.located(name)
+    placed = home.placements.place(own_name, program, copy=copy)
     return PlaceResult(_shown_placement(home, placed.row), placed.new, placed.notes)
 
 

@@ -66,8 +66,8 @@ def schedule_from(data: Mapping[str, Any]) -> Schedule | None:
     if windows is None or windows.strip().lower() == "off":
         return None
     outside = _text_of(data, "outside", "outside_bps", _OUTSIDE_HINT)
-    plain = Schedule.parse("00:00-24:00", None, "pause" if outside is None else outside)
-    return replace(plain, groups=(_group_from(data), *_further_groups(data.get("more") or ()))).checked()
+    empty = Schedule.parse("00:00-24:00", None, "pause" if outside is None else outside)
+    return replace(empty, groups=(_group_from(data), *_further_groups(data.get("more") or ()))).checked()
 
 
 def _group_from(data: Mapping[str, Any]) -> DayWindows:

@@ -164,9 +164,9 @@ class Session:
 
     def _in_own_stores(self, orders: Sequence[EnqueueItem]) -> list[EnqueueItem]:
         """Return the orders without the stores that are in no setting here: they are of the nodes of `--on`."""
-        own = {None, *(home.store.name for home in self.home.each_store())}
+        own_stores = {None, *(home.store.name for home in self.home.each_store())}
         return [
-            order if order.terms.store in own else replace(order, terms=replace(order.terms, store=None))
+            order if order.terms.store in own_stores else replace(order, terms=replace(order.terms, store=None))
             for order in orders
         ]
 

@@ -134,12 +134,12 @@ def _follow_or_remove(tx: sa.Connection, number: int, version: dict[str, Any] | 
 
 def _stored(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values as the columns keep them."""
-    plain: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
     for name, value in values.items():
         if name == "entries":
-            plain[name] = None if value is None else [entry.as_dict() for entry in value]
+            stored[name] = None if value is None else [entry.as_dict() for entry in value]
         elif name == "folders":
-            plain[name] = [str(folder) for folder in value]
+            stored[name] = [str(folder) for folder in value]
         else:
-            plain[name] = str(value) if isinstance(value, Path | StrEnum) else value
-    return plain
+            stored[name] = str(value) if isinstance(value, Path | StrEnum) else value
+    return stored

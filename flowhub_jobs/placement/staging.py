@@ -53,17 +53,17 @@ def _link(entry: Entry, path: Path, kinds: Sequence[LinkKind]) -> LinkKind:
     assert entry.source is not None
     try:
         source = entry.source.resolve(strict=True)  # a model that is itself a link
-        how = link(source, stamp_of(source), path, kinds)
+        kind = link(source, stamp_of(source), path, kinds)
     except UnreadableFile as error:
         raise PlacementRefused(f"{entry.source} {error}.") from error
-    if how is None:
+    if kind is None:
         follows = LinkKind.SYMLINK in kinds
         why = "its file system has no links" if follows else "the program follows no symbolic link to another disk"
         raise PlacementRefused(
             f"{path.parent} cannot have a link to {entry.source}: {why}.",
             hint="Use --copy for a second copy of the bytes.",
         )
-    return how
+    return kind
 
 
 def put_in_place(entries: Sequence[Entry], token: str, *, interrupted: bool = False) -> None:

@@ -39,7 +39,7 @@ class DiskUsage:
         linked, names = _collect(path)
         for name in set(names_elsewhere):
             _count_name(name, names)
-        own = shared = 0
+        freed = shared = 0
         for inode, (names_here, status) in names.items():
             if inode in self._counted:
                 continue
@@ -47,8 +47,8 @@ class DiskUsage:
             if status.st_nlink > names_here:
                 shared += _on_disk(status)
             else:
-                own += _on_disk(status)
-        return Size(own, shared, linked)
+                freed += _on_disk(status)
+        return Size(freed, shared, linked)
 
 
 def _collect(path: Path) -> tuple[int, dict[tuple[int, int], tuple[int, os.stat_result]]]:

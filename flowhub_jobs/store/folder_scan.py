@@ -233,20 +233,20 @@ def files_below(folder: Path, within: Path | None, result: ScanResult) -> list[F
     Only links to weights are followed out of `within`: their first bytes prove their format.
     """
     files = []
-    own = ScanResult()
-    for directory, names in folders_below(folder, own):
+    scan = ScanResult()
+    for directory, names in folders_below(folder, scan):
         for name in names:
             inside = str((directory / name).relative_to(folder))
             if name.startswith("."):
                 continue
             if problem := path_problem(inside):
-                own.skip(directory / name, f"has a name that is not taken: it {problem}")
+                scan.skip(directory / name, f"has a name that is not taken: it {problem}")
                 continue
             weights = name.lower().endswith(".safetensors")
-            file = found_file(directory / name, inside, own, within=None if weights else within)
+            file = found_file(directory / name, inside, scan, within=None if weights else within)
             files += [file] if file else []
-    if own.skipped:
-        first = own.skipped[0]
+    if scan.skipped:
+        first = scan.skipped[0]
         result.skip(folder, f"has something in it that cannot be taken: {first.path.name} {first.why}")
         return None
     return sorted(files, key=lambda file: file.path)

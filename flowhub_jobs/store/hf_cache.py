@@ -59,10 +59,10 @@ def _revisions(folder: Path) -> dict[str, str]:
 
 
 def _snapshot(commit: Path, root: Path, program: str, source: HubSource, result: ScanResult) -> None:
-    own = ScanResult()
-    scan_folder(commit, program, own, within=root)
-    result.skipped += own.skipped
-    for candidate in own.candidates:
+    scan = ScanResult()
+    scan_folder(commit, program, scan, within=root)
+    result.skipped += scan.skipped
+    for candidate in scan.candidates:
         top = candidate.where if candidate.folder and candidate.where.is_dir() else candidate.where.parent
         files = tuple(_with_claim(file, top, commit) for file in candidate.files)
         if any(not file.real.is_relative_to(root) for file in files):

@@ -147,9 +147,9 @@ class Library(LibraryReader):
         query = sa.select(artifacts.c.name, artifact_files.c.path, artifact_files.c.sha256).select_from(joined)
         of_store = query.where(self._in_store()).order_by(artifacts.c.id)
         rows = list[Any]()
-        for some in in_groups(dict.fromkeys(digests)):
+        for group in in_groups(dict.fromkeys(digests)):
             with querying(self._engine) as tx:
-                rows += tx.execute(of_store.where(artifact_files.c.sha256.in_(some))).all()
+                rows += tx.execute(of_store.where(artifact_files.c.sha256.in_(group))).all()
         tops = [(row, self._store.root / row.name) for row in rows]
         return [(row.sha256, top / row.path if top.is_dir() else top) for row, top in tops]
 

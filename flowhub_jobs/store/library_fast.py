@@ -116,7 +116,7 @@ class LibraryReader:
         """Return those of the artifacts that are installed unchanged: every file of the same size and mtime."""
         condition = f"{_HERE} AND artifact_key IN :keys"
         groups = in_groups(sorted(set(keys)))
-        candidates = [entry for some in groups for entry in self._entries(condition, ids=self.ids_here, keys=some)]
+        candidates = [entry for group in groups for entry in self._entries(condition, ids=self.ids_here, keys=group)]
         present = [entry for entry in candidates if has_its_files(entry, self._store.root / entry.name)]
         present.sort(key=lambda entry: entry.id)  # of two names for one artifact, the later one counts
         return {entry.key: Installed(entry.name, entry.job) for entry in present}

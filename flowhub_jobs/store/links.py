@@ -89,10 +89,14 @@ def _make_symlink(source: Path, target: Path) -> bool:
 
 
 def _check(kind: LinkKind, source: Path, stamp: FileStamp, target: Path) -> None:
-    own = kind in OWN_BYTES
-    if own:
+    has_own_bytes = kind in OWN_BYTES
+    if has_own_bytes:
         sync_path(target)
-    if stamp_of(source) != stamp or stamp_of(target).size != stamp.size or not (own or stamp_of(target) == stamp):
+    if (
+        stamp_of(source) != stamp
+        or stamp_of(target).size != stamp.size
+        or not (has_own_bytes or stamp_of(target) == stamp)
+    ):
         raise UnreadableFile("was written to since it was read")
 
 

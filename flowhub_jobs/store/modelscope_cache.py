@@ -31,10 +31,10 @@ def has_layout(folder: Path) -> bool:
 def find_models(root: Path, program: str, result: ScanResult) -> None:
     """Find the models of a cache, each under the name of its repository."""
     for model in _models(root):
-        own = ScanResult()
-        scan_folder(model.folder, program, own)
-        result.skipped += own.skipped
-        for candidate in own.candidates:
+        scan = ScanResult()
+        scan_folder(model.folder, program, scan)
+        result.skipped += scan.skipped
+        for candidate in scan.candidates:
             is_whole_repo = candidate.where == model.folder
             top = candidate.where if candidate.folder and candidate.where.is_dir() else candidate.where.parent
             files = tuple(

@@ -99,15 +99,15 @@ class VerificationRecords:
             known.append(
                 InstalledFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
             )
-        about = (row["name"], artifact, tuple(known), readable_damage(row["damage"]))
-        return InstalledArtifact(row["id"], *about, self._store.name, row["job_id"], row["installed_at"])
+        fields = (row["name"], artifact, tuple(known), readable_damage(row["damage"]))
+        return InstalledArtifact(row["id"], *fields, self._store.name, row["job_id"], row["installed_at"])
 
     def record_good(
         self,
         tx: sa.Connection,
         model: InstalledArtifact,
         times: Mapping[str, int],
-        learned: Mapping[str, Pieces],
+        new_pieces: Mapping[str, Pieces],
         now: int,
     ) -> None:
         """Record that every byte is as installed: a file of which only the time differs is no longer changed.
@@ -119,7 +119,7 @@ class VerificationRecords:
             path = file.path if model.artifact.folder else model.name
             its = sa.and_(artifact_files.c.artifact_id == model.id, artifact_files.c.path == path)
             tx.execute(sa.update(artifact_files).where(its).values(mtime_ns=times[file.path]))
-            if (pieces := learned.get(file.path)) is not None:
+            if (pieces := new_pieces.get(file.path)) is not None:
                 write_pieces(tx, model.id, {path: pieces})
 
     def record_damaged(self, model: InstalledArtifact, damage: Damage) -> None:

@@ -83,9 +83,9 @@ class ConnectionWatch:
 
     def _replace_slow(self, samples: dict[RangeTask, ConnectionSample], now: float) -> None:
         for origin in {task.source.origin for task in samples}:
-            own = [sample for task, sample in samples.items() if task.source.origin == origin]
+            of_origin = [sample for task, sample in samples.items() if task.source.origin == origin]
             before = self._slow.get(origin, SlowConnections())
-            self._slow[origin] = find_slow(before, own, now, self._best_alone(origin, samples, now))
+            self._slow[origin] = find_slow(before, of_origin, now, self._best_alone(origin, samples, now))
         all_slow = (item for connections in self._slow.values() for item in connections.since.items())
         slow = {task: since for task, since in all_slow if task in samples}
         replaceable = {task: since for task, since in slow.items() if _may_be_replaced(task)}

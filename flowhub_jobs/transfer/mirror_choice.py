@@ -79,28 +79,28 @@ class Mirrors:
 
     def addresses(self, url: str, sha256: str | None) -> tuple[Address, ...]:
         """Return the addresses of a file in order, the file's own URL among them: without a digest, it alone."""
-        own = Address(url)
+        own_address = Address(url)
         if sha256 is None:
-            return (own,)
-        by_rule = self._by_rule(own, sha256)
+            return (own_address,)
+        by_rule = self._by_rule(own_address, sha256)
         return tuple(
             address for address in (*self.copies.get(sha256, ()), *by_rule) if address.mirror not in self.refused
         )
 
-    def _by_rule(self, own: Address, sha256: str) -> Iterator[Address]:
+    def _by_rule(self, own_address: Address, sha256: str) -> Iterator[Address]:
         """Yield the addresses by the rule for the longest prefix that fits, the file's own URL among them."""
-        fitting = [prefix for prefix in self.rules if is_below(own.url, prefix)]
+        fitting = [prefix for prefix in self.rules if is_below(own_address.url, prefix)]
         prefix = max(fitting, key=len, default="")
-        targets, rest = self.rules.get(prefix, ()), own.url[len(prefix.rstrip("/")) :]
+        targets, rest = self.rules.get(prefix, ()), own_address.url[len(prefix.rstrip("/")) :]
         for target in targets:
             if target == ORIGIN:
-                yield own
+                yield own_address
             elif target not in self.finders:
                 yield Address(target.rstrip("/") + rest, target)
             elif (address := self.finders[target](rest, sha256)) is not None:
                 yield address
         if ORIGIN not in targets:
-            yield own
+            yield own_address
 
 
 def is_below(url: str, prefix: str) -> bool:

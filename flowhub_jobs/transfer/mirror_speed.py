@@ -121,9 +121,11 @@ class MirrorSpeed:
             return False
         total = sum(rates.values())
         if is_gain(trial.before_bps, total):
-            own, others = rates[trial.origin], total - rates[trial.origin]
+            trial_bps, others_bps = rates[trial.origin], total - rates[trial.origin]
             name = next(source.name for source in self._sources if source.origin == trial.origin)
-            text = f"{name} gives {format_rate(own)} in addition to {format_rate(others)}; all are used at once."
+            text = (
+                f"{name} gives {format_rate(trial_bps)} in addition to {format_rate(others_bps)}; all are used at once."
+            )
             self._transfer.notes.append(Note(EventKind.MIRROR, text))
             return False
         self._leave_joined(trial.origin, now)

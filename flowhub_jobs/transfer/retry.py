@@ -83,9 +83,9 @@ def decide(
         return GiveUp(WaitTooLong(text, host=error.host, path=error.path))
     if _is_hopeless(error, prior, patience):
         given = error.hint_template
-        own = f"{given} " if given and given != SourceError.default_hint else ""
+        own_hint = f"{given} " if given and given != SourceError.default_hint else ""
         then = "continues with what was kept" if resumes else "starts at the first byte"
-        error.hint = f"{own}It was tried {_format_tries(prior)}. {{New_try}} {then}."
+        error.hint = f"{own_hint}It was tried {_format_tries(prior)}. {{New_try}} {then}."
         return GiveUp(error)
     delay = retry_delay(prior.faults, jitter, patience)
     if server_wait_s is None:

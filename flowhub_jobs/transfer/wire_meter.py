@@ -19,10 +19,10 @@ class WireMeter:
     def take(self) -> int:
         """Return the bytes that were counted since the last call, for the node's count."""
         with self._lock:
-            taken, self._new = self._new, 0
+            new_bytes, self._new = self._new, 0
             if self._left is not None:
-                self._left -= taken
-            return taken
+                self._left -= new_bytes
+            return new_bytes
 
     def give_back(self, size: int) -> None:
         """Count bytes again that were taken and could not be written down."""

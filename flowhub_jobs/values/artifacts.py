@@ -119,9 +119,9 @@ class Artifact:
 
     def as_dict(self) -> dict[str, Any]:
         # Not dataclasses.asdict, which copies every value: a list of ten thousand is a second of it.
-        own = {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in self.__slots__}
         files = [{name: getattr(file, name) for name in file.__slots__} for file in self.files]
-        return own | {"files": files, "hub": asdict(self.hub) if self.hub else None}
+        return fields | {"files": files, "hub": asdict(self.hub) if self.hub else None}
 
     @classmethod
     def from_dict(cls, data: Any) -> "Artifact":

@@ -27,11 +27,11 @@ def parse_sha256(text: str) -> str | None:
 
     Digests of other algorithms are none: an md5 has 32 digits, git's sha1 40, sha512 128.
     """
-    plain = text.strip().lstrip("\ufeff").strip(_QUOTES).strip()
+    trimmed = text.strip().lstrip("\ufeff").strip(_QUOTES).strip()
     for form in _FORMS:
-        if match := form.fullmatch(plain):
+        if match := form.fullmatch(trimmed):
             return match[1].lower().replace(" ", "").replace(":", "")
-    if match := _BASE64.fullmatch(plain):
+    if match := _BASE64.fullmatch(trimmed):
         return _unpacked(match[1])
     return None
 

@@ -39,25 +39,25 @@ def _store(name: str, value: Any, place: Callable[[str], Path], size: Callable[[
         raise ValueError(f"{name!r} is no name: letters, digits, dots and hyphens, at most 64")
     if name == DEFAULT_STORE:
         raise ValueError(f"{name!r} is the store that FLOWHUB_STORE names")
-    about = {"path": value} if isinstance(value, str) else value
-    if not isinstance(about, dict) or not isinstance(about.get("path"), str) or not about["path"]:
+    table = {"path": value} if isinstance(value, str) else value
+    if not isinstance(table, dict) or not isinstance(table.get("path"), str) or not table["path"]:
         raise ValueError(f"{name} has no path")
-    if unknown := [key for key in about if key not in _KEYS]:
+    if unknown := [key for key in table if key not in _KEYS]:
         raise ValueError(f"{name} has {unknown[0]!r}; known are {', '.join(_KEYS)}")
     sizes = []
     for key in ("reserve", "max"):
         try:
-            sizes.append(size(about.get(key, "off")))
+            sizes.append(size(table.get(key, "off")))
         except ValueError as error:
             raise ValueError(f"{key} of {name} {error}") from None
-    return StoreSettings(place(about["path"]), *sizes)
+    return StoreSettings(place(table["path"]), *sizes)
 
 
 def overlapping(paths: Mapping[str, Path]) -> tuple[str, str] | None:
     """Return two stores of which one is the other's folder, or in it, also through links; None if there are none."""
-    plain = {name: Path(os.path.realpath(path)) for name, path in paths.items()}
-    for name, path in plain.items():
-        for other, above in plain.items():
+    real_paths = {name: Path(os.path.realpath(path)) for name, path in paths.items()}
+    for name, path in real_paths.items():
+        for other, above in real_paths.items():
             if name != other and path.is_relative_to(above):
                 return name, other
     return None

@@ -144,8 +144,8 @@ def _one_host(headers: Headers, hosts: Iterable[str]) -> str:
 
 def _refuse_foreign(headers: Headers, host: str) -> None:
     """Raise RequestForbidden for a request that a page of another origin makes."""
-    own = (f"http://{host}", f"https://{host}")  # https: a proxy in front of the server that ends TLS
-    if any(origin.lower() not in own for origin in headers.getlist("origin")):
+    own_origins = (f"http://{host}", f"https://{host}")  # https: a proxy in front of the server that ends TLS
+    if any(origin.lower() not in own_origins for origin in headers.getlist("origin")):
         raise RequestForbidden("The request comes from a page of another site.")
     if any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site")):
         raise RequestForbidden("The request comes from a page of another site.")

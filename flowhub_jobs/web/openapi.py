@@ -28,10 +28,10 @@ _PATH: dict[str, tuple[Schema, str]] = {
 
 def operations_with(others: Iterable[Operation]) -> tuple[Operation, ...]:
     """Return all operations of the document, its own among them; `others` are the API's."""
-    own = Operation("GET", PATH, None, "Return this document.", "object")
+    document_operation = Operation("GET", PATH, None, "Return this document.", "object")
     health = Operation("GET", "/healthz", None, "Tell whether the server and its database answer.", "object")
     metrics = Operation("GET", "/metrics", None, "Return figures for Prometheus.", "text", media_type="text/plain")
-    return (*others, own, health, metrics)
+    return (*others, document_operation, health, metrics)
 
 
 def document_of(operations: Iterable[Operation]) -> Callable[[Call], Response]:

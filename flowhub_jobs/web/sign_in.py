@@ -108,12 +108,12 @@ def _token_of(path: Path) -> str:
 
 
 def _make_token(path: Path) -> None:
-    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    write_whole(own, f"{secrets.token_urlsafe(32)}\n".encode())
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    write_whole(temporary, f"{secrets.token_urlsafe(32)}\n".encode())
     try:
-        rename_new(own, path)  # two servers that start at once agree on one token
+        rename_new(temporary, path)  # two servers that start at once agree on one token
     except FileExistsError:
-        own.unlink()
+        temporary.unlink()
     sync_path(path.parent)
 
 

@@ -46,8 +46,8 @@ class HostOutages:
             return None
 
         def delay_s(tries: int) -> float:
-            own = retry_delay(tries, random.random(), self._patience)  # noqa: S311 - jitter
-            return max(own, late.seconds) if late.asked_by_host else own
+            backoff_s = retry_delay(tries, random.random(), self._patience)  # noqa: S311 - jitter
+            return max(backoff_s, late.seconds) if late.asked_by_host else backoff_s
 
         wait = self._table.hold(run_origin, token, late.error, delay_s, self._hosts.now() - began)
         if wait is not None:

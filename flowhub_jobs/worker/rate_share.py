@@ -47,12 +47,12 @@ class RateShare:
     def _share_at(self, now: float, *, job_began: bool) -> float:
         """Return this worker's part of the limit. It shrinks at once, and grows when the others have made room."""
         counts = running(self._home.database, self._home.node)
-        own, total = counts[self._worker], counts.total()
-        if own == total:
+        own_jobs, total = counts[self._worker], counts.total()
+        if own_jobs == total:
             fair, self._share = 1.0, 1.0
         else:
-            fair = own / total
-            if job_began and own == 1:
+            fair = own_jobs / total
+            if job_began and own_jobs == 1:
                 self._share = 0.0  # an idle worker has no share to keep
         if fair <= self._share:
             self._share, self._may_grow_since = fair, None

@@ -33,8 +33,8 @@ _ENDS = re.compile(r"[.!?:;,]$")
 
 def slug(text: str) -> str:
     """Return an id of at most 100 characters: lower case, accents dropped, what no id holds made one hyphen."""
-    plain = unicodedata.normalize("NFKD", text[: 4 * ID_MAX]).encode("ascii", "ignore").decode().lower()
-    return _NOT_OF_AN_ID.sub("-", plain).strip("-._")[:ID_MAX].rstrip("-._") or "model"
+    ascii_text = unicodedata.normalize("NFKD", text[: 4 * ID_MAX]).encode("ascii", "ignore").decode().lower()
+    return _NOT_OF_AN_ID.sub("-", ascii_text).strip("-._")[:ID_MAX].rstrip("-._") or "model"
 
 
 class Ids:
@@ -173,9 +173,9 @@ def parameters(value: Any) -> str | None:
 
 
 def _counted(number: str, unit: str) -> tuple[float, str]:
-    experts, _, each = number.lower().rpartition("x")
+    experts, _, size = number.lower().rpartition("x")
     unit = unit[0].upper()
-    worth = float(each) * (float(experts) if experts else 1) * (1000 if unit == "B" else 1)
+    worth = float(size) * (float(experts) if experts else 1) * (1000 if unit == "B" else 1)
     return worth, f"{number.lower()}{unit}"
 
 

@@ -93,10 +93,10 @@ def _at(host: str, repository: str, file: str) -> str:
 
 def label_of(name: str, stated: Any, notes: Notes) -> str | None:
     """Return the quantization of a file: its name outranks the field, which may be a copy."""
-    own, from_field = field_values.quantization(name), field_values.quantization(stated)
-    if own and from_field and own != from_field:
+    from_name, from_field = field_values.quantization(name), field_values.quantization(stated)
+    if from_name and from_field and from_name != from_field:
         notes.remarks.append((Remark.QUANT, name))
-    return own or from_field
+    return from_name or from_field
 
 
 def one_file(file: ForeignFile, label: str | None) -> Entry:

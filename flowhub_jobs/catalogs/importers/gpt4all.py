@@ -35,15 +35,15 @@ def _model(entry: Entry, notes: Notes) -> Entry:
     if version := field_values.title(entry.get("removedIn")):
         # Replaced by another entry, often of the same name, which newer runtimes can open.
         raise NotTaken(SkipReason.WITHDRAWN, f"in version {version}")
-    about = field_values.html_items(entry.get("description"))
-    tags = [item.lstrip("#") for item in about if item.startswith("#")]
+    description_items = field_values.html_items(entry.get("description"))
+    tags = [item.lstrip("#") for item in description_items if item.startswith("#")]
     ram_gb = field_values.figure(entry.get("ramrequired"))
     return {
         "name": name,
         "family": field_values.title(entry.get("type")),
-        "description": field_values.sentences([item for item in about if not item.startswith("#")]),
+        "description": field_values.sentences([item for item in description_items if not item.startswith("#")]),
         "tags": field_values.words([*tags, "embedding" if entry.get("embeddingModel") in (True, "true") else None]),
-        "license": _license(about),
+        "license": _license(description_items),
         "parameters": field_values.parameters(entry.get("parameters")),
         "hardware": {"minRamGb": round(ram_gb * _GIB_PER_GB, 2)} if ram_gb else None,  # GPT4All gives GB, flowhub GiB
         "downloads": [_option(entry, notes)],
@@ -57,7 +57,7 @@ def _option(entry: Entry, notes: Notes) -> Entry:
     return one_file(file, label_of(file.name, entry.get("quant"), notes))
 
 
-def _license(about: list[str]) -> str | None:
+def _license(description_items: list[str]) -> str | None:
     """Return the licence that is named in the description, its only place."""
-    item = next((item for item in about if item.startswith(_LICENSE)), "")
+    item = next((item for item in description_items if item.startswith(_LICENSE)), "")
     return field_values.title(item.removeprefix(_LICENSE))

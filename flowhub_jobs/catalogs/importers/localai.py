@@ -127,15 +127,15 @@ def _main_name(entry: Entry) -> str | None:
 def _sorted(files: list[ForeignFile], main_name: str | None) -> _Kinds:
     """Separate the model from the files that come with it; NotTaken if parts of it are missing, or none is a model."""
     projectors = [file for file in files if _is_projector(file.name) and file.name != main_name]
-    rest = [file for file in files if file not in projectors]
-    models = [file for file in rest if file.format is not None]
+    others = [file for file in files if file not in projectors]
+    models = [file for file in others if file.format is not None]
     if not models:
-        raise NotTaken(SkipReason.NO_MODEL, shown((rest or projectors)[0].name))
-    main = next((file for file in rest if file.name == main_name), models[0])
+        raise NotTaken(SkipReason.NO_MODEL, shown((others or projectors)[0].name))
+    main = next((file for file in others if file.name == main_name), models[0])
     if main.format is None:
         raise NotTaken(SkipReason.NO_MODEL, shown(main.name))
-    parts = _parts(main, rest)
-    return _Kinds(parts, projectors, [file for file in rest if file not in parts])
+    parts = _parts(main, others)
+    return _Kinds(parts, projectors, [file for file in others if file not in parts])
 
 
 def _parts(main: ForeignFile, files: list[ForeignFile]) -> list[ForeignFile]:

@@ -101,11 +101,11 @@ class _Builder:
 
     def _scalar(self, event: Any) -> None:
         value = event.value
-        plain = event.tag is None and event.style in (None, "")  # not quoted, no block, no tag
-        if self._is_key() and (event.tag == _MERGE_TAG or (plain and value == "<<")):
+        is_plain = event.tag is None and event.style in (None, "")  # not quoted, no block, no tag
+        if self._is_key() and (event.tag == _MERGE_TAG or (is_plain and value == "<<")):
             self.open[-1].key = _Merge
         else:
-            self._put(self._plain(value) if plain else value, _EACH + len(value), event.anchor)
+            self._put(self._plain(value) if is_plain else value, _EACH + len(value), event.anchor)
 
     def _plain(self, text: str) -> Any:
         """Return the value of a scalar without quotes."""
@@ -144,24 +144,24 @@ class _Builder:
         if not self.open:
             self.result = value
             return
-        place = self.open[-1]
-        if place.kind is list:
-            place.items.append(value)
-        elif place.key is _Open:
-            place.key = value if isinstance(value, str) else None
-        elif place.key is _Merge:
-            place.merges.append((value, size))
-            place.key = _Open
+        parent = self.open[-1]
+        if parent.kind is list:
+            parent.items.append(value)
+        elif parent.key is _Open:
+            parent.key = value if isinstance(value, str) else None
+        elif parent.key is _Merge:
+            parent.merges.append((value, size))
+            parent.key = _Open
             return  # it is counted where it is merged
         else:
-            if place.key is not None:  # a list, an object or null as a key names no field
-                place.items[place.key] = value
-            place.key = _Open
-        self._grow(place, size)
+            if parent.key is not None:  # a list, an object or null as a key names no field
+                parent.items[parent.key] = value
+            parent.key = _Open
+        self._grow(parent, size)
 
-    def _grow(self, place: _Open, size: int) -> None:
-        place.size += size
-        if place.size > WRITTEN_OUT_MAX:
+    def _grow(self, parent: _Open, size: int) -> None:
+        parent.size += size
+        if parent.size > WRITTEN_OUT_MAX:
             million = WRITTEN_OUT_MAX // 1_000_000
             raise NotYaml(f"grows beyond {million} million characters when its aliases are followed: it may be a bomb")
 

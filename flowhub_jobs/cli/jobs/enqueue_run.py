@@ -240,12 +240,12 @@ def print_numbers(numbers: Sequence[int]) -> None:
 
 def print_jobs(session: Session, requested: EnqueueList, numbers: Sequence[int], *, brief: bool) -> None:
     """Print each job, whether it fits this machine, and what is missing for it to start."""
-    printed = numbers if output.chosen.json else numbers[:SHOWN]
-    by_number = {job.id: job for job in session.queries.jobs(list(dict.fromkeys(printed)))}
+    printed_numbers = numbers if output.chosen.json else numbers[:SHOWN]
+    by_number = {job.id: job for job in session.queries.jobs(list(dict.fromkeys(printed_numbers)))}
     if output.chosen.json:
         output.result_json(jobs_json(by_number[number] for number in numbers))
         return
-    for number, item in zip(printed, requested.items[:SHOWN], strict=True):
+    for number, item in zip(printed_numbers, requested.items[:SHOWN], strict=True):
         line = _answer(session, by_number[number], item, brief)
         known = "" if brief or number in requested.new else _existing_job_note(by_number[number], item)
         output.result(output.fold(line + known, after="  "))

@@ -63,8 +63,8 @@ def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *,
             yield name
             name = ""
         yield f"{text_width.left(name, room)}  {size:>{wide}}  {state}"
-        if about := _about(row, with_store=several):
-            yield output.fold(about, "  ")
+        if details := _about(row, with_store=several):
+            yield output.fold(details, "  ")
         yield from _facts(model) if verbose else ()
 
 

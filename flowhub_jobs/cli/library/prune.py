@@ -88,8 +88,8 @@ def _print_freed(done: Sequence[Item], *, dry_run: bool) -> None:
 
 
 def _kinds(partials: bool, old: bool) -> list[Any]:
-    some = [Removable.PARTIAL, Removable.KEPT, Removable.REST] if partials else []
-    return [*some, *([Removable.OLD] if old else [])] or list(Removable)
+    kinds = [Removable.PARTIAL, Removable.KEPT, Removable.REST] if partials else []
+    return [*kinds, *([Removable.OLD] if old else [])] or list(Removable)
 
 
 def _print_items(items: Sequence[Item], removable: Sequence[Item]) -> None:

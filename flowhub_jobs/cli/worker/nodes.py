@@ -40,7 +40,7 @@ def nodes(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     with open_session() as session:
-        listed, own = read_nodes(session.home), session.node
+        listed, own_node = read_nodes(session.home), session.node
     if output.chosen.json:
         output.result_json(nodes_json(listed))
         return
@@ -48,7 +48,7 @@ def nodes(context: typer.Context, as_json: AsJson = False) -> None:
         output.hint("No node is registered. `flowhub worker` registers this machine.")
         return
     now = datetime.now(UTC)
-    rows = [_row(node, own, now) for node in listed]
+    rows = [_row(node, own_node, now) for node in listed]
     if _is_too_wide(rows):
         lines = [_paragraph(row) for row in rows]
     else:
@@ -119,8 +119,8 @@ def _paragraph(row: tuple[str, ...]) -> str:
     return f"{output.clean(name)}\n{output.fold(output.clean(', '.join(parts)), '  ')}"
 
 
-def _row(node: NodeStatus, own: str, now: datetime) -> tuple[str, ...]:
-    host = f"{node.hostname} (here)" if node.node == own else node.hostname
+def _row(node: NodeStatus, own_node: str, now: datetime) -> tuple[str, ...]:
+    host = f"{node.hostname} (here)" if node.node == own_node else node.hostname
     slots = str(node.slots) if node.alive else "-"
     gpus = output.shorten(gpus_text(node.gpus), GPUS_MOST)
     return node.node, state_text(node, now), slots, size_text(node.disk_free), size_text(node.ram), gpus, host

@@ -30,8 +30,8 @@ def retry_check(terms: Terms, now: int, failures: int, wait_s: float | None, jit
     `wait_s` is how long the source asks to wait. No failure delays a check longer than the interval.
     """
     backoff = min(RETRY_US * 2.0 ** min(failures - 1, _DOUBLINGS), RETRY_MAX_US)
-    own = backoff * (0.5 + jitter / 2)
-    return now + round(min(max(own, (wait_s or 0) * 1e6), terms.every_us))
+    jittered = backoff * (0.5 + jitter / 2)
+    return now + round(min(max(jittered, (wait_s or 0) * 1e6), terms.every_us))
 
 
 def _next_clock(minute: int, earliest: int, zone: tzinfo | None) -> int:

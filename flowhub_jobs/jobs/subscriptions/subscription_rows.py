@@ -51,8 +51,8 @@ class SubscriptionRows:
     def remove(self, numbers: Sequence[int]) -> None:
         """Unfollow. The jobs that they queued, and the installed models, stay."""
         with writing(self._engine) as tx:
-            for some in in_groups(numbers):
-                _remove(tx, sa.and_(subscriptions.c.node == self._node, subscriptions.c.id.in_(some)))
+            for group in in_groups(numbers):
+                _remove(tx, sa.and_(subscriptions.c.node == self._node, subscriptions.c.id.in_(group)))
 
     # A check's -----------------------------------------------------------------------------------------------------
 
@@ -84,8 +84,8 @@ class SubscriptionRows:
     def _write_items(self, tx: sa.Connection, number: int, known: Mapping[str, str], result: CheckOutcome) -> None:
         changed = {item: version for item, version in result.seen.items() if known.get(item) != version}
         removed = known.keys() - result.seen.keys() if result.complete else set()
-        for some in in_groups([*(item for item in changed if item in known), *removed]):
-            where = (subscription_items.c.subscription_id == number, subscription_items.c.item.in_(some))
+        for group in in_groups([*(item for item in changed if item in known), *removed]):
+            where = (subscription_items.c.subscription_id == number, subscription_items.c.item.in_(group))
             tx.execute(sa.delete(subscription_items).where(*where))
         if changed:
             rows = [{"subscription_id": number, "item": item, "version": one} for item, one in changed.items()]

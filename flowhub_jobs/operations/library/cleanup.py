@@ -87,8 +87,8 @@ class Item:
 def partials(home: Home) -> list[Partial]:
     """Return the partials in the store, by name."""
     entries = list_partials(home.store)
-    own = {leaving.key for leaving in entries if leaving.key and leaving.node == home.node}
-    held = _owners_of_partials(home, own)
+    own_keys = {leaving.key for leaving in entries if leaving.key and leaving.node == home.node}
+    held = _owners_of_partials(home, own_keys)
     now = home.clock.now_us() / 1e6
     return [_partial(home, leaving, held, now) for leaving in entries]
 
@@ -139,14 +139,14 @@ def find_removable(home: Home, installed: InstalledModels) -> list[Item]:
 
 def _of_partial(partial: Partial) -> Item | None:
     leaving, holder = partial.leaving, partial.holder
-    about = (partial.name, leaving.path, leaving.bytes, leaving.frees, partial.age_s)
+    details = (partial.name, leaving.path, leaving.bytes, leaving.frees, partial.age_s)
     if partial.state is PartialState.NOBODY and leaving.operation:
-        return Item(Removable.REST, *about, why=f"of {leaving.operation} that was cut short", leaving=leaving)
+        return Item(Removable.REST, *details, why=f"of {leaving.operation} that was cut short", leaving=leaving)
     if partial.state is PartialState.NOBODY:
-        return Item(Removable.PARTIAL, *about, why="no job uses it", leaving=leaving)
+        return Item(Removable.PARTIAL, *details, why="no job uses it", leaving=leaving)
     if partial.state is PartialState.KEPT:
         why = f"job {holder.job} {_ENDED[holder.state]}" if holder else "of a call of download()"
-        return Item(Removable.KEPT, *about, why=why, job=holder.job if holder else None, leaving=leaving)
+        return Item(Removable.KEPT, *details, why=why, job=holder.job if holder else None, leaving=leaving)
     return None
 
 

@@ -35,12 +35,12 @@ class InstalledInStores(InstalledModels):
         return Inventory(models, gone, sorted(name for one in inventories for name in one.old))
 
     def model(self, name: str) -> InstalledModel | None:
-        number, own = self._split(name)
-        return self._each[number].model(own)
+        number, own_name = self._split(name)
+        return self._each[number].model(own_name)
 
     def located(self, name: str) -> tuple[Home, str]:
-        number, own = self._split(name)
-        return self._homes[number], own
+        number, own_name = self._split(name)
+        return self._homes[number], own_name
 
     def home_of(self, entry: LibraryEntry) -> Home:
         owners = (home for home in self._homes if entry.store_id and entry.store_id in home.entries.ids_used)
@@ -56,8 +56,8 @@ class InstalledInStores(InstalledModels):
             self._each[0].require_store()
 
     def require_store_of(self, name: str) -> None:
-        number, own = self._split(name)
-        self._each[number].require_store_of(own)
+        number, own_name = self._split(name)
+        self._each[number].require_store_of(own_name)
 
     def find(self, text: str) -> list[str]:
         """Return the names of the models that are meant, those of stores that are there first. Raises NotFound.
@@ -74,7 +74,11 @@ class InstalledInStores(InstalledModels):
         return self._keys(self._stores_to_search(text), self._match_in) or self.find(text)
 
     def matching(self, text: str) -> list[LibraryEntry]:
-        return [entry for number, own in self._stores_to_search(text) for entry in self._each[number].matching(own)]
+        return [
+            entry
+            for number, own_name in self._stores_to_search(text)
+            for entry in self._each[number].matching(own_name)
+        ]
 
     def names(self) -> list[str]:
         every = [(number, name) for number, one in enumerate(self._each) for name in one.names()]
@@ -84,22 +88,30 @@ class InstalledInStores(InstalledModels):
     def are_versions(self, names: list[str]) -> bool:
         locations = map(self.located, names)
         return (
-            len({entry.claim for home, own in locations for entry in home.entries.entries() if entry.name == own}) == 1
+            len(
+                {
+                    entry.claim
+                    for home, own_name in locations
+                    for entry in home.entries.entries()
+                    if entry.name == own_name
+                }
+            )
+            == 1
         )
 
     def plan_removal(self, name: str) -> Removal:
-        number, own = self._split(name)
-        return self._each[number].plan_removal(own)
+        number, own_name = self._split(name)
+        return self._each[number].plan_removal(own_name)
 
     def remove(self, name: str) -> int:
-        number, own = self._split(name)
-        return self._each[number].remove(own)
+        number, own_name = self._split(name)
+        return self._each[number].remove(own_name)
 
     def _claims(self, text: str) -> dict[str, str]:
         claims: dict[str, str] = {}
-        for number, own in dict.fromkeys(map(self._split, self.find(text))):
+        for number, own_name in dict.fromkeys(map(self._split, self.find(text))):
             with suppress(NotFound):
-                claims |= self._each[number]._claims(own)
+                claims |= self._each[number]._claims(own_name)
         return claims or super()._claims(text)  # which raises
 
     # Stores and names --------------------------------------------------------------------------------------------
@@ -112,7 +124,7 @@ class InstalledInStores(InstalledModels):
         return [(number, text) for number in sorted(range(len(is_away)), key=is_away.__getitem__)]
 
     def _keys(self, candidates: Sequence[tuple[int, str]], names_of: Callable[[int, str], Sequence[str]]) -> list[str]:
-        matches = [(number, own, name) for number, own in candidates for name in names_of(number, own)]
+        matches = [(number, own_name, name) for number, own_name in candidates for name in names_of(number, own_name)]
         by_name = [one for one in matches if one[1] == one[2]]
         return list(dict.fromkeys(self._key(number, name) for number, _, name in by_name[:1] or matches))
 
@@ -134,10 +146,10 @@ class InstalledInStores(InstalledModels):
 
     def _with_store(self, text: str) -> tuple[int, str] | None:
         """Return the two parts of STORE:NAME; None for anything else, such as MODEL:OPTION."""
-        store, _, own = text.partition(":")
+        store, _, own_name = text.partition(":")
         for number, home in enumerate(self._homes):
-            if own and home.store.name == store and self._each[number].has(own):
-                return number, own
+            if own_name and home.store.name == store and self._each[number].has(own_name):
+                return number, own_name
         return None
 
     def _number_of(self, name: str) -> int:

@@ -120,9 +120,9 @@ def _installed(snapshot: Snapshot, nodes: Sequence[str]) -> list[ModelOnNode]:
 
 
 def _model(row: Row, *, placed_in: tuple[str, ...], pinned: bool) -> ModelOnNode:
-    about = {name: row[name] for name in _NAMES} | {"format": known_format(row["format"])}
+    fields = {name: row[name] for name in _NAMES} | {"format": known_format(row["format"])}
     return ModelOnNode(
-        **about,
+        **fields,
         path=f"{row['folder']}/{row['name']}",
         store=row["store"],
         installed_at=known_moment(row["installed_at"]),

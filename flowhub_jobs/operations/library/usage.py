@@ -81,8 +81,8 @@ def _list_one(session: Session) -> StoreUsage:
     programs = programs_by_name(session.home)
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
     state = StoreState(session.store.name, session.store.root, is_online, free)
-    about = (inventory.old, unfinished, presence, session.store.root, free)
-    return StoreUsage(models, inventory.gone, *about, stores=(state,))
+    details = (inventory.old, unfinished, presence, session.store.root, free)
+    return StoreUsage(models, inventory.gone, *details, stores=(state,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,12 @@ def catalogs_json(settings: Settings) -> tuple[Page, str | None]:
 
 
 def _base_row(settings: Settings, loaded: "LoadedCatalog") -> Page:
-    own = len(loaded.catalog.models) - len(loaded.imported)
+    own_models = len(loaded.catalog.models) - len(loaded.imported)
     source = redaction.public_url(settings.catalog) if settings.catalog and is_at_url(settings) else settings.catalog
     return {
         "name": BASE,
         "format": "flowhub",
-        "models": own,
+        "models": own_models,
         "hidden": 0,
         "damaged": False,
         "source": source,

@@ -92,8 +92,8 @@ class _Judge:
         """Return the home with the store that has the artifact; another store may have a model of its name."""
         if len(homes := self.session.home.each_store()) == 1:
             return homes[0]
-        has = (home for home in homes if artifact.key in home.entries.unchanged([artifact.key]))
-        return next(has, self.session.installed.located(installed)[0])
+        with_artifact = (home for home in homes if artifact.key in home.entries.unchanged([artifact.key]))
+        return next(with_artifact, self.session.installed.located(installed)[0])
 
     def judge_there(self, artifact: Artifact, installed: str | None) -> Variant:
         """Return the variant, judged by the header at its source."""

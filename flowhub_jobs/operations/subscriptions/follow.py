@@ -182,9 +182,11 @@ def _plain(session: Session, text: str) -> str:
     return (hub_ref.text if hub_ref else text.replace(":", "@")).lower()
 
 
-def _is_choice_of(ref: str, plain: str) -> bool:
+def _is_choice_of(ref: str, repo_or_model: str) -> bool:
     """Return whether a reference is an option of this model, or a choice of this repository's files."""
-    return ref.lower().startswith((f"{plain}@", f"{plain}:", f"{plain}/", f"{plain},")) and not plain.endswith("/")
+    return ref.lower().startswith(
+        (f"{repo_or_model}@", f"{repo_or_model}:", f"{repo_or_model}/", f"{repo_or_model},")
+    ) and not repo_or_model.endswith("/")
 
 
 def _queries(session: Session) -> SubscriptionQueries:

@@ -41,8 +41,8 @@ def _remove_surplus_of_store(session: Session, subscription: Subscription) -> No
     keep, home = subscription.terms.keep, session.home
     if keep is None or session.installed.presence is Presence.AWAY:
         return
-    own = SubscriptionQueries(home.database, home.node).jobs(subscription.id)
-    surplus_names = {entry.name for entry in surplus(home.entries.entries_here(), keep, own)}
+    own_jobs = SubscriptionQueries(home.database, home.node).jobs(subscription.id)
+    surplus_names = {entry.name for entry in surplus(home.entries.entries_here(), keep, own_jobs)}
     held = set(programs_by_name(home)) | _pinned(home.entries.entries_here(), home.entries.pinned())
     for item in old_version_items(home, home.clock.now_us()):
         if item.name not in surplus_names or item.name in held:

@@ -74,8 +74,8 @@ class HttpBackend:
         if self._aborted:
             raise httpcore.ConnectError("all connections were ended")
         with httpcore_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
-            plain = open_socket(socks, host, port, timeout, lambda: self._aborted)
-        return self.register(HttpStream(plain, self, Endpoint(host, port, False, via)))
+            connected = open_socket(socks, host, port, timeout, lambda: self._aborted)
+        return self.register(HttpStream(connected, self, Endpoint(host, port, False, via)))
 
     def register(self, stream: HttpStream) -> HttpStream:
         """Have `abort` shut a new stream, too; return it. After an abort it is shut at once."""

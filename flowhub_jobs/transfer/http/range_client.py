@@ -110,12 +110,12 @@ class RangeClient:
     def _send(self, url: str, context: "_RequestContext") -> httpx.Response:
         token = token_for(url, self._options.tokens) if context.mirror is None else context.mirror.credential
         # Chosen again for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
-        own = context.sent | ({"Authorization": f"Bearer {token}"} if token else {})
+        sent_headers = context.sent | ({"Authorization": f"Bearer {token}"} if token else {})
         cookie = context.cookies.header_for(url)
-        own |= {"Cookie": cookie} if cookie else {}
+        sent_headers |= {"Cookie": cookie} if cookie else {}
         with convert_httpx_errors(url, in_body=False, within=self._options.headers_s):
             address = httpx.URL(url)
-            headers = host_header(address) | own
+            headers = host_header(address) | sent_headers
             request = httpx.Request("GET", address, headers=headers, extensions={"timeout": self._timeout.copy()})
         try:
             return self._send_once(request, new_connection=context.new_connection)

@@ -194,12 +194,12 @@ def license_name(text: str) -> str:
 def model_row(model: FoundModel, search: Search, queued: frozenset[str]) -> ModelRow:
     row, best = model.row, model.best
     tags = ", ".join(str(tag) for tag in model.tags[:4])
-    about = " · ".join(part for part in (row.publisher or "", tags, license_name(row.license or "")) if part)
+    details = " · ".join(part for part in (row.publisher or "", tags, license_name(row.license or "")) if part)
     context = f"?context={search.context}" if search.context != Search().context else ""
     return ModelRow(
         href=f"/models/{quote(row.id)}{context}",
         name=row.name[:NAME_MAX],
-        about=about[:ABOUT_MAX],
+        about=details[:ABOUT_MAX],
         parameters=(row.parameters or "\N{EN DASH}")[:LABEL_MAX],
         option=(best.quantization or best.option)[:LABEL_MAX],
         size=format_bytes(best.bytes) if best.bytes is not None else "size unknown",

@@ -53,11 +53,11 @@ def read_fleet(session: Session) -> tuple[list[NodeStatus], Counts]:
     return read_nodes(home), live_jobs(home)
 
 
-def node_rows(nodes: Sequence[NodeStatus], counts: Counts, own: str, now: datetime) -> list[NodeRow]:
+def node_rows(nodes: Sequence[NodeStatus], counts: Counts, own_node: str, now: datetime) -> list[NodeRow]:
     return [
         NodeRow(
             name=node.node,
-            here=node.node == own,
+            here=node.node == own_node,
             alive=node.alive,
             state=state_text(node, now),
             slots=str(node.slots) if node.alive else NEVER,

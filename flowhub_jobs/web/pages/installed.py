@@ -245,8 +245,8 @@ def installed_row(
 
 def address_of(name: str) -> str:
     """Return the address of a model, NAME or STORE:NAME; "" for a name that flowhub itself would not give."""
-    own = name.rpartition(":")[2]
-    return "" if name_problem(own) else f"/installed/{quote(name, safe='')}"
+    own_name = name.rpartition(":")[2]
+    return "" if name_problem(own_name) else f"/installed/{quote(name, safe='')}"
 
 
 _PARTIAL_STATES = {
@@ -300,16 +300,16 @@ def show_installed(call: Call) -> Response:
 def ask_removal(call: Call) -> Response:
     """Ask on a separate page whether to remove a model, with the bytes that this frees."""
     session, name = call.session, call.path("name")
-    _, own = session.installed.located(name)
-    if own not in (session.installed.located(key)[1] for key in session.installed.find_all(name)):
+    _, own_name = session.installed.located(name)
+    if own_name not in (session.installed.located(key)[1] for key in session.installed.find_all(name)):
         raise NotFound(f"{name[:200]!r} is not installed.")
     removal = session.installed.plan_removal(name)
     return render(
         call,
         "remove.html",
         tab="/installed",
-        heading=f"Remove {own}?",
-        name=own,
+        heading=f"Remove {own_name}?",
+        name=own_name,
         path=address_of(name),
         sentence=removal_sentence(removal),
         frees=format_bytes(removal.freed) if removal.freed else "",

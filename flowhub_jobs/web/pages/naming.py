@@ -43,22 +43,22 @@ def name_of(
     files: int,
     titles: Mapping[str, str],
 ) -> Name:
-    about = [option or ""]
+    details = [option or ""]
     if kind and FORMATS[kind].lower() != (option or "").lower():
-        about.append(FORMATS[kind])
+        details.append(FORMATS[kind])
     if model:
         name = titles.get(model, model)
     elif ref.startswith("hf:"):
         owner, _, name = ref.removeprefix("hf:").rpartition("/")
-        about.append(f"{owner} on the Hub" if owner else "")
+        details.append(f"{owner} on the Hub" if owner else "")
     elif ref.startswith(("http://", "https://")):
         parts = urlsplit(ref)
         name, host = parts.path.rpartition("/")[2] or ref, parts.hostname or ""
-        about.append(host)
+        details.append(host)
     else:
         name = ref
-    about.append(f"{files} files" if files > 1 else "")
-    return Name(name, " · ".join(part for part in about if part))
+    details.append(f"{files} files" if files > 1 else "")
+    return Name(name, " · ".join(part for part in details if part))
 
 
 def programs_named(programs: Sequence[str]) -> str:

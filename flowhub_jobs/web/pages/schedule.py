@@ -47,24 +47,24 @@ def chosen_cells(cells: Sequence[str], days: Sequence[str]) -> set[Cell]:
 
 def rate_of(text: str) -> str:
     """Return a rate in megabytes a second as `flowhub limit` takes it: "2.5" is "2.5M", "" is "off"."""
-    plain = text.strip()
-    if not plain:
+    trimmed = text.strip()
+    if not trimmed:
         return "off"
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", plain) or not float(plain):
-        raise UsageInvalid(f"{plain[:20]!r} is not a rate in megabytes a second.", hint="Write 2, or 0.5.")
-    return f"{plain}M"
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", trimmed) or not float(trimmed):
+        raise UsageInvalid(f"{trimmed[:20]!r} is not a rate in megabytes a second.", hint="Write 2, or 0.5.")
+    return f"{trimmed}M"
 
 
 def size_of(text: str) -> str:
     """Return a size in gigabytes as `flowhub cap` takes it: "200" is "200G", "" is "off"."""
-    plain = text.strip()
-    if not plain:
+    trimmed = text.strip()
+    if not trimmed:
         return "off"
-    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", plain) or not float(plain):
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", trimmed) or not float(trimmed):
         raise UsageInvalid(
-            f"{plain[:20]!r} is not a size in gigabytes.", hint="Write 200, or 0.5; leave it empty for no cap."
+            f"{trimmed[:20]!r} is not a size in gigabytes.", hint="Write 200, or 0.5; leave it empty for no cap."
         )
-    return f"{plain}G"
+    return f"{trimmed}G"
 
 
 def show_schedule(call: Call) -> Response:

@@ -160,13 +160,13 @@ def _repo_info(repo: SharedRepo, commit: str) -> dict[str, Any]:
 
 
 def _sibling(file: SharedFile) -> dict[str, Any]:
-    about = {"rfilename": file.path, "size": file.size, "blobId": file.blob}
-    return about | ({} if file.git_sha1 else {"lfs": _lfs(file, "sha256")})
+    fields = {"rfilename": file.path, "size": file.size, "blobId": file.blob}
+    return fields | ({} if file.git_sha1 else {"lfs": _lfs(file, "sha256")})
 
 
 def _tree_entry(file: SharedFile) -> dict[str, Any]:
-    about = {"type": "file", "path": file.path, "size": file.size, "oid": file.blob}
-    return about | ({} if file.git_sha1 else {"lfs": _lfs(file, "oid")})
+    fields = {"type": "file", "path": file.path, "size": file.size, "oid": file.blob}
+    return fields | ({} if file.git_sha1 else {"lfs": _lfs(file, "oid")})
 
 
 def _lfs(file: SharedFile, name: str) -> dict[str, Any]:
