@@ -88,7 +88,7 @@ def test_a_small_file_of_the_hub_is_decoded_and_held_against_its_git_sha1(hub, t
     url = "https://huggingface.co/org/model/resolve/main/config.json"
     got = run_transfer(unpinned_artifact(url, "config.json"), tmp_path, options=quick(hub_endpoint=hub.endpoint))
     assert got.content() == CONFIG.read()
-    assert got.seen[-1].files[0].identity == f"git:{CONFIG.git_sha1()}"
+    assert got.progress[-1].files[0].identity == f"git:{CONFIG.git_sha1()}"
 
 
 # Stored compressed ---------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from support.faults import (
 )
 from support.models import gguf_pattern
 from support.origin import TrafficMeter
-from support.range_faults import begins_in_the_middle, ends_behind, has_end, is_long, is_ranged
+from support.range_faults import any_range, begins_in_the_middle, ends_past_the_file, has_end, is_long
 from support.run_fetch import (
     BackgroundRun,
     journaled_bytes,
@@ -110,19 +110,19 @@ def test_a_resume_whose_range_is_ignored_continues(origin, tmp_path):
 # A server that answers another form of range ------------------------------------------------------------------------
 
 FORMS = {
-    "a range that ends behind the file is 416": [RefusesRanges(416, ends_behind)],
-    "a range that ends behind the file is 416, with the size": [RefusesRanges(416, ends_behind, size=True)],
-    "a range that ends behind the file is 400": [RefusesRanges(400, ends_behind)],
+    "a range that ends behind the file is 416": [RefusesRanges(416, ends_past_the_file)],
+    "a range that ends behind the file is 416, with the size": [RefusesRanges(416, ends_past_the_file, size=True)],
+    "a range that ends behind the file is 400": [RefusesRanges(400, ends_past_the_file)],
     "a range with an end is 400": [RefusesRanges(400, has_end)],
     "a range with an end is 416": [RefusesRanges(416, has_end)],
-    "every range is 416": [RefusesRanges(416, is_ranged)],
-    "every range is 400": [RefusesRanges(400, is_ranged)],
-    "every range is 403": [RefusesRanges(403, is_ranged)],
-    "every range is 405": [RefusesRanges(405, is_ranged)],
-    "every range is 412": [RefusesRanges(412, is_ranged)],
-    "every range is 501": [RefusesRanges(501, is_ranged)],
-    "every range is 500": [RefusesRanges(500, is_ranged)],
-    "every range is 503": [RefusesRanges(503, is_ranged)],
+    "every range is 416": [RefusesRanges(416, any_range)],
+    "every range is 400": [RefusesRanges(400, any_range)],
+    "every range is 403": [RefusesRanges(403, any_range)],
+    "every range is 405": [RefusesRanges(405, any_range)],
+    "every range is 412": [RefusesRanges(412, any_range)],
+    "every range is 501": [RefusesRanges(501, any_range)],
+    "every range is 500": [RefusesRanges(500, any_range)],
+    "every range is 503": [RefusesRanges(503, any_range)],
     "the connection is closed for every range": [DropsRange()],
     "a 206 without Content-Range": [NoContentRange()],
     "every range shifted": [ShiftedRange()],

@@ -111,7 +111,7 @@ class TransferMachine(RuleBasedStateMachine):
     def deliver_wrong(self, index: int, count: int, flip: int) -> None:
         """Deliver with one byte flipped on the wire, if the source has a digest that detects it."""
         fetcher = self._pick(index, answered=True, bound=True)
-        if fetcher is not None and self._source(fetcher).identified_by.digest:
+        if fetcher is not None and self._source(fetcher).identified_by.has_digest:
             kept = self.run.deliver(fetcher, count, flip)
             if kept is not None:
                 self._wrong_bytes(fetcher.task.state.record.part).add(*kept)
@@ -269,7 +269,7 @@ class TransferMachine(RuleBasedStateMachine):
                 assert state.digest.verified.sha256 == hashlib.sha256(file_content).hexdigest()
                 assert state.digest.verified.bytes == len(file_content)
                 # An empty file is not requested, so no source has told its digest.
-                assert state.digest.verified.pinned == source.identified_by.digest or not file_content
+                assert state.digest.verified.pinned == source.identified_by.has_digest or not file_content
                 assert any(file_content == source.content(version) for version in self._versions(state))
 
     @invariant()

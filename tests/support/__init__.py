@@ -1,4 +1,4 @@
-"""Support of the tests. It stands on scripts/lib/origin.
+"""Modules that the tests share, built on scripts/lib/origin.
 
 servers           origin, hub, web, webhook_server, proxies, postgres, silent_address
 faults            fault_base (what a fault is) ◄── answer_, connection_, edge_, range_faults ◄── faults

@@ -25,7 +25,7 @@ class Agent:
         return self._portal.call(self._client.call_tool, name, arguments)
 
     def call(self, name: str, /, **arguments: Any) -> Any:
-        """Return the structured result of a call that succeeds. The client has held it against the output schema."""
+        """Return the structured result of a call that succeeds. The client has validated it with the output schema."""
         result = self.result(name, **arguments)
         assert not result.is_error, result.structured_content
         return result.structured_content

@@ -18,8 +18,8 @@ class Status(Fault):
     body: bytes = b""
 
     def change_answer(self, answer: Answer) -> Answer:
-        made = Answer(self.code).with_body(Bytes(self.body))
-        return replace(made, headers={**made.headers, **self.headers})
+        bare = Answer(self.code).with_body(Bytes(self.body))
+        return replace(bare, headers={**bare.headers, **self.headers})
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class CookieWall(Fault):
 
 @dataclass(frozen=True)
 class LoginPage(Fault):
-    """200 and a page for people, as a captive portal or an expired session gives; of `size` bytes, if that is more."""
+    """200 and an HTML page, as a captive portal or an expired session sends; padded to `size` bytes."""
 
     size: int = 0
 
@@ -58,7 +58,7 @@ class LoginPage(Fault):
 
 @dataclass(frozen=True)
 class Empty(Fault):
-    """200 and no byte, as an edge answers that has not fetched the file yet."""
+    """200 with an empty body, as from a CDN edge that has not fetched the file yet."""
 
     def change_answer(self, answer: Answer) -> Answer:
         return text_answer(200, "", "application/octet-stream")
@@ -82,7 +82,7 @@ class NoLength(Fault):
 
 @dataclass(frozen=True)
 class CustomChunks(Fault):
-    """A body in chunks as a server of odd ways frames it: how lines end, what ends it, what its headers say."""
+    """A chunked body with unusual framing: the ends of lines, the last chunk, the headers."""
 
     size_end: bytes = b"\r\n"
     data_end: bytes = b"\r\n"
@@ -107,7 +107,7 @@ class CustomChunks(Fault):
 
 @dataclass(frozen=True)
 class WrongLength(Fault):
-    """Content-Length is off by `by`; the connection is closed after what there really is."""
+    """Content-Length is off by `by`; the connection closes after the bytes that really exist."""
 
     by: int = 1
 
@@ -118,7 +118,7 @@ class WrongLength(Fault):
 
 @dataclass(frozen=True)
 class EndlessBody(Fault):
-    """200 and no length: the file from its first byte, and then `more` bytes that are none of its own."""
+    """200 without a length: the file from its first byte, then `more` bytes that do not belong to it."""
 
     more: int = 400_000
 
@@ -130,9 +130,9 @@ class EndlessBody(Fault):
 
 @dataclass(frozen=True)
 class Gzip(Fault):
-    """The body is compressed and labelled so, although the request did not ask for it.
+    """A body that is compressed and labelled so, although the request did not accept it.
 
-    `coding` is the name; deflate is sent in the form of zlib. `level` is the compression's; 0: as long as it was.
+    `coding` is the name; deflate is sent in zlib's format. `level` 0 stores without compression.
     """
 
     coding: str = "gzip"
@@ -146,7 +146,7 @@ class Gzip(Fault):
 
 @dataclass(frozen=True)
 class UnlessAccepted(Fault):
-    """`other` for every request whose Accept-Encoding is not `wanted`."""
+    """The fault `other` for every request whose Accept-Encoding is not `wanted`."""
 
     wanted: str
     other: Fault
@@ -157,7 +157,7 @@ class UnlessAccepted(Fault):
 
 @dataclass(frozen=True)
 class FalseContentEncoding(Fault):
-    """A Content-Encoding for a body that is plain."""
+    """A Content-Encoding header on an uncompressed body."""
 
     coding: str
 
@@ -173,7 +173,7 @@ class WeakEtag(Fault):
 
 @dataclass(frozen=True)
 class UnquotedEtag(Fault):
-    """As Azure Blob writes it for a request without x-ms-version; If-Range with it is answered with the whole file."""
+    """An ETag as Azure Blob writes it for a request without x-ms-version. If-Range with it gets the whole file."""
 
     def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(ETag=answer.headers["ETag"].strip('"')) if "ETag" in answer.headers else answer
@@ -187,7 +187,7 @@ class NoEtag(Fault):
 
 @dataclass(frozen=True)
 class RejectsIfRange(Fault):
-    """A request with If-Range is answered with this status; a 200 is the whole file, a 206 says nothing of versions."""
+    """A request with If-Range gets this status. A 200 sends the whole file; a 206 has no validator."""
 
     code: int
 
@@ -206,7 +206,7 @@ class RejectsIfRange(Fault):
 
 @dataclass(frozen=True)
 class ChangeEtag(Fault):
-    """Another validator for the same bytes, as servers behind one balancer give."""
+    """Another validator for the same bytes, as from several servers behind one load balancer."""
 
     etag: str = '"another"'
 
@@ -216,12 +216,12 @@ class ChangeEtag(Fault):
 
 def _chunked(steps: Iterator[Step]) -> Iterator[Step]:
     """Yield the steps in chunked coding (RFC 9112 §7.1); an answer without a body is left as it is."""
-    begun = False
+    has_body = False
     for step in steps:
         if isinstance(step, Piece):
             yield from (Frame(b"%x\r\n" % len(step)), step, Frame(b"\r\n"))
-            begun = True
+            has_body = True
         else:
             yield step
-    if begun:
+    if has_body:
         yield Frame(b"0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""A home with a catalog, its workers as real processes, and a way to wait for what they do."""
+"""A home with a catalog, real worker processes, and functions that wait for what they do."""
 
 import contextlib
 import os
@@ -26,9 +26,9 @@ from flowhub_jobs.worker.pipeline import run_job
 from support.models import write_catalog
 from support.new_database import put_new_database
 
-Found = TypeVar("Found")
-PATIENCE_S = 60.0  # not a promise, only an end for a test that hangs
-# For a worker whose source is held in mid-file: it waits, and with a limit it replaces no connection for being slow.
+Result = TypeVar("Result")
+PATIENCE_S = 60.0  # asserts no speed; only ends a test that hangs
+# For a worker whose source pauses in mid-file: it waits, and with a limit it replaces no connection for being slow.
 LONG_TIMEOUTS = {
     "FLOWHUB_HEADERS_TIMEOUT_S": "600",
     "FLOWHUB_LIMIT_RATE": "10G",
@@ -38,7 +38,7 @@ LONG_TIMEOUTS = {
 
 
 class Worker(Protocol):
-    """What `App` asks of a worker's process."""
+    """The methods of a worker's process that `App` uses."""
 
     pid: int
 
@@ -61,12 +61,12 @@ class App:
         if self.settings.database_url == f"sqlite:///{home / 'flowhub.db'}":
             put_new_database(home)
         self._closing = contextlib.ExitStack()
-        home_as_it_is = self._closing.enter_context(opened(self.settings))
-        self.home: Home = replace(home_as_it_is, clock=clock or Clock())
+        opened_home = self._closing.enter_context(opened(self.settings))
+        self.home: Home = replace(opened_home, clock=clock or Clock())
         self.session = Session(self.home)
 
     def set_models(self, *models: dict[str, Any]) -> None:
-        """Have the catalog name these models instead."""
+        """Replace the models of the catalog."""
         write_catalog(self.catalog, *models)
         self.session = Session(self.home)
 
@@ -113,8 +113,8 @@ class App:
         finally:
             context.close()
 
-    def until(self, ask: Callable[[], Found | None], what: str = "it") -> Found:
-        """Return the first answer of `ask` that is one."""
+    def until(self, ask: Callable[[], Result | None], what: str = "it") -> Result:
+        """Call `ask` until it returns a true value; return that."""
         end, pause = time.monotonic() + PATIENCE_S, threading.Event()
         while time.monotonic() < end:
             if answer := ask():
@@ -135,7 +135,7 @@ class App:
     def until_wait_text(self, number: int, *words: str) -> str:
         """Return the text of a job's wait once all these words are in it.
 
-        A job whose wait ends soon is claimed again and again: a text that is read after the wait was seen may be none.
+        A job with a short wait is claimed again and again: a text that is read after the wait was seen may be None.
         """
 
         def ask() -> str | None:
@@ -166,7 +166,7 @@ class App:
         self.close_home()
 
     def close_home(self) -> None:
-        """Let go of the database in this process: only others have it open."""
+        """Close the database in this process, so that only other processes have it open."""
         self._closing.close()
 
 

@@ -1,6 +1,6 @@
 """Readers of other programs' folders, written from those programs' sources and documentation.
 
-Each finds models as its program does, and refuses what its program refuses.
+Each reader finds models as its program does, and rejects what its program rejects.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import yaml
 
 
 class NotLoadable(Exception):
-    """The program would not load it, or fault its whole list."""
+    """The program would not load the model, or would fail to list any."""
 
 
 # Ollama: manifest/manifest.go (Manifests, ParseNamedManifest), types/model/name.go, server/images.go (GetModel) -------
@@ -44,7 +44,7 @@ def read_ollama(root: Path) -> dict[str, OllamaModel]:
     """Return the models by the name that `ollama list` shows. Raises NotLoadable."""
     models = {}
     for manifest in sorted(root.joinpath("manifests").glob("*/*/*/*")):
-        manifest.stat()  # a link that leads nowhere faults the list of older servers
+        manifest.stat()  # a broken link makes the list of older servers fail
         if manifest.is_dir():
             continue
         parts = manifest.relative_to(root / "manifests").parts
@@ -60,12 +60,12 @@ def _ollama_model(root: Path, manifest: dict[str, Any], parts: tuple[str, ...]) 
     host, space, name, tag = parts
     if manifest["schemaVersion"] != 2:
         raise NotLoadable("the schema's version")
-    shown = name if space == "library" else f"{space}/{name}"
-    shown = shown if host == "registry.ollama.ai" else f"{host}/{space}/{name}"
+    full_name = name if space == "library" else f"{space}/{name}"
+    full_name = full_name if host == "registry.ollama.ai" else f"{host}/{space}/{name}"
     config = json.loads(_ollama_blob(root, manifest["config"]).read_bytes())
     if config["model_format"] != "gguf":
         raise NotLoadable(config["model_format"])
-    model = OllamaModel(f"{shown}:{tag}", Path(), config)
+    model = OllamaModel(f"{full_name}:{tag}", Path(), config)
     for layer in manifest["layers"]:
         blob = _ollama_blob(root, layer)
         kind = layer["mediaType"].removeprefix("application/vnd.ollama.image.")
@@ -83,7 +83,7 @@ def _ollama_model(root: Path, manifest: dict[str, Any], parts: tuple[str, ...]) 
 
 
 def _ollama_blob(root: Path, layer: dict[str, Any]) -> Path:
-    """Return the file of a layer; the server itself compares nothing, so that this does."""
+    """Return the file of a layer. The server itself compares nothing, so this function does."""
     digest = re.fullmatch(r"sha256:([0-9a-f]{64})", layer["digest"])
     if digest is None:
         raise NotLoadable(layer["digest"])
@@ -103,24 +103,24 @@ def write_blob(root: Path, content: bytes) -> str:
 
 def ollama_prune(root: Path) -> list[str]:
     """Return the names of the blobs that a server removes when it starts (server/images.go, PruneLayers)."""
-    named = set()
+    referenced = set()
     for manifest in root.joinpath("manifests").glob("*/*/*/*"):
-        page = json.loads(manifest.read_bytes())
-        named |= {layer["digest"].replace(":", "-") for layer in [*page["layers"], page["config"]]}
-    return sorted(path.name for path in root.joinpath("blobs").iterdir() if path.name not in named)
+        content = json.loads(manifest.read_bytes())
+        referenced |= {layer["digest"].replace(":", "-") for layer in [*content["layers"], content["config"]]}
+    return sorted(path.name for path in root.joinpath("blobs").iterdir() if path.name not in referenced)
 
 
 # LM Studio: https://lmstudio.ai/docs/advanced/sideload; issues #449 and #2096 of its bug tracker ----------------------
 
 
 def read_lm_studio(root: Path) -> dict[str, list[str]]:
-    """Return the files of each model by PUBLISHER/REPOSITORY. Raises NotLoadable for what its index faults."""
+    """Return the files of each model by PUBLISHER/REPOSITORY. Raises NotLoadable for what its index rejects."""
     models: dict[str, list[str]] = {}
     for folder, below, names in os.walk(root):
         for name in [*below, *names]:
             path = Path(folder, name)
             if path.is_symlink() and (path.is_dir() or not path.exists()):
-                raise NotLoadable(f"{path} is a link to a folder, or leads nowhere")
+                raise NotLoadable(f"{path} is a link to a folder, or a broken link")
         parts = Path(folder).relative_to(root).parts
         for name in names:
             if len(parts) < 2 or (name.endswith(".gguf") and len(parts) != 2):
@@ -147,13 +147,13 @@ def read_llama_cpp(root: Path, repo: str, tag: str = "") -> dict[str, Any]:
     files = sorted(path for path in snapshot.rglob("*") if path.is_file() or path.is_symlink())
     ggufs = [path for path in files if path.name.endswith(".gguf")]
     models = [path for path in ggufs if not any(word in path.name for word in ("mmproj", "imatrix", "mtp-"))]
-    wanted = [tag] if tag else ["Q4_K_M", "Q8_0", ""]
+    tags = [tag] if tag else ["Q4_K_M", "Q8_0", ""]
     first = next(
         (
             path
-            for want in wanted
+            for wanted in tags
             for path in models
-            if re.search(f"{want}[.-]" if want else "", path.name, re.IGNORECASE)
+            if re.search(f"{wanted}[.-]" if wanted else "", path.name, re.IGNORECASE)
             and (not (part := _part_of(path)) or part[1] == 1)
         ),
         None,
@@ -261,8 +261,8 @@ def read_comfyui(root: Path) -> dict[str, list[str]]:
     for kind, folders in _COMFYUI.items():
         for top in (root / folder for folder in folders):
             for folder, _, names in os.walk(top, followlinks=True):
-                found = (Path(folder, name) for name in names)
-                here = [str(path.relative_to(top)) for path in found if path.suffix.lower() in suffixes]
-                if here:
-                    lists.setdefault(kind, []).extend(sorted(here))
+                paths = (Path(folder, name) for name in names)
+                names_here = [str(path.relative_to(top)) for path in paths if path.suffix.lower() in suffixes]
+                if names_here:
+                    lists.setdefault(kind, []).extend(sorted(names_here))
     return lists

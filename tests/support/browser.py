@@ -1,4 +1,4 @@
-"""A headless Chromium that is signed in to a web server of the tests, and keeps what it complains about."""
+"""A headless Chromium that is signed in to a web server of the tests, and records its errors."""
 
 import contextlib
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ PATIENCE_MS = 30_000
 
 @dataclass
 class Visitor:
-    """A browser's window. `console_errors` are errors of its console, `outside_requests` requests that left the server.
+    """A browser's window. `console_errors` are errors of its console, `outside_requests` URLs of other servers.
 
     `streams` are the requests for live events.
     """
@@ -43,7 +43,7 @@ class Visitor:
         page.goto(self.web.serving.base + path)
         return page
 
-    def _seen(self, request: Request) -> None:
+    def _record_request(self, request: Request) -> None:
         if urlsplit(request.url).path == "/api/v1/events":
             self.streams.append(request)
         if urlsplit(request.url).netloc != urlsplit(self.web.serving.base).netloc:
@@ -63,7 +63,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def large_font_browser(browser: Browser) -> Iterator[Browser]:
-    """Start another browser of the same kind, whose user has set letters twice as large as usual."""
+    """Start another browser of the same kind, whose user has doubled the default font size."""
     arguments = [*ARGUMENTS, "--blink-settings=defaultFontSize=32"]
     another = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments)
     try:
@@ -79,8 +79,10 @@ def signed_in_visitor(browser: Browser, web: WebServer, **options: Any) -> Itera
     visitor = Visitor(web, context)
     cookies = web.browser.cookies or web.sign_in().cookies
     context.add_cookies([{"name": name, "value": value, "url": web.serving.base} for name, value in cookies.items()])
-    context.on("request", visitor._seen)
-    context.on("console", lambda said: visitor.console_errors.append(said.text) if said.type == "error" else None)
+    context.on("request", visitor._record_request)
+    context.on(
+        "console", lambda message: visitor.console_errors.append(message.text) if message.type == "error" else None
+    )
     context.on("weberror", lambda error: visitor.console_errors.append(str(error.error)))
     try:
         yield visitor

@@ -1,6 +1,6 @@
-"""Where CI=true, a test that is skipped because it "needs" something is a failure: a green CI must not hide it.
+"""Turns a skip for want of a tool into a failure where CI=true: a green CI must not hide it.
 
-A skip whose reason begins with "needs " is for want of a tool. Other skips, such as a macOS test on Linux, stay skips.
+The reason of a skip for want of a tool begins with "needs ". Other skips, such as a macOS test on Linux, remain skips.
 """
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-FORGOTTEN = "CI must not skip this test: it {reason}. Let .ci/run install it."
+MISSING_TOOL = "CI must not skip this test: it {reason}. Let .ci/run install it."
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,4 +32,4 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     reason = str(report.longrepr[2]).removeprefix("Skipped: ")
     if reason.startswith("needs "):
         report.outcome = "failed"
-        report.longrepr = FORGOTTEN.format(reason=reason)
+        report.longrepr = MISSING_TOOL.format(reason=reason)

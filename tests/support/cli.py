@@ -1,4 +1,4 @@
-"""The command line as a program sees it: run in this process, or as a process of its own."""
+"""Runs verbs of the command line, in this process or as another process."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ PROGRAM = [sys.executable, "-m", "flowhub_jobs.cli.main"]
 
 @dataclass(frozen=True)
 class CliResult:
-    """What a command said: its exit status, stdout and stderr."""
+    """The exit status, stdout and stderr of a command."""
 
     status: int
     out: str
@@ -47,7 +47,7 @@ class CliResult:
 
     @property
     def error(self) -> dict[str, Any]:
-        """Return the error object, which stands alone on stderr, in the contract's shape."""
+        """Return the error object: stderr has nothing else, and the object has the contract's keys."""
         [(name, error)] = json.loads(self.err).items()
         assert name == "error"
         assert list(error) == ["code", "message", "hint", "retryable"]
@@ -56,7 +56,7 @@ class CliResult:
 
     @property
     def error_text(self) -> str:
-        """Return an error as a person reads it: at most four lines, no traceback."""
+        """Return the text of an error: at most four lines, no traceback."""
         assert self.status not in (0, None)
         assert self.err.startswith("flowhub: ")
         assert len(self.err.splitlines()) <= 4
@@ -72,34 +72,34 @@ class Cli:
 
     def __call__(self, *arguments: object) -> CliResult:
         self._capsys.readouterr()
-        before, handlers = signal.getsignal(signal.SIGTERM), list(logging.getLogger().handlers)
+        sigterm_handler, log_handlers = signal.getsignal(signal.SIGTERM), list(logging.getLogger().handlers)
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.delenv("COLUMNS", raising=False)  # which xdist sets
+                patch.delenv("COLUMNS", raising=False)  # xdist sets it
                 status = run([str(argument) for argument in arguments])
         finally:
-            output.choose()  # a process of its own would end here
-            signal.signal(signal.SIGTERM, before)
-            logging.getLogger().handlers[:] = handlers  # a worker sets up one of its own
+            output.choose()  # a separate process would end here
+            signal.signal(signal.SIGTERM, sigterm_handler)
+            logging.getLogger().handlers[:] = log_handlers  # a worker adds its handler
         return CliResult(status, *self._capsys.readouterr())
 
 
 def run_command(*arguments: object, stdin: bytes = b"", timeout_s: float = 60, **environ: str) -> CliResult:
-    """Run a verb as a process of its own, to its end."""
-    done = subprocess.run(
+    """Run a verb as another process, to its end."""
+    completed = subprocess.run(
         [*PROGRAM, *map(str, arguments)],
         input=stdin,
         capture_output=True,
         timeout=timeout_s,
         env=os.environ | environ,
     )
-    return CliResult(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return CliResult(completed.returncode, completed.stdout.decode(), completed.stderr.decode())
 
 
 @contextlib.contextmanager
 def start_command(*arguments: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
-    """Start a verb whose output is read as it comes; it is gone at the end."""
-    begun = subprocess.Popen(
+    """Start a verb whose output is read as it comes; kill it at the end of the block."""
+    process = subprocess.Popen(
         [*PROGRAM, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -108,15 +108,15 @@ def start_command(*arguments: object, **environ: str) -> Iterator["subprocess.Po
         env=os.environ | {"PYTHONUNBUFFERED": "1"} | environ,
     )
     try:
-        yield begun
+        yield process
     finally:
-        begun.kill()
-        begun.communicate()
+        process.kill()
+        process.communicate()
 
 
 @contextlib.contextmanager
 def cli_app(home: Path, monkeypatch: pytest.MonkeyPatch, *models: dict[str, Any]) -> Iterator[App]:
-    """Open an app whose catalog is also that of the environment, so that a verb meets the same."""
+    """Open an app, and put its catalog into the environment, so that verbs use it too."""
     with app_of(home, *models) as app:
         monkeypatch.setenv("FLOWHUB_CATALOG", str(app.catalog))
         yield app
@@ -132,12 +132,12 @@ def two_model_app(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, a
 
 
 def lease_store_of(app: App) -> LeaseStore:
-    """Return a worker's leases, to claim and to fail jobs by hand."""
+    """Return the leases of a worker without a process, to claim and fail jobs by hand."""
     return LeaseStore(app.home.engine, app.home.node, "w-by-hand", app.home.clock)
 
 
 def run_due_jobs(app: App) -> None:
-    """Do what is due, in this process: what one thread of a worker does when it hears a bell."""
+    """Run all due jobs in this process, as a thread of a worker does after a wake-up."""
     context = WorkerContext(app.home, 1)
     try:
         run_claimable_jobs(context)
@@ -146,7 +146,7 @@ def run_due_jobs(app: App) -> None:
 
 
 def fail_next_job(app: App, number: int, error: FlowhubError) -> None:
-    """Let the job, which is the next one due, fail with this error."""
+    """Claim the next due job, which must be this one, and fail it with this error."""
     leases = lease_store_of(app)
     claimed = leases.claim()
     assert claimed is not None

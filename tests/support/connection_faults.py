@@ -22,7 +22,7 @@ SO_NWRITE = 0x1024  # macOS, <sys/socket.h>; Python does not name it
 
 @dataclass(frozen=True)
 class Reset(Fault):
-    """RST after `after` body bytes of this answer, all of which the client's kernel has got."""
+    """RST after `after` body bytes of this answer, all of which have reached the client's kernel."""
 
     methods = BODY_ONLY
     after: int = 0
@@ -33,7 +33,7 @@ class Reset(Fault):
 
 @dataclass(frozen=True)
 class EarlyClose(Fault):
-    """An orderly end of the connection (FIN) after `after` body bytes, fewer than promised."""
+    """An orderly close of the connection (FIN) after `after` body bytes, fewer than promised."""
 
     methods = BODY_ONLY
     after: int = 0
@@ -44,7 +44,7 @@ class EarlyClose(Fault):
 
 @dataclass(frozen=True)
 class CloseBeforeHeaders(Fault):
-    """The request is taken, and the connection closed without a word."""
+    """The origin reads the request and closes the connection without an answer."""
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         yield _hang_up
@@ -52,7 +52,7 @@ class CloseBeforeHeaders(Fault):
 
 @dataclass(frozen=True)
 class NoHeaders(Fault):
-    """The request is taken, and nothing ever comes."""
+    """The origin reads the request and never answers."""
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         yield _stall
@@ -60,15 +60,15 @@ class NoHeaders(Fault):
 
 @dataclass(frozen=True)
 class CustomHead(Fault):
-    """The head as a server of odd ways writes it: `status` in place of its first line, `lines` behind that."""
+    """An unusual head: `status` replaces its first line, `lines` follow that."""
 
     status: bytes = b""
     lines: Sequence[bytes] = ()
     end: bytes = b"\r\n"
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
-        first, *own = head_bytes(Head(answer.status, answer.headers, answer.keep_alive)).split(b"\r\n")
-        yield Frame(self.end.join([self.status or first, *self.lines, *own]))
+        first, *headers = head_bytes(Head(answer.status, answer.headers, answer.keep_alive)).split(b"\r\n")
+        yield Frame(self.end.join([self.status or first, *self.lines, *headers]))
         yield from (step for step in steps if not isinstance(step, Head))
 
 
@@ -85,7 +85,7 @@ class Stall(Fault):
 
 @dataclass(frozen=True)
 class StallAfterHeaders(Stall):
-    """The head comes, and then not one byte."""
+    """The head comes, and then no byte of the body."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Hold(Fault):
 
 @dataclass(frozen=True)
 class Trickle(Fault):
-    """The body comes at `bps` bytes a second, the connection stays alive."""
+    """The body comes at `bps` bytes a second."""
 
     methods = BODY_ONLY
     bps: float = 100
@@ -125,7 +125,7 @@ class Trickle(Fault):
 
 @dataclass(frozen=True)
 class SlowAfter(Trickle):
-    """`after` body bytes of each answer come as fast as they can, the rest at `bps`."""
+    """`after` body bytes of each answer come at full speed, the rest at `bps`."""
 
     after: int = 0
 
@@ -138,7 +138,7 @@ class SlowAfter(Trickle):
 
 @dataclass(frozen=True)
 class EndlessHead(Fault):
-    """A status line, then an endless header, a few bytes at a time: never silent, never an answer."""
+    """A status line, then an endless header, a few bytes at a time: the connection is never silent."""
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         bucket = Bucket(200)
@@ -151,39 +151,39 @@ class EndlessHead(Fault):
 
 @dataclass(frozen=True)
 class FlipByte(Fault):
-    """The byte at offset `at` of the file comes with all its bits turned; nothing else shows it."""
+    """The byte at offset `at` of the file comes with all bits flipped; no header shows it."""
 
     methods = BODY_ONLY
     at: int = 0
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
-        place = self.at - answer.start
+        index = self.at - answer.start
         for step in steps:
             if isinstance(step, Piece):
-                yield _flipped(step, place)
-                place -= len(step)
+                yield _flip_byte(step, index)
+                index -= len(step)
             else:
                 yield step
 
 
 def _act_after(steps: Iterator[Step], after: int, action: Action) -> Iterator[Step]:
-    """Yield the steps with an action put in when exactly `after` body bytes have gone; none if there are fewer."""
-    left = after
+    """Yield the steps, and the action after exactly `after` body bytes; no action if there are fewer bytes."""
+    remaining = after
     for step in steps:
-        if isinstance(step, Piece) and 0 < left <= len(step):
-            yield from (step[:left], action, step[left:])
+        if isinstance(step, Piece) and 0 < remaining <= len(step):
+            yield from (step[:remaining], action, step[remaining:])
         else:
             yield step
         if isinstance(step, Piece):
-            left -= len(step)
+            remaining -= len(step)
         elif isinstance(step, Head) and after == 0:
             yield action
 
 
-def _flipped(piece: Piece, place: int) -> Piece:
-    if not 0 <= place < len(piece):
+def _flip_byte(piece: Piece, index: int) -> Piece:
+    if not 0 <= index < len(piece):
         return piece
-    return b"".join((piece[:place], bytes([piece[place] ^ 0xFF]), piece[place + 1 :]))
+    return b"".join((piece[:index], bytes([piece[index] ^ 0xFF]), piece[index + 1 :]))
 
 
 def _hang_up(connection: Connection) -> None:
@@ -191,7 +191,7 @@ def _hang_up(connection: Connection) -> None:
 
 
 def _stall(connection: Connection) -> None:
-    """Say nothing until the client goes away, or the origin is closed."""
+    """Send nothing until the client closes the connection, or the origin is closed."""
     while connection.sock.recv(4096):
         pass
     raise HangUp
@@ -204,7 +204,7 @@ def _reset(connection: Connection) -> None:
 
 
 def _drain(connection: Connection) -> None:
-    """Wait until the client's kernel has every byte: a reset discards bytes that the origin's kernel has."""
+    """Wait until the client's kernel has every byte: a reset discards the bytes in the origin's kernel."""
     deadline = time.monotonic() + 5
     while _unsent(connection) and time.monotonic() < deadline:
         connection.server.stopping.wait(0.001)

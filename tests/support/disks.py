@@ -1,4 +1,4 @@
-"""Real file systems of a test's own, that fill up, go away and come back. Needs the right to mount."""
+"""Real file systems for one test, which can fill up, go away and come back. Needs the right to mount."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,45 +9,47 @@ import pytest
 
 
 class Disk:
-    """A tmpfs, seen at `place` while it is plugged in. Its files survive being unplugged."""
+    """A tmpfs, visible at `mount_point` while it is mounted. Its files survive an unmount."""
 
     def __init__(self, folder: Path, megabytes: int, options: str = "") -> None:
-        self._own, self.mount_point = folder / "own", folder / "mnt"
-        self._own.mkdir(parents=True)
+        self._backing, self.mount_point = folder / "tmpfs", folder / "mnt"
+        self._backing.mkdir(parents=True)
         self.mount_point.mkdir()
-        _mount("-t", "tmpfs", "-o", f"size={megabytes}m" + (f",{options}" if options else ""), "tmpfs", str(self._own))
-        self._plugged = False
+        _mount(
+            "-t", "tmpfs", "-o", f"size={megabytes}m" + (f",{options}" if options else ""), "tmpfs", str(self._backing)
+        )
+        self._mounted = False
 
     def mount(self) -> None:
-        _mount("--bind", str(self._own), str(self.mount_point))
-        self._plugged = True
+        _mount("--bind", str(self._backing), str(self.mount_point))
+        self._mounted = True
 
     def unmount(self) -> None:
-        """Take it away, in the midst of whatever is done with it."""
+        """Unmount it at once, even while processes use it."""
         subprocess.run(["umount", "--lazy", str(self.mount_point)], check=True)
-        self._plugged = False
+        self._mounted = False
 
-    def set_writable(self, yes: bool) -> None:
-        _mount("-o", f"remount,bind,{'rw' if yes else 'ro'}", str(self.mount_point))
+    def set_writable(self, writable: bool) -> None:
+        _mount("-o", f"remount,bind,{'rw' if writable else 'ro'}", str(self.mount_point))
 
     def close(self) -> None:
-        if self._plugged:
+        if self._mounted:
             self.unmount()
-        subprocess.run(["umount", "--lazy", str(self._own)], check=True)
+        subprocess.run(["umount", "--lazy", str(self._backing)], check=True)
 
 
-def _mount(*words: str) -> None:
+def _mount(*arguments: str) -> None:
     try:
-        done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+        result = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("needs the `mount` command")
-    if done.returncode:
-        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
+    if result.returncode:
+        pytest.skip(f"needs the right to mount: {result.stderr.strip()}")
 
 
 @contextmanager
 def tmpfs_disk(folder: Path, megabytes: int = 32, options: str = "") -> Iterator[Disk]:
-    """Make a disk, plugged in; `options` are tmpfs's (man 5 tmpfs)."""
+    """Make a disk and mount it; `options` are tmpfs's (man 5 tmpfs)."""
     disk = Disk(folder, megabytes, options)
     try:
         disk.mount()
@@ -58,20 +60,20 @@ def tmpfs_disk(folder: Path, megabytes: int = 32, options: str = "") -> Iterator
 
 @contextmanager
 def image_disk(folder: Path, kind: str, megabytes: int = 340) -> Iterator[Path]:
-    """Mount a new file system of this kind, made in a file with holes; skip where it cannot be made or mounted."""
+    """Mount a new file system of this kind, in a sparse file; skip the test where that is not possible."""
     folder.mkdir(parents=True)
-    image, place = folder / "image", folder / "mnt"
-    place.mkdir()
+    image, mount_point = folder / "image", folder / "mnt"
+    mount_point.mkdir()
     with image.open("wb") as file:
         file.truncate(megabytes << 20)
     try:
-        done = subprocess.run([f"mkfs.{kind}", str(image)], capture_output=True, text=True, check=False)
+        result = subprocess.run([f"mkfs.{kind}", str(image)], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip(f"needs mkfs.{kind}")
-    if done.returncode:
-        pytest.skip(f"mkfs.{kind}: {done.stderr.strip()}")
-    _mount("-o", "loop", "-t", kind, str(image), str(place))
+    if result.returncode:
+        pytest.skip(f"mkfs.{kind}: {result.stderr.strip()}")
+    _mount("-o", "loop", "-t", kind, str(image), str(mount_point))
     try:
-        yield place
+        yield mount_point
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(mount_point)], check=True)

@@ -12,9 +12,9 @@ from support.fault_base import BODY_ONLY, Fault
 
 @dataclass(frozen=True)
 class SlowEdges(Fault):
-    """Each connection has its rate for life: of `of` that are made one has `fast_bps`, the others have `slow_bps`.
+    """Each connection keeps its rate: one in `of` connections has `fast_bps`, the others have `slow_bps`.
 
-    The first is of the kind that `first_is_fast` says.
+    `first_is_fast` says whether the first one is fast.
     """
 
     methods = BODY_ONLY
@@ -22,22 +22,22 @@ class SlowEdges(Fault):
     fast_bps: float = 2e6
     of: int = 3
     first_is_fast: bool = True
-    seen: list[Connection] = field(default_factory=list, repr=False)
+    connections: list[Connection] = field(default_factory=list, repr=False)
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
-        yield self._hold
+        yield self._set_rate
         yield from steps
 
-    def _hold(self, connection: Connection) -> None:
-        if connection not in self.seen:
-            self.seen.append(connection)
-            fast = (len(self.seen) - 1 + (not self.first_is_fast)) % self.of == 0
+    def _set_rate(self, connection: Connection) -> None:
+        if connection not in self.connections:
+            self.connections.append(connection)
+            fast = (len(self.connections) - 1 + (not self.first_is_fast)) % self.of == 0
             connection.bucket.set_rate(self.fast_bps if fast else self.slow_bps)
 
 
 @dataclass(frozen=True)
 class CrowdPenalty(Fault):
-    """More than `most` connections at once make all crawl (`crawl_bps`), until `seconds` after; else `each_bps`."""
+    """More than `most` connections at once make all crawl (`crawl_bps`) for `seconds`; else each has `each_bps`."""
 
     methods = BODY_ONLY
     most: int = 6
@@ -50,12 +50,12 @@ class CrowdPenalty(Fault):
         for step in steps:
             if isinstance(step, bytes | memoryview):
                 for at in range(0, len(step), 8192):
-                    yield self._hold
+                    yield self._set_rate
                     yield step[at : at + 8192]
             else:
                 yield step
 
-    def _hold(self, connection: Connection) -> None:
+    def _set_rate(self, connection: Connection) -> None:
         now = time.monotonic()
         if connection.server.open_connections > self.most:
             self.crawls_until[0] = now + self.seconds

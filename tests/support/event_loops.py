@@ -1,4 +1,4 @@
-"""Runs a coroutine to its end, also where the sync API of Playwright has an event loop running in this thread."""
+"""Runs a coroutine to its end, also where Playwright's sync API runs an event loop in this thread."""
 
 import asyncio
 from collections.abc import Coroutine

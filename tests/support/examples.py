@@ -1,6 +1,6 @@
-"""How many examples Hypothesis draws, and which.
+"""Settings of Hypothesis: the number of examples, and which ones.
 
-Each run draws the same ones, so that only a change of the code turns it red; without a deadline for each, since a busy
+Each run draws the same examples, so that only a change of the code makes it fail. They have no deadline, since a busy
 machine is no defect. `TEST_EXAMPLES=5000 scripts/test tests/properties` draws that many others.
 """
 
@@ -13,7 +13,7 @@ RANDOM_EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "0"))
 
 
 def load_profile() -> None:
-    """Make this the default of all tests that name no number of examples."""
+    """Set the default of all tests that name no number of examples."""
     settings.register_profile("flowhub", examples(100))
     settings.load_profile("flowhub")
 

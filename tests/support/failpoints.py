@@ -1,14 +1,14 @@
-"""Failpoints: kill, suspend or starve a worker (started by fork_server) at a named call. Words with blanks between:
+"""Failpoints: kill, suspend or starve a worker (started by fork_server) at a named call. Space-separated words:
 
     kill=CALL:WHEN[:N]     SIGKILL to itself at the N-th such call (from 1)
-    suspend=CALL:WHEN[:N]  the same with SIGSTOP: it continues where it stood when the test sends SIGCONT
+    suspend=CALL:WHEN[:N]  the same with SIGSTOP: it continues there when the test sends SIGCONT
     disk=NAME:ERRNO:PART:N[:FILE]
-                           the N-th `os.NAME` on a path that holds PART fails with ERRNO, once; or, with FILE, that one
-                           and all later ones for as long as FILE exists
+                           the N-th `os.NAME` on a path that contains PART fails with ERRNO, once; or, with FILE, that
+                           call and all later ones fail while FILE exists
     clock=FILE             the clocks are those of support.fake_clock.ClockFile
     lease=SECONDS          length of a lease
     lock=SECONDS           longest wait for another installation on this machine
-    journal_period=SECONDS period of the journal's commits; a long one leaves only the last commit
+    journal_period=SECONDS period of the journal's commits; with a long one there is only the last commit
     no_rename_flags        a disk that cannot rename without replacing, nor exchange two names, as over NFS
     no_hard_links[=ERRNO]  the same, and without hard links, as exFAT
     no_flock=FOLDER:ERRNO  no flock on the files below FOLDER, as on Lustre and FUSE
@@ -49,20 +49,20 @@ def _at_call(act: Callable[[], None]) -> Failpoint:
     """Return the failpoint that calls `act` at a call."""
 
     def failpoint(module: str, name: str, when: str, number: str = "1") -> None:
-        holder, last, real = _found(module, name)
-        turns = iter(range(1, 1 << 30))
+        holder, last, real = _resolve_attribute(module, name)
+        calls = iter(range(1, 1 << 30))
 
         def replacement(*arguments: Any, **options: Any) -> Any:
-            if next(turns) != int(number):
+            if next(calls) != int(number):
                 return real(*arguments, **options)
             if when == "before":
                 act()
             elif when == "amid":
-                _after_the_first_removal(act)
-            answer = real(*arguments, **options)
+                _act_after_first_removal(act)
+            result = real(*arguments, **options)
             if when == "after":
                 act()
-            return answer
+            return result
 
         setattr(holder, last, replacement)
 
@@ -70,12 +70,12 @@ def _at_call(act: Callable[[], None]) -> Failpoint:
 
 
 def _kill() -> None:
-    # To this thread: sent to the process, it would let this thread run on for a while.
+    # To this thread: after a signal to the process, this thread would still run for a while.
     signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
 
 
 def _suspend() -> None:
-    """Stop, but not while a thread of this process has a database locked: other processes would wait as long."""
+    """Stop this process, but not while it has a database locked: other processes would wait as long."""
     home = Path(os.environ["FLOWHUB_HOME"])
     databases = [sqlite3.connect(home / name, timeout=30, isolation_level=None) for name in ("flowhub.db", "queue.db")]
     for database in databases:
@@ -87,8 +87,8 @@ def _suspend() -> None:
         database.close()
 
 
-def _found(module: str, name: str) -> tuple[Any, str, Any]:
-    """Return what holds a name, the last part of the name, and what bears it."""
+def _resolve_attribute(module: str, name: str) -> tuple[Any, str, Any]:
+    """Return the object that has an attribute, the name of the attribute, and its value."""
     holder: Any = importlib.import_module(module)
     *path, last = name.split(".")
     for part in path:
@@ -96,7 +96,7 @@ def _found(module: str, name: str) -> tuple[Any, str, Any]:
     return holder, last, getattr(holder, last)
 
 
-def _after_the_first_removal(act: Callable[[], None]) -> None:
+def _act_after_first_removal(act: Callable[[], None]) -> None:
     real: Any = os.unlink
 
     def unlink(*arguments: Any, **options: Any) -> None:
@@ -107,13 +107,13 @@ def _after_the_first_removal(act: Callable[[], None]) -> None:
 
 
 def _disk(name: str, code: str, part: str, number: str, file: str = "") -> None:
-    real, turns = getattr(os, name), iter(range(1, 1 << 30))
+    real, calls = getattr(os, name), iter(range(1, 1 << 30))
 
     def failing(fd: int, *rest: Any) -> Any:
         if part in os.readlink(f"/proc/self/fd/{fd}") + "$":
-            turn = next(turns)
-            bad = turn >= int(number) and Path(file).exists() if file else turn == int(number)
-            if bad:
+            call = next(calls)
+            fails = call >= int(number) and Path(file).exists() if file else call == int(number)
+            if fails:
                 raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
         return real(fd, *rest)
 
@@ -155,7 +155,7 @@ def _no_rename_flags() -> None:
 
 def _no_hard_links(code: str = "EPERM") -> None:
     def link(*arguments: Any, **options: Any) -> None:
-        raise _refusal(code)
+        raise _os_error(code)
 
     _no_rename_flags()
     os.link = link
@@ -166,7 +166,7 @@ def _no_flock(folder: str, code: str) -> None:
 
     def flock(fd: int, operation: int) -> None:
         if os.readlink(f"/proc/self/fd/{fd}").startswith(folder):
-            raise _refusal(code)
+            raise _os_error(code)
         real(fd, operation)
 
     fcntl.flock = flock
@@ -177,13 +177,13 @@ def _no_folder_sync(code: str) -> None:
 
     def fsync(fd: int) -> None:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
-            raise _refusal(code)
+            raise _os_error(code)
         real(fd)
 
     os.fsync = fsync  # type: ignore[assignment]
 
 
-def _refusal(code: str) -> OSError:
+def _os_error(code: str) -> OSError:
     number = getattr(errno, code)
     return OSError(number, os.strerror(number))
 
@@ -194,8 +194,8 @@ def _dns(file: str) -> None:
     def getaddrinfo(host: str, *rest: Any, **options: Any) -> Any:
         with open(f"{file}.log", "a") as log:
             log.write(f"{host}\n")
-        bad = Path(file).read_text().split() if Path(file).exists() else [""]
-        if host in (bad or [host]):
+        unresolvable = Path(file).read_text().split() if Path(file).exists() else [""]
+        if host in (unresolvable or [host]):
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return real("127.0.0.1", *rest, **options)
 

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it, and a real one that a test sets for several processes."""
+"""A clock that a test advances, and a real clock that a test shifts for several processes."""
 
 import time
 from datetime import datetime
@@ -18,7 +18,7 @@ def micros_of(text: str) -> int:
 
 
 class FakeClock:
-    """`clock` is what the code reads. `turn` moves both hands; the calendar can be set alone, as people do."""
+    """`clock` is what the code reads. `advance` moves both clocks, `shift_calendar` the calendar alone, as users do."""
 
     def __init__(self) -> None:
         self.calendar_us = 1_795_000_000 * SECOND_US
@@ -26,16 +26,16 @@ class FakeClock:
         self.clock = Clock(now_us=lambda: self.calendar_us, awake=lambda: self.awake_s)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass on both."""
+        """Advance both clocks."""
         self.calendar_us += round(seconds * SECOND_US)
         self.awake_s += seconds
 
     def set_to(self, text: str) -> None:
-        """Let time pass until this moment, `2026-11-23T23:00+01:00`; at the start of a test it may be past."""
+        """Advance both clocks to this time, `2026-11-23T23:00+01:00`; at the start of a test it may be in the past."""
         self.advance((micros_of(text) - self.calendar_us) / SECOND_US)
 
     def shift_calendar(self, seconds: float) -> None:
-        """Set the calendar forth or back; no time passes."""
+        """Move the calendar forward or back; no time passes."""
         self.calendar_us += round(seconds * SECOND_US)
 
     def us_from_now(self, seconds: float) -> int:
@@ -44,10 +44,10 @@ class FakeClock:
 
 
 class ClockFile:
-    """The real clocks, with what a file adds to them: two numbers of seconds, for the calendar and the awake clock.
+    """The real clocks plus two offsets from a file, in seconds: for the calendar and for the awake clock.
 
-    Every process that has the file goes by it. In the place of the module `time` in flowhub_jobs.system it turns a
-    worker's clocks; the clock of CLOCK_MONOTONIC, which stands still while a machine sleeps, is left alone.
+    Every process that uses the file has the same clocks. It replaces the module `time` in flowhub_jobs.system of a
+    worker. CLOCK_MONOTONIC, which stops while a machine sleeps, is unchanged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,18 +60,18 @@ class ClockFile:
         return Clock(now_us=lambda: self.time_ns() // 1000, awake=lambda: self.clock_gettime(self._awake_clock))
 
     def shift_calendar(self, seconds: float) -> None:
-        """Set the calendar forth or back, as people do."""
+        """Move the calendar forward or back, as users do."""
         self._add(seconds, 0)
 
     def sleep_for(self, seconds: float) -> None:
-        """Have the machine sleep: both clocks advance."""
+        """Pretend that the machine slept: both clocks advance."""
         self._add(seconds, seconds)
 
     def time_ns(self) -> int:
         return time.time_ns() + round(self._read()[0] * 1e9)
 
-    def clock_gettime(self, which: int) -> float:
-        return time.clock_gettime(which) + (self._read()[1] if which == self._awake_clock else 0)
+    def clock_gettime(self, clock_id: int) -> float:
+        return time.clock_gettime(clock_id) + (self._read()[1] if clock_id == self._awake_clock else 0)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
@@ -85,7 +85,7 @@ class ClockFile:
         return calendar, awake
 
     def _add(self, calendar: float, awake: float) -> None:
-        old = self._read()
-        new = self.path.with_suffix(".new")
-        new.write_text(f"{old[0] + calendar} {old[1] + awake}")
-        new.replace(self.path)  # a worker reads at any time
+        offsets = self._read()
+        new_file = self.path.with_suffix(".new")
+        new_file.write_text(f"{offsets[0] + calendar} {offsets[1] + awake}")
+        new_file.replace(self.path)  # a worker reads at any time

@@ -24,7 +24,7 @@ BODY_ONLY = ("GET",)
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Strikes when both `turn` (which request, from 1) and `where` (which half-open span) say so."""
+    """Affects a request when both `turn` (its number, from 1) and `where` (its half-open span) say so."""
 
     methods: ClassVar[Sequence[str]] = ("GET", "HEAD")
     turn: Callable[[int], bool] = field(default=lambda index: True, repr=False)
@@ -58,7 +58,7 @@ class Fault:
         return answer
 
     def answer_to(self, request: Request, answer: Answer) -> Answer:
-        """Return the answer to a request as this fault has it, where `change_answer` must know the request."""
+        """Return the changed answer to a request; overridden where `change_answer` would need the request."""
         return self.change_answer(answer)
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:

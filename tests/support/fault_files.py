@@ -1,4 +1,4 @@
-"""Files for the tests of faults: a model of four pieces and a bit, others like it, and ways to serve it."""
+"""Files for the tests of faults: a model of four pieces and a bit, similar ones, and functions to serve it."""
 
 from flowhub_jobs.values.artifacts import Artifact
 from support.fault_base import Fault
@@ -14,11 +14,11 @@ HALF = 2 * MIB + 500_000  # where a fetch is interrupted: inside the third piece
 
 
 def serve_model(origin: Origin, pin: bool, *faults: Fault) -> Artifact:
-    """Serve the model at `/m.gguf`, and return the artifact that it is."""
+    """Serve the model at `/m.gguf`, and return its artifact."""
     url = origin.serve("m.gguf", MODEL, faults=faults)
     return pinned_artifact(url, MODEL) if pin else unpinned_artifact(url)
 
 
 def host_of(origin: Origin) -> str:
-    """Return the origin as a message names it."""
+    """Return the origin's host as messages name it."""
     return f"127.0.0.1:{origin.port}"

@@ -1,6 +1,6 @@
-"""Three ways to one artifact: the engine alone, `download()`, and a job under a worker. A fault ends alike in each.
+"""Three ways to download an artifact: the transfer engine alone, `download()`, and a job. Each fault has one outcome.
 
-Each ends by itself: in a file that is right, or in an error with a code, a message and a hint, and no file at all.
+The outcome is a right file, or an error with a code, a message and a hint, and no file.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ Error = dict[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended. `path` is what was fetched; `error` the four keys of why there is nothing.
+    """The outcome of a download: the file or folder, or the four keys of an error.
 
-    `bytes_fetched` is how many bytes came over the wire, by its own word, where it has one.
+    `bytes_fetched` is the number of received bytes, where the downloader reports it.
     """
 
     path: Path | None = None
@@ -39,66 +39,66 @@ class Outcome:
 
 
 class Downloader(ABC):
-    """Fetches artifacts into a folder of its own; what is kept there waits for the next call."""
+    """Fetches artifacts into its folder. A partial there is kept for the next call."""
 
     def __init__(self, folder: Path, home: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.home, self.patch = folder, home, patch
 
     @abstractmethod
     def fetch(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
-        """Fetch until it ends."""
+        """Fetch an artifact, and return the outcome."""
 
     @abstractmethod
     def final_names(self) -> list[Path]:
-        """Return what bears a final name."""
+        """Return the files that have a final name."""
 
     def assert_succeeds(self, artifact: Artifact, content: "Content", options: TransferOptions = QUICK) -> Outcome:
-        """Fetch a one-file artifact, and hold it against what it should be."""
-        ended = self.fetch(artifact, options)
-        assert ended.error is None, ended.error
-        assert ended.path is not None
-        assert ended.path.read_bytes() == content.read()
-        return ended
+        """Fetch a one-file artifact, and compare it with its content."""
+        outcome = self.fetch(artifact, options)
+        assert outcome.error is None, outcome.error
+        assert outcome.path is not None
+        assert outcome.path.read_bytes() == content.read()
+        return outcome
 
     def assert_succeeds_without_refetch(
         self, artifact: Artifact, content: "Content", origin: "Origin", options: TransferOptions = QUICK
     ) -> None:
-        """The same, and no byte of `/m.gguf` left the origin twice."""
-        ended = self.assert_succeeds(artifact, content, options)
+        """The same, and the origin sent no byte of `/m.gguf` twice."""
+        outcome = self.assert_succeeds(artifact, content, options)
         assert origin.sent("m.gguf") == content.size
-        assert ended.bytes_fetched in (None, content.size)
+        assert outcome.bytes_fetched in (None, content.size)
 
     def assert_fails(
-        self, artifact: Artifact, kind: type[FlowhubError], *says: object, options: TransferOptions = QUICK
+        self, artifact: Artifact, kind: type[FlowhubError], *words: object, options: TransferOptions = QUICK
     ) -> Error:
-        """Fetch what cannot be had: the error is of its kind, says these words, says what to do; nothing has a name."""
-        ended = self.fetch(artifact, options)
-        assert ended.error is not None
-        assert_error(ended.error, kind, *says)
+        """Fetch, and expect an error of this class that contains `words`, has a hint and leaves no installed file."""
+        outcome = self.fetch(artifact, options)
+        assert outcome.error is not None
+        assert_error(outcome.error, kind, *words)
         assert self.final_names() == []
-        return ended.error
+        return outcome.error
 
 
-def assert_error(error: Error, kind: type[FlowhubError], *says: object) -> None:
-    """Hold an error against what each owes a person: its code, the words in its message, and what to do next."""
+def assert_error(error: Error, kind: type[FlowhubError], *words: object) -> None:
+    """Check what each error owes a user: its code, the words in its message, and a hint."""
     assert error["code"] == kind.code
     assert error["code"] in ERRORS
-    for word in says:
+    for word in words:
         assert str(word) in error["message"]
     assert error["hint"]
 
 
 class EngineDownloader(Downloader):
-    """The transfer alone: what it returns is verified, and gets its name from others."""
+    """The transfer engine alone: it returns verified files and installs none."""
 
     def fetch(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         try:
-            got = run_transfer(artifact, self.folder, options=options)
+            transfer = run_transfer(artifact, self.folder, options=options)
         except FlowhubError as error:
             return Outcome(error=error.as_dict())
-        assert got.fetched is not None
-        assert got.fetched.files[0].sha256 == hashlib.sha256(got.content()).hexdigest()
-        return Outcome(got.fetched.parts[0], bytes_fetched=got.fetched.bytes_fetched)
+        assert transfer.fetched is not None
+        assert transfer.fetched.files[0].sha256 == hashlib.sha256(transfer.content()).hexdigest()
+        return Outcome(transfer.fetched.parts[0], bytes_fetched=transfer.fetched.bytes_fetched)
 
     def final_names(self) -> list[Path]:
         return []
@@ -117,11 +117,11 @@ class ApiDownloader(Downloader):
             return Outcome(error=error.as_dict())
 
     def final_names(self) -> list[Path]:
-        return visible_files(self.folder)
+        return installed_files(self.folder)
 
 
 class JobDownloader(Downloader):
-    """A job of the queue, run by a worker's own story in this process."""
+    """A job of the queue, run by a worker's pipeline in this process."""
 
     def fetch(self, artifact: Artifact, options: TransferOptions = QUICK) -> Outcome:
         set_options(self.patch, options)
@@ -136,13 +136,13 @@ class JobDownloader(Downloader):
             return Outcome(error=job.error)
 
     def final_names(self) -> list[Path]:
-        return visible_files(self.folder)
+        return installed_files(self.folder)
 
 
 DOWNLOADERS: dict[str, type[Downloader]] = {"fetch": EngineDownloader, "download": ApiDownloader, "job": JobDownloader}
 
 
-def visible_files(folder: Path) -> list[Path]:
+def installed_files(folder: Path) -> list[Path]:
     """Return the store's files whose names do not begin with a dot."""
     return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
 
@@ -157,12 +157,12 @@ def option_of(artifact: Artifact) -> dict[str, Any]:
 
 
 def _source(file: ArtifactFile) -> dict[str, Any]:
-    known = {"url": file.url, "sizeBytes": file.size, "sha256": file.sha256, "gitSha1": file.git_sha1}
-    return {key: value for key, value in known.items() if value is not None}
+    fields = {"url": file.url, "sizeBytes": file.size, "sha256": file.sha256, "gitSha1": file.git_sha1}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def set_options(patch: pytest.MonkeyPatch, options: TransferOptions) -> None:
-    """Put the options where a person sets them: into the environment."""
+    """Set the options as a user does: in the environment."""
     patience = options.patience
     settings = {
         "FLOWHUB_CONNECT_TIMEOUT_S": options.connect_s,

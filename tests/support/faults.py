@@ -1,4 +1,4 @@
-"""All named faults in one namespace, and a server that injects them. fault_base.py explains a fault and its turn."""
+"""All named faults in one namespace, and a server that injects them. fault_base.py explains faults."""
 
 import ssl
 import threading
@@ -162,45 +162,45 @@ ALL_FAULTS: tuple[type[Fault], ...] = (
 
 
 class Plan:
-    """The faults of one path, and how many requests each has seen that it is for."""
+    """The faults of one path, and for each the number of requests so far that it is for."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._faults = faults
-        self._seen = [0] * len(faults)
+        self._counts = [0] * len(faults)
         self._lock = threading.Lock()
 
     def due(self, method: str, span: Span) -> list[Fault]:
-        """Return the faults that strike this request, in order, and count it."""
+        """Count this request, and return the faults that affect it, in order."""
         due = []
         with self._lock:
             for number, fault in enumerate(self._faults):
                 if method in fault.methods and fault.where(span):
-                    self._seen[number] += 1
-                    if fault.applies(self._seen[number], span):
+                    self._counts[number] += 1
+                    if fault.applies(self._counts[number], span):
                         due.append(fault)
         return due
 
 
 class FaultyServer(OriginServer):
-    """A server whose answers go wrong by plan: one for a path, else the one for all paths (None)."""
+    """A server with a plan of faults for each path; None is the plan for all other paths."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, total: Bucket | None = None) -> None:
         self.plans: dict[str | None, Plan] = {}
         super().__init__(tls=tls, total=total)
 
     def break_with(self, *faults: Fault, path: str | None = None) -> None:
-        """Let these faults strike from now on, in place of those planned before; none is to heal it."""
+        """Inject these faults from now on, instead of earlier ones; without arguments the server is correct again."""
         self.plans[path] = Plan(faults)
 
     def respond(self, request: Request) -> Iterator[Step]:
         answer = self.answer(request)
         plan = self.plans.get(request.path) or self.plans.get(None) or Plan(())
         due = plan.due(request.method, (answer.start, answer.end))
-        asked = request
+        effective_request = request
         for fault in due:
-            asked = fault.change_request(asked)
-        if asked is not request:
-            answer = self.answer(asked)
+            effective_request = fault.change_request(effective_request)
+        if effective_request is not request:
+            answer = self.answer(effective_request)
         for fault in due:
             answer = fault.answer_to(request, answer)
         steps = steps_of(answer, request.method)

@@ -1,8 +1,8 @@
-"""A disk that forgets: real files, and a model of what would be left after the power fails.
+"""A disk that forgets: real files, and a model of what a power failure would leave of them.
 
-It stands behind the calls of `os` that put bytes and names on a disk. What was written and not synced is not there;
-a rename is not there before its folder was synced. What a sync failed to put there is lost, whatever the
-next sync says: so do ext4 and XFS ("PostgreSQL's fsync() surprise", LWN, 2018).
+It wraps the functions of `os` that write bytes and names. Bytes that were written and not synced are lost, and so is
+a rename before its folder was synced. Bytes of a failed sync are lost even if the next sync succeeds, as on ext4 and
+XFS ("PostgreSQL's fsync() surprise", LWN, 2018).
 """
 
 import os
@@ -19,15 +19,17 @@ Inode = tuple[int, int]
 
 
 class ForgetfulDisk:
-    """Watches this process. `at_journal` is called with each line before it is written, `at_sync` with a file's or
-    folder's name before it is synced; where that raises an OSError, the sync has failed.
+    """Wraps `os` in this process.
+
+    `at_journal` gets each line of the journal before it is written, `at_sync` the name of each file or folder before it
+    is synced; if that raises an OSError, the sync fails.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.written: defaultdict[Inode, Ranges] = defaultdict(Ranges)
         self.durable: defaultdict[Inode, Ranges] = defaultdict(Ranges)
         self.synced_folders: list[Path] = []
-        self.story: list[str] = []
+        self.calls: list[str] = []
         self.at_sync: Callable[[str], None] = lambda name: None
         self.at_journal: Callable[[bytes], None] = lambda line: None
         self._real = {name: getattr(os, name) for name in ("pwrite", "write", "fdatasync", "fsync")}
@@ -35,21 +37,21 @@ class ForgetfulDisk:
             patch.setattr(os, name, getattr(self, f"_{name}"))
 
     def durable_bytes(self, path: Path) -> Ranges:
-        there = path.stat()
-        return self.durable[there.st_dev, there.st_ino]
+        status = path.stat()
+        return self.durable[status.st_dev, status.st_ino]
 
     def _pwrite(self, fd: int, data: Any, offset: int) -> int:
         count: int = self._real["pwrite"](fd, data, offset)
         inode = _inode(fd)
         self.written[inode].add(offset, offset + count)
-        self.durable[inode].remove(offset, offset + count)  # old bytes or new ones
+        self.durable[inode].remove(offset, offset + count)  # a power failure may leave old bytes or new ones
         return count
 
     def _write(self, fd: int, data: Any) -> int:
         name = _name(fd)
         if name.startswith("journal"):
             self.at_journal(bytes(data))
-            self.story.append("journal")
+            self.calls.append("journal")
         return int(self._real["write"](fd, data))
 
     def _fdatasync(self, fd: int) -> None:
@@ -60,7 +62,7 @@ class ForgetfulDisk:
 
     def _sync(self, fd: int, call: str) -> None:
         inode = _inode(fd)
-        before = self.written[inode].copy()  # what is written while we sync is not promised
+        before = self.written[inode].copy()  # a sync does not promise what is written during it
         try:
             self.at_sync(_name(fd))
         except OSError:
@@ -73,12 +75,12 @@ class ForgetfulDisk:
         path = Path(os.readlink(f"/proc/self/fd/{fd}"))
         if path.is_dir():
             self.synced_folders.append(path)
-        self.story.append(f"sync {path.name}")
+        self.calls.append(f"sync {path.name}")
 
 
 def _inode(fd: int) -> Inode:
-    there = os.fstat(fd)
-    return there.st_dev, there.st_ino
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def _name(fd: int) -> str:

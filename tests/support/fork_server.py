@@ -1,7 +1,7 @@
-"""Real workers and verbs without the second that a process needs to import flowhub: forked from one that has done so.
+"""Real workers and verbs, forked from a process that has imported flowhub already, which takes a second.
 
-`python -m support.fork_server` is that process. It has one thread and nothing open; each line on its stdin is a wish as
-JSON, each line on its stdout the answer.
+`python -m support.fork_server` is that process. It has one thread and no open file. Each line on its stdin is a request
+in JSON, each line on its stdout the answer.
 """
 
 import json
@@ -20,11 +20,11 @@ from support.python_process import ROOT
 if TYPE_CHECKING:
     from support.app import App
 
-LOOK_S = 0.01
+POLL_S = 0.01
 
 
 class ForkedProcess:
-    """A process, with as much of subprocess.Popen as `App` asks for; and whether it is stopped."""
+    """A process with the methods of subprocess.Popen that `App` uses, and whether it is stopped."""
 
     def __init__(self, fork_server: "ForkServer", pid: int) -> None:
         self._fork_server, self.pid = fork_server, pid
@@ -32,23 +32,23 @@ class ForkedProcess:
         self.stopped = False
 
     def poll(self) -> int | None:
-        """Return its exit status, or minus the signal that ended it; None while it lives."""
+        """Return its exit status, or minus the signal that ended it; None while it runs."""
         if self._status is None:
-            seen = self._fork_server.ask({"look": self.pid})
-            self._status, self.stopped = seen["status"], seen["stopped"]
+            answer = self._fork_server.send({"poll": self.pid})
+            self._status, self.stopped = answer["status"], answer["stopped"]
         return self._status
 
     def is_stopped(self) -> bool:
-        """Return whether it stands still, as SIGSTOP leaves it. A dead one never will: that is an error."""
+        """Return whether SIGSTOP has stopped it. Raises AssertionError if it has ended."""
         assert self.poll() is None, "the worker ended before it was stopped"
         return self.stopped
 
     def wait(self, timeout: float = 60) -> int:
-        end, pause = time.monotonic() + timeout, threading.Event()
+        deadline, pause = time.monotonic() + timeout, threading.Event()
         while (status := self.poll()) is None:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise TimeoutError(f"the worker {self.pid} does not end")
-            pause.wait(LOOK_S)
+            pause.wait(POLL_S)
         return status
 
     def send_signal(self, signum: int) -> None:
@@ -61,7 +61,7 @@ class ForkedProcess:
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """How a verb ended: its exit status, or minus the signal; and what it said on stdout and stderr."""
+    """The exit status of a verb, or minus the signal that ended it; and its stdout and stderr."""
 
     status: int
     output: str
@@ -78,63 +78,63 @@ class ForkServer:
             env=os.environ | {"PYTHONPATH": path},
         )
 
-    def ask(self, wish: dict[str, Any]) -> Any:
+    def send(self, request: dict[str, Any]) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(wish) + "\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
     def start_worker(
         self, app: "App", *arguments: str, failpoints: str = "fast_maintenance", **environ: str
     ) -> ForkedProcess:
-        """Start a worker of an app, which ends with it; `failpoints` are words of support/failpoints.py."""
+        """Start a worker of an app, and end it with the app; `failpoints` are words of support/failpoints.py."""
         return self._start(app, ["worker", *arguments], app.path / "worker.log", failpoints, environ)
 
     def _start(self, app: "App", verb: list[str], log: Path, failpoints: str, environ: dict[str, str]) -> ForkedProcess:
         environment = os.environ | {"FLOWHUB_CATALOG": str(app.catalog), "FAILPOINTS": failpoints} | environ
-        wish = {"verb": verb, "environ": dict(environment), "log": str(log)}
-        worker = ForkedProcess(self, self.ask({"fork": wish})["pid"])
+        request = {"verb": verb, "environ": dict(environment), "log": str(log)}
+        worker = ForkedProcess(self, self.send({"fork": request})["pid"])
         app.workers.append(worker)
         return worker
 
     def run(self, app: "App", *verb: object, failpoints: str = "") -> "ProcessResult":
-        """Run a verb to its end, come what may to it."""
+        """Run a verb to its end, whether it succeeds or is killed."""
         log = app.path / "verb.log"
         log.unlink(missing_ok=True)
         status = self._start(app, [str(word) for word in verb], log, failpoints, {}).wait()
         return ProcessResult(status, log.read_text())
 
     def drain(self, app: "App", *, failpoints: str = "fast_maintenance", **environ: str) -> int:
-        """Have a worker do what is left, and return its exit status."""
+        """Run all queued jobs in a worker, and return its exit status."""
         return self.start_worker(app, "--drain", failpoints=failpoints, **environ).wait()
 
     def close(self) -> None:
         self._process.communicate()
 
 
-# The other side ------------------------------------------------------------------------------------------------------
+# The server process ---------------------------------------------------------------------------------------------------
 
 
 def serve() -> None:
     import flowhub_jobs.cli.app
     import flowhub_jobs.cli.worker.worker
-    import flowhub_jobs.worker.process  # noqa: F401, all that a worker needs is in memory now
+    import flowhub_jobs.worker.process  # noqa: F401, now a worker imports nothing
 
-    living: set[int] = set()
+    running: set[int] = set()
     for line in sys.stdin:
-        wish = json.loads(line)
-        answer = _fork(living, **wish["fork"]) if "fork" in wish else _look(living, wish["look"])
+        request = json.loads(line)
+        answer = _fork(running, **request["fork"]) if "fork" in request else _poll(running, request["poll"])
         print(json.dumps(answer), flush=True)
-    for pid in living:
+    for pid in running:
         os.kill(pid, signal.SIGKILL)
 
 
-def _fork(living: set[int], verb: list[str], environ: dict[str, str], log: str) -> dict[str, int]:
+def _fork(running: set[int], verb: list[str], environ: dict[str, str], log: str) -> dict[str, int]:
     pid = os.fork()
     if pid == 0:
         _work(verb, environ, log)
-    living.add(pid)
+    running.add(pid)
     return {"pid": pid}
 
 
@@ -143,7 +143,7 @@ def _work(verb: list[str], environ: dict[str, str], log: str) -> NoReturn:
     from flowhub_jobs.transfer import slow_connection_rules
     from support.failpoints import set_failpoints
 
-    slow_connection_rules.SLOW_S = 600.0  # a connection that a test holds is not replaced by another one
+    slow_connection_rules.SLOW_S = 600.0  # a worker must not replace a connection that a test pauses
 
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -156,16 +156,16 @@ def _work(verb: list[str], environ: dict[str, str], log: str) -> NoReturn:
     main()
 
 
-def _look(living: set[int], pid: int) -> dict[str, int | bool | None]:
+def _poll(running: set[int], pid: int) -> dict[str, int | bool | None]:
     stopped = pid in _stopped
-    seen, word = os.waitpid(pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
-    if not seen:
+    changed_pid, wait_status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+    if not changed_pid:
         return {"status": None, "stopped": stopped}
-    if os.WIFSTOPPED(word) or os.WIFCONTINUED(word):
-        _stopped.add(pid) if os.WIFSTOPPED(word) else _stopped.discard(pid)
-        return {"status": None, "stopped": os.WIFSTOPPED(word)}
-    living.discard(pid)
-    return {"status": os.waitstatus_to_exitcode(word), "stopped": False}
+    if os.WIFSTOPPED(wait_status) or os.WIFCONTINUED(wait_status):
+        _stopped.add(pid) if os.WIFSTOPPED(wait_status) else _stopped.discard(pid)
+        return {"status": None, "stopped": os.WIFSTOPPED(wait_status)}
+    running.discard(pid)
+    return {"status": os.waitstatus_to_exitcode(wait_status), "stopped": False}
 
 
 _stopped: set[int] = set()

@@ -1,4 +1,4 @@
-"""GGUF files as the format's own library writes them, with a vocabulary behind the model's own keys."""
+"""GGUF files written by the format's own library, with a vocabulary after the model's own keys."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ WORDS = [f"word{number}" for number in range(20_000)]
 
 
 class GgufFile:
-    """A file of architecture `kind`. What `told` and `writer` add comes before the vocabulary."""
+    """A file of architecture `kind`. The keys that `with_values` and `writer` add come before the vocabulary."""
 
     def __init__(
         self,
@@ -44,5 +44,5 @@ class GgufFile:
 
 
 def llama_8b(file: GgufFile) -> Path:
-    """Write what an 8B of the Llama kind has: 32 layers, 8 key and value heads of 128, a context of 131,072."""
+    """Write the header of a Llama 8B: 32 layers, 8 key and value heads of 128, a context of 131,072."""
     return file.with_values(head_count_kv=8, file_type=15).write()

@@ -1,4 +1,4 @@
-"""A plain client for tests of the origins: http.client, and nothing clever."""
+"""A plain client for tests of the origins, over http.client."""
 
 import http.client
 import ssl
@@ -20,7 +20,7 @@ def open_connection(url: str, tls: ssl.SSLContext | None = None) -> Iterator[htt
 
 
 def send_request(url: str, method: str = "GET", **headers: str) -> ResponseAndBody:
-    """Return the response and its body, over a connection of its own; `_` in a header's name stands for `-`."""
+    """Return the response and its body, over a new connection; `_` in a header's name stands for `-`."""
     with open_connection(url) as connection:
         return send_request_over(connection, url, method, **headers)
 
@@ -37,12 +37,12 @@ def send_request_over(
 
 def body_before_error(url: str, error: type[BaseException]) -> bytes:
     """Return the body bytes that came before the connection ended with this error."""
-    came = b""
+    body = b""
     with open_connection(url) as connection:
         connection.request("GET", urlsplit(url).path)
         response = connection.getresponse()
         with pytest.raises(error):  # noqa: PT012, the bytes before the error are the point
-            while piece := response.read1(65536):
-                came += piece
-            raise http.client.IncompleteRead(came)
-    return came
+            while chunk := response.read1(65536):
+                body += chunk
+            raise http.client.IncompleteRead(body)
+    return body

@@ -1,4 +1,4 @@
-"""The Hub-shaped origin of scripts/lib/origin/hub for tests: filled by `add`, and its two ports can be made faulty."""
+"""The Hub-shaped origin of scripts/lib/origin/hub for tests: `add` fills it, and both its ports can inject faults."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Hub(HubOrigin):
     def add(
         self, repo: str, path: str, content: bytes | Path | Content, *, revision: str = "main", lfs: bool = True
     ) -> str:
-        """Put a file into a repo, in place of what was there, and return its resolve URL."""
+        """Put a file into a repo, replacing any at that path, and return its resolve URL."""
         self.repositories.files[repo, revision, path] = HubFile(content, lfs=lfs)
         return self.url(repo, path, revision)
 

@@ -1,4 +1,4 @@
-"""Installations to test: a file or a folder, new, or in place of an older version."""
+"""Installations to test: a file or a folder, new or replacing an older version."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +26,10 @@ Stamp = tuple[int, int, int]
 
 
 class InstallCase:
-    """One model, `m`, at an origin: `prepare` brings an app to the moment when its newest version is to be fetched."""
+    """One model, `m`, at an origin. `prepare` queues its newest version in an app."""
 
     def __init__(self, origin: Origin, kind: str, *, size: int = 300_000, pin: bool = True) -> None:
-        """`size` is that of the weights, or a little less; without `pin` the catalog knows no size and no digest."""
+        """`size` is about the size of the weights; without `pin` the catalog has no size and no digest."""
         self.origin, self._size, self._pin = origin, size, pin
         self.newer, self.folder = kind.startswith("newer"), kind.endswith("folder")
         self.name = "m-mlx-4bit" if self.folder else "m.gguf"
@@ -41,7 +41,7 @@ class InstallCase:
         return self._version(2)
 
     def _version(self, version: int) -> Mapping[str, bytes]:
-        # Of other sizes, too, and a folder's with other files: nothing of the old one may be left.
+        # The versions differ in size, and folders in their files: nothing of the old version may remain.
         if not self.folder:
             return {"m.gguf": gguf(self._size + version, version)}
         files = mlx_folder(version, self._size + version)
@@ -63,28 +63,28 @@ class InstallCase:
         return sum(self.origin.sent(self.path(path)) for path in self.contents)
 
     def prepare(self, app: App) -> int:
-        """Have the older version installed, if there is to be one, and queue the newest; return its job."""
+        """Install the older version, if the case has one, and queue the newest; return its job."""
         if self.newer:
             app.set_models(self.entry(1))
             app.enqueue("m")
             app.run_next_job()
             assert [model.name for model in app.home.store.models()] == [self.name]
-        app.home.open_store()  # its identity is made: what a worker renames from here on is of the job
+        app.home.open_store()  # creates the store's identity: each later rename belongs to the job
         app.set_models(self.entry())
         return app.enqueue("m")
 
     def check(self, app: App, job: int) -> None:
-        """Assert that the job is completed: one right copy under its name, and in the library, and nothing else."""
-        done = app.job(job)
+        """Assert that the job is completed: one right copy under its name and in the library, and no other file."""
+        completed = app.job(job)
         digest = DigestState.VERIFIED if self._pin else DigestState.UNPINNED
-        assert (done.state, done.sha256_state, done.error) == (State.COMPLETED, digest, None)
-        assert (done.bytes_total, done.bytes_done, done.attempt) == (self.total, self.total, 1)
-        assert Path(done.target) == app.store / self.name
+        assert (completed.state, completed.sha256_state, completed.error) == (State.COMPLETED, digest, None)
+        assert (completed.bytes_total, completed.bytes_done, completed.attempt) == (self.total, self.total, 1)
+        assert Path(completed.target) == app.store / self.name
         assert sorted(path.name for path in app.store.iterdir()) == sorted([".partial", ".store-id", self.name])
         assert self.installed_files(app) == dict(self.contents)
         assert app.leftover_partials() == []
         [row], files = library_rows(app)
-        assert (row["name"], row["ref"], row["job_id"], row["bytes"]) == (self.name, done.ref, job, self.total)
+        assert (row["name"], row["ref"], row["job_id"], row["bytes"]) == (self.name, completed.ref, job, self.total)
         expected = {path: (len(content), stamp[2]) for (path, content), stamp
                     in zip(self.contents.items(), self.stamps(app), strict=True)}  # fmt: skip
         assert {file["path"]: (file["bytes"], file["mtime_ns"]) for file in files} == expected
@@ -100,13 +100,13 @@ class InstallCase:
     def stamps(self, app: App) -> list[Stamp]:
         """Return inode, size and mtime of each file under the model's name."""
         place = app.store / self.name
-        found = [(place / path if self.folder else place).stat() for path in self.contents]
-        return [(there.st_ino, there.st_size, there.st_mtime_ns) for there in found]
+        statuses = [(place / path if self.folder else place).stat() for path in self.contents]
+        return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in statuses]
 
 
 def library_rows(app: App) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return all rows of the library: artifacts, and their files."""
     with reading(app.home.engine) as tx:
-        first, second = ([dict(row) for row in tx.execute(sa.select(table)).mappings()]
+        artifact_rows, file_rows = ([dict(row) for row in tx.execute(sa.select(table)).mappings()]
                          for table in (artifacts, artifact_files))  # fmt: skip
-    return first, second
+    return artifact_rows, file_rows

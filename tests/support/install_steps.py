@@ -1,4 +1,4 @@
-"""The packages in which a run is killed, and the steps of an installation, as failpoints call them (CALL:WHEN)."""
+"""The calls at which failpoints kill a run, by package, and the steps of an installation (CALL:WHEN)."""
 
 PIPELINE, INSTALL = "flowhub_jobs.worker.pipeline", "flowhub_jobs.store.install"
 LEASES, LIBRARY = "flowhub_jobs.jobs.lease_store:LeaseStore", "flowhub_jobs.store.library:Library"

@@ -31,7 +31,7 @@ PIN = "ab" * 32
 
 
 def artifact(model: str = "tiny", *, option: str = "q4", size: int | None = 1000, sha256: str | None = PIN) -> Artifact:
-    """Return an artifact of one file, pinned unless said otherwise."""
+    """Return an artifact of one file, by default with a pin."""
     name = f"{model}-{option}.gguf"
     file = ArtifactFile(name, f"https://h.example/{name}", size, sha256)
     return Artifact(f"{model}@{option}", model, option, HubFormat.GGUF, name, False, (file,))
@@ -45,13 +45,15 @@ def folder_artifact(model: str = "tiny", *, sizes: dict[str, int], pins: dict[st
     return Artifact(f"{model}@mlx", model, "mlx", HubFormat.MLX, f"{model}-mlx", True, files)
 
 
-def file_digests(wanted: Artifact) -> tuple[FileDigest, ...]:
-    """Return what a run says of these files when it has fetched them."""
-    return tuple(FileDigest(file.path, file.size or 0, file.sha256 or PIN, bool(file.sha256)) for file in wanted.files)
+def file_digests(artifact: Artifact) -> tuple[FileDigest, ...]:
+    """Return the digests that a run reports of these files once they are fetched."""
+    return tuple(
+        FileDigest(file.path, file.size or 0, file.sha256 or PIN, bool(file.sha256)) for file in artifact.files
+    )
 
 
 class JobStore:
-    """One node's commands, leases and reports over a real database, under a turned clock."""
+    """Commands, leases and queries of one node over a real database, with a fake clock."""
 
     def __init__(self, folder: Path, node: str = NODE, url: str | None = None) -> None:
         """`url` is of a PostgreSQL database; without it there is a SQLite file in the folder."""
@@ -72,7 +74,7 @@ class JobStore:
         self.engine.dispose()
 
     def limit_variables(self) -> None:
-        """Have SQLite take as many bound parameters as it does by default: some systems build it to take more."""
+        """Limit SQLite to its default number of bound parameters: some systems build it with a higher limit."""
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "checkout", lambda raw, *_: raw.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, 32_766))
 
@@ -80,7 +82,7 @@ class JobStore:
         return LeaseStore(self.engine, self.node, name, self.time.clock)
 
     def enqueue(self, *models: str, **terms: Any) -> list[int]:
-        """Queue one artifact a model; return the jobs."""
+        """Queue one artifact for each model; return the jobs."""
         requests = [Request(artifact(model), f"/store/{model}", EnqueueTerms(**terms)) for model in models]
         return [answer.job for answer in self.commands.enqueue(requests)]
 
@@ -90,9 +92,9 @@ class JobStore:
         return claimed
 
     def schedule(self, windows: str | None, days: str | None = None, outside: str = "pause") -> None:
-        """Set the schedule as a person does; None takes it away."""
-        wanted = Schedule.parse(windows, days, outside).as_json() if windows else None
-        self.controls.set(SCHEDULE, wanted)
+        """Set the schedule as a user does; None removes it."""
+        schedule = Schedule.parse(windows, days, outside).as_json() if windows else None
+        self.controls.set(SCHEDULE, schedule)
 
     def claim_through_gates(self) -> int | None:
         """Claim as a worker does, obeying the gates; return the job."""
@@ -104,7 +106,7 @@ class JobStore:
             self.owner.complete(tx, claimed.lease, "/store/there", file_digests(claimed.artifact), "It is installed.")
 
     def rescue(self, *dead: str) -> list[int]:
-        """Take back what has no owner; of the workers only `dead` are known to be gone."""
+        """Rescue jobs whose lease has ended, or whose worker is in `dead`; return them."""
         return list(rescue(self.engine, self.node, self.time.clock, lambda worker: worker in dead))
 
     def row(self, job: int) -> dict[str, Any]:
@@ -119,7 +121,7 @@ class JobStore:
             tx.execute(sa.update(jobs).where(jobs.c.id == job).values(**values))
 
     def job_in(self, state: State, model: str = "tiny") -> int:
-        """Queue a job and bring it into this state by the moves that lead there."""
+        """Queue a job and bring it into this state by regular transitions."""
         [job] = self.enqueue(model)
         if state is State.PAUSED:
             self.commands.pause(job)
@@ -136,7 +138,7 @@ class JobStore:
 
 @contextlib.contextmanager
 def store_in_berlin(folder: Path, url: str | None, at: str) -> Iterator[JobStore]:
-    """Make a store on a machine in Berlin, whose calendar says `at` (RFC 3339)."""
+    """Make a store on a machine in Berlin at the time `at` (RFC 3339)."""
     with local_time_zone("Europe/Berlin"):
         store = JobStore(folder, url=url)
         store.time.set_to(at)

@@ -7,15 +7,15 @@ PROSE = "  A line of a description that says what the model is good at, and noth
 
 
 def gallery_index(entries: int = ENTRIES) -> bytes:
-    """Return the index as YAML; every 28th entry has an anchor, and two of those behind it merge that one."""
+    """Return the index as YAML; every 28th entry has an anchor, and two of the next 27 merge it."""
     text = io.StringIO()
     text.write("---\n")
     for number in range(entries):
         lines = _entry(number)
-        place = number % FAMILY
-        if place == 0:
+        member = number % FAMILY
+        if member == 0:
             lines = [f"&family{number // FAMILY}", *_shared(number), *lines]
-        elif place in (1, 15) and number < 58 * FAMILY:
+        elif member in (1, 15) and number < 58 * FAMILY:
             lines = [f"!!merge <<: *family{number // FAMILY}", *lines]
         else:
             lines = [*_shared(number), *lines]

@@ -1,4 +1,4 @@
-"""Makers of small, well-formed model files, and of catalogs that name them."""
+"""Makes small, well-formed model files, and catalogs of them."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def gguf_with_tensor() -> bytes:
 
 
 def safetensors_pattern(size: int, seed: int = 0) -> Pattern:
-    """Return a safetensors file: a header of 120 bytes that names one U8 tensor, which is all the rest."""
+    """Return a safetensors file: a header of 120 bytes with one U8 tensor, which fills the rest."""
     payload = size - 128
     if payload < 0:
         raise ValueError(f"a safetensors file needs at least 128 bytes, not {size}")
@@ -62,15 +62,15 @@ def one_file_model(
     *,
     option: str = "q4",
     pin: bool = True,
-    format: str = "gguf",  # noqa: A002, the catalog's own word
+    format: str = "gguf",  # noqa: A002, the name in the catalog
     **more: Any,
 ) -> Entry:
     """Return a catalog's model with one option of one file; without `pin` its size and digest are unknown.
 
     `more` are further fields of the option, such as `filename`.
     """
-    about = _size_and_digest(content) if pin else {}
-    return _model(model, {"id": option, "format": format, "url": url, **about, **more})
+    fields = _size_and_digest(content) if pin else {}
+    return _model(model, {"id": option, "format": format, "url": url, **fields, **more})
 
 
 def folder_model(
@@ -83,19 +83,19 @@ def folder_model(
     **more: Any,
 ) -> Entry:
     """Return a catalog's model with one folder option; `files` are (url, content) by path."""
-    named = [
+    file_entries = [
         {"path": path, "url": url, **(_size_and_digest(content) if pin else {})}
         for path, (url, content) in files.items()
     ]
-    return _model(model, {"id": option, "format": format, "files": named, **more})
+    return _model(model, {"id": option, "format": format, "files": file_entries, **more})
 
 
 def catalog(*models: Entry) -> Entry:
-    """Return a catalog of these models; those of one id become one model with the options of all."""
+    """Return a catalog of these models; models with the same id become one model with all their options."""
     merged: dict[str, Entry] = {}
     for model in models:
-        known = merged.setdefault(model["id"], {**model, "downloads": []})
-        known["downloads"] = [*known["downloads"], *model["downloads"]]
+        merged_model = merged.setdefault(model["id"], {**model, "downloads": []})
+        merged_model["downloads"] = [*merged_model["downloads"], *model["downloads"]]
     return {"apiVersion": "v1", "models": list(merged.values())}
 
 

@@ -1,4 +1,4 @@
-"""A database as its first use makes it, copied: to migrate one for each test would take most of the tests' time."""
+"""Copies of one migrated database: a migration for each test would take most of the tests' time."""
 
 import functools
 import os

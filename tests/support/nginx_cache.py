@@ -1,4 +1,4 @@
-"""A real nginx that caches what an origin serves, as an operator sets one up: a mirror on loopback."""
+"""A real nginx on loopback that caches what an origin serves: a mirror."""
 
 import grp
 import os
@@ -56,9 +56,9 @@ def nginx_cache(folder: Path, origin: str, *, sliced: bool = False) -> Iterator[
     if shutil.which("nginx") is None:
         pytest.skip("needs nginx")
     folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:  # nginx takes no port 0
-        port = free.getsockname()[1]
-    # As root, nginx would work as nobody, who may not write to a temporary folder.
+    with socket.create_server(("127.0.0.1", 0)) as probe:  # nginx does not accept port 0
+        port = probe.getsockname()[1]
+    # As root, nginx would change to an unprivileged user, which may not write to a temporary folder.
     user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
     config, log = folder / "nginx.conf", folder / "error.log"
     config.write_text(
@@ -74,8 +74,8 @@ def nginx_cache(folder: Path, origin: str, *, sliced: bool = False) -> Iterator[
 
 
 def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    end, pause = time.monotonic() + PATIENCE_S, threading.Event()
-    while process.poll() is None and time.monotonic() < end:
+    deadline, pause = time.monotonic() + PATIENCE_S, threading.Event()
+    while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), 5).close()
         except OSError:

@@ -1,4 +1,4 @@
-"""A real HTTP origin on loopback for tests: correct by itself, wrong where a test says so, and it counts every byte."""
+"""A real HTTP origin on loopback for tests: correct unless a test injects faults; it counts every byte."""
 
 import shutil
 import ssl
@@ -31,7 +31,7 @@ subjectAltName = {names}
 
 
 class Origin(FaultyServer):
-    """Serves what `serve` was given. With `tls=True` it is https, and `ca_file` is what a client has to trust.
+    """Serves the content that `serve` gets. With `tls=True` it speaks https, and clients have to trust `ca_file`.
 
     Its certificate is for this machine, or for `host_name`.
     """
@@ -55,9 +55,9 @@ class Origin(FaultyServer):
         headers: Mapping[str, str] | None = None,
         faults: Sequence[Fault] = (),
     ) -> str:
-        """Put content under a path, in place of what was there, and return its URL.
+        """Put content under a path, replacing any earlier content, and return its URL.
 
-        `etag` is with its quotes; None is a strong one made from the content. The faults count requests from 1 again.
+        `etag` includes its quotes; None makes a strong one from the content. The faults count requests from 1 again.
         """
         path = "/" + path.lstrip("/")
         content = content_of(content)
@@ -90,7 +90,7 @@ class Origin(FaultyServer):
 
 
 class TrafficMeter:
-    """How many bytes of a path an origin sent since this was made."""
+    """Counts the bytes of a path that an origin sends from now on."""
 
     def __init__(self, origin: Origin, path: str = "m.gguf") -> None:
         self.origin, self.path, self.before = origin, path, origin.sent(path)
@@ -104,10 +104,10 @@ def _self_signed(folder: Path, host_name: str | None) -> ssl.SSLContext:
     """Return a server's context with a fresh certificate for localhost and 127.0.0.1, kept in `folder`."""
     if shutil.which("openssl") is None:
         pytest.skip("needs the `openssl` command, to make a certificate with")
-    settings, key, certificate = folder / "settings", folder / "key.pem", folder / "ca.pem"
-    settings.write_text(CERTIFICATE.format(names=f"DNS:{host_name}" if host_name else "DNS:localhost,IP:127.0.0.1"))
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", str(settings)]
-    subprocess.run([*new, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    config, key, certificate = folder / "settings", folder / "key.pem", folder / "ca.pem"
+    config.write_text(CERTIFICATE.format(names=f"DNS:{host_name}" if host_name else "DNS:localhost,IP:127.0.0.1"))
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", str(config)]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context

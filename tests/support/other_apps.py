@@ -22,7 +22,7 @@ def write_file(path: Path, content: bytes) -> Path:
 
 
 def lm_studio(user_home: Path, path: str, content: bytes) -> Path:
-    """Put a file where LM Studio would: `publisher/repo/file`."""
+    """Put a file where LM Studio does: `publisher/repo/file`."""
     return write_file(user_home / ".lmstudio" / "models" / path, content)
 
 
@@ -47,7 +47,7 @@ def hugging_face(
 
 
 def ollama(user_home: Path, name: str, tag: str, content: bytes, *, projector: bytes | None = None) -> Path:
-    """Put a model where Ollama would, by its manifest; return its blob."""
+    """Put a model where Ollama does, with a manifest; return its blob."""
     root = user_home / ".ollama" / "models"
     layers = [_layer(root, "model", content), _layer(root, "template", b"{{ .Prompt }}")]
     layers += [_layer(root, "projector", projector)] if projector else []
@@ -63,12 +63,12 @@ def _layer(root: Path, kind: str, content: bytes) -> dict[str, object]:
 
 
 def hugging_face_with_shared_blobs(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
-    """Put a repository into the cache as huggingface_hub 2.x does with Xet: its blobs link into one store of all."""
+    """Put a repository into the cache as huggingface_hub 2.x does with Xet: its blobs are links into a shared store."""
     folder = hugging_face(user_home, repo, files)
     store = folder.parent / "blobs"
     write_file(store / ".huggingface-shared-blobs", b"1\n")
     for blob in list((folder / "blobs").iterdir()):
-        xet = sha256(b"xet " + blob.read_bytes())  # 64 digits as well, and no digest of the file
+        xet = sha256(b"xet " + blob.read_bytes())  # 64 digits too, but not a digest of the file
         payload = write_file(store / xet[:2] / xet, blob.read_bytes())
         payload.chmod(0o444)
         blob.unlink()
@@ -77,7 +77,7 @@ def hugging_face_with_shared_blobs(user_home: Path, repo: str, files: dict[str, 
 
 
 def hugging_face_without_links(user_home: Path, repo: str, files: dict[str, bytes]) -> Path:
-    """Put a repository into the cache as with HF_HUB_DISABLE_SYMLINKS: the files are where the links would be."""
+    """Put a repository into the cache as with HF_HUB_DISABLE_SYMLINKS: files instead of links."""
     folder = user_home / ".cache" / "huggingface" / "hub" / ("models--" + repo.replace("/", "--"))
     write_file(folder / "refs" / "main", COMMIT.encode())
     for path, content in files.items():

@@ -1,4 +1,4 @@
-"""Every write of a run, by name: the writes that the fence must refuse."""
+"""All writes of a run, by name: the fence must refuse each after the lease is lost."""
 
 from collections.abc import Callable
 

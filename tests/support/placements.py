@@ -1,4 +1,4 @@
-"""Installed models for layouts, and their plans carried out plainly: no journal, no conflicts."""
+"""Installed models for the tests of layouts, and a plain way to apply a plan: no rows, no conflicts."""
 
 import hashlib
 import os
@@ -11,21 +11,21 @@ from flowhub_jobs.values.enums import HubFormat
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def make_installed(store: Path, files: dict[str, bytes], **known: Any) -> InstalledForPlacement:
-    """Put files into a store, and return them as an installed model: a folder if `name` is given, or several files."""
-    folder = "name" in known or len(files) > 1
-    name = known.pop("name", "model" if folder else next(iter(files)))
-    placed = []
+def make_installed(store: Path, files: dict[str, bytes], **fields: Any) -> InstalledForPlacement:
+    """Put files into a store, and return them as an installed model; it is a folder with `name` or several files."""
+    folder = "name" in fields or len(files) > 1
+    name = fields.pop("name", "model" if folder else next(iter(files)))
+    placement_files = []
     for path, content in files.items():
         source = store / name / path if folder else store / path
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        from_hub = path if known.get("repository") else None
-        placed.append(PlacementFile(source, path, len(content), digest, repository_path=from_hub))
-    about: dict[str, Any] = {"model": None, "option": None, "format": HubFormat.GGUF} | known
-    about |= {"commit": COMMIT, "revision": "main"} if known.get("repository") else {}
-    return InstalledForPlacement(name=name, folder=folder, files=tuple(placed), **about)
+        from_hub = path if fields.get("repository") else None
+        placement_files.append(PlacementFile(source, path, len(content), digest, repository_path=from_hub))
+    values: dict[str, Any] = {"model": None, "option": None, "format": HubFormat.GGUF} | fields
+    values |= {"commit": COMMIT, "revision": "main"} if fields.get("repository") else {}
+    return InstalledForPlacement(name=name, folder=folder, files=tuple(placement_files), **values)
 
 
 def apply_plan(plan: Plan, *, symlinks: bool = False, without_symlinks: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""A pooler in transaction mode on loopback, as PgBouncer is: each transaction gets another of few server sessions.
+"""A pooler in transaction mode on loopback, as PgBouncer is: each transaction gets any of a few server sessions.
 
 Source: the PostgreSQL documentation, "Frontend/Backend Protocol", and PgBouncer's (pgbouncer.org/features.html).
 """
@@ -20,16 +20,16 @@ _ENDS_BATCH = (b"Q", b"S")  # a simple query; Sync
 
 
 class TransactionPooler:
-    """`url` names the database of `server_url` through the pooler. A notification reaches no client.
+    """`url` is the database of `server_url` through the pooler. The pooler drops notifications.
 
-    It authenticates no client, and the server has to trust it.
+    It does not authenticate clients, and the server has to trust it.
     """
 
     def __init__(self, server_url: str) -> None:
         self._target = urlsplit(server_url)
         self._idle: queue.Queue[_Session] = queue.Queue()
         self._open: list[socket.socket] = []
-        self._over = False
+        self._closed = False
         self.transactions = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
@@ -45,7 +45,7 @@ class TransactionPooler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over = True
+        self._closed = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -62,7 +62,7 @@ class TransactionPooler:
         return session
 
     def _accept(self) -> None:
-        while not self._over:
+        while not self._closed:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
@@ -73,34 +73,34 @@ class TransactionPooler:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        held: _Session | None = None
+        session: _Session | None = None
         with contextlib.suppress(OSError, EOFError), client:
-            if not self._greet(client):
+            if not self._handshake(client):
                 return
             batch = b""
             try:
                 while True:
-                    kind, message = _message(client)
+                    kind, message = _read_message(client)
                     if kind == b"X":
                         break
                     batch += message
                     if kind in _ENDS_BATCH:
-                        if held is None:
-                            held, self.transactions = self._idle.get(timeout=60), self.transactions + 1
-                        in_transaction = held.exchange(batch, client)
+                        if session is None:
+                            session, self.transactions = self._idle.get(timeout=60), self.transactions + 1
+                        in_transaction = session.exchange(batch, client)
                         batch = b""
                         if not in_transaction:
-                            self._idle.put(held)
-                            held = None
+                            self._idle.put(session)
+                            session = None
             finally:
-                if held is not None and not self._over:  # the server rolls back what its session had not ended
-                    held.sock.close()
+                if session is not None and not self._closed:  # the server rolls back the open transaction
+                    session.sock.close()
                     self._idle.put(self._session())
 
-    def _greet(self, client: socket.socket) -> bool:
+    def _handshake(self, client: socket.socket) -> bool:
         while True:
-            length, code = struct.unpack("!ii", _exactly(client, 8))
-            _exactly(client, length - 8)
+            length, code = struct.unpack("!ii", _read_exactly(client, 8))
+            _read_exactly(client, length - 8)
             if code == _STARTUP:
                 break
             if code not in _NO_ENCRYPTION:  # a request to cancel
@@ -108,8 +108,8 @@ class TransactionPooler:
             client.sendall(b"N")
         session = self._idle.get(timeout=60)
         self._idle.put(session)
-        number = b"K" + struct.pack("!iii", 12, 1, 1)  # of no process of the server
-        client.sendall(_AUTHENTICATED + session.parameters + number + _READY)
+        key_data = b"K" + struct.pack("!iii", 12, 1, 1)  # a key of no server process
+        client.sendall(_AUTHENTICATED + session.parameters + key_data + _READY)
         return True
 
 
@@ -123,7 +123,7 @@ class _Session:
         words = b"".join(f"{name}\0".encode() for name in names) + b"\0"
         self.sock.sendall(struct.pack("!ii", 8 + len(words), _STARTUP) + words)
         while True:
-            kind, message = _message(self.sock)
+            kind, message = _read_message(self.sock)
             if kind == b"S":
                 self.parameters += message
             if kind == b"E":
@@ -132,27 +132,27 @@ class _Session:
                 return
 
     def exchange(self, batch: bytes, client: socket.socket) -> bool:
-        """Pass a client's messages on, and the answers back; return whether its transaction continues."""
+        """Forward a client's messages and the answers; return whether its transaction is still open."""
         self.sock.sendall(batch)
         while True:
-            kind, message = _message(self.sock)
+            kind, message = _read_message(self.sock)
             if kind != b"A":  # a notification
                 client.sendall(message)
             if kind == b"Z":
                 return message[-1:] != b"I"
 
 
-def _message(sock: socket.socket) -> tuple[bytes, bytes]:
-    """Return the kind of the next message, and the whole of it. Raises EOFError."""
-    head = _exactly(sock, 5)
-    return head[:1], head + _exactly(sock, struct.unpack("!i", head[1:])[0] - 4)
+def _read_message(sock: socket.socket) -> tuple[bytes, bytes]:
+    """Return the kind of the next message, and the message with its head. Raises EOFError."""
+    head = _read_exactly(sock, 5)
+    return head[:1], head + _read_exactly(sock, struct.unpack("!i", head[1:])[0] - 4)
 
 
-def _exactly(sock: socket.socket, count: int) -> bytes:
+def _read_exactly(sock: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
-        more = sock.recv(count - len(data))
-        if not more:
+        chunk = sock.recv(count - len(data))
+        if not chunk:
             raise EOFError
-        data += more
+        data += chunk
     return data

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of the tests' own: in a temporary folder, on loopback, at a free port."""
+"""A real PostgreSQL server for the tests: in a temporary folder, on loopback, at a free port."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-NEEDED = "needs PostgreSQL's server (initdb and pg_ctl; Debian's package is `postgresql`)"
+SKIP_REASON = "needs PostgreSQL's server (initdb and pg_ctl; Debian's package is `postgresql`)"
 USER = "flowhub"
 READY_S = 60
-# No test cuts the machine's power, and to wait for its disk would take most of the time.
-FOR_TESTS = "-c fsync=off -c shared_buffers=16MB -c max_connections=60"
-# Ends the server and removes its folder when the pipe from this process closes, also by its SIGKILL.
-UNTIL_OUR_END = """
+# No test cuts the machine's power, and waiting for the disk would take most of the time.
+TEST_OPTIONS = "-c fsync=off -c shared_buffers=16MB -c max_connections=60"
+# Ends the server and removes its folder when the pipe from this process closes, even after a SIGKILL.
+CLEANUP = """
 cat >/dev/null
 [ -f "$1/data/postmaster.pid" ] && kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"
 while [ -f "$1/data/postmaster.pid" ] && kill -0 "$(head -n 1 "$1/data/postmaster.pid")" 2>/dev/null; do sleep 0.1; done
@@ -29,19 +29,19 @@ rm -rf "$1"
 
 
 def binary(name: str) -> str | None:
-    """Return the path of one of the server's programs, which Debian keeps out of the PATH."""
+    """Return the path of a program of the server; Debian does not put them on the PATH."""
     found = shutil.which(name)
     return found or next((str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))[-1:]), None)
 
 
 class Server:
-    """A cluster, running, with these options. As root it runs as another user: initdb and the server refuse root."""
+    """A running cluster. As root it runs as another user, since initdb and the server refuse root."""
 
-    def __init__(self, options: str = FOR_TESTS) -> None:
+    def __init__(self, options: str = TEST_OPTIONS) -> None:
         self._options = options
         self._pg_ctl = binary("pg_ctl")
         if self._pg_ctl is None or binary("initdb") is None:
-            pytest.skip(NEEDED)
+            pytest.skip(SKIP_REASON)
         self._user: dict[str, Any] = _unprivileged()
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         if self._user:
@@ -51,8 +51,8 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", UNTIL_OUR_END, "sh", self._folder], stdin=subprocess.PIPE, start_new_session=True
+        self._cleanup = subprocess.Popen(
+            ["/bin/sh", "-c", CLEANUP, "sh", self._folder], stdin=subprocess.PIPE, start_new_session=True
         )
         self.start()
 
@@ -62,8 +62,8 @@ class Server:
 
     def _run(self, *command: str | Path) -> None:
         with (self._folder / "log").open("ab") as log:
-            done = subprocess.run(command, stdout=log, stderr=log, cwd=self._folder, check=False, **self._user)
-        if done.returncode:
+            result = subprocess.run(command, stdout=log, stderr=log, cwd=self._folder, check=False, **self._user)
+        if result.returncode:
             raise RuntimeError(f"{command[0]} failed:\n{(self._folder / 'log').read_text()}")
 
     def start(self) -> None:
@@ -74,7 +74,7 @@ class Server:
         self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-t", str(READY_S), "-l", log, "-o", options, "start"))
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop it as an administrator does who does not wait for clients; `immediate` is a crash."""
+        """Stop it without waiting for clients; `immediate` is a crash."""
         self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", mode, "stop"))
 
     def restart(self, mode: str = "fast") -> None:
@@ -84,7 +84,7 @@ class Server:
     def close(self) -> None:
         with contextlib.suppress(RuntimeError):
             self._run(*(self._pg_ctl or "", "-D", self.data, "-w", "-m", "immediate", "stop"))
-        self._guard.communicate(timeout=READY_S)
+        self._cleanup.communicate(timeout=READY_S)
 
     # Databases -------------------------------------------------------------------------------------------------------
 
@@ -111,13 +111,13 @@ class Server:
         return [row[0] for row in self.sql(query, database)]
 
     def terminate_all(self, database: str) -> int:
-        """End every connection to a database, as an administrator may, and wait for it; return how many there were."""
+        """End every connection to a database, and wait until each has ended; return their number."""
         query = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
         return len(self.sql(query, database))
 
 
 class Standby(Server):
-    """A hot standby of another server, which from then on commits nothing that the standby does not have."""
+    """A hot standby of another server, whose replication becomes synchronous."""
 
     def __init__(self, primary: Server) -> None:
         self._primary = primary
@@ -135,15 +135,15 @@ class Standby(Server):
 
 
 def _unprivileged() -> dict[str, Any]:
-    """Return what makes a subprocess run as a user without rights, where this process is root."""
+    """Return arguments of subprocess.run for an unprivileged user if this process is root, else none."""
     if os.geteuid() != 0:
         return {}
     import pwd
 
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
-            found = pwd.getpwnam(name)
-            return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+            account = pwd.getpwnam(name)
+            return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     pytest.skip("needs a user other than root for PostgreSQL's server")
 
 
@@ -152,7 +152,7 @@ _spare: str | None = None
 
 
 def server() -> Server:
-    """Return the server of this process of tests, started when the first test wants it."""
+    """Return the server of this test process; the first call starts it."""
     global _server
     if _server is None:
         _server = Server()
@@ -166,7 +166,7 @@ def close_server() -> None:
     _server = _spare = None
 
 
-EMPTY = """
+DELETE_ALL_ROWS = """
 DO $$
 DECLARE found record;
 BEGIN
@@ -185,13 +185,13 @@ END $$
 def fresh_database() -> Iterator[str]:
     """Yield the URL of an empty database of this version's schema.
 
-    One is made, and emptied after each test: to make and drop one takes longer than most tests.
+    One database is emptied after each test and used again: creating and dropping one takes longer than most tests.
     """
     global _spare
     name, _spare = _spare or _migrated(), None
     yield server().url(name)
     server().terminate_all(name)
-    server().sql(EMPTY, database=name)
+    server().sql(DELETE_ALL_ROWS, database=name)
     _spare = name
 
 

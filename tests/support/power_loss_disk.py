@@ -1,14 +1,14 @@
-"""A disk whose power fails at some call: real files, set back to what might be left of them, and the worker killed.
+"""A disk whose power fails at a chosen call: real files, reverted to a state that may be left, and a killed worker.
 
-It stands behind the calls of `os` that put bytes and names into a store (ForgetfulDisk watches; this one strikes).
-What may be left is what the manuals allow, the worst that ext4, XFS and btrfs show:
+It wraps the functions of `os` that write bytes and names in a store (ForgetfulDisk only records them). The state that
+may be left is the worst that the manuals allow and that ext4, XFS and btrfs show:
 
-- bytes written and not synced are there, are not, or are there sector by sector (512 bytes); a file that grew may have
-  its new length and zeros, or its old length;
-- a name given or exchanged is there only when its folder was synced; of those that were not, the last few are undone;
-- a name removed is gone when its folder was synced or the database was committed since, whose sync takes it along; else
-  it may be back;
-- a sync of a file also keeps the name that it was made under.
+- bytes that were written and not synced are kept, lost, or kept for some sectors (512 bytes) only; a file that grew may
+  have its new length and zeros, or its old length;
+- a name that was given or exchanged is kept only if its folder was synced; of the others, the last few are undone;
+- a removed name stays removed if its folder was synced, or the database committed since (its sync includes the folder);
+  else it may come back;
+- a sync of a file also keeps the name under which it was created.
 """
 
 import atexit
@@ -32,12 +32,12 @@ Inode = tuple[int, int]
 @dataclass
 class Write:
     offset: int
-    old: bytes  # as long as what was written; what lay behind the file's end counts as zeros
+    old: bytes  # as long as the written bytes; zeros where the file had ended
 
 
 @dataclass
 class Unsynced:
-    """A file's writes since its last sync, in order. `fd` reads and writes it, whatever its name is by now."""
+    """A file's writes since its last sync, in order. `fd` reads and writes it under any name."""
 
     fd: int
     size: int  # bytes that are on the disk for certain
@@ -45,8 +45,8 @@ class Unsynced:
 
 
 @dataclass
-class Step:
-    """A change of names that may be undone. `folders` are those whose sync keeps it."""
+class NameChange:
+    """A change of names that may be undone. A sync of one of `folders` makes it durable."""
 
     folders: set[str]
     undo: Callable[[], object]
@@ -54,20 +54,20 @@ class Step:
 
 
 class FailingPower:
-    """Counts the calls that change the store, and pulls the plug instead of, or right after, one of them."""
+    """Counts the calls that change the store, and cuts the power instead of, or right after, one of them."""
 
-    def __init__(self, store: Path, turns: random.Random, call: int, only: str = "") -> None:
-        """It strikes at the `call`-th (from 1), of `os.only` or of all; at the process's end if there are fewer."""
-        self._store, self._turns, self._left, self._only = str(store), turns, call, only
-        self._shadow = store.parent / f"{store.name}.shadow"  # another name of what is removed or replaced
+    def __init__(self, store: Path, generator: random.Random, call: int, only: str = "") -> None:
+        """Fail at the `call`-th call (from 1) of `os.only` or of all; at the end of the process if there are fewer."""
+        self._store, self._random, self._calls_left, self._only = str(store), generator, call, only
+        self._shadow = store.parent / f"{store.name}.shadow"  # hard links to what is removed or replaced
         self._files: dict[Inode, Unsynced] = {}
-        self._steps: list[Step] = []
+        self._name_changes: list[NameChange] = []
         self._shadows = 0
         self._lock = threading.RLock()
         self._real = {name: getattr(os, name) for name in NAMES}
 
-    def plug_in(self) -> None:
-        """Stand behind `os` from now on, and behind the names that system.py gives."""
+    def patch_os(self) -> None:
+        """Replace the functions of `os`, and the renames of system.py."""
         import sqlalchemy as sa
 
         from flowhub_jobs import system
@@ -77,26 +77,26 @@ class FailingPower:
             setattr(os, name, getattr(self, f"_{name}"))
         self._rename_flags = system._rename_flags
         system._rename_flags = self._flagged_rename
-        atexit.register(self._unplug)
+        atexit.register(self._fail_power)
         sa.event.listen(sa.engine.Engine, "commit", lambda _connection: self._committed())
 
     # Bytes ----------------------------------------------------------------------------------------------------------
 
     def _pwrite(self, fd: int, data: Any, offset: int) -> int:
-        if not self._is_ours(fd):
+        if not self._is_in_store(fd):
             return int(self._real["pwrite"](fd, data, offset))
-        with self._turn("pwrite"):
-            known = self._known(fd)
-            old = os.pread(known.fd, len(data), offset).ljust(len(data), b"\0")
-            known.writes.append(Write(offset, old))
+        with self._next_call("pwrite"):
+            unsynced = self._unsynced_of(fd)
+            old = os.pread(unsynced.fd, len(data), offset).ljust(len(data), b"\0")
+            unsynced.writes.append(Write(offset, old))
             return int(self._real["pwrite"](fd, data, offset))
 
     def _write(self, fd: int, data: Any) -> int:
-        if not self._is_ours(fd):
+        if not self._is_in_store(fd):
             return int(self._real["write"](fd, data))
-        with self._turn("write"):
-            known = self._known(fd)
-            known.writes.append(Write(os.fstat(fd).st_size, bytes(len(data))))  # the journal is only appended to
+        with self._next_call("write"):
+            unsynced = self._unsynced_of(fd)
+            unsynced.writes.append(Write(os.fstat(fd).st_size, bytes(len(data))))  # the journal is only appended to
             return int(self._real["write"](fd, data))
 
     def _fdatasync(self, fd: int) -> None:
@@ -106,25 +106,25 @@ class FailingPower:
         self._sync(fd)
 
     def _sync(self, fd: int) -> None:
-        """Nothing is really synced: what stays is what this disk says."""
-        place = self._place(fd)
-        if not place.startswith(self._store):
+        """Record a sync; nothing is really synced."""
+        path = self._path_of(fd)
+        if not path.startswith(self._store):
             return
-        with self._turn("sync"):
-            if os.path.isdir(place):
-                self._steps = [step for step in self._steps if place not in step.folders]
+        with self._next_call("sync"):
+            if os.path.isdir(path):
+                self._name_changes = [change for change in self._name_changes if path not in change.folders]
                 return
-            known = self._known(fd)
-            known.writes.clear()
-            known.size = os.fstat(fd).st_size
+            unsynced = self._unsynced_of(fd)
+            unsynced.writes.clear()
+            unsynced.size = os.fstat(fd).st_size
 
-    def _known(self, fd: int) -> Unsynced:
-        there = os.fstat(fd)
-        inode = there.st_dev, there.st_ino
+    def _unsynced_of(self, fd: int) -> Unsynced:
+        status = os.fstat(fd)
+        inode = status.st_dev, status.st_ino
         if inode not in self._files:
-            # Opened again, as the caller's may only append; and by number, as it may have no name any more.
-            own = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
-            self._files[inode] = Unsynced(own, there.st_size)
+            # A new descriptor, since the caller's may only append; by number, since the file may have no name left.
+            fd_copy = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+            self._files[inode] = Unsynced(fd_copy, status.st_size)
         return self._files[inode]
 
     # Names ----------------------------------------------------------------------------------------------------------
@@ -137,132 +137,134 @@ class FailingPower:
         if not target.startswith(self._store):
             self._real["replace"](source, target, **options)
             return
-        with self._turn("replace"):
-            before = self._kept_aside(target) if os.path.isfile(target) else None
+        with self._next_call("replace"):
+            before = self._link_aside(target) if os.path.isfile(target) else None
             self._real["replace"](source, target, **options)
-            self._gave(source, target, before)
+            self._record_rename(source, target, before)
 
     def _flagged_rename(self, source: Path, target: Path, *, linux: int, macos: int) -> bool:
-        with self._turn("rename"):
-            both = target.exists()
+        with self._next_call("rename"):
+            exchanges = target.exists()
             if not self._rename_flags(source, target, linux=linux, macos=macos):
                 return False
-            if both:
-                self._step({source, target}, lambda: self._rename_flags(source, target, linux=linux, macos=macos))
+            if exchanges:
+                self._record_change(
+                    {source, target}, lambda: self._rename_flags(source, target, linux=linux, macos=macos)
+                )
             else:
-                self._gave(str(source), str(target), None)
+                self._record_rename(str(source), str(target), None)
             return True
 
-    def _gave(self, source: str, target: str, before: Path | None) -> None:
+    def _record_rename(self, source: str, target: str, before: Path | None) -> None:
         def undo() -> None:
             if os.path.isdir(os.path.dirname(source)):
                 self._real["replace"](target, source)
-            else:  # its old folder is gone for good: it has no name any more
+            else:  # its old folder is gone: the file loses its name
                 shutil.rmtree(target) if os.path.isdir(target) else self._real["unlink"](target)
             if before is not None:
                 self._put_back(before, target)
 
-        self._step({Path(source), Path(target)}, undo)
+        self._record_change({Path(source), Path(target)}, undo)
 
     def _unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
-        whole = _whole(path, dir_fd)
-        if not whole.startswith(self._store):
+        full_path = _absolute_path(path, dir_fd)
+        if not full_path.startswith(self._store):
             self._real["unlink"](path, dir_fd=dir_fd)
             return
-        with self._turn("unlink"):
-            before = self._kept_aside(whole)
+        with self._next_call("unlink"):
+            before = self._link_aside(full_path)
             self._real["unlink"](path, dir_fd=dir_fd)
-            self._step({Path(whole)}, lambda: self._put_back(before, whole), removal=True)
+            self._record_change({Path(full_path)}, lambda: self._put_back(before, full_path), removal=True)
 
     def _rmdir(self, path: Any, *, dir_fd: int | None = None) -> None:
-        whole = _whole(path, dir_fd)
-        if not whole.startswith(self._store):
+        full_path = _absolute_path(path, dir_fd)
+        if not full_path.startswith(self._store):
             self._real["rmdir"](path, dir_fd=dir_fd)
             return
-        with self._turn("rmdir"):
+        with self._next_call("rmdir"):
             self._real["rmdir"](path, dir_fd=dir_fd)
-            self._step({Path(whole)}, lambda: os.makedirs(whole, exist_ok=True), removal=True)
+            self._record_change({Path(full_path)}, lambda: os.makedirs(full_path, exist_ok=True), removal=True)
 
     def _link(self, source: Any, target: Any, **options: Any) -> None:
         self._real["link"](source, target, **options)
 
-    def _kept_aside(self, path: str) -> Path:
+    def _link_aside(self, path: str) -> Path:
         self._shadows += 1
         aside = self._shadow / f"{os.getpid()}-{self._shadows}"
         self._real["link"](path, aside, follow_symlinks=False)
         return aside
 
     def _put_back(self, aside: Path, path: str) -> None:
-        with contextlib.suppress(FileNotFoundError):  # what was made there since is gone
+        with contextlib.suppress(FileNotFoundError):  # remove a newer file at this path
             self._real["unlink"](path)
         self._real["link"](aside, path, follow_symlinks=False)
 
-    def _step(self, places: set[Path], undo: Callable[[], object], *, removal: bool = False) -> None:
-        self._steps.append(Step({str(place.parent) for place in places}, undo, removal))
+    def _record_change(self, places: set[Path], undo: Callable[[], object], *, removal: bool = False) -> None:
+        self._name_changes.append(NameChange({str(place.parent) for place in places}, undo, removal))
 
     def _committed(self) -> None:
         with self._lock:
-            self._steps = [step for step in self._steps if not step.removal]
+            self._name_changes = [change for change in self._name_changes if not change.removal]
 
-    # The plug -------------------------------------------------------------------------------------------------------
+    # The power failure ------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _turn(self, name: str) -> Iterator[None]:
-        """Do one call after the other; at the last, before or after it, nothing more is done by anybody."""
+    def _next_call(self, name: str) -> Iterator[None]:
+        """Serialize the calls. Before or after the last one the power fails, and no thread does any more."""
         with self._lock:
-            self._left -= self._only in ("", name)
-            last = self._left == 0 and self._only in ("", name)
-            if last and self._turns.random() < 0.3:
-                self._unplug()
+            self._calls_left -= self._only in ("", name)
+            last = self._calls_left == 0 and self._only in ("", name)
+            if last and self._random.random() < 0.3:
+                self._fail_power()
             yield
             if last:
-                self._unplug()
+                self._fail_power()
 
-    def _unplug(self) -> None:
-        self._lock.acquire()  # for good: no other thread does anything after this
+    def _fail_power(self) -> None:
+        self._lock.acquire()  # never released: no other thread continues
         try:
-            for step in reversed(self._steps[self._turns.randint(0, len(self._steps)) :]):
-                step.undo()
-            for known in self._files.values():
-                self._lose(known)
-        except BaseException as error:  # a fault of this disk's own must not pass for one of the worker's
+            for change in reversed(self._name_changes[self._random.randint(0, len(self._name_changes)) :]):
+                change.undo()
+            for unsynced in self._files.values():
+                self._revert_bytes(unsynced)
+        except BaseException as error:  # an error of this class must not look like one of the worker
             self._real["write"](2, f"FailingPower failed: {error!r}\n".encode())
             os._exit(99)
         signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
 
-    def _lose(self, known: Unsynced) -> None:
-        end = known.size
-        for write in reversed(known.writes):
-            fate = self._turns.choice(("lost", "torn", "kept"))
+    def _revert_bytes(self, unsynced: Unsynced) -> None:
+        end = unsynced.size
+        for write in reversed(unsynced.writes):
+            fate = self._random.choice(("lost", "torn", "kept"))
             for offset, old in _sectors(write):
-                if fate == "lost" or (fate == "torn" and self._turns.random() < 0.5):
-                    self._real["pwrite"](known.fd, old, offset)
+                if fate == "lost" or (fate == "torn" and self._random.random() < 0.5):
+                    self._real["pwrite"](unsynced.fd, old, offset)
                 else:
                     end = max(end, offset + len(old))
-        if end < os.fstat(known.fd).st_size and self._turns.random() < 0.5:
-            os.ftruncate(known.fd, end)
+        if end < os.fstat(unsynced.fd).st_size and self._random.random() < 0.5:
+            os.ftruncate(unsynced.fd, end)
 
-    def _place(self, fd: int) -> str:
+    def _path_of(self, fd: int) -> str:
         return os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)")
 
-    def _is_ours(self, fd: int) -> bool:
-        return self._place(fd).startswith(self._store)
+    def _is_in_store(self, fd: int) -> bool:
+        return self._path_of(fd).startswith(self._store)
 
 
 def _sectors(write: Write) -> list[tuple[int, bytes]]:
-    """Return what a write replaced, cut where the disk's sectors begin: each with its offset in the file."""
+    """Split the replaced bytes of a write at the sectors of the disk; return (offset in the file, bytes)."""
     first = SECTOR - write.offset % SECTOR
     cuts = [0, *range(first, len(write.old), SECTOR), len(write.old)]
     return [(write.offset + a, write.old[a:b]) for a, b in pairwise(cuts) if a < b]
 
 
-def _whole(path: Any, dir_fd: int | None) -> str:
+def _absolute_path(path: Any, dir_fd: int | None) -> str:
     folder = os.getcwd() if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
     return os.path.normpath(os.path.join(folder, os.fspath(path)))
 
 
 def fail_power(seed: str, call: str, only: str = "") -> None:
-    """Have the power of this process's store fail at that call."""
+    """Make the power of this process's store fail at that call."""
     home = Path(os.environ["FLOWHUB_HOME"])
     store = Path(os.environ.get("FLOWHUB_STORE") or home / "llms")
-    FailingPower(store, random.Random(f"{seed}/{call}"), int(call), only).plug_in()
+    FailingPower(store, random.Random(f"{seed}/{call}"), int(call), only).patch_os()

@@ -1,10 +1,10 @@
-"""RFC 9457 problems as a client reads them."""
+"""Checks of RFC 9457 problems in HTTP responses."""
 
 import httpx
 
 
 def assert_problem(response: httpx.Response, status: int, code: str) -> None:
-    """The answer is problem+json with this status and code, and no header invites another origin."""
+    """Check that the response is problem+json with this status and code, and that no header allows another origin."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()

@@ -1,4 +1,4 @@
-"""Proxies on loopback: HTTP (forwards and tunnels, over TLS as well), and SOCKS5; with a password or without."""
+"""Proxies on loopback: HTTP (forwarding and tunnels, also over TLS) and SOCKS5, with or without a password."""
 
 import contextlib
 import socket
@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 
 class LoopbackProxy:
-    """Forwards every request. `targets` has the targets in order, `connections` how many were made to it.
+    """Forwards every request. `targets` are the requested targets in order, `connections` the number of connections.
 
-    `login` is the user and password that it wants, `challenges` the sign-ins that it then offers. `answer` is a status
-    line that it gives to every request instead.
+    `login` is the required user and password, `challenges` are the methods of sign-in that it offers. `answer` is a
+    status line that it sends to every request instead.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class LoopbackProxy:
             self.connections += 1
             self._start_thread(self._serve, sock)
 
-    def _start_thread(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
+    def _start_thread(self, function: object, *arguments: object) -> None:
+        thread = threading.Thread(target=function, args=arguments, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
         thread.start()
 
@@ -74,8 +74,8 @@ class LoopbackProxy:
         _close_socket(sock)
 
     def serve_connection(self, sock: socket.socket) -> None:
-        """Serve the requests of one connection: a tunnel, or one request that is forwarded after the other."""
-        while head := _head(sock):
+        """Serve the requests of one connection: open a tunnel, or forward the requests one by one."""
+        while head := _read_head(sock):
             method, target, *_ = head.split(" ")
             if self.answer is not None:
                 sock.sendall(f"HTTP/1.1 {self.answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
@@ -96,15 +96,15 @@ class LoopbackProxy:
     def _is_authorized(self, head: str) -> bool:
         if self.login is None:
             return True
-        wanted = b64encode(":".join(self.login).encode()).decode()
-        return f"proxy-authorization: basic {wanted}".lower() in head.lower() and wanted in head
+        credentials = b64encode(":".join(self.login).encode()).decode()
+        return f"proxy-authorization: basic {credentials}".lower() in head.lower() and credentials in head
 
     def _forward(self, sock: socket.socket, head: str, target: str) -> None:
         parts = urlsplit(target)
         upstream = self._connect(parts.hostname or "", parts.port or 80)
         lines = [line for line in head.split("\r\n")[1:] if not line.lower().startswith(("proxy-", "connection:"))]
-        first = f"{head.split(' ')[0]} {parts.path or '/'}{'?' + parts.query if parts.query else ''} HTTP/1.1"
-        upstream.sendall("\r\n".join([first, "Connection: close", *lines]).encode())
+        request_line = f"{head.split(' ')[0]} {parts.path or '/'}{'?' + parts.query if parts.query else ''} HTTP/1.1"
+        upstream.sendall("\r\n".join([request_line, "Connection: close", *lines]).encode())
         while data := upstream.recv(65536):
             sock.sendall(data)
         _close_socket(upstream)
@@ -121,36 +121,36 @@ class LoopbackProxy:
 
 
 class SocksProxy(LoopbackProxy):
-    """SOCKS5 (RFC 1928), which sends its answers a byte at a time. `refuses` is the reply to every CONNECT."""
+    """A SOCKS5 proxy (RFC 1928) that sends its answers byte by byte. `refuses` is the reply to every CONNECT."""
 
     def __init__(self, *, login: tuple[str, str] | None = None, refuses: int = 0) -> None:
         super().__init__(login=login)
         self._refuses = refuses
 
     def serve_connection(self, sock: socket.socket) -> None:
-        version, count = _exactly(sock, 2)
+        version, count = _read_exactly(sock, 2)
         if version != 5:
             return
-        methods = _exactly(sock, count)
+        methods = _read_exactly(sock, count)
         method = 0 if self.login is None else 2 if 2 in methods else 0xFF
         self._send_bytewise(sock, bytes([5, method]))
         if method == 2 and not self._authenticate(sock):
             return
-        _, _, _, kind = _exactly(sock, 4)
+        _, _, _, kind = _read_exactly(sock, 4)
         host = _socks_host(sock, kind)
-        port = int.from_bytes(_exactly(sock, 2), "big")
+        port = int.from_bytes(_read_exactly(sock, 2), "big")
         self.targets.append(f"{host}:{port}")
-        # An address with line feeds in it: 10.10.13.10, at a port of 2570.
+        # The bytes of this address are line breaks: 10.10.13.10, port 2570.
         self._send_bytewise(sock, bytes([5, self._refuses, 0, 1, 10, 10, 13, 10, 10, 10]))
         if not self._refuses:
             self._tunnel(sock, self._connect(host, port))
 
     def _authenticate(self, sock: socket.socket) -> bool:
-        user = _exactly(sock, _exactly(sock, 2)[1])
-        password = _exactly(sock, _exactly(sock, 1)[0])
-        right = (user.decode(), password.decode()) == self.login
-        self._send_bytewise(sock, bytes([1, 0 if right else 1]))
-        return right
+        user = _read_exactly(sock, _read_exactly(sock, 2)[1])
+        password = _read_exactly(sock, _read_exactly(sock, 1)[0])
+        accepted = (user.decode(), password.decode()) == self.login
+        self._send_bytewise(sock, bytes([1, 0 if accepted else 1]))
+        return accepted
 
     @staticmethod
     def _send_bytewise(sock: socket.socket, data: bytes) -> None:
@@ -159,30 +159,30 @@ class SocksProxy(LoopbackProxy):
             sock.sendall(bytes([byte]))
 
 
-def _socks_host(sock: socket.socket, kind: int) -> str:
-    if kind == 3:
-        return _exactly(sock, _exactly(sock, 1)[0]).decode()
-    family, length = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
-    return socket.inet_ntop(family, _exactly(sock, length))
+def _socks_host(sock: socket.socket, address_type: int) -> str:
+    if address_type == 3:
+        return _read_exactly(sock, _read_exactly(sock, 1)[0]).decode()
+    family, length = (socket.AF_INET, 4) if address_type == 1 else (socket.AF_INET6, 16)
+    return socket.inet_ntop(family, _read_exactly(sock, length))
 
 
-def _exactly(sock: socket.socket, count: int) -> bytes:
+def _read_exactly(sock: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
-        more = sock.recv(count - len(data))
-        if not more:
+        chunk = sock.recv(count - len(data))
+        if not chunk:
             raise ConnectionResetError
-        data += more
+        data += chunk
     return data
 
 
-def _head(sock: socket.socket) -> str:
+def _read_head(sock: socket.socket) -> str:
     data = b""
     while b"\r\n\r\n" not in data:
-        more = sock.recv(1)
-        if not more:
+        chunk = sock.recv(1)
+        if not chunk:
             return ""
-        data += more
+        data += chunk
     return data.decode("latin-1")
 
 
@@ -203,7 +203,7 @@ def _close_socket(sock: socket.socket) -> None:
 
 @contextlib.contextmanager
 def refusing_address() -> Iterator[str]:
-    """A place on loopback that refuses: bound, so that no other program gets it, and not listened to."""
+    """Yield an address on loopback that refuses connections: bound, so that no program takes it, and not listening."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{bound.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Another Python process that runs a few lines, for death and for two processes at one file."""
+"""Another Python process that runs a few lines, to be killed or to share a file with the test."""
 
 import os
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def start_python(code: str, *words: object, **environ: str) -> subprocess.Popen[str]:
-    """Start `code` with `words` as its arguments. It reads and writes pipes; what it prints is its answer."""
+def start_python(code: str, *arguments: object, **environ: str) -> subprocess.Popen[str]:
+    """Start `code` with `arguments` as its arguments, with pipes as its standard streams."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
+        [sys.executable, "-c", code, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -22,6 +22,6 @@ def start_python(code: str, *words: object, **environ: str) -> subprocess.Popen[
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """End it with SIGKILL, and take its pipes down with it."""
+    """End it with SIGKILL, and close its pipes."""
     process.kill()
     process.communicate()

@@ -1,4 +1,4 @@
-"""Faults of ranges: answers that are about another part than the one asked for."""
+"""Faults of ranges: answers with another part than the requested one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from support.fault_base import Fault
 
 @dataclass(frozen=True)
 class IgnoreRange(Fault):
-    """The whole with 200, whatever range was asked."""
+    """The whole file with status 200, for any requested range."""
 
     def change_request(self, request: Request) -> Request:
         return replace(request, headers={name: text for name, text in request.headers.items() if name != "range"})
@@ -20,7 +20,7 @@ class IgnoreRange(Fault):
 
 @dataclass(frozen=True)
 class MovedRange(Fault):
-    """The base of those that answer another range than asked, and say so in Content-Range."""
+    """The base of faults that answer with another range than requested, and say so in Content-Range."""
 
     def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
@@ -35,7 +35,7 @@ class MovedRange(Fault):
 
 @dataclass(frozen=True)
 class ShiftedRange(MovedRange):
-    """The range begins and ends `by` bytes later than asked (earlier, if negative)."""
+    """The range begins and ends `by` bytes later than requested (earlier, if negative)."""
 
     by: int = 1
 
@@ -45,7 +45,7 @@ class ShiftedRange(MovedRange):
 
 @dataclass(frozen=True)
 class LongRange(MovedRange):
-    """The range ends `by` bytes after what was asked, as far as there are any."""
+    """The range ends `by` bytes later than requested, or at the end of the file."""
 
     by: int = 1
 
@@ -55,7 +55,7 @@ class LongRange(MovedRange):
 
 @dataclass(frozen=True)
 class ShortRange(MovedRange):
-    """The range ends `by` bytes before what was asked."""
+    """The range ends `by` bytes earlier than requested."""
 
     by: int = 1
 
@@ -65,7 +65,7 @@ class ShortRange(MovedRange):
 
 @dataclass(frozen=True)
 class CappedRange(MovedRange):
-    """No more than `most` bytes an answer, as some CDNs do; legal, if the client looks."""
+    """At most `most` bytes in each answer, as from some CDNs; this is legal."""
 
     most: int = 1 << 20
 
@@ -75,7 +75,7 @@ class CappedRange(MovedRange):
 
 @dataclass(frozen=True)
 class AlwaysParts(Fault):
-    """The first `most` bytes of whatever was asked for, also where no range was, as status 206."""
+    """The first `most` bytes of the requested part as status 206, even for a request without a range."""
 
     most: int = 1 << 20
 
@@ -87,7 +87,7 @@ class AlwaysParts(Fault):
 
 @dataclass(frozen=True)
 class SecondByteOnly(Fault):
-    """Each answer is a 206 of the second byte, whatever was asked for."""
+    """A 206 with the second byte of the file, for every request."""
 
     def change_answer(self, answer: Answer) -> Answer:
         return replace(answer, status=206).with_span(1, 2)
@@ -108,7 +108,7 @@ class PartAs200(Fault):
 
 @dataclass(frozen=True)
 class CustomContentRange(Fault):
-    """A Content-Range in another form: `a` first and `b` last byte, `t` size of the file, `n` length of the part."""
+    """A Content-Range in another form: first byte `a`, last byte `b`, file size `t`, length of the part `n`."""
 
     form: str
 
@@ -121,21 +121,21 @@ class CustomContentRange(Fault):
 
 @dataclass(frozen=True)
 class RefusesRanges(Fault):
-    """A status for requests whose Range header `dislikes` says so of; with the size of the file where `size`."""
+    """This status for requests whose Range header meets `condition`; `size` adds the size of the file."""
 
     code: int
-    dislikes: Callable[[str, int], bool]
+    condition: Callable[[str, int], bool]
     size: bool = False
 
     def answer_to(self, request: Request, answer: Answer) -> Answer:
         total = answer.content.size
-        if request.range is None or not self.dislikes(request.range, total):
+        if request.range is None or not self.condition(request.range, total):
             return answer
         refusal = Answer(self.code).with_body(Bytes(b""))
         return refusal.with_headers(Content_Range=f"bytes */{total}") if self.size else refusal
 
 
-def is_ranged(header: str, size: int) -> bool:
+def any_range(header: str, size: int) -> bool:
     return True
 
 
@@ -143,7 +143,7 @@ def has_end(header: str, size: int) -> bool:
     return not header.endswith("-")
 
 
-def ends_behind(header: str, size: int) -> bool:
+def ends_past_the_file(header: str, size: int) -> bool:
     return has_end(header, size) and int(header.rpartition("-")[2]) >= size
 
 
@@ -159,7 +159,7 @@ def begins_in_the_middle(header: str, size: int) -> bool:
 
 @dataclass(frozen=True)
 class DropsRange(Fault):
-    """The connection is closed without a word where a range was asked for."""
+    """The connection closes without an answer if the request has a range."""
 
     def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         return CloseBeforeHeaders().change_steps(steps, answer) if answer.status == 206 else steps
@@ -180,7 +180,7 @@ class WrongTotal(Fault):
 
 @dataclass(frozen=True)
 class NoTotal(Fault):
-    """A 206 that keeps the size of the file to itself: `bytes 0-99/*`."""
+    """A 206 without the size of the file: `bytes 0-99/*`."""
 
     def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
@@ -190,7 +190,7 @@ class NoTotal(Fault):
 
 @dataclass(frozen=True)
 class NoContentRange(Fault):
-    """A 206 that does not say which part it is."""
+    """A 206 without Content-Range."""
 
     def change_answer(self, answer: Answer) -> Answer:
         return answer.with_headers(Content_Range=None)
@@ -198,12 +198,12 @@ class NoContentRange(Fault):
 
 @dataclass(frozen=True)
 class Multipart(Fault):
-    """A 206 whose one range is wrapped as multipart/byteranges, though one range was asked."""
+    """A 206 whose only range is wrapped as multipart/byteranges, although only one range was requested."""
 
     def change_answer(self, answer: Answer) -> Answer:
         if answer.status != 206:
             return answer
-        about = f"Content-Range: {answer.headers['Content-Range']}\r\n\r\n".encode()
+        part_head = f"Content-Range: {answer.headers['Content-Range']}\r\n\r\n".encode()
         part = answer.content.read(answer.start, answer.end)
-        wrapped = answer.with_body(Bytes(b"--cut\r\n" + about + part + b"\r\n--cut--\r\n"))
+        wrapped = answer.with_body(Bytes(b"--cut\r\n" + part_head + part + b"\r\n--cut--\r\n"))
         return wrapped.with_headers(Content_Range=None, Content_Type="multipart/byteranges; boundary=cut")

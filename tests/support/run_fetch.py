@@ -1,6 +1,6 @@
-"""Drives the transfer as a worker does, without one: makes artifacts, fetches them, and keeps what `on_progress` saw.
+"""Runs transfers as a worker does, without a worker: makes artifacts, fetches them, and records their progress.
 
-As a command (`python -m support.run_fetch ARTIFACT FOLDER`, the artifact as JSON) it is a process that a test can kill.
+`python -m support.run_fetch ARTIFACT FOLDER`, with the artifact as JSON, is a process that a test can kill.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ QUICK = TransferOptions(connect_s=10, headers_s=20, stall_s=20, patience=PATIENT
 
 
 def quick(*, faults_max: int = 10, **changed: Any) -> TransferOptions:
-    """Return options that wait milliseconds where the contract's wait seconds."""
+    """Return options with retries after milliseconds instead of seconds."""
     return replace(QUICK, patience=replace(PATIENT, faults_max=faults_max), **changed)
 
 
@@ -48,7 +48,7 @@ def pinned_artifact(url: str, content: "Content", name: str = "m.gguf") -> Artif
 
 
 def unpinned_artifact(url: str, name: str = "m.gguf") -> Artifact:
-    """Return a one-file artifact of which the catalog knows no more than the address."""
+    """Return a one-file artifact of which the catalog knows only the URL."""
     return one_file_artifact(ArtifactFile(name, url))
 
 
@@ -57,13 +57,13 @@ def one_file_artifact(file: ArtifactFile) -> Artifact:
 
 
 def folder_artifact(files: Mapping[str, str], contents: "Mapping[str, Content] | None" = None) -> Artifact:
-    """Return a folder artifact of URLs by path; those that have a content here are pinned to it."""
+    """Return a folder artifact of URLs by path. Files in `contents` are pinned to their content."""
     known = contents or {}
-    made = tuple(
+    artifact_files = tuple(
         ArtifactFile(path, url, known[path].size, known[path].sha256()) if path in known else ArtifactFile(path, url)
         for path, url in files.items()
     )
-    return Artifact("m@mlx", "m", "mlx", HubFormat.MLX, "m-mlx", True, made)
+    return Artifact("m@mlx", "m", "mlx", HubFormat.MLX, "m-mlx", True, artifact_files)
 
 
 # Runs -----------------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def folder_artifact(files: Mapping[str, str], contents: "Mapping[str, Content] |
 
 @dataclass
 class TransferRun:
-    """One `fetch`: how it is asked for, what `on_progress` saw, and what came of it."""
+    """One call of `fetch`: its arguments, its progress, and its result."""
 
     artifact: Artifact
     folder: Path
@@ -79,12 +79,12 @@ class TransferRun:
     cancel: CancelToken = field(default_factory=CancelToken)
     prior: PriorAttempts = PriorAttempts("job")  # noqa: RUF009, it is frozen
     shared: SharedLimits = field(default_factory=lambda: SharedLimits(HostLimits(), TokenBucket()))
-    seen: list[TransferProgress] = field(default_factory=list)
+    progress: list[TransferProgress] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     fetched: Fetched | None = None
 
     def fetch(self) -> Self:
-        """Fetch, here and now."""
+        """Fetch in this thread."""
         self.fetched = fetch(
             self.artifact,
             self.folder,
@@ -96,46 +96,46 @@ class TransferRun:
         )
         return self
 
-    def _record_progress(self, seen: TransferProgress) -> None:
+    def _record_progress(self, progress: TransferProgress) -> None:
         with self.changed:
-            self.seen.append(seen)
+            self.progress.append(progress)
             self.changed.notify_all()
 
     def wait_for_progress(self, count: int) -> None:
         """Wait until `on_progress` was called `count` times more."""
         with self.changed:
-            goal = len(self.seen) + count
-            assert self.changed.wait_for(lambda: len(self.seen) >= goal, 30)
+            goal = len(self.progress) + count
+            assert self.changed.wait_for(lambda: len(self.progress) >= goal, 30)
 
     def content(self, number: int = 0) -> bytes:
-        """Return a fetched file as it is on disk."""
+        """Return the content of a fetched file on disk."""
         assert self.fetched is not None
         return self.fetched.parts[number].read_bytes()
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        return [note for seen in self.seen for note in seen.notes]
+        return [note for progress in self.progress for note in progress.notes]
 
     @property
     def note_kinds(self) -> list[str]:
         return [note.kind for note in self.notes]
 
 
-def run_transfer(artifact: Artifact, folder: Path, **how: Any) -> TransferRun:
-    """Fetch an artifact into a folder and return what came of it; `how` are fields of Run."""
-    return TransferRun(artifact, folder, **how).fetch()
+def run_transfer(artifact: Artifact, folder: Path, **fields: Any) -> TransferRun:
+    """Fetch an artifact into a folder, and return the run; `fields` are fields of TransferRun."""
+    return TransferRun(artifact, folder, **fields).fetch()
 
 
 class BackgroundRun:
-    """A run in a thread of its own. Leaving the block stops it; `end` waits for it and raises what it raised."""
+    """A run in a background thread. Leaving the block stops it; `result` waits for it and raises its error."""
 
-    def __init__(self, artifact: Artifact, folder: Path, **how: Any) -> None:
-        self.run = TransferRun(artifact, folder, **how)
-        self.hold = threading.Event()  # where an origin holds it, what lets it continue
+    def __init__(self, artifact: Artifact, folder: Path, **fields: Any) -> None:
+        self.run = TransferRun(artifact, folder, **fields)
+        self.hold = threading.Event()  # set it to let a paused origin continue
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._go, name="run", daemon=True)
+        self._thread = threading.Thread(target=self._run_thread, name="run", daemon=True)
 
-    def _go(self) -> None:
+    def _run_thread(self) -> None:
         try:
             self.run.fetch()
         except BaseException as error:
@@ -149,7 +149,7 @@ class BackgroundRun:
         return self.run
 
     def stop(self, why: str = "stop") -> None:
-        """Stop it and wait until it has ended."""
+        """Stop the run, and wait until it has ended."""
         self.run.cancel.stop(why)
         with contextlib.suppress(Cancelled):
             self.result()
@@ -167,25 +167,25 @@ class BackgroundRun:
 
 
 def journaled_bytes(folder: Path) -> int:
-    """Return how many bytes the journal in a partial says are on the disk."""
+    """Return the number of bytes on disk according to the journal of a partial."""
     return sum(file.kept.total for file in journal.load(folder).files.values())
 
 
 def hashed_bytes(folder: Path) -> int:
-    """Return up to which byte the journal in a partial of one file has its digest."""
+    """Return the number of hashed bytes in the journal of a partial of one file."""
     return max(file.frontier for file in journal.load(folder).files.values())
 
 
 def part_path(folder: Path, path: str = "m.gguf") -> Path:
-    """Return the ranges of a file's bytes that the journal has."""
+    """Return the path of a file's bytes in a partial."""
     return folder / journal.load(folder).files[path].part
 
 
 def stop_after(
-    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **how: Any
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **fields: Any
 ) -> Path:
-    """Fetch `/m.gguf` until the journal has its first `count` bytes, stop in good order, and return the partial."""
-    with hold_after(count, artifact, folder, origin, faults=faults, **how) as running:
+    """Fetch `/m.gguf` until the journal has its first `count` bytes, stop the run, and return the partial."""
+    with hold_after(count, artifact, folder, origin, faults=faults, **fields) as running:
         running.stop()
     origin.drop_connections()
     return folder
@@ -194,7 +194,7 @@ def stop_after(
 def crash_after(
     count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = ()
 ) -> Path:
-    """The same, but return a copy of the partial in mid-run, as a crash leaves it; the digest has come as far."""
+    """The same, but return a copy of the partial during the run, as a crash leaves it: all `count` bytes are hashed."""
     with hold_after(count, artifact, folder, origin, faults=faults) as running:
         origin.wait_for(lambda: hashed_bytes(folder) == count)
         copy = shutil.copytree(folder, folder.with_name(f"{folder.name}-crashed"))
@@ -205,17 +205,17 @@ def crash_after(
 
 @contextmanager
 def hold_after(
-    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **how: Any
+    count: int, artifact: Artifact, folder: Path, origin: "Origin", *, faults: "Sequence[Fault]" = (), **fields: Any
 ) -> Iterator[BackgroundRun]:
-    """Fetch `/m.gguf` until the journal has its first `count` bytes, and hold it there.
+    """Fetch `/m.gguf` until the journal has its first `count` bytes, and pause there.
 
-    The origin serves it already, with `faults`; later requests are not held.
+    The origin must serve it already; `faults` affect its answers. Later requests are not paused.
     """
     from support.faults import Hold
 
     hold = Hold(after=count)
     origin.break_with(*faults, hold.once(), path="/m.gguf")
-    with BackgroundRun(artifact, folder, **how) as running:
+    with BackgroundRun(artifact, folder, **fields) as running:
         origin.wait_for(lambda: journaled_bytes(folder) == count)
         running.hold = hold.event
         yield running

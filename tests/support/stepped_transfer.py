@@ -1,7 +1,6 @@
 """A transfer run step by step: the real state, hasher, committer and journal over a real partial; no thread, no socket.
 
-What a fetcher would do (`pool`) is done step by step, so that a test can put the steps of several into any order. Time
-stands still until it is turned.
+A test calls the steps of fetchers (`pool`) itself, in any order. Time stands still until the test changes `now`.
 """
 
 import contextlib
@@ -35,16 +34,16 @@ SHARE_MIN = 100_000  # bytes
 
 
 class NothingToHash(BaseException):
-    """What the hasher's sleep becomes here. No Exception, which the hasher would take for its own."""
+    """Replaces the hasher's wait. No Exception, since the hasher would handle that as an error of its own."""
 
 
-def _nobody_to_wait_for(timeout: float | None = None) -> bool:
+def _raise_nothing_to_hash(timeout: float | None = None) -> bool:
     raise NothingToHash
 
 
 @dataclass(frozen=True)
 class WireAnswer:
-    """An answer on the wire: `body` begins at `start` of the file. `location` is where a redirect led."""
+    """An answer on the wire: `body` begins at `start` of the file. `location` is the target of a redirect."""
 
     status: int
     headers: dict[str, str]
@@ -55,7 +54,7 @@ class WireAnswer:
 
 
 class Fetcher:
-    """One connection: the task it was given, the answer that it got, and how much of that has come."""
+    """One connection: its task, its answer, and the number of received bytes."""
 
     def __init__(self, task: RangeTask) -> None:
         self.task = task
@@ -68,7 +67,7 @@ class Fetcher:
 
 
 class SteppedTransfer:
-    """One run over a partial, and the disk below it that would forget what was not synced."""
+    """One run over a partial, on a disk that forgets unsynced bytes."""
 
     def __init__(self, artifact: Artifact, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,17 +76,17 @@ class SteppedTransfer:
         self._patch = pytest.MonkeyPatch()
         self.disk = ForgetfulDisk(self._patch)
         for path in self._parts():
-            there = path.stat()
-            self.disk.durable[there.st_dev, there.st_ino].add(0, there.st_size)
+            status = path.stat()
+            self.disk.durable[status.st_dev, status.st_ino].add(0, status.st_size)
         self.now = 1000.0
         clock = SimpleNamespace(monotonic=lambda: self.now)
         for module in (range_scheduler, transfer_state, hasher):
             self._patch.setattr(module, "time", clock)
-        # Small files are of several ranges here, and worth sharing.
+        # Small files have several ranges here, and are worth sharing.
         self._patch.setattr(range_scheduler, "FIRST_RANGE", MIB)
         self._patch.setattr(file_state, "SHARE_MIN", SHARE_MIN)
         self.transfer = TransferState(artifact, folder, HUB)
-        self._patch.setattr(self.transfer.hash_ready, "wait", _nobody_to_wait_for)
+        self._patch.setattr(self.transfer.hash_ready, "wait", _raise_nothing_to_hash)
         self.log = resume_partial(self.transfer, "job", 0)
         self.committer = Committer(self.transfer, self.log, "job", CancelToken())
         self._hasher = Hasher(self.transfer)
@@ -96,7 +95,7 @@ class SteppedTransfer:
         return [path for path in self.folder.glob("files*/**/*") if path.is_file()]
 
     def start_fetcher(self) -> Fetcher | None:
-        """Give the next range to a new fetcher, if there is one."""
+        """Start a fetcher with the next range; return None if there is no range."""
         with self.transfer.changed:
             task = next_task(self.transfer)
         if task is None:
@@ -108,28 +107,28 @@ class SteppedTransfer:
         return fetcher
 
     def accept_answer(self, fetcher: Fetcher) -> None:
-        """Hold the answer that came against what is known; one that is not believed ends the fetcher."""
+        """Check the answer against the known facts; a contradiction ends the fetcher."""
         answer, task = fetcher.answer, fetcher.task
         assert answer is not None
         try:
             if answer.hub is not None and answer.location is not None:
                 check_hub(self.transfer, task, answer.hub)
-            read = read_answer(
+            response = read_answer(
                 answer.status, Headers(answer.headers), fetcher.requested, "h.example", ranged=fetcher.ranged
             )
-            accept_response(self.transfer, task, read, answer.hub, answer.location)
+            accept_response(self.transfer, task, response, answer.hub, answer.location)
             fetcher.accepted = True
         except (SourceChanged, WrongRange):
             self.drop(fetcher)
 
     def deliver(self, fetcher: Fetcher, count: int, flip: int | None = None) -> Range | None:
-        """Let `count` bytes of the body come, its end if it is there; return what was kept of them.
+        """Receive `count` bytes of the body, up to its end; return the range that was kept.
 
-        `flip`: the byte of these that comes wrong.
+        `flip` is the index of a byte to corrupt.
         """
         task, answer = fetcher.task, fetcher.answer
         assert answer is not None
-        if task.at >= task.end:  # another has taken over what was left
+        if task.at >= task.end:  # another fetcher has taken over the rest
             self._end(fetcher)
             return None
         at = answer.start + fetcher.received
@@ -147,7 +146,7 @@ class SteppedTransfer:
         return kept
 
     def _end(self, fetcher: Fetcher) -> None:
-        with contextlib.suppress(WrongRange):  # perhaps the end of a part alone: next time no range is asked for
+        with contextlib.suppress(WrongRange):  # perhaps only the end of a part: the next request has no range
             accept_end(self.transfer, fetcher.task)
         self.drop(fetcher)
 
@@ -164,42 +163,42 @@ class SteppedTransfer:
         return begin, begin + len(data)
 
     def drop(self, fetcher: Fetcher) -> None:
-        """End a connection, as a fetcher does whose fault was met."""
+        """End a connection, as a fetcher does after a fault."""
         self.fetchers.remove(fetcher)
         if fetcher.task.kept == 0:
             fetcher.task.state.source.location = None
         self.transfer.release(fetcher.task)
 
     def hash(self) -> None:
-        """Let the hasher work until it has nothing to do."""
+        """Run the hasher until it has nothing to do."""
         with contextlib.suppress(NothingToHash):
             self._hasher.run()
 
     def stop(self) -> None:
-        """End the run in good order."""
+        """Stop the run, with a last commit."""
         self.transfer.end()
         self.committer.commit_clean()
         self._close()
 
     def crash(self, lost: str) -> None:
-        """End the run as a failing power does. `lost` of what was not synced: "nothing", "all", "ends"."""
+        """End the run as a power failure does. `lost` are the unsynced bytes to lose: "nothing", "all", "ends"."""
         self._close()
-        # A byte that the journal has, and that was written again since, is the old one or the new, which is the same.
-        claimed = {self.folder / known.part: known.kept for known in journal.load(self.folder).files.values()}
+        # A byte in the journal that was written again since is the old byte or the new one, and these are equal.
+        journaled = {self.folder / file.part: file.kept for file in journal.load(self.folder).files.values()}
         for path in self._parts():
-            there = path.stat()
-            safe = Ranges([*self.disk.durable[there.st_dev, there.st_ino], *claimed.get(path, ())])
-            self._lose(path, safe, lost)
+            status = path.stat()
+            durable = Ranges([*self.disk.durable[status.st_dev, status.st_ino], *journaled.get(path, ())])
+            self._revert_bytes(path, durable, lost)
 
     @staticmethod
-    def _lose(path: Path, safe: Ranges, lost: str) -> None:
+    def _revert_bytes(path: Path, durable: Ranges, lost: str) -> None:
         size = path.stat().st_size
         with path.open("r+b") as file:
-            for start, end in list(safe.gaps(0, size)) if lost == "all" else []:
+            for start, end in list(durable.gaps(0, size)) if lost == "all" else []:
                 file.seek(start)
                 file.write(bytes(end - start))
             if lost == "ends":
-                file.truncate(max((end for _, end in safe), default=0))
+                file.truncate(max((end for _, end in durable), default=0))
 
     def _close(self) -> None:
         self.fetchers.clear()

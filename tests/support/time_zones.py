@@ -1,4 +1,4 @@
-"""Time zones with daylight saving time, and the machine set to one of them."""
+"""Time zones with daylight saving time, and a way to make one the local zone."""
 
 import contextlib
 import time
@@ -16,7 +16,7 @@ except ZoneInfoNotFoundError:
 
 @contextlib.contextmanager
 def local_time_zone(name: str) -> Iterator[None]:
-    """Have this process live in that zone."""
+    """Set the local time zone of this process within the block."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", name)
         time.tzset()

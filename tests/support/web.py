@@ -1,4 +1,4 @@
-"""A real `flowhub web` in this process, and clients that ask it."""
+"""A real `flowhub web` in this process, and its clients."""
 
 import contextlib
 import threading
@@ -19,7 +19,7 @@ PATIENCE_S = 60.0
 
 
 class WebServer:
-    """A server that answers. `api_client` sends the token, `browser` has signed in, `anonymous` has neither."""
+    """A running server. `api_client` sends the token, `browser` has signed in, `anonymous` has neither."""
 
     def __init__(self, server: Server, settings: Settings) -> None:
         self.serving, self.settings, self.stop = server.serving, settings, server.stop
@@ -52,7 +52,7 @@ class WebServer:
 
 @contextlib.contextmanager
 def web_server(settings: Settings, **options: Any) -> Iterator[WebServer]:
-    """Serve the home of these settings, at a free port of the loopback unless told otherwise."""
+    """Serve the home of these settings, by default at a free port of the loopback interface."""
     with opened(settings) as home, prepared(home, Options(**{"port": 0} | options), manual_json) as server:
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()

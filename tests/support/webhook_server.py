@@ -1,4 +1,4 @@
-"""A real webhook on loopback that keeps every posted object and gives the answers of a test."""
+"""A real webhook on loopback that records every posted object and answers as a test says."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class WebhookServer:
-    """`answers` are the next statuses, then 200. `hold` keeps every answer back until it is set."""
+    """`answers` are the next statuses, then 200. No answer is sent while `hold` is not set."""
 
     def __init__(self) -> None:
         self.posts: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lib.fleet.figures import Figures, table, verdicts
 from lib.fleet.simulation import Network, Simulation
-from support.postgres import NEEDED, binary
+from support.postgres import SKIP_REASON, binary
 
 FLEET = Path(__file__).parents[3] / "scripts" / "fleet"
 
@@ -57,7 +57,7 @@ def test_each_limit_of_each_run_has_a_verdict():
     ]
 
 
-@pytest.mark.skipif(binary("initdb") is None, reason=NEEDED)
+@pytest.mark.skipif(binary("initdb") is None, reason=SKIP_REASON)
 def test_a_small_fleet_prints_its_table_and_leaves_nothing_behind(tmp_path):
     small = ["--nodes", "3", "--size", "0.25", "--rate", "0", "--finished", "7"]
     environ = os.environ | {"TMPDIR": str(tmp_path)}

@@ -211,7 +211,7 @@ def test_a_large_file_of_the_hub_is_held_against_what_the_hub_says(hub, tmp_path
     got = run_transfer(unpinned_artifact(hub_url("org/model", "m.gguf")), tmp_path, options=at_hub(hub))
     assert got.content() == MODEL.read()
     assert got.fetched.files[0].pinned
-    assert got.seen[-1].files[0].expected == MODEL.sha256()
+    assert got.progress[-1].files[0].expected == MODEL.sha256()
     assert hub.sent("org/model", "m.gguf") == MODEL.size
 
 
@@ -237,7 +237,7 @@ def test_a_small_file_of_the_hub_is_held_against_its_git_sha1(hub, tmp_path):
     )
     assert got.content() == content.data
     assert got.fetched.files[0].pinned
-    assert got.seen[-1].files[0].identity == f"git:{content.git_sha1()}"
+    assert got.progress[-1].files[0].identity == f"git:{content.git_sha1()}"
 
 
 def test_a_catalogs_git_sha1_pins_a_small_file(origin, tmp_path):
@@ -266,19 +266,19 @@ def test_the_watcher_sees_how_it_stands_to_the_end(origin, tmp_path, monkeypatch
     monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
     origin.limit(total_bps=6e6)
     got = run_transfer(pinned_artifact(origin.serve("m.gguf", MODEL), MODEL), tmp_path)
-    first, last = got.seen[0], got.seen[-1]
+    first, last = got.progress[0], got.progress[-1]
     assert first.stage in (Stage.RESOLVE, Stage.DOWNLOAD)
     assert (last.stage, last.total, last.kept, last.fetched) == (Stage.VERIFY, MODEL.size, MODEL.size, MODEL.size)
     assert last.files[0].state is DigestState.VERIFIED
-    assert any(seen.stage is Stage.DOWNLOAD and seen.rate > 0 for seen in got.seen)
-    assert [seen.kept for seen in got.seen] == sorted(seen.kept for seen in got.seen)
-    assert all(seen.kept <= seen.fetched for seen in got.seen)
+    assert any(seen.stage is Stage.DOWNLOAD and seen.rate > 0 for seen in got.progress)
+    assert [seen.kept for seen in got.progress] == sorted(seen.kept for seen in got.progress)
+    assert all(seen.kept <= seen.fetched for seen in got.progress)
 
 
 def test_an_unpinned_file_is_seen_as_unpinned(origin, tmp_path):
     got = run_transfer(unpinned_artifact(origin.serve("m.gguf", MODEL)), tmp_path)
-    assert got.seen[-1].files[0].state is DigestState.UNPINNED
-    assert got.seen[-1].files[0].expected is None
+    assert got.progress[-1].files[0].state is DigestState.UNPINNED
+    assert got.progress[-1].files[0].expected is None
 
 
 # The limit -----------------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def serve_listing(site, files, **changed):
 
 
 def sources(result):
-    return dict(result.seen[-1].sources)
+    return dict(result.progress[-1].sources)
 
 
 def test_the_repository_of_the_same_name_gives_the_file(fetch_model, origin, site):
@@ -138,7 +138,7 @@ def test_modelscope_is_named_when_its_bytes_are_wrong(fetch_model, origin, site)
     serve_listing(site, {"m.gguf": MODEL.sha256()})
     site.break_with(FlipByte(at=HALF), path=FILE)
     result = fetch_model()
-    assert result.seen[-1].liars == {"modelscope"}
+    assert result.progress[-1].liars == {"modelscope"}
     [note] = [note for note in result.notes if note.code == "mirror_mismatch"]
     assert site.address.removeprefix("http://") in note.text
 
