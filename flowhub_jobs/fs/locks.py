@@ -17,7 +17,7 @@ NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLC
 
 CONTENT_BYTES = 8192
 
-_NAMES_LOST = 5  # tries: each time, the holder removed the name between our open and our lock
+_NAMES_LOST = 5  # tries: each time, the holder removed the name between the open and the lock
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -31,7 +31,7 @@ class LockFile:
         for _ in range(_NAMES_LOST):
             if self.is_in_place():
                 return
-            os.close(self._fd)  # its holder removed the name between our open and our lock
+            os.close(self._fd)  # its holder removed the name between this process's open and lock
             self._fd = self._locked()
 
     def _locked(self) -> int:

@@ -46,7 +46,7 @@ PAGES_MAX = 1_000
 PAGE_BYTES = 64_000_000
 TRIES = 4
 PAUSE_S = 0.5  # before the second try; doubled each time
-SILENT_S = 3.0  # the user is told of a longer wait
+SILENT_S = 3.0  # a longer wait is reported to the user
 WAIT_MAX_S = 60.0  # in all, for a busy Hub, while a person waits at a terminal
 
 LINK_MAX = 8192  # characters of a Link header

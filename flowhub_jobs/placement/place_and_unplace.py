@@ -39,7 +39,7 @@ HUB_PATIENCE_S = 5.0  # with a busy Hub, for a worker, which asks again later
 def _needs_commit(row: PlacementRow) -> bool:
     try:
         return app_named(row.app).needs_commit
-    except FlowhubError:  # of a newer version; the row hears of it when it is settled
+    except FlowhubError:  # the row is of a newer version; `settle` records the error
         return False
 
 

@@ -11,7 +11,7 @@ from flowhub_jobs.file_systems import traits_of
 from flowhub_jobs.system import open_unseen, read_once
 from flowhub_jobs.values.artifacts import git_sha1
 
-READ = 1 << 20  # bytes between two calls of `may_go_on`
+READ = 1 << 20  # bytes between two calls of `may_continue`
 SMALL = 64 << 20  # bytes up to which a git blob id is always computed
 
 
@@ -61,11 +61,15 @@ def _stamp(status: os.stat_result, where: Path | int) -> FileStamp:
 
 
 def hash_file(
-    path: Path, may_go_on: Callable[[], None], on_read: Callable[[int], None] = lambda count: None, *, git: bool = False
+    path: Path,
+    may_continue: Callable[[], None],
+    on_read: Callable[[int], None] = lambda count: None,
+    *,
+    git: bool = False,
 ) -> HashedFile:
     """Read the regular file at `path`, which is no link, and return its digests. Raises Unreadable.
 
-    `may_go_on` is called before each MiB and may raise; `on_read` gets the bytes of each. The git blob id of a large
+    `may_continue` is called before each MiB and may raise; `on_read` gets the bytes of each. The git blob id of a large
     file is "" unless `git` is set: the Hub names no large file by it.
     """
     try:
@@ -76,7 +80,7 @@ def hash_file(
     try:
         before = _stamp(os.fstat(fd), fd)
         running = git_sha1(before.size) if git or before.size <= SMALL else None
-        sha256 = _digest(fd, before.size, running, may_go_on, on_read)
+        sha256 = _digest(fd, before.size, running, may_continue, on_read)
         if _stamp(os.fstat(fd), fd) != before:
             raise UnreadableFile("was written to while it was read")
     except OSError as error:
@@ -87,11 +91,11 @@ def hash_file(
 
 
 def _digest(
-    fd: int, size: int, git: "hashlib._Hash | None", may_go_on: Callable[[], None], on_read: Callable[[int], None]
+    fd: int, size: int, git: "hashlib._Hash | None", may_continue: Callable[[], None], on_read: Callable[[int], None]
 ) -> str:
     sha256, buffer, at = hashlib.sha256(), memoryview(bytearray(READ)), 0
     while True:
-        may_go_on()
+        may_continue()
         count = read_once(fd, buffer, at)
         at += count
         if count == 0 or at > size:

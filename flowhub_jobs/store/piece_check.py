@@ -54,15 +54,15 @@ class CheckResult:
 
 
 def check_files(
-    files: Sequence[FileToCheck], may_go_on: Callable[[], None], on_read: Callable[[list[int]], None]
+    files: Sequence[FileToCheck], may_continue: Callable[[], None], on_read: Callable[[list[int]], None]
 ) -> list[CheckResult]:
     """Return the results of these files, in their order; a file that is gone is bad from end to end.
 
-    `may_go_on` is called before each read, in several threads, and may raise. `on_read` gets the bytes read by file,
+    `may_continue` is called before each read, in several threads, and may raise. `on_read` gets the bytes read by file,
     twice a second. Raises StorageFailed for a disk that does not read.
     """
     results = [CheckResult(known, *_stamp(known.path)) for known in files]
-    counter = _ReadCounter(len(files), may_go_on)
+    counter = _ReadCounter(len(files), may_continue)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
         works = [
             pool.submit(work) for number, result in enumerate(results) for work in _check_tasks(result, number, counter)
@@ -78,12 +78,12 @@ def check_files(
 class _ReadCounter:
     """Bytes read of each file, and the signal to stop reading."""
 
-    def __init__(self, files: int, may_go_on: Callable[[], None]) -> None:
-        self._bytes, self._lock, self._may_go_on = [0] * files, Lock(), may_go_on
+    def __init__(self, files: int, may_continue: Callable[[], None]) -> None:
+        self._bytes, self._lock, self._may_continue = [0] * files, Lock(), may_continue
         self.over = False
 
     def more(self, number: int, count: int) -> None:
-        self._may_go_on()
+        self._may_continue()
         with self._lock:
             self._bytes[number] += count
 

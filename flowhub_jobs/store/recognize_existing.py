@@ -10,7 +10,7 @@ from flowhub_jobs.store.layout import files_in
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 
 
-def recognize_existing(artifact: Artifact, path: Path, may_go_on: Callable[[], None]) -> InstallResult | None:
+def recognize_existing(artifact: Artifact, path: Path, may_continue: Callable[[], None]) -> InstallResult | None:
     """Return the artifact found at `path`; None unless each file has its pinned digest, and there is no other file.
 
     What a desktop creates in a folder by itself does not count.
@@ -24,14 +24,14 @@ def recognize_existing(artifact: Artifact, path: Path, may_go_on: Callable[[], N
             return None
     digests = []
     for file in artifact.files:
-        digest = _digest(path / file.path if artifact.folder else path, file, may_go_on)
+        digest = _digest(path / file.path if artifact.folder else path, file, may_continue)
         if digest is None:
             return None
         digests.append(digest)
     return InstallResult(path.name, path, tuple(digests))
 
 
-def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> FileDigest | None:
+def _digest(path: Path, file: ArtifactFile, may_continue: Callable[[], None]) -> FileDigest | None:
     if path.is_symlink() or not path.is_file():
         return None  # a link, a pipe: nothing to read from
     if file.size is not None and file.size != path.stat().st_size:
@@ -39,7 +39,7 @@ def _digest(path: Path, file: ArtifactFile, may_go_on: Callable[[], None]) -> Fi
     if file.sha256 is None and file.git_sha1 is None:
         return None  # without a digest the file cannot be identified
     try:
-        hashed = hash_file(path, may_go_on, git=file.sha256 is None)
+        hashed = hash_file(path, may_continue, git=file.sha256 is None)
     except UnreadableFile:
         return None
     same = hashed.sha256 == file.sha256 if file.sha256 else hashed.git_sha1 == file.git_sha1

@@ -97,7 +97,7 @@ def _server(home: Home, servers: list[tuple[ServerHealth, int]]) -> Check:
 
 
 def _listen(home: Home, url: str) -> Check:
-    """Check that a worker hears of new jobs at once."""
+    """Check that a worker is notified of new jobs at once."""
     name = "database.listen"
     if not home.settings.database_listen:
         return skip(name, "FLOWHUB_DATABASE_LISTEN is off: workers look for new jobs every few seconds")

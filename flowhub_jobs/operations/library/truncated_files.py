@@ -13,7 +13,7 @@ _FORMATS = (".gguf", ".safetensors")
 def truncation_problem(candidate: Candidate, hashes: Sequence[HashedFile]) -> str | None:
     """Return a sentence's end if one of the candidate's files is shorter than its own header says.
 
-    A file whose name claims a digest is not looked at: the digest has told whether it is whole.
+    A file whose name claims a digest is skipped: the digest has shown whether it is complete.
     """
     for file, hashed in zip(candidate.files, hashes, strict=True):
         if file.claim is not None or not file.path.lower().endswith(_FORMATS):

@@ -44,7 +44,7 @@ class FirstAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An artifact as it can be queued and the size that its source told, or the `error` that refuses it.
+    """An artifact as it can be queued and the size that its source stated, or the `error` that refuses it.
 
     `unseen` says why it, or some of it, could not be looked at.
     """
