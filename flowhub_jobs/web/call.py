@@ -72,13 +72,13 @@ class Call:
             raise UsageInvalid(f"{name} is {value[:40]!r}.", hint=f"Write {name}=true or {name}=false.")
         return _SWITCH[value]
 
-    def number(self, name: str, *, most: int) -> int | None:
-        """Return a query parameter that is a whole number from 0 to `most`. Raises UsageInvalid."""
+    def number(self, name: str, *, maximum: int) -> int | None:
+        """Return a query parameter that is a whole number from 0 to `maximum`. Raises UsageInvalid."""
         value = self.query(name)
         if value is None:
             return None
-        if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value) <= most):
-            raise UsageInvalid(f"{name} is {value[:40]!r}.", hint=f"Write a whole number up to {most:,}.")
+        if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value) <= maximum):
+            raise UsageInvalid(f"{name} is {value[:40]!r}.", hint=f"Write a whole number up to {maximum:,}.")
         return int(value)
 
     @property

@@ -84,16 +84,16 @@ class Guard:
         except FlowhubError as error:
             await self.refuse(scope, error)(scope, receive, send)
         else:
-            await self.app(scope, _replayed(body, receive), send)
+            await self.app(scope, _replay_body(body, receive), send)
 
     async def _is_of_fleet(self, scope: Scope) -> bool:
         """Return whether another node of this database asks for a file with a credential for it."""
         blob = BLOB.fullmatch(scope["path"]) if self.context.share and scope["method"] in SAFE_METHODS else None
-        given = Headers(scope=scope).get("authorization", "")
-        if blob is None or not given:
+        authorization = Headers(scope=scope).get("authorization", "")
+        if blob is None or not authorization:
             return False
         # In a thread: it may read the database.
-        return await run_in_threadpool(self.context.fleet.node_of, given, blob[1]) is not None
+        return await run_in_threadpool(self.context.fleet.node_of, authorization, blob[1]) is not None
 
     def _admit(self, scope: Scope, *, of_fleet: bool) -> BrowserSession | None:
         """Return the browser's session; None for a program, and for what needs no sign-in. Raises FlowhubError."""
@@ -136,9 +136,9 @@ class Guard:
 
 def _one_host(headers: Headers, hosts: Iterable[str]) -> str:
     """Return the request's Host, if it names this server. Raises Misdirected (RFC 9110 §15.5.20)."""
-    given = headers.getlist("host")
-    if len(given) == 1 and given[0].lower() in hosts:
-        return given[0].lower()
+    values = headers.getlist("host")
+    if len(values) == 1 and values[0].lower() in hosts:
+        return values[0].lower()
     raise Misdirected("This server does not answer for that host.")
 
 
@@ -152,13 +152,13 @@ def _refuse_foreign(headers: Headers, host: str) -> None:
 
 
 def _require_page_token(session: BrowserSession, headers: Headers, body: bytes) -> None:
-    given = headers.get(PAGE_TOKEN_HEADER) or ""
-    if not given and headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    token = headers.get(PAGE_TOKEN_HEADER) or ""
+    if not token and headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         try:
-            given = form_fields(body).get(PAGE_TOKEN_FIELD, [""])[0]
+            token = form_fields(body).get(PAGE_TOKEN_FIELD, [""])[0]
         except UsageInvalid:
-            given = ""
-    if not is_same_token(given, session.page_token):
+            token = ""
+    if not is_same_token(token, session.page_token):
         raise RequestForbidden("The change does not carry the page's token.", hint="Load the page again.")
 
 
@@ -179,7 +179,7 @@ async def _read_body(receive: Receive) -> bytes:
         raise UsageInvalid(f"The body did not arrive within {BODY_TIMEOUT_S:.0f} s.") from None
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     sent = False
 
     async def replay() -> Message:

@@ -113,7 +113,7 @@ class Live:
             changes, position = current_state(session), Position(0, 0, 0)
         else:
             changes = changes_since(session, position)
-        return Batch(changes, list(_numbered(list(_items(changes)), position, changes.position)))
+        return Batch(changes, list(_as_events(list(_items(changes)), position, changes.position)))
 
     def _turn_has_passed(self) -> bool:
         now = self._open_session().now_us()
@@ -131,7 +131,7 @@ class Live:
             log.exception("The live events cannot be read.")
         else:
             for queue in list(self._queues) if batch.events else ():
-                _put(queue, batch)
+                _put_or_end(queue, batch)
             return True
         return False
 
@@ -152,14 +152,14 @@ class Live:
         self._position = changes.position
         latest = session.now_us() + TURN_MAX_US
         self._turns_at = min(next_turn(session.home) or latest, latest)
-        return Batch(changes, list(_numbered(items, before, changes.position)))
+        return Batch(changes, list(_as_events(items, before, changes.position)))
 
     def _is_change(self, kind: str, data: str, job: int | None) -> bool:
         """Return whether an item differs from what was sent before: a running job is read every time."""
         if job is None:
             return True
-        known, self._sent[job] = self._sent.get(job), data
-        return known != data
+        previous, self._sent[job] = self._sent.get(job), data
+        return previous != data
 
 
 def _items(changes: Changes) -> Iterator[tuple[str, str, int | None]]:
@@ -172,7 +172,7 @@ def _items(changes: Changes) -> Iterator[tuple[str, str, int | None]]:
         yield "controls", _json(changes.controls), None
 
 
-def _numbered(items: Sequence[tuple[str, str, int | None]], before: Position, after: Position) -> Iterator[LiveEvent]:
+def _as_events(items: Sequence[tuple[str, str, int | None]], before: Position, after: Position) -> Iterator[LiveEvent]:
     """Yield events. Only the last one has the new position: a subscriber that loses the others gets them again."""
     for number, (kind, data, _) in enumerate(items, start=1):
         yield LiveEvent(kind, data, str(after if number == len(items) else before))
@@ -194,7 +194,7 @@ class EventSubscriber:
         return await asyncio.wait_for(self._queue.get(), timeout_s)
 
 
-def _put(queue: "asyncio.Queue[Batch | None]", batch: Batch) -> None:
+def _put_or_end(queue: "asyncio.Queue[Batch | None]", batch: Batch) -> None:
     if queue.full():
         _end(queue)
     else:

@@ -26,12 +26,12 @@ _PATH: dict[str, tuple[Schema, str]] = {
 }
 
 
-def operations_with(others: Iterable[Operation]) -> tuple[Operation, ...]:
-    """Return all operations of the document, its own among them; `others` are the API's."""
+def operations_with(api_operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """Return all operations of the document, its own among them; `api_operations` are the API's."""
     document_operation = Operation("GET", PATH, None, "Return this document.", "object")
     health = Operation("GET", "/healthz", None, "Tell whether the server and its database answer.", "object")
     metrics = Operation("GET", "/metrics", None, "Return figures for Prometheus.", "text", media_type="text/plain")
-    return (*others, document_operation, health, metrics)
+    return (*api_operations, document_operation, health, metrics)
 
 
 def document_of(operations: Iterable[Operation]) -> Callable[[Call], Response]:
@@ -47,9 +47,9 @@ def document(operations: Iterable[Operation], manual: Manual) -> dict[str, Any]:
     """Return the document. `manual` may be empty: then options have no help text of their verb."""
     verbs = {verb["name"]: verb for verb in manual.get("verbs", ())}
     paths: dict[str, dict[str, Any]] = {}
-    for one in operations:
-        path = _PARAMETER.sub(r"{\1}", one.path)
-        paths.setdefault(path, {})[one.method.lower()] = _operation(one, verbs.get(one.verb or "", {}))
+    for operation in operations:
+        path = _PARAMETER.sub(r"{\1}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, verbs)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -69,35 +69,36 @@ def document(operations: Iterable[Operation], manual: Manual) -> dict[str, Any]:
     }
 
 
-def _operation(one: Operation, verb: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(operation: Operation, verbs: Manual) -> dict[str, Any]:
+    verb = verbs.get(operation.verb or "", {})
     options = {name: option["help"] for option in verb.get("options", ()) for name in option["names"]}
-    names = [(match[1], match[2] is not None) for match in _PARAMETER.finditer(one.path)]
+    names = [(match[1], match[2] is not None) for match in _PARAMETER.finditer(operation.path)]
     path = [
         {"name": name, "in": "path", "required": True, "description": _PATH[name][1], "schema": _PATH[name][0]}
         for name, _ in names
     ]
     query = [
         {"name": field.name, "in": "query", "description": _help(field, options), "schema": field.schema}
-        for field in one.query
+        for field in operation.query
     ]
-    operation: dict[str, Any] = {
-        "operationId": _operation_id(one),
-        "summary": one.summary,
+    entry: dict[str, Any] = {
+        "operationId": _operation_id(operation),
+        "summary": operation.summary,
         "parameters": [*path, *query],
-        "responses": {str(status): _answer(one) for status in one.statuses} | {"default": _PROBLEM_ANSWER},
+        "responses": {str(status): _answer(operation) for status in operation.statuses} | {"default": _PROBLEM_ANSWER},
     }
-    if one.verb:
-        operation["x-flowhub-verb"] = one.verb
-    if one.body:
-        operation["requestBody"] = _body(one.body, options)
-    if one.path in ("/healthz", "/metrics"):
-        operation["security"] = []
-    return operation
+    if operation.verb:
+        entry["x-flowhub-verb"] = operation.verb
+    if operation.body:
+        entry["requestBody"] = _body(operation.body, options)
+    if operation.path in ("/healthz", "/metrics"):
+        entry["security"] = []
+    return entry
 
 
-def _operation_id(one: Operation) -> str:
-    words = re.sub(r"[^a-z]+", " ", one.path.removeprefix("/api/v1").removesuffix(".json").lower()).split()
-    return "_".join([one.method.lower(), *words])
+def _operation_id(operation: Operation) -> str:
+    parts = re.sub(r"[^a-z]+", " ", operation.path.removeprefix("/api/v1").removesuffix(".json").lower()).split()
+    return "_".join([operation.method.lower(), *parts])
 
 
 def _help(field: Field, options: Mapping[str, str | None]) -> str:
@@ -109,13 +110,13 @@ def _body(fields: Iterable[Field], options: Mapping[str, str | None]) -> dict[st
     return {"required": "required" in schema, "content": {"application/json": {"schema": schema}}}
 
 
-def _answer(one: Operation) -> dict[str, Any]:
+def _answer(operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object"}
-    if one.media_type != "application/json":
+    if operation.media_type != "application/json":
         schema = {"type": "string"}
-    elif one.answer.startswith("flowhub/"):
-        schema |= {"properties": {"schema": {"const": one.answer}}, "required": ["schema"]}
-    return {"description": one.answer, "content": {one.media_type: {"schema": schema}}}
+    elif operation.answer.startswith("flowhub/"):
+        schema |= {"properties": {"schema": {"const": operation.answer}}, "required": ["schema"]}
+    return {"description": operation.answer, "content": {operation.media_type: {"schema": schema}}}
 
 
 _PROBLEM_ANSWER = {

@@ -64,7 +64,7 @@ def prepared(home: Home, options: Options, manual: Manual = dict) -> "Iterator[S
     Raises PortUnusable, UsageInvalid for an address that is none, HomeUnusable.
     """
     home.database.watch_file()
-    with _bound(options) as listener:
+    with _bind(options) as listener:
         sign_in = open_sign_in(home.settings.home, share=options.share)
         yield Server(WebContext(home, sign_in, share=options.share, manual=manual), options, listener)
 
@@ -74,7 +74,7 @@ class Server:
 
     def __init__(self, context: WebContext, options: Options, listener: socket.socket) -> None:
         self._context, port = context, listener.getsockname()[1]
-        home, base = context.home.settings.home, f"http://{_authority(_shown(options.host), port)}"
+        home, base = context.home.settings.home, f"http://{_authority(_browser_host(options.host), port)}"
         self.serving = Serving(
             url=f"{base}/sign-in?ticket={context.sign_in.new_ticket()}",
             base=base,
@@ -150,7 +150,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextmanager
-def _bound(options: Options) -> Iterator[socket.socket]:
+def _bind(options: Options) -> Iterator[socket.socket]:
     """Yield a socket that listens at the address; with no port given, at the first free one."""
     ports = range(PORT, PORT + PORTS) if options.port is None else [options.port]
     family, address = _address(options.host)
@@ -178,8 +178,8 @@ def _unusable(host: str, port: int, error: OSError) -> PortUnusable:
     if error.errno == errno.EADDRINUSE:
         hint = "Another program, or another `flowhub web`, has it; give another with --port, or 0 for any."
         return PortUnusable(f"Port {port} of {host} is in use.", hint=hint)
-    why = error.strerror or error
-    return PortUnusable(f"{host} cannot be listened at, port {port}: {why}.", hint="Give an address of this machine.")
+    cause = error.strerror or error
+    return PortUnusable(f"{host} cannot be listened at, port {port}: {cause}.", hint="Give an address of this machine.")
 
 
 def _address(host: str) -> tuple[socket.AddressFamily, str]:
@@ -203,20 +203,20 @@ def _hosts(options: Options, port: int) -> frozenset[str]:
         names |= {"127.0.0.1", "localhost", "[::1]", *_own_names(), *_own_addresses()}
     else:
         names |= {address, *_own_names()}
-    given = {_with_port(name, port) for name in options.names}
-    return frozenset(host.lower() for name in names for host in _forms(name, port)) | given
+    extra_hosts = {_with_port(name, port) for name in options.names}
+    return frozenset(host.lower() for name in names for host in _forms(name, port)) | extra_hosts
 
 
 def _forms(name: str, port: int) -> Iterable[str]:
     """Return how clients write this name: without the port too, where it is that of http."""
-    host = _bracketed(name)
+    host = _bracket_ipv6(name)
     return (f"{host}:{port}", host) if port == 80 else (f"{host}:{port}",)
 
 
 def _with_port(name: str, port: int) -> str:
     """Return NAME or NAME:PORT of --allow-host as a value of Host."""
     has_port = name.rpartition(":")[2].isdigit() and (name.count(":") == 1 or "]:" in name)
-    return name.lower() if has_port else f"{_bracketed(name)}:{port}".lower()
+    return name.lower() if has_port else f"{_bracket_ipv6(name)}:{port}".lower()
 
 
 def _own_names() -> set[str]:
@@ -226,11 +226,11 @@ def _own_names() -> set[str]:
 
 def _own_addresses() -> set[str]:
     families = (socket.AF_INET, socket.AF_INET6)
-    addresses = [one for each in psutil.net_if_addrs().values() for one in each if one.family in families]
-    return {one.address.partition("%")[0] for one in addresses}
+    addresses = [entry for each in psutil.net_if_addrs().values() for entry in each if entry.family in families]
+    return {entry.address.partition("%")[0] for entry in addresses}
 
 
-def _shown(host: str) -> str:
+def _browser_host(host: str) -> str:
     """Return the address that this machine's browser opens: for all addresses, the loopback."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104, compared, not bound
 
@@ -242,8 +242,8 @@ def _reachable_name(options: Options) -> str:
 
 
 def _authority(host: str, port: int) -> str:
-    return f"{_bracketed(host)}:{port}"
+    return f"{_bracket_ipv6(host)}:{port}"
 
 
-def _bracketed(host: str) -> str:
+def _bracket_ipv6(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -52,24 +52,24 @@ class WebContext:
 
     def device(self) -> "Device":
         """Return this machine's description, a few seconds old at most."""
-        known = self._device
-        if known is None or time.monotonic() - known[0] > DEVICE_S:
-            known = self._device = time.monotonic(), look_at_machine(self.home)
-        return known[1]
+        cached = self._device
+        if cached is None or time.monotonic() - cached[0] > DEVICE_S:
+            cached = self._device = time.monotonic(), look_at_machine(self.home)
+        return cached[1]
 
     def forget_device(self) -> None:
         """Have the next session read this machine's description again."""
         self._device = None
 
-    def reopen(self, lost: Home) -> None:
+    def reopen(self, replaced: Home) -> None:
         """Open the home again, whose database file was replaced, such as by a backup. Raises HomeUnusable.
 
-        A request that still reads the lost one fails by itself.
+        A request that still reads the replaced one fails by itself.
         """
         with self._reopening:
-            if self.home is not lost:  # another request has done it
+            if self.home is not replaced:  # another request has done it
                 return
-            settings = lost.settings
+            settings = replaced.settings
             if not settings.home.is_dir():
                 raise HomeUnusable(f"The home folder {settings.home} was removed while the server ran.")
             home = self._reopened.enter_context(opened(settings))

@@ -19,7 +19,7 @@ class Fleet:
 
     def __init__(self, home: Callable[[], Home]) -> None:
         self._home, self._lock = home, threading.Lock()
-        self._known: tuple[float, str] | None = None
+        self._cached: tuple[float, str] | None = None
 
     def reader(self, request: HTTPConnection, sha256: str) -> str:
         """Return the node that asks for a file, or the address of another client."""
@@ -37,16 +37,16 @@ class Fleet:
     def _token(self, home: Home) -> str:
         now = time.monotonic()
         with self._lock:
-            if self._known is None or now - self._known[0] > KNOWN_S:
-                self._known = now, fleet_token(home)
-            return self._known[1]
+            if self._cached is None or now - self._cached[0] > KNOWN_S:
+                self._cached = now, fleet_token(home)
+            return self._cached[1]
 
 
 class Readers:
     """The nodes that read from a share now: at most so many at a time. Thread-safe."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._clock, self._lock = most, clock, threading.Lock()
+    def __init__(self, readers_max: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._readers_max, self._clock, self._lock = readers_max, clock, threading.Lock()
         self._seen: dict[str, float] = {}
         self._answers: Counter[str] = Counter()
 
@@ -55,7 +55,7 @@ class Readers:
         now = self._clock()
         with self._lock:
             self._seen = {name: at for name, at in self._seen.items() if self._answers[name] or now - at < READING_S}
-            if reader not in self._seen and len(self._seen) >= self._most:
+            if reader not in self._seen and len(self._seen) >= self._readers_max:
                 return False
             self._seen[reader] = now
             self._answers[reader] += 1

@@ -32,19 +32,19 @@ class ShareIndex:
     """Thread-safe."""
 
     def __init__(self) -> None:
-        self._known: tuple[int, float, Shared] | None = None
+        self._cached: tuple[int, float, Shared] | None = None
         self._compared_at = float("-inf")  # when the library was last found unchanged
         self._lock = threading.Lock()
 
     def read(self, session: Session) -> Shared:
         version, now = library_version(session.home), time.monotonic()
         with self._lock:
-            if self._known is None or self._known[0] != version or now - self._known[1] > LOOK_AGAIN_S:
+            if self._cached is None or self._cached[0] != version or now - self._cached[1] > LOOK_AGAIN_S:
                 models = shared_models(session)
                 by_digest = {file.sha256: file for model in models for file in model.files}
-                self._known = version, now, Shared(models, shared_repos(models), by_digest)
+                self._cached = version, now, Shared(models, shared_repos(models), by_digest)
             self._compared_at = now
-            return self._known[2]
+            return self._cached[2]
 
     def file(self, session: Session, sha256: str) -> SharedFile | None:
         """Return a file by its digest; None if it is not shared.
@@ -53,6 +53,6 @@ class ShareIndex:
         the library as it is now.
         """
         with self._lock:
-            recent = self._known is not None and time.monotonic() - self._compared_at < RECENT_S
-            known = self._known[2].by_digest.get(sha256) if self._known is not None and recent else None
-        return known or self.read(session).by_digest.get(sha256)
+            recent = self._cached is not None and time.monotonic() - self._compared_at < RECENT_S
+            file = self._cached[2].by_digest.get(sha256) if self._cached is not None and recent else None
+        return file or self.read(session).by_digest.get(sha256)

@@ -71,13 +71,13 @@ class SignIn:
         age_s = (time.time() if now_s is None else now_s) - int(session.partition(".")[0])
         return BrowserSession(session, self._sign("page", session)) if age_s < COOKIE_S else None
 
-    def is_token(self, given: str) -> bool:
+    def is_token(self, token: str) -> bool:
         """Return whether this is the token for programs."""
-        return _is_equal(given, self.token)
+        return _is_equal(token, self.token)
 
-    def may_read_share(self, given: str) -> bool:
+    def may_read_share(self, token: str) -> bool:
         """Return whether this token may read what is shared."""
-        return _is_equal(given, self.share_token or self.token) | _is_equal(given, self.token)
+        return _is_equal(token, self.share_token or self.token) | _is_equal(token, self.token)
 
     def _sign(self, purpose: str, text: str) -> str:
         mac = hmac.digest(self.token.encode(), f"{purpose}:{text}".encode("utf-8", "replace"), "sha256")

@@ -94,16 +94,16 @@ _CAP = (
 )
 
 
-def _answered(page: Mapping[str, Any], fields: Iterable[Field]) -> tuple[Field, ...]:
+def _answer_fields(page: Mapping[str, Any], fields: Iterable[Field]) -> tuple[Field, ...]:
     """Return the other keys of an answer, so that a program can send back what it got."""
-    known = {field.name for field in fields}
+    names = {field.name for field in fields}
     ignored_help = "Ignored; it is a key of the answer."
-    return tuple(Field(name, {}, help=ignored_help, ignored=True) for name in page if name not in known)
+    return tuple(Field(name, {}, help=ignored_help, ignored=True) for name in page if name not in names)
 
 
-_LIMIT_ANSWER = _answered(limit_json(Limits()), _LIMIT)
-_SCHEDULE_ANSWER = _answered(schedule_json(None, 0), _SCHEDULE)
-_CAP_ANSWER = _answered(cap_json(CapState(None, 0, 0)), _CAP)
+_LIMIT_ANSWER = _answer_fields(limit_json(Limits()), _LIMIT)
+_SCHEDULE_ANSWER = _answer_fields(schedule_json(None, 0), _SCHEDULE)
+_CAP_ANSWER = _answer_fields(cap_json(CapState(None, 0, 0)), _CAP)
 _REPORT = (Field("since", TEXT, "--since"), Field("node", TEXT, "--node"))
 
 OPERATIONS = (

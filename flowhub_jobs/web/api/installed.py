@@ -28,18 +28,18 @@ def list_installed(call: Call) -> Response:
 
 def remove(call: Call) -> Response:
     """Remove a model by the name that the list has. Refused (409) while a job works on it."""
-    shelf = call.session.installed
-    shelf.require_store()
-    name = shelf.named(call.path("name"))
-    removal = shelf.plan_removal(name)
-    shelf.remove(name)
+    library = call.session.installed
+    library.require_store()
+    name = library.named(call.path("name"))
+    removal = library.plan_removal(name)
+    library.remove(name)
     return JSONResponse(removed_json([removal], dry_run=False))
 
 
 def verify(call: Call) -> Response:
     """Queue a job that reads every byte of a model again."""
     library_jobs = LibraryJobs(call.session)
-    return _queued(
+    return _queue_and_answer(
         call, lambda: library_jobs.verify(library_jobs.installed([call.session.installed.named(call.path("name"))]))
     )
 
@@ -48,10 +48,10 @@ def repair(call: Call) -> Response:
     """Queue a job that downloads what the last verification found damaged, and no more."""
     library_jobs = LibraryJobs(call.session)
     [model] = library_jobs.installed([call.session.installed.named(call.path("name"))])
-    return _queued(call, lambda: [library_jobs.repair(model)])
+    return _queue_and_answer(call, lambda: [library_jobs.repair(model)])
 
 
-def _queued(call: Call, queue: Callable[[], list[int]]) -> Response:
+def _queue_and_answer(call: Call, queue: Callable[[], list[int]]) -> Response:
     """Answer with the job: 201, or 200 where one was at it already."""
     session = call.session
     before = set(session.home.queries.live_jobs().values())

@@ -72,22 +72,22 @@ def enqueue(call: Call) -> Response:
 
 def _programs(place: Any) -> list[str]:
     """Return the programs of `place`. A folder is refused: no path is set over HTTP."""
-    given = [] if place is None else place if isinstance(place, list) else [place]
-    if not all(isinstance(one, str) for one in given):
+    programs = [] if place is None else place if isinstance(place, list) else [place]
+    if not all(isinstance(one, str) for one in programs):
         raise UsageInvalid("place is neither a program nor a list of programs.", hint='Send "place": ["hf-cache"].')
-    if any(one.startswith("dir:") for one in given):
+    if any(one.startswith("dir:") for one in programs):
         raise UsageInvalid(
             "A folder cannot be named over HTTP.", hint="Use `flowhub place MODEL --in dir:PATH` on that machine."
         )
-    return given
+    return programs
 
 
 def _numbers(after: Any) -> list[str]:
     """Return the jobs of `after` as the command line takes them: 12, "12,15-18", or a list of those."""
-    given = [] if after is None else after if isinstance(after, list) else [after]
-    if not all(isinstance(one, str | int) and not isinstance(one, bool) for one in given):
+    jobs = [] if after is None else after if isinstance(after, list) else [after]
+    if not all(isinstance(one, str | int) and not isinstance(one, bool) for one in jobs):
         raise UsageInvalid("after is neither a job nor a list of jobs.", hint='Send "after": [12, 13].')
-    return [str(one) for one in given]
+    return [str(one) for one in jobs]
 
 
 _PRIORITY = (Field("priority", NUMBER, help="Higher goes first.", required=True),)
@@ -96,20 +96,20 @@ _PURGE = (Field("purge", SWITCH, "--purge"),)
 
 def change_job(call: Call) -> Response:
     data = read_body(call, _PRIORITY)
-    return _changed(call, lambda session, job: session.set_priority(job, data["priority"]))
+    return _change_and_answer(call, lambda session, job: session.set_priority(job, data["priority"]))
 
 
 def cancel(call: Call) -> Response:
     data = read_body(call, _PURGE)
-    return _changed(call, lambda session, job: session.cancel(job, purge=data.get("purge", False)))
+    return _change_and_answer(call, lambda session, job: session.cancel(job, purge=data.get("purge", False)))
 
 
 def action(verb: str) -> Act:
     """Return the action of a verb that takes no options."""
-    return lambda call: _changed(call, lambda session, job: steer(session, verb, job))
+    return lambda call: _change_and_answer(call, lambda session, job: steer(session, verb, job))
 
 
-def _changed(call: Call, change: Callable[[Session, int], object]) -> Response:
+def _change_and_answer(call: Call, change: Callable[[Session, int], object]) -> Response:
     """Change the job, and answer with it as it is then. A job whose worker died changes at once."""
     number, session = _number(call), call.session
     session.home.take_back_orphans()

@@ -19,7 +19,7 @@ SHOWN, SHOWN_MAX = 50, 10_000  # models of one answer
 
 def search(call: Call) -> Response:
     typed = tuple((call.query("q") or "").split())
-    sort, limit = call.query("sort"), call.number("limit", most=SHOWN_MAX)
+    sort, limit = call.query("sort"), call.number("limit", maximum=SHOWN_MAX)
     request = SearchRequest(
         typed=typed,
         filters=Filters.typed(

@@ -53,8 +53,8 @@ def _refusing_keys(act: Act) -> Act:
 def routes(operations: Iterable[Operation]) -> list[BaseRoute]:
     """Return one route a path, so that a method it does not have is answered with all those that it has."""
     by_path: dict[str, dict[str, Handle]] = {}
-    for one in operations:
-        by_path.setdefault(one.path, {})[one.method] = one.handle
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation.handle
     return [Route(path, _dispatch(handles), methods=list(handles)) for path, handles in by_path.items()]
 
 

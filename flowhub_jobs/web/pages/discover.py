@@ -69,13 +69,13 @@ class Search:
 
     def address(self, **changes: object) -> str:
         """Return the address of this search with some fields changed."""
-        one = replace(self, **changes)  # type: ignore[arg-type]
-        fields = [("q", one.words), ("format", one.format), ("params", one.params), ("license", one.license)]
-        fields += [("tag", tag) for tag in one.tags]
-        fields += [("fits", "1" if one.fits else ""), ("new", "1" if one.new else "")]
-        fields += [("sort", one.sort if one.sort != "fit" else "")]
-        fields += [("context", str(one.context) if one.context != Search().context else "")]
-        fields += [("shown", str(one.shown) if one.shown != SHOWN else "")]
+        other = replace(self, **changes)  # type: ignore[arg-type]
+        fields = [("q", other.words), ("format", other.format), ("params", other.params), ("license", other.license)]
+        fields += [("tag", tag) for tag in other.tags]
+        fields += [("fits", "1" if other.fits else ""), ("new", "1" if other.new else "")]
+        fields += [("sort", other.sort if other.sort != "fit" else "")]
+        fields += [("context", str(other.context) if other.context != Search().context else "")]
+        fields += [("shown", str(other.shown) if other.shown != SHOWN else "")]
         query = urlencode([(name, value) for name, value in fields if value])
         return f"/discover?{query}" if query else "/discover"
 
@@ -101,12 +101,12 @@ def context_of(call: Call) -> int:
     return _number(call, "context", Search().context, CONTEXT_LEAST, CONTEXT_MOST)
 
 
-def _number(call: Call, name: str, default: int, least: int, most: int) -> int:
+def _number(call: Call, name: str, default: int, minimum: int, maximum: int) -> int:
     text = call.query(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
-        raise UsageInvalid(f"{name} is {text[:40]!r}; it may be {least} to {most}.")
+    if not (text.isascii() and text.isdigit() and minimum <= int(text[:9]) <= maximum):
+        raise UsageInvalid(f"{name} is {text[:40]!r}; it may be {minimum} to {maximum}.")
     return int(text)
 
 
@@ -144,7 +144,7 @@ class ModelRow:
 class DiscoverView:
     search: Search
     summary: str
-    found: str
+    shown_count: str
     rows: tuple[ModelRow, ...]
     formats: tuple[Chip, ...]
     parameters: tuple[Chip, ...]
@@ -157,14 +157,14 @@ class DiscoverView:
 
 
 def discover_view(
-    search: Search, findings: SearchResult, counts: Facets, queued: frozenset[str], notes: Sequence[str] = ()
+    search: Search, result: SearchResult, counts: Facets, queued: frozenset[str], notes: Sequence[str] = ()
 ) -> DiscoverView:
-    next_count = min(SHOWN_MAX, search.shown + 4 * SHOWN) if findings.total > len(findings.models) else 0
+    next_count = min(SHOWN_MAX, search.shown + 4 * SHOWN) if result.total > len(result.models) else 0
     return DiscoverView(
         search=search,
         summary=f"{counts.all:,} models",
-        found=f"{findings.total:,} of {counts.all:,} models",
-        rows=tuple(model_row(model, search, queued) for model in findings.models),
+        shown_count=f"{result.total:,} of {counts.all:,} models",
+        rows=tuple(model_row(model, search, queued) for model in result.models),
         formats=_chips(counts.formats, FORMATS, (search.format,)),  # type: ignore[arg-type]
         parameters=_chips(counts.parameters, PARAMETERS, (search.params,)),
         tags=_chips(counts.tags, {}, search.tags),
@@ -224,11 +224,11 @@ def show_discover(call: Call) -> Response:
     filters = search.filters(date.today())
     sort = None if search.sort == "match" else search.sort
     request = SearchRequest(typed, filters, search.fits, sort=sort, context=search.tokens, limit=search.shown)
-    findings = run_search(settings, request, session.device)
+    result = run_search(settings, request, session.device)
     counts = facets(settings, typed, filters)
-    notes = [f"Nothing has “{search.words}”; showing “{findings.corrected}”."] if findings.corrected else []
+    notes = [f"Nothing has “{search.words}”; showing “{result.corrected}”."] if result.corrected else []
     queued = frozenset(job.ref for job in session.home.queries.all(live=True))
-    view = discover_view(search, findings, counts, queued, [*findings.warnings, *notes])
+    view = discover_view(search, result, counts, queued, [*result.warnings, *notes])
     return render(
         call,
         "discover.html",

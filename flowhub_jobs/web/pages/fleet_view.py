@@ -33,7 +33,7 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowedRow:
+class SubscriptionRow:
     """`job` is the last one that the subscription queued."""
 
     ref: str
@@ -81,21 +81,21 @@ def sum_of(nodes: Sequence[NodeStatus], counts: Counts) -> str:
     return f"{sum(node.alive for node in nodes)} of {len(nodes)} alive{waiting}"
 
 
-def followed_rows(subscriptions: Sequence[Subscription], now: datetime) -> list[FollowedRow]:
-    return [_followed(one, now) for one in subscriptions]
+def subscription_rows(subscriptions: Sequence[Subscription], now: datetime) -> list[SubscriptionRow]:
+    return [_subscription_row(subscription, now) for subscription in subscriptions]
 
 
-def _followed(one: Subscription, now: datetime) -> FollowedRow:
-    every = f"every {format_duration(one.terms.every_us / 1e6)}"
-    hint = (one.error or {}).get("hint")
-    return FollowedRow(
-        ref=one.ref,
-        about=", ".join([*one.terms.include, every]),
-        checked=_time(one.checked_at, now),
-        changed=_time(one.changed_at, now),
-        next=_time(one.next_at, now),
-        job=one.job,
-        problem=f"{one.error['message']}{f' {hint}' if hint else ''}" if one.error else "",
+def _subscription_row(subscription: Subscription, now: datetime) -> SubscriptionRow:
+    every = f"every {format_duration(subscription.terms.every_us / 1e6)}"
+    hint = (subscription.error or {}).get("hint")
+    return SubscriptionRow(
+        ref=subscription.ref,
+        about=", ".join([*subscription.terms.include, every]),
+        checked=_time(subscription.checked_at, now),
+        changed=_time(subscription.changed_at, now),
+        next=_time(subscription.next_at, now),
+        job=subscription.job,
+        problem=f"{subscription.error['message']}{f' {hint}' if hint else ''}" if subscription.error else "",
     )
 
 

@@ -32,7 +32,7 @@ _SENTENCES = {
     "cap": "The cap is saved.",
     "looked": "This machine was looked at again.",
 }
-_ASKED = {"pause": "{} is pausing.", "cancel": "{} is being cancelled."}
+_REQUESTED = {"pause": "{} is pausing.", "cancel": "{} is being cancelled."}
 
 
 def notice_of(call: Call) -> str | None:
@@ -55,6 +55,6 @@ def sentence(code: str, job: Job, name: str) -> str:
     """Return what became of a job. One that still runs has the request, and obeys within a second."""
     if code == "queued" and job.state is State.COMPLETED:
         return f"{name} is installed already."
-    if code in _ASKED and job.state is State.RUNNING:
-        return _ASKED[code].format(name)
+    if code in _REQUESTED and job.state is State.RUNNING:
+        return _REQUESTED[code].format(name)
     return _OF_JOBS[code].format(name)

@@ -57,11 +57,11 @@ class Bar:
         return f"{self.left} · " if self.running and self.left else ""
 
 
-def bar_of(overview: Overview, left: Remaining, now: datetime) -> Bar:
+def bar_of(overview: Overview, estimate: Remaining, now: datetime) -> Bar:
     states = [job.state for job in overview.live]
     rate = sum(job.rate_bps or 0 for job in overview.running)
-    done = moment(left.done_at) if left.bytes else None
-    part = f"{100 * (left.total - left.bytes) // left.total} %" if left.total else ""
+    done = moment(estimate.done_at) if estimate.bytes else None
+    part = f"{100 * (estimate.total - estimate.bytes) // estimate.total} %" if estimate.total else ""
     return Bar(
         speed=format_rate(rate),
         running=states.count(State.RUNNING),
@@ -141,8 +141,8 @@ def back(call: Call, default: str, done: str, jobs: Sequence[int] = ()) -> Respo
 def local_path(path: str, default: str = "/queue") -> str:
     """Return the path, if it leads to a page of this server; another site's address is not followed."""
     parts = urlsplit(path)
-    known = any(parts.path == tab for tab, _ in TABS) or parts.path.startswith(("/jobs/", "/models/", "/installed/"))
-    is_local = known and not parts.scheme and not parts.netloc and path.startswith("/") and "\\" not in path
+    is_page = any(parts.path == tab for tab, _ in TABS) or parts.path.startswith(("/jobs/", "/models/", "/installed/"))
+    is_local = is_page and not parts.scheme and not parts.netloc and path.startswith("/") and "\\" not in path
     return path if is_local and path.isprintable() else default
 
 

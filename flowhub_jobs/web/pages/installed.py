@@ -104,7 +104,7 @@ class InstalledView:
     away: tuple[str, ...]
     disks: tuple[Disk, ...]
     rows: tuple[InstalledRow, ...]
-    found: str
+    shown_count: str
     sort: str
     gone: tuple[tuple[str, str], ...]
     partials: tuple[PartialRow, ...]
@@ -122,31 +122,33 @@ def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int, stor
     installed = sum(share.on_disk for share in used.models)
     partial = used.partials.on_disk + used.leftovers.on_disk
     other = max(0, total - used.free - installed - partial)
-    spoken = min(promised, used.free)
+    reserved = min(promised, used.free)
     sizes = [
         ("models", "Models", installed, f"{models} installed"),
         ("partial", "Partials", partial, "kept for jobs"),
         ("other", "Other", other, "not flowhub's"),
         ("promised", "Promised", promised, f"to {jobs} job{'' if jobs == 1 else 's'}"),
-        ("free", "Free", used.free - spoken, f"of {format_bytes(total)}"),
+        ("free", "Free", used.free - reserved, f"of {format_bytes(total)}"),
     ]
-    visible = [one for one in sizes if one[2] or one[0] in ("models", "free")]
+    visible = [entry for entry in sizes if entry[2] or entry[0] in ("models", "free")]
     description = ", ".join(f"{label.lower()} {format_bytes(size)}" for _, label, size, _ in visible)
-    store_names = ", ".join(f"{one.name} ({one.path})" for one in stores)
+    store_names = ", ".join(f"{store.name} ({store.path})" for store in stores)
     return Disk(
         stores=store_names,
-        bands=tuple(bands([(kind, spoken if kind == "promised" else size) for kind, _, size, _ in sizes], total)),
+        bands=tuple(bands([(kind, reserved if kind == "promised" else size) for kind, _, size, _ in sizes], total)),
         parts=tuple(DiskPart(kind, label, format_bytes(size), note) for kind, label, size, note in visible),
         words=f"Disk of {format_bytes(total)}{f', {store_names}' if store_names else ''}: {description}",
     )
 
 
-def disks_of(session: Session, stock: StoreUsage, live: Collection[Job]) -> tuple[Disk, ...]:
+def disks_of(session: Session, usage: StoreUsage, live: Collection[Job]) -> tuple[Disk, ...]:
     """Return the picture of each disk that has a store; those that are away have none."""
-    several = len(stock.stores) > 1
+    several = len(usage.stores) > 1
     disks = []
     for disk in measure_disks(session):
-        models = [one for one in stock.models if one.store in disk.stores and one.condition is not Condition.OFFLINE]
+        models = [
+            model for model in usage.models if model.store in disk.stores and model.condition is not Condition.OFFLINE
+        ]
         waiting = [job for job in live if job.brings and job.store in disk.stores]
         stores = disk.used.stores if several else ()
         disks.append(disk_of(disk.used, disk.total, disk.promised, len(models), len(waiting), stores))
@@ -157,35 +159,35 @@ def disks_of(session: Session, stock: StoreUsage, live: Collection[Job]) -> tupl
 
 
 def installed_view(
-    stock: StoreUsage, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
+    usage: StoreUsage, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
 ) -> InstalledView:
     at_work = {(_store_of(job), Path(job.target).name): _AT_WORK[job.kind][job.state is State.RUNNING] for job in live}
-    ordered = sorted(stock.models, key=lambda model: _order(model, sort))
-    total = sum(model.bytes for model in stock.models)
-    count, stores = len(stock.models), len(stock.stores)
-    in_several = {name for name, times in Counter(model.name for model in stock.models).items() if times > 1}
+    ordered = sorted(usage.models, key=lambda model: _order(model, sort))
+    total = sum(model.bytes for model in usage.models)
+    count, stores = len(usage.models), len(usage.stores)
+    in_several = {name for name, times in Counter(model.name for model in usage.models).items() if times > 1}
     return InstalledView(
         summary=f"{count} model{'' if count == 1 else 's'}, {format_bytes(total)} in"
         + (f" {stores} stores" if stores > 1 else ""),
-        root="" if stores > 1 else str(stock.root),
-        away=tuple(str(one.path) for one in stock.stores if not one.online),
+        root="" if stores > 1 else str(usage.root),
+        away=tuple(str(store.path) for store in usage.stores if not store.online),
         disks=disks,
         rows=tuple(
             installed_row(
                 model,
                 titles,
                 at_work.get((model.store, model.name)) or at_work.get((None, model.name)),
-                stock.old,
+                usage.old,
                 key=f"{model.store}:{model.name}" if model.name in in_several else model.name,
                 store=model.store if stores > 1 else "",
             )
             for model in ordered[:SHOWN]
         ),
-        found=f"{min(count, SHOWN)} of {count}" if count > SHOWN else str(count),
+        shown_count=f"{min(count, SHOWN)} of {count}" if count > SHOWN else str(count),
         sort=sort,
-        gone=tuple((entry.name, address_of(entry.name)) for entry in stock.gone),
-        partials=tuple(_partial(one) for one in stock.partials if one.leaving.operation is None),
-        can_verify=any(model.condition in _BUTTONS for model in stock.models),
+        gone=tuple((entry.name, address_of(entry.name)) for entry in usage.gone),
+        partials=tuple(_partial_row(partial) for partial in usage.partials if partial.leaving.operation is None),
+        can_verify=any(model.condition in _BUTTONS for model in usage.models),
     )
 
 
@@ -257,19 +259,19 @@ _PARTIAL_STATES = {
 }
 
 
-def _partial(one: Partial) -> PartialRow:
-    job = one.holder.job if one.holder else None
-    return PartialRow(one.name, format_bytes(one.leaving.bytes), _PARTIAL_STATES[one.state], job)
+def _partial_row(partial: Partial) -> PartialRow:
+    job = partial.holder.job if partial.holder else None
+    return PartialRow(partial.name, format_bytes(partial.leaving.bytes), _PARTIAL_STATES[partial.state], job)
 
 
 def removal_sentence(removal: Removal) -> str:
     """Return the effects of a removal, for the page that asks."""
     placed = programs_named(removal.placed_in)
     first = f"It is also removed from {placed}, where it was placed. " if placed else ""
-    return first + _frees(removal)
+    return first + _freed_text(removal)
 
 
-def _frees(removal: Removal) -> str:
+def _freed_text(removal: Removal) -> str:
     if removal.forgotten:
         return "It was removed by hand already; its entry is forgotten. This frees no space."
     if note := freed_note(removal).removeprefix("; "):
@@ -284,8 +286,8 @@ def show_installed(call: Call) -> Response:
     session, sort = call.session, call.query("sort") or "size"
     if sort not in SORTS:
         raise UsageInvalid(f"{sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
-    stock, live = list_store(session), session.home.queries.all(live=True)
-    view = installed_view(stock, disks_of(session, stock, live), live, titles_or_none(session), sort)
+    usage, live = list_store(session), session.home.queries.all(live=True)
+    view = installed_view(usage, disks_of(session, usage, live), live, titles_or_none(session), sort)
     return render(
         call,
         "installed.html",

@@ -145,7 +145,7 @@ def job_view(detail: JobDetail, why: Sequence[str], titles: Mapping[str, str], n
         of=of,
         stage=str(job.stage).capitalize() if job.stage else "",
         facts=_facts(detail, title, now),
-        strips=tuple(strip_of(one) for one in detail.pieces[:STRIPS_SHOWN]),
+        strips=tuple(strip_of(pieces) for pieces in detail.pieces[:STRIPS_SHOWN]),
         attempts=attempt_rows(detail.attempts, now)[:ATTEMPTS_SHOWN],
         events=tuple(
             EventLine(f"{event.at.astimezone():%d %b %H:%M:%S}", event.text)
@@ -232,7 +232,7 @@ def _facts(detail: JobDetail, title: Name, now: datetime) -> tuple[Fact, ...]:
 
 def _source_hosts(job: Job) -> str:
     """Return the hosts that sent the bytes, most first: "huggingface.co 3.1 GB, 127.0.0.1:8900 400 MB"."""
-    most_first = sorted(job.sources, key=lambda one: -one.bytes)
+    most_first = sorted(job.sources, key=lambda source: -source.bytes)
     return ", ".join(f"{one.origin.partition('://')[2] or one.origin} {format_bytes(one.bytes)}" for one in most_first)
 
 

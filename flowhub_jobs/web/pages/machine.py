@@ -32,7 +32,7 @@ from flowhub_jobs.operations.subscriptions.follow import all_subscriptions
 from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.web.call import Call, endpoint
-from flowhub_jobs.web.pages.fleet_view import followed_rows, node_rows, read_fleet, sum_of
+from flowhub_jobs.web.pages.fleet_view import node_rows, read_fleet, subscription_rows, sum_of
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of_job
@@ -118,9 +118,9 @@ def night_view(report: Report, titles: Mapping[str, str], history: SpeedHistory)
     return NightView(
         since=f"since {report.since.astimezone():%a %H:%M}",
         figures=tuple(figures),
-        completed=tuple(_completed(one, titles, report.until) for one in report.completed[:COMPLETED_SHOWN]),
+        completed=tuple(_completed_row(job, titles, report.until) for job in report.completed[:COMPLETED_SHOWN]),
         more=max(0, count - COMPLETED_SHOWN),
-        recovered=tuple(f"{recovered_sentence(one)}." for one in report.recoveries),
+        recovered=tuple(f"{recovered_sentence(recovery)}." for recovery in report.recoveries),
         needs=tuple(NeedLine(problem(group), remedy(group)) for group in folded(report.needs)),
         speed=speed_view(history, report.until),
     )
@@ -134,7 +134,7 @@ def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
     busy = format_duration(history.busy_s)
     # The chart is lower than the fastest minute where one step is the average of several.
     steps = f" Each step is the average of {format_duration(history.step_s)}." if history.step_s > 60 else ""
-    samples = [(history.span_s - n * history.step_s, one) for n, one in enumerate(history.rates)]
+    samples = [(history.span_s - n * history.step_s, speed) for n, speed in enumerate(history.rates)]
     data = {"begin": int(history.begin.timestamp()), "step": history.step_s, "rates": [*map(round, history.rates)]}
     return SpeedView(
         sentence=f"Fastest minute {format_rate(rate)} at {day_or_time(at, now)}; downloads ran for {busy}.{steps}",
@@ -143,9 +143,9 @@ def speed_view(history: SpeedHistory, now: datetime) -> SpeedView | None:
     )
 
 
-def _completed(one: CompletedJob, titles: Mapping[str, str], now: datetime) -> CompletedRow:
-    job, title = one.job, name_of_job(one.job, titles)
-    fast = format_rate(one.rate_bps) if one.rate_bps else ""
+def _completed_row(completed: CompletedJob, titles: Mapping[str, str], now: datetime) -> CompletedRow:
+    job, title = completed.job, name_of_job(completed.job, titles)
+    fast = format_rate(completed.rate_bps) if completed.rate_bps else ""
     return CompletedRow(
         id=job.id,
         name=title.name,
@@ -237,7 +237,7 @@ def show_machine(call: Call) -> Response:
         every_s=EVERY_S,
         nodes=node_rows(nodes, counts, home.node, now),
         nodes_sum=sum_of(nodes, counts),
-        followed=followed_rows(all_subscriptions(session), now),
+        followed=subscription_rows(all_subscriptions(session), now),
         device=device_rows(device, store_states(session)),
         device_notes=device.notes,
         workers=worker_rows(workers, service, now),
@@ -268,7 +268,7 @@ def reserve_figures(device: Device, disks: Mapping[str, int]) -> list[Figure]:
 
 
 def _disk_reserves(session: Session) -> dict[str, int]:
-    return {one.store.name: _disk_reserve(one) for one in session.each_store()}
+    return {store_session.store.name: _disk_reserve(store_session) for store_session in session.each_store()}
 
 
 def _disk_reserve(session: Session) -> int:

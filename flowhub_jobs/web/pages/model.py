@@ -92,23 +92,23 @@ class ModelView:
         return f"{1 << self.context:,} tokens"
 
 
-def model_view(one: ModelDetails, context: int) -> ModelView:
-    best = best_variant(one.variants)
+def model_view(details: ModelDetails, context: int) -> ModelView:
+    best = best_variant(details.variants)
     artifact = best.artifact if best else None
     files = artifact.files if artifact else ()
     return ModelView(
-        name=_text(one.facts.get("name"), NAME_MAX) or "Without a name",
-        description=_text(one.facts.get("description"), 4000),
-        facts=_facts(one, artifact),
-        variants=tuple(_variant(variant, variant is best) for variant in one.variants),
+        name=_text(details.facts.get("name"), NAME_MAX) or "Without a name",
+        description=_text(details.facts.get("description"), 4000),
+        facts=_facts(details, artifact),
+        variants=tuple(_variant_row(variant, variant is best) for variant in details.variants),
         command=command_for([best.ref]) if best else "",
-        versions=_versions(one.facts.get("versions") or ()),
+        versions=_versions(details.facts.get("versions") or ()),
         files_of=_label(best) if best else "",
         files=tuple(
             FileRow(file.path, _size(file.size), file.sha256 or file.git_sha1 or "") for file in files[:FILES_SHOWN]
         ),
         files_more=max(0, len(files) - FILES_SHOWN),
-        notes=tuple(one.notes[:NOTES_SHOWN]),
+        notes=tuple(details.notes[:NOTES_SHOWN]),
         contexts=tuple((power, f"{1 << power:,}") for power in range(CONTEXT_LEAST, CONTEXT_MOST + 1)),
         context=context,
     )
@@ -125,31 +125,32 @@ def command_for(refs: Sequence[str]) -> str:
     return " ".join(["flowhub enqueue", *map(visible, quoted)])
 
 
-def _variant(one: DetailedVariant, is_best: bool) -> VariantRow:
+def _variant_row(variant: DetailedVariant, is_best: bool) -> VariantRow:
     return VariantRow(
-        ref=one.ref,
-        name=_label(one),
-        about=_about(one),
-        size=_size(one.bytes),
-        memory=memory(one.verdict),
-        badge=BADGES[one.verdict.fit],
-        why=why(one.verdict),
-        mark=one.state or "",
-        checked=is_best and one.state is None and one.verdict.fit in RUNS,
+        ref=variant.ref,
+        name=_label(variant),
+        about=_about(variant),
+        size=_size(variant.bytes),
+        memory=memory(variant.verdict),
+        badge=BADGES[variant.verdict.fit],
+        why=why(variant.verdict),
+        mark=variant.state or "",
+        checked=is_best and variant.state is None and variant.verdict.fit in RUNS,
     )
 
 
-def _label(one: DetailedVariant) -> str:
-    return _text(one.quantization or one.option or one.ref, LABEL_MAX)
+def _label(variant: DetailedVariant) -> str:
+    return _text(variant.quantization or variant.option or variant.ref, LABEL_MAX)
 
 
-def _about(one: DetailedVariant) -> str:
+def _about(variant: DetailedVariant) -> str:
     """Return the second line: the option, where its quantization is another word, the format, the files."""
-    known, kind = {(one.quantization or "").lower()}, FORMATS[one.format] if one.format else "other"
-    option = _text(one.option, LABEL_MAX) if one.quantization else ""
-    option_name = option if option.lower() not in known | {kind.lower()} else ""
-    files = f"{one.files} files" if one.files > 1 else ""
-    return " · ".join(part for part in (option_name, kind, files, _OFFLOADS[one.offload]) if part)
+    format_name = FORMATS[variant.format] if variant.format else "other"
+    already_named = {(variant.quantization or "").lower(), format_name.lower()}
+    option = _text(variant.option, LABEL_MAX) if variant.quantization else ""
+    option_name = option if option.lower() not in already_named else ""
+    files = f"{variant.files} files" if variant.files > 1 else ""
+    return " · ".join(part for part in (option_name, format_name, files, _OFFLOADS[variant.offload]) if part)
 
 
 def _size(count: int | None) -> str:
@@ -160,8 +161,8 @@ def _text(value: object, most: int) -> str:
     return visible(value, most) if isinstance(value, str) else ""
 
 
-def _facts(one: ModelDetails, artifact: Artifact | None) -> tuple[Fact, ...]:
-    facts, length = one.facts, one.facts.get("contextLength")
+def _facts(details: ModelDetails, artifact: Artifact | None) -> tuple[Fact, ...]:
+    facts, length = details.facts, details.facts.get("contextLength")
     source, revision = source_of(artifact) if artifact else (None, None)
     rows = [
         Fact("Publisher", _text(facts.get("publisher"), LABEL_MAX)),
@@ -173,7 +174,7 @@ def _facts(one: ModelDetails, artifact: Artifact | None) -> tuple[Fact, ...]:
         Fact("Page", _host(facts.get("homepage")), safe_link(facts.get("homepage"))),
         source or Fact("Source", ""),
         Fact("Revision", (revision or _text(facts.get("commit"), LABEL_MAX))[:12], mono=True),
-        Fact("Catalog", one.catalog or "" if one.catalog != "base" else ""),
+        Fact("Catalog", details.catalog or "" if details.catalog != "base" else ""),
     ]
     return tuple(fact for fact in rows if fact.value)
 

@@ -39,13 +39,13 @@ def name_of(
     ref: str,
     model: str | None,
     option: str | None,
-    kind: HubFormat | None,
+    model_format: HubFormat | None,
     files: int,
     titles: Mapping[str, str],
 ) -> Name:
     details = [option or ""]
-    if kind and FORMATS[kind].lower() != (option or "").lower():
-        details.append(FORMATS[kind])
+    if model_format and FORMATS[model_format].lower() != (option or "").lower():
+        details.append(FORMATS[model_format])
     if model:
         name = titles.get(model, model)
     elif ref.startswith("hf:"):

@@ -309,7 +309,7 @@ def steer_job(call: Call) -> Response:
     form, job = call.form(), job_number(call)
     verb = form.get("do", [""])[0]
     if verb == "move":
-        move_before(call.session, job, _place(form.get("before", [""])[0]))
+        move_before(call.session, job, _next_job(form.get("before", [""])[0]))
     else:
         steer(call.session, verb, job)
     return back(call, "/queue", verb, [job])
@@ -323,7 +323,7 @@ def steer_queue(call: Call) -> Response:
     return back(call, "/queue", f"{verb}-all")
 
 
-def _place(before: str) -> int | None:
+def _next_job(before: str) -> int | None:
     """Return the job before which a job is moved; None for the end of the queue. Raises UsageInvalid."""
     return _number(before) if before else None
 

@@ -111,11 +111,11 @@ def _window_row(number: int, group: DayWindows) -> WindowRow:
 
 
 def _hour(day: int, hour: int, minutes: Week, outside: int | None, now: datetime) -> Hour:
-    css, label = _look(hour, minutes, outside)
+    css, label = _hour_style(hour, minutes, outside)
     return Hour(f"{day}-{hour}", css, f"{DAYS[day]} {hour:02}:00, {label}", (now.weekday(), now.hour) == (day, hour))
 
 
-def _look(hour: int, minutes: Week, outside: int | None) -> tuple[str, str]:
+def _hour_style(hour: int, minutes: Week, outside: int | None) -> tuple[str, str]:
     """Return the class and the label of an hour with these minutes."""
     rates = set(minutes)
     if rates == {0}:
@@ -149,7 +149,7 @@ def command_for(schedule: Schedule | None) -> str:
     first, *others = schedule.groups
     if len(others) >= COMMANDS_MAX:
         return ""
-    outside = f" --outside {_typed(schedule.outside_bps)}" if schedule.outside_bps else ""
+    outside = f" --outside {_rate_argument(schedule.outside_bps)}" if schedule.outside_bps else ""
     commands = [f"flowhub schedule set {_options(first)}{outside}"]
     return " && ".join([*commands, *(f"flowhub schedule add {_options(group)}" for group in others)])
 
@@ -157,11 +157,11 @@ def command_for(schedule: Schedule | None) -> str:
 def _options(group: DayWindows) -> str:
     values = group.as_json()
     days = f" --days {days_of(group).replace(' ', '')}" if len(group.days) < 7 else ""
-    rate = f" --rate {_typed(group.rate_bps)}" if group.rate_bps else ""
+    rate = f" --rate {_rate_argument(group.rate_bps)}" if group.rate_bps else ""
     return f'"{",".join(values["windows"])}"{days}{rate}'
 
 
-def _typed(bps: int) -> str:
+def _rate_argument(bps: int) -> str:
     """Return a rate exactly as a user types it: "2M", "500K", "1234567"."""
     fits = ((size, unit) for size, unit in ((_MEGA, "M"), (1000, "K")) if bps >= size and bps % (size // 10) == 0)
     size, unit = next(fits, (1, ""))

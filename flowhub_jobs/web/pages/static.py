@@ -14,11 +14,11 @@ YEAR_S = 365 * 86_400
 async def show_file(request: Request) -> Response:
     """Return a file. Its address changes with its content (`asset`), so a browser may keep it for a year."""
     name = str(request.path_params["name"])
-    kind = TYPES.get(name.rpartition(".")[2])
-    if kind is None or name not in files():
+    media_type = TYPES.get(name.rpartition(".")[2])
+    if media_type is None or name not in files():
         raise NotFound(f"There is no file {name[:200]!r}.")
     headers = {"cache-control": f"public, max-age={YEAR_S}, immutable" if request.url.query else "no-cache"}
-    return Response(files()[name], media_type=kind, headers=headers)
+    return Response(files()[name], media_type=media_type, headers=headers)
 
 
 ROUTES: list[BaseRoute] = [Route("/static/{name}", show_file, methods=["GET"])]

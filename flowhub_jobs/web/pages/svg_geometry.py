@@ -42,11 +42,11 @@ def bands(parts: Sequence[tuple[str, int]], total: int) -> list[Band]:
     """Return the parts of a bar from left to right. A part that is not empty is at least half a percent wide."""
     visible = [(kind, count) for kind, count in parts if count > 0]
     widths = [max(0.5, 100 * count / max(1, total)) for _, count in visible]
-    over = sum(widths) / 100 if sum(widths) > 100 else 1.0
+    excess = sum(widths) / 100 if sum(widths) > 100 else 1.0
     result, at = [], 0.0
     for (kind, _), width in zip(visible, widths, strict=True):
-        result.append(Band(kind, round(at, 3), round(width / over, 3)))
-        at += width / over
+        result.append(Band(kind, round(at, 3), round(width / excess, 3)))
+        at += width / excess
     return result
 
 

@@ -23,7 +23,7 @@ def visible(text: str, most: int = TEXT_MAX) -> str:
     cut = text if len(text) <= most else f"{text[:most]}…"
     if cut.isprintable():
         return cut
-    return "".join("\ufffd" if is_unseen(one) and one not in "\n\t\u200d" else one for one in cut)
+    return "".join("\ufffd" if is_unseen(char) and char not in "\n\t\u200d" else char for char in cut)
 
 
 def finalize(value: object) -> object:

@@ -23,13 +23,14 @@ def send_blob(call: Call) -> Response:
     if not readers.admit(reader):
         return JSONResponse({"error": "Enough other nodes read from here."}, 503, {"Retry-After": str(BUSY_S)})
     try:
-        return _Followed(send_file(call.request.method, call.request.headers, file, {}), lambda: readers.leave(reader))
+        answer = send_file(call.request.method, call.request.headers, file, {})
     except FileChanged:
         readers.leave(reader)
         raise not_shared from None
+    return _CallbackResponse(answer, lambda: readers.leave(reader))
 
 
-class _Followed(Response):
+class _CallbackResponse(Response):
     """An answer, and a call at its end, also where the client has gone."""
 
     def __init__(self, answer: Response, at_end: Callable[[], None]) -> None:

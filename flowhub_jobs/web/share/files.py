@@ -57,12 +57,12 @@ def send_file(
     if requested:
         common["content-range"] = f"bytes {start}-{end - 1}/{file.size}"
     common["content-length"] = str(end - start)
-    status, kind = 206 if requested else 200, "application/octet-stream"
+    status, media_type = 206 if requested else 200, "application/octet-stream"
     descriptor = open_shared(file)
     if method == "HEAD":
         os.close(descriptor)
-        return Response(status_code=status, headers=common, media_type=kind)
-    return StreamingResponse(_chunks(descriptor, start, end), status, common, kind)
+        return Response(status_code=status, headers=common, media_type=media_type)
+    return StreamingResponse(_chunks(descriptor, start, end), status, common, media_type)
 
 
 async def _chunks(descriptor: int, start: int, end: int) -> AsyncIterator[bytes]:

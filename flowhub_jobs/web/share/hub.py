@@ -19,7 +19,7 @@ KINDS = {"models": RepoKind.MODEL, "datasets": RepoKind.DATASET}
 LISTED_MAX = 1000  # repositories of one list
 
 
-class _Refused(Exception):
+class _HubError(Exception):
     """An error in the Hub's words: clients read `X-Error-Code`."""
 
     def __init__(self, code: str, message: str, **headers: str) -> None:
@@ -33,17 +33,17 @@ def _with_error_headers(act: Callable[[Call, RepoKind], Response], kind: RepoKin
     def answer(call: Call) -> Response:
         try:
             return act(call, kind)
-        except _Refused as refused:
-            return refused.response
+        except _HubError as error:
+            return error.response
 
     return answer
 
 
 def list_repos(call: Call, kind: RepoKind) -> Response:
-    words = (call.query("search") or "").lower().split()
+    terms = (call.query("search") or "").lower().split()
     repos = [repo for (repo_kind, _), repo in call.context.shared.read(call.session).repos.items() if repo_kind is kind]
-    matching = [repo for repo in repos if all(word in repo.id.lower() for word in words)]
-    limit = call.number("limit", most=LISTED_MAX) or LISTED_MAX
+    matching = [repo for repo in repos if all(term in repo.id.lower() for term in terms)]
+    limit = call.number("limit", maximum=LISTED_MAX) or LISTED_MAX
     return JSONResponse([_repo_info(repo, next(iter(repo.commits))) for repo in matching[:limit]])
 
 
@@ -59,11 +59,11 @@ def show_repo(call: Call, kind: RepoKind) -> Response:
 def show_tree(call: Call, kind: RepoKind) -> Response:
     repo = _repo(call, kind)
     commit = _commit(repo, call.path("revision"))
-    below = str(call.request.path_params.get("path", "")).strip("/")
-    files = [file for file in repo.commits[commit].values() if not below or file.path.startswith(f"{below}/")]
-    if below and not files:
-        raise _Refused("EntryNotFound", f"{below[:200]} does not exist at {commit}.")
-    depth = below.count("/") + 1 if below else 0
+    folder = str(call.request.path_params.get("path", "")).strip("/")
+    files = [file for file in repo.commits[commit].values() if not folder or file.path.startswith(f"{folder}/")]
+    if folder and not files:
+        raise _HubError("EntryNotFound", f"{folder[:200]} does not exist at {commit}.")
+    depth = folder.count("/") + 1 if folder else 0
     folders = dict.fromkeys(
         "/".join(file.path.split("/")[:level]) for file in files for level in range(depth + 1, file.path.count("/") + 1)
     )
@@ -117,9 +117,9 @@ def resolve(call: Call, kind: RepoKind) -> Response:
         raise _no_file(path, commit) from None
 
 
-def _no_file(path: str, commit: str) -> _Refused:
+def _no_file(path: str, commit: str) -> _HubError:
     headers = {"X-Repo-Commit": commit}
-    return _Refused("EntryNotFound", f"{path[:200]!a} is not shared here.", **headers)
+    return _HubError("EntryNotFound", f"{path[:200]!a} is not shared here.", **headers)
 
 
 def _repo(call: Call, kind: RepoKind) -> SharedRepo:
@@ -127,17 +127,17 @@ def _repo(call: Call, kind: RepoKind) -> SharedRepo:
     repos = call.context.shared.read(call.session).repos
     # The Hub's names are the same in either case.
     shared = repos.get((kind, name)) or next(
-        (repo for (repo_kind, one), repo in repos.items() if repo_kind is kind and one.lower() == name.lower()), None
+        (repo for (repo_kind, key), repo in repos.items() if repo_kind is kind and key.lower() == name.lower()), None
     )
     if shared is None:
-        raise _Refused("RepoNotFound", f"Repository {name[:200]!a} is not shared here.")
+        raise _HubError("RepoNotFound", f"Repository {name[:200]!a} is not shared here.")
     return shared
 
 
 def _commit(repo: SharedRepo, revision: str) -> str:
     commit = repo.commit_of(revision)
     if commit is None:
-        raise _Refused("RevisionNotFound", f"Revision {revision[:80]!a} of {repo.id} is not shared here.")
+        raise _HubError("RevisionNotFound", f"Revision {revision[:80]!a} of {repo.id} is not shared here.")
     return commit
 
 
