@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
@@ -25,3 +26,10 @@ def local_time_zone(name: str) -> Iterator[None]:
         finally:
             patch.undo()
             time.tzset()
+
+
+@contextlib.contextmanager
+def local_midday() -> Iterator[None]:
+    """Set a local time zone in which it is about noon: no day ends during a test that counts the bytes of a day."""
+    with local_time_zone(f"<noon>{datetime.now(UTC).hour - 12:+d}"):
+        yield

@@ -1,14 +1,23 @@
 """The `cap` command, the messages of other commands about a cap, and `enqueue --rate`."""
 
+from collections.abc import Iterator
+
 import pytest
 from support.cli import cli_app
 from support.models import gguf, one_file_model
 from support.origin import Origin
+from support.time_zones import local_midday
 
 from flowhub_jobs.jobs.wire_bytes import add_received
 
 A = gguf(4096, 1)
 KEYS = ["schema", "cap_bytes", "per", "received_bytes", "left_bytes", "turns_at", "day_bytes", "month_bytes"]
+
+
+@pytest.fixture(autouse=True)
+def midday() -> Iterator[None]:
+    with local_midday():
+        yield
 
 
 @pytest.fixture

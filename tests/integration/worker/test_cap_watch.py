@@ -10,6 +10,7 @@ from support.faults import EarlyClose, FlipByte
 from support.models import gguf, gguf_pattern, one_file_model
 from support.origin import Origin
 from support.run_fetch import TransferRun, pinned_artifact
+from support.time_zones import local_midday
 
 from flowhub_jobs.jobs.cap import CAP, Cap, received_in
 from flowhub_jobs.transfer.fetch import SharedLimits
@@ -22,6 +23,12 @@ from flowhub_jobs.worker.context import WorkerContext
 MIB = 1 << 20
 MODEL = gguf_pattern(24 * MIB, 7)
 HEAD_MAX = 2048  # bytes of a response's head
+
+
+@pytest.fixture(autouse=True)
+def midday() -> Iterator[None]:
+    with local_midday():
+        yield
 
 
 def received(app: App) -> int:
