@@ -71,7 +71,7 @@ def machine_name() -> str:
 def process_name() -> str:
     """Return what tells this process from all others, also in other containers and after a reboot."""
     pid = os.getpid()
-    return f"{boot_id()}/{_pid_namespace()}/{pid}/{_started(pid) or ''}"
+    return f"{boot_id()}/{_pid_namespace()}/{pid}/{_start_time(pid) or ''}"
 
 
 def process_lives(name: str) -> bool | None:
@@ -83,7 +83,7 @@ def process_lives(name: str) -> bool | None:
         return None
     if boot != boot_id() or boot == "unknown" or namespace != _pid_namespace():
         return None
-    return _started(number) == started
+    return _start_time(number) == started
 
 
 def _pid_namespace() -> str:
@@ -92,7 +92,7 @@ def _pid_namespace() -> str:
     return ""
 
 
-def _started(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """Return when a process began, as its system says it; None if there is none."""
     if MACOS:
         answer = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)

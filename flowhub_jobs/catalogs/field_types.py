@@ -44,7 +44,7 @@ def _printable(text: str) -> str:
     return text
 
 
-def _filled(text: str) -> str:
+def _not_empty(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
     return text
@@ -69,7 +69,7 @@ def _path(path: str) -> str:
     return path
 
 
-def _whole(number: object) -> object:
+def _as_int(number: object) -> object:
     """Return a float without a fraction as an int: pandas writes 60000.0, and 6e4 is the same number in JSON."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
@@ -82,13 +82,13 @@ def _api_version(text: str) -> str:
 
 Id = Annotated[str, AfterValidator(_id)]
 Text = Annotated[str, AfterValidator(_printable)]
-Title = Annotated[str, AfterValidator(_printable), AfterValidator(_filled)]
+Title = Annotated[str, AfterValidator(_printable), AfterValidator(_not_empty)]
 Sha256Field = Annotated[str, AfterValidator(_sha256)]
 GitSha1 = Annotated[str, AfterValidator(_git_sha1)]
 FileBytes = Annotated[
-    int, BeforeValidator(_whole), Field(ge=0, le=_LARGEST)
+    int, BeforeValidator(_as_int), Field(ge=0, le=_LARGEST)
 ]  # a file of 0 bytes is real inside a folder (`__init__.py`)
-Whole = Annotated[int, BeforeValidator(_whole), Field(gt=0, le=_LARGEST)]
+Whole = Annotated[int, BeforeValidator(_as_int), Field(gt=0, le=_LARGEST)]
 ModelBytes = Whole  # but no model is empty, and unknown is absent, not 0
 Gigabytes = Annotated[float, Field(gt=0)]
 # Strict mode would refuse a JSON list for a tuple and a JSON string for an enum.

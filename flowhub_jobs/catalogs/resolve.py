@@ -160,7 +160,7 @@ def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, m
     it pins the file. UsageInvalid where it contradicts `sha256`.
     """
     url, _, fragment = url.strip().partition("#")
-    pin = _agreed(_pin(sha256), _pin(sha256_in_fragment(fragment)))
+    pin = _agreed_pin(_pin(sha256), _pin(sha256_in_fragment(fragment)))
     is_address(url)  # refuses pages of the Hub and other schemes, each with its own message
     urls.check_address(url, pinned=pin is not None)
     public = redaction.public_url(url)
@@ -186,7 +186,7 @@ def format_of(name: str) -> HubFormat | None:
     return _FORMATS.get(name[name.rfind(".") :].lower())
 
 
-def _agreed(given: str | None, in_url: str | None) -> str | None:
+def _agreed_pin(given: str | None, in_url: str | None) -> str | None:
     if given and in_url and given != in_url:
         hint = "Give one of them: the sha256 of the file that you want."
         raise UsageInvalid(f"--sha256 is {given}, and the fragment of the URL says sha256 {in_url}.", hint=hint)

@@ -12,13 +12,13 @@ def print_error(error: FlowhubError) -> int:
     if output.chosen.json:
         text = json.dumps({"error": error.as_dict()})
     else:
-        text = _shown(f"flowhub: {_one_line(error.message)}")
-        text += "\n" + _shown(f"  {_one_line(error.hint)}") if error.hint else ""
+        text = _folded(f"flowhub: {_one_line(error.message)}")
+        text += "\n" + _folded(f"  {_one_line(error.hint)}") if error.hint else ""
     output.write_note(text + "\n")
     return error.exit_status
 
 
-def _shown(line: str) -> str:
+def _folded(line: str) -> str:
     """Return a line folded at words for a terminal; unchanged for a pipe or a file."""
     return output.fold(line.strip(), "  " if line.startswith(" ") else "", after="  ") if sys.stderr.isatty() else line
 

@@ -79,11 +79,11 @@ def answer(group: str, typed: Sequence[str]) -> UsageInvalid | None:
     command = typed[0].lower()
     for commands, hint in _WORDS.get(group, {}).items():
         if command in commands.split():
-            return UsageInvalid(f"{group} has no command {typed[0]!r}.", hint=_filled(hint, typed[1:]))
+            return UsageInvalid(f"{group} has no command {typed[0]!r}.", hint=_fill_hint(hint, typed[1:]))
     return None
 
 
-def _filled(hint: str, arguments: Sequence[str]) -> str:
+def _fill_hint(hint: str, arguments: Sequence[str]) -> str:
     """Return the hint with the typed arguments in place of `{MODEL}`, if they are few and have no options."""
     fits = 0 < len(arguments) <= SHOWN and not any(argument.startswith("-") for argument in arguments)
     typed = shlex.join(arguments) if fits else ""

@@ -108,7 +108,7 @@ def write_note(text: str) -> None:
 
 def result(text: str) -> None:
     with writing_result():
-        sys.stdout.write(_fitted(text, sys.stdout) + "\n")
+        sys.stdout.write(_folded(text, sys.stdout) + "\n")
 
 
 def exactly(text: str) -> None:
@@ -139,10 +139,10 @@ def hint(text: str) -> None:
     """Print a note that is not part of the result, unless the command prints JSON or is quiet."""
     if chosen.hints:
         flush_result()  # on one terminal, the result stands first
-        write_note(_fitted(text, sys.stderr) + "\n")
+        write_note(_folded(text, sys.stderr) + "\n")
 
 
-def _fitted(text: str, stream: TextIO) -> str:
+def _folded(text: str, stream: TextIO) -> str:
     """Return the text folded at words for a terminal; unchanged for a pipe or a file."""
     if not stream.isatty():
         return text

@@ -9,7 +9,7 @@ BEFORE = "it removes"
 HINT = "Pass -y to remove, or --dry-run to see what would be removed."
 
 
-def agreed(verb: str, question: str, *, before: str = BEFORE, hint: str = HINT) -> bool:
+def confirm(verb: str, question: str, *, before: str = BEFORE, hint: str = HINT) -> bool:
     """Ask on the terminal; no answer means no. Raises UsageInvalid without a terminal."""
     demand_terminal(verb, before=before, hint=hint)
     output.flush_result()  # above the question

@@ -34,9 +34,12 @@ def memory(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
     if fit is Fit.SLOW:
         rest = need.total - budget.fast
         return (
-            needed + f"{_fast(budget)}, the other {_gib_rounded_up(rest)} GiB would be in the memory, which is slower"
+            needed
+            + f"{_fast_memory(budget)}, the other {_gib_rounded_up(rest)} GiB would be in the memory, which is slower"
         )
-    return needed + (_fast(budget) if budget.kind != "ram" else _ram(budget)) + _left(fit, need.total, budget)
+    return (
+        needed + (_fast_memory(budget) if budget.kind != "ram" else _ram(budget)) + _remainder(fit, need.total, budget)
+    )
 
 
 def _without_sum(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
@@ -44,7 +47,7 @@ def _without_sum(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
     if fit is Fit.TOO_BIG:
         return f"{known}; {_all_memory(budget)}"
     if fit is Fit.SLOW:
-        return f"{known}; {_fast(budget)}, the rest would be in the memory, which is slower"
+        return f"{known}; {_fast_memory(budget)}, the rest would be in the memory, which is slower"
     if need.weights is None:
         return "its size is not known"
     return "the memory for its context is unknown: neither a header nor its parameters give it"
@@ -63,7 +66,7 @@ def _sum(need: "MemoryNeed") -> str:
     return f"{weights} GiB weights + {context} GiB context ({tokens}) + {overhead} GiB overhead = {total}"
 
 
-def _fast(budget: "MemoryBudget") -> str:
+def _fast_memory(budget: "MemoryBudget") -> str:
     if budget.kind == "metal":
         return f"Metal may use {_gib(budget.fast)} of this machine's {_gib(budget.ram_total or 0)} GiB"
     subject = f"{_gpus(budget)} {'has' if budget.gpus == 1 else 'have'}"
@@ -92,7 +95,7 @@ def _gpus(budget: "MemoryBudget") -> str:
     return "the GPU" if budget.gpus == 1 else f"the {budget.gpus} GPUs"
 
 
-def _left(fit: Fit, need: int, budget: "MemoryBudget") -> str:
+def _remainder(fit: Fit, need: int, budget: "MemoryBudget") -> str:
     if fit is not Fit.TIGHT:
         return ""
     room = budget.fast if budget.kind != "ram" else budget.slow or 0

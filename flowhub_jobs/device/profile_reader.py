@@ -77,19 +77,19 @@ class _Fields:
     def text(self, name: str) -> str | None:
         value = self.values.get(name)
         if value is not None and not isinstance(value, str):
-            raise self._wrong(name, "a text")
+            raise self._invalid(name, "a text")
         return value[:200] if value else None
 
     def count(self, name: str) -> int | None:
         value = self.values.get(name)
         if value is not None and (type(value) is not int or not 0 <= value < _MOST):
-            raise self._wrong(name, "a whole number, not below 0")
+            raise self._invalid(name, "a whole number, not below 0")
         return value
 
     def flag(self, name: str) -> bool:
         value = self.values.get(name)
         if value is not None and not isinstance(value, bool):
-            raise self._wrong(name, "true or false")
+            raise self._invalid(name, "true or false")
         return bool(value)
 
     def objects(self, name: str) -> "list[_Fields]":
@@ -99,9 +99,9 @@ class _Fields:
             or len(values) > MAX_GPUS
             or not all(isinstance(value, dict) for value in values)
         ):
-            raise self._wrong(name, "a list of objects")
+            raise self._invalid(name, "a list of objects")
         return [_Fields(self.path, f"{name}[{place}].", value) for place, value in enumerate(values)]
 
-    def _wrong(self, name: str, expected: str) -> UsageInvalid:
+    def _invalid(self, name: str, expected: str) -> UsageInvalid:
         value = json.dumps(self.values[name])[:60]
         return UsageInvalid(f"{self.path}: `{self.where}{name}` must be {expected}; it is {value}.", hint=HOW)

@@ -34,19 +34,19 @@ _IN_A_CALL = HintWords(
 
 def for_command_line(hint: str) -> str:
     """Return a hint for the command line, where no job is known."""
-    return _filled(hint, _command_words("JOB", "MODEL", "the job continues by itself"))
+    return _fill(hint, _command_words("JOB", "MODEL", "the job continues by itself"))
 
 
 def for_jobs(hint: str, numbers: str, refs: Sequence[str]) -> str:
     """Return a hint for these jobs; `numbers` are the jobs', as a user types them, such as "3" or "3 7-9"."""
     ref_list = " ".join(refs) if len(refs) <= REFS_NAMED else f"{' '.join(refs[:REFS_NAMED])} …"
     continues = "the job continues by itself" if len(refs) == 1 else "the jobs continue by themselves"
-    return _filled(hint, _command_words(numbers, ref_list, continues))
+    return _fill(hint, _command_words(numbers, ref_list, continues))
 
 
 def for_call(hint: str) -> str:
     """Return a hint for a program that called `download()`, which has no commands, no jobs and no worker."""
-    return _filled(hint, _IN_A_CALL)
+    return _fill(hint, _IN_A_CALL)
 
 
 def names_command(hint: str) -> bool:
@@ -66,7 +66,7 @@ def _command_words(job: str, ref: str, continues: str) -> HintWords:
     )
 
 
-def _filled(hint: str, values: HintWords) -> str:
+def _fill(hint: str, values: HintWords) -> str:
     # Not str.format: a hint may name a file or an address that has braces of its own.
     for field in fields(values):
         text = getattr(values, field.name)

@@ -59,7 +59,7 @@ def read_anatomy(path: Path) -> ModelMetadata:
     if read and not any(read):
         raise HeaderUnreadable("none of its headers can be read")
     config, heads = read[: len(described)], read[len(described) :]
-    return joined(next(filter(None, config), ModelMetadata()), [head or ModelMetadata() for head in heads])
+    return _combined(next(filter(None, config), ModelMetadata()), [head or ModelMetadata() for head in heads])
 
 
 def _head_of(path: Path) -> ModelMetadata:
@@ -77,7 +77,7 @@ def _read_if_possible(read: Callable[[Path], ModelMetadata], path: Path) -> Mode
         return None
 
 
-def joined(config: ModelMetadata, heads: Sequence[ModelMetadata]) -> ModelMetadata:
+def _combined(config: ModelMetadata, heads: Sequence[ModelMetadata]) -> ModelMetadata:
     """Return the config's metadata with the sums over the headers of all its weights."""
     if not heads:
         return config

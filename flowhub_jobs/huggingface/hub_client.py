@@ -201,9 +201,9 @@ class HubClient:
             raise
         if answer.status == 200:
             return answer
-        raise self._refused(answer, title, page)
+        raise self._error_for(answer, title, page)
 
-    def _refused(self, answer: Document, title: str, page: str) -> FlowhubError:
+    def _error_for(self, answer: Document, title: str, page: str) -> FlowhubError:
         text = answer.headers.get("x-error-message", "")
         if answer.status == 403 and _DISABLED.search(text):
             return _disabled(title)

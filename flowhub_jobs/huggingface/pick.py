@@ -131,7 +131,7 @@ def _by_label(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: HubRe
 def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: HubRef, label: str) -> NotFound:
     cut = {path: pieces for path, pieces in cut_pieces(files).items() if quant_of(path) == label}
     have = described(models)
-    hint = f"It has: {few(have)}." if have else "It has no GGUF files with a quant in their name."
+    hint = f"It has: {list_some(have)}." if have else "It has no GGUF files with a quant in their name."
     for path, pieces in cut.items():
         reference = HubRef(ref.repo, ref.revision, path=pieces[0].path, kind=ref.kind).text
         return NotFound(
@@ -147,7 +147,7 @@ def _preferred(models: Sequence[GgufModel], ref: HubRef) -> tuple[GgufModel, str
     others = [model for model in models if model.quant != chosen.quant]
     if not labels(others):
         return chosen, None
-    return chosen, f"No quant was named: {chosen.quant} is taken. There are also {few(described(others))}."
+    return chosen, f"No quant was named: {chosen.quant} is taken. There are also {list_some(described(others))}."
 
 
 def _single_model(models: Sequence[GgufModel], ref: HubRef) -> GgufModel:
@@ -155,7 +155,7 @@ def _single_model(models: Sequence[GgufModel], ref: HubRef) -> GgufModel:
         return models[0]
     paths = sorted(HubRef(ref.repo, ref.revision, path=model.files[0].path, kind=ref.kind).text for model in models)
     kind = f"are {models[0].quant}" if models[0].quant else "name no quant"
-    raise UsageInvalid(f"{len(models)} models of {ref.repo} {kind}.", hint=f"Name one: {few(paths)}.")
+    raise UsageInvalid(f"{len(models)} models of {ref.repo} {kind}.", hint=f"Name one: {list_some(paths)}.")
 
 
 def _at_path(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef, bad: dict[str, str]) -> _Choice:
@@ -167,7 +167,7 @@ def _at_path(info: RepoInfo, files: Sequence[RepoFile], ref: HubRef, bad: dict[s
     inside = [file for file in files if file.path.startswith(f"{path}/")]
     if not inside:
         near = get_close_matches(path, [file.path for file in files], n=3)
-        hint = f"Did you mean {', '.join(near)}?" if near else f"It has: {few([file.path for file in files])}."
+        hint = f"Did you mean {', '.join(near)}?" if near else f"It has: {list_some([file.path for file in files])}."
         raise NotFound(f"{info.repo} has no file or folder {path!r}.", hint=hint)
     base = f"{_file_name(ref.repo)}-{_file_name(path)}"
     if (models := gguf_models(inside)) and info.kind is RepoKind.MODEL:
@@ -309,7 +309,7 @@ def gated(info: RepoInfo) -> str | None:
     return f"It is gated: accept its terms at {page}, and set HF_TOKEN, before a worker fetches it."
 
 
-def few(names: Sequence[str]) -> str:
+def list_some(names: Sequence[str]) -> str:
     """Return the first twelve names as text, and the number of the others."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest

@@ -106,7 +106,7 @@ def split_kind(text: str, repo_part: str) -> tuple[RepoKind, str]:
     prefix = first.lower()
     if other := _OTHER_KINDS.get(prefix):
         raise UsageInvalid(
-            f"{_shown(text)} is of the Hub's {other}; flowhub fetches models and data sets.", hint=_EXAMPLE
+            f"{_quoted_public(text)} is of the Hub's {other}; flowhub fetches models and data sets.", hint=_EXAMPLE
         )
     if slash and prefix in _KINDS and (prefix == "datasets" or "/" in rest):
         return _KINDS[prefix], rest
@@ -152,10 +152,10 @@ def _is_sound(text: str) -> bool:
 
 
 def bad_reference(text: str, why: str) -> UsageInvalid:
-    return UsageInvalid(f"{_shown(text)} {why}.", hint=_EXAMPLE)
+    return UsageInvalid(f"{_quoted_public(text)} {why}.", hint=_EXAMPLE)
 
 
-def _shown(text: str) -> str:
+def _quoted_public(text: str) -> str:
     return repr(public_url(text)[:200])
 
 

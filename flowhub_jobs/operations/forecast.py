@@ -81,7 +81,7 @@ def remaining(home: Home, live: Sequence[Job]) -> Remaining:
     """Return what these live jobs have left, and when all of it is done. Paused jobs are left out."""
     jobs = [job for job in live if job.brings and job.state is not State.PAUSED]
     known = [job for job in jobs if job.bytes_total is not None]
-    left, total = sum(map(_left, known)), sum(job.bytes_total or 0 for job in known)
+    left, total = sum(map(_bytes_left, known)), sum(job.bytes_total or 0 for job in known)
     obstacle = next((job.reason for job in jobs if job.reason in AWAY), None)
     if jobs and all(job.reason is Reason.BACKOFF for job in jobs):
         obstacle = Reason.BACKOFF  # nothing moves, and the next try may fail, too
@@ -110,9 +110,9 @@ def end_of_all(
     works = schedule is None or schedule.rate_at(now) > 0
     running = [job for job in jobs if job.state is State.RUNNING]
     waits = [job for job in jobs if job.state is not State.RUNNING]
-    end = done_at(now, sum(map(_left, running)), rate, schedule if works else None, cap)
+    end = done_at(now, sum(map(_bytes_left, running)), rate, schedule if works else None, cap)
     for begin in sorted({_begin(job) for job in waits}):
-        left = sum(_left(job) for job in waits if _begin(job) == begin)
+        left = sum(_bytes_left(job) for job in waits if _begin(job) == begin)
         end = done_at(max(end, begin), left, rate, schedule, cap) if end is not None else None
     return end
 
@@ -121,7 +121,7 @@ def _begin(job: Job) -> int:
     return micros(job.not_before) if job.reason is Reason.AT and job.not_before else 0
 
 
-def _left(job: Job) -> int:
+def _bytes_left(job: Job) -> int:
     return max(0, (job.bytes_total or 0) - job.bytes_done)
 
 
@@ -172,14 +172,14 @@ class _Budget:
 
     def __init__(self, cap: CapUse | None) -> None:
         self._cap = cap
-        self._left, self.turns_at = (cap.left, cap.turns_at) if cap else (_NEVER, _NEVER)
+        self._bytes_left, self.turns_at = (cap.left, cap.turns_at) if cap else (_NEVER, _NEVER)
 
     def left_at(self, at: int) -> int:
         """Return the bytes that are left at a moment, which is never before that of the last call."""
         while self._cap is not None and at >= self.turns_at:
-            self._left, self.turns_at = self._cap.cap.bytes, turns_at(self._cap.cap.per, self.turns_at)
-        return self._left
+            self._bytes_left, self.turns_at = self._cap.cap.bytes, turns_at(self._cap.cap.per, self.turns_at)
+        return self._bytes_left
 
     def spend(self, count: int) -> None:
         if self._cap is not None:
-            self._left -= count
+            self._bytes_left -= count

@@ -99,7 +99,7 @@ def _end(now: int, span: str | None) -> int | None:
 def limit_line(session: "Session") -> str | None:
     """Return the limit in force in one line, for the screens; None where there is none."""
     limits = in_force(session)
-    return ruling(limits, session.now_us()) if limits.rules else None
+    return limit_sentence(limits, session.now_us()) if limits.rules else None
 
 
 def limit_lines(limits: Limits, now: int) -> list[str]:
@@ -110,10 +110,10 @@ def limit_lines(limits: Limits, now: int) -> list[str]:
         if (rate := getattr(limits, name)) is not None and name != limits.rules
     ]
     jobs = [f"At most {counted(limits.jobs_max, 'job runs', 'jobs run')} at a time."] if limits.jobs_max else []
-    return [ruling(limits, now) if limits.rules else "No limit set.", *others, *jobs]
+    return [limit_sentence(limits, now) if limits.rules else "No limit set.", *others, *jobs]
 
 
-def ruling(limits: Limits, now: int) -> str:
+def limit_sentence(limits: Limits, now: int) -> str:
     """Return e.g. "All jobs together are limited to 5.0 MB/s by `flowhub limit`, until 07:00, for 3 h."."""
     assert limits.rules is not None
     assert limits.rate_bps is not None

@@ -7,7 +7,7 @@ from flowhub_jobs.settings import Settings as Settings
 from flowhub_jobs.settings import load_settings as load_settings
 
 
-def look_at_machine(home: Home) -> Device:
+def describe_machine(home: Home) -> Device:
     """Return this machine and the disk of the store; a GPU's driver may take a second to answer."""
     from flowhub_jobs.device.probe import probe  # only where it is needed
 

@@ -61,7 +61,7 @@ class Launchd:
         self.path.unlink(missing_ok=True)
         return True
 
-    def look(self) -> ServiceState:
+    def read_state(self) -> ServiceState:
         output = self._printed()
         state, pid = _field(output, "state"), _field(output, "pid")
         return ServiceState(

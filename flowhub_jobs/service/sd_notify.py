@@ -87,10 +87,10 @@ def status_line(running: Sequence[Job], queued: int) -> str:
         return f"Idle; {waiting}"
     rate = sum(job.rate_bps or 0 for job in running)
     parts = [f"{len(running)} job{'' if len(running) == 1 else 's'}", *([format_rate(rate)] if rate else []), waiting]
-    return f"{', '.join(parts)}; {', '.join(_named(running))}"
+    return f"{', '.join(parts)}; {', '.join(_job_names(running))}"
 
 
-def _named(running: Sequence[Job]) -> list[str]:
+def _job_names(running: Sequence[Job]) -> list[str]:
     names = [f"{job.model or Path(job.target).name} {_share(job)}" for job in running[:NAMED]]
     return names if len(running) <= NAMED else [*names, f"and {len(running) - NAMED} more"]
 

@@ -67,7 +67,7 @@ class Systemd:
         ask([*CTL, "reset-failed", UNIT])  # if it had failed, that is no longer of interest
         return True
 
-    def look(self) -> ServiceState:
+    def read_state(self) -> ServiceState:
         try:
             properties = self._properties()
         except (ServiceUnavailable, ServiceFailed):

@@ -157,7 +157,7 @@ def passed_over(standing: Standing, now: float, seconds: float) -> Standing:
     return Standing(0, standing.passed_over + 1, max(standing.aside_until, now + seconds))
 
 
-def tried_again(standing: Standing) -> Standing:
+def retry_early(standing: Standing) -> Standing:
     """Return the standing for a try before its time, since no address is left; a permanent exclusion stays."""
     return standing if standing.aside_until == FOR_GOOD else Standing(standing.faults, standing.passed_over)
 

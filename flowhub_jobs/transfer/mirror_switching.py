@@ -20,7 +20,7 @@ from flowhub_jobs.transfer.mirror_choice import (
     after_fault,
     choose,
     passed_over,
-    tried_again,
+    retry_early,
     waits_for_copy,
 )
 from flowhub_jobs.transfer.state import TransferState
@@ -155,7 +155,7 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
         return None
     own_fault = next((other.fault for other in state.addresses if not other.mirror), None)
     for other in state.addresses:
-        other.standing = tried_again(other.standing)
+        other.standing = retry_early(other.standing)
     return own_fault or error
 
 

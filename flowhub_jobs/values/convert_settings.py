@@ -23,13 +23,13 @@ def converted(name: str, kind: Any, value: Any, where: str) -> Any:
     """Return `value` as the setting's own type; `kind` is the annotation of its field."""
     try:
         if kind is int or (kind == int | None):
-            return _whole(name, value)
+            return _int_or_none(name, value)
         if kind is float:
             return _seconds(value)
         if kind is bool:
             return _switch(value)
         if kind == tuple[str, ...]:
-            return _words(value)
+            return _word_list(value)
         if not isinstance(value, str):
             raise ValueError("is not text")
         if name in _ONE_OF and value not in _ONE_OF[name]:
@@ -41,7 +41,7 @@ def converted(name: str, kind: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def _word_list(value: Any) -> tuple[str, ...]:
     """Return the words of a list, or of a text with commas between them, as a variable has them."""
     words = value.split(",") if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -49,7 +49,7 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
 
 
-def _whole(name: str, value: Any) -> int | None:
+def _int_or_none(name: str, value: Any) -> int | None:
     if name == "limit_rate":
         return _rate(value)
     if name == "store_max":

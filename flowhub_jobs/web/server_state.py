@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import HomeUnusable
 from flowhub_jobs.operations.nodes import home_of
-from flowhub_jobs.operations.open_home import Home, look_at_machine, opened
+from flowhub_jobs.operations.open_home import Home, describe_machine, opened
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.live import Live
 from flowhub_jobs.web.share_admission import Fleet, Readers
@@ -54,7 +54,7 @@ class WebContext:
         """Return this machine's description, a few seconds old at most."""
         cached = self._device
         if cached is None or time.monotonic() - cached[0] > DEVICE_S:
-            cached = self._device = time.monotonic(), look_at_machine(self.home)
+            cached = self._device = time.monotonic(), describe_machine(self.home)
         return cached[1]
 
     def forget_device(self) -> None:

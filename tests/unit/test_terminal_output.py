@@ -14,7 +14,7 @@ from flowhub_jobs.cli.app import VERBS, command
 from flowhub_jobs.cli.jobs.follow import list_text
 from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress, short_name, table_lines
 from flowhub_jobs.cli.jobs.live_view import bar, picture
-from flowhub_jobs.cli.prompts import agreed
+from flowhub_jobs.cli.prompts import confirm
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.times import clock_time
 from flowhub_jobs.values.enums import DigestState, HubFormat, Reason, Stage, State
@@ -353,7 +353,7 @@ def test_a_ctrl_c_at_a_question_is_a_no_and_says_so(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", InterruptedInput())
     with pytest.raises(Interrupted, match="Nothing was done"):
-        agreed("rm", "Remove it?")
+        confirm("rm", "Remove it?")
 
 
 def test_no_line_on_a_terminal_is_broken_in_the_middle_of_a_word(screen, monkeypatch):

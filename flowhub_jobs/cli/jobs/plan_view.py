@@ -54,7 +54,7 @@ def _size(size: int | None) -> str:
 
 def outlook_lines(outlook: Forecast) -> list[str]:
     """Return the forecast in sentences."""
-    return [_to_fetch(outlook), _disk(outlook), _done(outlook)]
+    return [_to_fetch(outlook), _disk(outlook), _end_sentence(outlook)]
 
 
 def _to_fetch(outlook: Forecast) -> str:
@@ -73,7 +73,7 @@ def _disk(outlook: Forecast) -> str:
     return f"{_DISK} has {format_bytes(room.free)} free, and would have {format_bytes(outlook.free_after)} afterwards."
 
 
-def _done(outlook: Forecast) -> str:
+def _end_sentence(outlook: Forecast) -> str:
     if not outlook.to_fetch and not outlook.unknown:
         return "Nothing to download."
     if outlook.unknown:

@@ -11,7 +11,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
-from flowhub_jobs.cli.prompts import agreed, demand_terminal
+from flowhub_jobs.cli.prompts import confirm, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.act_on_each import each
@@ -67,7 +67,7 @@ def adopt(
         if not output.chosen.json:
             _print_offers(scan)
         outcomes: Outcomes = {}
-        if not dry_run and (yes or not new or _agreed(list(new.values()), session.store.root)):
+        if not dry_run and (yes or not new or _confirm(list(new.values()), session.store.root)):
             outcomes = _adopt_each(session, new, kinds)
         elif not dry_run:
             output.hint("Nothing was adopted.")
@@ -99,10 +99,10 @@ class _ReadProgress:
             output.progress(f"Reading: {format_bytes(read)} of {format_bytes(total)}")
 
 
-def _agreed(offers: Sequence[Offer], root: Path) -> bool:
+def _confirm(offers: Sequence[Offer], root: Path) -> bool:
     size = format_bytes(sum(offer.size for offer in offers))
     question = f"Adopt {_count(len(offers))} ({size}) into {output.clean(str(root))}?"
-    return agreed("adopt", question, before=BEFORE, hint=HINT)
+    return confirm("adopt", question, before=BEFORE, hint=HINT)
 
 
 def _adopt_each(session: Session, offers: Mapping[int, Offer], kinds: tuple[LinkKind, ...]) -> Outcomes:

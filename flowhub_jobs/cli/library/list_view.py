@@ -37,7 +37,7 @@ def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
         if output.width_of(head, text_width) <= output.columns():
             first, *lines = output.table(head, text_width, right=(head.index("SIZE"),)).split("\n")
             return "\n".join([output.bold(first), *map(_painted, models, lines)])
-    return "\n".join(_stacked(models, rows, verbose=verbose))
+    return "\n".join(_two_line_rows(models, rows, verbose=verbose))
 
 
 def _chosen(columns: Sequence[int], row: Sequence[str]) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def _painted(model: InstalledModel, line: str) -> str:
     return output.paint(line, colour) if colour else line
 
 
-def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *, verbose: bool) -> Iterator[str]:
+def _two_line_rows(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *, verbose: bool) -> Iterator[str]:
     """Yield two lines a model, and one more for a name that is too long; `verbose` adds paths, digests and sources."""
     several = any(model.store != DEFAULT_STORE for model in models)
     short = [(output.clean(row[0]), row[3], row[5]) for row in rows]
@@ -63,12 +63,12 @@ def _stacked(models: Sequence[InstalledModel], rows: Sequence[Sequence[str]], *,
             yield name
             name = ""
         yield f"{text_width.left(name, room)}  {size:>{wide}}  {state}"
-        if details := _about(row, with_store=several):
+        if details := _details(row, with_store=several):
             yield output.fold(details, "  ")
         yield from _facts(model) if verbose else ()
 
 
-def _about(row: Sequence[str], *, with_store: bool) -> str:
+def _details(row: Sequence[str], *, with_store: bool) -> str:
     _, ref, kind, _, verified, _, store = row
     parts = [part for part in (ref, kind) if part != "-"] + [f"verified {verified}"] * (verified != "-")
     return ", ".join([*parts, f"store {store}"] if with_store else parts)

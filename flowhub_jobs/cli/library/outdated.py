@@ -50,7 +50,7 @@ def _print_check(session: Session, check: OutdatedCheck) -> None:
         rows = []
         for one in check.outdated:
             size = sizes[one.entry.name]
-            installed, available = _shown(one.installed), _shown(one.available)
+            installed, available = _short_version(one.installed), _short_version(one.available)
             rows.append((one.entry.name, installed, available, "unknown" if size is None else format_bytes(size)))
         head = ("NAME", "INSTALLED", "AVAILABLE", "TO FETCH")
         if output.width_of(head, rows) <= output.columns():
@@ -81,7 +81,7 @@ def _to_fetch(session: Session, check: OutdatedCheck) -> dict[str, int | None]:
     return {one.entry.name: plan.to_fetch for one, plan in zip(check.outdated, plans, strict=True)}
 
 
-def _shown(version: ModelVersion) -> str:
+def _short_version(version: ModelVersion) -> str:
     """Return a few digits that tell two versions apart."""
     if version.commit or version.sha256:
         return f"commit {version.commit[:8]}" if version.commit else f"sha256 {(version.sha256 or '')[:8]}"

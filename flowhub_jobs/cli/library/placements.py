@@ -39,7 +39,7 @@ def placements(as_json: AsJson = False) -> None:
         output.hint(output.fold(f"`flowhub place {first.name} --in {first.app}` places it again."))
 
 
-def _how(one: placement.ShownPlacement) -> str:
+def _link_text(one: placement.ShownPlacement) -> str:
     return one.how.text if one.how else "-"
 
 
@@ -49,7 +49,8 @@ def _table(placements: Sequence[placement.ShownPlacement]) -> str:
     If a folder's path leaves no room for the other columns, each placement is a paragraph.
     """
     rows = [
-        tuple(map(output.clean, (one.name, one.app, _how(one), str(one.state), str(one.path)))) for one in placements
+        tuple(map(output.clean, (one.name, one.app, _link_text(one), str(one.state), str(one.path))))
+        for one in placements
     ]
     head = ("NAME", "IN", "HOW", "STATE", "PATH")
     if output.width_of(head, rows) <= output.columns():

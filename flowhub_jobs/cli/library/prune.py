@@ -7,7 +7,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
-from flowhub_jobs.cli.prompts import agreed, demand_terminal
+from flowhub_jobs.cli.prompts import confirm, demand_terminal
 from flowhub_jobs.cli.session import open_session, raise_for
 from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen
@@ -57,7 +57,7 @@ def prune(
             _hint_missing(fitting.missing)
         if not output.chosen.json:
             _print_items(items, removable)
-        if items and not (yes or dry_run) and not agreed("prune", _question(items)):
+        if items and not (yes or dry_run) and not confirm("prune", _question(items)):
             output.hint("Nothing was removed.")
             return
         outcomes = each(

@@ -7,7 +7,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
-from flowhub_jobs.cli.prompts import agreed
+from flowhub_jobs.cli.prompts import confirm
 from flowhub_jobs.cli.session import open_session, raise_for
 from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.library.installed import Removal, freed_note
@@ -30,7 +30,7 @@ def rm(
         session.installed.require_store()
         names = list(dict.fromkeys(name for ref in refs for name in session.installed.find_all(ref)))
         plans = {name: session.installed.plan_removal(name) for name in names}
-        if not (yes or dry_run or _agreed(plans)):
+        if not (yes or dry_run or _confirm(plans)):
             output.hint("Nothing was removed.")
             return
         followed = followed_refs(session, names)
@@ -47,11 +47,11 @@ def rm(
         raise_for(outcomes)
 
 
-def _agreed(plans: Mapping[str, Removal]) -> bool:
+def _confirm(plans: Mapping[str, Removal]) -> bool:
     names, size = ", ".join(plans), sum(one.bytes for one in plans.values())
     freed = sum(one.freed for one in plans.values())
     frees = "" if freed == size else f", frees {format_bytes(freed)}" if freed else ", frees nothing"
-    return agreed("rm", f"Remove {output.clean(names)} ({format_bytes(size)}{frees})?")
+    return confirm("rm", f"Remove {output.clean(names)} ({format_bytes(size)}{frees})?")
 
 
 def _sentence(name: str, one: Removal, dry_run: bool) -> str:

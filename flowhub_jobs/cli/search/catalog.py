@@ -9,7 +9,7 @@ from flowhub_jobs.catalogs.import_record import TITLES
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson, Yes
-from flowhub_jobs.cli.prompts import agreed
+from flowhub_jobs.cli.prompts import confirm
 from flowhub_jobs.cli.search.catalog_view import import_lines, list_table, update_lines, validate_lines
 from flowhub_jobs.cli.session import raise_for
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
@@ -134,7 +134,7 @@ def remove(
     chosen = list(dict.fromkeys(names))
     for name in chosen:
         check_present(imported_catalogs(settings), name)
-    if not (yes or _agreed(chosen)):
+    if not (yes or _confirm(chosen)):
         output.hint("Nothing was removed.")
         return
     done = each(chosen, lambda name: remove_catalog(settings, name))
@@ -146,9 +146,9 @@ def remove(
     raise_for(done)
 
 
-def _agreed(names: list[str]) -> bool:
+def _confirm(names: list[str]) -> bool:
     question = f"Remove the imported {'catalogs' if len(names) > 1 else 'catalog'} {', '.join(names)}?"
-    return agreed("It", question, hint="Add -y to remove.")
+    return confirm("It", question, hint="Add -y to remove.")
 
 
 @catalog.command()

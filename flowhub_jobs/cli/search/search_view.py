@@ -19,20 +19,22 @@ def print_findings(findings: SearchResult, request: SearchRequest, *, every_vari
     if not findings.models:
         output.hint(_no_results_hint(request))
         return
-    pairs = [(model, variant) for model in findings.models for variant in _shown(model, every_variant)]
+    pairs = [(model, variant) for model in findings.models for variant in _variants_to_show(model, every_variant)]
     head = ("MODEL", "PARAMS", "VARIANT" if every_variant else "BEST", "SIZE", "HERE")
     rows = [_row(*pair) for pair in pairs]
-    _print_table(head, rows if every_variant else _narrowed(head, rows), [variant.verdict.fit for _, variant in pairs])
+    _print_table(
+        head, rows if every_variant else _with_cut_names(head, rows), [variant.verdict.fit for _, variant in pairs]
+    )
     output.hint(f"\n{_footer(findings)}")
 
 
-def _shown(model: FoundModel, every: bool) -> Sequence[FoundVariant]:
+def _variants_to_show(model: FoundModel, every: bool) -> Sequence[FoundVariant]:
     return model.variants if every else (model.best,)
 
 
 def references(findings: SearchResult, *, every_variant: bool) -> list[str]:
     """Return the references that `enqueue` takes: of each model the best variant, or every one."""
-    return [variant.ref for model in findings.models for variant in _shown(model, every_variant)]
+    return [variant.ref for model in findings.models for variant in _variants_to_show(model, every_variant)]
 
 
 def _row(model: FoundModel, variant: FoundVariant) -> _Row:
@@ -41,7 +43,7 @@ def _row(model: FoundModel, variant: FoundVariant) -> _Row:
     return model.row.id, model.row.parameters or "-", variant.option, size, verdict
 
 
-def _narrowed(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
+def _with_cut_names(head: _Row, rows: Sequence[_Row]) -> Sequence[_Row]:
     """Return the rows with the variants' names cut to the screen's width; the ids, which `show` takes, stay whole."""
     over = output.width_of(head, rows) - output.columns()
     width = max(text_width.width(row[_BEST]) for row in rows) - max(0, over)

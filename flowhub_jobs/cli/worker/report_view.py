@@ -113,7 +113,8 @@ def _recovered_lines(healed: Iterable[Recovered]) -> list[str]:
 def _unfinished_lines(report: Report, *, nodes: bool) -> list[str]:
     first = sorted(report.unfinished, key=lambda job: (job.state is not State.RUNNING, job.id))
     rows = [
-        (*_job_cells(job, job.title, nodes=nodes), _percent(job), _goes(job, report.until)) for job in first[:ROWS_MAX]
+        (*_job_cells(job, job.title, nodes=nodes), _percent(job), _continuation(job, report.until))
+        for job in first[:ROWS_MAX]
     ]
     if not rows:
         return []
@@ -126,7 +127,7 @@ def _percent(job: Job) -> str:
     return f"{100 * job.bytes_done // job.bytes_total} %" if job.bytes_total else "-"
 
 
-def _goes(job: Job, now: datetime) -> str:
+def _continuation(job: Job, now: datetime) -> str:
     """Return a few words: how a job continues, and when."""
     if job.state is State.PAUSED:
         return f"paused: `flowhub resume {job.id}`"

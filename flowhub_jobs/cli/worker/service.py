@@ -71,7 +71,7 @@ def status(as_json: AsJson = False) -> None:
     """Show running workers and the service."""
     with open_session() as session:
         workers, queued = living_workers(session.home), len(session.queries.in_state((State.QUEUED,)))
-        state = service_of(session.settings).look()
+        state = service_of(session.settings).read_state()
     if output.chosen.json:
         output.result_json(worker_json(session.node, workers, queued, state))
         return
@@ -87,7 +87,7 @@ def _program(jobs: int | None, rate: str | None) -> Program:
 def _also_running(settings: Settings, service: Service) -> list[str]:
     """Return a hint if a worker was started by hand. Opens the home, so that an error shows here and not in a log."""
     with opened(settings) as home:
-        state = service.look()
+        state = service.read_state()
         pids = [str(worker.pid) for worker in living_workers(home) if started_by(worker, state) == "hand"]
     if not pids:
         return []
@@ -105,7 +105,7 @@ def _print_plan(service: Service, text: str, commands: Sequence[Sequence[str]], 
 
 def _print_installed(service: Service, hints: list[str]) -> None:
     output.result(f"The worker runs as a service: {service.path}")
-    logs = service.look().logs
+    logs = service.read_state().logs
     _print_hints([*hints, f"`flowhub worker status` shows its state; `{logs}` its log."])
 
 

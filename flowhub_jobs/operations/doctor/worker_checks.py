@@ -41,7 +41,7 @@ def _service(home: Home) -> Check:
     try:
         service = service_of(home.settings)
         service.check()
-        state = service.look()
+        state = service.read_state()
     except FlowhubError as error:
         return skip(name, error.message)
     if not state.installed:

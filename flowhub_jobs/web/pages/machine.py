@@ -250,7 +250,7 @@ def show_machine(call: Call) -> Response:
 
 def _service(call: Call) -> ServiceState | None:
     try:
-        return service_of(call.session.home.settings).look()
+        return service_of(call.session.home.settings).read_state()
     except FlowhubError:
         return None
 
@@ -278,7 +278,7 @@ def _disk_reserve(session: Session) -> int:
         return session.settings.limits_of_store(session.store.name)[0]
 
 
-def look_again(call: Call) -> Response:
+def refresh_machine(call: Call) -> Response:
     """Read the machine's memory, GPUs and disk again."""
     call.context.forget_device()
     return back(call, "/machine", "looked")
@@ -286,5 +286,5 @@ def look_again(call: Call) -> Response:
 
 ROUTES: list[BaseRoute] = [
     Route("/machine", endpoint(show_machine), methods=["GET"]),
-    Route("/machine", endpoint(look_again), methods=["POST"]),
+    Route("/machine", endpoint(refresh_machine), methods=["POST"]),
 ]

@@ -95,14 +95,14 @@ def test_uninstall_unloads_it_and_takes_the_file_away(agent, session):
 def test_the_look_reads_the_services_own_state_and_process(agent, session):
     agent.install(agent.text(PROGRAM))
     session.set_answer("launchctl", "print", out=PRINTED)
-    look = agent.look()
+    look = agent.read_state()
     assert (look.kind, look.installed, look.state, look.pid) == ("launchd", True, "running", 4711)
     assert look.logs.startswith("tail ")
 
 
 def test_the_look_at_one_that_is_not_there_knows_nothing(agent, session):
     session.set_answer("launchctl", "print", 113, err="Could not find service\n")
-    look = agent.look()
+    look = agent.read_state()
     assert (look.installed, look.state, look.pid) == (False, None, None)
 
 
