@@ -30,7 +30,7 @@ STEADY_S = 2.0  # the mean rate of a younger connection is no measure for later 
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _Measurement:
     """The counters of a connection at the last sample."""
 
     at: float
@@ -43,7 +43,7 @@ class ConnectionWatch:
 
     def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TransferRate) -> None:
         self._transfer, self._hosts, self._bucket = transfer, hosts, bucket
-        self._marks: dict[RangeTask, _Mark] = {}
+        self._measurements: dict[RangeTask, _Measurement] = {}
         self._slow: dict[str, SlowConnections] = {}  # by origin
         self._replaced_at = float("-inf")
         self._throughputs: dict[str, HostThroughput] = {}  # by origin
@@ -66,17 +66,17 @@ class ConnectionWatch:
 
     def _samples(self, now: float) -> dict[RangeTask, ConnectionSample]:
         """Return what each connection did since the last call, if it was reading a body then and still is."""
-        samples, marks = {}, {}
+        samples, measurements = {}, {}
         for task in self._transfer.tasks:
             if task.body is None or task.exclusive or task.replaced:
                 continue
-            mark = marks[task] = _Mark(now, task.received, task.body.waited_s(now))
-            before = self._marks.get(task)
+            measurement = measurements[task] = _Measurement(now, task.received, task.body.waited_s(now))
+            before = self._measurements.get(task)
             if before is not None and now > before.at:
                 passed = now - before.at
-                waiting = min(1.0, (mark.waited_s - before.waited_s) / passed)
-                samples[task] = ConnectionSample(task, (mark.received - before.received) / passed, waiting)
-        self._marks = marks
+                waiting = min(1.0, (measurement.waited_s - before.waited_s) / passed)
+                samples[task] = ConnectionSample(task, (measurement.received - before.received) / passed, waiting)
+        self._measurements = measurements
         return samples
 
     # One connection --------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class ConnectionWatch:
             self._slow[origin] = find_slow(before, of_origin, now, self._best_alone(origin, samples, now))
         all_slow = (item for connections in self._slow.values() for item in connections.since.items())
         slow = {task: since for task, since in all_slow if task in samples}
-        replaceable = {task: since for task, since in slow.items() if _may_be_replaced(task)}
+        replaceable = {task: since for task, since in slow.items() if _can_be_replaced(task)}
         task = choose_replacement(replaceable, now, self._replaced_at)
         if isinstance(task, RangeTask):
             self._replaced_at = now
@@ -137,7 +137,7 @@ class ConnectionWatch:
         self._transfer.notes.append(Note(EventKind.CONNECTION, f"{task.state.file.path}: {text}"))
 
 
-def _may_be_replaced(task: Hashable) -> bool:
+def _can_be_replaced(task: Hashable) -> bool:
     return isinstance(task, RangeTask) and task.source.connections_replaced < REPLACED_MAX
 
 
@@ -148,8 +148,8 @@ def _replace(task: RangeTask) -> None:
 
 
 def _collapse_text(host: str, total: float, throughput: HostThroughput) -> str:
-    few = "1 connection" if throughput.few == 1 else f"{throughput.few} connections"
+    connections = "1 connection" if throughput.few == 1 else f"{throughput.few} connections"
     return (
         f"{host} gives {format_rate(total)} in all and gave {format_rate(throughput.best_bps)} before. "
-        f"It is asked again with {few}, and with no more for an hour."
+        f"It is asked again with {connections}, and with no more for an hour."
     )

@@ -92,13 +92,13 @@ class FaultHandler:
             source.location = None  # the target of the last redirect may be the cause
         continue_by_range(task)
         self._suspect_length(task, error)
-        if self._was_one_too_many(task, error):
+        if self._is_over_host_cap(task, error):
             return
         if _has_other_address(task, error):
-            left = pass_over(self._transfer, task, error, self._hosts)
-            if left is None:
+            last_fault = pass_over(self._transfer, task, error, self._hosts)
+            if last_fault is None:
                 return
-            error, source = left, next(other for other in task.state.addresses if not other.mirror)
+            error, source = last_fault, next(other for other in task.state.addresses if not other.mirror)
         others = (other for other in self._transfer.tasks if other is not task)
         if isinstance(error, NetworkDown | ConnectionLost) and not any(other.accepted for other in others):
             self._hosts.note_unreachable(source.origin)
@@ -144,9 +144,9 @@ class FaultHandler:
         return replace(prior, faults=max(1, prior.faults))
 
     def _wait(self, origin: str, error: FlowhubError, decision: RetryWait, *, recorded: bool) -> None:
-        self._last, self._asked_by_host, self._origin = error, decision.asked, origin
+        self._last, self._asked_by_host, self._origin = error, decision.asked_by_host, origin
         self._next_try = max(self._next_try, time.monotonic() + decision.seconds)
-        if decision.asked:
+        if decision.asked_by_host:
             self._hosts.cool_down(origin, decision.seconds)
         if recorded or (self._transfer.one_try and not self._transfer.fetched_now):
             return  # the host's wait records each try of a night; a note for each would bury all others
@@ -154,7 +154,7 @@ class FaultHandler:
             Note(EventKind.FAULT, f"{error.message}{_retry_sentence(decision.seconds)}", error.code)
         )
 
-    def _was_one_too_many(self, task: RangeTask, error: FlowhubError) -> bool:
+    def _is_over_host_cap(self, task: RangeTask, error: FlowhubError) -> bool:
         """Return whether the newest of several connections was refused while others work; then lower the host's cap.
 
         It costs the job nothing.

@@ -91,7 +91,7 @@ class TransferProgress:
     notes: tuple[Note, ...] = ()
     faults: PriorFaults = NO_FAULTS
     sources: tuple[tuple[str, int], ...] = ()  # `fetched` by origin
-    liars: frozenset[str] = frozenset()  # mirrors that sent wrong bytes
+    bad_mirrors: frozenset[str] = frozenset()  # mirrors that sent wrong bytes
     last: bool = False  # the transfer has ended
 
 
@@ -302,7 +302,7 @@ def _progress_locked(transfer: TransferState) -> TransferProgress:
         notes=tuple(transfer.notes),
         faults=transfer.prior_faults_locked() if transfer.faults else NO_FAULTS,
         sources=tuple(sorted(transfer.sources_committed.items())),
-        liars=frozenset(transfer.liars),
+        bad_mirrors=frozenset(transfer.bad_mirrors),
     )
 
 

@@ -23,7 +23,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.net.urls import shown_origin
 from flowhub_jobs.pieces.resumable_sha256 import Sha256
 from flowhub_jobs.transfer.first_bytes_check import Proof
-from flowhub_jobs.transfer.mirror_choice import NOWHERE, UNTRIED, Address, Standing
+from flowhub_jobs.transfer.mirror_choice import NOWHERE, UNTRIED, Address, AddressHealth
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm, range_header
@@ -78,7 +78,7 @@ class SourceState:
 
     address: Address = NOWHERE
     origin: str = ""  # where the first request goes
-    standing: Standing = UNTRIED
+    health: AddressHealth = UNTRIED
     fault: FlowhubError | None = None  # for which it was passed over
     location: str | None = None  # where the last redirect led
     no_ranges: bool = False  # it sends the whole file only: one connection, from the first byte
@@ -265,13 +265,13 @@ class RangeTask:
 
     def remaining_s(self, now: float) -> float:
         """Return the seconds that the rest will take at the rate so far; `now` is on the monotonic clock."""
-        spent, left = now - self.started_at, self.end - self.claimed_to
-        if left <= 0:
+        spent, missing = now - self.started_at, self.end - self.claimed_to
+        if missing <= 0:
             return 0.0  # another connection has the rest
         if not self.received:
             return 0.0 if spent < SILENT_S else float("inf")
-        seconds = left * spent / self.received if spent >= JUDGED_S else 0.0
-        return seconds if left > SHARE_MIN or (left > SHARE_SLOW_MIN and seconds > SHARE_SLOW_S) else 0.0
+        seconds = missing * spent / self.received if spent >= JUDGED_S else 0.0
+        return seconds if missing > SHARE_MIN or (missing > SHARE_SLOW_MIN and seconds > SHARE_SLOW_S) else 0.0
 
     @property
     def split_at(self) -> int:

@@ -20,7 +20,7 @@ from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.first_bytes_check import check_not_cut_short
 from flowhub_jobs.transfer.form_fallback import mistrust_parts
 from flowhub_jobs.transfer.identity_check import contradiction, source_host
-from flowhub_jobs.transfer.mirror_switching import distrust, name_liar
+from flowhub_jobs.transfer.mirror_switching import distrust, name_bad_mirror
 from flowhub_jobs.transfer.open_parts import wait_to_open
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.state import TransferState
@@ -160,8 +160,8 @@ class Hasher(threading.Thread):
     def _discard_piece_locked(self, state: FileState, check: PieceCheck) -> None:
         check.tries += 1
         self._transfer.discard_locked(state, check.start, check.end)
-        where = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
-        text = f"{where} are not what was received; that piece is fetched again."
+        piece = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
+        text = f"{piece} are not what was received; that piece is fetched again."
         self._transfer.notes.append(Note(EventKind.PIECE_AGAIN, text))
 
     # The end of a file ---------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Hasher(threading.Thread):
                 verified = FileDigest(state.file.path, size, digest, pinned, pieces, commit=identity.commit)
                 self._transfer.mark_verified_locked(state, verified)
                 if state.suspect:
-                    name_liar(self._transfer, state)
+                    name_bad_mirror(self._transfer, state)
             else:
                 self._mismatch_locked(state, wrong)
 

@@ -120,7 +120,7 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
         text = f"{host} ignores ranges; the file is asked for over one connection alone."
         raise SourceChanged(text, host=host, path=path)
     if answer.whole:
-        _take_whole(task, total)
+        _accept_whole_file(task, total)
     elif answer.end is not None:
         task.end = _end_in(task, answer.end)
     task.response_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
@@ -170,12 +170,12 @@ def _adopt(task: RangeTask, answer: RangeAnswer, total: int | None, identity: st
 
 def _end_in(task: RangeTask, response_end: int) -> int:
     """Return where a task ends: with its response, or where kept bytes or another connection's range begin."""
-    least = min(task.end, response_end)
-    most = least if len(task.state.tasks) > 1 else response_end
-    return next(task.state.record.kept.gaps(task.start, most), (0, least))[1]
+    minimum = min(task.end, response_end)
+    maximum = minimum if len(task.state.tasks) > 1 else response_end
+    return next(task.state.record.kept.gaps(task.start, maximum), (0, minimum))[1]
 
 
-def _take_whole(task: RangeTask, total: int | None) -> None:
+def _accept_whole_file(task: RangeTask, total: int | None) -> None:
     """Set a task to a 200: the kept front is skipped, not written again; bytes after a gap are fetched again."""
     state = task.state
     state.record.kept.remove(task.start, WHOLE)
@@ -185,17 +185,17 @@ def _take_whole(task: RangeTask, total: int | None) -> None:
 
 def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> str | None:
     """Return what identifies the response's content, the strongest first; None if nothing does."""
-    known = state.record.identity
+    recorded = state.record.identity
     if answer.end == answer.start and not answer.whole:
-        return known  # 416: there is no body. An empty 200 is a version of its own.
+        return recorded  # 416: there is no body. An empty 200 is a version of its own.
     if state.identity.expected_sha256 is not None:
         return f"sha256:{state.identity.expected_sha256}"
     if state.identity.expected_git_sha1 is not None:
         return f"git:{state.identity.expected_git_sha1}"
     if hub is not None and hub.commit is not None:
         return f"commit:{hub.commit}/{state.file.path}"
-    if state.source.location is not None and known is not None and known.startswith("commit:"):
-        return known  # the request went to where the Hub had redirected; the CDN's own ETag means nothing
+    if state.source.location is not None and recorded is not None and recorded.startswith("commit:"):
+        return recorded  # the request went to where the Hub had redirected; the CDN's own ETag means nothing
     # A validator that changes with every response identifies nothing. The ETag may be stable where the date is not.
     if answer.etag is not None and state.restarts <= RESTARTS_MAX:
         return f"etag:{answer.etag}"
@@ -206,9 +206,9 @@ def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) 
 
 def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubError | None:
     """Return DigestMismatch if `digest` (sha256), or `git` (sha1, if that was computed), is not the expected one."""
-    expected, actual, kind = state.identity.expected_sha256, digest, "sha256"
+    expected, actual, label = state.identity.expected_sha256, digest, "sha256"
     if expected is None:
-        expected, actual, kind = (state.identity.expected_git_sha1, git or "", "git sha1") if git else (None, "", "")
+        expected, actual, label = (state.identity.expected_git_sha1, git or "", "git sha1") if git else (None, "", "")
     if expected is None or actual == expected:
         return None
     host = source_host(state.source)
@@ -219,7 +219,7 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
         else f"{host} contradicts the Hub, which says"
     )
     return DigestMismatch(
-        f"the content is wrong: {claim} {kind} {expected}; what came has {actual}.",
+        f"the content is wrong: {claim} {label} {expected}; what came has {actual}.",
         hint="Nothing was installed. {New_try} fetches it again; if it differs again, the digest is out of date.",
         host=host,
         path=state.file.path,

@@ -89,8 +89,8 @@ class Mirrors:
 
     def _by_rule(self, own_address: Address, sha256: str) -> Iterator[Address]:
         """Yield the addresses by the rule for the longest prefix that fits, the file's own URL among them."""
-        fitting = [prefix for prefix in self.rules if is_below(own_address.url, prefix)]
-        prefix = max(fitting, key=len, default="")
+        matching = [prefix for prefix in self.rules if is_below(own_address.url, prefix)]
+        prefix = max(matching, key=len, default="")
         targets, rest = self.rules.get(prefix, ()), own_address.url[len(prefix.rstrip("/")) :]
         for target in targets:
             if target == ORIGIN:
@@ -110,7 +110,7 @@ def is_below(url: str, prefix: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AddressHealth:
     """What is known of an address. `proven`: it has sent what was requested since its last fault.
 
     `busy_since`: when it first asked to be left alone for a while, and it has sent nothing since.
@@ -131,55 +131,55 @@ class Standing:
         return bool(self.passed_over or self.faults) and not self.proven
 
 
-def after_answer(standing: Standing) -> Standing:
-    return Standing(standing.faults, standing.passed_over, standing.aside_until, proven=True)
+def after_answer(health: AddressHealth) -> AddressHealth:
+    return AddressHealth(health.faults, health.passed_over, health.aside_until, proven=True)
 
 
-def after_bytes(standing: Standing) -> Standing:
-    """Return the standing after a whole range came."""
-    return Standing(0, standing.passed_over, standing.aside_until, proven=True)
+def after_bytes(health: AddressHealth) -> AddressHealth:
+    """Return the health after a whole range arrived."""
+    return AddressHealth(0, health.passed_over, health.aside_until, proven=True)
 
 
-def after_fault(standing: Standing, error: FlowhubError, *, received: int, now: float) -> Standing:
-    """Return the standing after a fault; `received` bytes of the range had come."""
-    faults = standing.faults + 1
+def after_fault(health: AddressHealth, error: FlowhubError, *, received: int, now: float) -> AddressHealth:
+    """Return the health after a fault; `received` bytes of the range had come."""
+    faults = health.faults + 1
     if received and isinstance(error, ConnectionLost) and faults < FAULTS_MAX:
-        return Standing(faults, standing.passed_over, standing.aside_until, proven=True)
-    seconds = ASIDE_S * 2.0 ** min(standing.passed_over, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
+        return AddressHealth(faults, health.passed_over, health.aside_until, proven=True)
+    seconds = ASIDE_S * 2.0 ** min(health.passed_over, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
     if isinstance(error, ServerBusy) and error.wait_s is not None:
-        since = now if standing.busy_since is None else standing.busy_since
-        next_standing = passed_over(standing, now, min(ASIDE_MAX_S, max(1.0, error.wait_s)))
-        return replace(next_standing, busy_since=since)
-    return passed_over(standing, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
+        since = now if health.busy_since is None else health.busy_since
+        next_health = passed_over(health, now, min(ASIDE_MAX_S, max(1.0, error.wait_s)))
+        return replace(next_health, busy_since=since)
+    return passed_over(health, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
 
 
-def passed_over(standing: Standing, now: float, seconds: float) -> Standing:
-    return Standing(0, standing.passed_over + 1, max(standing.aside_until, now + seconds))
+def passed_over(health: AddressHealth, now: float, seconds: float) -> AddressHealth:
+    return AddressHealth(0, health.passed_over + 1, max(health.aside_until, now + seconds))
 
 
-def retry_early(standing: Standing) -> Standing:
-    """Return the standing for a try before its time, since no address is left; a permanent exclusion stays."""
-    return standing if standing.aside_until == FOR_GOOD else Standing(standing.faults, standing.passed_over)
+def retry_early(health: AddressHealth) -> AddressHealth:
+    """Return the health for a try before its time, since no address is left; a permanent exclusion stays."""
+    return health if health.aside_until == FOR_GOOD else AddressHealth(health.faults, health.passed_over)
 
 
-def choose(standings: Sequence[Standing], busy: Sequence[bool], now: float) -> int | None:
+def choose(healths: Sequence[AddressHealth], busy: Sequence[bool], now: float) -> int | None:
     """Return the index of the address to request next; None if none is usable now.
 
     `busy`: whether a request to it is under way that was not answered yet. One that is on trial takes one at a time.
     """
-    usable = [number for number, standing in enumerate(standings) if standing.usable(now)]
-    free = (number for number in usable if not (standings[number].on_trial and busy[number]))
+    usable = [number for number, health in enumerate(healths) if health.usable(now)]
+    free = (number for number in usable if not (healths[number].on_trial and busy[number]))
     return next(free, usable[0] if usable else None)
 
 
-def waits_for_copy(copies: Sequence[Standing], busy: Sequence[bool], now: float) -> bool:
+def waits_for_copy(copies: Sequence[AddressHealth], busy: Sequence[bool], now: float) -> bool:
     """Return whether to request nothing now, since the copies have enough readers; arguments as of `choose`.
 
     The wait is worth it: each node that goes to the origin instead costs a download that the copies should save.
     """
-    if any(one.usable(now) and not (one.on_trial and waits) for one, waits in zip(copies, busy, strict=True)):
+    if any(copy.usable(now) and not (copy.on_trial and waits) for copy, waits in zip(copies, busy, strict=True)):
         return False
-    return any(one.busy_since is not None and now - one.busy_since < COPY_WAIT_S for one in copies)
+    return any(copy.busy_since is not None and now - copy.busy_since < COPY_WAIT_S for copy in copies)
 
 
 def is_far_slower(bps: float, next_bps: float) -> bool:
@@ -205,4 +205,4 @@ def is_gain(before_bps: float, bps: float) -> bool:
     return bps >= before_bps * JOIN_GAIN
 
 
-NOWHERE, UNTRIED, NO_MIRRORS = Address(""), Standing(), Mirrors()
+NOWHERE, UNTRIED, NO_MIRRORS = Address(""), AddressHealth(), Mirrors()

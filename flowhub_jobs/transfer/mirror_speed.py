@@ -43,7 +43,7 @@ class _Use:
     def rates(self, sent: Counter[str], now: float) -> dict[str, float]:
         """Return the bytes a second by origin."""
         seconds = max(now - self.since, 1e-3)
-        return {one.origin: (sent[one.name] - self.sent[one.name]) / seconds for one in self.sources}
+        return {source.origin: (sent[source.name] - self.sent[source.name]) / seconds for source in self.sources}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class MirrorSpeed:
         self._transfer.joined.pop(state.source.origin, None)  # it was one in addition; those before it failed
         sources = (state.source, *joined_sources(self._transfer, state))
         use = self._use
-        changed = use is None or [one.origin for one in use.sources] != [one.origin for one in sources]
+        changed = use is None or [source.origin for source in use.sources] != [source.origin for source in sources]
         if use is None or changed or (len(sources) > 1 and now - use.since > RECENT_S):
             use = self._use = _Use(sources, now, self._transfer.sources.copy())
         return use
@@ -186,7 +186,7 @@ class MirrorSpeed:
             return
         task = probe.task
         if task is None:
-            if probe.state.complete or not probe.source.standing.usable(now):
+            if probe.state.complete or not probe.source.health.usable(now):
                 self._transfer.probe = None
             return
         if task in self._transfer.tasks and now - task.started_at < PROBE_AFTER_S:
@@ -207,5 +207,5 @@ def _following(state: FileState, use: _Use, now: float) -> Iterator[SourceState]
     """Yield the addresses of a file that may be used, after the one in use, on hosts that are not in use."""
     origins = {source.origin for source in use.sources}
     for source in state.addresses[state.addresses.index(state.source) + 1 :]:
-        if source.origin not in origins and source.standing.usable(now):
+        if source.origin not in origins and source.health.usable(now):
             yield source

@@ -38,7 +38,7 @@ def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
                 hosts.limit_cap(source.origin, source.address.connections_max)
             seconds = FOR_GOOD if source.mirror in dropped else hosts.aside_left(source.origin)
             if seconds:
-                source.standing = passed_over(source.standing, now, seconds)
+                source.health = passed_over(source.health, now, seconds)
         choose_address(state)  # before the first wait: the cooldown of another address holds nothing
 
 
@@ -51,7 +51,7 @@ def choose_address(state: FileState) -> bool:
         return True
     if is_waiting_for_copy(state):
         return False
-    number = choose([source.standing for source in state.addresses], _busy(state, state.addresses), time.monotonic())
+    number = choose([source.health for source in state.addresses], _busy(state, state.addresses), time.monotonic())
     if number is not None:
         state.source = state.addresses[number]
     return True
@@ -60,7 +60,7 @@ def choose_address(state: FileState) -> bool:
 def is_waiting_for_copy(state: FileState) -> bool:
     """Return whether nothing of a file is requested now, since its copies have enough readers."""
     copies = [source for source in state.addresses if source.address.is_copy]
-    return waits_for_copy([source.standing for source in copies], _busy(state, copies), time.monotonic())
+    return waits_for_copy([source.health for source in copies], _busy(state, copies), time.monotonic())
 
 
 def _busy(state: FileState, sources: Sequence[SourceState]) -> list[bool]:
@@ -78,7 +78,9 @@ def next_source(transfer: TransferState, state: FileState) -> SourceState | None
         return None
     open_to: Counter[str] = Counter(task.source.origin for task in transfer.tasks) if transfer.joined else Counter()
     concurrent = joined_sources(transfer, state)
-    return next((one for one in concurrent if open_to[one.origin] < transfer.joined[one.origin]), state.source)
+    return next(
+        (source for source in concurrent if open_to[source.origin] < transfer.joined[source.origin]), state.source
+    )
 
 
 def joined_sources(transfer: TransferState, state: FileState) -> list[SourceState]:
@@ -94,9 +96,9 @@ def joined_sources(transfer: TransferState, state: FileState) -> list[SourceStat
         for source, is_busy in zip(state.addresses, busy, strict=True)
         if source.origin in transfer.joined
         and source.origin != state.source.origin
-        and source.standing.usable(now)
+        and source.health.usable(now)
         and not source.one_connection
-        and not (source.standing.on_trial and is_busy)
+        and not (source.health.on_trial and is_busy)
     ]
 
 
@@ -130,32 +132,32 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     work again are then tried again.
     """
     state, source, now = task.state, task.source, time.monotonic()
-    if not source.standing.usable(now) or _is_expired_redirect(task, error):
+    if not source.health.usable(now) or _is_expired_redirect(task, error):
         return None  # a request that began before another one failed
-    first_busy = all(other.standing.busy_since is None for other in state.addresses)
-    source.standing = after_fault(source.standing, error, received=task.kept, now=now)
-    if source.standing.usable(now):
+    first_busy = all(other.health.busy_since is None for other in state.addresses)
+    source.health = after_fault(source.health, error, received=task.kept, now=now)
+    if source.health.usable(now):
         return None
     source.fault = error
     for other in [source, *_of_host(transfer, source, error)]:
-        other.standing, other.fault = source.standing, error
-    is_busy_copy = source.address.is_copy and source.standing.busy_since is not None
+        other.health, other.fault = source.health, error
+    is_busy_copy = source.address.is_copy and source.health.busy_since is not None
     # A copy refuses one more node, and may have admitted this one for other files.
     if source.mirror and isinstance(error, HOST_FAULTS) and not is_busy_copy:
-        hosts.set_aside(source.origin, source.standing.aside_until - now)
+        hosts.set_aside(source.origin, source.health.aside_until - now)
     if is_waiting_for_copy(state):
         if first_busy:
             text = f"{error.message} Other nodes read from it; it is asked again."
             transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
         return None
-    usable = next((other for other in state.addresses if other.standing.usable(now)), None)
+    usable = next((other for other in state.addresses if other.health.usable(now)), None)
     if usable is not None:
         text = f"{error.message} {host_of(usable.url)} is asked for the rest."
         transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
         return None
     own_fault = next((other.fault for other in state.addresses if not other.mirror), None)
     for other in state.addresses:
-        other.standing = retry_early(other.standing)
+        other.health = retry_early(other.health)
     return own_fault or error
 
 
@@ -175,7 +177,7 @@ def set_aside_slow(transfer: TransferState, source: SourceState, seconds: float,
     for state in transfer.incomplete.values():
         for other in state.addresses if len(state.addresses) > 1 else ():
             if other.origin == source.origin:
-                other.standing = passed_over(other.standing, now, seconds)
+                other.health = passed_over(other.health, now, seconds)
     for task in transfer.tasks:
         if task.source.origin == source.origin and task.body is not None and len(task.state.addresses) > 1:
             task.replaced = True
@@ -201,36 +203,36 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
     of its own URL alone. So each byte is fetched twice at most: other mirrors that gave bytes of the file are under
     suspicion too, and are used for it only if no other address is left.
     """
-    given = {name: ranges for name, ranges in state.record.given.items() if ranges.total}
-    mirror = max(given, key=lambda name: given[name].total, default="")
+    ranges_by_mirror = {name: ranges for name, ranges in state.record.given.items() if ranges.total}
+    mirror = max(ranges_by_mirror, key=lambda name: ranges_by_mirror[name].total, default="")
     if not mirror:
         return False
     ranges = state.record.given.pop(mirror)
     state.record.dropped.add(mirror)
     _drop(transfer, mirror)
     for source in state.addresses:
-        if source.mirror in given and source.mirror != mirror:
-            source.standing = passed_over(source.standing, time.monotonic(), ASIDE_MAX_S)
+        if source.mirror in ranges_by_mirror and source.mirror != mirror:
+            source.health = passed_over(source.health, time.monotonic(), ASIDE_MAX_S)
     state.suspect = mirror
     for start, end in ranges:
         transfer.discard_locked(state, start, end)
     transfer.rehash_locked(state)
     if ranges.total == state.size:  # nothing of the file came from elsewhere
-        name_liar(transfer, state)
+        name_bad_mirror(transfer, state)
     else:
         text = f"{wrong.message} What {_host_of_mirror(state, mirror)} sent is fetched again from elsewhere."
         transfer.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
     return True
 
 
-def name_liar(transfer: TransferState, state: FileState) -> None:
+def name_bad_mirror(transfer: TransferState, state: FileState) -> None:
     """Record that the suspect sent wrong bytes."""
     mirror, state.suspect = state.suspect, ""
     host = _host_of_mirror(state, mirror)
     text = f"the mirror {host} sent wrong bytes; it is not asked for a day, and they are fetched again from elsewhere."
     error = MirrorMismatch(text, host=host, path=state.file.path)
     transfer.notes.append(Note(EventKind.MIRROR, error.message, error.code))
-    transfer.liars.add(mirror)
+    transfer.bad_mirrors.add(mirror)
 
 
 def _host_of_mirror(state: FileState, mirror: str) -> str:
@@ -243,4 +245,4 @@ def _drop(transfer: TransferState, mirror: str) -> None:
     for state in transfer.files:
         for source in state.addresses:
             if source.mirror == mirror:
-                source.standing = passed_over(source.standing, now, FOR_GOOD)
+                source.health = passed_over(source.health, now, FOR_GOOD)

@@ -118,11 +118,11 @@ def _source_to_help(transfer: TransferState, state: FileState) -> SourceState | 
 
     None if a busy copy is waited for.
     """
-    source, known = next_source(transfer, state), transfer.connection_bps
+    source, bps_of = next_source(transfer, state), transfer.connection_bps
     if source is None:
         return None
-    fastest = max((state.source, *joined_sources(transfer, state)), key=lambda one: known.get(one.origin, 0.0))
-    if source.origin not in known or known[source.origin] >= HELPS_SHARE * known.get(fastest.origin, 0.0):
+    fastest = max((state.source, *joined_sources(transfer, state)), key=lambda address: bps_of.get(address.origin, 0.0))
+    if source.origin not in bps_of or bps_of[source.origin] >= HELPS_SHARE * bps_of.get(fastest.origin, 0.0):
         return source
     return fastest
 
@@ -154,7 +154,7 @@ def next_range(
     gap = next(busy.gaps(0, size), None)
     if gap is None:
         return None
-    rest = sum(end - start for start, end in busy.gaps(0, size))
-    share = rest // (2 * connections) if connections > 1 else rest
+    missing = sum(end - start for start, end in busy.gaps(0, size))
+    share = missing // (2 * connections) if connections > 1 else missing
     length = max(RANGE_MIN, min(RANGE_MAX, max(int(rate * RANGE_S), least), share))
     return gap[0], min(gap[1], gap[0] + length)

@@ -57,7 +57,7 @@ def accept_response(
             raise SourceChanged("the file behind the address is another one now.", path=state.file.path)
         check_inside(task, answer)
         accept(task, answer, hub, location)
-        task.source.standing, task.source.pages = after_answer(task.source.standing), 0
+        task.source.health, task.source.pages = after_answer(task.source.health), 0
         task.accepted, task.total_stated, task.encoded = True, answer.total is not None, answer.coding is not None
         task.source.no_resume_reason = no_resume_reason(task, answer)
         if task.source.no_resume_reason:
@@ -81,7 +81,7 @@ def accept_end(transfer: TransferState, task: RangeTask) -> None:
             state.disk.dirty = True
             transfer.file_changed_locked(state)
         task.source.form_faults = 0
-        task.source.standing = after_bytes(task.source.standing)
+        task.source.health = after_bytes(task.source.health)
         transfer.wake_workers_locked()
 
 

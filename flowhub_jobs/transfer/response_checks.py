@@ -30,8 +30,8 @@ def check_not_a_page(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | No
     if not is_shorter and not (answer.page and total < (state.size or 0) and is_never_text(state.file.path)):
         return
     host = source_host(source)
-    why = f"{kept} came already" if is_shorter else f"the file has {state.size}"
-    text = f"{host} sends {total} bytes as the whole file, and {why}: it is an error page."
+    size_text = f"{kept} came already" if is_shorter else f"the file has {state.size}"
+    text = f"{host} sends {total} bytes as the whole file, and {size_text}: it is an error page."
     error = WrongContent(text, host=host, path=state.file.path)
     source.pages += 1
     error.about_range = source.pages > PAGES_MAX and task.form is not RangeForm.NONE
@@ -113,9 +113,9 @@ def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | Non
     state = task.state
     if not task.conditional or answer.end == answer.start:
         return
-    same = identity_of(state, answer, hub) == state.record.identity
-    unnamed = answer.etag is None and answer.modified is None
-    if (answer.whole and same) or (not answer.whole and unnamed):
+    is_same = identity_of(state, answer, hub) == state.record.identity
+    has_no_validator = answer.etag is None and answer.modified is None
+    if (answer.whole and is_same) or (not answer.whole and has_no_validator):
         task.source.ignores_if_range = True
         host = source_host(task.source)
         text = f"{host} ignores If-Range; the range alone is asked for."

@@ -33,13 +33,13 @@ def resume_partial(
     with disk_errors(transfer.folder):
         for folder in transfer.folder.glob(f"{FILES}*"):
             refuse_links(transfer.folder, folder)  # what a link leads to would be removed with the partial's own files
-        old = load(transfer.folder)
-    transfer.fetched = max(fetched, old.fetched if old.tag == tag else 0)
-    transfer.sources_committed = dict(old.sources if old.tag == tag and old.fetched >= fetched else sources or {})
+        last = load(transfer.folder)
+    transfer.fetched = max(fetched, last.fetched if last.tag == tag else 0)
+    transfer.sources_committed = dict(last.sources if last.tag == tag and last.fetched >= fetched else sources or {})
     transfer.sources.update(transfer.sources_committed)
     transfer.fetched_before = transfer.fetched_committed = transfer.fetched
     for number, file in enumerate(transfer.artifact.files):
-        transfer.add(_resume_file(transfer.folder, number, file, old))
+        transfer.add(_resume_file(transfer.folder, number, file, last))
     with disk_errors(transfer.folder):
         log = Journal(transfer.folder, _record_of(transfer, tag), may_write)
         try:
@@ -65,8 +65,8 @@ def _record_of(transfer: TransferState, tag: str) -> Record:
     return Record(files=files, fetched=transfer.fetched, sources=dict(transfer.sources), tag=tag)
 
 
-def _resume_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> FileState:
-    record = old.files.get(file.path)
+def _resume_file(folder: Path, number: int, file: ArtifactFile, last: Record) -> FileState:
+    record = last.files.get(file.path)
     part = _open_part(folder, file.path, record)
     if record is None or part is None or not _is_same_content(record, file):
         if part is not None:
@@ -78,18 +78,18 @@ def _resume_file(folder: Path, number: int, file: ArtifactFile, old: Record) -> 
         # Bytes that cannot be continued still came once: those of the next attempt are not new ones.
         if record is not None and (record.identity is None or _is_same_content(record, file)):
             fresh.restarts, fresh.most_kept = record.restarts, record.most_kept
-        return _create_if_empty(_with_past(FileState.of(number, file, fresh)), folder)
+        return _create_if_empty(_restore_counts(FileState.of(number, file, fresh)), folder)
     _fit_to_disk(record, part.size)
     part.close()  # until it is used
-    state = _with_past(FileState.of(number, file, record, part))
+    state = _restore_counts(FileState.of(number, file, record, part))
     _restore_expected_digest(state)
     state.disk.committed = record.kept.total
     state.identity.head_checked = record.kept.reach(0) > 0
-    _restore_digest(state, clean=old.clean)
+    _restore_digest(state, clean=last.clean)
     return _create_if_empty(state, folder)
 
 
-def _with_past(state: FileState) -> FileState:
+def _restore_counts(state: FileState) -> FileState:
     """Take how often the file started over, and the most bytes that were kept, from the journal."""
     state.restarts = state.record.restarts
     state.disk.most_kept = max(state.record.kept.total, state.record.most_kept)
@@ -127,10 +127,10 @@ def _is_same_content(record: FileRecord, file: ArtifactFile) -> bool:
 
 def _restore_expected_digest(state: FileState) -> None:
     """Take the digest that the Hub named from the identity: a complete partial is verified without a request."""
-    kind, _, digest = (state.record.identity or "").partition(":")
-    if kind == "sha256":
+    digest_name, _, digest = (state.record.identity or "").partition(":")
+    if digest_name == "sha256":
         state.identity.expected_sha256 = digest
-    elif kind == "git":
+    elif digest_name == "git":
         state.identity.expected_git_sha1 = digest
 
 

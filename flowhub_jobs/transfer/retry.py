@@ -38,10 +38,10 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class RetryWait:
-    """`asked`: the host named the time, so every job waits for it."""
+    """`asked_by_host`: the host named the time, so every job waits for it."""
 
     seconds: float
-    asked: bool = False
+    asked_by_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,16 @@ def decide(
         text = f"{error.text} The host asks to wait {wait}; more than {most} is not sat out."
         return GiveUp(WaitTooLong(text, host=error.host, path=error.path))
     if _is_hopeless(error, prior, patience):
-        given = error.hint_template
-        own_hint = f"{given} " if given and given != SourceError.default_hint else ""
-        then = "continues with what was kept" if resumes else "starts at the first byte"
-        error.hint = f"{own_hint}It was tried {_format_tries(prior)}. {{New_try}} {then}."
+        template = error.hint_template
+        own_hint = f"{template} " if template and template != SourceError.default_hint else ""
+        outcome = "continues with what was kept" if resumes else "starts at the first byte"
+        error.hint = f"{own_hint}It was tried {_format_tries(prior)}. {{New_try}} {outcome}."
         return GiveUp(error)
     delay = retry_delay(prior.faults, jitter, patience)
     if server_wait_s is None:
         return RetryWait(delay)
     # The server knows when its limit resets. But a wait of 0, or a date in the past, must not mean a request at once.
-    return RetryWait(max(server_wait_s, delay), asked=True)
+    return RetryWait(max(server_wait_s, delay), asked_by_host=True)
 
 
 def _is_hopeless(error: SourceError, prior: PriorFaults, patience: Patience) -> bool:

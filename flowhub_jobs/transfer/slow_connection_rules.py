@@ -37,10 +37,10 @@ def middle_rate(rates: Sequence[float]) -> float:
 
     It is at least the median, and the median if all are alike. If most connections are slow, it is the fast ones' rate.
     """
-    left = sum(rates) / 2
+    remaining = sum(rates) / 2
     for rate in sorted(rates):
-        left -= rate
-        if left <= 0:
+        remaining -= rate
+        if remaining <= 0:
             return rate
     return 0.0
 

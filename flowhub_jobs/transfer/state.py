@@ -68,7 +68,7 @@ class TransferState:
         self.probing = False  # more connections than are known to help: they get short ranges
         self.rate = 0.0  # bytes a second
         self.notes: list[Note] = []  # events for the job's history
-        self.liars: set[str] = set()  # mirrors that sent wrong bytes
+        self.bad_mirrors: set[str] = set()  # mirrors that sent wrong bytes
         self.probe: Probe | None = None  # a measurement that is wanted, or under way
         # Addresses that give bytes concurrently with the one in use: connections by origin, and one's bytes a second.
         self.joined: dict[str, int] = {}

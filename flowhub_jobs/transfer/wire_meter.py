@@ -44,5 +44,5 @@ class WireMeter:
     @property
     def exhausted(self) -> bool:
         """Return whether all that was allowed has been read."""
-        left = self._left
-        return left is not None and self._new >= left
+        allowed = self._left
+        return allowed is not None and self._new >= allowed

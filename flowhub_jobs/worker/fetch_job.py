@@ -82,13 +82,13 @@ def _watch(
     """Return the callback of the transfer: it writes the progress, and checks the room once the sizes are known."""
     unknown = run.claimed.artifact.size is None
     probes = run.claimed.probes
-    liars: frozenset[str] = frozenset()
+    bad_mirrors: frozenset[str] = frozenset()
 
     def watch(current: TransferProgress) -> None:
-        nonlocal unknown, probes, liars
+        nonlocal unknown, probes, bad_mirrors
         progress.show(local_copies.whole_progress(current))
-        if current.liars != liars and context.refused_mirrors.refuse(current.liars - liars):
-            liars = current.liars
+        if current.bad_mirrors != bad_mirrors and context.refused_mirrors.refuse(current.bad_mirrors - bad_mirrors):
+            bad_mirrors = current.bad_mirrors
         if probes is not None and current.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
             context.outages.reached(probes)
             probes = None

@@ -243,7 +243,7 @@ def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_p
 def test_no_byte_is_kept_of_a_mirror_whose_file_has_another_size_from_now_on(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), WrongTotal().from_byte(1)])
     got = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1))
-    assert (got.content(), got.progress[-1].liars) == (MODEL.read(), set())
+    assert (got.content(), got.progress[-1].bad_mirrors) == (MODEL.read(), set())
     assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert codes(got) == ["mirror_unfit"]
 
@@ -415,7 +415,7 @@ def test_after_a_crash_the_liar_of_two_mirrors_that_gave_one_file_at_once_is_fou
     second.remove("m.gguf")
     origin.limit()
     got = run_transfer(artifact, crashed, options=options)
-    assert (got.content(), got.progress[-1].liars) == (LARGE.read(), {second.address})
+    assert (got.content(), got.progress[-1].bad_mirrors) == (LARGE.read(), {second.address})
     assert origin.sent("m.gguf") <= LARGE.size + MIB, "each byte at most once, next to the measurement"
 
 
@@ -426,7 +426,7 @@ def test_a_mirror_that_sends_wrong_bytes_is_dropped_and_named(origin, mirror, tm
     artifact = everywhere(mirror, origin, faults=[FlipByte(at=HALF)])
     got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
     assert got.content() == MODEL.read()
-    assert got.progress[-1].liars == {mirror.address}
+    assert got.progress[-1].bad_mirrors == {mirror.address}
     [note] = [note for note in got.notes if note.code == "mirror_mismatch"]
     assert mirror.address.removeprefix("http://") in note.text
     assert sources(got) == {mirror.address: SIZE, origin.address: SIZE}, "what was wrong counts as fetched, too"
@@ -445,7 +445,7 @@ def test_the_liar_of_two_mirrors_of_one_file_is_found(origin, mirror, second, tm
         second.break_with(FlipByte(at=at), path="/m.gguf")
     got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
     assert got.content() == MODEL.read()
-    assert got.progress[-1].liars == {pair[liar].address}
+    assert got.progress[-1].bad_mirrors == {pair[liar].address}
 
 
 def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path):
@@ -454,7 +454,7 @@ def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path)
     mirror.break_with(Reset(after=3 * MIB).once(), Status(404).from_byte(3 * MIB), path="/m.gguf")
     second.break_with(FlipByte(at=SIZE - 1000), path="/m.gguf")
     got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
-    assert (got.content(), got.progress[-1].liars) == (MODEL.read(), {second.address})
+    assert (got.content(), got.progress[-1].bad_mirrors) == (MODEL.read(), {second.address})
     rest = SIZE - 3 * MIB
     assert sources(got) == {mirror.address: 3 * MIB, second.address: rest, origin.address: SIZE}
 
@@ -469,7 +469,7 @@ def test_bytes_of_a_mirror_and_of_the_origin_are_counted_apart_after_a_restart(o
     got = run_transfer(artifact, partial, options=options)
     assert got.content() == MODEL.read()
     assert origin.sent("m.gguf") == SIZE, "the half that it gave the first time is kept"
-    assert got.progress[-1].liars == {mirror.address}
+    assert got.progress[-1].bad_mirrors == {mirror.address}
 
 
 def test_a_dropped_mirror_is_not_asked_again_by_the_next_attempt_of_the_job(origin, mirror, tmp_path):

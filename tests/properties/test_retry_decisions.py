@@ -87,7 +87,7 @@ def test_a_fault_that_no_retry_can_cure_ends_the_job_at_once(error, prior, jitte
 def test_a_host_that_names_a_time_gets_no_request_before_it(wait_s, faults, jitter):
     decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, DEFAULT)
     assert isinstance(decision, RetryWait)
-    assert decision.asked
+    assert decision.asked_by_host
     assert wait_s <= decision.seconds <= max(wait_s, DEFAULT.cap_s)
 
 

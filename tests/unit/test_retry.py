@@ -85,11 +85,11 @@ def test_another_address_or_content_is_requested_again_at_no_cost(kind):
 
 
 def test_a_host_that_names_a_time_is_waited_for_exactly():
-    assert decide(ServerBusy("x", wait_s=42.0), PriorFaults(1), 0.0, DEFAULT) == RetryWait(42.0, asked=True)
+    assert decide(ServerBusy("x", wait_s=42.0), PriorFaults(1), 0.0, DEFAULT) == RetryWait(42.0, asked_by_host=True)
 
 
 def test_an_hour_is_waited_for_and_more_is_not():
-    assert decide(ServerBusy("x", wait_s=3600.0), PriorFaults(1), 0.0, DEFAULT) == RetryWait(3600.0, asked=True)
+    assert decide(ServerBusy("x", wait_s=3600.0), PriorFaults(1), 0.0, DEFAULT) == RetryWait(3600.0, asked_by_host=True)
     decision = decide(ServerBusy("busy.", wait_s=7200.0), PriorFaults(1), 0.0, DEFAULT)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)

@@ -72,7 +72,7 @@ class Decoder:
         try:
             data = self._member.decompress(self._coded, most)
         except zlib.error as error:
-            raise self._damaged(str(error)) from error
+            raise self._damaged_error(str(error)) from error
         self._coded = self._member.unconsumed_tail
         if self._member.eof:
             self._coded, self._member = self._member.unused_data, None
@@ -86,7 +86,7 @@ class Decoder:
         if first == 0x1F:
             return _GZIP
         if self._members or self._coding != "deflate":
-            raise self._damaged("it does not begin as gzip does")
+            raise self._damaged_error("it does not begin as gzip does")
         return _ZLIB if first & 0x0F == 8 else _RAW
 
     def _check_end(self) -> None:
@@ -103,5 +103,5 @@ class Decoder:
                 host=self._host,
             )
 
-    def _damaged(self, why: str) -> WrongRange:
-        return WrongRange(f"{self._host} sent damaged {self._coding}: {why}.", host=self._host)
+    def _damaged_error(self, problem: str) -> WrongRange:
+        return WrongRange(f"{self._host} sent damaged {self._coding}: {problem}.", host=self._host)

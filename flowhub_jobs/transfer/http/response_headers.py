@@ -97,7 +97,7 @@ def read_answer(
         length = _number(headers.get("content-length"))
         return RangeAnswer(0, length, length, whole=True, page=_page_type(headers), **tags)
     if part is None:
-        value = _shown(headers.get("content-range"))
+        value = _printable(headers.get("content-range"))
         raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {value}).", host=host)
     end = _end_of(part, length, host)
     if not part.start <= requested[0] < end:
@@ -142,8 +142,8 @@ def _is_whole(status: int, part: ContentRange | None, length: int | None, *, ran
 
 
 def _page_type(headers: Headers) -> str | None:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind if kind == "text/html" or kind.endswith(("/xml", "+xml", "/json", "+json")) else None
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type if media_type == "text/html" or media_type.endswith(("/xml", "+xml", "/json", "+json")) else None
 
 
 def _end_of(part: ContentRange, length: int | None, host: str) -> int:
@@ -167,14 +167,14 @@ def _part(headers: Headers, host: str) -> ContentRange | None:
     try:
         return content_range(text)
     except ImpossibleRange as error:
-        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_shown(text)}).", host=host) from error
+        raise WrongRange(f"{host} sent an impossible range (Content-Range: {_printable(text)}).", host=host) from error
 
 
 def _span(start: int, end: int) -> str:
     return f"{start}-{end - 1 if end < LARGEST else ''}"
 
 
-def _shown(text: str | None) -> str:
+def _printable(text: str | None) -> str:
     return "none" if text is None else ascii(text[:80])[1:-1]
 
 
@@ -189,8 +189,8 @@ def strong_etag(headers: Headers) -> str | None:
     Some stores leave out the quotes (Azure Blob without x-ms-version): that identifies a version, too.
     """
     tag = headers.get("etag", "").strip()
-    sound = tag.isascii() and tag.isprintable() and 2 < len(tag) < 1024  # it goes back in If-Range
-    is_strong = sound and ((tag[0] == '"' and tag[-1] == '"') or _UNQUOTED.fullmatch(tag))
+    is_valid = tag.isascii() and tag.isprintable() and 2 < len(tag) < 1024  # it goes back in If-Range
+    is_strong = is_valid and ((tag[0] == '"' and tag[-1] == '"') or _UNQUOTED.fullmatch(tag))
     return tag if is_strong else None
 
 
@@ -203,8 +203,8 @@ def strong_date(headers: Headers, now: datetime | None = None) -> str | None:
     value = headers.get("last-modified", "").strip()
     modified = http_date(value)
     sent = http_date(headers.get("date", "")) or now or datetime.now(UTC)
-    sound = value.isascii() and value.isprintable() and len(value) < 64  # it goes back in If-Range
-    if modified is None or not sound or (sent - modified).total_seconds() < DATE_STRONG_S:
+    is_valid = value.isascii() and value.isprintable() and len(value) < 64  # it goes back in If-Range
+    if modified is None or not is_valid or (sent - modified).total_seconds() < DATE_STRONG_S:
         return None
     weak = "" if strong_etag(headers) else headers.get("etag", "").strip()[:200]
     return f"{value} ETag {weak}" if weak else value

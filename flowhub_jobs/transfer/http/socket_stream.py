@@ -125,9 +125,9 @@ class HttpStream(httpcore.NetworkStream):
             except BaseException:
                 self._sock.close()
                 raise
-            return self._owner.register(self._wrapped(wrapped)).do_handshake(timeout)
+            return self._owner.register(self._wrap_stream(wrapped)).do_handshake(timeout)
 
-    def _wrapped(self, wrapped: ssl.SSLSocket) -> "HttpStream":
+    def _wrap_stream(self, wrapped: ssl.SSLSocket) -> "HttpStream":
         stream = HttpStream(wrapped, self._owner, self.endpoint._replace(tls=True))
         stream.tunnel = self._request_sent  # to the proxy: CONNECT
         return stream

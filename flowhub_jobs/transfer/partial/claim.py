@@ -123,7 +123,7 @@ def _claim(
             other_owners.append(inspection.owner or UNKNOWN_OWNER)
     if to_copy:
         return Claim(fresh, tuple(other_owners), _take_over(to_copy[0], fresh, owner, may_continue))
-    return Claim(fresh, tuple(other_owners), _new(fresh, owner))
+    return Claim(fresh, tuple(other_owners), _create_partial(fresh, owner))
 
 
 def _continue_in(folder: Path, fresh: Path, owner: Owner, inspection: Inspection) -> Claim | None:
@@ -139,7 +139,7 @@ def _continue_in(folder: Path, fresh: Path, owner: Owner, inspection: Inspection
         return Claim(fresh, (), lock_new(fresh, owner))
 
 
-def _new(fresh: Path, owner: Owner) -> Lock:
+def _create_partial(fresh: Path, owner: Owner) -> Lock:
     """Make an empty partial, and return its lock."""
     with disk_errors(fresh):
         fresh.mkdir(0o775)  # not its parents: a disk that is not there must not be taken for an empty one

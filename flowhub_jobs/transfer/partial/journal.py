@@ -100,13 +100,13 @@ def _apply(record: Record, entry: dict[str, Any]) -> None:
     for path, fields in entry.get("begin", {}).items():
         record.files[path] = FileRecord(**fields)
     for path, change in entry.get("files", {}).items():
-        known = record.files[path]
-        known.kept = Ranges((start, end) for start, end in change["kept"])
-        known.states |= {int(number): state for number, state in change.get("states", {}).items()}
-        known.frontier, known.frontier_state = change["frontier"], change["state"]
-        known.given = {mirror: Ranges(map(tuple, ranges)) for mirror, ranges in change.get("given", {}).items()}
-        known.dropped = set(change.get("dropped", ()))
-        known.restarts, known.most_kept = change.get("restarts", 0), change.get("most_kept", 0)
+        file = record.files[path]
+        file.kept = Ranges((start, end) for start, end in change["kept"])
+        file.states |= {int(number): state for number, state in change.get("states", {}).items()}
+        file.frontier, file.frontier_state = change["frontier"], change["state"]
+        file.given = {mirror: Ranges(map(tuple, ranges)) for mirror, ranges in change.get("given", {}).items()}
+        file.dropped = set(change.get("dropped", ()))
+        file.restarts, file.most_kept = change.get("restarts", 0), change.get("most_kept", 0)
 
 
 def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
@@ -189,8 +189,8 @@ def _snapshot(record: Record) -> dict[str, Any]:
         "fetched": record.fetched,
         "sources": record.sources,
         "install": record.install,
-        "begin": {path: known.begin() for path, known in record.files.items()},
-        "files": {path: file_entry(known, known.states) for path, known in record.files.items()},
+        "begin": {path: file.begin() for path, file in record.files.items()},
+        "files": {path: file_entry(file, file.states) for path, file in record.files.items()},
     }
 
 

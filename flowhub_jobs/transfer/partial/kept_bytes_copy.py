@@ -21,18 +21,18 @@ def copy_kept(late: Path, staged: Path, may_continue: Callable[[], None]) -> Non
     read are not claimed. `may_continue` is called before each MiB and may raise. Raises OSError.
     """
     record = journal.load(late)
-    for path, known in list(record.files.items()):
+    for path, file in list(record.files.items()):
         # A late installation may have moved it next to the others already (store/install.py, `stage`).
-        paths = [late / known.part, late / part_path(path, 0)]
+        paths = [late / file.part, late / part_path(path, 0)]
         source = next((candidate for candidate in paths if is_regular(candidate)), None)
         if source is None:
             del record.files[path]
             continue
-        known.part = part_path(path, 0)
-        target = staged / known.part
+        file.part = part_path(path, 0)
+        target = staged / file.part
         target.parent.mkdir(parents=True, exist_ok=True)
         if not reflink(source, target):
-            _copy_ranges(source, target, known.kept, may_continue)
+            _copy_ranges(source, target, file.kept, may_continue)
         sync_path(target)
     sync_tree(staged)
     journal.Journal(staged, record).close()

@@ -41,11 +41,11 @@ def seed_partial(folder: Path, seeds: Sequence[SeedFile]) -> int:
     with disk_errors(folder):
         folder.mkdir(parents=True)
         for seed in seeds:
-            if (known := _seed_file(folder, seed)) is not None:
-                record.files[seed.path] = known
+            if (file := _seed_file(folder, seed)) is not None:
+                record.files[seed.path] = file
         sync_tree(folder)
         Journal(folder, record).close()
-    return sum(known.kept.total for known in record.files.values())
+    return sum(file.kept.total for file in record.files.values())
 
 
 def _seed_file(folder: Path, seed: SeedFile) -> FileRecord | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from flowhub_jobs.errors import ServerBusy
 from flowhub_jobs.jobs.node_shares import Copy, in_order
 from flowhub_jobs.jobs.nodes_per_file_limit import has_room
-from flowhub_jobs.transfer.mirror_choice import UNTRIED, Standing, after_fault, choose
+from flowhub_jobs.transfer.mirror_choice import UNTRIED, AddressHealth, after_fault, choose
 from flowhub_jobs.web.share.blobs import BUSY_S
 from flowhub_jobs.web.share_admission import Readers
 
@@ -37,7 +37,7 @@ class Flow:
     file: int
     left: float
     addresses: list[str]
-    standings: list[Standing]
+    healths: list[AddressHealth]
     source: str = ORIGIN
     bps: float = 0.0
 
@@ -127,19 +127,19 @@ class Simulation:
     def _connect(self, flow: Flow) -> None:
         """Use the first address that admits the node; each that is busy is passed over for as long as it says."""
         while True:
-            number = choose(flow.standings, [False] * len(flow.addresses), self.now)
+            number = choose(flow.healths, [False] * len(flow.addresses), self.now)
             source = ORIGIN if number is None else flow.addresses[number]
             if number is None or source == ORIGIN or self._readers[source].admit(flow.node):
                 flow.source = source
                 return
             busy = ServerBusy("It has enough readers.", wait_s=BUSY_S)
-            flow.standings[number] = after_fault(flow.standings[number], busy, received=0, now=self.now)
+            flow.healths[number] = after_fault(flow.healths[number], busy, received=0, now=self.now)
 
     def _retry_at(self, flow: Flow) -> float | None:
         """Return when a flow from the origin asks a copy again; None if it asks none."""
         if flow.source != ORIGIN or len(flow.addresses) == 1:
             return None
-        return min(standing.aside_until for standing in flow.standings[:-1])
+        return min(health.aside_until for health in flow.healths[:-1])
 
     # Rates -------------------------------------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ def test_modelscope_is_named_when_its_bytes_are_wrong(fetch_model, origin, site)
     serve_listing(site, {"m.gguf": MODEL.sha256()})
     site.break_with(FlipByte(at=HALF), path=FILE)
     result = fetch_model()
-    assert result.progress[-1].liars == {"modelscope"}
+    assert result.progress[-1].bad_mirrors == {"modelscope"}
     [note] = [note for note in result.notes if note.code == "mirror_mismatch"]
     assert site.address.removeprefix("http://") in note.text
 
