@@ -178,13 +178,13 @@ class Home:
     def open_store(self) -> None:
         """Make the store ready. Raises StoreOffline while its disk is not there, StoreUnusable."""
         library, in_home = self.library, self.store.root.is_relative_to(self.settings.home)
-        known = library.known_store()
-        identity = self.store.open(known, own=in_home, is_same=library.is_same_store)
+        last_identity = library.known_store()
+        identity = self.store.open(last_identity, own=in_home, is_same=library.is_same_store)
         self._refuse_twin(identity)
-        if identity != known:
+        if identity != last_identity:
             library.take_in(identity)
-        if (before := library.remember_store(identity, platform.node(), self.clock.now_us())) is not None:
-            self.warn_of_host(before)
+        if (former_host := library.remember_store(identity, platform.node(), self.clock.now_us())) is not None:
+            self.warn_of_host(former_host)
 
     def _refuse_twin(self, identity: str) -> None:
         """Raise StoreUnusable if another store has the same identity: a model of one would be taken for the other's."""
@@ -196,12 +196,12 @@ class Home:
                 hint=f"If it is a copy, remove {self.store.root / STORE_ID}, then try again.",
             )
 
-    def warn_of_host(self, before: str) -> None:
-        """Log that the node was last used on the machine `before`: the home may be a copy."""
+    def warn_of_host(self, former_host: str) -> None:
+        """Log that the node was last used on the machine `former_host`: the home may be a copy."""
         log.warning(
             "The home %s was last used on the machine %s, and is on %s now. If it is a copy and both are in use, "
             "give one of the two another node name: set FLOWHUB_NODE, or remove %s.",
-            *(self.settings.home, before, platform.node(), self.settings.home / "node"),
+            *(self.settings.home, former_host, platform.node(), self.settings.home / "node"),
         )
 
     @property

@@ -109,17 +109,17 @@ def load_settings(environ: Mapping[str, str] | None = None, **flags: Any) -> Set
     env = os.environ if environ is None else environ
     home = _place("home", flags.get("home") or env.get("FLOWHUB_HOME") or "~/.flow-studio")
     # A relative store is relative to config.toml; from the environment, to the working directory.
-    given = _from_file(home / "config.toml") | _from_environment(env)
-    given |= {name: value for name, value in flags.items() if value is not None and name not in ("home", "notify")}
+    values = _from_file(home / "config.toml") | _from_environment(env)
+    values |= {name: value for name, value in flags.items() if value is not None and name not in ("home", "notify")}
     if isinstance(typed := flags.get("limit_rate"), str):  # `off` is None then, and removes the limit of the file
-        given["limit_rate"] = parse_rate(typed)
-    store = _place("store", given.pop("store", None) or home / "llms")
-    url = given.pop("database_url", None) or f"sqlite:///{_in_url(home / 'flowhub.db')}"
-    endpoint = unquoted(env.get("HF_ENDPOINT") or "") or given.pop("hf_endpoint", HUB)
-    given.pop("hf_endpoint", None)
-    if "modelscope_endpoint" in given:
-        given["modelscope_endpoint"] = _site(given["modelscope_endpoint"], "modelscope_endpoint")
-    settings = Settings(home=home, store=store, database_url=url, **given)
+        values["limit_rate"] = parse_rate(typed)
+    store = _place("store", values.pop("store", None) or home / "llms")
+    url = values.pop("database_url", None) or f"sqlite:///{_in_url(home / 'flowhub.db')}"
+    endpoint = unquoted(env.get("HF_ENDPOINT") or "") or values.pop("hf_endpoint", HUB)
+    values.pop("hf_endpoint", None)
+    if "modelscope_endpoint" in values:
+        values["modelscope_endpoint"] = _site(values["modelscope_endpoint"], "modelscope_endpoint")
+    settings = Settings(home=home, store=store, database_url=url, **values)
     _check_stores(settings)
     return replace(
         settings,
@@ -223,13 +223,13 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise SettingInvalid(f"{path} cannot be read: {error}", hint="Correct the file, or remove it.") from error
-    known = {setting.name: setting.type for setting in fields(Settings) if setting.name not in _NOT_FROM_FILE}
+    types = {setting.name: setting.type for setting in fields(Settings) if setting.name not in _NOT_FROM_FILE}
     values: dict[str, Any] = {}
     for name, value in table.items():
-        if name not in known:
-            raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(known))
+        if name not in types:
+            raise SettingInvalid(f"{path} has a setting {name!r} that flowhub does not know.", hint=_names(types))
         read = {"tokens": _tokens, "mirrors": _mirrors, "notify": _notify, "apps": _apps, "stores": _stores}.get(name)
-        values[name] = read(value, path) if read else converted(name, known[name], value, str(path))
+        values[name] = read(value, path) if read else converted(name, types[name], value, str(path))
     if "store" in values:  # relative to config.toml
         values["store"] = path.parent / _expanded("store", values["store"])
     if "catalog" in values and "://" not in values["catalog"]:
@@ -263,8 +263,8 @@ def _expanded(name: str, path: str | Path) -> Path:
         raise SettingInvalid(f"The {name} {str(path)!r} begins with a user who has no home here.", hint=hint) from None
 
 
-def _names(known: Mapping[str, Any]) -> str:
-    return f"Known are: {', '.join(sorted(known))}."
+def _names(types: Mapping[str, Any]) -> str:
+    return f"Known are: {', '.join(sorted(types))}."
 
 
 def _tokens(value: Any, path: Path) -> dict[str, str]:

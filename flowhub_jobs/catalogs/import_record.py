@@ -60,8 +60,8 @@ def check_name(name: str) -> str:
 def parse_import_record(value: Any) -> ImportRecord | None:
     """Return the import record in a JSON value, less wrongly typed fields; None without a source or a known format."""
     empty = asdict(ImportRecord("", ""))
-    known = {name: value[name] for name in empty if name in value and type(value[name]) is type(empty[name])}
-    return ImportRecord(**known) if known.get("source") and known.get("format") in TITLES else None
+    values = {name: value[name] for name in empty if name in value and type(value[name]) is type(empty[name])}
+    return ImportRecord(**values) if values.get("source") and values.get("format") in TITLES else None
 
 
 TITLES = {"lmstudio": "LM Studio", "gpt4all": "GPT4All", "localai": "LocalAI", "flowhub": "flowhub"}

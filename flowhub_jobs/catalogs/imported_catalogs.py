@@ -158,17 +158,17 @@ def _models_of(imported: ImportedCatalogs, name: str) -> "tuple[HubModel, ...]":
 
 
 def with_unique_ids(
-    models: list[Entry], name: str, used_ids: Collection[str], known: Mapping[str, str]
+    models: list[Entry], name: str, used_ids: Collection[str], earlier_ids: Mapping[str, str]
 ) -> tuple[list[Entry], dict[str, str]]:
     """Return the models with unique ids, and the new id of each that could not keep its own.
 
-    `used_ids` are the ids of all other catalogs. `known` are the new ids of earlier imports: a model installed as
+    `used_ids` are the ids of all other catalogs. `earlier_ids` are the new ids of earlier imports: a model installed as
     `x-localai` keeps that id after an update.
     """
     used, changed, answer = Ids(used_ids), dict[str, str](), []
     for model in models:
         own_id = str(model["id"])
-        new_id = known.get(own_id, own_id)
+        new_id = earlier_ids.get(own_id, own_id)
         if new_id in used:
             new_id = used.free(f"{own_id}-{name}")
         if new_id != own_id:

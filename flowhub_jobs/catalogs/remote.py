@@ -120,9 +120,9 @@ def _keep(body_path: Path, body: bytes, headers: dict[str, str]) -> str | None:
 
 
 def _keep_facts(body_path: Path, facts: dict[str, str]) -> None:
-    known = {**facts, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    record = {**facts, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
-        write_whole(facts_path(body_path), json.dumps(known).encode())
+        write_whole(facts_path(body_path), json.dumps(record).encode())
     except OSError:
         return  # without them the next load asks for the whole catalog, and no more
 

@@ -169,11 +169,11 @@ def artifact_for_url(url: str, sha256: str | None, name: str | None = None, *, m
     return Artifact(public, None, None, format_of(name), name, folder=False, files=(file,))
 
 
-def _file_name(public_url: str, from_url: str, given: str | None, *, may_lack_name: bool) -> str:
-    if given is not None:
-        if problem := names.name_problem(given):
-            raise UsageInvalid(f"--name {given[:80]!r} cannot be a file's name: it {problem}.")
-        return given
+def _file_name(public_url: str, from_url: str, chosen: str | None, *, may_lack_name: bool) -> str:
+    if chosen is not None:
+        if problem := names.name_problem(chosen):
+            raise UsageInvalid(f"--name {chosen[:80]!r} cannot be a file's name: it {problem}.")
+        return chosen
     problem = names.name_problem(from_url)
     if problem and not may_lack_name:
         hint = "Give the file a name: --name model.gguf."
@@ -186,11 +186,11 @@ def format_of(name: str) -> HubFormat | None:
     return _FORMATS.get(name[name.rfind(".") :].lower())
 
 
-def _agreed_pin(given: str | None, in_url: str | None) -> str | None:
-    if given and in_url and given != in_url:
+def _agreed_pin(typed: str | None, in_url: str | None) -> str | None:
+    if typed and in_url and typed != in_url:
         hint = "Give one of them: the sha256 of the file that you want."
-        raise UsageInvalid(f"--sha256 is {given}, and the fragment of the URL says sha256 {in_url}.", hint=hint)
-    return given or in_url
+        raise UsageInvalid(f"--sha256 is {typed}, and the fragment of the URL says sha256 {in_url}.", hint=hint)
+    return typed or in_url
 
 
 def _pin(sha256: str | None) -> str | None:

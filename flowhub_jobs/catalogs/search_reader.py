@@ -156,8 +156,8 @@ class IndexReader:
     def _corrections(self, missing: Sequence[str]) -> dict[str, str]:
         from flowhub_jobs.catalogs.suggest import nearest_word
 
-        known = dict(self._connection.execute("SELECT word, models FROM vocabulary").fetchall())
-        nearest = {word: nearest_word(word, known) for word in missing}
+        models_by_word = dict(self._connection.execute("SELECT word, models FROM vocabulary").fetchall())
+        nearest = {word: nearest_word(word, models_by_word) for word in missing}
         return {word: right for word, right in nearest.items() if right is not None}
 
     def _has(self, match: str) -> bool:

@@ -13,11 +13,11 @@ def nearest(word: str, names: dict[str, str] | Iterable[str], limit: int = 5) ->
     and spaces do not count there: "llama3.2:3b" is in llama-3-2-3b-instruct.
     """
     titles = names if isinstance(names, dict) else {name: name for name in names}
-    known = {name.lower(): name for name in titles} | {title.lower(): name for name, title in titles.items()}
+    by_folded_name = {name.lower(): name for name in titles} | {title.lower(): name for name, title in titles.items()}
     folded = word.strip().lower()
-    close = [known[key] for key in get_close_matches(folded, known, n=2 * limit, cutoff=0.6)]
+    close = [by_folded_name[key] for key in get_close_matches(folded, by_folded_name, n=2 * limit, cutoff=0.6)]
     bare = _bare(folded)
-    within = [known[key] for key in sorted(known, key=len) if bare and bare in _bare(key)]
+    within = [by_folded_name[key] for key in sorted(by_folded_name, key=len) if bare and bare in _bare(key)]
     return list(dict.fromkeys([*close, *within]))[:limit]
 
 
@@ -38,21 +38,27 @@ def _bare(text: str) -> str:
 SHORTEST = 3  # of a word of two letters, half of the alphabet is one typo away
 
 
-def nearest_word(typed: str, known: Mapping[str, int]) -> str | None:
+def nearest_word(typed: str, models_by_word: Mapping[str, int]) -> str | None:
     """Return the word that is fewest typos away, then the one in most models; None if none is near.
 
-    `known` counts the models that have a word. One typo is forgiven in words of up to five letters, two in longer ones;
-    two letters that changed places are one. Where none is near, a word that contains the typed one counts.
+    `models_by_word` counts the models that have a word. One typo is forgiven in words of up to five letters, two in
+    longer ones; two letters that changed places are one. Where none is near, a word that contains the typed one counts.
     """
     if len(typed) < SHORTEST:
         return None
     allowed = 1 if len(typed) <= 5 else 2
     # A figure is no misspelling of another: `70b` is not `72b`.
-    names = [word for word in known if abs(len(word) - len(typed)) <= allowed and word.isalpha() == typed.isalpha()]
-    near = [(distance, -known[word], word) for word in names if (distance := typos(typed, word, allowed)) <= allowed]
+    names = [
+        word for word in models_by_word if abs(len(word) - len(typed)) <= allowed and word.isalpha() == typed.isalpha()
+    ]
+    near = [
+        (distance, -models_by_word[word], word)
+        for word in names
+        if (distance := typos(typed, word, allowed)) <= allowed
+    ]
     if near and typed.isalpha():
         return min(near)[2]
-    inside = [(-known[word], word) for word in known if typed in word]
+    inside = [(-models_by_word[word], word) for word in models_by_word if typed in word]
     return min(inside)[1] if inside else None
 
 

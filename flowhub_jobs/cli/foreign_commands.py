@@ -96,6 +96,6 @@ class AnsweringGroup(typer.core.TyperGroup):
     """A group of commands that answers the commands of other tools with a hint."""
 
     def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]  # Typer exports no names for these
-        if args and args[0] not in self.commands and (known := answer(ctx.command_path, args)):
-            raise known
+        if args and args[0] not in self.commands and (error := answer(ctx.command_path, args)):
+            raise error
         return super().resolve_command(ctx, args)

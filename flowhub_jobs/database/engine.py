@@ -298,9 +298,9 @@ def _upgrade(engine: sa.Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     with _migrating(engine) as connection:
-        _check_known(engine, _revision_in(connection), known, has_jobs=sa.inspect(connection).has_table("jobs"))
+        _check_known(engine, _revision_in(connection), revisions, has_jobs=sa.inspect(connection).has_table("jobs"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -335,12 +335,12 @@ def _broken_references(connection: sa.Connection) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in connection.exec_driver_sql("PRAGMA foreign_key_check")]
 
 
-def _check_known(engine: sa.Engine, current: str | None, known: set[str], *, has_jobs: bool) -> None:
+def _check_known(engine: sa.Engine, current: str | None, revisions: set[str], *, has_jobs: bool) -> None:
     """Raise DatabaseNewer or DatabaseDamaged for a schema that the migrations do not know."""
     place = engine.url.database
     if current is None and has_jobs:
         raise Damaged(f"The database {place} does not say which version wrote it.")
-    if current is not None and current not in known:
+    if current is not None and current not in revisions:
         if is_revision(current):
             raise Newer(current)
         raise Damaged(f"The database {place} does not say which version wrote it: its schema is {current!r}.")

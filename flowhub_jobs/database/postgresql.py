@@ -72,7 +72,7 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
     """
     settings = connection_settings(url)
     port = settings.get("port")
-    known = sa.URL.create(
+    shown_url = sa.URL.create(
         "postgresql+psycopg",
         username=settings.get("user"),
         host=settings.get("host"),
@@ -80,7 +80,7 @@ def make_engine(url: str, node: str, *, pooled_sessions: bool = False) -> sa.Eng
         database=settings.get("dbname"),
     )
     engine = sa.create_engine(
-        known,
+        shown_url,
         creator=connector(url, pooled_sessions=pooled_sessions),
         pool_size=POOL_SIZE,
         max_overflow=0,

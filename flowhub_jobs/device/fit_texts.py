@@ -43,11 +43,11 @@ def memory(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
 
 
 def _without_sum(fit: Fit, need: "MemoryNeed", budget: "MemoryBudget") -> str:
-    known = f"{_gib(need.weights or 0)} GiB weights + {_gib(need.overhead)} GiB overhead, without the context"
+    shares = f"{_gib(need.weights or 0)} GiB weights + {_gib(need.overhead)} GiB overhead, without the context"
     if fit is Fit.TOO_BIG:
-        return f"{known}; {_all_memory(budget)}"
+        return f"{shares}; {_all_memory(budget)}"
     if fit is Fit.SLOW:
-        return f"{known}; {_fast_memory(budget)}, the rest would be in the memory, which is slower"
+        return f"{shares}; {_fast_memory(budget)}, the rest would be in the memory, which is slower"
     if need.weights is None:
         return "its size is not known"
     return "the memory for its context is unknown: neither a header nor its parameters give it"
@@ -82,13 +82,13 @@ def _all_memory(budget: "MemoryBudget") -> str:
     """Return all that the machine has, the memory and the GPU's."""
     if budget.kind == "ram":
         return _ram(budget)
-    total, given = budget.total or 0, budget.all or 0
+    total, usable = budget.total or 0, budget.all or 0
     subject = (
         f"{_machine_name(budget)} has"
         if budget.kind == "metal"
         else f"{_machine_name(budget)} and {_gpus(budget)} have"
     )
-    return f"{subject} {_gib(total)} GiB, less {_gib(max(0, total - given))} GiB in reserve"
+    return f"{subject} {_gib(total)} GiB, less {_gib(max(0, total - usable))} GiB in reserve"
 
 
 def _gpus(budget: "MemoryBudget") -> str:

@@ -88,8 +88,8 @@ def read_memory(cgroup_root: Path = CGROUP_ROOT, membership: Path = MEMBERSHIP) 
     if limit is None or (total is not None and limit.limit_bytes >= total):
         method = "sysctl hw.memsize" if sys.platform == "darwin" else "/proc/meminfo"
         return Memory(total, available, "system" if total else None, method if total else None)
-    known = [figure for figure in (available, limit.available_bytes) if figure is not None]
-    return Memory(limit.limit_bytes, min(known, default=None), "cgroup", limit.found)
+    figures = [figure for figure in (available, limit.available_bytes) if figure is not None]
+    return Memory(limit.limit_bytes, min(figures, default=None), "cgroup", limit.found)
 
 
 def read_disk(path: Path) -> tuple[int | None, int | None]:

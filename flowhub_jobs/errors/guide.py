@@ -43,8 +43,8 @@ def hint_in_call(error: FlowhubError) -> str | None:
     A hint that is specific to this error stays, such as how often it was tried. A default hint, and one that names a
     command of the command line, is replaced by the guide's.
     """
-    given = error.hint_template
-    if given and given != error.default_hint and (hint := _without_command(given)):
+    template = error.hint_template
+    if template and template != error.default_hint and (hint := _without_command(template)):
         return hint
     return guide(error.code).in_call or None
 

@@ -104,8 +104,8 @@ def _model(count: int, parts: dict[int, RepoFile]) -> GgufModel:
 
 
 def _rank(model: GgufModel) -> tuple[bool, int, str]:
-    known = model.quant in PREFERRED
-    return not model.whole, PREFERRED.index(model.quant or "") if known else len(PREFERRED), str(model.quant)
+    is_preferred = model.quant in PREFERRED
+    return not model.whole, PREFERRED.index(model.quant or "") if is_preferred else len(PREFERRED), str(model.quant)
 
 
 def labels(models: Sequence[GgufModel]) -> list[str]:

@@ -140,8 +140,8 @@ class JobCommands:
         for request in requests:
             if request.terms.place and (job := live.get(request.live_key)) is not None:
                 stored = tx.execute(sa.select(jobs.c.place).where(jobs.c.id == job).with_for_update()).scalar()
-                known = stored if isinstance(stored, list) else []
-                programs = list(dict.fromkeys([*known, *request.terms.place]))
+                programs_before = stored if isinstance(stored, list) else []
+                programs = list(dict.fromkeys([*programs_before, *request.terms.place]))
                 tx.execute(sa.update(jobs).where(jobs.c.id == job).values(place=programs))
 
     # Cancel, pause, resume, retry, set the priority -----------------------------------------------------------------

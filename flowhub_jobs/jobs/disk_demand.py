@@ -23,8 +23,8 @@ def needs_in_order(
     engine: sa.Engine, node: str, order: QueueOrder = QueueOrder.OLDEST_FIRST, stores: Stores = None
 ) -> tuple[int, dict[int, int]]:
     """Return the bytes that all running jobs have yet to put on the disk, and those of each queued one, in order."""
-    at_work, queued = is_running, is_queued
-    return _needs(engine, node, order, at_work, queued, *_of_stores(stores))
+    working, queued = is_running, is_queued
+    return _needs(engine, node, order, working, queued, *_of_stores(stores))
 
 
 def room_needed_before(
@@ -36,9 +36,9 @@ def room_needed_before(
     both would wait for room, at every check again.
     """
     first = goes_before(job, order)
-    at_work = sa.and_(is_running, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
+    working = sa.and_(is_running, sa.or_(first, jobs.c.stage != Stage.RESOLVE))
     ahead = sa.and_(is_queued, first)
-    running, queued = _needs(engine, node, order, at_work, ahead, jobs.c.id != job, *_of_stores(stores))
+    running, queued = _needs(engine, node, order, working, ahead, jobs.c.id != job, *_of_stores(stores))
     return running, list(queued.values())
 
 
@@ -50,13 +50,13 @@ def _needs(
     engine: sa.Engine,
     node: str,
     order: QueueOrder,
-    at_work: sa.ColumnElement[bool],
+    working: sa.ColumnElement[bool],
     queued: sa.ColumnElement[bool],
     *others: sa.ColumnElement[bool],
 ) -> tuple[int, dict[int, int]]:
     """Return the bytes that the running jobs need together, and those that each queued job needs, by job, in order."""
     live = (jobs.c.node == node, is_live, writes_to_store, _NEED > 0, *others)
-    query = sa.select(jobs.c.id, _NEED, jobs.c.state).where(*live, sa.or_(at_work, queued))
+    query = sa.select(jobs.c.id, _NEED, jobs.c.state).where(*live, sa.or_(working, queued))
     with querying(engine) as tx:
         rows = tx.execute(query.order_by(*sort_columns(order))).all()
     runs = sum(int(need) for _, need, state in rows if state == State.RUNNING)

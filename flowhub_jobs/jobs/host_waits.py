@@ -74,14 +74,14 @@ class HostWaits:
         lose their connections together are one fault.
         """
         with writing(self._engine) as tx:
-            known = held_hosts(snapshot_of(tx), self._node).waits.get(origin)
-            if known is not None and known.prober != token:
-                return known
-            if known is None and self._others_receive(tx, origin, token):
+            earlier = held_hosts(snapshot_of(tx), self._node).waits.get(origin)
+            if earlier is not None and earlier.prober != token:
+                return earlier
+            if earlier is None and self._others_receive(tx, origin, token):
                 return None
-            now, tries = self._clock.now_us(), known.tries + 1 if known else 1
+            now, tries = self._clock.now_us(), earlier.tries + 1 if earlier else 1
             wait_us = round(delay_s(tries) * 1e6)
-            since = known.since if known else now
+            since = earlier.since if earlier else now
             wait = HostWait(
                 origin, since, now + wait_us, wait_us, tries, error.code, error.host, error.message_of_host, token
             )
@@ -96,15 +96,15 @@ class HostWaits:
         """
         where = (host_waits.c.node == self._node, host_waits.c.origin == origin)
         with writing(self._engine) as tx:
-            known = held_hosts(snapshot_of(tx), self._node).waits.get(origin)
-            if known is None:
+            wait = held_hosts(snapshot_of(tx), self._node).waits.get(origin)
+            if wait is None:
                 return None
             tx.execute(sa.delete(host_waits).where(*where))
-            if known.tries >= OUTAGE_TRIES:
+            if wait.tries >= OUTAGE_TRIES:
                 backoff = jobs.c.wait_reason.in_((Reason.BACKOFF, Reason.HOST_WAIT))
                 ended = {"not_before": None, "wait_reason": None, "wait_text": None, "wait_us": None}
                 tx.execute(sa.update(jobs).where(*self._queued(origin), backoff).values(**ended))
-            return known
+            return wait
 
     def try_now(self, origin: str) -> None:
         """Let one of a host's jobs try it at once."""

@@ -153,7 +153,7 @@ class LeaseStore(AttemptWrites):
         Raises NodeTaken while a worker of another machine or home works under the node's name.
         """
         with writing(self._engine) as tx:
-            before = self._registry.register(tx, platform.node(), store, __version__) if self._registry else None
+            former_host = self._registry.register(tx, platform.node(), store, __version__) if self._registry else None
             now = shared_now_us(tx, self._clock.now_us())
             tx.execute(
                 workers.insert().values(
@@ -161,7 +161,7 @@ class LeaseStore(AttemptWrites):
                 )
             )
         self._registered = True
-        return before
+        return former_host
 
     def unregister(self) -> None:
         with writing(self._engine) as tx:

@@ -76,7 +76,7 @@ class PendingNotifications:
             failed = []
         if NEEDS_YOU not in self._on:
             parked, blocked = [], []
-        fresh, known = _new_blocked(blocked, cursor)
+        fresh, failing_since = _new_blocked(blocked, cursor)
         items = [
             *(_failure(event, job) for event, job in failed),
             *(_blocked(one) for one in fresh),
@@ -87,7 +87,7 @@ class PendingNotifications:
         # A parked job has waited for long enough.
         times = [*(event["at"] for event, _ in [*failed, *updates]), *(one.failing_since or now for one in fresh)]
         since = min([now, *times, *(now - PATIENCE_US for _ in parked)])
-        after = replace(cursor, event=last_event, ended=ended, parked=parked_ids, subscriptions=known)
+        after = replace(cursor, event=last_event, ended=ended, parked=parked_ids, subscriptions=failing_since)
         return Notification(tuple(items), since, not running, after)
 
     def _any(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
@@ -102,12 +102,13 @@ class PendingNotifications:
         where = (events.c.id > after, events.c.kind.in_(_OF_A_FAULT))
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
         those_jobs = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
-        known = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*those_jobs)).mappings()}
+        by_number = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*those_jobs)).mappings()}
         # For a job that its rescuer failed, the rescue is the event.
         by_job = {
             row["job_id"]: (row, job)
             for row in rows
-            if (job := known.get(row["job_id"])) and (row["kind"] != EventKind.RESCUED or job["state"] == State.FAILED)
+            if (job := by_number.get(row["job_id"]))
+            and (row["kind"] != EventKind.RESCUED or job["state"] == State.FAILED)
         }
         return list(by_job.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
 
@@ -118,13 +119,13 @@ class PendingNotifications:
         where = (events.c.id > after, events.c.id <= last, events.c.kind == EventKind.UPDATE)
         rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id)).mappings().all()
         those_jobs = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
-        known = {row.id: row.ref for row in tx.execute(sa.select(jobs.c.id, jobs.c.ref).where(*those_jobs))}
-        return [(row, known[row["job_id"]]) for row in rows if row["job_id"] in known]
+        refs = {row.id: row.ref for row in tx.execute(sa.select(jobs.c.id, jobs.c.ref).where(*those_jobs))}
+        return [(row, refs[row["job_id"]]) for row in rows if row["job_id"] in refs]
 
     def _blocked_subscriptions(self, tx: sa.Connection) -> list[Subscription]:
         """Return the subscriptions whose last check found something that only the user can change."""
-        known = subscriptions_of(snapshot_of(tx), self._node)
-        return [one for one in known if one.needs_user]
+        subscriptions = subscriptions_of(snapshot_of(tx), self._node)
+        return [one for one in subscriptions if one.needs_user]
 
     def _queue_end(self, tx: sa.Connection, after: int) -> tuple[int, dict[str, int]]:
         """Return the last end of a job and, if the queue is empty since, how many ended in which state."""
@@ -152,13 +153,13 @@ class PendingNotifications:
         items: list[dict[str, Any]] = []
         known_parked: dict[str, Sequence[int]] = {}
         for row in tx.execute(query).mappings():
-            since, done, known = cursor.parked.get(str(row["id"]), (now, row["bytes_done"], False))
+            since, done, announced = cursor.parked.get(str(row["id"]), (now, row["bytes_done"], False))
             if row["state"] == State.RUNNING and row["bytes_done"] != done:
                 continue
-            late = now - since >= PATIENCE_US and not known and row["state"] == State.QUEUED
+            late = now - since >= PATIENCE_US and not announced and row["state"] == State.QUEUED
             if late and len(items) < AT_ONCE:
                 items.append(_park(row, now))
-            known_parked[str(row["id"])] = [since, row["bytes_done"], bool(known or late)]
+            known_parked[str(row["id"])] = [since, row["bytes_done"], bool(announced or late)]
         return items, known_parked
 
 

@@ -104,9 +104,9 @@ class JobQueries:
             where.append(IS_LIVE)
         if since is not None:
             where.append("(jobs.created_at >= :since OR jobs.finished_at >= :since)")
-        given = {name: value for name, value in values.items() if value is not None}
+        parameters = {name: value for name, value in values.items() if value is not None}
         with self._database.reading() as snapshot:
-            return self._load(snapshot, " AND ".join(where), node=self._node, **given)
+            return self._load(snapshot, " AND ".join(where), node=self._node, **parameters)
 
     def in_state(self, states: Iterable[State], group: str | None = None) -> list[int]:
         """Return the jobs in one of these states, of `group` if given, by number."""
@@ -255,8 +255,8 @@ class JobQueries:
     # From rows to values -------------------------------------------------------------------------------------------
 
     def _numbered(self, snapshot: Snapshot, numbers: Sequence[int]) -> list[Job]:
-        loaded = (self._load(snapshot, "jobs.id IN :numbers", numbers=some) for some in in_groups(numbers))
-        return [job for some in loaded for job in some]
+        loaded = (self._load(snapshot, "jobs.id IN :numbers", numbers=group) for group in in_groups(numbers))
+        return [job for group in loaded for job in group]
 
     def _load(self, snapshot: Snapshot, where: str, **values: Any) -> list[Job]:
         rows = shown_rows(snapshot, where, **values)

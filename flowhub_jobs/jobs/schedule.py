@@ -111,9 +111,9 @@ class Schedule:
 
         Raises UsageInvalid for more than GROUPS_MAX.
         """
-        same = [(known.windows, known.days) == (group.windows, group.days) for known in self.groups]
+        same = [(existing.windows, existing.days) == (group.windows, group.days) for existing in self.groups]
         if any(same):
-            groups = (group if is_it else known for known, is_it in zip(self.groups, same, strict=True))
+            groups = (group if is_it else existing for existing, is_it in zip(self.groups, same, strict=True))
             return replace(self, groups=tuple(groups))
         return Schedule((*self.groups, group), self.outside_bps).checked()
 
@@ -132,8 +132,8 @@ class Schedule:
     def _check_number(self, number: int) -> None:
         count = len(self.groups)
         if not 1 <= number <= count:
-            known = "The schedule has only window 1." if count == 1 else f"The schedule has windows 1 to {count}."
-            raise UsageInvalid(f"There is no window {number}.", hint=f"{known} See `flowhub schedule show`.")
+            extent = "The schedule has only window 1." if count == 1 else f"The schedule has windows 1 to {count}."
+            raise UsageInvalid(f"There is no window {number}.", hint=f"{extent} See `flowhub schedule show`.")
 
     def checked(self) -> "Schedule":
         """Return it. Raises UsageInvalid for more than GROUPS_MAX groups."""

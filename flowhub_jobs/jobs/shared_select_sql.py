@@ -53,8 +53,8 @@ def live_jobs(snapshot: Snapshot, nodes: Collection[str]) -> dict[tuple[str, str
     if ANY_NODE in nodes:  # one that waits for any node first: it is the very same request
         query = f"SELECT node, artifact_key, id FROM jobs WHERE {IS_LIVE} ORDER BY node = '{ANY_NODE}', id DESC"  # noqa: S608, fixed text
         rows = snapshot.rows(query)
-        known = {(ANY_NODE, row["artifact_key"]): row["id"] for row in rows}
-        return known | {(row["node"], row["artifact_key"]): row["id"] for row in rows}
+        of_any_node = {(ANY_NODE, row["artifact_key"]): row["id"] for row in rows}
+        return of_any_node | {(row["node"], row["artifact_key"]): row["id"] for row in rows}
     query = f"SELECT node, artifact_key, id FROM jobs WHERE node IN :nodes AND {IS_LIVE}"  # noqa: S608, fixed text
     rows = snapshot.rows(query, nodes=sorted(set(nodes)))
     return {(row["node"], row["artifact_key"]): row["id"] for row in rows}

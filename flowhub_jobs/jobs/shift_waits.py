@@ -59,14 +59,14 @@ def shift_waits(engine: sa.Engine, node: str, clock: Clock) -> int:
 
 def shift_waits_in(tx: sa.Connection, node: str, clock: Clock) -> int:
     """Do the same inside a transaction that writes, before it adds a wait."""
-    known = _stored_clock_state(
+    stored = _stored_clock_state(
         tx, node
     )  # again, under the write lock: another worker may have shifted the waits since
     clock_state = {"boot": boot_id(), "apart_us": _clock_offset_us(clock)}
-    if _is_unchanged(known, clock_state):
+    if _is_unchanged(stored, clock_state):
         return 0
-    same_boot = known is not None and known["boot"] == clock_state["boot"]
-    jump = int(clock_state["apart_us"] - known["apart_us"]) if known is not None and same_boot else 0
+    same_boot = stored is not None and stored["boot"] == clock_state["boot"]
+    jump = int(clock_state["apart_us"] - stored["apart_us"]) if stored is not None and same_boot else 0
     if same_boot:
         _shift(tx, node, jump)
     else:
@@ -112,11 +112,11 @@ def _own_controls(node: str) -> tuple[sa.ColumnElement[bool], ...]:
     return controls.c.node == node, controls.c.name.in_(OWN_CONTROLS), controls.c.until.is_not(None)
 
 
-def _is_unchanged(known: dict[str, Any] | None, clock_state: dict[str, Any]) -> bool:
+def _is_unchanged(stored: dict[str, Any] | None, clock_state: dict[str, Any]) -> bool:
     """Return whether the clock was not set. Corrections of a time service count once they add up to a second."""
-    if known is None or known["boot"] != clock_state["boot"]:
+    if stored is None or stored["boot"] != clock_state["boot"]:
         return False
-    return bool(abs(clock_state["apart_us"] - known["apart_us"]) < NOTICED_US)
+    return bool(abs(clock_state["apart_us"] - stored["apart_us"]) < NOTICED_US)
 
 
 def _clock_offset_us(clock: Clock) -> int:

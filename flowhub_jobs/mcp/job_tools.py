@@ -26,8 +26,8 @@ def enqueue(session: Session, arguments: Arguments) -> ToolResult:
     options["after"] = [str(number) for number in arguments.get("after", ())]
     answers = enqueue_refs(session, arguments["refs"], options)
     jobs = {job.id: job for job in session.queries.jobs([answer.job for answer in answers])}
-    known = [jobs[answer.job] for answer in answers if not answer.new]
-    notes = [f"Job {job.id}, {job.ref}, was there before; it is {job.state}." for job in known]
+    existing = [jobs[answer.job] for answer in answers if not answer.new]
+    notes = [f"Job {job.id}, {job.ref}, was there before; it is {job.state}." for job in existing]
     if other_nodes := {job.node for job in jobs.values()} - {session.node}:
         notes += filter(None, [hint_of_gone(session.home, other_nodes)])
     return ToolResult(

@@ -63,16 +63,16 @@ class RepositoryFiles:
 
     def _digests(self, repo: str) -> Mapping[str, str]:
         """Return the sha256 of each file by path."""
-        known = self._listings.get(repo)
-        if known is None:
+        listing = self._listings.get(repo)
+        if listing is None:
             try:
-                known = self._request(repo)
+                listing = self._request(repo)
             except MirrorUnfit as error:
-                known = error
-            self._listings[repo] = known
-        if isinstance(known, MirrorUnfit):
-            raise MirrorUnfit(known.message, host=known.host)
-        return known
+                listing = error
+            self._listings[repo] = listing
+        if isinstance(listing, MirrorUnfit):
+            raise MirrorUnfit(listing.message, host=listing.host)
+        return listing
 
     def _request(self, repo: str) -> Mapping[str, str]:
         # `Recursive` with a capital, and `True` too: written otherwise, the server ignores it.

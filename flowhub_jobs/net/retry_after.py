@@ -32,7 +32,7 @@ def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
 def http_date(text: str) -> datetime | None:
     """Return the time that a date of HTTP names (RFC 9110, section 5.6.7), None for what is none."""
     try:
-        then = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError, TypeError):  # a year or an offset beyond all numbers
         return None
-    return then if then.tzinfo else then.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

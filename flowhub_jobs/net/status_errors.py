@@ -173,8 +173,10 @@ def _sign_in(
             hint=hint,
             host=host,
         )
-    then = "then {restart_and_retry}."
-    hint_of_origin = None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {then}'
+    next_step = "then {restart_and_retry}."
+    hint_of_origin = (
+        None if token_of is None else f'Write "{token_of}" = "…" under [tokens] in config.toml, {next_step}'
+    )
     if had_token:
         return TokenRefused(
             f"{host} does not accept the token (status {status}){_quoted_reason(reason)}.",

@@ -57,9 +57,9 @@ def check_store_of_nodes(home: Home, store: str, nodes: Sequence[str]) -> None:
             hint="Name the nodes, or leave --store out.",
         )
     with home.database.reading() as snapshot:
-        known = _store_paths(snapshot)
+        store_paths = _store_paths(snapshot)
     for node in nodes:
-        names = sorted({DEFAULT_STORE, *(name for its, name in known if its == node)})
+        names = sorted({DEFAULT_STORE, *(name for its, name in store_paths if its == node)})
         if store not in names:
             raise UsageInvalid(
                 f"The node {node} has no store named {store!r}.",

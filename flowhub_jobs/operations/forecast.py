@@ -80,16 +80,16 @@ class Remaining:
 def remaining(home: Home, live: Sequence[Job]) -> Remaining:
     """Return what these live jobs have left, and when all of it is done. Paused jobs are left out."""
     jobs = [job for job in live if job.brings and job.state is not State.PAUSED]
-    known = [job for job in jobs if job.bytes_total is not None]
-    left, total = sum(map(_bytes_left, known)), sum(job.bytes_total or 0 for job in known)
+    sized_jobs = [job for job in jobs if job.bytes_total is not None]
+    left, total = sum(map(_bytes_left, sized_jobs)), sum(job.bytes_total or 0 for job in sized_jobs)
     obstacle = next((job.reason for job in jobs if job.reason in AWAY), None)
     if jobs and all(job.reason is Reason.BACKOFF for job in jobs):
         obstacle = Reason.BACKOFF  # nothing moves, and the next try may fail, too
     rate = sum(job.rate_bps or 0 for job in jobs) or (
         _limited(home, _usual_bps(home)) if left and not obstacle else None
     )
-    done = _end(home, known, rate) if rate and not obstacle else None
-    return Remaining(left, total, len(jobs) - len(known), rate, done, obstacle)
+    done = _end(home, sized_jobs, rate) if rate and not obstacle else None
+    return Remaining(left, total, len(jobs) - len(sized_jobs), rate, done, obstacle)
 
 
 def _end(home: Home, jobs: Sequence[Job], rate: int) -> int | None:

@@ -47,25 +47,25 @@ class Field:
 
 def object_schema(fields: Iterable[Field], help_of: Callable[[Field], str]) -> dict[str, Any]:
     """Return the JSON Schema of an object with these keys and no others."""
-    known = list(fields)
+    field_list = list(fields)
     schema: dict[str, Any] = {
         "type": "object",
-        "properties": {field.name: {**field.schema, "description": help_of(field)} for field in known},
+        "properties": {field.name: {**field.schema, "description": help_of(field)} for field in field_list},
         "additionalProperties": False,
     }
-    required = [field.name for field in known if field.required]
+    required = [field.name for field in field_list if field.required]
     return schema | ({"required": required} if required else {})
 
 
 def check_arguments(data: Mapping[str, Any], fields: Iterable[Field]) -> None:
     """Raise UsageInvalid, which names the key, for an unknown key, a value of another type, or a missing key."""
-    known = {one.name: one for one in fields}
+    by_name = {one.name: one for one in fields}
     for name, value in data.items():
-        if name not in known:
-            keys = ", ".join(known) or "none"
+        if name not in by_name:
+            keys = ", ".join(by_name) or "none"
             raise UsageInvalid(f"{name[:40]!r} is not a key of this object.", hint=f"Keys are: {keys}.")
-        _check(name, value, known[name].schema)
-    for one in known.values():
+        _check(name, value, by_name[name].schema)
+    for one in by_name.values():
         if one.required and one.name not in data:
             raise UsageInvalid(f"The object has no {one.name}.", hint=f"Send it as {_type_names(one.schema)}.")
 
@@ -90,14 +90,14 @@ def _check(name: str, value: Any, schema: Schema) -> None:
 
 
 def _check_object(name: str, value: Mapping[str, Any], schema: Schema) -> None:
-    known = schema["properties"]
+    properties = schema["properties"]
     for key, one in value.items():
-        if key not in known:
-            raise UsageInvalid(f"{name} has the key {key[:40]!r}.", hint=f"Keys are: {', '.join(known)}.")
-        _check(f"{name}: {key}", one, known[key])
+        if key not in properties:
+            raise UsageInvalid(f"{name} has the key {key[:40]!r}.", hint=f"Keys are: {', '.join(properties)}.")
+        _check(f"{name}: {key}", one, properties[key])
     for key in schema.get("required", ()):
         if key not in value:
-            raise UsageInvalid(f"{name} has no {key}.", hint=f"Send it as {_type_names(known[key])}.")
+            raise UsageInvalid(f"{name} has no {key}.", hint=f"Send it as {_type_names(properties[key])}.")
 
 
 def _type_names(schema: Schema) -> str:

@@ -55,8 +55,8 @@ class LibraryJobs:
         """Return the names of the models in the stores that are not in the library, sorted."""
         homes = self._home.each_store()
         names = {(home.store.name, model.name) for home in homes for model in home.store.models()}
-        known = {(home.store.name, name) for home in homes for name in _records(home).names()}
-        return sorted(name for _, name in names - known)
+        recorded = {(home.store.name, name) for home in homes for name in _records(home).names()}
+        return sorted(name for _, name in names - recorded)
 
     def verify(self, models: Sequence[InstalledArtifact]) -> list[int]:
         """Queue a job for each that reads all of it again; return their numbers, in order."""

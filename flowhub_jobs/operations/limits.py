@@ -69,12 +69,12 @@ def _jobs_in(data: Mapping[str, Any]) -> int | None:
 
 
 def _set_rate_from(session: "Session", data: Mapping[str, Any], name: str) -> None:
-    given, span = data[name], data.get("for", data.get("until"))
-    if isinstance(given, bool) or not isinstance(given, str | int | None):
+    rate, span = data[name], data.get("for", data.get("until"))
+    if isinstance(rate, bool) or not isinstance(rate, str | int | None):
         raise UsageInvalid(f"{name} is neither a text nor a whole number.", hint='Send {"rate": "5M"}.')
     if not isinstance(span, str | None):
         raise UsageInvalid("The time of the limit is no text.", hint='Send {"rate": "5M", "for": "2h"}.')
-    set_limit(session, "off" if given is None else str(given), span if given is not None else None)
+    set_limit(session, "off" if rate is None else str(rate), span if rate is not None else None)
 
 
 def check_limit(rate: str | None, span: str | None) -> None:

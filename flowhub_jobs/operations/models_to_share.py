@@ -152,12 +152,12 @@ def _join_commits(repo: SharedRepo) -> None:
 
 
 def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> SharedModel:
-    known = (
+    by_path = (
         {file.path if artifact and artifact.folder else entry.name: file for file in artifact.files} if artifact else {}
     )
     folder = place.is_dir()
     paths = tuple(sorted(entry.files))
-    origin = hub_origin(artifact, [known.get(path) for path in paths])
+    origin = hub_origin(artifact, [by_path.get(path) for path in paths])
     if origin is not None and origin.commit is not None:
         repo, commit, revision, repo_paths = (origin.kind, origin.repo), origin.commit, origin.revision, origin.paths
     else:
@@ -171,7 +171,7 @@ def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> Shar
             size=entry.files[path].bytes,
             mtime_ns=entry.files[path].mtime_ns,
             sha256=entry.files[path].sha256,
-            git_sha1=_git_sha1_of(known.get(path)),
+            git_sha1=_git_sha1_of(by_path.get(path)),
         )
         for path, repo_path in zip(paths, repo_paths, strict=True)
     )

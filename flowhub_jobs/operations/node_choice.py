@@ -60,12 +60,12 @@ def _nodes_by_name(home: Home, nodes: Sequence[NodeStatus], text: str) -> list[s
     names = list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
     if not names:
         raise UsageInvalid("--on names no node.", hint=_HOW)
-    known = {node.node for node in nodes} | {home.node}
+    node_names = {node.node for node in nodes} | {home.node}
     for name in names:
         if name in (ANY, ALL_NODES):
             raise UsageInvalid(f"--on {name} stands alone.", hint=_HOW)
-        if name not in known:
-            raise unknown_node(name, known)
+        if name not in node_names:
+            raise unknown_node(name, node_names)
     return names
 
 
@@ -74,8 +74,8 @@ def _fitting(nodes: Sequence[NodeStatus], text: str) -> list[str]:
     conditions = [_condition(part) for part in re.split(r",|\band\b", text)]
     matching = [node.node for node in nodes if all(_meets(node, *condition) for condition in conditions)]
     if not matching:
-        known = [f"{node.node} {_figure_text(node, conditions[0][0])}" for node in nodes[:5]]
-        hint = f"They have: {', '.join(known)}." if known else "A worker registers its machine: start one on each."
+        figures = [f"{node.node} {_figure_text(node, conditions[0][0])}" for node in nodes[:5]]
+        hint = f"They have: {', '.join(figures)}." if figures else "A worker registers its machine: start one on each."
         raise NotFound(f"No node has {text.strip()[:64]}.", hint=hint)
     return matching
 

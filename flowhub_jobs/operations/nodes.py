@@ -53,11 +53,11 @@ def home_of(home: Home, name: str | None) -> Home:
 def nodes_named(home: Home, name: str) -> list[str]:
     """Return the node of this name, or the registered ones and this one for `all`. Raises NotFound."""
     with home.database.reading() as snapshot:
-        known = sorted({*node_names(snapshot), home.node})
+        names = sorted({*node_names(snapshot), home.node})
     if name == ALL_NODES:
-        return known
-    if name not in known:
-        raise unknown_node(name, known)
+        return names
+    if name not in names:
+        raise unknown_node(name, names)
     return [name]
 
 

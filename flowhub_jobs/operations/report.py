@@ -51,8 +51,8 @@ def read_report(home: Home, since: datetime) -> Report:
 
 def _blocked_subscriptions(home: Home) -> list[ActionNeeded]:
     """Return the subscriptions whose last check found something that only the user can change."""
-    known = SubscriptionQueries(home.database, home.node).all()
-    return [blocked_need(one.ref, one.error) for one in known if one.needs_user and one.error]
+    subscriptions = SubscriptionQueries(home.database, home.node).all()
+    return [blocked_need(one.ref, one.error) for one in subscriptions if one.needs_user and one.error]
 
 
 def _waiting_placements(home: Home) -> list[ActionNeeded]:

@@ -33,24 +33,24 @@ def add_windows(session: "Session", group: DayWindows) -> None:
 
     Windows that it has already, on the same days, get the new rate.
     """
-    known = session.controls.schedule()
-    set_schedule(session, known.with_group(group) if known else Schedule((group,)))
+    schedule = session.controls.schedule()
+    set_schedule(session, schedule.with_group(group) if schedule else Schedule((group,)))
 
 
 def remove_windows(session: "Session", number: int) -> None:
     """Remove the windows of this number, from 1; with the last ones the schedule ends. Raises UsageInvalid."""
-    known = session.controls.schedule()
-    if known is None:
+    schedule = session.controls.schedule()
+    if schedule is None:
         raise UsageInvalid("There is no schedule.", hint="`flowhub schedule set` and `schedule add` make one.")
-    set_schedule(session, known.without_group(number))
+    set_schedule(session, schedule.without_group(number))
 
 
 def set_rate(session: "Session", number: int, rate_bps: int | None) -> None:
     """Set the rate of the windows of this number, from 1; None is no limit. Raises UsageInvalid."""
-    known = session.controls.schedule()
-    if known is None:
+    schedule = session.controls.schedule()
+    if schedule is None:
         raise UsageInvalid("There is no schedule.", hint="Set its windows first.")
-    set_schedule(session, known.with_rate(number, rate_bps))
+    set_schedule(session, schedule.with_rate(number, rate_bps))
 
 
 def schedule_from(data: Mapping[str, Any]) -> Schedule | None:
@@ -97,23 +97,23 @@ def paint_week(session: "Session", cells: Collection[Cell], rate: int) -> None:
 
     Raises UsageInvalid where no hour would be left, or the schedule would have too many windows.
     """
-    known = session.controls.schedule()
-    painted = paint(minutes_of(known), cells, rate)
-    set_schedule(session, schedule_of(painted, known.outside_bps if known else None))
+    schedule = session.controls.schedule()
+    painted = paint(minutes_of(schedule), cells, rate)
+    set_schedule(session, schedule_of(painted, schedule.outside_bps if schedule else None))
 
 
 def set_outside(session: "Session", rate: str) -> None:
     """Set what holds outside of the windows: "pause", or a rate such as "500K". Raises UsageInvalid."""
-    known = session.controls.schedule()
-    if known is None:
+    schedule = session.controls.schedule()
+    if schedule is None:
         raise UsageInvalid("There is no schedule.", hint="Set its windows first.")
     outside = Schedule.parse("00:00-01:00", None, rate).outside_bps
-    set_schedule(session, replace(known, outside_bps=outside))
+    set_schedule(session, replace(schedule, outside_bps=outside))
 
 
-def _joined_texts(name: str, given: Any) -> str | None:
+def _joined_texts(name: str, value: Any) -> str | None:
     """Return a text, or the texts of a list, as the command line takes them; None for nothing."""
-    parts = [given] if isinstance(given, str) else given
+    parts = [value] if isinstance(value, str) else value
     if parts is None:
         return None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
@@ -121,17 +121,17 @@ def _joined_texts(name: str, given: Any) -> str | None:
     return ",".join(parts) or None
 
 
-def schedule_lines(known: Schedule | None, now: int) -> list[str]:
+def schedule_lines(schedule: Schedule | None, now: int) -> list[str]:
     """Return what the schedule says, and what it means now."""
-    if known is None:
+    if schedule is None:
         return [NO_SCHEDULE]
-    groups = ", and from ".join(_group(group) for group in known.groups)
-    return [f"Jobs run from {groups}; outside, {_outside_text(known)}.", *_lines_below(known, now)]
+    groups = ", and from ".join(_group(group) for group in schedule.groups)
+    return [f"Jobs run from {groups}; outside, {_outside_text(schedule)}.", *_lines_below(schedule, now)]
 
 
-def window_rows(known: Schedule | None) -> list[tuple[str, str, str, str]]:
+def window_rows(schedule: Schedule | None) -> list[tuple[str, str, str, str]]:
     """Return the number that `schedule remove` takes, the windows, their days and their rate; none for a single row."""
-    groups = known.groups if known else ()
+    groups = schedule.groups if schedule else ()
     rows = [
         (str(number), ", ".join(group.as_json()["windows"]), days_of(group), rate_of(group))
         for number, group in enumerate(groups, 1)
@@ -139,18 +139,18 @@ def window_rows(known: Schedule | None) -> list[tuple[str, str, str, str]]:
     return rows if len(rows) > 1 else []
 
 
-def lines_below_rows(known: Schedule, now: int) -> list[str]:
+def lines_below_rows(schedule: Schedule, now: int) -> list[str]:
     """Return what the schedule says next to its windows, and what it means now."""
-    return [f"Outside, {_outside_text(known)}.", *_lines_below(known, now)]
+    return [f"Outside, {_outside_text(schedule)}.", *_lines_below(schedule, now)]
 
 
-def _outside_text(known: Schedule) -> str:
-    return f"at {format_rate(known.outside_bps)} for all jobs together" if known.outside_bps else "nothing runs"
+def _outside_text(schedule: Schedule) -> str:
+    return f"at {format_rate(schedule.outside_bps)} for all jobs together" if schedule.outside_bps else "nothing runs"
 
 
-def _lines_below(known: Schedule, now: int) -> list[str]:
-    overlap = [OVERLAP] if len({group.rate_bps for group in known.groups}) > 1 else []
-    return [*overlap, _now_line(known, now), *_rate_lines(known, now)]
+def _lines_below(schedule: Schedule, now: int) -> list[str]:
+    overlap = [OVERLAP] if len({group.rate_bps for group in schedule.groups}) > 1 else []
+    return [*overlap, _now_line(schedule, now), *_rate_lines(schedule, now)]
 
 
 def days_of(group: DayWindows) -> str:
@@ -176,25 +176,25 @@ def _group(group: DayWindows) -> str:
     return f"{' and '.join(window.replace('-', ' to ') for window in fields['windows'])}, {days}{rate}"
 
 
-def _now_line(known: Schedule, now: int) -> str:
-    change = known.next_change(now)
-    then = moment(change)
-    if change is None or then is None:
+def _now_line(schedule: Schedule, now: int) -> str:
+    change = schedule.next_change(now)
+    change_time = moment(change)
+    if change is None or change_time is None:
         return "The window is open now and never closes."
-    when = at_clock(then, datetime.fromtimestamp(now / 1e6, UTC))
-    status = "open now and closes" if known.is_open(now) else "closed now and opens"
+    when = at_clock(change_time, datetime.fromtimestamp(now / 1e6, UTC))
+    status = "open now and closes" if schedule.is_open(now) else "closed now and opens"
     return f"The window is {status} {when}, in {format_duration((change - now) / 1e6)}."
 
 
-def _rate_lines(known: Schedule, now: int) -> list[str]:
+def _rate_lines(schedule: Schedule, now: int) -> list[str]:
     """Return what the schedule allows now, and from when on another rate, where its windows have rates."""
-    if all(group.rate_bps is None for group in known.groups) or not (rate := known.rate_at(now)):
+    if all(group.rate_bps is None for group in schedule.groups) or not (rate := schedule.rate_at(now)):
         return []
-    change = known.next_rate(now)
-    then = moment(change[0]) if change else None
-    if change is None or then is None or change[1] == 0:
+    change = schedule.next_rate(now)
+    change_time = moment(change[0]) if change else None
+    if change is None or change_time is None or change[1] == 0:
         return [f"It allows {_speed(rate)} now."]
-    when = clock_time(then, datetime.fromtimestamp(now / 1e6, UTC))
+    when = clock_time(change_time, datetime.fromtimestamp(now / 1e6, UTC))
     return [f"It allows {_speed(rate)} now, and {_speed(change[1])} from {when} on."]
 
 

@@ -111,8 +111,8 @@ def shared_waits(waiting: Sequence[Job], now: datetime) -> list[str]:
 
 def _shared(message: str, jobs: Sequence[Job], now: datetime) -> str:
     times = [job.not_before for job in jobs if job.not_before]
-    then = f" Next try {at_clock(min(times), now)}." if times else ""
-    return f"{len(jobs)} jobs wait: {message}{then}"
+    next_try = f" Next try {at_clock(min(times), now)}." if times else ""
+    return f"{len(jobs)} jobs wait: {message}{next_try}"
 
 
 def why_not_moving(session: Session, job: Job, now: datetime) -> list[str]:
@@ -196,11 +196,11 @@ def _outlasts(hold: Hold, first: Hold) -> bool:
 
 def _sentence(hold: Hold, now: datetime) -> str:
     """Return "The schedule's window is closed; it opens at 23:00, in 3 h 5 min."."""
-    why, then = REASONS[hold.reason]
+    why, end_clause = REASONS[hold.reason]
     end = moment(hold.until)
-    if end is None or not then:
+    if end is None or not end_clause:
         return f"{why}."
-    return f"{why}; {then} {at_clock(end, now)}, in {format_duration((end - now).total_seconds())}."
+    return f"{why}; {end_clause} {at_clock(end, now)}, in {format_duration((end - now).total_seconds())}."
 
 
 def _briefly(hold: Hold, now: datetime) -> str:

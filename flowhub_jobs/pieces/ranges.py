@@ -22,7 +22,7 @@ class Ranges:
         if start >= end:
             return
         # The first range that ends at or after `start` may merge with the new one, and all that begin before `end`.
-        first = bisect_left(self._ranges, start, key=lambda known: known[1])
+        first = bisect_left(self._ranges, start, key=lambda existing: existing[1])
         last = first
         while last < len(self._ranges) and self._ranges[last][0] <= end:
             low, high = self._ranges[last]
@@ -35,7 +35,7 @@ class Ranges:
     def remove(self, start: int, end: int) -> None:
         if start >= end:
             return
-        first = last = bisect_right(self._ranges, start, key=lambda known: known[1])
+        first = last = bisect_right(self._ranges, start, key=lambda existing: existing[1])
         left: list[Range] = []
         while last < len(self._ranges) and self._ranges[last][0] < end:
             low, high = self._ranges[last]

@@ -60,13 +60,13 @@ class Entry:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Entry":
         """Return the entry that `as_dict` wrote. Raises KeyError, TypeError and ValueError where it is damaged."""
-        known = {name: data[name] for name in cls.__slots__ if name in data}
-        kind, how = known["kind"], known.get("how")
-        values: dict[str, Any] = {"kind": EntryKind(kind), "target": Path(known["target"])}
-        values |= {name: Path(known[name]) if known.get(name) else None for name in ("source", "staged_in")}
+        fields = {name: data[name] for name in cls.__slots__ if name in data}
+        kind, how = fields["kind"], fields.get("how")
+        values: dict[str, Any] = {"kind": EntryKind(kind), "target": Path(fields["target"])}
+        values |= {name: Path(fields[name]) if fields.get(name) else None for name in ("source", "staged_in")}
         values |= {"how": LinkKind(how) if how else None}
-        values |= {name: tuple(map(int, known[name])) if known.get(name) else None for name in ("stamp", "replaces")}
-        return cls(**known | values)
+        values |= {name: tuple(map(int, fields[name])) if fields.get(name) else None for name in ("stamp", "replaces")}
+        return cls(**fields | values)
 
     def temporary(self, token: str, number: int) -> Path:
         """Return the name that it is made under, next to its target unless the program reads every file there."""

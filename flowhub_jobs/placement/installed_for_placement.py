@@ -19,10 +19,10 @@ def installed_for_placement(entry: LibraryEntry, path: Path, artifact: Artifact 
         )
     folder = path.is_dir()
     paths = sorted(entry.files)
-    known = (
+    by_path = (
         {file.path if artifact and artifact.folder else entry.name: file for file in artifact.files} if artifact else {}
     )
-    origin = hub_origin(artifact, [known.get(one) for one in paths])
+    origin = hub_origin(artifact, [by_path.get(one) for one in paths])
     at_hub = dict(zip(paths, origin.paths, strict=True)) if origin else {}
     files = tuple(
         PlacementFile(
@@ -30,7 +30,7 @@ def installed_for_placement(entry: LibraryEntry, path: Path, artifact: Artifact 
             path=one,
             size=entry.files[one].bytes,
             sha256=entry.files[one].sha256,
-            git_sha1=file.git_sha1 if (file := known.get(one)) and not file.sha256 else None,
+            git_sha1=file.git_sha1 if (file := by_path.get(one)) and not file.sha256 else None,
             repository_path=at_hub.get(one),
         )
         for one in paths

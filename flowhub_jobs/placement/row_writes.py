@@ -101,11 +101,11 @@ class PlacementRows(PlacementReader):
 
     def want(self, tx: sa.Connection, values: dict[str, Any]) -> None:
         """Have a model placed, unless it has a row for this program and folder already."""
-        known = sa.and_(
+        same_placement = sa.and_(
             placements.c.node == self._node,
             *(placements.c[name] == values[name] for name in ("store_id", "name", "app", "root")),
         )
-        if tx.execute(sa.select(placements.c.id).where(known)).first() is None:
+        if tx.execute(sa.select(placements.c.id).where(same_placement)).first() is None:
             tx.execute(placements.insert().values(node=self._node, state=RowState.WANTED, **values))
 
     def programs_of(self, tx: sa.Connection, job: int) -> list[str]:

@@ -122,12 +122,12 @@ def is_own(path: Path) -> bool:
 
 def write_own(path: Path, text: str) -> None:
     """Write the file atomically. Raises NameTaken; a file of another program is never replaced."""
-    known = read_own(path)
+    old_text = read_own(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
-        if known is None:
+        if old_text is None:
             rename_new(temporary, path)
         else:
             temporary.replace(path)

@@ -36,9 +36,9 @@ def program(
     arguments += [] if jobs is None else ["--jobs", str(jobs)]
     arguments += [] if rate is None else ["--limit-rate", rate]
     names = [*(f"FLOWHUB_{name.upper()}" for name in settings), *CARRIED]
-    given = {name: value for name in names if (value := environ.get(name))}
-    secret = [name for name, value in given.items() if _is_secret(name, value)]
-    variables = {name: _placed(name, value) for name, value in given.items() if name not in secret}
+    set_variables = {name: value for name in names if (value := environ.get(name))}
+    secret = [name for name, value in set_variables.items() if _is_secret(name, value)]
+    variables = {name: _placed(name, value) for name, value in set_variables.items() if name not in secret}
     for label, value in [("flowhub's own path", arguments[0]), *variables.items()]:
         check_writable(label, value)
     token = ["HF_TOKEN"] if environ.get("HF_TOKEN") else []

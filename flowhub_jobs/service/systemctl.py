@@ -35,9 +35,9 @@ class Systemd:
         return unit_text(program, self.secrets)
 
     def steps(self, text: str) -> list[list[str]]:
-        known = read_own(self.path)
+        old_text = read_own(self.path)
         reload = [*CTL, "daemon-reload"]
-        if known in (None, text):
+        if old_text in (None, text):
             return [reload, [*CTL, "enable", "--now", UNIT]]
         # Enabling starts what does not run; what runs by the old text has to be stopped first.
         return [reload, [*CTL, "enable", UNIT], [*CTL, "restart", UNIT]]

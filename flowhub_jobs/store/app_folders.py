@@ -120,8 +120,8 @@ def _localai(user: UserFolders) -> tuple[Path, ...]:
     """LocalAI, `core/cli/run.go`: ./models without a variable. Its launcher and its service set these two."""
     if configured := user.named("LOCALAI_MODELS_PATH", "MODELS_PATH"):
         return (configured,)
-    known = (user.home / ".localai" / "models", Path("/usr/share/local-ai/models"))
-    return tuple(folder for folder in known if _is_folder(folder))
+    candidates = (user.home / ".localai" / "models", Path("/usr/share/local-ai/models"))
+    return tuple(folder for folder in candidates if _is_folder(folder))
 
 
 def _comfyui(user: UserFolders) -> tuple[Path, ...]:
@@ -129,8 +129,8 @@ def _comfyui(user: UserFolders) -> tuple[Path, ...]:
     the known places."""
     if configured := user.named("COMFYUI_PATH"):
         return (configured / "models",)
-    known = ("ComfyUI", "comfy/ComfyUI", "Documents/ComfyUI", "Documents/comfy/ComfyUI")
-    return tuple(folder for place in known if _is_folder(folder := user.home / place / "models"))
+    candidates = ("ComfyUI", "comfy/ComfyUI", "Documents/ComfyUI", "Documents/comfy/ComfyUI")
+    return tuple(folder for place in candidates if _is_folder(folder := user.home / place / "models"))
 
 
 _FOLDERS = {

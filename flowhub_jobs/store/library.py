@@ -78,8 +78,8 @@ class Library(LibraryReader):
             for file in placed.files
         ]
         tx.execute(artifact_files.insert(), rows)
-        known = {file.path if artifact.folder else placed.name: file.pieces for file in placed.files}
-        write_pieces(tx, number, {path: pieces for path, pieces in known.items() if pieces is not None})
+        pieces_by_path = {file.path if artifact.folder else placed.name: file.pieces for file in placed.files}
+        write_pieces(tx, number, {path: pieces for path, pieces in pieces_by_path.items() if pieces is not None})
 
     def forget(self, name: str) -> None:
         is_entry = sa.and_(self._in_store(), artifacts.c.name_key == same_name_key(name))
@@ -95,10 +95,10 @@ class Library(LibraryReader):
         artifact = self.artifact(name)
         if artifact is None:
             return
-        known = replace(artifact, files=tuple(replace(file, commit=commit) for file in artifact.files))
+        with_commit = replace(artifact, files=tuple(replace(file, commit=commit) for file in artifact.files))
         same = sa.and_(artifacts.c.name_key == same_name_key(name), artifacts.c.artifact_key == artifact.key)
         with writing(self._engine) as tx:
-            tx.execute(sa.update(artifacts).where(self._in_store(), same).values(artifact=known.as_dict()))
+            tx.execute(sa.update(artifacts).where(self._in_store(), same).values(artifact=with_commit.as_dict()))
 
     def pin(self, claim: str, now: int) -> None:
         """Keep a model, and its next versions, from `prune --to-fit`. Again, it changes nothing."""
@@ -193,17 +193,17 @@ class Library(LibraryReader):
         its = sa.and_(stores.c.node == self._node, stores.c.name == self._store.name)
         with querying(self._engine) as tx:  # every run asks: most write nothing
             columns = stores.c.path, stores.c.store_id, nodes.c.hostname, nodes.c.store
-            known = tx.execute(sa.select(*columns).join(nodes, nodes.c.node == stores.c.node).where(its)).first()
-        if known is not None and tuple(known) == (*used.values(), *values.values()):
+            stored = tx.execute(sa.select(*columns).join(nodes, nodes.c.node == stores.c.node).where(its)).first()
+        if stored is not None and tuple(stored) == (*used.values(), *values.values()):
             return None
         with writing(self._engine) as tx:
             if not tx.execute(sa.update(stores).where(its).values(**used)).rowcount:
                 tx.execute(stores.insert().values(node=self._node, name=self._store.name, **used))
             values["seen_at"] = shared_now_us(tx, now)
-            before = tx.execute(sa.select(nodes.c.hostname).where(is_own)).scalar()
+            former_host = tx.execute(sa.select(nodes.c.hostname).where(is_own)).scalar()
             if not tx.execute(sa.update(nodes).where(is_own).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))
-        return before if before not in (None, hostname) else None
+        return former_host if former_host not in (None, hostname) else None
 
 
 def in_this_store(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
@@ -218,9 +218,11 @@ def read_pieces(tx: sa.Connection, number: int) -> dict[str, Pieces]:
     return {row["path"]: Pieces(row["piece"], row["states"]) for row in tx.execute(its).mappings()}
 
 
-def write_pieces(tx: sa.Connection, number: int, known: Mapping[str, Pieces]) -> None:
-    if known:
-        rows = [{"path": path, "piece": pieces.piece, "states": pieces.states} for path, pieces in known.items()]
+def write_pieces(tx: sa.Connection, number: int, pieces_by_path: Mapping[str, Pieces]) -> None:
+    if pieces_by_path:
+        rows = [
+            {"path": path, "piece": pieces.piece, "states": pieces.states} for path, pieces in pieces_by_path.items()
+        ]
         tx.execute(artifact_pieces.insert(), [row | {"artifact_id": number} for row in rows])
 
 

@@ -80,7 +80,7 @@ def take_inventory(
     A model of another store is listed next to the one that has its name here.
     """
     files = {local.name: local for local in store.models()}
-    known = {entry.name for entry in entries if presence_of(entry) is not Presence.ANOTHER}
+    listed = {entry.name for entry in entries if presence_of(entry) is not Presence.ANOTHER}
     models, removed = [], []
     for entry in entries:
         presence = presence_of(entry)
@@ -88,12 +88,12 @@ def take_inventory(
             removed.append(entry)
         elif presence is not Presence.ANOTHER:
             models.append(installed_model(store, entry, files.get(entry.name), in_catalog, presence))
-        elif entry.name not in known and is_unchanged(entry, store.root / entry.name):
-            known.add(entry.name)  # a copy of that store
+        elif entry.name not in listed and is_unchanged(entry, store.root / entry.name):
+            listed.add(entry.name)  # a copy of that store
             models.append(installed_model(store, entry, files.get(entry.name), in_catalog, Presence.HERE))
         else:
             models.append(installed_model(store, entry, None, in_catalog, Presence.AWAY))
-    models += [unknown_model(local) for name, local in files.items() if name not in known]
+    models += [unknown_model(local) for name, local in files.items() if name not in listed]
     lost = {entry.id for entry in removed}
     present = [entry for entry in entries if entry.id not in lost and presence_of(entry) is not Presence.ANOTHER]
     return Inventory(sorted(models, key=lambda model: model.name), removed, sorted(old_versions(present)))

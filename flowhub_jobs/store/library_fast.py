@@ -88,8 +88,8 @@ class LibraryReader:
         query = "SELECT id, artifact FROM artifacts WHERE node = :node AND artifact IS NOT NULL"
         with self._database.reading() as tx:
             stored = {row["id"]: json_of(row["artifact"]) for row in tx.rows(query, node=self._node)}
-        known = {number: readable_artifact(data) for number, data in stored.items()}
-        return {number: artifact for number, artifact in known.items() if artifact is not None}
+        readable = {number: readable_artifact(data) for number, data in stored.items()}
+        return {number: artifact for number, artifact in readable.items() if artifact is not None}
 
     def entry(self, name: str) -> LibraryEntry | None:
         """Return the entry of a name in the store that is there; the case of letters counts."""
@@ -148,9 +148,9 @@ class LibraryReader:
         A store without an identity is the last used one, if its folder is missing or holds one of its models.
         """
         identity = self._store.identity()
-        known = None if identity else self.known_store()
-        if known and (not self._store.root.exists() or self.is_same_store(known)):
-            return known
+        last_identity = None if identity else self.known_store()
+        if last_identity and (not self._store.root.exists() or self.is_same_store(last_identity)):
+            return last_identity
         return identity or ""
 
     def is_same_store(self, identity: str) -> bool:

@@ -61,7 +61,7 @@ def check_files(
     `may_continue` is called before each read, in several threads, and may raise. `on_read` gets the bytes read by file,
     twice a second. Raises StorageFailed for a disk that does not read.
     """
-    results = [CheckResult(known, *_stamp(known.path)) for known in files]
+    results = [CheckResult(file, *_stamp(file.path)) for file in files]
     counter = _ReadCounter(len(files), may_continue)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
         works = [
@@ -125,13 +125,13 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _check_tasks(result: CheckResult, number: int, counter: _ReadCounter) -> Iterator[Callable[[], None]]:
     """Yield the tasks for one file, which may run in parallel."""
-    known = result.known
-    result.bad.add(result.bytes, known.bytes)  # missing at the end
-    if known.pieces is None or not can_save():
+    file = result.known
+    result.bad.add(result.bytes, file.bytes)  # missing at the end
+    if file.pieces is None or not can_save():
         yield lambda: _front_to_back(result, number, counter)
         return
-    states, piece = states_of(known.pieces), known.pieces.piece
-    for start in range(0, min(result.bytes, known.bytes), _stretch(piece)):
+    states, piece = states_of(file.pieces), file.pieces.piece
+    for start in range(0, min(result.bytes, file.bytes), _stretch(piece)):
         yield lambda start=start: _stretch_of(result, number, counter, states, piece, start)  # type: ignore[misc]
 
 
@@ -157,8 +157,8 @@ def _stretch_of(
     counter.add_bad(result, bad)
 
 
-def _ends_well(known: FileToCheck, digest: Sha256, states: dict[int, str], piece: int, at: int) -> bool:
-    digest_matches = at != known.bytes or digest.hexdigest() == known.sha256
+def _ends_well(file: FileToCheck, digest: Sha256, states: dict[int, str], piece: int, at: int) -> bool:
+    digest_matches = at != file.bytes or digest.hexdigest() == file.sha256
     return digest_matches and (at % piece != 0 or digest.save() == states.get(at // piece))
 
 

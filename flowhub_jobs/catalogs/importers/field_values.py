@@ -142,8 +142,8 @@ def size(value: Any) -> int | None:
     """Return bytes, from a number or its digits; None for 0, which some catalogs write for unknown."""
     if isinstance(value, str) and len(value) <= 20 and value.isascii() and value.isdigit():
         value = int(value)
-    known = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10**16
-    return value if known else None
+    is_size = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10**16
+    return value if is_size else None
 
 
 def figure(value: Any) -> float | None:

@@ -35,8 +35,8 @@ class ForeignFile:
 
     def facts(self) -> Entry:
         """Return size and digest as far as they are known, in the catalog's words."""
-        known = {"sizeBytes": self.size, "sha256": self.sha256}
-        return {name: value for name, value in known.items() if value is not None}
+        facts = {"sizeBytes": self.size, "sha256": self.sha256}
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -> ForeignFile:

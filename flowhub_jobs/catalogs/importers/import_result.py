@@ -98,9 +98,9 @@ def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> Impo
 def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:
     if not isinstance(entry, dict):
         raise NotTaken(SkipReason.NOT_AN_OBJECT)
-    known = {key: value for key, value in convert(entry, notes).items() if value is not None}
-    own_id = known.pop("id", None) or slug(known["name"])
-    model = {"id": ids.free(own_id)} | known
+    values = {key: value for key, value in convert(entry, notes).items() if value is not None}
+    own_id = values.pop("id", None) or slug(values["name"])
+    model = {"id": ids.free(own_id)} | values
     check_model(model)
     return model
 

@@ -91,11 +91,11 @@ def _nodes(settings: Settings) -> list[str]:
 
 def _node_lists(settings: Settings, prefix: str) -> list[str]:
     """Return the candidates for `--on`: after a comma, the nodes that are not in the list yet."""
-    before, comma, _ = prefix.rpartition(",")
+    typed_nodes, comma, _ = prefix.rpartition(",")
     if not comma:
         return ["all", "any", *_nodes(settings)]
-    chosen = before.split(",")
-    return [f"{before},{node}" for node in _nodes(settings) if node not in chosen]
+    chosen = typed_nodes.split(",")
+    return [f"{typed_nodes},{node}" for node in _nodes(settings) if node not in chosen]
 
 
 def _jobs_on_server(settings: Settings, states: Sequence[str]) -> list[str]:

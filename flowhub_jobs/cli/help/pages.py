@@ -109,8 +109,8 @@ def _state(word: str) -> str:
 def _reason(word: str) -> str:
     for reason, (why, _) in REASONS.items():
         if reason == word:
-            then = NEXT.get(reason, "").format(job="JOB")
-            return "\n".join([f"Reason {word}, for which a queued job waits:", *_prose(f"{why}.", then)])
+            next_step = NEXT.get(reason, "").format(job="JOB")
+            return "\n".join([f"Reason {word}, for which a queued job waits:", *_prose(f"{why}.", next_step)])
     return ""
 
 

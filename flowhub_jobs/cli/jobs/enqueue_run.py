@@ -247,8 +247,8 @@ def print_jobs(session: Session, requested: EnqueueList, numbers: Sequence[int],
         return
     for number, item in zip(printed_numbers, requested.items[:SHOWN], strict=True):
         line = _answer(session, by_number[number], item, brief)
-        known = "" if brief or number in requested.new else _existing_job_note(by_number[number], item)
-        output.result(output.fold(line + known, after="  "))
+        note = "" if brief or number in requested.new else _existing_job_note(by_number[number], item)
+        output.result(output.fold(line + note, after="  "))
     if len(numbers) > SHOWN:
         output.result(f"… and {len(numbers) - SHOWN} more: `flowhub status` lists them.")
     if not requested.count:

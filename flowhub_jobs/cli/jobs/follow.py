@@ -138,16 +138,16 @@ def _problem(one: Subscription) -> str:
 
 
 def _print_list(session: Session) -> None:
-    known = operations.all_subscriptions(session)
+    subscriptions = operations.all_subscriptions(session)
     if output.chosen.json:
-        output.result_json(subscriptions_json(known))
+        output.result_json(subscriptions_json(subscriptions))
         return
-    if not known:
+    if not subscriptions:
         output.hint("Nothing is followed. `flowhub follow MODEL` keeps a model up to date.")
         return
     now = known_moment(session.now_us())
-    output.result(list_text([_row(one, now) for one in known]))
-    for one in known:
+    output.result(list_text([_row(one, now) for one in subscriptions]))
+    for one in subscriptions:
         if one.error is not None:
             output.hint(output.fold(_problem(one), after="  "))
     hint_no_worker(session)
@@ -161,9 +161,9 @@ def list_text(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(f"{output.clean(ref)}\n{output.fold(_in_words(*rest), '  ')}" for ref, *rest in rows)
 
 
-def _in_words(every: str, checked: str, changed: str, job: str, then: str) -> str:
-    known = [f"{name} {value}" for name, value in (("changed", changed), ("job", job)) if value != "-"]
-    return ", ".join([f"every {every}", f"checked {checked}", *known, f"next {then}"])
+def _in_words(every: str, checked: str, changed: str, job: str, next_check: str) -> str:
+    changes = [f"{name} {value}" for name, value in (("changed", changed), ("job", job)) if value != "-"]
+    return ", ".join([f"every {every}", f"checked {checked}", *changes, f"next {next_check}"])
 
 
 def _row(one: Subscription, now: datetime) -> tuple[str, ...]:

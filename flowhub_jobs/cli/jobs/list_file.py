@@ -100,8 +100,8 @@ def parse_line(number: int, text: str, enqueue: Any) -> ListLine:
 def without_comment(text: str) -> str:
     """Return a line without the comment at its end. A line with an unclosed quote is returned whole."""
     match = _BEFORE_COMMENT.match(text)
-    before = match[0] if match else ""
-    return before if text[len(before) :].lstrip().startswith("#") else text
+    without = match[0] if match else ""
+    return without if text[len(without) :].lstrip().startswith("#") else text
 
 
 def at_line(number: int, error: FlowhubError) -> FlowhubError:
@@ -125,9 +125,11 @@ def _ref_and_options(arguments: tuple[str, ...], enqueue: Any) -> tuple[str, dic
     except USAGE_ERROR as error:
         raise usage_invalid(error, hint="Options of `enqueue` may follow a reference, as typed.") from error
     refs = parameters.pop("refs") or []
-    given = {name: value for name, value in parameters.items() if not (value is None or value is False or value == ())}
-    if len(refs) != 1 or not given.keys() <= _OF_A_JOB:
-        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given.keys() - _OF_A_JOB))
+    options = {
+        name: value for name, value in parameters.items() if not (value is None or value is False or value == ())
+    }
+    if len(refs) != 1 or not options.keys() <= _OF_A_JOB:
+        wrong = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(options.keys() - _OF_A_JOB))
         wrong = wrong or ("two references" if len(refs) > 1 else "options alone")
         raise UsageInvalid(f"A line takes one reference and options of its job, not {wrong}.", hint=_HINT)
-    return refs[0], given
+    return refs[0], options

@@ -127,7 +127,7 @@ def _print_offers(scan: AdoptScan) -> None:
 
 def _offer_cells(offer: Offer) -> list[str]:
     artifact = offer.recognized.artifact
-    known = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
+    identity = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
     method = f"{offer.how.text} from {offer.candidate.program}" if offer.how else "no way to link it"
     if offer.same_as:
         method = f"in the store already as {offer.same_as}"
@@ -136,7 +136,7 @@ def _offer_cells(offer: Offer) -> list[str]:
     return [
         format_bytes(offer.size),
         str(artifact.format or "unknown format"),
-        known,
+        identity,
         method,
         _short(offer.candidate.where),
     ]

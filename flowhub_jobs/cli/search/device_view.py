@@ -25,8 +25,8 @@ def print_device(machine: Device, store: Path) -> None:
     if not machine.gpus and not machine.unified_memory:
         _line("gpu", "none found")
     free, total = machine.disk_free_bytes, machine.disk_total_bytes
-    known = free is not None and total is not None
-    room = f"{format_bytes(free or 0)} free of {format_bytes(total or 0)}" if known else "unknown"
+    is_known = free is not None and total is not None
+    room = f"{format_bytes(free or 0)} free of {format_bytes(total or 0)}" if is_known else "unknown"
     _line("store", f"{store}: {room}", sources.get("disk_total_bytes"))
     for note in machine.notes:
         output.hint(output.fold(note, after="  "))

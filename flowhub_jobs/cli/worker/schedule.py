@@ -104,11 +104,11 @@ def show(as_json: AsJson = False) -> None:
 
 
 def _print_schedule(session: Session) -> None:
-    now, known = session.now_us(), session.controls.schedule()
+    now, schedule = session.now_us(), session.controls.schedule()
     if output.chosen.json:
-        output.result_json(schedule_json(known, now))
+        output.result_json(schedule_json(schedule, now))
         return
-    if rows := window_rows(known):
+    if rows := window_rows(schedule):
         output.result(output.table(("", "WINDOWS", "DAYS", "RATE"), rows, right=(0,)))
-    for line in lines_below_rows(known, now) if known and rows else schedule_lines(known, now):
+    for line in lines_below_rows(schedule, now) if schedule and rows else schedule_lines(schedule, now):
         output.result(output.fold(line))

@@ -38,13 +38,13 @@ class SubscriptionRows:
         with writing(self._engine) as tx:
             where = (subscriptions.c.node == self._node, subscriptions.c.ref == ref)
             query = sa.select(subscriptions.c.id, subscriptions.c.include).where(*where)
-            known = tx.execute(query).first()
-            if known is None:
+            existing = tx.execute(query).first()
+            if existing is None:
                 row = {"node": self._node, "kind": kind, "ref": ref, "created_at": self._clock.now_us()}
                 tx.execute(subscriptions.insert().values(**row, **values, next_at=next_at))
                 return
-            if (known.include or []) != values["include"]:
-                _forget_items(tx, known.id)
+            if (existing.include or []) != values["include"]:
+                _forget_items(tx, existing.id)
             new_values = values | {"next_at": next_at, "version": subscriptions.c.version + 1}
             tx.execute(sa.update(subscriptions).where(*where).values(**new_values))
 

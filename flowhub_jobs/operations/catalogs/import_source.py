@@ -46,19 +46,21 @@ def source_of(text: str) -> str:
     return str(Path(text).expanduser().absolute())
 
 
-def fetch(source: str, known: ImportRecord | None, settings: Settings) -> SourceBytes:
-    """Return the source's content; `known` is the last import, and makes the request conditional.
+def fetch(source: str, last_import: ImportRecord | None, settings: Settings) -> SourceBytes:
+    """Return the source's content; `last_import` makes the request conditional.
 
     Raises CatalogUnreadable of a file; of a URL CatalogUnreachable, and AddressRefused: a user in it, http elsewhere.
     """
-    raw = _from_url(source, known, settings) if ImportRecord(source, "").is_url else _from_file(Path(source))
-    same = known is not None and raw.body is not None and digest_of(raw.body) == known.sha256
+    raw = _from_url(source, last_import, settings) if ImportRecord(source, "").is_url else _from_file(Path(source))
+    same = last_import is not None and raw.body is not None and digest_of(raw.body) == last_import.sha256
     return replace(raw, body=None) if same else raw
 
 
-def _from_url(url: str, known: ImportRecord | None, settings: Settings) -> SourceBytes:
+def _from_url(url: str, last_import: ImportRecord | None, settings: Settings) -> SourceBytes:
     where = f"The catalog {redaction.public_url(url)}"
-    validators = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
+    validators = (
+        {"If-None-Match": last_import.etag, "If-Modified-Since": last_import.last_modified} if last_import else {}
+    )
     headers = {name: value for name, value in validators.items() if value}
     hint = f"Check the network and the address. {_NOTHING_DONE}"
     try:
@@ -76,7 +78,7 @@ def _from_url(url: str, known: ImportRecord | None, settings: Settings) -> Sourc
         if isinstance(fault, NETWORK_SETTINGS):
             hint = f"{fault.hint} {_NOTHING_DONE}"
         raise CatalogUnreachable(f"{where} cannot be downloaded: {fault.message}", hint=hint) from fault
-    if answer.status == 304 and known:
+    if answer.status == 304 and last_import:
         return SourceBytes(None)
     if answer.status != 200:
         raise CatalogUnreachable(f"{where} cannot be downloaded: its host answered {answer.status}.", hint=hint)

@@ -120,8 +120,10 @@ def update_base(settings: Settings) -> Change:
 def _write_import(settings: Settings, name: str, source: str, raw: SourceBytes, result: "ImportResult") -> Change:
     imported = imported_catalogs(settings)
     replaced = name in imported.names()
-    before, known = imported.entries(name), imported.record(name)
-    models, ids = with_unique_ids(result.models, name, _taken(settings, imported, name), known.ids if known else {})
+    before, last_import = imported.entries(name), imported.record(name)
+    models, ids = with_unique_ids(
+        result.models, name, _taken(settings, imported, name), last_import.ids if last_import else {}
+    )
     facts = ImportRecord(
         source,
         result.format,
@@ -170,10 +172,10 @@ def _free_name(imported: ImportedCatalogs, shape: str, source: str) -> str:
     """Return the name of the shape, or of the file for flowhub's own; UsageInvalid if another source has it."""
     file = filename_from_url(source) if ImportRecord(source, "").is_url else Path(source).name
     name = check_name(shape if shape != "flowhub" else slug(stem(file))[:40].rstrip("-._"))
-    known = imported.record(name)
-    if known is not None and known.source != source:
+    existing = imported.record(name)
+    if existing is not None and existing.source != source:
         hint = f"--name OTHER keeps both; --name {name} replaces it."
-        raise UsageInvalid(f"A catalog {name} was imported from elsewhere: {known.shown}.", hint=hint)
+        raise UsageInvalid(f"A catalog {name} was imported from elsewhere: {existing.shown}.", hint=hint)
     return name
 
 

@@ -101,9 +101,9 @@ class AdoptScanner:
     # Look ----------------------------------------------------------------------------------------------------------
 
     def _look_in_store(self, result: ScanResult) -> None:
-        known = {same_name_key(entry.name) for entry in self._home.library.entries_here()}
+        installed_names = {same_name_key(entry.name) for entry in self._home.library.entries_here()}
         for path in sorted(self._root.iterdir()):
-            if path.name.startswith(".") or same_name_key(path.name) in known:
+            if path.name.startswith(".") or same_name_key(path.name) in installed_names:
                 continue
             if problem := name_problem(path.name):
                 result.skip(path, f"has a name that is not taken: it {problem}")
@@ -118,13 +118,13 @@ class AdoptScanner:
                 result.candidates += [candidate] if candidate else []
 
     def _scan_programs(self, targets: Sequence[str], result: ScanResult) -> None:
-        known = app_folders_of(self._environ)
+        app_folders = app_folders_of(self._environ)
         if not targets:
-            for app in known:
+            for app in app_folders:
                 scan_app_folder(app, result)
         for target in targets:
             if target in PROGRAMS:
-                for app in known:
+                for app in app_folders:
                     if app.program == target:
                         scan_app_folder(app, result)
             elif target != STORE:
@@ -154,9 +154,9 @@ class AdoptScanner:
 
     def _read(self, result: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
         """Return the digests of all files that were found; candidates that cannot be read are dropped."""
-        known = self._known()
+        sha256_by_inode = self._known()
         by_path = {file.real: file for candidate in result.candidates for file in candidate.files}
-        hashes = {path: hashed for path in by_path if (hashed := _without_reading(path, known))}
+        hashes = {path: hashed for path in by_path if (hashed := _without_reading(path, sha256_by_inode))}
         left = [file for path, file in by_path.items() if path not in hashes]
         reading = _Reading(self._stop, watch, sum(file.size for file in left))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read") as pool:
@@ -271,11 +271,11 @@ class _Reading:
             self._watch(self._read, self._total)
 
 
-def _without_reading(path: Path, known: Mapping[Inode, str]) -> HashedFile | None:
+def _without_reading(path: Path, sha256_by_inode: Mapping[Inode, str]) -> HashedFile | None:
     """Return the digests known of a file by its inode. A small file is always read: its git id may be needed."""
     with suppress(UnreadableFile):
         stamp = stamp_of(path)
-        if stamp.size > 64 << 20 and stamp.identity and (sha256 := known.get(stamp.identity)):
+        if stamp.size > 64 << 20 and stamp.identity and (sha256 := sha256_by_inode.get(stamp.identity)):
             return HashedFile(path, stamp, sha256, "")
     return None
 

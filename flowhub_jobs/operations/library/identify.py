@@ -34,8 +34,8 @@ class Identifier:
 
     def identify(self, candidate: Candidate, hashes: Sequence[HashedFile], *, in_place: bool) -> Identified:
         """Return the candidate's artifact. `in_place`: its files keep their names, so only an option's fit."""
-        known = self._folder(candidate, hashes, in_place) if candidate.folder else self._file(candidate, hashes[0])
-        return known or Identified(_artifact_of_candidate(candidate, hashes), tuple(hashes))
+        in_catalog = self._folder(candidate, hashes, in_place) if candidate.folder else self._file(candidate, hashes[0])
+        return in_catalog or Identified(_artifact_of_candidate(candidate, hashes), tuple(hashes))
 
     def _file(self, candidate: Candidate, hashed: HashedFile) -> Identified | None:
         options = [one for one in self._files.get(hashed.sha256, ()) if one.size in (None, hashed.stamp.size)]

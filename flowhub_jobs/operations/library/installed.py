@@ -84,8 +84,8 @@ class InstalledModels:
     @property
     def presence(self) -> Presence:
         """Whether the store is there. Nothing is made or written."""
-        store, known = self._home.store, self._home.entries.known_store()
-        is_away = store.is_away(known, own=store.root.is_relative_to(self._home.settings.home))
+        store, last_identity = self._home.store, self._home.entries.known_store()
+        is_away = store.is_away(last_identity, own=store.root.is_relative_to(self._home.settings.home))
         return Presence.AWAY if is_away else Presence.HERE
 
     @property

@@ -157,7 +157,7 @@ class InstalledInStores(InstalledModels):
         with_file = [number for number, one in enumerate(self._each) if one.has_file(name)]
         if len(with_file) == 1:  # no library needs to be read, as for most names
             return with_file[0]
-        known = {number: model for number, one in enumerate(self._each) if (model := one.model(name)) is not None}
-        online = [number for number, model in known.items() if model.condition is not Condition.OFFLINE]
+        models = {number: model for number, one in enumerate(self._each) if (model := one.model(name)) is not None}
+        online = [number for number, model in models.items() if model.condition is not Condition.OFFLINE]
         entries = (number for number, home in enumerate(self._homes) if home.entries.entry(name) is not None)
-        return next(iter(online or known), next(entries, 0))
+        return next(iter(online or models), next(entries, 0))

@@ -31,8 +31,8 @@ def _from_the_hub(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> 
     requested = _read(text, endpoint) if "/" in text else None
     if requested is None:
         return []
-    known = [(entry, _read(entry.ref, endpoint)) for entry in entries if entry.model is None]
-    matches = [(entry, ref) for entry, ref in known if ref is not None and _covers(requested, entry, ref)]
+    entry_refs = [(entry, _read(entry.ref, endpoint)) for entry in entries if entry.model is None]
+    matches = [(entry, ref) for entry, ref in entry_refs if ref is not None and _covers(requested, entry, ref)]
     exact = [entry for entry, ref in matches if ref.quant == _label(requested)]
     return exact if requested.quant and exact else [entry for entry, _ in matches]
 

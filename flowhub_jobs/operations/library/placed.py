@@ -20,8 +20,8 @@ def placement_rows(home: Home) -> "list[PlacementRow]":
 
 def orphans(home: Home) -> "list[PlacementRow]":
     """Return the placements whose model is not in the library any more."""
-    known = {entry.name for entry in home.entries.entries_here()}
-    return [row for row in placement_rows(home) if row.name not in known]
+    installed_names = {entry.name for entry in home.entries.entries_here()}
+    return [row for row in placement_rows(home) if row.name not in installed_names]
 
 
 def programs_by_name(home: Home) -> dict[str, list[str]]:

@@ -72,10 +72,12 @@ def installed_on_nodes_json(on_nodes: "ModelsOnNodes") -> dict[str, Any]:
 
 
 def _on_node_json(model: "ModelOnNode") -> dict[str, Any]:
-    known = fields_json(model, [name for name in _INSTALLED if name not in ("in_catalog", "condition", "source")])
+    library_fields = fields_json(
+        model, [name for name in _INSTALLED if name not in ("in_catalog", "condition", "source")]
+    )
     condition = Condition.DAMAGED if model.damaged else Condition.GOOD
     fields = {"in_catalog": None, "condition": str(condition), "source": model.ref, "node": model.node}
-    return {**{name: known.get(name) for name in _INSTALLED}, **fields}
+    return {**{name: library_fields.get(name) for name in _INSTALLED}, **fields}
 
 
 def installed_model_json(model: "InstalledModel") -> dict[str, Any]:

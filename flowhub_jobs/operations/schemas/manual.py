@@ -93,5 +93,9 @@ _GUIDE = ("code", "exit_status", "retryable", "meaning", "remedy")
 
 
 def _state_json(state: StateHelp) -> dict[str, Any]:
-    known: Mapping[str, Any] = {"state": str(state.state), "live": state.state in LIVE_STATES, "meaning": state.meaning}
-    return {**known, "next": [str(after) for after in state.next]}
+    fields: Mapping[str, Any] = {
+        "state": str(state.state),
+        "live": state.state in LIVE_STATES,
+        "meaning": state.meaning,
+    }
+    return {**fields, "next": [str(after) for after in state.next]}

@@ -77,8 +77,8 @@ _INSTALLED = (
 
 
 def _detailed_variant_json(variant: "DetailedVariant") -> dict[str, Any]:
-    known = fields_json(variant, ("ref", "option", "quantization", "bytes", "files", "state", "format"))
-    return known | {"fit": str(variant.verdict.fit), "why": variant.verdict.why}
+    fields = fields_json(variant, ("ref", "option", "quantization", "bytes", "files", "state", "format"))
+    return fields | {"fit": str(variant.verdict.fit), "why": variant.verdict.why}
 
 
 def device_json(device: "Device") -> dict[str, Any]:
@@ -95,5 +95,5 @@ def fits_json(device: "Device", variants: "Iterable[Variant]") -> dict[str, Any]
 
 def _variant_json(variant: "Variant") -> dict[str, Any]:
     artifact = variant.artifact
-    known = {"ref": artifact.ref, "option": artifact.option, "bytes": artifact.size}
-    return known | variant.verdict.as_dict() | {"note": variant.note}
+    fields = {"ref": artifact.ref, "option": artifact.option, "bytes": artifact.size}
+    return fields | variant.verdict.as_dict() | {"note": variant.note}

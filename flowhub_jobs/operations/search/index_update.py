@@ -104,8 +104,8 @@ def needs_as_json(model: "HubModel", option: "DownloadOption") -> dict[str, Any]
     from flowhub_jobs.catalogs.schema import artifact
 
     needs = needs_of(artifact(model, option), model)
-    known = {name: getattr(needs, name) for name in needs.__slots__}
-    return {name: value for name, value in known.items() if value is not None}
+    values = {name: getattr(needs, name) for name in needs.__slots__}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _signature(settings: Settings) -> str:

@@ -185,11 +185,11 @@ def _of_installed(session: "Session", model: InstalledModel) -> ModelDetails:
     """Return the details of a model in the store: for one from the catalog, with its whole catalog entry."""
     if model.model and model.option and (listed := session.listed_model(model.model)) is not None:
         try:
-            known = _of_listed(session, listed, model.option)
+            from_catalog = _of_listed(session, listed, model.option)
         except NotFound:  # the option is gone from the catalog
-            known = None
-        if known is not None:
-            return ModelDetails(known.facts, known.variants, known.catalog, model)
+            from_catalog = None
+        if from_catalog is not None:
+            return ModelDetails(from_catalog.facts, from_catalog.variants, from_catalog.catalog, model)
     return ModelDetails({"id": model.model, "name": model.name}, (_as_installed(session, model),), installed=model)
 
 

@@ -111,8 +111,8 @@ class _Judge:
 
     def _remote_header(self, artifact: Artifact) -> HeaderReading:
         """Return the source's header. The variants of one model are built alike: one of each format is fetched."""
-        if (known := self.looks.get(artifact.format)) is not None:
-            return known
+        if (cached := self.looks.get(artifact.format)) is not None:
+            return cached
         header = remote_metadata(artifact, self.session.settings)
         self.looks[artifact.format] = HeaderReading(_shape_of(header.anatomy), header.note)
         return header
@@ -190,8 +190,8 @@ def _repository(session: "Session", ref: str) -> VariantSet:
 
 
 def _of_repository(details: "RepositoryDetails") -> VariantSet:
-    known = {"parameters": details.parameters, "context_max": details.context_length}
-    return VariantSet(details.variants, lambda artifact: needs_of(artifact, None, **known), in_catalog=False)
+    facts = {"parameters": details.parameters, "context_max": details.context_length}
+    return VariantSet(details.variants, lambda artifact: needs_of(artifact, None, **facts), in_catalog=False)
 
 
 def _installed(session: "Session", name: str) -> Artifact | None:

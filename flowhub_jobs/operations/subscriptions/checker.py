@@ -56,12 +56,14 @@ class SubscriptionChecker:
         session = Session(self._home)
         hub = session.references.hub
         hub.sleep, hub.wait_max_s = lambda seconds: void(stopping.wait(seconds)), PATIENCE_S
-        known = SubscriptionQueries(self._home.database, self._home.node).items(subscription.id)
+        seen_versions = SubscriptionQueries(self._home.database, self._home.node).items(subscription.id)
         try:
-            checked = check_source(session, subscription, known, self._read_list, pause_s=PAUSE_S, stopping=stopping)
+            checked = check_source(
+                session, subscription, seen_versions, self._read_list, pause_s=PAUSE_S, stopping=stopping
+            )
         except CheckStopped:
             return None
-        write_result(session, subscription, known, checked, random.random())  # noqa: S311 - jitter
+        write_result(session, subscription, seen_versions, checked, random.random())  # noqa: S311 - jitter
         remove_surplus(session, subscription)
         return checked.error
 
@@ -73,7 +75,7 @@ def void(_: object) -> None:
 def check_source(
     session: Session,
     subscription: Subscription,
-    known: Mapping[str, str],
+    seen_versions: Mapping[str, str],
     read_list: ReadList,
     *,
     pause_s: float,
@@ -84,18 +86,18 @@ def check_source(
     try:
         if subscription.kind is SubscriptionKind.LIST:
             defaults = {"place": terms.place}
-            return check_list(session, read_list(subscription.ref), known, pause_s, stopping, defaults)
+            return check_list(session, read_list(subscription.ref), seen_versions, pause_s, stopping, defaults)
         if subscription.kind is SubscriptionKind.OWNER:
             owner = parse_owner(subscription.ref) or subscription.ref
-            return check_owner(session, owner, terms, known)
-        return _check_reference(session, subscription.ref, known, terms)
+            return check_owner(session, owner, terms, seen_versions)
+        return _check_reference(session, subscription.ref, seen_versions, terms)
     except FlowhubError as error:
         return SourceCheck(error=_as_busy(error))
 
 
-def _check_reference(session: Session, ref: str, known: Mapping[str, str], terms: Terms) -> SourceCheck:
+def _check_reference(session: Session, ref: str, seen_versions: Mapping[str, str], terms: Terms) -> SourceCheck:
     artifact = followed_artifact(session, ref)
-    new = newer_version(session, artifact, known.get(ref), OptionReader(session).terms({"place": terms.place}))
+    new = newer_version(session, artifact, seen_versions.get(ref), OptionReader(session).terms({"place": terms.place}))
     return SourceCheck({ref: version_of(artifact)}, [new] if new else [])
 
 
@@ -105,7 +107,7 @@ def _as_busy(error: FlowhubError) -> FlowhubError:
 
 
 def write_result(
-    session: Session, before: Subscription, known: Mapping[str, str], checked: SourceCheck, jitter: float
+    session: Session, before: Subscription, seen_versions: Mapping[str, str], checked: SourceCheck, jitter: float
 ) -> list[Enqueued]:
     """Queue what is new and write the result, both or neither; return the jobs.
 
@@ -118,7 +120,7 @@ def write_result(
 
     def alongside(tx: sa.Connection, answers: Sequence[Enqueued]) -> None:
         new_jobs = [NewJob(job.job, new.text) for job, new in zip(answers, checked.new, strict=True) if job.new]
-        rows.record(tx, before, known, result, new_jobs, next_at)
+        rows.record(tx, before, seen_versions, result, new_jobs, next_at)
 
     with suppress(CheckOvertaken):
         return session.enqueue([new.order for new in checked.new], alongside)

@@ -48,25 +48,25 @@ def all_subscriptions(session: Session) -> list[Subscription]:
     return _queries(session).all()
 
 
-def changed_terms(given: Mapping[str, Any], now: int) -> dict[str, Any]:
+def changed_terms(options: Mapping[str, Any], now: int) -> dict[str, Any]:
     """Return the fields of `Terms` that these options set; one that is None sets nothing. Raises UsageInvalid.
 
-    `given` has every, at, include, keep, place as typed.
+    `options` has every, at, include, keep, place as typed.
     """
     fields: dict[str, Any] = {}
-    if given.get("every") is not None:
-        fields["every_us"] = _interval_s(given["every"])
-    if given.get("at") is not None:
+    if options.get("every") is not None:
+        fields["every_us"] = _interval_s(options["every"])
+    if options.get("at") is not None:
         local = datetime.fromtimestamp(now / 1e6, UTC).astimezone()
-        fields["at_minute"] = minute_of(micros(parse_time(given["at"], local)))
-    if given.get("keep") is not None:
-        if not 0 <= given["keep"] <= KEEP_MAX:
+        fields["at_minute"] = minute_of(micros(parse_time(options["at"], local)))
+    if options.get("keep") is not None:
+        if not 0 <= options["keep"] <= KEEP_MAX:
             raise UsageInvalid(f"--keep takes 0 to {KEEP_MAX:,} versions.")
-        fields["keep"] = given["keep"]
-    if given.get("include"):
-        fields["include"] = tuple(given["include"])
-    if given.get("place"):
-        fields["place"] = program_names(given["place"])
+        fields["keep"] = options["keep"]
+    if options.get("include"):
+        fields["include"] = tuple(options["include"])
+    if options.get("place"):
+        fields["place"] = program_names(options["place"])
     return fields
 
 
@@ -86,11 +86,13 @@ def follow(
     ones before it are followed. A source that does not answer now is asked again by a worker.
     """
     fields = changed_terms(options, session.now_us())
-    known = {one.ref: one for one in all_subscriptions(session)}
+    subscriptions = {one.ref: one for one in all_subscriptions(session)}
     if file is not None:
         path = Path(file).expanduser().absolute()
-        return [_follow(session, _Meaning(SubscriptionKind.LIST, str(path)), fields, known, read_list)]
-    return [_follow(session, _meaning(session, unquoted(ref), fields), fields, known, read_list) for ref in refs]
+        return [_follow(session, _Meaning(SubscriptionKind.LIST, str(path)), fields, subscriptions, read_list)]
+    return [
+        _follow(session, _meaning(session, unquoted(ref), fields), fields, subscriptions, read_list) for ref in refs
+    ]
 
 
 def _meaning(session: Session, text: str, fields: Mapping[str, Any]) -> _Meaning:
@@ -114,10 +116,10 @@ def _follow(
     session: Session,
     meaning: _Meaning,
     fields: Mapping[str, Any],
-    known: Mapping[str, Subscription],
+    subscriptions: Mapping[str, Subscription],
     read_list: ReadList,
 ) -> Followed:
-    before = known.get(meaning.ref)
+    before = subscriptions.get(meaning.ref)
     terms = replace(before.terms if before else Terms(), **_own_fields(meaning.kind, fields))
     _check_terms(meaning, terms)
     rows = SubscriptionRows(session.home.engine, session.node, session.home.clock)
@@ -154,8 +156,12 @@ def _check_terms(meaning: _Meaning, terms: Terms) -> None:
 
 def unfollow(session: Session, refs: Sequence[str] | None) -> list[Subscription]:
     """Unfollow these references, or all for None; return the subscriptions that were removed. Raises NotFound."""
-    known = all_subscriptions(session)
-    chosen = known if refs is None else [one for ref in refs for one in _matching_subscriptions(session, ref, known)]
+    subscriptions = all_subscriptions(session)
+    chosen = (
+        subscriptions
+        if refs is None
+        else [one for ref in refs for one in _matching_subscriptions(session, ref, subscriptions)]
+    )
     removed = list({one.id: one for one in chosen}.values())
     if removed:
         rows = SubscriptionRows(session.home.engine, session.node, session.home.clock)
@@ -163,12 +169,12 @@ def unfollow(session: Session, refs: Sequence[str] | None) -> list[Subscription]
     return removed
 
 
-def _matching_subscriptions(session: Session, text: str, known: Sequence[Subscription]) -> list[Subscription]:
+def _matching_subscriptions(session: Session, text: str, subscriptions: Sequence[Subscription]) -> list[Subscription]:
     """Return the subscriptions that a text means: by their reference, else all of a model or repository."""
     text = unquoted(text).strip()
     path = str(Path(text).expanduser().absolute())
-    by_ref = [one for one in known if one.ref in (text, path) or one.ref.lower() == _plain(session, text)]
-    matching = by_ref or [one for one in known if _is_choice_of(one.ref, _plain(session, text))]
+    by_ref = [one for one in subscriptions if one.ref in (text, path) or one.ref.lower() == _plain(session, text)]
+    matching = by_ref or [one for one in subscriptions if _is_choice_of(one.ref, _plain(session, text))]
     if not matching:
         raise NotFound(f"{text[:200]!r} is not followed.", hint="`flowhub follow --list` shows what is.")
     return matching

@@ -37,7 +37,7 @@ class CheckStopped(Exception):
 def check_list(
     session: Session,
     lines: Sequence[FollowedLine],
-    known: Mapping[str, str],
+    seen_versions: Mapping[str, str],
     pause_s: float,
     stopping: threading.Event,
     defaults: Mapping[str, Any],
@@ -56,13 +56,15 @@ def check_list(
         try:
             artifact = _artifact(session, line)
             seen[line.ref] = version_of(artifact)
-            if newer := newer_version(session, artifact, known.get(line.ref), reader.terms(defaults, line.options)):
+            if newer := newer_version(
+                session, artifact, seen_versions.get(line.ref), reader.terms(defaults, line.options)
+            ):
                 new.append(newer)
         except FlowhubError as error:
             if error.retryable:  # of the network or a host: the rest of the list would meet it, too
                 return SourceCheck(seen, new, error)
             first = first or same_kind(error, f"Line {line.number}: {error.message}", error.hint)
-            seen |= {line.ref: known[line.ref]} if line.ref in known else {}
+            seen |= {line.ref: seen_versions[line.ref]} if line.ref in seen_versions else {}
     return SourceCheck(seen, new, first, complete=True)
 
 

@@ -21,8 +21,8 @@ def next_check_line(session: Session) -> str | None:
 
 def followed_refs(session: Session, names: Collection[str]) -> list[str]:
     """Return the references of these installed models that are followed by themselves."""
-    known = {one.ref for one in SubscriptionQueries(session.home.database, session.node).all()}
-    if not known:
+    refs = {one.ref for one in SubscriptionQueries(session.home.database, session.node).all()}
+    if not refs:
         return []
     entries = [(home.store.name, entry) for home in session.home.each_store() for entry in home.entries.entries()]
-    return sorted(known & {entry.ref for store, entry in entries if session.installed.key(store, entry.name) in names})
+    return sorted(refs & {entry.ref for store, entry in entries if session.installed.key(store, entry.name) in names})

@@ -18,16 +18,16 @@ SEEN = "seen"
 NEW_MAX = 20  # of one check; the others are found by the next
 
 
-def check_owner(session: Session, owner: str, terms: Terms, known: Mapping[str, str]) -> SourceCheck:
+def check_owner(session: Session, owner: str, terms: Terms, seen_versions: Mapping[str, str]) -> SourceCheck:
     """Return what is new since the first check, which finds nothing new. Raises what `HubClient.models_of` raises."""
     listed = session.references.hub.models_of(owner)
     items = [item for model in listed for item in matching_items(model, terms.include)]
-    if BEGUN not in known:
+    if BEGUN not in seen_versions:
         if not listed:
             raise NotFound(f"The Hub lists no models of {owner}.", hint="Check the spelling of the owner's name.")
         return SourceCheck(dict.fromkeys([BEGUN, *items], SEEN))
     enqueue_terms = OptionReader(session).terms({"place": terms.place})
-    return _new_ones(session, owner, [item for item in items if item not in known][:NEW_MAX], enqueue_terms)
+    return _new_ones(session, owner, [item for item in items if item not in seen_versions][:NEW_MAX], enqueue_terms)
 
 
 def _new_ones(session: Session, owner: str, items: Sequence[str], terms: EnqueueTerms) -> SourceCheck:
