@@ -27,7 +27,7 @@ def test_the_same_over_postgresql_whose_server_is_restarted(tmp_path: Path) -> N
     print("\n".join(table))
 
 
-def test_the_judges_see_what_is_wrong(tmp_path: Path) -> None:
+def test_the_checks_detect_what_is_wrong(tmp_path: Path) -> None:
     with started_run(tmp_path, Wanted(SEED)) as run:
         run.calm()
         assert violations(Snapshot(run)) == []

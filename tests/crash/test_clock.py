@@ -102,7 +102,7 @@ def test_a_wait_of_flowhub_is_as_long_as_it_was_meant_when_the_clock_is_set(
 
 
 @SET
-def test_a_time_that_the_person_named_is_the_calendars(
+def test_a_time_that_a_user_names_is_on_the_calendar(
     home: Path, origin: Origin, fork_server: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
     case = InstallCase(origin, "new-file")
@@ -180,7 +180,7 @@ def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: 
 
 
 @pytest.mark.parametrize("where", ["before the head", "in the body"])
-def test_time_asleep_is_not_held_against_the_host(
+def test_time_asleep_does_not_count_as_silence_of_the_host(
     home: Path, origin: Origin, fork_server: ForkServer, clock: ClockFile, where: str
 ) -> None:
     """The lease outlasts the sleep here, and so does the connection: it is used on, and no clock has run meanwhile."""

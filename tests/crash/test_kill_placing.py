@@ -121,7 +121,7 @@ def test_a_placement_that_was_killed_is_finished_or_undone_by_the_next_worker(
 
 
 @pytest.mark.parametrize("step", JOB_STEPS)
-def test_a_placement_that_a_job_wants_is_made_by_the_next_worker(
+def test_a_placement_that_a_job_requests_is_made_by_the_next_worker(
     app: App, fork_server: ForkServer, cache: Path, step: str
 ) -> None:
     job = app.enqueue(f"hf:{REPO}", place=("hf-cache",))

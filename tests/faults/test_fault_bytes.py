@@ -34,15 +34,15 @@ def model(origin):
     return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
-# Turned on the wire --------------------------------------------------------------------------------------------------
+# Flipped on the wire --------------------------------------------------------------------------------------------------
 
-TURNED = {"the first byte after the header": 200, "a byte in the middle": HALF, "the last byte": MODEL.size - 1}
+FLIPPED = {"the first byte after the header": 200, "a byte in the middle": HALF, "the last byte": MODEL.size - 1}
 
 
-@pytest.mark.parametrize("at", TURNED.values(), ids=TURNED)
-def test_a_byte_that_turns_on_the_wire_once_heals(origin, downloader, at):
+@pytest.mark.parametrize("at", FLIPPED.values(), ids=FLIPPED)
+def test_a_byte_that_is_flipped_on_the_wire_once_is_fetched_again(origin, downloader, at):
     downloader.assert_succeeds(serve_model(origin, True, FlipByte(at=at).covering(at).once()), MODEL)
-    assert origin.sent("m.gguf") == 2 * MODEL.size, "it shows at the end alone, and nobody knows where"
+    assert origin.sent("m.gguf") == 2 * MODEL.size, "only the digest of the whole file shows it, not the place"
 
 
 def test_the_digest_of_nothing_ends_the_download_of_a_file_of_some_bytes_before_it_begins(origin, downloader):
@@ -53,7 +53,7 @@ def test_the_digest_of_nothing_ends_the_download_of_a_file_of_some_bytes_before_
 
 
 def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, downloader):
-    """A cache has parts of two versions; the whole it has from one."""
+    """A cache may have parts of two versions, but the whole file of one."""
     downloader.assert_succeeds(serve_model(origin, True, CappedRange(most=MIB), FlipByte(at=HALF).from_byte(1)), MODEL)
     assert [request.range for request in origin.requests()][-1] is None
     assert origin.sent("m.gguf") == 2 * MODEL.size
@@ -62,31 +62,31 @@ def test_a_host_whose_parts_make_a_wrong_file_is_asked_for_the_whole(origin, dow
 def test_a_long_file_of_wrong_parts_is_asked_for_by_one_range_that_can_be_resumed(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.form_fallback.REPEATED_MAX", MIB)
     faults = [CappedRange(most=MIB).once(), FlipByte(at=HALF).nth(2), Reset(after=MIB).nth(3)]
-    got = run_transfer(serve_model(origin, True, *faults), tmp_path)
-    assert got.content() == MODEL.read()
+    result = run_transfer(serve_model(origin, True, *faults), tmp_path)
+    assert result.content() == MODEL.read()
     assert [request.range for request in origin.requests()][2:] == ["bytes=0-", f"bytes={MIB}-"]
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
 def test_a_recovery_is_reported(origin, tmp_path):
-    got = run_transfer(serve_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
-    assert got.note_kinds == ["file_again"]
-    assert "It is fetched once more." in got.notes[0].text
+    result = run_transfer(serve_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
+    assert result.note_kinds == ["file_again"]
+    assert "It is fetched once more." in result.notes[0].text
 
 
-def test_a_byte_that_always_turns_ends_in_a_mismatch_after_two_fetches(origin, downloader):
-    turned = bytearray(MODEL.read())
-    turned[HALF] ^= 0xFF
+def test_a_byte_that_is_always_flipped_ends_in_a_mismatch_after_two_fetches(origin, downloader):
+    corrupted = bytearray(MODEL.read())
+    corrupted[HALF] ^= 0xFF
     artifact = serve_model(origin, True, FlipByte(at=HALF))
     downloader.assert_fails(
-        artifact, DigestMismatch, "m.gguf", host_of(origin), MODEL.sha256(), Bytes(bytes(turned)).sha256()
+        artifact, DigestMismatch, "m.gguf", host_of(origin), MODEL.sha256(), Bytes(bytes(corrupted)).sha256()
     )
     assert origin.sent("m.gguf") == 2 * MODEL.size
 
 
 @pytest.mark.parametrize("lfs", [True, False], ids=["large", "small"])
-def test_a_file_of_the_hub_that_always_comes_wrong_is_held_against_the_hubs_own_word(hub, downloader, lfs):
-    """No catalog pins anything here."""
+def test_a_file_of_the_hub_that_always_comes_wrong_is_compared_with_the_hubs_digest(hub, downloader, lfs):
+    """No catalog pins the file."""
     content = Bytes(b'{"model_type": "llama"}')
     hub.add("org/model", "config.json", content, lfs=lfs)
     hub.break_cdn(FlipByte(at=5))
@@ -94,72 +94,72 @@ def test_a_file_of_the_hub_that_always_comes_wrong_is_held_against_the_hubs_own_
         FlipByte(at=5), path=f"/api/resolve-cache/models/org/model/{commit_of('org/model', 'main')}/config.json"
     )
     artifact = unpinned_artifact("https://huggingface.co/org/model/resolve/main/config.json", "config.json")
-    says = content.sha256() if lfs else content.git_sha1()
+    words = content.sha256() if lfs else content.git_sha1()
     downloader.assert_fails(
-        artifact, DigestMismatch, "config.json", "the Hub, which says", says, options=quick(hub_endpoint=hub.endpoint)
+        artifact, DigestMismatch, "config.json", "the Hub, which says", words, options=quick(hub_endpoint=hub.endpoint)
     )
 
 
-# Turned on the disk --------------------------------------------------------------------------------------------------
+# Flipped on the disk --------------------------------------------------------------------------------------------------
 
-PLACES = {"the first piece": 5, "the second piece": MIB + 5, "the begun piece": HALF - 5}
+PLACES = {"the first piece": 5, "the second piece": MIB + 5, "the unfinished piece": HALF - 5}
 
 
 @pytest.mark.parametrize("at", PLACES.values(), ids=PLACES)
 def test_a_byte_that_changed_on_the_disk_in_a_crash_costs_its_piece_and_no_other(origin, model, tmp_path, at):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     flip_byte(part_path(partial), at)
-    since = TrafficMeter(origin)
-    got = run_transfer(model, partial)
+    traffic = TrafficMeter(origin)
+    result = run_transfer(model, partial)
     piece = min((at // MIB + 1) * MIB, HALF) - at // MIB * MIB
-    assert got.content() == MODEL.read()
-    assert since.bytes == MODEL.size - HALF + piece
-    assert got.note_kinds == ["piece_again"]
-    assert f"m.gguf: bytes {at // MIB * MIB}-" in got.notes[0].text
-    assert "are not what was received" in got.notes[0].text
+    assert result.content() == MODEL.read()
+    assert traffic.bytes == MODEL.size - HALF + piece
+    assert result.note_kinds == ["piece_again"]
+    assert f"m.gguf: bytes {at // MIB * MIB}-" in result.notes[0].text
+    assert "are not what was received" in result.notes[0].text
 
 
-def test_two_pieces_that_turned_cost_two(origin, model, tmp_path):
+def test_two_corrupt_pieces_cost_two(origin, model, tmp_path):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     flip_byte(part_path(partial), 5)
     flip_byte(part_path(partial), 2 * MIB + 5)
-    since = TrafficMeter(origin)
-    got = run_transfer(model, partial)
-    assert got.content() == MODEL.read()
-    assert since.bytes == MODEL.size - HALF + MIB + 500_000
+    traffic = TrafficMeter(origin)
+    result = run_transfer(model, partial)
+    assert result.content() == MODEL.read()
+    assert traffic.bytes == MODEL.size - HALF + MIB + 500_000
 
 
-def test_an_unpinned_file_is_held_against_what_came_of_it(origin, tmp_path):
+def test_an_unpinned_file_is_compared_with_the_bytes_received_before(origin, tmp_path):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
     partial = crash_after(HALF, artifact, tmp_path / "p", origin)
     flip_byte(part_path(partial), 5)
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
-    assert since.bytes == MODEL.size - HALF + MIB
+    assert traffic.bytes == MODEL.size - HALF + MIB
 
 
 def test_a_finished_file_that_changed_on_the_disk_before_its_installation_is_repaired(origin, tmp_path):
-    """The catalog knows no digest; what came over the wire is what is wanted, and the states in the journal know it."""
+    """The catalog has no digest; the saved states of the digest in the journal identify the received bytes."""
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
     run_transfer(artifact, tmp_path)
     flip_byte(part_path(tmp_path), 3 * MIB)
-    since = TrafficMeter(origin)
-    got = run_transfer(artifact, tmp_path)
-    assert got.content() == MODEL.read()
-    assert got.note_kinds == ["piece_again"]
-    assert since.bytes == MIB
+    traffic = TrafficMeter(origin)
+    result = run_transfer(artifact, tmp_path)
+    assert result.content() == MODEL.read()
+    assert result.note_kinds == ["piece_again"]
+    assert traffic.bytes == MIB
 
 
-def test_a_finished_file_of_the_hub_is_still_held_against_the_hubs_digest(hub, tmp_path, monkeypatch):
-    """Also where nothing has to be asked any more, and no state of the digest was saved."""
+def test_a_finished_file_of_the_hub_is_still_compared_with_the_hubs_digest(hub, tmp_path, monkeypatch):
+    """Even if no byte is missing, and no state of the digest was saved."""
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     hub.add("org/model", "m.gguf", MODEL)
     artifact = unpinned_artifact(URL)
     run_transfer(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
     flip_byte(part_path(tmp_path), 3 * MIB)
-    got = run_transfer(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
-    assert got.content() == MODEL.read()
-    assert got.fetched.files[0].pinned
+    result = run_transfer(artifact, tmp_path, options=quick(hub_endpoint=hub.endpoint))
+    assert result.content() == MODEL.read()
+    assert result.fetched.files[0].pinned
 
 
 def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_checks_them(origin, model, tmp_path):
@@ -170,18 +170,18 @@ def test_a_stop_does_not_wait_until_every_piece_was_checked_and_the_next_run_che
     with pytest.raises(Cancelled):
         run_transfer(model, partial, cancel=cancel)
     assert not journal.load(partial).clean
-    got = run_transfer(model, partial)
-    assert got.content() == MODEL.read()
-    assert got.note_kinds == ["piece_again"]
+    result = run_transfer(model, partial)
+    assert result.content() == MODEL.read()
+    assert result.note_kinds == ["piece_again"]
 
 
-def test_where_a_digest_cannot_be_saved_a_turned_byte_costs_the_file_and_no_more(origin, model, tmp_path, monkeypatch):
+def test_without_saved_digests_a_flipped_byte_costs_the_file_and_no_more(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     flip_byte(part_path(partial), 5)
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
-    assert since.bytes == 2 * MODEL.size - HALF
+    assert traffic.bytes == 2 * MODEL.size - HALF
 
 
 # A pin that is wrong -------------------------------------------------------------------------------------------------
@@ -210,16 +210,16 @@ def test_a_git_sha1_that_is_wrong_names_both(origin, downloader):
 def test_a_hub_whose_digest_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, downloader):
     hub.add("org/model", "m.gguf", MODEL)
     artifact = one_file_artifact(ArtifactFile("m.gguf", URL, MODEL.size, OTHER.sha256()))
-    says = ["m.gguf", OTHER.sha256(), f"huggingface.co has {MODEL.sha256()}", "the source disagrees with the catalog"]
-    downloader.assert_fails(artifact, DigestMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
+    words = ["m.gguf", OTHER.sha256(), f"huggingface.co has {MODEL.sha256()}", "the source disagrees with the catalog"]
+    downloader.assert_fails(artifact, DigestMismatch, *words, options=quick(hub_endpoint=hub.endpoint))
     assert hub.cdn.requests() == []
 
 
 def test_a_hub_whose_size_contradicts_the_catalog_ends_it_before_the_file_is_asked_for(hub, downloader):
     hub.add("org/model", "m.gguf", MODEL)
     artifact = one_file_artifact(ArtifactFile("m.gguf", URL, 777, MODEL.sha256()))
-    says = ["m.gguf", "says 777 bytes", f"the source huggingface.co has {MODEL.size} bytes"]
-    downloader.assert_fails(artifact, SizeMismatch, *says, options=quick(hub_endpoint=hub.endpoint))
+    words = ["m.gguf", "says 777 bytes", f"the source huggingface.co has {MODEL.size} bytes"]
+    downloader.assert_fails(artifact, SizeMismatch, *words, options=quick(hub_endpoint=hub.endpoint))
     assert hub.cdn.requests() == []
 
 

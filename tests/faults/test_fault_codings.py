@@ -1,4 +1,4 @@
-"""Content codings: gzip and deflate though identity was asked for, cut short, damaged, endless; brotli."""
+"""Content codings: gzip and deflate although identity was requested, cut short, damaged, endless; brotli."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ from flowhub_jobs.values.artifacts import ArtifactFile
 
 NOTES = Bytes(b"plain text, line by line\n" * 40_000)
 CONFIG = Bytes(b'{"hidden_size": 4096, "layers": 32}\n' * 50)
-ENDS = [Gzip(), NoLength(chunked=False)]  # the coding alone tells where the body ends
+ENDS = [Gzip(), NoLength(chunked=False)]  # only the coding shows where the body ends
 
 CODED = {
     "gzip": [Gzip(level=9)],
@@ -73,22 +73,22 @@ def test_what_is_fetched_is_counted_as_it_is_kept(origin, tmp_path):
 
 
 @pytest.mark.parametrize("size", [CONFIG.size, None], ids=["with its size", "without its size"])
-def test_a_small_file_of_a_folder_is_decoded_and_held_against_its_git_sha1(origin, downloader, size):
+def test_a_small_file_of_a_folder_is_decoded_and_compared_with_its_git_sha1(origin, downloader, size):
     url = origin.serve("config.json", CONFIG, faults=[Gzip(level=9), WeakEtag()])
     config = ArtifactFile("config.json", url, size, None, CONFIG.git_sha1())
     weights = ArtifactFile("m.gguf", origin.serve("m.gguf", MODEL), MODEL.size, MODEL.sha256())
     folder = replace(folder_artifact({}), files=(config, weights))
-    ended = downloader.fetch(folder)
-    assert ended.error is None
+    outcome = downloader.fetch(folder)
+    assert outcome.error is None
 
 
-def test_a_small_file_of_the_hub_is_decoded_and_held_against_its_git_sha1(hub, tmp_path):
+def test_a_small_file_of_the_hub_is_decoded_and_compared_with_its_git_sha1(hub, tmp_path):
     hub.add("org/model", "config.json", CONFIG, lfs=False)
     hub.break_front(Gzip(level=9, where=lambda span: span[1] > 1000))
     url = "https://huggingface.co/org/model/resolve/main/config.json"
-    got = run_transfer(unpinned_artifact(url, "config.json"), tmp_path, options=quick(hub_endpoint=hub.endpoint))
-    assert got.content() == CONFIG.read()
-    assert got.progress[-1].files[0].identity == f"git:{CONFIG.git_sha1()}"
+    result = run_transfer(unpinned_artifact(url, "config.json"), tmp_path, options=quick(hub_endpoint=hub.endpoint))
+    assert result.content() == CONFIG.read()
+    assert result.progress[-1].files[0].identity == f"git:{CONFIG.git_sha1()}"
 
 
 # Stored compressed ---------------------------------------------------------------------------------------------------
@@ -129,21 +129,21 @@ def test_a_resumed_download_takes_a_compressed_answer_from_where_it_was(origin, 
         run_transfer(artifact, tmp_path)
     assert journaled_bytes(tmp_path) == 2 * MIB
     origin.break_with(Gzip(), path="/m.gguf")
-    got = run_transfer(artifact, tmp_path)
-    assert got.content() == MODEL.read()
-    assert got.fetched.bytes_fetched == MODEL.size, "what was kept is not written again"
+    result = run_transfer(artifact, tmp_path)
+    assert result.content() == MODEL.read()
+    assert result.fetched.bytes_fetched == MODEL.size, "kept bytes are not written again"
 
 
 @pytest.mark.parametrize("at", [3 * MIB, MODEL.size + 393], ids=["in the data", "in the checksum"])
 def test_nothing_is_kept_of_a_compressed_body_that_proves_damaged(origin, downloader, pin, at):
-    """An ETag binds the next answer to it, and no digest would tell."""
+    """An ETag binds the next answer to it, and no digest would detect the damage."""
     downloader.assert_succeeds(serve_model(origin, pin, Gzip(), FlipByte(at=at).nth(2)), MODEL)
 
 
 def test_what_is_no_gzip_is_given_up_after_ten_tries(origin, downloader):
     url = origin.serve("notes.txt", NOTES, faults=[IgnoreRange(), FalseContentEncoding("gzip")])
-    says = f"notes.txt: {host_of(origin)} sent damaged gzip"
-    downloader.assert_fails(unpinned_artifact(url, "notes.txt"), WrongRange, says)
+    words = f"notes.txt: {host_of(origin)} sent damaged gzip"
+    downloader.assert_fails(unpinned_artifact(url, "notes.txt"), WrongRange, words)
 
 
 BOMB = Bytes(bytes(70 << 20))
@@ -151,13 +151,13 @@ BOMB = Bytes(bytes(70 << 20))
 
 def test_a_compressed_body_that_expands_without_measure_is_refused(origin, downloader):
     url = origin.serve("notes.txt", BOMB, faults=[Gzip(level=9)])
-    says, options = ["notes.txt", host_of(origin), "in gzip"], quick(faults_max=2)  # to expand it takes a second
-    error = downloader.assert_fails(unpinned_artifact(url, "notes.txt"), WrongContent, *says, options=options)
+    words, options = ["notes.txt", host_of(origin), "in gzip"], quick(faults_max=2)  # expanding it takes a second
+    error = downloader.assert_fails(unpinned_artifact(url, "notes.txt"), WrongContent, *words, options=options)
     assert "sizeBytes" in error["hint"]
     assert 0 < origin.sent("notes.txt") < MIB
 
 
-@pytest.mark.parametrize("size", [MIB, MIB - 1], ids=["at the end of a buffer", "elsewhere"])
+@pytest.mark.parametrize("size", [MIB, MIB - 1], ids=["at the end of a buffer", "within a buffer"])
 def test_a_compressed_body_that_continues_past_the_size_of_the_file_is_not_written(origin, tmp_path, size):
     url = origin.serve("notes.txt", Bytes(bytes(8 * MIB)), faults=[IgnoreRange(), Gzip(level=9)])
     with pytest.raises(WrongRange, match=f"more in gzip than the file's {size} bytes"):
@@ -184,8 +184,8 @@ def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, download
 
 @pytest.mark.parametrize("coding", ["br", "zstd"], ids=["brotli", "zstd"])
 def test_what_cannot_be_decoded_is_given_up_after_ten_tries(origin, downloader, coding):
-    says = f"answered in {coding} though plain bytes were asked for"
-    downloader.assert_fails(serve_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", says)
+    words = f"answered in {coding} though plain bytes were asked for"
+    downloader.assert_fails(serve_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", words)
     assert len(origin.requests()) == 10
 
 
@@ -204,12 +204,12 @@ def test_a_source_that_sends_no_plain_bytes_is_asked_with_other_codings(origin, 
 
 
 def test_a_source_that_sends_gzip_to_those_who_accept_it_is_decoded(origin, tmp_path):
-    way_out = [Gzip(level=9), UnlessAccepted("gzip, deflate", Status(406))]
-    assert run_transfer(serve_model(origin, True, *way_out), tmp_path).content() == MODEL.read()
+    faults = [Gzip(level=9), UnlessAccepted("gzip, deflate", Status(406))]
+    assert run_transfer(serve_model(origin, True, *faults), tmp_path).content() == MODEL.read()
 
 
 def test_the_body_of_what_cannot_be_decoded_is_not_read(origin, tmp_path):
-    """What the system takes in before the connection is closed is a few megabytes."""
+    """The system receives a few megabytes before the connection is closed."""
     large = gguf_pattern(256 * MIB)
     url = origin.serve("m.gguf", large, faults=[IgnoreRange(), FalseContentEncoding("br")])
     with pytest.raises(WrongRange, match="answered in br"):

@@ -1,4 +1,4 @@
-"""The connection: reset, closed too early, refused, of a name that is not found, or of a certificate without trust."""
+"""The connection: reset, closed too early, refused, to a name that does not resolve, or with a bad certificate."""
 
 import socket
 import socketserver
@@ -16,7 +16,7 @@ from flowhub_jobs.errors import ConnectionLost, NetworkDown, TlsUntrusted, Trust
 from flowhub_jobs.transfer import fetch as fetch_room
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 
-# It breaks -----------------------------------------------------------------------------------------------------------
+# Broken --------------------------------------------------------------------------------------------------------------
 
 BREAKS = {
     "a reset in mid-body": [Reset(after=HALF).once()],
@@ -34,8 +34,8 @@ def test_a_connection_that_breaks_costs_no_byte_twice(origin, downloader, pin, f
     downloader.assert_succeeds_without_refetch(serve_model(origin, pin, *faults), MODEL, origin)
 
 
-def test_a_host_that_resets_every_connection_after_some_bytes_is_borne_with(origin, downloader):
-    """Each try brings new bytes; with a budget of two, tries that brought none would end it."""
+def test_a_host_that_resets_every_connection_after_some_bytes_is_tolerated(origin, downloader):
+    """Each try brings new bytes. With a budget of two, tries without new bytes would end it."""
     options = quick(faults_max=2, connections_per_host=1)
     downloader.assert_succeeds_without_refetch(serve_model(origin, True, Reset(after=200_000)), MODEL, origin, options)
     assert len(origin.requests()) == 22
@@ -59,7 +59,7 @@ def test_a_host_that_always_drops_the_connection_is_given_up_after_ten_tries(ori
 
 
 def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
-    """Nothing binds these answers, so each try begins anew, and brings what the one before had brought."""
+    """These answers have no validator, so each try starts at byte 0 and brings the same bytes again."""
     with pytest.raises(ConnectionLost):
         run_transfer(serve_model(origin, False, NoEtag(), Reset(after=HALF)), tmp_path)
     assert len(origin.requests()) == 10
@@ -69,10 +69,10 @@ def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.fault_handler.random.random", lambda: 0.9)
     options = quick()
     options = replace(options, patience=replace(options.patience, base_s=60, cap_s=60))
-    with pytest.raises(fetch_room.RetryLater) as caught:
+    with pytest.raises(fetch_room.RetryLater) as raised:
         run_transfer(serve_model(origin, True, EarlyClose()), tmp_path, options=options)
-    assert not caught.value.asked_by_host
-    assert isinstance(caught.value.error, ConnectionLost)
+    assert not raised.value.asked_by_host
+    assert isinstance(raised.value.error, ConnectionLost)
 
 
 REFUSALS = {"429": Status(429), "503": Status(503), "a reset": Reset(), "a close": CloseBeforeHeaders()}
@@ -89,15 +89,15 @@ def test_a_host_that_takes_fewer_connections_is_asked_with_fewer_at_no_cost(orig
     url = origin.serve("m.gguf", large, faults=[hold, refused])
     with BackgroundRun(pinned_artifact(url, large), tmp_path, options=quick(faults_max=1)) as running:
         origin.wait_for(lambda: any(begin > 0 for begin in origin.range_starts()) and len(origin.requests()) > 1)
-        origin.wait_for(lambda: any(one.done for one in origin.requests()))
+        origin.wait_for(lambda: any(request.done for request in origin.requests()))
         origin.break_with(path="/m.gguf")
         hold.event.set()
-        got = running.result()
-    assert got.content() == large.read()
-    assert "fault" not in got.note_kinds
+        result = running.result()
+    assert result.content() == large.read()
+    assert "fault" not in result.note_kinds
 
 
-# It is not made ------------------------------------------------------------------------------------------------------
+# Not established ------------------------------------------------------------------------------------------------------
 
 
 def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
@@ -106,10 +106,10 @@ def test_a_host_that_refuses_and_then_is_back_is_waited_for(origin, tmp_path):
     with BackgroundRun(artifact, tmp_path, options=quick(faults_max=10_000)) as running:
         running.run.wait_for_progress(1)
         origin.listen_again()
-        got = running.result()
-    assert got.content() == MODEL.read()
+        result = running.result()
+    assert result.content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
-    assert got.notes[0].kind == "fault"
+    assert result.notes[0].kind == "fault"
 
 
 def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(origin, tmp_path):
@@ -121,27 +121,27 @@ def test_a_host_that_goes_away_in_mid_body_and_comes_back_costs_no_byte_twice(or
         origin.drop_connections()
         running.run.wait_for_progress(1)
         origin.listen_again()
-        got = running.result()
-    assert got.content() == MODEL.read()
-    assert got.fetched.bytes_fetched == MODEL.size
+        result = running.result()
+    assert result.content() == MODEL.read()
+    assert result.fetched.bytes_fetched == MODEL.size
 
 
 def test_a_host_that_refuses_for_good_is_named(origin, downloader):
     artifact = serve_model(origin, True)
     origin.refuse()
-    cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
-    error = downloader.assert_fails(artifact, NetworkDown, cannot, "refused", options=quick(faults_max=3))
+    message = f"m.gguf: {host_of(origin)} cannot be reached: "
+    error = downloader.assert_fails(artifact, NetworkDown, message, "refused", options=quick(faults_max=3))
     assert "3 times in a row" in error["hint"]
 
 
 def failing_look_up(monkeypatch, times):
-    """Let the look-up of names fail so often: no resolver of ours is to be had for a test."""
+    """Make the first `times` look-ups of names fail: a test cannot have a resolver of its own."""
     look_up, failures = socket.getaddrinfo, iter(range(times))
 
-    def fail(*asked, **more):
+    def fail(*arguments, **more):
         if next(failures, None) is not None:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return look_up(*asked, **more)
+        return look_up(*arguments, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
 
@@ -149,50 +149,48 @@ def failing_look_up(monkeypatch, times):
 def test_a_name_that_does_not_resolve_is_a_fault_that_passes(origin, tmp_path, monkeypatch):
     artifact = serve_model(origin, True)
     failing_look_up(monkeypatch, 2)
-    got = run_transfer(artifact, tmp_path)
-    assert got.content() == MODEL.read()
-    assert "Temporary failure in name resolution" in got.notes[0].text
+    result = run_transfer(artifact, tmp_path)
+    assert result.content() == MODEL.read()
+    assert "Temporary failure in name resolution" in result.notes[0].text
 
 
 def test_a_name_that_never_resolves_is_named(origin, downloader, monkeypatch):
     artifact = serve_model(origin, True)
     failing_look_up(monkeypatch, 10_000)
-    cannot = f"m.gguf: {host_of(origin)} cannot be reached: "
+    message = f"m.gguf: {host_of(origin)} cannot be reached: "
     downloader.assert_fails(
-        artifact, NetworkDown, cannot, "Temporary failure in name resolution", options=quick(faults_max=2)
+        artifact, NetworkDown, message, "Temporary failure in name resolution", options=quick(faults_max=2)
     )
 
 
-# It is not trusted ---------------------------------------------------------------------------------------------------
+# Not trusted ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_certificate_that_is_not_trusted_may_pass_and_says_how_to_give_a_ca(downloader, uncached_trust):
-    """It may be a captive portal's, which the user signs in to in the morning."""
+    """It may belong to a captive portal that the user signs in to later."""
     with Origin(tls=True) as origin:
-        shows = f"m.gguf: {host_of(origin)} shows a certificate that is not trusted"
-        error = downloader.assert_fails(serve_model(origin, True), TlsUntrusted, shows, options=quick(faults_max=2))
+        message = f"m.gguf: {host_of(origin)} shows a certificate that is not trusted"
+        error = downloader.assert_fails(serve_model(origin, True), TlsUntrusted, message, options=quick(faults_max=2))
         assert error["retryable"]
         assert origin.requests() == []
 
 
 def test_a_certificate_of_another_name_may_pass(tmp_path, monkeypatch, uncached_trust):
-    with Origin(tls=True, host_name="elsewhere.example") as origin:
+    with Origin(tls=True, host_name="other.example") as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         with pytest.raises(TlsUntrusted, match=r"m\.gguf: 127\.0\.0\.1:\d+ shows a certificate .*mismatch"):
             run_transfer(serve_model(origin, True), tmp_path, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
-def test_a_body_without_a_length_that_is_cut_off_under_tls_is_not_taken_for_the_whole_file(
-    tmp_path, monkeypatch, uncached_trust
-):
-    """The end of TLS tells a whole body from one that was cut; a server that never sends it ends twice alike."""
+def test_a_body_without_a_length_that_is_cut_off_under_tls_is_not_the_whole_file(tmp_path, monkeypatch, uncached_trust):
+    """The end of TLS marks a whole body. A server that never sends it ends two tries alike."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
         artifact = serve_model(origin, False, NoLength(chunked=False), IgnoreRange(), EarlyClose(after=HALF).once())
-        got = run_transfer(artifact, tmp_path)
-        assert got.content() == MODEL.read()
-        assert "without the end of TLS" in got.notes[0].text
+        result = run_transfer(artifact, tmp_path)
+        assert result.content() == MODEL.read()
+        assert "without the end of TLS" in result.notes[0].text
 
 
 def test_a_ca_of_ones_own_is_trusted(downloader, monkeypatch, uncached_trust):
@@ -205,46 +203,44 @@ def test_a_ca_file_that_cannot_be_read_is_named(downloader, monkeypatch, tmp_pat
     (tmp_path / "ca.pem").write_text("no certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with Origin(tls=True) as origin:
-        says = ("SSL_CERT_FILE", str(tmp_path / "ca.pem"), "cannot be read")
-        downloader.assert_fails(serve_model(origin, True), TrustUnreadable, *says, options=quick(faults_max=2))
+        words = ("SSL_CERT_FILE", str(tmp_path / "ca.pem"), "cannot be read")
+        downloader.assert_fails(serve_model(origin, True), TrustUnreadable, *words, options=quick(faults_max=2))
         assert origin.requests() == []
 
 
-def test_a_ca_file_that_cannot_be_read_is_in_no_way_of_a_source_without_tls(
-    origin, downloader, monkeypatch, uncached_trust
-):
+def test_an_unreadable_ca_file_does_not_matter_to_a_source_without_tls(origin, downloader, monkeypatch, uncached_trust):
     monkeypatch.setenv("SSL_CERT_FILE", "/there/is/none")
     downloader.assert_succeeds_without_refetch(serve_model(origin, True), MODEL, origin)
 
 
 def test_silence_over_tls_ends_when_its_time_is_over(tmp_path, monkeypatch, uncached_trust):
-    """CPython reads a blocking TLS socket again for ever when the kernel's own time-out ends a read."""
+    """CPython reads a blocking TLS socket again and again when the kernel's timeout ends a read."""
     with Origin(tls=True) as origin:
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        got = run_transfer(serve_model(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
-        assert got.content() == MODEL.read()
-        assert "sent no byte for 0.2 s" in got.notes[0].text
+        result = run_transfer(serve_model(origin, True, Stall(after=HALF).once()), tmp_path, options=quick(stall_s=0.2))
+        assert result.content() == MODEL.read()
+        assert "sent no byte for 0.2 s" in result.notes[0].text
 
 
 def test_a_host_that_does_not_end_its_tls_handshake_is_named(origin, tmp_path):
-    """The origin speaks plain http, and waits for the rest of what is no request."""
+    """The origin speaks plain http, and waits for the rest of an invalid request."""
     url = origin.serve("m.gguf", MODEL).replace("http://", "https://")
     with pytest.raises(NetworkDown, match=r"m\.gguf: 127\.0\.0\.1:\d+ cannot be reached: .*handshake"):
         run_transfer(pinned_artifact(url, MODEL), tmp_path, options=quick(connect_s=0.1, faults_max=2))
 
 
-class SaysPlainly(socketserver.BaseRequestHandler):
+class PlainHttpHandler(socketserver.BaseRequestHandler):
     def handle(self):
         self.request.recv(4096)
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def test_a_host_that_speaks_no_tls_on_its_https_port_is_named(tmp_path):
-    with socketserver.TCPServer(("127.0.0.1", 0), SaysPlainly) as server:
-        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
-        serving.start()
+    with socketserver.TCPServer(("127.0.0.1", 0), PlainHttpHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
         host = f"127.0.0.1:{server.server_address[1]}"
         with pytest.raises(ConnectionLost, match=f"m.gguf: {host} does not speak TLS as it should"):
             run_transfer(pinned_artifact(f"https://{host}/m.gguf", MODEL), tmp_path, options=quick(faults_max=2))
         server.shutdown()
-        serving.join()
+        thread.join()

@@ -1,4 +1,4 @@
-"""Content: a log-in page where a model should be, a safetensors header that is no header, a page for a JSON file."""
+"""Content: a log-in page instead of a model, an invalid safetensors header, a page instead of a JSON file."""
 
 import re
 from dataclasses import replace
@@ -24,8 +24,8 @@ from flowhub_jobs.values.artifacts import ArtifactFile
 
 
 def test_a_log_in_page_for_a_gguf_is_refused_at_its_first_bytes(origin, downloader):
-    says = "m.gguf: expected gguf, but what came is a web page"
-    error = downloader.assert_fails(serve_model(origin, False, LoginPage()), WrongContent, says, host_of(origin))
+    words = "m.gguf: expected gguf, but what came is a web page"
+    error = downloader.assert_fails(serve_model(origin, False, LoginPage()), WrongContent, words, host_of(origin))
     assert "sign-in" in error["hint"]
     assert error["retryable"], "a captive portal's page is gone when the user has signed in"
     assert len(origin.requests()) == 10
@@ -45,7 +45,7 @@ def test_a_log_in_page_for_a_file_of_known_size_says_both_sizes(origin, download
 
 
 def test_a_log_in_page_that_goes_away_says_nothing_of_the_size(origin, downloader, pin):
-    """A captive portal in the evening: the catalog knows the size, and is not out of date."""
+    """As from a captive portal: the catalog knows the size, and is not out of date."""
     downloader.assert_succeeds(serve_model(origin, pin, LoginPage().first(3)), MODEL)
 
 
@@ -71,7 +71,7 @@ MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30)
 
 
 def test_a_log_in_page_in_mid_file_is_no_part_of_it_and_costs_nothing_that_came(origin, tmp_path, pin):
-    """A session that expires, a rate limit that is answered with status 200."""
+    """As from an expired session, or a rate limit with status 200."""
     with pytest.raises(WrongContent, match=rf"m\.gguf: {re.escape(host_of(origin))} sends 52 bytes .* {HALF} came"):
         run_transfer(serve_model(origin, pin, *MID), tmp_path)
     assert journaled_bytes(tmp_path) == HALF
@@ -94,7 +94,7 @@ def test_a_small_file_that_took_the_place_of_another_is_a_version_of_its_own(ori
 
 
 def test_an_endless_page_is_refused_with_none_of_it_written(origin, tmp_path, pin):
-    """It is refused by what it is, before a digest could tell; only a published size would tell as early."""
+    """Its first bytes refuse it, before a digest could; only a published size would refuse it as early."""
     page = Bytes(b"<!DOCTYPE html>" + b" " * (MODEL.size - 15))
     url = origin.serve("m.gguf", page)
     artifact = one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256() if pin else None))
@@ -124,7 +124,7 @@ def test_a_file_whose_published_digest_is_right_is_installed_whatever_its_first_
 
 
 def test_a_typed_digest_of_what_are_no_weights_does_not_install_it(origin, tmp_path):
-    """As of a page that was there when somebody took its digest: weights must look like weights."""
+    """Its digest may have been computed from such a page: weights must look like weights."""
     pointer = Bytes(b"version https://git-lfs.github.com/spec/v1\n")
     file = ArtifactFile("m.gguf", origin.serve("m.gguf", pointer), None, pointer.sha256())
     typed = replace(one_file_artifact(file), model=None, option=None)
@@ -132,7 +132,7 @@ def test_a_typed_digest_of_what_are_no_weights_does_not_install_it(origin, tmp_p
         run_transfer(typed, tmp_path)
 
 
-def test_a_typed_digest_judges_what_is_no_weights(origin, tmp_path):
+def test_a_typed_digest_decides_about_files_other_than_weights(origin, tmp_path):
     odd = Bytes(b"// a comment\n{}")
     file = ArtifactFile("c.json", origin.serve("c.json", odd), None, odd.sha256())
     assert run_transfer(replace(one_file_artifact(file), model=None, option=None), tmp_path).content() == odd.read()
@@ -158,14 +158,14 @@ def test_an_unpinned_file_that_is_as_long_as_its_header_says_is_installed(origin
     downloader.assert_succeeds(unpinned_artifact(origin.serve(name, whole), name), Bytes(whole))
 
 
-def test_a_connection_that_closes_early_in_the_place_of_an_end_is_asked_once_more(origin, downloader):
-    """No length tells that it ended too soon; the header does."""
+def test_a_connection_that_closes_early_without_a_length_is_requested_again(origin, downloader):
+    """Only the header shows that it ended too soon: there is no length."""
     name, whole = CUT["a GGUF"]
     cut = [EarlyClose(after=len(whole) - 1).once(), IgnoreRange(), NoLength(chunked=False)]
     downloader.assert_succeeds(unpinned_artifact(origin.serve(name, whole, faults=cut), name), Bytes(whole))
 
 
-def test_a_published_digest_judges_a_file_that_is_shorter_than_its_header_says(origin, downloader):
+def test_a_published_digest_decides_about_a_file_shorter_than_its_header_says(origin, downloader):
     name, whole = CUT["a GGUF"]
     cut = Bytes(whole[:-1])
     downloader.assert_succeeds(
@@ -178,7 +178,7 @@ def test_one_file_that_is_a_page_ends_the_whole_folder(origin, downloader):
     downloader.assert_fails(folder_artifact(urls), WrongContent, "m.gguf: expected gguf")
 
 
-# What stands in the place of a file ----------------------------------------------------------------------------------
+# Small texts instead of a file ---------------------------------------------------------------------------------------
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 491400032\n"
 DENIED = b'{"error":"Invalid username or password."}'
@@ -238,7 +238,7 @@ def test_a_safetensors_header_that_is_none_is_refused(origin, downloader, head):
     downloader.assert_fails(
         unpinned_artifact(url, "m.safetensors"), WrongContent, "m.safetensors: expected safetensors, but what came is"
     )
-    assert len(origin.requests()) == 10, "a page that stands in its place may be gone at the next try"
+    assert len(origin.requests()) == 10, "a page instead of the file may be gone at the next try"
 
 
 NO_GGUF = {
@@ -258,7 +258,9 @@ def test_what_is_no_gguf_is_refused(origin, downloader, content):
     )
 
 
-@pytest.mark.parametrize("faults", [[], [IgnoreRange(), NoLength(chunked=False)]], ids=["told", "not told"])
+@pytest.mark.parametrize(
+    "faults", [[], [IgnoreRange(), NoLength(chunked=False)]], ids=["with a size", "without a size"]
+)
 def test_an_empty_file_is_no_gguf_with_each_form_of_its_size(origin, downloader, faults):
     url = origin.serve("m.gguf", b"", faults=faults)
     downloader.assert_fails(
@@ -272,11 +274,11 @@ NO_JSON = {"a page": b"<!DOCTYPE html><title>Sign in</title>", "a word": b"Unaut
 @pytest.mark.parametrize("page", NO_JSON.values(), ids=NO_JSON)
 def test_a_page_for_a_json_file_is_refused(origin, downloader, page):
     url = origin.serve("config.json", page * 100)
-    says = "config.json: expected json, but what came is"
-    downloader.assert_fails(unpinned_artifact(url, "config.json"), WrongContent, says, host_of(origin))
+    words = "config.json: expected json, but what came is"
+    downloader.assert_fails(unpinned_artifact(url, "config.json"), WrongContent, words, host_of(origin))
 
 
-def test_a_file_that_promises_no_format_is_held_against_its_digest_alone(origin, downloader):
+def test_a_file_without_a_format_is_compared_with_its_digest_only(origin, downloader):
     content, page = Bytes(b"plain text " * 100), Bytes(b"<html></html>" + b" " * 1087)
     url = origin.serve("notes.txt", page)
     artifact = one_file_artifact(ArtifactFile("notes.txt", url, content.size, content.sha256()))
@@ -293,7 +295,7 @@ def test_a_good_header_with_the_rest_of_a_page_is_still_refused_by_its_digest(or
 
 
 def test_an_empty_answer_for_a_file_with_a_digest_is_tried_again(origin, downloader):
-    """An edge that has not fetched the file yet answers so for a moment; a digest that differs would end the job."""
+    """A CDN edge that has not fetched the file yet sends it for a moment; a wrong digest would end the job."""
     url = origin.serve("m.bin", MODEL, faults=[Empty().first(4)])
     downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.bin", url, None, MODEL.sha256())), MODEL)
 

@@ -1,4 +1,4 @@
-"""The disk under a transfer: full in mid-write, failing, read-only or gone; nothing more is asked of the source."""
+"""The disk of a transfer: full during a write, failing, read-only or gone; the source gets no further request."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ def model(origin):
 
 
 def break_writes(monkeypatch, number):
-    """Let each write beyond the first half fail, as a disk does. Real ones are full and gone in tests/crash."""
+    """Make each write beyond the first half fail. tests/crash has real disks that fill up or go away."""
     write = os.pwrite
 
     def broken(fd, data, offset):
@@ -39,25 +39,25 @@ TROUBLES = {
 
 @pytest.mark.parametrize(("number", "kind", "says"), TROUBLES.values(), ids=TROUBLES)
 def test_a_disk_in_trouble_ends_the_run_at_once_and_what_is_there_is_not_fetched_again(
-    origin, model, tmp_path, monkeypatch, number, kind, says
+    origin, model, tmp_path, monkeypatch, number, kind, words
 ):
     with monkeypatch.context() as patch:
         break_writes(patch, number)
-        with pytest.raises(kind) as caught:
+        with pytest.raises(kind) as raised:
             run_transfer(model, tmp_path)
-    assert says in caught.value.message
-    assert "m.gguf" in caught.value.message
-    assert caught.value.hint
+    assert words in raised.value.message
+    assert "m.gguf" in raised.value.message
+    assert raised.value.hint
     assert len(origin.requests()) == 1
-    since, kept = TrafficMeter(origin), journaled_bytes(tmp_path)
+    traffic, kept = TrafficMeter(origin), journaled_bytes(tmp_path)
     assert kept <= HALF
     assert kept or kind is StorageFailed, "what a failing disk was told last is not believed"
     assert run_transfer(model, tmp_path).content() == MODEL.read()
-    assert since.bytes == MODEL.size - kept
+    assert traffic.bytes == MODEL.size - kept
 
 
 def test_a_write_that_takes_less_than_it_was_given_is_continued(origin, model, downloader, monkeypatch):
-    """As a disk does that fills up, or a network disk."""
+    """As on a disk that fills up, or a network disk."""
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: write(fd, memoryview(data)[:10_000], offset))
     downloader.assert_succeeds_without_refetch(model, MODEL, origin)

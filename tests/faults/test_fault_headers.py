@@ -1,4 +1,4 @@
-"""The head of an answer: lines that are no fields, spaces before a colon, status lines, what is not HTTP."""
+"""The head of an answer: lines that are no fields, spaces before a colon, status lines, bytes that are not HTTP."""
 
 import pytest
 from support.fault_files import HALF, MODEL, host_of, serve_model

@@ -1,4 +1,4 @@
-"""The Hub of 2026: Xet headers, a CDN's ETag that looks like a digest, relative redirects, limits by buckets, 400."""
+"""The Hub of 2026: Xet headers, a CDN's ETag that looks like a digest, relative redirects, rate limits, 400."""
 
 import pytest
 from lib.origin.hub.repositories import HubFile
@@ -25,9 +25,9 @@ def at(hub, **changed):
 
 
 def test_the_digest_of_a_large_file_is_the_hubs_and_not_the_cdns_etag_of_64_hex(hub, model, tmp_path):
-    got = run_transfer(unpinned_artifact(URL), tmp_path, options=at(hub))
-    assert got.content() == MODEL.read()
-    assert got.fetched.files[0].pinned
+    result = run_transfer(unpinned_artifact(URL), tmp_path, options=at(hub))
+    assert result.content() == MODEL.read()
+    assert result.fetched.files[0].pinned
     cdn_tag = hub.cdn.answer(hub.cdn.requests()[-1]).headers["ETag"]
     assert len(cdn_tag) == 66, "with its quotes"
     assert MODEL.sha256() not in cdn_tag
@@ -41,8 +41,8 @@ def test_what_a_link_header_offers_is_not_followed(hub, model, downloader):
 def test_a_small_file_is_found_behind_a_relative_redirect_with_a_query(hub, downloader):
     hub.add("org/model", "config.json", b'{"a": 1}', lfs=False)
     url = "https://huggingface.co/org/model/resolve/main/config.json"
-    ended = downloader.fetch(unpinned_artifact(url, "config.json"), at(hub))
-    assert ended.path.read_bytes() == b'{"a": 1}'
+    outcome = downloader.fetch(unpinned_artifact(url, "config.json"), at(hub))
+    assert outcome.path.read_bytes() == b'{"a": 1}'
     assert [request.status for request in hub.front.requests()] == [307, 206]
 
 
@@ -94,9 +94,9 @@ def test_a_file_beyond_what_the_hub_serves_plainly_says_so_and_how_to_get_it(hub
     assert len(hub.front.requests()) in (2, 3, 4), "the Hub was asked for another address before that"
 
 
-def test_a_bucket_with_nothing_left_is_waited_for_and_another_buckets_rest_is_none_of_it(hub, model, tmp_path):
+def test_an_empty_rate_limit_bucket_is_waited_for_and_other_buckets_are_ignored(hub, model, tmp_path):
     hub.break_front(Status(429, {"RateLimit": '"api";r=499;t=7, "resolvers";r=0;t=60'}))
-    with pytest.raises(Exception, match="answers 429") as caught:
+    with pytest.raises(Exception, match="answers 429") as raised:
         run_transfer(model, tmp_path, options=at(hub))
-    assert 50 < caught.value.seconds <= 60
-    assert caught.value.asked_by_host
+    assert 50 < raised.value.seconds <= 60
+    assert raised.value.asked_by_host

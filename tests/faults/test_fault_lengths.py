@@ -1,4 +1,4 @@
-"""Lengths: chunked, no length at all, a length that lies both ways."""
+"""Lengths: chunked, none, too long, too short."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def test_an_answer_without_a_length_is_taken_to_its_end_at_no_cost(origin, downl
 def test_the_whole_with_no_length_that_is_closed_early_is_fetched_to_the_size_that_the_catalog_knows(
     origin, downloader
 ):
-    """Nothing in the answer tells that it is cut short; the catalog does."""
+    """Only the catalog shows that the answer is cut short."""
     cut = [EarlyClose(after=HALF).once(), IgnoreRange(), NoLength(chunked=False)]
     downloader.assert_succeeds(serve_model(origin, True, *cut), MODEL)
     assert origin.requests()[-1].range is None, "what answers a range without saying how much it is, is not taken"
@@ -77,7 +77,7 @@ UNRANGED = {"chunked": [IgnoreRange(), NoLength()], "closed": [IgnoreRange(), No
 
 @pytest.mark.parametrize("faults", UNRANGED.values(), ids=UNRANGED)
 def test_a_whole_answer_without_a_length_is_taken_to_its_end(origin, downloader, pin, faults):
-    """Where nothing else tells the size, a short one may be a part: the whole is asked for to be sure."""
+    """Without another size, a short answer may be a part: the whole file is requested to be sure."""
     downloader.assert_succeeds(serve_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
@@ -93,9 +93,9 @@ EMPTY = {
 @pytest.mark.parametrize("faults", EMPTY.values(), ids=EMPTY)
 def test_an_empty_file_arrives_with_each_form_of_its_size(origin, tmp_path, faults):
     url = origin.serve("notes.txt", b"", faults=faults)
-    got = run_transfer(unpinned_artifact(url, "notes.txt"), tmp_path)
-    assert got.content() == b""
-    assert got.fetched.files[0].bytes == 0
+    result = run_transfer(unpinned_artifact(url, "notes.txt"), tmp_path)
+    assert result.content() == b""
+    assert result.fetched.files[0].bytes == 0
 
 
 LIES = {
@@ -107,13 +107,13 @@ LIES = {
 
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_an_answer_with_a_wrong_length_or_coding_is_not_written(origin, downloader, fault):
-    """The front is capped, so that there is a middle to be wrong about, too."""
+    """The first answer is capped, so that a later one can be wrong too."""
     downloader.assert_succeeds(serve_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
 def test_a_short_page_in_the_place_of_a_range_does_not_make_the_file_shorter_than_what_came(origin, downloader):
-    """Nothing else tells the size: not the catalog, and not the first answer."""
+    """Neither the catalog nor the first answer has the size."""
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage().from_byte(1).once()]
     url = origin.serve("m.gguf", MODEL, faults=faults)
     downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
@@ -125,7 +125,7 @@ def test_a_page_for_each_later_range_is_answered_by_asking_for_the_whole(origin,
     downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL)
 
 
-def test_a_size_below_what_came_that_is_always_told_ends_with_both_numbers(origin, downloader):
+def test_a_size_below_the_received_bytes_in_every_answer_ends_with_both_numbers(origin, downloader):
     faults = [CappedRange(most=MIB).once(), NoTotal().once(), LoginPage(turn=lambda index: index > 1)]
     url = origin.serve("m.gguf", MODEL, faults=faults)
     artifact = one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256()))
@@ -150,12 +150,12 @@ def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, d
     downloader.assert_succeeds(unpinned_artifact(url), MODEL)
 
 
-# In the wait before the next try the hasher looks at what came.
+# During the wait before the next try the hasher reads the received bytes.
 PATIENT = replace(quick(), patience=replace(quick().patience, base_s=0.2, cap_s=0.2))
 
 
 def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, downloader):
-    """Curl: "transfer closed with 17 bytes remaining to read", for ever."""
+    """As curl reports again and again: "transfer closed with 17 bytes remaining to read"."""
     url = origin.serve("m.gguf", MODEL, faults=[IgnoreRange(), WrongLength(by=17)])
     downloader.assert_succeeds(one_file_artifact(ArtifactFile("m.gguf", url, None, MODEL.sha256())), MODEL, PATIENT)
 
@@ -174,7 +174,7 @@ def test_a_host_that_cannot_resume_and_always_drops_the_body_ends_with_where_a_r
 
 @pytest.mark.parametrize("by", [10, -10], ids=["too long", "too short"])
 def test_a_length_that_is_always_wrong_contradicts_the_catalog_when_the_whole_is_asked_for(origin, downloader, by):
-    """The ranges contradict themselves; the whole answer's length is the source's word."""
+    """The ranges contradict themselves; the length of the whole answer is what the source claims."""
     downloader.assert_fails(
         serve_model(origin, True, WrongLength(by=by)), SizeMismatch, "m.gguf", host_of(origin), MODEL.size + by
     )
@@ -214,7 +214,7 @@ def test_a_size_that_the_source_contradicts_ends_it_with_both_numbers_even_where
 ):
     url = origin.serve("m.gguf", MODEL, faults=[] if ranged else [IgnoreRange()])
     artifact = one_file_artifact(ArtifactFile("m.gguf", url, MODEL.size + 1, MODEL.sha256()))
-    says = f"m.gguf: the catalog says {MODEL.size + 1} bytes, the source {host_of(origin)} has {MODEL.size} bytes."
-    error = downloader.assert_fails(artifact, SizeMismatch, says)
-    assert error["message"] == says
+    words = f"m.gguf: the catalog says {MODEL.size + 1} bytes, the source {host_of(origin)} has {MODEL.size} bytes."
+    error = downloader.assert_fails(artifact, SizeMismatch, words)
+    assert error["message"] == words
     assert len(origin.requests()) == (1 if ranged else 2)

@@ -1,4 +1,4 @@
-"""Mirrors: one that is down, silent, slow or without the file is passed over, one that lies is named."""
+"""Mirrors: one that is down, silent, slow or without the file is skipped; one that sends wrong bytes is named."""
 
 import shutil
 import socket
@@ -69,25 +69,25 @@ def second() -> Iterator[Origin]:
 
 
 def through(origin, *mirrors, **options):
-    """Return options with these mirrors of an origin, in order; a text stands for itself."""
+    """Return options with these mirrors of an origin, in order; each is a server or an address."""
     rule = [server if isinstance(server, str) else server.address for server in mirrors]
     return quick(mirrors=Mirrors({origin.address: rule}), connect_s=5, **options)
 
 
 def everywhere(*servers, faults=()):
-    """Serve the model at all of them, with faults at the first; return the artifact as it is at the last."""
+    """Serve the model at all of these servers, with faults at the first; return the artifact of the last."""
     servers[0].serve("m.gguf", MODEL, faults=faults)
     for server in servers[1:]:
         server.serve("m.gguf", MODEL)
     return pinned_artifact(servers[-1].url("m.gguf"), MODEL)
 
 
-def codes(got):
-    return [note.code for note in got.notes if note.kind == "mirror"]
+def codes(result):
+    return [note.code for note in result.notes if note.kind == "mirror"]
 
 
-def sources(got):
-    return dict(got.progress[-1].sources)
+def sources(result):
+    return dict(result.progress[-1].sources)
 
 
 # Order ---------------------------------------------------------------------------------------------------------------
@@ -95,49 +95,51 @@ def sources(got):
 
 def test_a_mirror_gives_every_byte_and_the_origin_is_not_asked(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
-    assert got.content() == MODEL.read()
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror))
+    assert result.content() == MODEL.read()
     assert (mirror.sent("m.gguf"), origin.requests()) == (SIZE, [])
-    assert sources(got) == {mirror.address: SIZE}
+    assert sources(result) == {mirror.address: SIZE}
 
 
 def test_the_origin_gives_every_byte_where_it_stands_before_the_mirror(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
-    got = run_transfer(artifact, tmp_path, options=through(origin, "origin", mirror))
-    assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
+    result = run_transfer(artifact, tmp_path, options=through(origin, "origin", mirror))
+    assert (sources(result), mirror.requests()) == ({origin.address: SIZE}, [])
 
 
 def test_a_file_without_a_digest_is_never_taken_from_a_mirror(origin, mirror, tmp_path):
     [file] = everywhere(mirror, origin).files
-    got = run_transfer(one_file_artifact(replace(file, sha256=None)), tmp_path, options=through(origin, mirror))
-    assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
+    result = run_transfer(one_file_artifact(replace(file, sha256=None)), tmp_path, options=through(origin, mirror))
+    assert (sources(result), mirror.requests()) == ({origin.address: SIZE}, [])
 
 
 def test_a_file_whose_size_only_the_origin_knows_comes_from_it(origin, mirror, tmp_path):
-    """Another size, said by a mirror, would bind the partial to a file that does not exist."""
+    """A wrong size from a mirror would bind the partial to a file that does not exist."""
     artifact = everywhere(mirror, origin)
     [file] = artifact.files
-    got = run_transfer(replace(artifact, files=(replace(file, size=None),)), tmp_path, options=through(origin, mirror))
-    assert got.content() == MODEL.read()
-    assert sources(got)[origin.address]
+    result = run_transfer(
+        replace(artifact, files=(replace(file, size=None),)), tmp_path, options=through(origin, mirror)
+    )
+    assert result.content() == MODEL.read()
+    assert sources(result)[origin.address]
 
 
 def test_an_nginx_cache_is_a_mirror_that_asks_the_origin_once_for_all(origin, tmp_path):
     artifact = everywhere(origin)
     with nginx_cache(tmp_path / "nginx", origin.address) as cache:
         for name in ("a", "b", "c"):
-            got = run_transfer(artifact, tmp_path / name, options=through(origin, cache))
-            assert (got.content(), sources(got)) == (MODEL.read(), {cache: SIZE})
+            result = run_transfer(artifact, tmp_path / name, options=through(origin, cache))
+            assert (result.content(), sources(result)) == (MODEL.read(), {cache: SIZE})
     assert origin.sent("m.gguf") == SIZE
 
 
 def test_an_nginx_cache_of_slices_is_a_mirror_too(origin, tmp_path):
-    """It requests ranges of its own from the origin, as one for files of many gigabytes should."""
+    """The mirror requests ranges from the origin, as a mirror of files of many gigabytes should."""
     artifact = everywhere(origin)
     with nginx_cache(tmp_path / "nginx", origin.address, sliced=True) as cache:
         for name in ("a", "b"):
-            got = run_transfer(artifact, tmp_path / name, options=through(origin, cache))
-            assert (got.content(), sources(got)) == (MODEL.read(), {cache: SIZE})
+            result = run_transfer(artifact, tmp_path / name, options=through(origin, cache))
+            assert (result.content(), sources(result)) == (MODEL.read(), {cache: SIZE})
     assert origin.sent("m.gguf") == SIZE
     assert len(origin.requests("m.gguf")) == SIZE // MIB + 1
 
@@ -153,19 +155,19 @@ PLAIN = {
 
 @pytest.mark.parametrize("faults", PLAIN.values(), ids=PLAIN)
 def test_a_mirror_continues_a_partial_whatever_it_says_of_the_version(origin, mirror, tmp_path, faults):
-    """The digest decides. Nothing is asked with HEAD, which caches may refuse."""
+    """The digest decides. No request is a HEAD, which caches may refuse."""
     artifact = everywhere(mirror, origin, faults=faults)
     partial = stop_after(HALF, artifact, tmp_path / "kept", origin)
-    got = run_transfer(artifact, partial, options=through(origin, mirror))
-    assert (got.content(), sources(got)) == (MODEL.read(), {origin.address: HALF, mirror.address: SIZE - HALF})
+    result = run_transfer(artifact, partial, options=through(origin, mirror))
+    assert (result.content(), sources(result)) == (MODEL.read(), {origin.address: HALF, mirror.address: SIZE - HALF})
     assert {request.method for request in mirror.requests()} == {"GET"}
 
 
 def test_a_mirror_that_names_another_digest_is_passed_over_before_its_first_byte(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
     mirror.serve("m.gguf", MODEL, headers={"X-Linked-ETag": f'"{"0" * 64}"', "X-Repo-Commit": "0" * 40})
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
-    assert (sources(got), codes(got)) == ({origin.address: SIZE}, ["mirror_unfit"])
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror))
+    assert (sources(result), codes(result)) == ({origin.address: SIZE}, ["mirror_unfit"])
 
 
 # Passed over ---------------------------------------------------------------------------------------------------------
@@ -192,27 +194,27 @@ UNFIT = {
 @pytest.mark.parametrize("faults", UNFIT.values(), ids=UNFIT)
 def test_a_mirror_that_does_not_send_the_file_is_passed_over_at_no_cost(origin, mirror, tmp_path, faults):
     artifact = everywhere(mirror, origin, faults=faults)
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1, headers_s=1, stall_s=1))
-    assert got.content() == MODEL.read()
-    assert sources(got) == {origin.address: SIZE}
-    assert got.note_kinds == ["mirror"]
-    assert all(seen.faults.faults == 0 for seen in got.progress)
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1, headers_s=1, stall_s=1))
+    assert result.content() == MODEL.read()
+    assert sources(result) == {origin.address: SIZE}
+    assert result.note_kinds == ["mirror"]
+    assert all(progress.faults.faults == 0 for progress in result.progress)
 
 
 def test_a_mirror_that_is_down_is_passed_over_at_no_cost(origin, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    got = run_transfer(everywhere(origin), tmp_path, options=through(origin, address, faults_max=1))
-    assert (got.content(), sources(got)) == (MODEL.read(), {origin.address: SIZE})
-    assert codes(got) == ["network"]
+    result = run_transfer(everywhere(origin), tmp_path, options=through(origin, address, faults_max=1))
+    assert (result.content(), sources(result)) == (MODEL.read(), {origin.address: SIZE})
+    assert codes(result) == ["network"]
 
 
 def test_a_mirror_that_is_down_is_asked_once_and_not_for_each_file_of_the_next_job(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[CloseBeforeHeaders()])
     shared = SharedLimits(HostLimits(), TokenBucket())
     for name in ("a", "b"):
-        got = run_transfer(artifact, tmp_path / name, options=through(origin, mirror), shared=shared)
-        assert got.content() == MODEL.read()
+        result = run_transfer(artifact, tmp_path / name, options=through(origin, mirror), shared=shared)
+        assert result.content() == MODEL.read()
     assert len(mirror.requests()) == 1
 
 
@@ -220,8 +222,8 @@ def test_a_mirror_gives_the_file_while_the_origin_has_asked_for_a_pause(origin, 
     artifact = everywhere(mirror, origin)
     shared = SharedLimits(HostLimits(), TokenBucket())
     shared.hosts.cool_down(origin_of(origin.address), 3000)
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror), shared=shared)
-    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror), shared=shared)
+    assert (result.content(), sources(result)) == (MODEL.read(), {mirror.address: SIZE})
 
 
 MIDWAY = {
@@ -234,9 +236,9 @@ MIDWAY = {
 @pytest.mark.parametrize("faults", MIDWAY.values(), ids=MIDWAY)
 def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_path, faults):
     artifact = everywhere(mirror, origin, faults=faults)
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1, stall_s=1))
-    assert got.content() == MODEL.read()
-    assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1, stall_s=1))
+    assert result.content() == MODEL.read()
+    assert sources(result) == {mirror.address: HALF, origin.address: SIZE - HALF}
     assert (mirror.sent("m.gguf"), origin.sent("m.gguf")) == (HALF, SIZE - HALF)
 
 
@@ -250,8 +252,8 @@ def test_no_byte_is_kept_of_a_mirror_whose_file_has_another_size_from_now_on(ori
 
 def test_a_connection_that_a_mirror_drops_is_replaced_by_one_to_the_same_mirror(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once()])
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
-    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror))
+    assert (result.content(), sources(result)) == (MODEL.read(), {mirror.address: SIZE})
 
 
 def test_a_mirror_that_ignores_ranges_gives_a_whole_file_and_never_costs_kept_bytes(origin, mirror, tmp_path):
@@ -268,9 +270,9 @@ def test_a_mirror_continues_what_the_origin_began(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
     partial = stop_after(HALF, artifact, tmp_path / "kept", origin)
     sent = origin.sent("m.gguf")
-    got = run_transfer(artifact, partial, options=through(origin, mirror))
-    assert (got.content(), origin.sent("m.gguf")) == (MODEL.read(), sent)
-    assert sources(got) == {origin.address: HALF, mirror.address: SIZE - HALF}
+    result = run_transfer(artifact, partial, options=through(origin, mirror))
+    assert (result.content(), origin.sent("m.gguf")) == (MODEL.read(), sent)
+    assert sources(result) == {origin.address: HALF, mirror.address: SIZE - HALF}
 
 
 def test_a_mirror_that_redirects_to_another_host_with_the_file_is_not_followed(origin, mirror, second, tmp_path):
@@ -300,8 +302,8 @@ def test_a_mirror_after_the_origin_gives_what_the_origin_does_not(origin, mirror
     artifact = everywhere(origin, mirror, faults=faults)
     [file] = artifact.files
     artifact = replace(artifact, files=(replace(file, url=origin.url("m.gguf")),))
-    got = run_transfer(artifact, tmp_path, options=through(origin, "origin", mirror, faults_max=1))
-    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+    result = run_transfer(artifact, tmp_path, options=through(origin, "origin", mirror, faults_max=1))
+    assert (result.content(), sources(result)) == (MODEL.read(), {mirror.address: SIZE})
 
 
 def test_where_all_fail_the_origins_own_error_ends_the_job(origin, mirror, tmp_path):
@@ -315,8 +317,8 @@ def test_where_all_fail_the_origins_own_error_ends_the_job(origin, mirror, tmp_p
 def test_a_mirror_is_tried_again_while_the_origin_is_down(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Status(503).first(2)])
     origin.break_with(CloseBeforeHeaders(), path="/m.gguf")
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
-    assert (got.content(), sources(got)) == (MODEL.read(), {mirror.address: SIZE})
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror))
+    assert (result.content(), sources(result)) == (MODEL.read(), {mirror.address: SIZE})
 
 
 def test_a_size_that_the_origin_contradicts_ends_the_job_although_a_mirror_has_it(origin, mirror, tmp_path):
@@ -342,10 +344,10 @@ def test_a_mirror_that_is_far_slower_than_the_next_address_is_passed_over(origin
     model = gguf_pattern(12 * MIB, seed=62)
     mirror.serve("m.gguf", model, faults=[Trickle(bps=200_000)])
     artifact = pinned_artifact(origin.serve("m.gguf", model), model)
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
-    assert got.content() == model.read()
-    assert sources(got)[origin.address] > 2 * MIB, "more than the measurement"
-    assert "it is asked instead" in "".join(note.text for note in got.notes if note.kind == "mirror")
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror))
+    assert result.content() == model.read()
+    assert sources(result)[origin.address] > 2 * MIB, "more than the measurement"
+    assert "it is asked instead" in "".join(note.text for note in result.notes if note.kind == "mirror")
 
 
 def test_a_mirror_that_is_about_as_fast_as_the_origin_keeps_the_file(origin, mirror, tmp_path, judged_soon):
@@ -354,9 +356,9 @@ def test_a_mirror_that_is_about_as_fast_as_the_origin_keeps_the_file(origin, mir
         server.limit(total_bps=3e6)
     mirror.serve("m.gguf", model)
     artifact = pinned_artifact(origin.serve("m.gguf", model), model)
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
-    assert got.content() == model.read()
-    assert sources(got).get(origin.address, 0) <= MIB, "no more than the measurement"
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror))
+    assert result.content() == model.read()
+    assert sources(result).get(origin.address, 0) <= MIB, "no more than the measurement"
 
 
 # At once -------------------------------------------------------------------------------------------------------------
@@ -373,7 +375,7 @@ def joined_soon(judged_soon, monkeypatch):
 
 
 def slow_everywhere(*servers, bps=1.5e6):
-    """Serve a larger model at all of them, each at this rate in all; return the artifact as it is at the last."""
+    """Serve a larger model at all of these servers, each at this total rate; return the artifact of the last."""
     for server in servers:
         server.limit(total_bps=bps)
         server.serve("m.gguf", LARGE)
@@ -382,14 +384,14 @@ def slow_everywhere(*servers, bps=1.5e6):
 
 def test_two_mirrors_give_one_file_at_once_and_the_origin_is_spared(origin, mirror, second, tmp_path, joined_soon):
     artifact = slow_everywhere(mirror, second, origin)
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
-    assert got.content() == LARGE.read()
-    assert sources(got)[second.address] > 2 * MIB, "more than the measurement"
-    assert sum(sources(got).values()) == LARGE.size, "no byte is fetched twice"
-    for server in (mirror, second):  # a connection whose range was taken over has sent more than was used
-        assert sources(got)[server.address] <= server.sent("m.gguf") < sources(got)[server.address] + 2 * MIB
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
+    assert result.content() == LARGE.read()
+    assert sources(result)[second.address] > 2 * MIB, "more than the measurement"
+    assert sum(sources(result).values()) == LARGE.size, "no byte is fetched twice"
+    for server in (mirror, second):  # a connection whose range another one took over has sent unused bytes
+        assert sources(result)[server.address] <= server.sent("m.gguf") < sources(result)[server.address] + 2 * MIB
     assert origin.sent("m.gguf") <= MIB, "no more than the measurement"
-    assert "at once" in "".join(note.text for note in got.notes if note.kind == "mirror")
+    assert "at once" in "".join(note.text for note in result.notes if note.kind == "mirror")
 
 
 def given_in(partial):
@@ -398,12 +400,10 @@ def given_in(partial):
     return {mirror: ranges.total for file in files for mirror, ranges in file.given.items()}
 
 
-def test_after_a_crash_the_liar_of_two_mirrors_that_gave_one_file_at_once_is_found(
-    origin, mirror, second, tmp_path, joined_soon
-):
-    """The journal knows which ranges came from which. No suspect is asked for the bytes of another."""
+def test_after_a_crash_the_wrong_one_of_two_mirrors_of_a_file_is_found(origin, mirror, second, tmp_path, joined_soon):
+    """The journal has the source of each range. No suspect is asked for the bytes of another suspect."""
     artifact, hold = slow_everywhere(mirror, second, origin), Hold(after=3 * MIB)
-    mirror.break_with(hold.once(), path="/m.gguf")  # so that the file does not become whole
+    mirror.break_with(hold.once(), path="/m.gguf")  # so that the file is not completed
     second.break_with(*(FlipByte(at=number * MIB + 77) for number in range(LARGE.size // MIB)), path="/m.gguf")
     partial, options = tmp_path / "partial", through(origin, mirror, second)
     with BackgroundRun(artifact, partial, options=options) as running:
@@ -429,12 +429,12 @@ def test_a_mirror_that_sends_wrong_bytes_is_dropped_and_named(origin, mirror, tm
     assert got.progress[-1].bad_mirrors == {mirror.address}
     [note] = [note for note in got.notes if note.code == "mirror_mismatch"]
     assert mirror.address.removeprefix("http://") in note.text
-    assert sources(got) == {mirror.address: SIZE, origin.address: SIZE}, "what was wrong counts as fetched, too"
+    assert sources(result) == {mirror.address: SIZE, origin.address: SIZE}, "what was wrong counts as fetched, too"
 
 
 @pytest.mark.parametrize("liar", [0, 1], ids=["the first lies", "the second lies"])
-def test_the_liar_of_two_mirrors_of_one_file_is_found(origin, mirror, second, tmp_path, liar):
-    """Each gives a half. Only the wrong half, or both, are fetched again, and the honest one is not named."""
+def test_the_wrong_one_of_two_mirrors_of_a_file_is_found(origin, mirror, second, tmp_path, liar):
+    """Each mirror sends a half. Only the wrong half, or both, are fetched again, and only the wrong mirror is named."""
     artifact = everywhere(mirror, second, origin)
     mirror.break_with(Reset(after=HALF).once(), Status(404).from_byte(HALF), path="/m.gguf")
     pair = (mirror, second)
@@ -449,25 +449,25 @@ def test_the_liar_of_two_mirrors_of_one_file_is_found(origin, mirror, second, tm
 
 
 def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path):
-    """Both gave a part, and the larger part was right: the smaller one's mirror is not asked for it."""
+    """Both sent a part, and the larger part was right: the mirror of the smaller part does not get a request for it."""
     artifact = everywhere(mirror, second, origin)
     mirror.break_with(Reset(after=3 * MIB).once(), Status(404).from_byte(3 * MIB), path="/m.gguf")
     second.break_with(FlipByte(at=SIZE - 1000), path="/m.gguf")
     got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
     assert (got.content(), got.progress[-1].bad_mirrors) == (MODEL.read(), {second.address})
     rest = SIZE - 3 * MIB
-    assert sources(got) == {mirror.address: 3 * MIB, second.address: rest, origin.address: SIZE}
+    assert sources(result) == {mirror.address: 3 * MIB, second.address: rest, origin.address: SIZE}
 
 
 def test_bytes_of_a_mirror_and_of_the_origin_are_counted_apart_after_a_restart(origin, mirror, tmp_path):
-    """The journal knows which bytes the mirror gave: they alone are fetched again."""
+    """The journal has the bytes of the mirror: only they are fetched again."""
     artifact = everywhere(mirror, origin, faults=[FlipByte(at=1000)])
     options = through(origin, mirror)
     partial = stop_after(HALF, artifact, tmp_path / "kept", mirror, faults=[FlipByte(at=1000)], options=options)
     assert journaled_bytes(partial) == HALF
     mirror.remove("m.gguf")
-    got = run_transfer(artifact, partial, options=options)
-    assert got.content() == MODEL.read()
+    result = run_transfer(artifact, partial, options=options)
+    assert result.content() == MODEL.read()
     assert origin.sent("m.gguf") == SIZE, "the half that it gave the first time is kept"
     assert got.progress[-1].bad_mirrors == {mirror.address}
 
@@ -478,17 +478,17 @@ def test_a_dropped_mirror_is_not_asked_again_by_the_next_attempt_of_the_job(orig
     options = through(origin, mirror, faults_max=2)
     with pytest.raises(Exception, match="503"):
         run_transfer(artifact, tmp_path, options=options)
-    asked = len(mirror.requests())
+    requests_before = len(mirror.requests())
     origin.break_with(path="/m.gguf")
     assert run_transfer(artifact, tmp_path, options=options).content() == MODEL.read()
-    assert len(mirror.requests()) == asked
+    assert len(mirror.requests()) == requests_before
 
 
 def test_a_refused_mirror_is_not_asked(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
     refusing = Mirrors({origin.address: [mirror.address]}, frozenset({mirror.address}))
-    got = run_transfer(artifact, tmp_path, options=quick(mirrors=refusing))
-    assert (sources(got), mirror.requests()) == ({origin.address: SIZE}, [])
+    result = run_transfer(artifact, tmp_path, options=quick(mirrors=refusing))
+    assert (sources(result), mirror.requests()) == ({origin.address: SIZE}, [])
 
 
 def test_a_digest_that_the_origin_contradicts_too_fails_as_without_a_mirror(origin, mirror, tmp_path):
@@ -504,23 +504,23 @@ def test_a_digest_that_the_origin_contradicts_too_fails_as_without_a_mirror(orig
 
 
 def test_no_token_goes_to_a_mirror(origin, mirror, tmp_path):
-    """Not even one that is kept for the mirror's own origin."""
+    """Not even a token for the mirror's own origin."""
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), Status(404).from_byte(1)])
     tokens = {origin_of(server.address): TOKEN for server in (origin, mirror)}
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, tokens=tokens))
-    assert got.content() == MODEL.read()
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror, tokens=tokens))
+    assert result.content() == MODEL.read()
     assert mirror.requests()
-    assert not [asked for asked in mirror.requests() if "authorization" in asked.headers]
-    assert [asked.headers["authorization"] for asked in origin.requests()] == [f"Bearer {TOKEN}"]
+    assert not [request for request in mirror.requests() if "authorization" in request.headers]
+    assert [request.headers["authorization"] for request in origin.requests()] == [f"Bearer {TOKEN}"]
 
 
 def test_a_cookie_of_a_mirror_goes_back_to_it_alone(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin)
     mirror.break_with(Reset(after=HALF).nth(2), Status(404).from_byte(1), CookieWall(), path="/m.gguf")
     assert run_transfer(artifact, tmp_path, options=through(origin, mirror)).content() == MODEL.read()
-    assert [asked.headers["cookie"] for asked in mirror.requests() if "cookie" in asked.headers]
+    assert [request.headers["cookie"] for request in mirror.requests() if "cookie" in request.headers]
     assert origin.requests()
-    assert not [asked for asked in origin.requests() if "cookie" in asked.headers]
+    assert not [request for request in origin.requests() if "cookie" in request.headers]
 
 
 def test_a_mirrors_own_credential_goes_to_that_mirror_alone(origin, mirror, tmp_path):
@@ -528,8 +528,8 @@ def test_a_mirrors_own_credential_goes_to_that_mirror_alone(origin, mirror, tmp_
     [file] = artifact.files
     near = Mirrors(copies={file.sha256: [Address(mirror.url("m.gguf"), mirror.address, "of the fleet")]})
     assert run_transfer(artifact, tmp_path, options=quick(mirrors=near)).content() == MODEL.read()
-    assert {asked.headers["authorization"] for asked in mirror.requests()} == {"Bearer of the fleet"}
-    assert not [asked for asked in origin.requests() if "authorization" in asked.headers]
+    assert {request.headers["authorization"] for request in mirror.requests()} == {"Bearer of the fleet"}
+    assert not [request for request in origin.requests() if "authorization" in request.headers]
 
 
 def test_an_outage_of_all_addresses_is_the_origins(origin, mirror, tmp_path):

@@ -1,4 +1,4 @@
-"""Partials: of another version, cut short, too long, of zero length, without their journal, or it without them."""
+"""Partials: of another version, cut short, too long, empty, without a journal; a journal without a partial."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def with_a_folder_in_its_place(partial):
 
 
 def of_another_version(partial):
-    """Write the journal of a flowhub that is newer than this one."""
+    """Write the journal of a newer flowhub."""
     path = partial / journal.NAME
     lines = [json.loads(line.partition(b" ")[2]) for line in path.read_bytes().splitlines()]
     rewrite(path, [line | ({"version": 10_000} if "version" in line else {}) for line in lines])
@@ -82,56 +82,56 @@ DAMAGES = {
 def test_a_partial_continues_with_what_is_left_of_it(origin, model, tmp_path, damage, again, end):
     partial = end(HALF, model, tmp_path / "p", origin)
     damage(partial)
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
-    assert since.bytes == again
+    assert traffic.bytes == again
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__ for damage in DAMAGES])
 def test_a_partial_without_saved_digests_continues_with_what_is_left_of_it(
     origin, model, tmp_path, damage, monkeypatch
 ):
-    """Where a digest cannot be saved, what lies there is hashed again, and fetched no more often."""
+    """Where the state of a digest cannot be saved, the bytes on disk are hashed again, and not fetched again."""
     monkeypatch.setattr(resumable_sha256, "_library", lambda: None)
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     damage(partial)
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
-    assert since.bytes == DAMAGES[damage]
+    assert traffic.bytes == DAMAGES[damage]
 
 
 def test_a_journal_whose_last_line_is_torn_continues_from_the_line_before(origin, model, tmp_path):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     path = partial / journal.NAME
     os.truncate(path, path.stat().st_size - 20)
-    since, kept = TrafficMeter(origin), journaled_bytes(partial)
+    traffic, kept = TrafficMeter(origin), journaled_bytes(partial)
     assert run_transfer(model, partial).content() == MODEL.read()
-    assert since.bytes == MODEL.size - kept
+    assert traffic.bytes == MODEL.size - kept
 
 
-def test_a_line_of_the_journal_with_a_turned_byte_is_not_believed_and_none_after_it(origin, model, tmp_path):
-    """It claims all of the file; what lies there is half of it."""
+def test_a_line_of_the_journal_with_a_flipped_byte_and_all_later_lines_are_ignored(origin, model, tmp_path):
+    """The journal claims the whole file; half of it is on disk."""
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     path = partial / journal.NAME
     first, *lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + b"".join(line.replace(b'"kept":[[0,', b'"kept":[[1,') for line in lines))
     assert journaled_bytes(partial) == 0
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(model, partial).content() == MODEL.read()
-    assert since.bytes == MODEL.size
+    assert traffic.bytes == MODEL.size
 
 
 def test_a_journal_that_claims_bytes_that_never_came_is_found_out(origin, model, tmp_path):
-    """Nobody writes it so but a disk that lies about its syncs: zeros where bytes were promised."""
+    """Only a disk that reports false syncs leaves such a partial: zeros instead of synced bytes."""
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     with part_path(partial).open("r+b") as file:
         file.seek(MIB)
         file.write(bytes(HALF - MIB))
-    since = TrafficMeter(origin)
-    got = run_transfer(model, partial)
-    assert got.content() == MODEL.read()
-    assert since.bytes == MODEL.size - MIB
-    assert set(got.note_kinds) == {"piece_again"}
+    traffic = TrafficMeter(origin)
+    result = run_transfer(model, partial)
+    assert result.content() == MODEL.read()
+    assert traffic.bytes == MODEL.size - MIB
+    assert set(result.note_kinds) == {"piece_again"}
 
 
 def test_a_link_in_the_place_of_a_partial_is_not_followed(origin, model, tmp_path):

@@ -1,4 +1,4 @@
-"""Proxies: of every kind, down, with a password, refusing; and variables that no proxy can be made of."""
+"""Proxies: of every kind, down, with a password, refusing; and variables without a usable address."""
 
 import pytest
 from support.fault_files import HALF, MODEL, host_of, serve_model
@@ -25,7 +25,7 @@ def source(request, home, monkeypatch, uncached_trust):
 
 @pytest.fixture
 def through(home, monkeypatch):
-    """Sets the variables of a proxy; those of the person are gone."""
+    """Sets the variables of a proxy; those of the environment are cleared."""
 
     def through(value, variable="ALL_PROXY", **more):
         monkeypatch.setenv(variable, value)
@@ -84,7 +84,7 @@ def test_a_socks_proxy_that_needs_no_password_accepts_one(source, downloader, th
 
 
 def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy(source, tmp_path, through):
-    """httpcore would begin to speak SOCKS in the midst of a kept connection, and wait for an answer."""
+    """httpcore would start SOCKS on a kept connection, and wait for an answer."""
     with SocksProxy() as proxy:
         through(f"socks5://{proxy.address}")
         files = {f"f{number}.bin": source.serve(f"f{number}.bin", bytes(100)) for number in range(5)}
@@ -100,15 +100,17 @@ def test_a_connection_through_socks_is_kept_for_its_host_and_never_for_the_proxy
 def test_a_proxy_that_is_down_is_named_with_its_variable_and_may_pass(source, downloader, through, scheme):
     with refusing_address() as place:
         through(f"{scheme}://me:secret@{place}")
-        says = (host_of(source), f"the proxy {place} (ALL_PROXY)", "refused")
-        error = downloader.assert_fails(serve_model(source, True), ProxyUnreachable, *says, options=quick(faults_max=2))
+        words = (host_of(source), f"the proxy {place} (ALL_PROXY)", "refused")
+        error = downloader.assert_fails(
+            serve_model(source, True), ProxyUnreachable, *words, options=quick(faults_max=2)
+        )
         assert error["retryable"]
         assert "secret" not in str(error)
 
 
 @pytest.mark.parametrize("kind", [LoopbackProxy, SocksProxy], ids=["http", "socks5"])
 @pytest.mark.parametrize("login", ["me:wrong@", ""], ids=["a wrong password", "none"])
-def test_a_proxy_that_wants_another_password_is_named_without_it(source, downloader, through, kind, login):
+def test_a_proxy_that_rejects_the_password_is_named_without_it(source, downloader, through, kind, login):
     with kind(login=LOGIN) as proxy:
         through(f"{'http' if kind is LoopbackProxy else 'socks5'}://{login}{proxy.address}", "ALL_PROXY")
         error = downloader.assert_fails(
@@ -129,7 +131,7 @@ def test_a_proxy_that_offers_other_sign_ins_than_basic_is_named_with_them(source
         assert "px or cntlm" in error["hint"]
 
 
-def test_a_proxy_that_offers_basic_too_wants_a_user_and_a_password(source, downloader, through):
+def test_a_proxy_that_also_offers_basic_requires_a_user_and_a_password(source, downloader, through):
     with LoopbackProxy(login=LOGIN, challenges=["NTLM", 'Basic realm="the office"']) as proxy:
         through(f"http://{proxy.address}")
         error = downloader.assert_fails(
@@ -159,7 +161,7 @@ def test_a_proxy_that_speaks_another_protocol_than_its_scheme_is_named(source, t
     with kind() as proxy:
         through(f"{wrong}://{proxy.address}")
         with pytest.raises((ProxyUnreachable, ConnectionLost), match=f"proxy {proxy.address}"):
-            # Where each side waits for the other, only a timeout ends it.
+            # Each side waits for the other: only a timeout ends it.
             run_transfer(serve_model(source, True), tmp_path, options=quick(faults_max=2, connect_s=0.5, headers_s=0.5))
 
 

@@ -1,4 +1,4 @@
-"""Ranges: ignored, shifted, too long, too short, of another total, unnamed, capped, in several parts, refused (416)."""
+"""Ranges: ignored, shifted, too long, too short, with a wrong total, without Content-Range, capped, multipart, 416."""
 
 import pytest
 from support.fault_files import HALF, MIB, MODEL, host_of, serve_model
@@ -76,7 +76,7 @@ IGNORED = {"on the first request": [IgnoreRange().once()], "always": [IgnoreRang
 
 @pytest.mark.parametrize("faults", IGNORED.values(), ids=IGNORED)
 def test_a_range_ignored_is_answered_with_the_whole_file(origin, downloader, pin, faults):
-    """A short 200 to a range may be a part: where nothing else tells the size, the whole is asked for to be sure."""
+    """A short 200 to a range may be a part: without another size, the whole file is requested to be sure."""
     downloader.assert_succeeds(serve_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) == (1 if pin else 2)
 
@@ -102,9 +102,9 @@ def test_a_resume_whose_range_is_ignored_continues(origin, tmp_path):
     artifact = serve_model(origin, True)
     partial = stop_after(HALF, artifact, tmp_path, origin)
     origin.break_with(IgnoreRange(), path="/m.gguf")
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
-    assert since.bytes == MODEL.size
+    assert traffic.bytes == MODEL.size
 
 
 # A server that answers another form of range ------------------------------------------------------------------------
@@ -135,7 +135,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("faults", FORMS.values(), ids=FORMS)
-def test_a_range_that_a_server_dislikes_is_asked_in_another_form(origin, downloader, pin, faults):
+def test_a_range_that_a_server_rejects_is_requested_in_another_form(origin, downloader, pin, faults):
     downloader.assert_succeeds(serve_model(origin, pin, *faults), MODEL)
     assert len(origin.requests()) <= 5
 
@@ -153,7 +153,7 @@ LONG_REFUSED = {status: [RefusesRanges(status, is_long)] for status in (400, 403
 
 @pytest.mark.parametrize("faults", LONG_REFUSED.values(), ids=LONG_REFUSED)
 def test_a_host_that_refuses_a_long_range_is_asked_for_short_ones(origin, downloader, pin, faults):
-    """aria2 #1627. No byte comes twice, and what came of it is kept."""
+    """aria2 #1627. No byte comes twice, and received bytes are kept."""
     downloader.assert_succeeds(serve_model(origin, pin, *faults, Reset(after=100_000).nth(5)), MODEL)
     assert all(request.range is not None for request in origin.requests())
     assert origin.sent("m.gguf") == MODEL.size
@@ -187,7 +187,7 @@ def test_a_file_that_is_just_as_long_as_the_first_range_costs_one_request_more(o
 
 
 def test_a_range_refused_while_others_flow_is_one_connection_too_many(origin, downloader):
-    """A status that could be about ranges is not, where the same form flows next to it."""
+    """A status that could be about ranges is not, if another request of the same form succeeds."""
     large = gguf_pattern(40 * MIB)
     url = origin.serve("m.gguf", large, faults=[RefusesRanges(403, begins_in_the_middle).once()])
     downloader.assert_succeeds(pinned_artifact(url, large), large)
@@ -206,16 +206,16 @@ LIES = {
 
 @pytest.mark.parametrize("fault", LIES.values(), ids=LIES)
 def test_an_answer_that_is_not_what_was_asked_is_not_written(origin, downloader, fault):
-    """The front is capped, so that there is a middle to be wrong about, too. What was not written came for nothing."""
+    """The first answer is capped, so that a later one can be wrong too. Its unwritten bytes are wasted."""
     downloader.assert_succeeds(serve_model(origin, False, CappedRange(most=MIB).once(), fault.once()), MODEL)
     assert origin.sent("m.gguf") <= 2 * MODEL.size
 
 
 def test_a_host_that_never_answers_as_asked_is_given_up_after_ten_tries_each_in_another_form(origin, downloader):
-    """Not even without a range: each answer is said to be another part."""
-    says = "was asked for bytes "
+    """Even without a range, each answer claims to be another part."""
+    words = "was asked for bytes "
     downloader.assert_fails(
-        serve_model(origin, True, SecondByteOnly()), WrongRange, f"m.gguf: {host_of(origin)} ", says
+        serve_model(origin, True, SecondByteOnly()), WrongRange, f"m.gguf: {host_of(origin)} ", words
     )
     bounded = f"bytes=0-{MODEL.size - 1}"
     forms = [bounded, bounded, "bytes=0-", "bytes=0-1048575", None]
@@ -241,18 +241,18 @@ def test_another_total_than_the_catalogs_says_both_sizes(origin, downloader):
 
 
 def test_another_total_in_every_answer_is_found_out_at_the_end(origin, downloader):
-    """No catalog knows better: the byte that is not there is asked for, until the whole answer tells the size."""
+    """No catalog has the size: the missing byte is requested until a whole answer shows the size."""
     downloader.assert_succeeds(serve_model(origin, False, WrongTotal()), MODEL)
 
 
 def test_a_host_with_neither_versions_nor_long_ranges_is_asked_for_the_whole(origin, downloader):
-    """Parts that nothing binds together are never put together."""
+    """Parts without a common validator are never put together."""
     downloader.assert_succeeds(serve_model(origin, False, NoEtag(), CappedRange(most=MIB)), MODEL)
     assert origin.requests()[-1].range is None
 
 
 def test_a_host_with_neither_versions_nor_whole_answers_is_given_up(origin, downloader):
-    """Nor are they asked for without end."""
+    """Nor are they requested without end."""
     parts = serve_model(origin, False, NoEtag(), AlwaysParts(most=MIB))
     downloader.assert_fails(parts, WrongRange, "m.gguf", f"{host_of(origin)} sends it in parts")
 
@@ -278,7 +278,7 @@ def test_a_416_that_contradicts_the_catalog_says_both_sizes(origin, downloader):
     )
 
 
-def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, downloader):
+def test_a_416_with_the_size_of_a_longer_file_is_given_up(origin, downloader):
     artifact = serve_model(origin, True, Status(416, {"Content-Range": f"bytes */{MODEL.size}"}))
     downloader.assert_fails(
         artifact, WrongRange, f"m.gguf: {host_of(origin)} says that it ends at byte {MODEL.size}, not 0"
@@ -287,23 +287,23 @@ def test_a_416_that_lies_about_a_longer_file_is_given_up(origin, downloader):
 
 
 def test_a_file_of_unknown_total_ends_where_the_source_says_416(origin, tmp_path):
-    got = run_transfer(serve_model(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
-    assert got.content() == MODEL.read()
+    result = run_transfer(serve_model(origin, False, NoTotal(), CappedRange(most=MIB), NoTotal()), tmp_path)
+    assert result.content() == MODEL.read()
     assert origin.range_starts() == [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB, MODEL.size]
     assert origin.sent("m.gguf") == MODEL.size
 
 
 def test_a_416_with_the_partial_complete_ends_it_with_nothing_fetched(origin, tmp_path):
-    """All of it had come, but nobody had told the size: the 416 does."""
+    """All bytes had come, but no answer had the size: the 416 has it."""
     artifact = serve_model(origin, False, NoTotal(), Hold().nth(2))
     with BackgroundRun(artifact, tmp_path) as running:
         origin.wait_for(lambda: journaled_bytes(tmp_path) == MODEL.size and len(origin.requests()) == 2)
         running.stop()
     origin.break_with(path="/m.gguf")
-    since = TrafficMeter(origin)
-    got = run_transfer(artifact, tmp_path)
-    assert got.content() == MODEL.read()
-    assert since.bytes == 0
+    traffic = TrafficMeter(origin)
+    result = run_transfer(artifact, tmp_path)
+    assert result.content() == MODEL.read()
+    assert traffic.bytes == 0
     assert [one.status for one in origin.requests()][2:] == [416]
 
 

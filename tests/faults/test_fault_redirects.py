@@ -1,4 +1,4 @@
-"""Redirects: 301 to 308 with relative and absolute targets, loops, from https down to http, to `file:`, to nowhere."""
+"""Redirects: 301 to 308 with relative and absolute targets, loops, from https to http, to `file:`, to dead hosts."""
 
 import pytest
 from support.fault_files import HALF, MODEL, host_of, serve_model
@@ -32,7 +32,7 @@ def test_a_redirect_to_another_host_is_followed_and_what_breaks_there_costs_no_b
 
 
 def test_a_file_that_moves_in_mid_transfer_continues_where_it_is_now(origin, downloader):
-    """The second request is sent elsewhere."""
+    """The second request is redirected to another host."""
     target = origin.serve("sub/real.gguf", MODEL)
     downloader.assert_succeeds(
         serve_model(origin, True, CappedRange(most=HALF).once(), Redirect(302, target).nth(2)), MODEL
@@ -42,9 +42,9 @@ def test_a_file_that_moves_in_mid_transfer_continues_where_it_is_now(origin, dow
 
 def test_where_a_redirect_led_is_forgotten_when_it_leads_nowhere_any_more(origin, tmp_path):
     with Origin() as old:
-        there = old.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), Status(403).nth(2)])
+        target = old.serve("m.gguf", MODEL, faults=[Reset(after=HALF).once(), Status(403).nth(2)])
         moved = Redirect(302, origin.serve("new.gguf", MODEL))
-        url = origin.serve("m.gguf", b"", faults=[moved, Redirect(302, there).once()])
+        url = origin.serve("m.gguf", b"", faults=[moved, Redirect(302, target).once()])
         assert run_transfer(pinned_artifact(url, MODEL), tmp_path).content() == MODEL.read()
         assert (old.sent("m.gguf"), origin.sent("new.gguf")) == (HALF, MODEL.size - HALF)
 
@@ -58,7 +58,7 @@ def test_a_signed_address_at_the_same_host_is_renewed_when_it_has_expired(origin
     assert (origin.sent("signed/1"), origin.sent("signed/2")) == (HALF, MODEL.size - HALF)
 
 
-WRITTEN = {  # a Location as servers write it, and the address that is asked for then, without scheme and host
+WRITTEN = {  # a Location as servers write it, and the path of the next request
     "a space in the path": (b"/My Model v1.gguf", "/My%20Model%20v1.gguf"),
     "spaces in the query": (b'/m1.gguf?f=attachment; n="My M.gguf"', "/m1.gguf?f=attachment;%20n=%22My%20M.gguf%22"),
     "UTF-8 in the path": ("/caf\u00e9-\u6a21.gguf".encode(), "/caf%C3%A9-%E6%A8%A1.gguf"),
@@ -129,7 +129,7 @@ def test_a_cookie_that_a_redirect_to_itself_sets_is_sent_back(origin, downloader
 
 
 def test_a_cookie_is_forgotten_with_the_request_that_needed_it(origin, downloader):
-    """Each part is asked for at the address itself, not where the redirect led."""
+    """Each part is requested from the address itself, not from the target of the redirect."""
     target = origin.serve("sub/real.gguf", MODEL, faults=[CappedRange(most=HALF)])
     downloader.assert_succeeds(
         pinned_artifact(origin.serve("m.gguf", b"", faults=[CookieWall(location=target)]), MODEL), MODEL
@@ -144,8 +144,8 @@ def test_a_cookie_is_forgotten_with_the_request_that_needed_it(origin, downloade
 
 def test_a_cookie_goes_to_no_other_origin(origin, downloader):
     with Origin() as other:
-        there = other.serve("real.gguf", MODEL)
-        url = origin.serve("m.gguf", b"", faults=[CookieWall(attributes="; Domain=127.0.0.1", location=there)])
+        target = other.serve("real.gguf", MODEL)
+        url = origin.serve("m.gguf", b"", faults=[CookieWall(attributes="; Domain=127.0.0.1", location=target)])
         downloader.assert_succeeds(pinned_artifact(url, MODEL), MODEL)
         assert other.requests()
         assert all("cookie" not in request.headers for request in other.requests())
@@ -188,7 +188,7 @@ def test_a_redirect_without_end_is_left_after_ten_whatever_cookies_it_sets(origi
 
 @pytest.mark.parametrize("host", ["xn--i-7iq.invalid", "xn--.invalid"])
 def test_a_redirect_to_a_name_that_idna_2008_does_not_decode_is_followed(origin, tmp_path, host):
-    """An emoji domain is one; this one does not exist."""
+    """An emoji domain is valid; this one does not exist."""
     artifact = unpinned_artifact(origin.serve("m.gguf", b"", faults=[Redirect(302, f"https://{host}/m.gguf")]))
     with pytest.raises((NetworkDown, RetryLater), match=f"{host} cannot be reached"):
         run_transfer(artifact, tmp_path, options=quick(faults_max=1))
@@ -208,9 +208,9 @@ def test_a_redirect_to_itself_is_left_after_ten(origin, downloader):
 
 def test_two_addresses_that_redirect_to_each_other_are_left_after_ten(origin, downloader):
     with Origin() as other:
-        there = other.serve("m.gguf", b"", faults=[Redirect(301, origin.url("m.gguf"))])
-        here = serve_model(origin, True, Redirect(308, there))
-        downloader.assert_fails(here, RedirectRefused, "m.gguf: ", "redirects without end (10 times)")
+        target = other.serve("m.gguf", b"", faults=[Redirect(301, origin.url("m.gguf"))])
+        artifact = serve_model(origin, True, Redirect(308, target))
+        downloader.assert_fails(artifact, RedirectRefused, "m.gguf: ", "redirects without end (10 times)")
         assert len(origin.requests()) == len(other.requests()) == 5
 
 
@@ -231,11 +231,11 @@ def test_a_pin_is_no_licence_to_go_there(origin, downloader, target):
     downloader.assert_fails(serve_model(origin, True, Redirect(302, target)), RedirectRefused, host_of(origin), target)
 
 
-NOWHERE = {  # and how often the origin is asked
+NOWHERE = {  # and the number of requests to the origin
     "data:,x": 1,
     "http://[": 1,
     "http://user:pw@127.0.0.1/m.gguf": 1,
-    "http://": 10,  # by the rules of relative addresses that is the address itself
+    "http://": 10,  # by the rules of relative addresses this is the address itself
     "//": 10,
 }
 
@@ -258,7 +258,7 @@ def test_a_redirect_that_says_not_where_is_a_refusal(origin, downloader, code):
 
 
 def test_a_redirect_to_what_is_gone_names_where_it_led(origin, downloader):
-    """That host is asked as often as any: an address that was made for us may come to life."""
+    """That host gets as many tries as any: a freshly signed address may start to work."""
     with Origin() as other:
         artifact = serve_model(origin, True, Redirect(302, other.url("gone.gguf")))
         error = downloader.fetch(artifact, quick(faults_max=2)).error

@@ -59,12 +59,12 @@ def test_an_unpinned_file_that_is_replaced_between_two_requests_is_the_new_one(o
         origin.wait_for(lambda: journaled_bytes(tmp_path) == HALF)
         origin.serve("m.gguf", new, faults=faults)
         origin.drop_connections()
-        got = running.result()
-    assert got.content() == new.read()
+        result = running.result()
+    assert result.content() == new.read()
 
 
 def test_a_file_that_changes_its_size_and_keeps_its_etag_is_another_file(origin, tmp_path):
-    """As where a tag is made from the name alone."""
+    """As on a server that makes the ETag from the name alone."""
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, etag='"same"'))
     partial = stop_after(HALF, artifact, tmp_path, origin)
     origin.serve("m.gguf", SHORTER, etag='"same"')
@@ -74,9 +74,9 @@ def test_a_file_that_changes_its_size_and_keeps_its_etag_is_another_file(origin,
 def test_a_strong_etag_is_asked_for_and_what_is_not_replaced_continues(origin, tmp_path):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL))
     partial = crash_after(HALF, artifact, tmp_path / "p", origin)
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
-    assert since.bytes == MODEL.size - HALF
+    assert traffic.bytes == MODEL.size - HALF
     assert origin.requests("m.gguf")[-1].headers["if-range"] == MODEL.etag
 
 
@@ -105,19 +105,19 @@ NO_ETAG = {"no ETag": NoEtag(), "a weak ETag": WeakEtag()}
 
 @pytest.mark.parametrize("fault", NO_ETAG.values(), ids=NO_ETAG)
 @pytest.mark.parametrize("end", [stop_after, crash_after], ids=["stopped", "crashed"])
-def test_a_last_modified_binds_the_nights_of_a_file_without_a_strong_etag_together(origin, tmp_path, fault, end):
+def test_a_last_modified_identifies_a_file_without_a_strong_etag_across_runs(origin, tmp_path, fault, end):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, headers={"Last-Modified": LONG_AGO}, faults=[fault]))
     partial = end(HALF, artifact, tmp_path / "p", origin, faults=[fault])
     origin.break_with(fault, path="/m.gguf")
-    since = TrafficMeter(origin)
-    got = run_transfer(artifact, partial)
-    assert got.content() == MODEL.read()
-    assert since.bytes == MODEL.size - HALF
+    traffic = TrafficMeter(origin)
+    result = run_transfer(artifact, partial)
+    assert result.content() == MODEL.read()
+    assert traffic.bytes == MODEL.size - HALF
     assert origin.requests()[-1].headers.get("if-range") == (LONG_AGO if isinstance(fault, NoEtag) else None)
 
 
 def test_a_weak_etag_that_two_versions_share_does_not_mix_them(origin, tmp_path):
-    """Its versions are equal in meaning, not byte by byte (RFC 9110, section 8.8.1)."""
+    """Two versions with it are equal in meaning, not byte by byte (RFC 9110, section 8.8.1)."""
     same = {"ETag": 'W/"same"'}
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, headers=same))
     partial = stop_after(HALF, artifact, tmp_path, origin)
@@ -126,13 +126,13 @@ def test_a_weak_etag_that_two_versions_share_does_not_mix_them(origin, tmp_path)
 
 
 @pytest.mark.parametrize("end", [stop_after, crash_after], ids=["stopped", "crashed"])
-def test_an_etag_without_its_quotes_binds_the_nights_together_and_is_not_sent_back(origin, tmp_path, end):
+def test_an_etag_without_its_quotes_identifies_a_file_across_runs_and_is_not_sent_back(origin, tmp_path, end):
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, faults=[UnquotedEtag()]))
     partial = end(HALF, artifact, tmp_path / "p", origin, faults=[UnquotedEtag()])
     origin.break_with(UnquotedEtag(), path="/m.gguf")
-    since = TrafficMeter(origin)
+    traffic = TrafficMeter(origin)
     assert run_transfer(artifact, partial).content() == MODEL.read()
-    assert since.bytes == MODEL.size - HALF
+    assert traffic.bytes == MODEL.size - HALF
     assert origin.requests()[-1].headers.get("if-range") is None
 
 
@@ -145,7 +145,7 @@ def test_another_last_modified_is_another_file(origin, tmp_path, new):
 
 
 def test_a_last_modified_of_this_second_binds_nothing_together(origin, tmp_path):
-    """The file may be written again within the second."""
+    """The file may be written again within this second."""
     now = {"Last-Modified": LONG_AGO, "Date": LONG_AGO}
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, headers=now, faults=[NoEtag()]))
     partial = stop_after(HALF, artifact, tmp_path, origin, faults=[NoEtag()])
@@ -158,17 +158,17 @@ BOUND_BY = {"a strong ETag": [], "a Last-Modified": [NoEtag()]}
 
 @pytest.mark.parametrize("code", [200, 206, 304, 400, 403, 412, 416])
 @pytest.mark.parametrize("faults", BOUND_BY.values(), ids=BOUND_BY)
-def test_a_source_that_dislikes_if_range_costs_no_kept_byte(origin, tmp_path, faults, code):
+def test_a_source_that_rejects_if_range_costs_no_kept_byte(origin, tmp_path, faults, code):
     faults = [*faults, RejectsIfRange(code)]
     artifact = unpinned_artifact(origin.serve("m.gguf", MODEL, headers={"Last-Modified": LONG_AGO}, faults=faults))
     partial = stop_after(HALF, artifact, tmp_path, origin, faults=faults)
     origin.break_with(*faults, path="/m.gguf")
-    since = TrafficMeter(origin)
-    got = run_transfer(artifact, partial)
-    assert got.content() == MODEL.read()
-    assert got.fetched.bytes_fetched == MODEL.size, "what the answer to If-Range brought is not read"
+    traffic = TrafficMeter(origin)
+    result = run_transfer(artifact, partial)
+    assert result.content() == MODEL.read()
+    assert result.fetched.bytes_fetched == MODEL.size, "what the answer to If-Range brought is not read"
     assert origin.range_starts()[1:] == [HALF, HALF]
-    assert since.bytes >= MODEL.size - HALF
+    assert traffic.bytes >= MODEL.size - HALF
 
 
 def test_a_file_that_was_replaced_is_noticed_without_if_range_too(origin, tmp_path):
@@ -187,10 +187,10 @@ ONE_GO = {
 
 
 @pytest.mark.parametrize(("faults", "says"), ONE_GO.values(), ids=ONE_GO)
-def test_a_large_file_that_cannot_be_resumed_has_a_note(origin, tmp_path, faults, says):
-    got = run_transfer(unpinned_artifact(origin.serve("m.gguf", LARGE, faults=faults)), tmp_path)
-    [text] = [note.text for note in got.notes if note.kind == "no_resume"]
-    assert says in text
+def test_a_large_file_that_cannot_be_resumed_has_a_note(origin, tmp_path, faults, words):
+    result = run_transfer(unpinned_artifact(origin.serve("m.gguf", LARGE, faults=faults)), tmp_path)
+    [text] = [note.text for note in result.notes if note.kind == "no_resume"]
+    assert words in text
     assert "starts again at the first byte" in text
 
 
@@ -211,10 +211,10 @@ def test_a_pinned_file_that_was_replaced_by_one_of_its_size_is_never_taken(origi
     artifact = pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
     partial = stop_after(HALF, artifact, tmp_path, origin)
     origin.serve("m.gguf", OTHER, faults=faults)
-    with pytest.raises(DigestMismatch) as caught:
+    with pytest.raises(DigestMismatch) as raised:
         run_transfer(artifact, partial)
-    assert MODEL.sha256() in caught.value.message
-    assert OTHER.sha256() in caught.value.message
+    assert MODEL.sha256() in raised.value.message
+    assert OTHER.sha256() in raised.value.message
 
 
 @pytest.mark.parametrize("faults", VALIDATORS.values(), ids=VALIDATORS)
@@ -256,15 +256,15 @@ def test_a_pinned_size_with_a_replaced_file_of_that_size_is_the_new_one(origin, 
 def test_a_catalog_that_pins_the_new_version_gets_the_new_version(origin, tmp_path):
     artifact = pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
     partial = stop_after(HALF, artifact, tmp_path, origin)
-    artifact, since = pinned_artifact(origin.serve("m.gguf", OTHER), OTHER), TrafficMeter(origin)
-    got = run_transfer(artifact, partial)
-    assert got.content() == OTHER.read()
-    assert since.bytes == OTHER.size
-    assert got.notes == [], "it was known beforehand"
+    artifact, traffic = pinned_artifact(origin.serve("m.gguf", OTHER), OTHER), TrafficMeter(origin)
+    result = run_transfer(artifact, partial)
+    assert result.content() == OTHER.read()
+    assert traffic.bytes == OTHER.size
+    assert result.notes == [], "it was known beforehand"
 
 
 def test_a_pinned_file_continues_from_another_address(origin, tmp_path):
-    """The digest binds the bytes, not the name: any mirror may go on."""
+    """The digest identifies the bytes: any mirror may continue."""
     partial = stop_after(HALF, pinned_artifact(origin.serve("m.gguf", MODEL), MODEL), tmp_path, origin)
     mirror = pinned_artifact(origin.serve("mirror/other-name.gguf", MODEL, etag='"mirror"'), MODEL)
     assert run_transfer(mirror, partial).content() == MODEL.read()
@@ -272,14 +272,14 @@ def test_a_pinned_file_continues_from_another_address(origin, tmp_path):
 
 
 def test_starting_over_makes_a_new_file(origin, tmp_path):
-    """A late writer of the old one reaches nothing that anyone reads."""
+    """A late writer of the old version has no file that is read."""
     partial = stop_after(HALF, pinned_artifact(origin.serve("m.gguf", MODEL), MODEL), tmp_path, origin)
     changed = pinned_artifact(origin.serve("m.gguf", OTHER), OTHER)
     with part_path(partial).open("r+b") as late:
-        got = run_transfer(changed, partial)
+        result = run_transfer(changed, partial)
         late.write(b"late" * 1000)
         late.flush()
-        assert got.content() == OTHER.read()
+        assert result.content() == OTHER.read()
 
 
 # ETags that say what is not so ---------------------------------------------------------------------------------------
@@ -289,11 +289,11 @@ BALANCED = [ChangeEtag(f'"{number}"').nth(number) for number in range(1, 9)]
 
 @pytest.mark.parametrize("changing", [[], BALANCED], ids=["one ETag for all", "another ETag for each answer"])
 def test_an_etag_that_changes_while_the_file_does_not_costs_a_few_new_beginnings(origin, downloader, changing):
-    """Servers behind one balancer: each answer has the tag of its server."""
+    """Several servers behind one load balancer: each answer has the ETag of its server."""
     downloader.assert_succeeds(serve_model(origin, False, *changing, EarlyClose(after=HALF).first(3)), MODEL)
 
 
-def test_an_etag_that_changes_is_no_matter_where_a_digest_is_pinned(origin, downloader):
+def test_an_etag_that_changes_does_not_matter_where_a_digest_is_pinned(origin, downloader):
     downloader.assert_succeeds_without_refetch(
         serve_model(origin, True, *BALANCED, Reset(after=300_000).first(5)), MODEL, origin
     )

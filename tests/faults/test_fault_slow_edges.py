@@ -19,8 +19,8 @@ MODEL = gguf_pattern(24 << 20, seed=5)
 
 
 @pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch):
-    """Seconds are tenths."""
+def shorten_times(monkeypatch):
+    """Divide the periods of the rules by ten or more."""
     monkeypatch.setattr(fetch_room, "WATCH_S", 0.05)
     monkeypatch.setattr(slow_connection_rules, "SLOW_S", 0.5)
     monkeypatch.setattr(slow_connection_rules, "RECENT_S", 0.4)
@@ -29,8 +29,8 @@ def in_a_hurry(monkeypatch):
     monkeypatch.setattr(connection_watch, "STEADY_S", 0.1)
 
 
-def fetched(origin, tmp_path, fault, connections, **options):
-    """Fetch a model from an origin with this habit, over so many connections; return how it went."""
+def fetch_model(origin, tmp_path, fault, connections, **options):
+    """Fetch a model from an origin with this fault, over this number of connections; return the run."""
     url = origin.serve("m.gguf", MODEL, faults=[fault])
     run = TransferRun(
         pinned_artifact(url, MODEL), tmp_path, quick(faults_max=1, connections_per_host=connections, **options)
@@ -38,11 +38,11 @@ def fetched(origin, tmp_path, fault, connections, **options):
     run.shared = SharedLimits(HostLimits(connections), TokenBucket())
     run.fetch()
     assert run.content() == MODEL.read()
-    assert set(run.note_kinds) <= {"connection"}  # no fault: it costs the job nothing
+    assert set(run.note_kinds) <= {"connection"}  # no fault, so that it is free for the job
     return run
 
 
-def held_at(monkeypatch, count):
+def pin_concurrency(monkeypatch, count):
     monkeypatch.setattr(
         fetch_room,
         "ConcurrencyPlan",
@@ -51,8 +51,8 @@ def held_at(monkeypatch, count):
 
 
 def test_a_connection_that_is_far_slower_than_its_siblings_is_replaced_by_a_new_one(origin, tmp_path, monkeypatch):
-    held_at(monkeypatch, 4)
-    run = fetched(origin, tmp_path, SlowEdges(slow_bps=5e4, fast_bps=3e6, of=2), 4)
+    pin_concurrency(monkeypatch, 4)
+    run = fetch_model(origin, tmp_path, SlowEdges(slow_bps=5e4, fast_bps=3e6, of=2), 4)
     assert f"A connection to {host_of(origin)} gave" in run.notes[0].text
     assert origin.made_connections > 4
     assert run.fetched.bytes_fetched == MODEL.size
@@ -60,11 +60,11 @@ def test_a_connection_that_is_far_slower_than_its_siblings_is_replaced_by_a_new_
 
 def test_of_one_file_only_so_many_are_replaced(origin, tmp_path, monkeypatch):
     monkeypatch.setattr(connection_watch, "REPLACED_MAX", 2)
-    held_at(monkeypatch, 4)
+    pin_concurrency(monkeypatch, 4)
     replaced: list[RangeTask] = []
     replace_connection = connection_watch._replace
     monkeypatch.setattr(connection_watch, "_replace", lambda task: (replaced.append(task), replace_connection(task)))
-    run = fetched(origin, tmp_path, SlowEdges(slow_bps=4e5, fast_bps=6e6, of=1000), 4)
+    run = fetch_model(origin, tmp_path, SlowEdges(slow_bps=4e5, fast_bps=6e6, of=1000), 4)
     assert {task.source.connections_replaced for task in replaced} == {2}
     assert len([note for note in run.notes if "A connection to" in note.text]) == 1
 
@@ -80,8 +80,8 @@ def test_a_single_connection_far_below_the_best_of_its_host_is_replaced(origin, 
     assert run.note_kinds == ["connection"]
 
 
-def test_a_source_that_knows_no_ranges_is_never_left_for_being_slow(origin, tmp_path):
-    """What has come of it would be lost."""
+def test_a_slow_connection_to_a_source_without_ranges_is_never_replaced(origin, tmp_path):
+    """The received bytes would be lost."""
     hosts = HostLimits(1)
     hosts.note_rate(f"http://127.0.0.1:{origin.port}", 1e9)
     small = gguf_pattern(2 << 20, seed=5)
@@ -94,7 +94,7 @@ def test_a_source_that_knows_no_ranges_is_never_left_for_being_slow(origin, tmp_
 
 
 def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypatch):
-    held_at(monkeypatch, 4)
+    pin_concurrency(monkeypatch, 4)
     small = gguf_pattern(2 << 20, seed=5)
     url = origin.serve("m.gguf", small, faults=[SlowEdges(slow_bps=2e4, fast_bps=1e6, of=2)])
     run = TransferRun(pinned_artifact(url, small), tmp_path, quick(faults_max=1))
@@ -104,10 +104,10 @@ def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypa
 
 
 def test_a_host_that_crawls_when_crowded_is_asked_again_with_few_connections(origin, tmp_path):
-    run = fetched(origin, tmp_path, CrowdPenalty(most=6, each_bps=2e6, crawl_bps=1e4, seconds=2.0), 16)
-    told = [note.text for note in run.notes if "in all" in note.text]
-    assert told
-    assert f"{host_of(origin)} gives" in told[0]
-    assert "for an hour" in told[0]
+    run = fetch_model(origin, tmp_path, CrowdPenalty(most=6, each_bps=2e6, crawl_bps=1e4, seconds=2.0), 16)
+    texts = [note.text for note in run.notes if "in all" in note.text]
+    assert texts
+    assert f"{host_of(origin)} gives" in texts[0]
+    assert "for an hour" in texts[0]
     assert run.shared.hosts.cap(f"http://127.0.0.1:{origin.port}") <= 4
     assert run.fetched.bytes_fetched == MODEL.size

@@ -1,4 +1,4 @@
-"""Statuses: 408, 425, 429 and 500 to 504, with each form of Retry-After and the Hub's RateLimit; those that stay."""
+"""Statuses: 408, 425, 429 and 500 to 504, with each form of Retry-After and the Hub's RateLimit; permanent ones."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,19 +17,19 @@ from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
 MIB = 1 << 20
-PASSING = [408, 425, 429, 500, 502, 503, 504, 520, 529, 599]
-PASSING_TOO = [202, 419, 420, 421, 423, 430, 440, 444, 449, 460, 463, 494, 495, 496, 497, 498, 499]
-PASSING_TOO += [501, 505, 507, 509, 511, *range(521, 529), 530, 598, 999]
+TEMPORARY = [408, 425, 429, 500, 502, 503, 504, 520, 529, 599]
+ALSO_TEMPORARY = [202, 419, 420, 421, 423, 430, 440, 444, 449, 460, 463, 494, 495, 496, 497, 498, 499]
+ALSO_TEMPORARY += [501, 505, 507, 509, 511, *range(521, 529), 530, 598, 999]
 
 
 def http_date(seconds):
-    """Return the time so many seconds from now as HTTP writes it."""
+    """Return the HTTP date of the time `seconds` from now."""
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 # Asked for no more than a moment -------------------------------------------------------------------------------------
 
-MOMENTS = {
+SHORT_WAITS = {
     "no Retry-After": dict,
     "Retry-After of nothing": lambda: {"Retry-After": "0"},
     "Retry-After of a date that has passed": lambda: {"Retry-After": http_date(-3600)},
@@ -40,24 +40,24 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("headers", MOMENTS.values(), ids=MOMENTS)
-@pytest.mark.parametrize("status", PASSING)
+@pytest.mark.parametrize("headers", SHORT_WAITS.values(), ids=SHORT_WAITS)
+@pytest.mark.parametrize("status", TEMPORARY)
 def test_a_busy_host_is_asked_again_within_the_run_at_no_cost(origin, tmp_path, status, headers):
-    got = run_transfer(serve_model(origin, True, Status(status, headers()).once()), tmp_path)
-    assert got.content() == MODEL.read()
-    assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
+    result = run_transfer(serve_model(origin, True, Status(status, headers()).once()), tmp_path)
+    assert result.content() == MODEL.read()
+    assert result.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
     assert len(origin.requests()) == 2
-    assert f"answers {status}" in got.notes[0].text
+    assert f"answers {status}" in result.notes[0].text
 
 
-@pytest.mark.parametrize("status", PASSING_TOO)
+@pytest.mark.parametrize("status", ALSO_TEMPORARY)
 def test_a_status_of_no_standard_is_a_fault_that_passes(origin, tmp_path, status):
-    got = run_transfer(serve_model(origin, True, Status(status).once()), tmp_path)
-    assert got.content() == MODEL.read()
-    assert got.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
+    result = run_transfer(serve_model(origin, True, Status(status).once()), tmp_path)
+    assert result.content() == MODEL.read()
+    assert result.fetched.bytes_fetched == origin.sent("m.gguf") == MODEL.size
 
 
-@pytest.mark.parametrize("status", PASSING)
+@pytest.mark.parametrize("status", TEMPORARY)
 def test_a_busy_host_costs_no_byte_twice(origin, downloader, pin, status):
     busy = [Status(status).first(2), Reset(after=HALF).nth(3), Status(status).nth(4)]
     downloader.assert_succeeds_without_refetch(serve_model(origin, pin, *busy), MODEL, origin)
@@ -74,20 +74,20 @@ PEACE = {
 
 
 @pytest.mark.parametrize("headers", PEACE.values(), ids=PEACE)
-@pytest.mark.parametrize("status", PASSING)
+@pytest.mark.parametrize("status", TEMPORARY)
 def test_a_long_wait_gives_the_slot_away_with_the_time_that_was_asked(origin, tmp_path, status, headers):
-    with pytest.raises(RetryLater) as caught:
+    with pytest.raises(RetryLater) as raised:
         run_transfer(serve_model(origin, True, Status(status, headers())), tmp_path)
-    assert 50 < caught.value.seconds <= 60
-    assert caught.value.asked_by_host
-    assert caught.value.faults.faults == 1
-    assert isinstance(caught.value.error, ServerBusy)
-    assert f"m.gguf: {host_of(origin)} answers {status}" in caught.value.error.message
+    assert 50 < raised.value.seconds <= 60
+    assert raised.value.asked_by_host
+    assert raised.value.faults.faults == 1
+    assert isinstance(raised.value.error, ServerBusy)
+    assert f"m.gguf: {host_of(origin)} answers {status}" in raised.value.error.message
     assert len(origin.requests()) == 1
 
 
 class Slept(Exception):
-    """Raised in place of a sleep."""
+    """Raised instead of a sleep."""
 
 
 def test_a_download_without_a_queue_sleeps_the_time_that_was_asked(origin, tmp_path, home, monkeypatch):
@@ -119,9 +119,9 @@ def test_a_host_that_asked_for_a_wait_gets_it_from_every_job(origin, tmp_path):
     with pytest.raises(RetryLater):
         run_transfer(serve_model(origin, True, Status(429, {"Retry-After": "60"})), tmp_path / "one", shared=shared)
     other = pinned_artifact(origin.serve("other.gguf", OTHER), OTHER)
-    with pytest.raises(RetryLater) as caught:
+    with pytest.raises(RetryLater) as raised:
         run_transfer(other, tmp_path / "two", shared=shared)
-    assert caught.value.asked_by_host
+    assert raised.value.asked_by_host
     assert origin.requests("other.gguf") == []
 
 
@@ -132,9 +132,9 @@ def test_a_running_job_sends_no_request_to_a_host_that_asked_another_for_a_wait(
         with pytest.raises(RetryLater):
             run_transfer(pinned_artifact(busy, OTHER), tmp_path / "two", shared=shared)
         origin.drop_connections()
-        with pytest.raises(RetryLater) as caught:
+        with pytest.raises(RetryLater) as raised:
             running.result()
-    assert caught.value.asked_by_host
+    assert raised.value.asked_by_host
     assert len(origin.requests("m.gguf")) == 1
     assert journaled_bytes(tmp_path / "one") == HALF
 
@@ -159,14 +159,14 @@ ABSURD = {
 
 
 @pytest.mark.parametrize("headers", ABSURD.values(), ids=ABSURD)
-@pytest.mark.parametrize("status", PASSING)
+@pytest.mark.parametrize("status", TEMPORARY)
 def test_an_absurd_wait_is_a_failure_that_says_so(origin, tmp_path, status, headers):
     with pytest.raises(WaitTooLong, match=rf"m\.gguf: 127\.0\.0\.1:\d+ answers {status}\. The host asks to wait "):
         run_transfer(serve_model(origin, True, Status(status, headers())), tmp_path)
     assert len(origin.requests()) == 1
 
 
-def test_an_absurd_wait_says_what_was_asked_and_what_is_borne(origin, downloader):
+def test_an_absurd_wait_is_refused_with_the_requested_and_the_longest_wait(origin, downloader):
     absurd = serve_model(origin, True, Status(503, {"Retry-After": "10000000"}))
     error = downloader.assert_fails(
         absurd, WaitTooLong, "m.gguf", host_of(origin), "10,000,000 s (115 d 17 h)", "more than 3,600 s"
@@ -225,18 +225,18 @@ def test_a_status_that_may_be_about_the_range_ends_it_when_no_other_form_of_rang
 def test_a_host_that_refuses_for_a_while_what_it_has_begun_to_send_is_asked_again_at_no_cost(
     origin, downloader, pin, status
 ):
-    """A firewall refuses those who ask often."""
+    """As from a firewall that limits requests."""
     refuses = replace(Status(status), turn=range(2, 8).__contains__)
     artifact = serve_model(origin, pin, Reset(after=HALF).once(), refuses)
     downloader.assert_succeeds_without_refetch(artifact, MODEL, origin, quick(connections_per_host=1))
 
 
-def test_a_firewall_that_refuses_for_a_while_is_not_taken_for_a_refused_token(origin, tmp_path):
+def test_a_firewall_that_refuses_for_a_while_does_not_look_like_a_refused_token(origin, tmp_path):
     refuses = replace(Status(403), turn=range(2, 6).__contains__)
     artifact = serve_model(origin, True, Reset(after=HALF).once(), refuses)
     options = quick(connections_per_host=1, tokens={origin.url("").rstrip("/"): "right"})
-    got = run_transfer(artifact, tmp_path, options=options)
-    assert got.content() == MODEL.read()
+    result = run_transfer(artifact, tmp_path, options=options)
+    assert result.content() == MODEL.read()
     assert origin.sent("m.gguf") == MODEL.size
     assert {request.headers.get("authorization") for request in origin.requests()} == {"Bearer right"}
 
@@ -261,8 +261,8 @@ def test_a_part_that_came_in_an_earlier_attempt_counts_unless_the_file_is_missin
 
 
 def test_the_hubs_own_refusal_of_what_it_has_begun_to_send_is_final(origin, downloader):
-    gone = Status(404, {"X-Error-Code": "EntryNotFound"}).after_first()
-    downloader.assert_fails(serve_model(origin, True, Reset(after=HALF).once(), gone), SourceMissing, "status 404")
+    missing = Status(404, {"X-Error-Code": "EntryNotFound"}).after_first()
+    downloader.assert_fails(serve_model(origin, True, Reset(after=HALF).once(), missing), SourceMissing, "status 404")
     assert len(origin.requests()) == 2
 
 
@@ -280,8 +280,8 @@ def test_a_file_of_a_folder_that_is_missing_is_the_one_that_is_named(origin, dow
 
 
 def test_the_message_of_a_host_is_shown_without_control_characters(origin, downloader):
-    said = {"X-Error-Message": "no \x1b[2Jmore than this, see https://x.example/a?token=abc"}
-    error = downloader.assert_fails(serve_model(origin, True, Status(451, said)), SourceRefused, "more than this")
+    headers = {"X-Error-Message": "no \x1b[2Jmore than this, see https://x.example/a?token=abc"}
+    error = downloader.assert_fails(serve_model(origin, True, Status(451, headers)), SourceRefused, "more than this")
     assert "abc" not in error["message"]
     assert "\x1b" not in error["message"]
 

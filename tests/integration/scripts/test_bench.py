@@ -56,7 +56,7 @@ def test_a_case_that_there_is_not_is_a_usage_error():
     assert subprocess.run([BENCH, "--only", "plian"], capture_output=True).returncode == 2
 
 
-def test_a_row_is_judged_by_its_median_and_shows_its_spread():
+def test_a_row_shows_its_median_and_its_spread():
     five = row("flowhub", 2.0, 1.0, 9.0, 2.5, 1.5)
     assert five.wall_s == 2.0
     assert five.mib_s == 512
@@ -75,7 +75,7 @@ def test_an_aim_is_met_missed_or_not_measured():
     assert at_least("w", rows, "hf", 3.5, "") == Claim("w", "", "hf was not run", None)
 
 
-def test_level_is_judged_by_the_best_competitor_and_never_by_the_limit():
+def test_the_level_is_that_of_the_best_competitor_and_never_of_the_limit():
     rows = [row("flowhub", 1.0), row("limit", 0.1), row("aria2c", 0.96), row("curl", 5.0)]
     assert level_with_best("w", rows, "").met is True
     assert level_with_best("w", [*rows, row("wget", 0.9)], "").met is False
@@ -101,7 +101,7 @@ def test_each_round_begins_with_another():
     assert [turned(["a", "b", "c"], number)[0] for number in range(4)] == ["a", "b", "c", "a"]
 
 
-def test_a_flow_is_held_against_its_rate_in_every_window():
+def test_a_flow_is_compared_with_its_rate_in_every_window():
     steady = [(step / 10, step * 10) for step in range(201)]
     assert window_deviation(steady, 100, 10) == pytest.approx(0, abs=1e-9)
     assert worst_to_best(steady, 0.5) == pytest.approx(1)
@@ -134,7 +134,7 @@ def test_what_is_measured_includes_the_cpu_of_a_grandchild(tmp_path):
     assert with_child.cpu_s > without.cpu_s
 
 
-def test_a_program_that_fails_ends_the_bench_with_what_it_said(tmp_path):
+def test_a_program_that_fails_ends_the_bench_with_its_output(tmp_path):
     with pytest.raises(BenchFailed, match="no such bytes"):
         measured([sys.executable, "-c", "import sys; sys.exit('no such bytes')"], tmp_path, os.environ)
 

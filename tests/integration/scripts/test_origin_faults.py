@@ -191,7 +191,7 @@ def test_a_length_too_long_ends_in_missing_bytes_and_one_too_short_hides_some(or
     assert send_request(short)[1] == DATA[:-10]
 
 
-def test_an_endless_body_goes_on_behind_the_file_and_does_not_say_how_far(origin):
+def test_an_endless_body_continues_past_the_file_without_a_length(origin):
     response, body = send_request(origin.serve("m", DATA, faults=[EndlessBody(more=7)]), Range="bytes=100-199")
     assert (response.status, response.headers["Content-Length"], body) == (200, None, DATA + bytes(7))
 
