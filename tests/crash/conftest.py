@@ -8,7 +8,7 @@ from support.fork_server import ForkServer
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
-    """Forks workers, so that a test of one moment in a worker's life takes little more than that moment."""
+    """Forks workers from a process that has imported flowhub, so that they start at once."""
     fork_server = ForkServer()
     yield fork_server
     fork_server.close()

@@ -9,7 +9,7 @@ from lib.chaos.snapshot import Snapshot
 
 ROUNDS = 8
 SEED_OF_RESTARTS = 1
-SEED = 1355  # whose first rounds are of eight kinds
+SEED = 1355  # its first rounds have eight kinds of faults
 
 
 def test_after_some_rounds_of_harm_every_job_has_ended_as_asked_once_and_nothing_is_lost_or_left_over(

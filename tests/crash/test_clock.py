@@ -1,4 +1,4 @@
-"""The calendar set forth and back, and the machine asleep for an hour: no lease, wait or byte is lost by it."""
+"""The calendar moved forward and back, and the machine asleep for an hour: no lease, wait or byte is lost."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from flowhub_jobs.worker.heartbeat import Heartbeat
 
 HOUR, DAY = 3600.0, 86_400.0
 LONG_LEASE = f"lease={2 * HOUR}"
-SET = pytest.mark.parametrize("seconds", [DAY, -DAY], ids=["forth", "back"])
+CLOCK_CHANGES = pytest.mark.parametrize("seconds", [DAY, -DAY], ids=["forward", "back"])
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def column(app: App, job: int, name: str) -> int | None:
 # The calendar is set -------------------------------------------------------------------------------------------------
 
 
-@SET
+@CLOCK_CHANGES
 def test_a_transfer_does_not_care_when_the_clock_is_set(
     home: Path, origin: Origin, fork_server: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
@@ -57,37 +57,42 @@ def test_a_transfer_does_not_care_when_the_clock_is_set(
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
         origin.limit(total_bps=3_000_000)
-        for _ in range(2):  # the other one looks for jobs whose lease has ended
+        for _ in range(2):  # the second worker looks for expired leases
             fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path}")
         origin.wait_for(lambda: case.sent() > 500_000)
         clock.shift_calendar(seconds)
-        seen = []
-        app.until(lambda: seen.append(app.job(job)) or seen[-1].state is not State.RUNNING, "its end")
-        assert all((one.rate_bps or 0) >= 0 and (one.eta_s or 0) >= 0 for one in seen)
+        snapshots = []
+        app.until(
+            lambda: snapshots.append(app.job(job)) or snapshots[-1].state is not State.RUNNING,
+            "the end of the transfer",
+        )
+        assert all((snapshot.rate_bps or 0) >= 0 and (snapshot.eta_s or 0) >= 0 for snapshot in snapshots)
         case.check(app, job)
         assert kinds(app, job) == ["queued", "claimed", "completed"]
         assert case.sent() == case.total
 
 
-@SET
+@CLOCK_CHANGES
 def test_a_wait_of_flowhub_is_as_long_as_it_was_meant_when_the_clock_is_set(
     home: Path, origin: Origin, fork_server: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
-    """Neither skipped nor endless: its end is moved along with the calendar."""
+    """The wait is neither skipped nor endless: its end moves with the calendar."""
     case = InstallCase(origin, "new-file")
     patience = {"FLOWHUB_BACKOFF_BASE_S": "1e6", "FLOWHUB_BACKOFF_CAP_S": "1e6"}
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
         origin.refuse()
-        # Two: the move is made once, not by each.
+        # Two workers: only one of them moves the end.
         for _ in range(2):
             fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path}", **patience)
         app.until(lambda: app.job(job).reason is Reason.HOST_WAIT, "a wait for the host")
         before = app.job(job).not_before
         assert before is not None
         clock.shift_calendar(seconds)
-        # Set forth, the old end is in the past until a worker moves it: then no end is shown.
-        after = app.until(lambda: app.job(job).not_before if app.job(job).not_before != before else None, "its move")
+        # After a move forward the old end is in the past, and not shown, until a worker moves it.
+        after = app.until(
+            lambda: app.job(job).not_before if app.job(job).not_before != before else None, "the moved end of the wait"
+        )
         assert abs((after - before).total_seconds() - seconds) < 1
         assert app.job(job).reason is Reason.HOST_WAIT
         assert kinds(app, job).count("claimed") == 1
@@ -101,7 +106,7 @@ def test_a_wait_of_flowhub_is_as_long_as_it_was_meant_when_the_clock_is_set(
         assert case.sent() == case.total
 
 
-@SET
+@CLOCK_CHANGES
 def test_a_time_that_a_user_names_is_on_the_calendar(
     home: Path, origin: Origin, fork_server: ForkServer, clock: ClockFile, seconds: float
 ) -> None:
@@ -125,8 +130,8 @@ def test_a_time_that_a_user_names_is_on_the_calendar(
 
 
 @contextmanager
-def asleep(worker: ForkedProcess, app: App, clock: ClockFile) -> Iterator[None]:
-    """Have the machine sleep for an hour: the process stands still, and the clocks that run through sleep have run."""
+def machine_asleep(worker: ForkedProcess, app: App, clock: ClockFile) -> Iterator[None]:
+    """Pretend that the machine slept for an hour: the process is stopped, and the clocks that include sleep advance."""
     os.kill(worker.pid, signal.SIGSTOP)
     app.until(worker.is_stopped, "its sleep")
     clock.sleep_for(HOUR)
@@ -147,18 +152,18 @@ def test_after_a_long_sleep_the_job_continues_under_a_fresh_lease_with_all_that_
             app, failpoints=f"fast_maintenance clock={clock.path}", FLOWHUB_CONNECTIONS_PER_HOST="1"
         )
         origin.wait_for(lambda: origin.sent(path) == 100_000)
-        app.until(lambda: journaled_bytes(app.partial("m")) == case.sent(), "all of it on the disk")
-        with asleep(worker, app, clock):
+        app.until(lambda: journaled_bytes(app.partial("m")) == case.sent(), "all received bytes on the disk")
+        with machine_asleep(worker, app, clock):
             pass
-        # The line is silent: it is the lease that ends the run, with no fault of the source's.
-        done = app.until_ended(job)
+        # The connection is silent: the expired lease ends the run, without a fault of the source.
+        completed = app.until_ended(job)
         case.check(app, job)
         assert kinds(app, job) == ["queued", "claimed", "rescued", "claimed", "completed"]
-        assert done.bytes_fetched == case.sent() == case.total
+        assert completed.bytes_fetched == case.sent() == case.total
 
 
 def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: Path, origin: Origin) -> None:
-    """Its run may be on its way out by then: a row renewed by it would have nobody at work for half a minute."""
+    """The old run may be ending: if it renewed the row, no worker would run the job for half a minute."""
     case, clock = InstallCase(origin, "new-file"), FakeClock()
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
@@ -183,15 +188,15 @@ def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: 
 def test_time_asleep_does_not_count_as_silence_of_the_host(
     home: Path, origin: Origin, fork_server: ForkServer, clock: ClockFile, where: str
 ) -> None:
-    """The lease outlasts the sleep here, and so does the connection: it is used on, and no clock has run meanwhile."""
+    """The lease and the connection outlast the sleep: the connection continues, and no timeout has expired."""
     case, hold = InstallCase(origin, "new-file"), Hold(after=100_000 if where == "in the body" else None)
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         worker = fork_server.start_worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}")
         origin.wait_for(lambda: origin.requests(case.path("m.gguf")))
-        app.until(lambda: journaled_bytes(app.partial("m")) == (hold.after or 0), "what is to come before it")
-        with asleep(worker, app, clock):
+        app.until(lambda: journaled_bytes(app.partial("m")) == (hold.after or 0), "the bytes before the pause")
+        with machine_asleep(worker, app, clock):
             pass
         hold.event.set()
         app.until_ended(job)
@@ -204,12 +209,12 @@ def test_time_asleep_does_not_count_as_silence_of_the_host(
 def test_a_connection_that_died_while_the_machine_slept_costs_a_fault_that_the_next_byte_forgives(
     home: Path, origin: Origin, fork_server: ForkServer, clock: ClockFile
 ) -> None:
-    """The lease outlasts the sleep; the other end is silent for ever, as behind a router that has forgotten us.
+    """The lease outlasts the sleep. The host stays silent, as behind a router that has dropped the connection.
 
-    Twice, where two faults in a row would be the end.
+    This happens twice, and two faults in a row would end the job.
     """
     case, hold = InstallCase(origin, "new-file"), Hold(after=100_000)
-    short = {
+    settings = {
         "FLOWHUB_STALL_TIMEOUT_S": "1",
         "FLOWHUB_BACKOFF_BASE_S": "0.01",
         "FLOWHUB_FAULTS_MAX": "2",
@@ -218,9 +223,11 @@ def test_a_connection_that_died_while_the_machine_slept_costs_a_fault_that_the_n
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
         origin.break_with(hold.first(2), path=case.path("m.gguf"))
-        worker = fork_server.start_worker(app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}", **short)
-        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
-        with asleep(worker, app, clock):
+        worker = fork_server.start_worker(
+            app, failpoints=f"fast_maintenance {LONG_LEASE} clock={clock.path}", **settings
+        )
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of the file")
+        with machine_asleep(worker, app, clock):
             pass
         app.until_ended(job)
         case.check(app, job)

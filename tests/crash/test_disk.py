@@ -1,4 +1,4 @@
-"""Real disks that fill up, cannot be written, go away: the job is parked, and goes on by itself. And broken ones."""
+"""Real disks that fill up, are read-only, go away or fail: the job waits, and continues by itself."""
 
 import os
 import re
@@ -31,12 +31,12 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield disk
 
 
-def parked(app: App, job: int, reason: Reason) -> Job:
-    """Wait until a job waits for that reason, and see that it costs nothing."""
+def wait_for_parked_job(app: App, job: int, reason: Reason) -> Job:
+    """Wait until a job waits for this reason, and check that this is free for the job."""
 
     def waiting() -> Job | None:
-        seen = app.job(job)
-        return seen if seen.reason is reason else None
+        parked_job = app.job(job)
+        return parked_job if parked_job.reason is reason else None
 
     waits = app.until(waiting, f"a wait for {reason}")
     assert (waits.state, waits.attempt, waits.error) == (State.QUEUED, 0, None)
@@ -59,15 +59,15 @@ def test_a_full_disk_parks_the_job_which_continues_by_itself_when_there_is_room(
     with app_of(home, one_file_model("m", url, content, pin=known)) as app:
         job = app.enqueue("m")
         fork_server.start_worker(app, **QUICK)
-        parked(app, job, Reason.DISK)
+        wait_for_parked_job(app, job, Reason.DISK)
         app.until(lambda: re.search("free|full", app.home.queries.wait_text(job) or ""), "a wait with its text")
         assert (origin.sent("/m.gguf") == 0) is known
         (disk.mount_point / "other").unlink()
         origin.limit(total_bps=None)
-        done = app.until_ended(job)
-        assert done.state is State.COMPLETED
+        completed = app.until_ended(job)
+        assert completed.state is State.COMPLETED
         assert (app.store / "m.gguf").read_bytes() == content.read()
-        # Where the size is not known beforehand, it is by the first answer: no more than a second's worth is lost.
+        # The first answer has the size, even if the catalog has none: at most the bytes of a second are lost.
         assert origin.sent("/m.gguf") <= content.size + (0 if known else 8 * MIB)
 
 
@@ -89,16 +89,16 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         job = app.enqueue("m")
         fork_server.start_worker(app, **QUICK)
-        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of the file")
         disk.unmount()
         hold.event.set()
-        parked(app, job, Reason.STORE_OFFLINE)
+        wait_for_parked_job(app, job, Reason.STORE_OFFLINE)
         app.until_wait_text(job, str(app.store))
         until = app.job(job).not_before
         app.until(lambda: app.job(job).not_before != until, "a second look")
         assert (
             sorted(path.name for path in disk.mount_point.iterdir()) == under_it
-        )  # nothing is made in the folder under it
+        )  # the folder under the mount point gets no files
         assert library_rows(app) == rows
         disk.mount()
         assert app.until_ended(job).state is State.COMPLETED
@@ -113,7 +113,7 @@ def test_a_store_that_is_unmounted_in_mid_transfer_parks_the_job_which_continues
 def test_a_drain_fetches_the_job_whose_disk_was_mounted_again(
     home: Path, origin: Origin, fork_server: ForkServer, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not wait for the end of the job's wait, at which it would have exited already."""
+    """A drain does not wait for the end of the job's wait: it would have exited by then."""
     monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
     case = InstallCase(origin, "new-file")
     with app_of(home, case.entry()) as app:
@@ -136,16 +136,16 @@ def codes_of(app: App, job: int) -> list[str | None]:
 def test_a_partial_that_another_program_removes_in_mid_transfer_is_noticed_and_starts_over(
     home: Path, origin: Origin, fork_server: ForkServer, removed: str
 ) -> None:
-    """The look for an absent disk is far off: this is none. The rest comes only when it was noticed."""
+    """The periodic check for a missing disk is far off. The rest is sent only after the removal was noticed."""
     case, hold, rest = InstallCase(origin, "new-file"), Hold(after=100_000), Hold(after=200_000)
     with app_of(home, case.entry()) as app:
         origin.break_with(hold.once(), rest.once(), path=case.path("m.gguf"))
         job = app.enqueue("m")
         fork_server.start_worker(app, FLOWHUB_LOOK_AGAIN_S="3600")
-        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of the file")
         shutil.rmtree(app.store / ".partial" if removed == ".partial" else app.store)
         hold.event.set()
-        app.until(lambda: "partial_removed" in codes_of(app, job), "that it was noticed")
+        app.until(lambda: "partial_removed" in codes_of(app, job), "the event of the removal")
         rest.event.set()
         assert app.until_ended(job).state is State.COMPLETED
         assert case.installed_files(app) == dict(case.contents)
@@ -153,7 +153,7 @@ def test_a_partial_that_another_program_removes_in_mid_transfer_is_noticed_and_s
 
 
 def _lay_out(where: str, disk: Disk, home: Path, patch: pytest.MonkeyPatch) -> list[str]:
-    """Put the store there; return what lies in the folder where the disk is mounted, when it is not."""
+    """Put the store there; return the files under the mount point while the disk is not mounted."""
     if where == "behind a link":
         home.mkdir()
         (home / "llms").symlink_to(disk.mount_point)
@@ -179,7 +179,7 @@ def test_a_disk_that_may_only_be_read_parks_the_job_which_continues_when_it_may_
         job = case.prepare(app)
         disk.set_writable(False)
         fork_server.start_worker(app, **QUICK)
-        parked(app, job, Reason.STORE_OFFLINE)
+        wait_for_parked_job(app, job, Reason.STORE_OFFLINE)
         app.until_wait_text(job, "read-only")
         disk.set_writable(True)
         app.until_ended(job)
@@ -192,13 +192,13 @@ def test_a_disk_that_may_only_be_read_parks_the_job_which_continues_when_it_may_
 def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, call: str
 ) -> None:
-    """As ext4 does when it has met an error."""
+    """As ext4 does after an error."""
     case, failing = InstallCase(origin, "new-file"), tmp_path / "failing"
     failing.touch()
     with app_of(home) as app:
         job = case.prepare(app)
         fork_server.start_worker(app, failpoints=f"fast_maintenance disk={call}:{failing}", **QUICK)
-        parked(app, job, Reason.STORE_OFFLINE)
+        wait_for_parked_job(app, job, Reason.STORE_OFFLINE)
         app.until_wait_text(job, "read-only")
         failing.unlink()
         app.until_ended(job)
@@ -217,7 +217,7 @@ def test_a_disk_that_turns_read_only_in_mid_transfer_parks_the_job(
         "write:EIO:/journal:2",
         "fdatasync:EIO:/journal:2",
         "fsync:EIO:/files$:1",
-        "fsync:EIO:/llms$:1",  # when the name is given already
+        "fsync:EIO:/llms$:1",  # after the rename
     ],
 )
 @pytest.mark.parametrize("kind", ["new-file", "newer-folder"])

@@ -1,4 +1,4 @@
-"""A disk that has no room for all that is queued: what goes first keeps its place, what does not fit says so."""
+"""A disk without space for all queued jobs: earlier jobs keep their space, and the others report the lack of it."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5", "FLOWHUB_DISK_RESERVE": str(MIB)}
 def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_is_some(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 64 MiB: 30 for the first, 20 for the second; 25 are one too many, and 5 fit, though they come last."""
+    """On 64 MiB, the first two jobs need 30 and 20 MiB. The third needs 25, too many; the last needs 5, which fit."""
     sizes = {"first": 30, "second": 20, "third": 25, "last": 5}
     contents = {name: gguf_pattern(size * MIB, size) for name, size in sizes.items()}
     with tmpfs_disk(tmp_path / "disk", 64) as disk:
@@ -31,7 +31,7 @@ def test_a_job_waits_for_room_behind_those_that_go_first_and_starts_when_there_i
             job = {"third": app.enqueue("third", priority=1), "last": app.enqueue("last")}
             job |= {name: app.enqueue(name, priority=9) for name in ("first", "second")}
             fork_server.start_worker(app, FLOWHUB_JOBS="4", **QUICK)
-            app.until(lambda: app.job(job["third"]).reason is Reason.DISK, "a wait for room")
+            app.until(lambda: app.job(job["third"]).reason is Reason.DISK, "a wait for space")
             app.until_wait_text(job["third"], "26.2 MB", "jobs that go first")
             assert app.until_ended(job["last"]).state is State.COMPLETED
             origin.limit(total_bps=None)
@@ -53,7 +53,7 @@ def test_two_jobs_that_begin_together_do_not_keep_each_other_waiting_for_ever(
             jobs = [app.enqueue(f"m{number}") for number in range(2)]
             fork_server.start_worker(app, **QUICK)
             assert app.until_ended(jobs[0]).state is State.COMPLETED
-            app.until(lambda: app.job(jobs[1]).reason is Reason.DISK, "a wait for room")
+            app.until(lambda: app.job(jobs[1]).reason is Reason.DISK, "a wait for space")
             app.session.installed.remove("m0.gguf")
             assert app.until_ended(jobs[1]).state is State.COMPLETED
 
@@ -69,16 +69,17 @@ def test_a_job_that_waits_for_room_leaves_one_line_of_it_however_often_it_is_loo
             fork_server.start_worker(app, **QUICK)
             waits = [app.until(lambda: app.job(job).not_before, "a wait")]
             while len(waits) < 5:
-                waits.append(app.until(lambda: (at := app.job(job).not_before) not in waits and at, "another look"))
+                waits.append(app.until(lambda: (at := app.job(job).not_before) not in waits and at, "another check"))
             assert [event.kind for event in app.events(job)] == ["queued", "claimed", "waits"]
-            (app.store / "m.gguf").write_bytes(gguf_pattern(MIB, 2).read())  # something is there: it is looked at
+            # An existing file of this name is checked before the space.
+            (app.store / "m.gguf").write_bytes(gguf_pattern(MIB, 2).read())
             assert app.until_ended(job).error is not None
 
 
 def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Room is promised to the first job until it fails; no one looks for room again before the drain would end."""
+    """The first job keeps its reserved space until it fails; the next periodic check is after the end of the drain."""
     contents = {"first": gguf_pattern(30 * MIB, 1), "second": gguf_pattern(30 * MIB, 2)}
     with tmpfs_disk(tmp_path / "disk") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "llms"))
@@ -90,7 +91,7 @@ def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
             worker = fork_server.start_worker(
                 app, "--drain", FLOWHUB_LOOK_AGAIN_S="100000", FLOWHUB_DISK_RESERVE=str(MIB)
             )
-            app.until(lambda: app.job(second).reason is Reason.DISK, "a wait for room")
+            app.until(lambda: app.job(second).reason is Reason.DISK, "a wait for space")
             app.home.commands.cancel(first, purge=True)
             hold.event.set()
             assert worker.wait() == 10, "one of the two was cancelled"
@@ -100,7 +101,7 @@ def test_a_drain_fetches_the_job_for_which_promised_room_has_become_free(
 def test_a_drain_ends_on_a_disk_whose_free_bytes_are_not_to_be_used(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path
 ) -> None:
-    """A quota, or no inodes left: there are bytes enough, and each write fails."""
+    """As with a quota, or without free inodes: there are enough bytes, and each write fails."""
     content = gguf_pattern(MIB, 1)
     with app_of(home, one_file_model("m", origin.serve("/m.gguf", content), content)) as app:
         job = app.enqueue("m")

@@ -1,4 +1,4 @@
-"""Stores on file systems with habits: real ones where they can be mounted, else what they answer to the system."""
+"""Stores on unusual file systems: real ones where they can be mounted, else with the errors that they return."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ def models(origin: Origin) -> list[dict[str, object]]:
     return [one_file_model("a", origin.serve("/a.gguf", A), A), folder_model("x", served)]
 
 
-def fetches_both(app: App, fork_server: ForkServer, failpoints: str = "fast_maintenance") -> None:
+def assert_both_fetched(app: App, fork_server: ForkServer, failpoints: str = "fast_maintenance") -> None:
     jobs = [app.enqueue("a"), app.enqueue("x")]
     assert fork_server.drain(app, failpoints=failpoints) == 0
     assert [app.job(job).state for job in jobs] == [State.COMPLETED] * 2
@@ -52,7 +52,7 @@ def test_a_store_on_a_disk_of_this_kind(
     with image_disk(tmp_path / "image", kind) as place:
         monkeypatch.setenv("FLOWHUB_STORE", str(place / "llms"))
         with app_of(home, *models(origin)) as app:
-            fetches_both(app, fork_server)
+            assert_both_fetched(app, fork_server)
 
 
 @pytest.mark.parametrize("code", ["EPERM", "EACCES", "EXDEV", "ENOTSUP", "ENOSYS", "EMLINK"])
@@ -60,19 +60,19 @@ def test_a_store_without_hard_links(
     home: Path, store: Path, origin: Origin, fork_server: ForkServer, code: str
 ) -> None:
     with app_of(home, *models(origin)) as app:
-        fetches_both(app, fork_server, failpoints=f"fast_maintenance no_hard_links={code}")
+        assert_both_fetched(app, fork_server, failpoints=f"fast_maintenance no_hard_links={code}")
 
 
 @pytest.mark.parametrize("code", ["ENOSYS", "ENOTSUP", "ENOLCK"])
 def test_a_store_without_locks(home: Path, store: Path, origin: Origin, fork_server: ForkServer, code: str) -> None:
     with app_of(home, *models(origin)) as app:
-        fetches_both(app, fork_server, failpoints=f"fast_maintenance no_flock={store.parent}:{code}")
+        assert_both_fetched(app, fork_server, failpoints=f"fast_maintenance no_flock={store.parent}:{code}")
 
 
 def test_a_download_on_a_disk_without_locks_continues_after_a_kill(
     home: Path, store: Path, origin: Origin, fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its process is known for dead, by the system."""
+    """The system reports that the process of the old owner is dead."""
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     no_flock, hold = f"fast_maintenance no_flock={store.parent}:ENOSYS", Hold(after=100_000)
     with app_of(home, *models(origin)) as app:
@@ -94,7 +94,7 @@ def test_a_store_whose_folders_cannot_be_synced(
     home: Path, store: Path, origin: Origin, fork_server: ForkServer, code: str
 ) -> None:
     with app_of(home, *models(origin)) as app:
-        fetches_both(app, fork_server, failpoints=f"fast_maintenance no_folder_sync={code}")
+        assert_both_fetched(app, fork_server, failpoints=f"fast_maintenance no_folder_sync={code}")
 
 
 def test_a_home_without_locks_says_so(home: Path, store: Path, origin: Origin, fork_server: ForkServer) -> None:
@@ -130,7 +130,7 @@ def test_a_disk_without_inodes_is_waited_for_and_not_called_full(
 def test_a_disk_without_an_inode_for_the_store_itself_is_waited_for_too(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of each second met the full disk, and its thread ended: then nothing ended the wait."""
+    """The periodic check met the full disk and its thread ended, so that no thread ended the wait."""
     with tmpfs_disk(tmp_path / "disk", options="nr_inodes=40") as disk:
         monkeypatch.setenv("FLOWHUB_STORE", str(disk.mount_point / "store"))
         monkeypatch.setenv("FLOWHUB_LOOK_AGAIN_S", "0.2")

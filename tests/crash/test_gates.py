@@ -1,4 +1,4 @@
-"""What holds all jobs of a node, at work: a window that closes, a machine that is offline, what a person set before."""
+"""Gates that hold all jobs of a node: a closed window, an offline machine, settings that were made before the start."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.values.enums import Period, Reason, State
 
 MIB = 1 << 20
-IN_FLIGHT = MIB  # what an origin still counts as sent when its connection is cut
+IN_FLIGHT = MIB  # bytes that an origin counts as sent although its connection was cut
 QUICK = {"FLOWHUB_LOOK_AGAIN_S": "0.5"}
-NEVER = Schedule.parse("00:00-00:01", "mon")  # but for one minute of the week
+NEVER = Schedule.parse("00:00-00:01", "mon")  # one minute of the week
 
 
-def schedule(app: App, wanted: Schedule | None) -> None:
-    app.home.controls.set(SCHEDULE, wanted.as_json() if wanted else None)
+def schedule(app: App, new_schedule: Schedule | None) -> None:
+    app.home.controls.set(SCHEDULE, new_schedule.as_json() if new_schedule else None)
 
 
 # The window ----------------------------------------------------------------------------------------------------------
@@ -39,10 +39,10 @@ def test_when_the_window_closes_what_runs_is_handed_back_and_continues_in_the_ne
         fork_server.start_worker(app)
         origin.wait_for(lambda: origin.sent("/m.gguf") > 3 * MIB)
         schedule(app, NEVER)
-        back = app.until_state(job, State.QUEUED)
-        assert (back.reason, back.attempt, back.error) == (Reason.WINDOW, 0, None)
+        handed_back = app.until_state(job, State.QUEUED)
+        assert (handed_back.reason, handed_back.attempt, handed_back.error) == (Reason.WINDOW, 0, None)
         assert app.events(job)[-1].text == "The schedule's window closed; the job was handed back."
-        kept, sent = back.bytes_done, origin.sent("/m.gguf")
+        kept, sent = handed_back.bytes_done, origin.sent("/m.gguf")
         assert kept > 2 * MIB
         origin.limit(total_bps=None)
         schedule(app, None)
@@ -71,7 +71,7 @@ def test_a_drain_goes_home_when_the_window_closes(home: Path, origin: Origin, fo
 def test_two_workers_stop_at_the_cap_that_they_share_and_continue_when_it_is_gone(
     home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
-    """The origin sends slowly: what one worker receives before it knows of the other's bytes is little."""
+    """The origin sends slowly, so that a worker receives little before it knows the bytes of the other one."""
     contents = [gguf_pattern(64 * MIB, seed) for seed in range(2)]
     urls = [origin.serve(f"/m{n}.gguf", content) for n, content in enumerate(contents)]
     models = [
@@ -100,8 +100,8 @@ def test_two_workers_stop_at_the_cap_that_they_share_and_continue_when_it_is_gon
 # Offline -------------------------------------------------------------------------------------------------------------
 
 
-def far(origin: Origin, name: str, host: str, seed: int) -> dict[str, object]:
-    """Return a model that lies on a host with a name."""
+def remote_model(origin: Origin, name: str, host: str, seed: int) -> dict[str, object]:
+    """Return a model at a host with a name."""
     content = gguf_pattern(100_000, seed)
     url = origin.serve(f"/{name}.gguf", content).replace("127.0.0.1", host)
     return one_file_model(name, url, content)
@@ -114,7 +114,7 @@ def lookups(file: Path) -> list[str]:
 
 @pytest.fixture
 def offline(tmp_path: Path) -> Path:
-    """While this file is there, workers that are harmed by it look up no name."""
+    """While this file exists, no name resolves for workers with the failpoint `dns`."""
     file = tmp_path / "offline"
     file.touch()
     return file
@@ -124,29 +124,31 @@ def offline(tmp_path: Path) -> Path:
 def test_offline_all_jobs_wait_at_no_cost_for_one_that_looks_and_then_continue(
     home: Path, origin: Origin, fork_server: ForkServer, offline: Path, hosts: list[str]
 ) -> None:
-    models = [far(origin, f"m{number}", hosts[number % len(hosts)], number) for number in range(5)]
+    models = [remote_model(origin, f"m{number}", hosts[number % len(hosts)], number) for number in range(5)]
     with app_of(home, *models) as app:
         jobs = [app.enqueue(f"m{number}") for number in range(5)]
         for _ in range(2):
             fork_server.start_worker(app, failpoints=f"fast_maintenance dns={offline}", **QUICK)
-        app.until(lambda: app.home.controls.get(NETWORK), "the finding that the network is down")
+        app.until(lambda: app.home.controls.get(NETWORK), "the network gate")
 
         def waits() -> bool:
-            """Whether all do; a worker that was about to claim one as the network was found down does so once more."""
+            """Return whether all wait. A worker that was about to claim a job may still try it once."""
             texts = [" ".join(hold.text or "" for hold in app.home.queries.holds(job)) for job in jobs]
-            found = {(job.state, job.reason, job.attempt, job.error) for job in map(app.job, jobs)}
-            return found == {(State.QUEUED, Reason.NETWORK, 0, None)} and all("cannot be reached" in it for it in texts)
+            states = {(job.state, job.reason, job.attempt, job.error) for job in map(app.job, jobs)}
+            return states == {(State.QUEUED, Reason.NETWORK, 0, None)} and all(
+                "cannot be reached" in it for it in texts
+            )
 
-        app.until(waits, "all handed back, at no cost")
-        before = len(lookups(offline))
-        assert before <= 2 * (6 + 4), "each job that ran looked a name up, and a few others were asked, once"
-        looks = app.home.controls.get("network_look")
-        assert looks is not None
-        app.until(lambda: (app.home.controls.get("network_look") or looks)[0]["number"] >= 4, "four looks")
-        after = len(lookups(offline))  # before the number of looks is read, which rises meanwhile
-        number = (app.home.controls.get("network_look") or looks)[0]["number"]
-        # One more may be under way, and each worker may have been about to claim a job as the network was found down.
-        assert after - before <= number + 1 + 2, "one look-up a look, of five jobs and two workers"
+        app.until(waits, "all jobs waiting, without a cost")
+        lookups_before = len(lookups(offline))
+        assert lookups_before <= 2 * (6 + 4), "one look-up for each running job, and one for each of a few other hosts"
+        check_state = app.home.controls.get("network_look")
+        assert check_state is not None
+        app.until(lambda: (app.home.controls.get("network_look") or check_state)[0]["number"] >= 4, "four checks")
+        lookups_after = len(lookups(offline))  # before the number of checks is read, which may rise
+        number = (app.home.controls.get("network_look") or check_state)[0]["number"]
+        # One more check may have begun, and each worker may have been about to claim a job.
+        assert lookups_after - lookups_before <= number + 1 + 2, "one look-up for each check"
         offline.unlink()
         assert {app.until_ended(job).state for job in jobs} == {State.COMPLETED}
         assert {app.job(job).attempt for job in jobs} == {1}
@@ -157,7 +159,9 @@ def test_a_name_that_cannot_be_looked_up_while_others_can_holds_up_its_own_job_a
     home: Path, origin: Origin, fork_server: ForkServer, offline: Path
 ) -> None:
     offline.write_text("gone.example")
-    models = [far(origin, f"m{number}", host, number) for number, host in enumerate(["gone.example", "here.example"])]
+    models = [
+        remote_model(origin, f"m{number}", host, number) for number, host in enumerate(["gone.example", "here.example"])
+    ]
     with app_of(home, *models) as app:
         bad, good = (app.enqueue(f"m{number}") for number in range(2))
         fork_server.start_worker(
@@ -191,8 +195,8 @@ def test_what_was_asked_for_while_no_worker_ran_holds_when_one_starts(
         states = {number: app.job(number).state for number in range(1, 7)}
         assert (states[1], states[2]) == (State.PAUSED, State.CANCELLED)
         assert {states[number] for number in range(3, 7)} == {State.COMPLETED}
-        begun = [app.job(number).started_at for number in (6, 4, 3, 5)]
-        assert begun == sorted(time for time in begun if time)
+        started_at = [app.job(number).started_at for number in (6, 4, 3, 5)]
+        assert started_at == sorted(time for time in started_at if time)
         assert cli("limit", "--json").json["limit_bps"] == 50_000_000
 
 
@@ -202,7 +206,7 @@ def test_what_was_asked_for_while_no_worker_ran_holds_when_one_starts(
 def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
     home: Path, origin: Origin, fork_server: ForkServer
 ) -> None:
-    """Not a time is asserted, but a speed: a slow machine is slower still."""
+    """The test asserts a speed, not a time: a slow machine is slower still."""
     contents = [gguf_pattern(64 * MIB, seed) for seed in range(3)]
     models = [
         one_file_model(f"m{n}", origin.serve(f"/m{n}.gguf", content), content) for n, content in enumerate(contents)
@@ -213,18 +217,18 @@ def test_two_workers_together_keep_to_the_limit_that_is_set_while_they_run(
         jobs = [app.enqueue(f"m{number}") for number in range(3)]
         fork_server.start_worker(app, FLOWHUB_JOBS="2")
         fork_server.start_worker(app, FLOWHUB_JOBS="1")
-        app.until(lambda: all(app.job(job).bytes_fetched > MIB for job in jobs), "all at work")
+        app.until(lambda: all(app.job(job).bytes_fetched > MIB for job in jobs), "a MiB of each job")
 
         def fetched() -> int:
             return sum(app.job(job).bytes_fetched for job in jobs)
 
         app.home.controls.set("limit", {"rate_bps": rate})
-        settled = fetched() + 4 * MIB  # what came before it was obeyed, and was not written down yet
+        settled = fetched() + 4 * MIB  # received before the limit took effect, and not yet in the rows
         app.until(lambda: fetched() >= settled, "the limit to settle")
         start, begin = fetched(), app.home.clock.awake()
         app.until(lambda: fetched() >= start + 28 * MIB, "some more")
-        # Of what came before `start`, a busy worker may write the last five seconds' to the rows later. If each of the
-        # two workers had the limit for itself, it would be 28 MiB in seven seconds, for which this allows 25.
+        # A busy worker may write the bytes of the five seconds before `start` to the rows later. If each worker had the
+        # whole limit, they would fetch 28 MiB in seven seconds; this allows 25.
         assert fetched() - start <= rate * (1.05 * (app.home.clock.awake() - begin) + 5)
         app.home.controls.set("limit", None)
         origin.limit(total_bps=None)

@@ -98,14 +98,14 @@ def test_a_verify_that_was_killed_is_ended_by_the_next_worker(app: App, fork_ser
 def test_a_repair_that_was_killed_is_ended_by_the_next_call(
     app: App, fork_server: ForkServer, origin: Origin, step: str
 ) -> None:
-    place = app.store / "a.gguf"
-    flip_byte(place, 100)
+    path = app.store / "a.gguf"
+    flip_byte(path, 100)
     sent = origin.sent("/a.gguf")
     assert fork_server.run(app, "verify", "a", "--repair", failpoints=f"kill={step}").status == -signal.SIGKILL
-    done = fork_server.run(app, "verify", "a", "--repair")
-    assert done.status == 0, done.output
-    assert place.read_bytes() == A
-    assert origin.sent("/a.gguf") - sent <= 2 << 20  # the piece of one MiB, and once more what a kill threw away
+    result = fork_server.run(app, "verify", "a", "--repair")
+    assert result.status == 0, result.output
+    assert path.read_bytes() == A
+    assert origin.sent("/a.gguf") - sent <= 2 << 20  # the piece of one MiB, and again the bytes that a kill lost
     fork_server.run(app, "prune", "--partials", "-y")
 
 
@@ -116,7 +116,7 @@ def test_an_export_that_was_killed_is_ended_by_the_next_worker(
     assert fork_server.run(app, "export", "c", "--to", drive, failpoints=f"kill={step}").status == -signal.SIGKILL
     assert fork_server.drain(app) == 0
     assert _states(app, JobKind.EXPORT) == [State.COMPLETED]
-    _check_stick(drive)
+    _check_export(drive)
 
 
 @pytest.mark.parametrize("step", AGAIN_STEPS)
@@ -127,9 +127,9 @@ def test_an_export_over_a_damaged_one_that_was_killed_is_ended_by_the_next_call(
     for path in FOLDER:
         flip_byte(drive / NAME / path, 3)
     assert fork_server.run(app, "export", "c", "--to", drive, failpoints=f"kill={step}").status == -signal.SIGKILL
-    done = fork_server.run(app, "export", "c", "--to", drive)
-    assert done.status == 0, done.output
-    _check_stick(drive)
+    result = fork_server.run(app, "export", "c", "--to", drive)
+    assert result.status == 0, result.output
+    _check_export(drive)
 
 
 @pytest.mark.parametrize("step", IMPORT_STEPS)
@@ -152,7 +152,7 @@ def test_an_import_that_was_killed_is_ended_by_the_next_worker(
         assert _states(there, JobKind.IMPORT) == [State.COMPLETED]
         assert files_in(there.store / NAME) == FOLDER
         assert there.leftover_partials() == []
-    _check_stick(drive)
+    _check_export(drive)
 
 
 @pytest.mark.parametrize("step", PRUNE_STEPS)
@@ -162,8 +162,8 @@ def test_a_prune_that_was_killed_is_ended_by_the_next(app: App, fork_server: For
     for name in ("one", "two"):
         (partial / name).write_bytes(b"of no use")
     assert fork_server.run(app, "prune", "--partials", "-y", failpoints=f"kill={step}").status == -signal.SIGKILL
-    done = fork_server.run(app, "prune", "--partials", "-y")
-    assert done.status == 0, done.output
+    result = fork_server.run(app, "prune", "--partials", "-y")
+    assert result.status == 0, result.output
     assert app.leftover_partials() == []
     assert files_in(app.store / NAME) == FOLDER
 
@@ -177,8 +177,8 @@ def test_a_catalog_whose_import_was_killed_is_there_once_after_the_next(
     source.write_text(json.dumps({"apiVersion": "v1", "models": [model]}))
     assert fork_server.run(app, "catalog", "import", source, failpoints=f"kill={step}").status == -signal.SIGKILL
     assert fork_server.run(app, "search", "a").status == 0
-    done = fork_server.run(app, "catalog", "import", source)
-    assert done.status == 0, done.output
+    result = fork_server.run(app, "catalog", "import", source)
+    assert result.status == 0, result.output
     listed = json.loads(fork_server.run(app, "catalog", "list", "--json").output)
     assert len(listed["catalogs"]) == 2
     assert fork_server.run(app, "show", "z").status == 0
@@ -188,8 +188,8 @@ def _states(app: App, kind: JobKind) -> list[State]:
     return [job.state for job in app.home.queries.all() if job.kind is kind]
 
 
-def _check_stick(drive: Path) -> None:
-    """The folder has the model whole, its digests in the manifest, and nothing that was on its way."""
+def _check_export(drive: Path) -> None:
+    """Check that the folder has the whole model, its digests in the manifest, and no temporary file."""
     assert files_in(drive / NAME) == FOLDER
     manifest = json.loads((drive / "flowhub-manifest.json").read_bytes())
     assert [model["name"] for model in manifest["models"]] == [NAME]

@@ -48,7 +48,7 @@ OF_A_FOLDER = [
 
 @pytest.fixture
 def cold(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a second store, on another file system where there is one."""
+    """The folder of a second store, on another file system if there is one."""
     other = MEMORY if MEMORY.is_dir() else tmp_path
     folder = Path(tempfile.mkdtemp(dir=other))
     yield folder / "cold"

@@ -59,16 +59,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def app(home: Path, hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """A home in which a repository of the Hub can be queued; the program has a file of its own in its cache."""
+    """A home in which a repository of the Hub can be queued; the program has another file in its cache."""
     for path, content in FILES.items():
         hub.add(REPO, path, content, lfs=path.endswith(".safetensors"))
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    theirs = cache / "models--owner--small-mlx" / "blobs" / ("0" * 64)
-    theirs.parent.mkdir(parents=True)
-    theirs.write_bytes(b"theirs")
+    program_file = cache / "models--owner--small-mlx" / "blobs" / ("0" * 64)
+    program_file.parent.mkdir(parents=True)
+    program_file.write_bytes(b"theirs")
     with app_of(home) as app:
         yield app
-    assert theirs.read_bytes() == b"theirs"
+    assert program_file.read_bytes() == b"theirs"
 
 
 def snapshot(cache: Path) -> Path:
@@ -84,9 +84,9 @@ def assert_whole(app: App, cache: Path) -> None:
 
 
 def assert_gone(app: App, cache: Path) -> None:
-    """Nothing of flowhub's is left: neither files nor folders nor a row."""
-    left = [str(path.relative_to(cache)) for path in cache.rglob("*")]
-    assert sorted(left) == [f"models--owner--small-mlx{end}" for end in ("", "/blobs", f"/blobs/{'0' * 64}")]
+    """Check that flowhub left no file, folder or row."""
+    remaining = [str(path.relative_to(cache)) for path in cache.rglob("*")]
+    assert sorted(remaining) == [f"models--owner--small-mlx{end}" for end in ("", "/blobs", f"/blobs/{'0' * 64}")]
     assert app.home.placement_rows.all() == []
 
 
@@ -152,14 +152,14 @@ def test_a_file_that_appeared_since_a_kill_stays_and_the_placement_is_undone(
 ) -> None:
     installed(app, fork_server)
     assert fork_server.run(app, "place", NAME, "--in", "hf-cache", failpoints=f"kill={step}").status == -signal.SIGKILL
-    theirs = snapshot(cache) / "config.json"
-    theirs.parent.mkdir(parents=True, exist_ok=True)
-    theirs.write_bytes(b"{}")
+    program_file = snapshot(cache) / "config.json"
+    program_file.parent.mkdir(parents=True, exist_ok=True)
+    program_file.write_bytes(b"{}")
     assert fork_server.drain(app) == 0
-    assert theirs.read_bytes() == b"{}"
+    assert program_file.read_bytes() == b"{}"
     assert app.home.placement_rows.all() == []
-    theirs.unlink()
-    for folder in (theirs.parent, theirs.parent.parent):
+    program_file.unlink()
+    for folder in (program_file.parent, program_file.parent.parent):
         if folder.exists() and not os.listdir(folder):
             folder.rmdir()
     assert_gone(app, cache)
@@ -193,7 +193,7 @@ def test_a_placement_that_was_killed_on_its_way_to_a_newer_version_is_finished(
     assert [path.name for path in (top / "snapshots").iterdir()] == ["c" * 40]
     assert files_in(top / "snapshots" / ("c" * 40)) == newer
     assert (top / "refs" / "main").read_text() == "c" * 40
-    assert len(list((top / "blobs").iterdir())) == len(newer) + 1  # and the program's own
+    assert len(list((top / "blobs").iterdir())) == len(newer) + 1  # and the program's own file
     assert_nothing_temporary(cache)
     [row] = app.home.placement_rows.all()
     assert (row.state, app.home.placements.state(row)) == ("placed", "ok")

@@ -12,11 +12,11 @@ from support.install_cases import KINDS, RENAMES, InstallCase
 from support.install_steps import INSTALL, LEASES, LIBRARY, PIPELINE
 from support.origin import Origin
 
-QUIET = "journal_period=3600"  # so that the journal's only commit is the last one
+LAST_COMMIT_ONLY = "journal_period=3600"  # the journal's only commit is the last one
 JOURNAL = "flowhub_jobs.transfer.partial.journal:Journal.commit"
 
-# The way of a job from its last byte on, in its order. A call stands for what happens in it.
-NOT_YET_KEPT = [
+# The steps of a job after its last byte, in order, each by a call.
+BEFORE_COMMIT = [
     "flowhub_jobs.transfer.hasher:Hasher._finish:before",
     "flowhub_jobs.transfer.partial.part_file:PartFile.sync:before",
     f"{JOURNAL}:before",
@@ -48,14 +48,14 @@ STEPS = [
 ]
 
 
-# Where the kinds go ways of their own; elsewhere two of them stand for all.
+# The steps that differ by kind; for the others two kinds are enough.
 NAMING = STEPS[STEPS.index(f"{INSTALL}:stage:before") : STEPS.index(f"{PIPELINE}:remove_partial:before")]
 TWO_KINDS = ("new-file", "newer-folder")
 CASES = [(step, kind) for step in STEPS for kind in (KINDS if step in NAMING else TWO_KINDS)]
 
 
-def _name(word: Any) -> str:
-    *_, name, when = ("", "", *word.split(":"))[-3:]
+def _name(value: Any) -> str:
+    *_, name, when = ("", "", *value.split(":"))[-3:]
     return f"{when}-{name}" if name else when
 
 
@@ -63,11 +63,11 @@ def _name(word: Any) -> str:
 def test_a_kill_at_any_step_after_the_last_byte_is_finished_by_the_next_worker(
     home: Path, origin: Origin, fork_server: ForkServer, kind: str, step: str
 ) -> None:
-    """Never two, never none, and not a byte is asked for again."""
+    """There is exactly one installed copy, and no byte is fetched twice."""
     case = InstallCase(origin, kind)
     with app_of(home) as app:
         job = case.prepare(app)
-        failpoints = f"{QUIET} kill={step.replace('RENAME', RENAMES[kind])}"
+        failpoints = f"{LAST_COMMIT_ONLY} kill={step.replace('RENAME', RENAMES[kind])}"
         assert fork_server.drain(app, failpoints=failpoints) == -signal.SIGKILL
         assert fork_server.drain(app) == 0
         case.check(app, job)
@@ -75,14 +75,14 @@ def test_a_kill_at_any_step_after_the_last_byte_is_finished_by_the_next_worker(
 
 
 @pytest.mark.parametrize("kind", TWO_KINDS)
-@pytest.mark.parametrize("step", NOT_YET_KEPT, ids=_name)
+@pytest.mark.parametrize("step", BEFORE_COMMIT, ids=_name)
 def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
     home: Path, origin: Origin, fork_server: ForkServer, kind: str, step: str
 ) -> None:
     case = InstallCase(origin, kind)
     with app_of(home) as app:
         job = case.prepare(app)
-        assert fork_server.drain(app, failpoints=f"{QUIET} kill={step}") == -signal.SIGKILL
+        assert fork_server.drain(app, failpoints=f"{LAST_COMMIT_ONLY} kill={step}") == -signal.SIGKILL
         assert fork_server.drain(app) == 0
         case.check(app, job)
         assert case.sent() <= 2 * case.total
@@ -95,12 +95,12 @@ def test_a_kill_before_the_journal_has_the_last_bytes_costs_those_and_no_more(
 def test_a_file_that_a_dead_worker_installed_is_recognized_without_a_published_digest(
     home: Path, origin: Origin, fork_server: ForkServer, kind: str, step: str
 ) -> None:
-    """The intent tells, and nothing else could: what is not ours is never replaced, nor taken for a model."""
+    """Only the intent identifies it: flowhub never replaces another program's file, nor installs it as a model."""
     case = InstallCase(origin, kind, pin=False)
     with app_of(home) as app:
         job = case.prepare(app)
         assert (
-            fork_server.drain(app, failpoints=f"{QUIET} kill={step.replace('RENAME', RENAMES[kind])}")
+            fork_server.drain(app, failpoints=f"{LAST_COMMIT_ONLY} kill={step.replace('RENAME', RENAMES[kind])}")
             == -signal.SIGKILL
         )
         assert fork_server.drain(app) == 0
@@ -115,7 +115,7 @@ def test_a_cancel_of_what_a_dead_worker_has_named_takes_nothing_from_a_retry(
     case = InstallCase(origin, kind, pin=False)
     with app_of(home) as app:
         job = case.prepare(app)
-        assert fork_server.drain(app, failpoints=f"{QUIET} kill={LEASES}.complete:before") == -signal.SIGKILL
+        assert fork_server.drain(app, failpoints=f"{LAST_COMMIT_ONLY} kill={LEASES}.complete:before") == -signal.SIGKILL
         app.home.take_back_orphans()
         app.session.cancel(job)
         app.session.requeue(job, "retry")
@@ -131,7 +131,7 @@ def test_a_purge_of_what_a_dead_worker_has_named_leaves_nothing(
     case = InstallCase(origin, kind)
     with app_of(home) as app:
         job = case.prepare(app)
-        assert fork_server.drain(app, failpoints=f"{QUIET} kill={LEASES}.complete:before") == -signal.SIGKILL
+        assert fork_server.drain(app, failpoints=f"{LAST_COMMIT_ONLY} kill={LEASES}.complete:before") == -signal.SIGKILL
         app.home.take_back_orphans()
         assert app.store.joinpath(case.name).exists()
         app.session.cancel(job, purge=True)
@@ -140,11 +140,11 @@ def test_a_purge_of_what_a_dead_worker_has_named_leaves_nothing(
 
 @pytest.mark.parametrize("kind", ["newer-file", "newer-folder"])
 def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, fork_server: ForkServer, kind: str) -> None:
-    """The older version's row bears the name still: what lies there is somebody's."""
+    """The row of the older version still has the name, so that the file may be in use."""
     case = InstallCase(origin, kind)
     with app_of(home) as app:
         job = case.prepare(app)
-        assert fork_server.drain(app, failpoints=f"{QUIET} kill={LEASES}.complete:before") == -signal.SIGKILL
+        assert fork_server.drain(app, failpoints=f"{LAST_COMMIT_ONLY} kill={LEASES}.complete:before") == -signal.SIGKILL
         app.home.take_back_orphans()
         app.session.cancel(job, purge=True)
         assert case.installed_files(app) == dict(case.contents)
@@ -156,25 +156,25 @@ def test_a_purge_leaves_what_the_library_knows(home: Path, origin: Origin, fork_
 def test_a_kill_while_files_that_were_started_over_are_put_among_the_others_loses_none(
     home: Path, origin: Origin, fork_server: ForkServer, kind: str, when: str, move: int
 ) -> None:
-    """Two files whose bytes came wrong at first lie in a folder of their own until the folder is staged."""
+    """Two files that came wrong at first have a separate folder until the folder is staged."""
     case = InstallCase(origin, kind)
-    twice = ("model.safetensors", "tokenizer.json")
+    corrupted = ("model.safetensors", "tokenizer.json")
     with app_of(home) as app:
         job = case.prepare(app)
-        for path in twice:
+        for path in corrupted:
             origin.break_with(FlipByte(at=len(case.contents[path]) - 3).once(), path=case.path(path))
-        # The first Path.replace of all is the journal's, which is written under another name.
-        failpoints = f"{QUIET} kill=pathlib:Path.replace:{when}:{1 + move}"
+        # The first Path.replace is that of the journal, which is written under another name.
+        failpoints = f"{LAST_COMMIT_ONLY} kill=pathlib:Path.replace:{when}:{1 + move}"
         assert fork_server.drain(app, failpoints=failpoints) == -signal.SIGKILL
         sent = case.sent()
-        assert sent == case.total + sum(len(case.contents[path]) for path in twice)
+        assert sent == case.total + sum(len(case.contents[path]) for path in corrupted)
         assert fork_server.drain(app) == 0
         case.check(app, job)
         assert case.sent() == sent
 
 
-POOR_DISKS = [
-    # Where a name cannot be given without replacing, it takes several steps to give one (system.py).
+DISKS_WITHOUT_RENAME_FLAGS = [
+    # A rename without replacing takes several steps on these disks (system.py).
     ("new-file", "no_rename_flags", "flowhub_jobs.system:os.link:before"),
     ("new-file", "no_rename_flags", "flowhub_jobs.system:os.link:after"),
     ("new-file", "no_hard_links", "pathlib:Path.replace:before:2"),
@@ -191,15 +191,15 @@ POOR_DISKS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "disk", "step"), POOR_DISKS)
+@pytest.mark.parametrize(("kind", "disk", "step"), DISKS_WITHOUT_RENAME_FLAGS)
 def test_a_kill_between_the_steps_of_a_rename_on_a_poor_disk_is_finished_by_the_next_worker(
     home: Path, origin: Origin, fork_server: ForkServer, kind: str, disk: str, step: str
 ) -> None:
-    """What a dead worker only claimed a name with is ours, and gives way."""
+    """The placeholder with which a dead worker reserved the name belongs to flowhub, and is replaced."""
     case = InstallCase(origin, kind)
     with app_of(home) as app:
         job = case.prepare(app)
-        assert fork_server.drain(app, failpoints=f"{QUIET} {disk} kill={step}") == -signal.SIGKILL
+        assert fork_server.drain(app, failpoints=f"{LAST_COMMIT_ONLY} {disk} kill={step}") == -signal.SIGKILL
         assert fork_server.drain(app, failpoints=f"fast_maintenance {disk}") == 0
         case.check(app, job)
         assert case.sent() == case.total

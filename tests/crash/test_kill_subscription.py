@@ -1,4 +1,4 @@
-"""SIGKILL around the outcome of a subscription's check: the next worker queues the new version, and once."""
+"""SIGKILL around the outcome of a subscription's check: the next worker queues the new version exactly once."""
 
 import signal
 
@@ -23,17 +23,17 @@ STEPS = [
 ]
 
 
-def offer(app: App, origin: Origin, content: bytes) -> None:
+def serve_version(app: App, origin: Origin, content: bytes) -> None:
     app.set_models(one_file_model("a", origin.serve(f"/{len(content)}/a.gguf", content), content))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: "-".join(step.split(":")[1:]))
 def test_after_a_kill_each_version_was_queued_once(home, origin: Origin, fork_server: ForkServer, step: str) -> None:
     with app_of(home) as app:
-        offer(app, origin, V1)
+        serve_version(app, origin, V1)
         follow(app.session, ["a"], None, {}, lambda path: [])
         assert fork_server.drain(app) == 0
-        offer(app, origin, V2)
+        serve_version(app, origin, V2)
         with writing(app.home.engine) as tx:
             tx.execute(sa.update(subscriptions).values(next_at=0))
         assert fork_server.drain(app, failpoints=f"fast_maintenance kill={step}") == -signal.SIGKILL

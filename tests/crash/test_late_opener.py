@@ -1,4 +1,4 @@
-"""A worker that is suspended while it opens a partial, and wakes when another one is at work in it."""
+"""A worker that is suspended while it opens a partial, and continues while another one writes it."""
 
 import signal
 from pathlib import Path
@@ -32,10 +32,10 @@ def test_a_late_opener_takes_nothing_from_its_successor(
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
-        late = fork_server.start_worker(
+        late_worker = fork_server.start_worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance clock={clock.path} suspend=flowhub_jobs.{at}"
         )
-        app.until(late.is_stopped, "its halt")
+        app.until(late_worker.is_stopped, "the suspension")
         clock.sleep_for(LEASE_S + 1)
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         fork_server.start_worker(
@@ -45,16 +45,16 @@ def test_a_late_opener_takes_nothing_from_its_successor(
             failpoints=f"fast_maintenance lock=0.2 clock={clock.path}",
             FLOWHUB_CONNECTIONS_PER_HOST="1",
         )
-        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of the file")
         partial = app.partial("m")
         write_catalog(app.catalog, other)
         app.session = Session(app.home)
-        late.send_signal(signal.SIGCONT)
+        late_worker.send_signal(signal.SIGCONT)
         app.until_ended(app.enqueue("other"))
         kept = journaled_bytes(partial)
         hold.event.set()
         app.until_ended(job)
-        assert kept == 100_000, "the late one has taken nothing away"
+        assert kept == 100_000, "the late worker has removed nothing"
         assert case.installed_files(app) == dict(case.contents)
         assert [event.kind for event in app.events(job)] == ["queued", "claimed", "rescued", "claimed", "completed"]
         assert case.sent() == case.total

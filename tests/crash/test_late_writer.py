@@ -1,4 +1,4 @@
-"""A worker that is suspended past its lease, at each stage of its job, while another does the job to its end."""
+"""A worker that is suspended past its lease, at each stage of its job, while another one completes the job."""
 
 import contextlib
 import os
@@ -29,17 +29,17 @@ MOMENTS = {
     "in download": "flowhub_jobs.transfer.receiver:Receiver._keep:before",
     "in verify": "flowhub_jobs.transfer.hasher:Hasher._finish:before:LAST",
     "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",
-    "before the journal's last word": "flowhub_jobs.transfer.partial.journal:Journal.commit:before",
+    "before the journal's last commit": "flowhub_jobs.transfer.partial.journal:Journal.commit:before",
     "in install": "flowhub_jobs.worker.progress:ProgressWriter.stage:after",
-    "with a name in mind": "flowhub_jobs.store.install:choose_name:after",
+    "after the choice of a name": "flowhub_jobs.store.install:choose_name:after",
     "staged": "flowhub_jobs.store.install:stage:after",
     "with the intent written": "flowhub_jobs.jobs.lease_store:LeaseStore.record_intent:after",
     "at the rename": "RENAME:before",
     "after the rename": "RENAME:after",
-    "before it tidies up": "flowhub_jobs.worker.pipeline:remove_partial:before",
+    "before the removal of the partial": "flowhub_jobs.worker.pipeline:remove_partial:before",
     "before the last row": "flowhub_jobs.worker.pipeline:_complete:before",
 }
-# Two kinds stand for all where they go the same way.
+# Two kinds are enough where all take the same steps.
 CASES = [
     (moment, kind) for moment in MOMENTS for kind in (KINDS if "rename" in moment else ("new-file", "newer-folder"))
 ]
@@ -54,22 +54,22 @@ def test_a_late_writer_changes_nothing_that_has_a_name_and_continues_with_other_
     with app_of(home, clock=clock.clock) as app:
         job = case.prepare(app)
         step = MOMENTS[moment].replace("RENAME", RENAMES[kind]).replace("LAST", str(len(case.contents)))
-        # One slot: a second job of its own is begun only when the first is over.
-        late = fork_server.start_worker(
+        # One slot: this worker begins a second job only after the first.
+        late_worker = fork_server.start_worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=3600 clock={clock.path} suspend={step}"
         )
-        app.until(late.is_stopped, "its halt")
+        app.until(late_worker.is_stopped, "the suspension")
         clock.sleep_for(LEASE_S + 1)
         assert fork_server.drain(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}") == 0
         case.check(app, job)
-        stamps, rows, done, events = case.stamps(app), library_rows(app), app.job(job), app.events(job)
+        stamps, rows, completed_job, events = case.stamps(app), library_rows(app), app.job(job), app.events(job)
 
         app.set_models(case.entry(), other)
-        late.send_signal(signal.SIGCONT)
+        late_worker.send_signal(signal.SIGCONT)
         assert app.until_ended(app.enqueue("other")).state is State.COMPLETED
-        assert late.poll() is None
+        assert late_worker.poll() is None
         assert (case.stamps(app), case.installed_files(app)) == (stamps, dict(case.contents))
-        assert (app.job(job), app.events(job)) == (done, events)
+        assert (app.job(job), app.events(job)) == (completed_job, events)
         artifacts, files = library_rows(app)
         assert (artifacts[:1], [file for file in files if file["path"] != "other.gguf"]) == rows
         assert {model.name for model in app.home.store.models()} == {case.name, "other.gguf"}
@@ -83,8 +83,8 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
     with app_of(home, clock=clock.clock) as app:
         first = case.prepare(app)
         step = "flowhub_jobs.worker.pipeline:_finish:before"
-        late = fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path} suspend={step}")
-        app.until(late.is_stopped, "its halt")
+        late_worker = fork_server.start_worker(app, failpoints=f"fast_maintenance clock={clock.path} suspend={step}")
+        app.until(late_worker.is_stopped, "the suspension")
         clock.sleep_for(LEASE_S + 1)
         assert fork_server.drain(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}") == 0
         case.check(app, first)
@@ -92,9 +92,9 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
         origin.break_with(hold.once(), path=case.path("m.gguf"))
         again = app.enqueue("m", force=True)
         fork_server.start_worker(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}")
-        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of it")
-        late.send_signal(signal.SIGCONT)
-        app.until(lambda: f"The lease of job {first} has ended" in app.log(), "the late one's word")
+        app.until(lambda: journaled_bytes(app.partial("m")) == 100_000, "a third of the file")
+        late_worker.send_signal(signal.SIGCONT)
+        app.until(lambda: f"The lease of job {first} has ended" in app.log(), "the log of the lost lease")
         hold.event.set()
         assert app.until_ended(again).state is State.COMPLETED
         case.check(app, again)
@@ -104,7 +104,7 @@ def test_a_late_writer_does_not_tidy_up_under_a_run_that_fetches_the_same_again(
 def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_installed(
     home: Path, origin: Origin, fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its successor goes on with the same bytes, in another file than the one that the late one has open."""
+    """The next worker continues with the same bytes, in another file than the late worker has open."""
     skip_without_direct_io(tmp_path)
     monkeypatch.setenv("FLOWHUB_CONNECTIONS_PER_HOST", "1")
     content, hold, clock = gguf_pattern(8 << 20), Hold(after=1 << 20), ClockFile(tmp_path / "clock")
@@ -112,22 +112,22 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
     other = one_file_model("other", origin.serve("/other.gguf", gguf(seed=9)), gguf(seed=9))
     with app_of(home, model, other, clock=clock.clock) as app:
         app.enqueue("m")
-        # The fifth: before the hold come four at most, of 256 KiB or more.
+        # The fifth: at most four chunks, of 256 KiB or more, come before the pause.
         step = "flowhub_jobs.transfer.receiver:Receiver._put:before:5"
-        late = fork_server.start_worker(
+        late_worker = fork_server.start_worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=0.01 clock={clock.path} suspend={step}"
         )
         app.until(lambda: journaled_bytes(app.partial("m")) >= 1 << 20, "the first bytes in the journal")
         hold.event.set()
-        app.until(late.is_stopped, "its halt")
+        app.until(late_worker.is_stopped, "the suspension")
         clock.sleep_for(LEASE_S + 1)
         assert fork_server.drain(app, failpoints=f"fast_maintenance lock=0.2 clock={clock.path}") == 0
         before = (app.store / "m.gguf").stat()
-        assert before.st_ino not in open_inodes(late.pid)
+        assert before.st_ino not in open_inodes(late_worker.pid)
 
-        partial = open_partial(late.pid, "m.gguf")
+        partial = open_partial(late_worker.pid, "m.gguf")
         written = os.fstat(partial).st_mtime_ns
-        late.send_signal(signal.SIGCONT)
+        late_worker.send_signal(signal.SIGCONT)
         assert app.until_ended(app.enqueue("other")).state is State.COMPLETED
         assert os.fstat(partial).st_mtime_ns == written, "a worker without the lease writes nothing"
         os.close(partial)
@@ -136,7 +136,7 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
 
 
 def open_partial(pid: int, name: str) -> int:
-    """Open, for reading, the partial of that name that a process has open; return the descriptor."""
+    """Open, for reading, the partial that a process has open; return the descriptor."""
     folder = Path(f"/proc/{pid}/fd")
     [path, *_] = [
         path for path in folder.iterdir() if f"/{name}" in os.readlink(path) and ".partial/" in os.readlink(path)
@@ -145,9 +145,9 @@ def open_partial(pid: int, name: str) -> int:
 
 
 def open_inodes(pid: int) -> set[int]:
-    """Return the inodes of all that a process has open."""
-    found = set()
+    """Return the inodes of all files that a process has open."""
+    inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            found.add(descriptor.stat().st_ino)
-    return found
+            inodes.add(descriptor.stat().st_ino)
+    return inodes

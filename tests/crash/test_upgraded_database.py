@@ -19,7 +19,7 @@ BACK = ("ALTER TABLE jobs RENAME COLUMN kept TO bytes_done", f"UPDATE alembic_ve
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def home(home, request, monkeypatch):
-    """A home over either database."""
+    """A home with SQLite, then one with PostgreSQL."""
     if request.param == "postgresql":
         monkeypatch.setenv("FLOWHUB_DATABASE_URL", request.getfixturevalue("postgres_url"))
     return home
@@ -33,7 +33,7 @@ def migrate(engine, statements):
 
 
 def contents(tx):
-    """Return the rows that workers write."""
+    """Return the rows that workers change."""
     tables = (table.name for table in (jobs, attempts, events, workers))
     return {name: tx.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1").all() for name in tables}
 

@@ -16,7 +16,7 @@ PACKAGE = Path(flowhub_jobs.__file__).parent
 
 
 def test_a_worker_whose_package_is_replaced_completes_its_jobs(home: Path, origin: Origin, tmp_path: Path) -> None:
-    """As `pip install --upgrade` does it: first the old files are removed."""
+    """Upgrade as `pip install --upgrade` does: first remove the old files."""
     old = tmp_path / "old"
     shutil.copytree(PACKAGE, old / "flowhub_jobs", ignore=shutil.ignore_patterns("__pycache__"))
     for shipped in ("migrations", "hub_catalog.json"):
