@@ -37,7 +37,7 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize(("number", "kind", "says"), TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize(("number", "kind", "words"), TROUBLES.values(), ids=TROUBLES)
 def test_a_disk_in_trouble_ends_the_run_at_once_and_what_is_there_is_not_fetched_again(
     origin, model, tmp_path, monkeypatch, number, kind, words
 ):

@@ -244,10 +244,10 @@ def test_the_next_address_continues_where_a_mirror_stopped(origin, mirror, tmp_p
 
 def test_no_byte_is_kept_of_a_mirror_whose_file_has_another_size_from_now_on(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[Reset(after=HALF).once(), WrongTotal().from_byte(1)])
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1))
-    assert (got.content(), got.progress[-1].bad_mirrors) == (MODEL.read(), set())
-    assert sources(got) == {mirror.address: HALF, origin.address: SIZE - HALF}
-    assert codes(got) == ["mirror_unfit"]
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror, faults_max=1))
+    assert (result.content(), result.progress[-1].bad_mirrors) == (MODEL.read(), set())
+    assert sources(result) == {mirror.address: HALF, origin.address: SIZE - HALF}
+    assert codes(result) == ["mirror_unfit"]
 
 
 def test_a_connection_that_a_mirror_drops_is_replaced_by_one_to_the_same_mirror(origin, mirror, tmp_path):
@@ -414,8 +414,8 @@ def test_after_a_crash_the_wrong_one_of_two_mirrors_of_a_file_is_found(origin, m
     mirror.remove("m.gguf")
     second.remove("m.gguf")
     origin.limit()
-    got = run_transfer(artifact, crashed, options=options)
-    assert (got.content(), got.progress[-1].bad_mirrors) == (LARGE.read(), {second.address})
+    result = run_transfer(artifact, crashed, options=options)
+    assert (result.content(), result.progress[-1].bad_mirrors) == (LARGE.read(), {second.address})
     assert origin.sent("m.gguf") <= LARGE.size + MIB, "each byte at most once, next to the measurement"
 
 
@@ -424,28 +424,28 @@ def test_after_a_crash_the_wrong_one_of_two_mirrors_of_a_file_is_found(origin, m
 
 def test_a_mirror_that_sends_wrong_bytes_is_dropped_and_named(origin, mirror, tmp_path):
     artifact = everywhere(mirror, origin, faults=[FlipByte(at=HALF)])
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror))
-    assert got.content() == MODEL.read()
-    assert got.progress[-1].bad_mirrors == {mirror.address}
-    [note] = [note for note in got.notes if note.code == "mirror_mismatch"]
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror))
+    assert result.content() == MODEL.read()
+    assert result.progress[-1].bad_mirrors == {mirror.address}
+    [note] = [note for note in result.notes if note.code == "mirror_mismatch"]
     assert mirror.address.removeprefix("http://") in note.text
     assert sources(result) == {mirror.address: SIZE, origin.address: SIZE}, "what was wrong counts as fetched, too"
 
 
-@pytest.mark.parametrize("liar", [0, 1], ids=["the first lies", "the second lies"])
-def test_the_wrong_one_of_two_mirrors_of_a_file_is_found(origin, mirror, second, tmp_path, liar):
+@pytest.mark.parametrize("bad_mirror", [0, 1], ids=["the first", "the second"])
+def test_the_wrong_one_of_two_mirrors_of_a_file_is_found(origin, mirror, second, tmp_path, bad_mirror):
     """Each mirror sends a half. Only the wrong half, or both, are fetched again, and only the wrong mirror is named."""
     artifact = everywhere(mirror, second, origin)
     mirror.break_with(Reset(after=HALF).once(), Status(404).from_byte(HALF), path="/m.gguf")
     pair = (mirror, second)
-    at = 1000 if liar == 0 else SIZE - 1000
-    if liar == 0:
+    at = 1000 if bad_mirror == 0 else SIZE - 1000
+    if bad_mirror == 0:
         mirror.break_with(FlipByte(at=at), Reset(after=HALF).once(), Status(404).from_byte(HALF), path="/m.gguf")
     else:
         second.break_with(FlipByte(at=at), path="/m.gguf")
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
-    assert got.content() == MODEL.read()
-    assert got.progress[-1].bad_mirrors == {pair[liar].address}
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
+    assert result.content() == MODEL.read()
+    assert result.progress[-1].bad_mirrors == {pair[bad_mirror].address}
 
 
 def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path):
@@ -453,8 +453,8 @@ def test_no_suspect_gives_the_bytes_of_another(origin, mirror, second, tmp_path)
     artifact = everywhere(mirror, second, origin)
     mirror.break_with(Reset(after=3 * MIB).once(), Status(404).from_byte(3 * MIB), path="/m.gguf")
     second.break_with(FlipByte(at=SIZE - 1000), path="/m.gguf")
-    got = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
-    assert (got.content(), got.progress[-1].bad_mirrors) == (MODEL.read(), {second.address})
+    result = run_transfer(artifact, tmp_path, options=through(origin, mirror, second))
+    assert (result.content(), result.progress[-1].bad_mirrors) == (MODEL.read(), {second.address})
     rest = SIZE - 3 * MIB
     assert sources(result) == {mirror.address: 3 * MIB, second.address: rest, origin.address: SIZE}
 
@@ -469,7 +469,7 @@ def test_bytes_of_a_mirror_and_of_the_origin_are_counted_apart_after_a_restart(o
     result = run_transfer(artifact, partial, options=options)
     assert result.content() == MODEL.read()
     assert origin.sent("m.gguf") == SIZE, "the half that it gave the first time is kept"
-    assert got.progress[-1].bad_mirrors == {mirror.address}
+    assert result.progress[-1].bad_mirrors == {mirror.address}
 
 
 def test_a_dropped_mirror_is_not_asked_again_by_the_next_attempt_of_the_job(origin, mirror, tmp_path):

@@ -186,7 +186,7 @@ ONE_GO = {
 }
 
 
-@pytest.mark.parametrize(("faults", "says"), ONE_GO.values(), ids=ONE_GO)
+@pytest.mark.parametrize(("faults", "words"), ONE_GO.values(), ids=ONE_GO)
 def test_a_large_file_that_cannot_be_resumed_has_a_note(origin, tmp_path, faults, words):
     result = run_transfer(unpinned_artifact(origin.serve("m.gguf", LARGE, faults=faults)), tmp_path)
     [text] = [note.text for note in result.notes if note.kind == "no_resume"]

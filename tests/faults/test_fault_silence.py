@@ -35,7 +35,7 @@ CLOCKS = {
 }
 
 
-@pytest.mark.parametrize(("fault", "clock", "error", "says"), CLOCKS.values(), ids=CLOCKS)
+@pytest.mark.parametrize(("fault", "clock", "error", "words"), CLOCKS.values(), ids=CLOCKS)
 def test_a_host_that_never_speaks_is_given_up(origin, downloader, fault, clock, error, words):
     """Each timeout alone ends it; the other ones are twenty seconds, which no test waits for."""
     options = quick(faults_max=2, **clock)

@@ -1,4 +1,4 @@
-"""The bench says what it can measure, counts rightly, and runs. How fast anything is, no test asserts."""
+"""Tests of the bench: its list of cases, its calculations, and small runs. No test asserts a speed."""
 
 import json
 import os
@@ -46,10 +46,10 @@ def cells(line: str) -> list[str]:
 
 
 def test_the_list_names_every_case_and_what_it_measures():
-    said = subprocess.run([BENCH, "--list"], capture_output=True, text=True, check=True).stdout
-    lines = said.splitlines()
+    output = subprocess.run([BENCH, "--list"], capture_output=True, text=True, check=True).stdout
+    lines = output.splitlines()
     assert [line.split()[0] for line in lines] == list(CASES)
-    assert all(len(line.split()) > 3 for line in lines), said
+    assert all(len(line.split()) > 3 for line in lines), output
 
 
 def test_a_case_that_there_is_not_is_a_usage_error():
@@ -142,12 +142,12 @@ def test_a_program_that_fails_ends_the_bench_with_its_output(tmp_path):
 @needs_servers
 def test_a_small_run_prints_its_table_and_keeps_its_figures(tmp_path):
     raw = tmp_path / "raw.json"
-    done = subprocess.run(
+    result = subprocess.run(
         [BENCH, *SMALL_RUN, "--dir", tmp_path, "--json", raw], capture_output=True, text=True, timeout=170
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "| who " in done.stdout
-    assert "| work " in done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "| who " in result.stdout
+    assert "| work " in result.stdout
     rows = json.loads(raw.read_text())["cases"]["plain"]["rows"]
     assert {"flowhub", "limit", "curl"} <= {row["who"] for row in rows}
     assert [path.name for path in tmp_path.iterdir()] == ["raw.json"]
@@ -162,8 +162,8 @@ def test_a_bench_that_is_interrupted_leaves_nothing_behind(tmp_path):
         [pid_file] = tmp_path.glob("*/nginx/nginx.pid")
         nginx = int(pid_file.read_text())
         bench.send_signal(signal.SIGINT)
-        said = bench.stdout.read()
-    assert bench.returncode == 128 + signal.SIGINT, said
+        output = bench.stdout.read()
+    assert bench.returncode == 128 + signal.SIGINT, output
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(nginx, 0)

@@ -1,4 +1,4 @@
-"""A CI that lacks a tool is red; a person who lacks it is told, and goes on."""
+"""Tests of support/ci_skips: a missing tool fails a CI run, and skips tests with a message elsewhere."""
 
 import os
 import subprocess
@@ -23,17 +23,17 @@ def test_other(): pytest.skip('macOS alone has this')
 def test_expected(): assert False
 """,
 }
-ALONE = ["-p", "no:cacheprovider", "-rsxfE", "--continue-on-collection-errors"]
+PYTEST_OPTIONS = ["-p", "no:cacheprovider", "-rsxfE", "--continue-on-collection-errors"]
 
 
 def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest on tests of its own that are skipped, with the hooks of `support.ci_skips` and no other plugin."""
+    """Run pytest on skipped example tests, with the hooks of `support.ci_skips` and no other plugin."""
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    kept = {name: value for name, value in os.environ.items() if name != "CI"}
-    kept |= {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ}
-    command = [sys.executable, "-m", "pytest", *ALONE, f"--rootdir={folder}", str(folder)]
-    return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    environment |= {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ}
+    command = [sys.executable, "-m", "pytest", *PYTEST_OPTIONS, f"--rootdir={folder}", str(folder)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_a_missing_tool_skips_its_tests_with_a_message(tmp_path):
@@ -47,8 +47,7 @@ def test_a_missing_tool_skips_its_tests_with_a_message(tmp_path):
 def test_in_ci_a_skip_for_want_of_a_tool_is_a_failure_and_any_other_stays_one(tmp_path):
     result = run(tmp_path, CI="true")
     assert result.returncode == 1, result.stdout
-    assert (
-        "1 failed, 1 skipped, 1 xfailed, 2 errors" in result.stdout
-    )  # a mark and a file are told before the test runs
+    # A mark and a file are reported before the test runs.
+    assert "1 failed, 1 skipped, 1 xfailed, 2 errors" in result.stdout
     for reason in ("needs a tool in the test", "needs a tool by its mark", "needs a tool for the file"):
         assert f"CI must not skip this test: it {reason}." in result.stdout

@@ -1,4 +1,4 @@
-"""The script that measures a fleet runs, counts rightly, and leaves nothing behind. No test asserts how fast."""
+"""Tests of scripts/fleet: its calculations, and a small run that leaves no file. No test asserts a speed."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ from support.postgres import SKIP_REASON, binary
 FLEET = Path(__file__).parents[3] / "scripts" / "fleet"
 
 
-def figures(**changes):
-    known = {
+def make_figures(**changes):
+    defaults = {
         "nodes": 2,
         "finished": 0,
         "origin_ratio": 1.0,
@@ -26,7 +26,7 @@ def figures(**changes):
         "all_connections": 8,
         "wall_s": 3.0,
     }
-    return Figures(**known | changes)
+    return Figures(**defaults | changes)
 
 
 def cells(text, name):
@@ -35,7 +35,7 @@ def cells(text, name):
 
 
 def test_the_table_has_a_column_for_each_run():
-    text = table([figures(), figures(finished=100_000, right=7)])
+    text = table([make_figures(), make_figures(finished=100_000, right=7)])
     assert cells(text, "finished jobs") == ["", "0", "100,000"]
     assert cells(text, "right digests") == ["all", "8 of 8", "7 of 8"]
     assert cells(text, "milliseconds a claim") == ["< 50", "2.0 (9.0)", "2.0 (9.0)"]
@@ -44,12 +44,12 @@ def test_the_table_has_a_column_for_each_run():
 
 @pytest.mark.parametrize("wrong", [{"right": 7}, {"origin_ratio": 2.1}, {"worker_connections": 7}])
 def test_what_no_slow_machine_excuses_is_wrong_on_any_machine(wrong):
-    assert figures(cpu=0.9, claims_ms=(900.0,)).correct
-    assert not figures(**wrong).correct
+    assert make_figures(cpu=0.9, claims_ms=(900.0,)).correct
+    assert not make_figures(**wrong).correct
 
 
 def test_each_limit_of_each_run_has_a_verdict():
-    lines = verdicts([figures(), figures(cpu=0.05, claims_ms=())]).splitlines()
+    lines = verdicts([make_figures(), make_figures(cpu=0.05, claims_ms=())]).splitlines()
     assert len(lines) == 10
     assert [line for line in lines if "MISSED" in line] == [
         "run 2: MISSED: milliseconds a claim",
@@ -59,14 +59,16 @@ def test_each_limit_of_each_run_has_a_verdict():
 
 @pytest.mark.skipif(binary("initdb") is None, reason=SKIP_REASON)
 def test_a_small_fleet_prints_its_table_and_leaves_nothing_behind(tmp_path):
-    small = ["--nodes", "3", "--size", "0.25", "--rate", "0", "--finished", "7"]
+    arguments = ["--nodes", "3", "--size", "0.25", "--rate", "0", "--finished", "7"]
     environ = os.environ | {"TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, FLEET, *small], capture_output=True, text=True, timeout=170, env=environ)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert cells(done.stdout, "right digests") == ["all", "12 of 12"]
-    assert cells(done.stdout, "finished jobs") == ["", "7"]
-    assert 1 <= float(cells(done.stdout, "bytes of the origin")[1]) <= 2
-    assert "run 1: met: digests" in done.stdout
+    result = subprocess.run(
+        [sys.executable, FLEET, *arguments], capture_output=True, text=True, timeout=170, env=environ
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert cells(result.stdout, "right digests") == ["all", "12 of 12"]
+    assert cells(result.stdout, "finished jobs") == ["", "7"]
+    assert 1 <= float(cells(result.stdout, "bytes of the origin")[1]) <= 2
+    assert "run 1: met: digests" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

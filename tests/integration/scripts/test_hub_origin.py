@@ -1,4 +1,4 @@
-"""The Hub-shaped origin answers as the Hub does; as a library and as a command."""
+"""Tests of the Hub-shaped origin, as a library and as a command: it answers as the Hub does."""
 
 import hashlib
 import http.client
@@ -85,8 +85,8 @@ def test_an_expired_or_forged_link_is_403_and_a_new_one_is_honoured(hub):
     ],
 )
 def test_the_hub_shows_a_file_only_to_those_who_may_see_it(target, token, status, code):
-    doors = {"token": "hf_right", "gated": {"org/gated"}, "unaccepted": {"org/terms"}, "private": {"org/secret"}}
-    with Hub({}, **doors) as hub:
+    access = {"token": "hf_right", "gated": {"org/gated"}, "unaccepted": {"org/terms"}, "private": {"org/secret"}}
+    with Hub({}, **access) as hub:
         for repo in ("open", "gated", "terms", "secret"):
             hub.add(f"org/{repo}", "m", DATA)
         headers = {"Authorization": f"Bearer {token}"} if token else {}

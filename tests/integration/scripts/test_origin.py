@@ -1,4 +1,4 @@
-"""The origin that other tests trust: contents, ranges, counts and rates, proved with http.client."""
+"""Tests of the origin that other tests rely on: contents, ranges, counts and rates, over http.client."""
 
 import hashlib
 import http.client
@@ -51,8 +51,8 @@ def test_a_file_on_the_disk_is_served_as_it_is_at_the_moment(origin, tmp_path):
     url = origin.serve("m.gguf", file)
     first, body = send_request(url)
     file.write_bytes(DATA[:100])
-    second, less = send_request(url)
-    assert (body, less) == (DATA, DATA[:100])
+    second, shorter_body = send_request(url)
+    assert (body, shorter_body) == (DATA, DATA[:100])
     assert first.headers["ETag"] != second.headers["ETag"]
 
 
@@ -60,7 +60,7 @@ def test_a_file_on_the_disk_is_served_as_it_is_at_the_moment(origin, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "start", "end"),
+    ("range_header", "start", "end"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=100-199", 100, 200),
@@ -70,23 +70,23 @@ def test_a_file_on_the_disk_is_served_as_it_is_at_the_moment(origin, tmp_path):
         ("bytes=-999999", 0, 300_000),
     ],
 )
-def test_a_range_is_answered_with_just_those_bytes(origin, asked, start, end):
-    response, body = send_request(origin.serve("m", DATA), Range=asked)
+def test_a_range_is_answered_with_just_those_bytes(origin, range_header, start, end):
+    response, body = send_request(origin.serve("m", DATA), Range=range_header)
     assert response.status == 206
     assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/300000"
     assert response.headers["Content-Length"] == str(end - start)
     assert body == DATA[start:end]
 
 
-@pytest.mark.parametrize("asked", ["bytes=9-3", "bytes=-", "bytes=0-1,5-6", "lines=1-2", "bytes=x-2"])
-def test_a_range_that_is_none_gets_the_whole(origin, asked):
-    response, body = send_request(origin.serve("m", DATA), Range=asked)
+@pytest.mark.parametrize("range_header", ["bytes=9-3", "bytes=-", "bytes=0-1,5-6", "lines=1-2", "bytes=x-2"])
+def test_a_range_that_is_none_gets_the_whole(origin, range_header):
+    response, body = send_request(origin.serve("m", DATA), Range=range_header)
     assert (response.status, body) == (200, DATA)
 
 
-@pytest.mark.parametrize("asked", ["bytes=300000-", "bytes=400000-500000", "bytes=-0"])
-def test_a_range_past_the_end_is_416_and_names_the_size(origin, asked):
-    response, body = send_request(origin.serve("m", DATA), Range=asked)
+@pytest.mark.parametrize("range_header", ["bytes=300000-", "bytes=400000-500000", "bytes=-0"])
+def test_a_range_past_the_end_is_416_and_names_the_size(origin, range_header):
+    response, body = send_request(origin.serve("m", DATA), Range=range_header)
     assert (response.status, response.headers["Content-Range"], body) == (416, "bytes */300000", b"")
 
 
@@ -141,8 +141,8 @@ def test_every_body_byte_is_counted_by_path_and_by_request(origin):
     send_request(url)
     send_request(other)
     assert (origin.sent("m"), origin.sent("/other"), origin.sent()) == (300_010, 3, 300_013)
-    seen = [(one.method, one.range, one.status, one.bytes_sent) for one in origin.requests("m")]
-    assert seen == [("HEAD", None, 200, 0), ("GET", "bytes=10-19", 206, 10), ("GET", None, 200, 300_000)]
+    counted_requests = [(one.method, one.range, one.status, one.bytes_sent) for one in origin.requests("m")]
+    assert counted_requests == [("HEAD", None, 200, 0), ("GET", "bytes=10-19", 206, 10), ("GET", None, 200, 300_000)]
 
 
 def test_open_connections_are_counted_while_they_are_open(origin):
@@ -162,7 +162,7 @@ def test_a_wait_that_is_in_vain_says_what_was_counted(origin):
 
 
 def test_what_a_client_leaves_unread_is_not_counted_without_end(origin):
-    """The count stops at what the buffers of both sides hold, far from the whole."""
+    """The count stops at the size of the buffers of both sides, far below the size of the file."""
     url = origin.serve("big", Pattern(GIB))
     origin.limit(per_connection_bps=1e9)
     with open_connection(url) as connection:
@@ -176,31 +176,31 @@ def test_what_a_client_leaves_unread_is_not_counted_without_end(origin):
 # Rates ---------------------------------------------------------------------------------------------------------------
 
 
-def seconds_side_by_side(urls: list[str]) -> float:
-    """Return the seconds in which all urls were fetched side by side."""
-    began = time.monotonic()
+def seconds_to_fetch_concurrently(urls: list[str]) -> float:
+    """Fetch all URLs concurrently, and return the seconds that it took."""
+    started_at = time.monotonic()
     threads = [threading.Thread(target=send_request, args=(url,)) for url in urls]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return time.monotonic() - began
+    return time.monotonic() - started_at
 
 
 def test_a_total_limit_holds_over_all_connections(origin):
-    """No more bytes than the rate allows in the time that it took, whatever that was."""
+    """The origin sends no more bytes than the rate allows in the elapsed time."""
     urls = [origin.serve(name, Pattern(MIB)) for name in "abcd"]
     origin.limit(total_bps=8 * MIB)
-    took = seconds_side_by_side(urls)
+    elapsed_s = seconds_to_fetch_concurrently(urls)
     assert origin.sent() == 4 * MIB
-    assert origin.sent() <= 8 * MIB * (took + 0.2) + 128 * KIB
+    assert origin.sent() <= 8 * MIB * (elapsed_s + 0.2) + 128 * KIB
 
 
 def test_a_limit_for_each_connection_leaves_the_others_alone(origin):
     urls = [origin.serve(name, Pattern(2 * MIB)) for name in "ab"]
     origin.limit(per_connection_bps=4 * MIB)
-    took = seconds_side_by_side(urls)
-    assert origin.sent() <= 2 * (4 * MIB * (took + 0.2) + 128 * KIB)
+    elapsed_s = seconds_to_fetch_concurrently(urls)
+    assert origin.sent() <= 2 * (4 * MIB * (elapsed_s + 0.2) + 128 * KIB)
 
 
 def test_a_limit_taken_off_lets_a_waiting_connection_go(origin):
@@ -220,12 +220,12 @@ def test_a_limit_taken_off_lets_a_waiting_connection_go(origin):
 
 def test_an_origin_that_refuses_can_listen_again_on_its_port(origin):
     url = origin.serve("m", DATA)
-    with open_connection(url) as kept:
-        send_request_over(kept, url)
+    with open_connection(url) as connection:
+        send_request_over(connection, url)
         origin.refuse()
         with pytest.raises(ConnectionRefusedError):
             send_request(url)
-        assert send_request_over(kept, url)[1] == DATA  # who is in stays in
+        assert send_request_over(connection, url)[1] == DATA  # open connections stay open
     origin.listen_again()
     assert send_request(url)[1] == DATA
 
@@ -249,7 +249,7 @@ def test_an_origin_closes_with_a_transfer_under_way_and_leaves_no_thread(fault):
             connection.request("GET", "/m")
             origin.wait_for(lambda: origin.requests("m"))
             origin.close()
-    assert set(threading.enumerate()) <= before  # a thread of an earlier test may end meanwhile
+    assert set(threading.enumerate()) <= before  # a thread of an earlier test may end during this one
 
 
 def test_a_tls_origin_is_trusted_by_its_own_certificate_and_by_no_other():

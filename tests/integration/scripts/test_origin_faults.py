@@ -1,4 +1,4 @@
-"""Each named fault does what its name says, and when it was told to."""
+"""Tests of the named faults: each does what its name says, for the requests that it is for."""
 
 import gzip
 import http.client
@@ -68,33 +68,33 @@ def test_close_before_headers_says_nothing(origin):
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("fault", "status_line"),
     [(NoHeaders(), b""), (StallAfterHeaders(), b"HTTP/1.1 200 OK"), (Stall(after=9), b"HTTP/1.1 200 OK")],
     ids=repr,
 )
-def test_a_stall_keeps_the_connection_open_and_sends_no_more(origin, fault, says):
+def test_a_stall_keeps_the_connection_open_and_sends_no_more(origin, fault, status_line):
     origin.serve("m", DATA, faults=[fault])
     after = fault.after if isinstance(fault, Stall) else 0
     with socket.create_connection(("127.0.0.1", origin.port)) as client:
         client.sendall(b"GET /m HTTP/1.1\r\n\r\n")
         origin.wait_for(lambda: origin.requests("m") and origin.sent("m") == after)
-        client.shutdown(socket.SHUT_WR)  # the origin takes this for the client giving up, and only then ends
-        came = b"".join(iter(lambda: client.recv(65536), b""))
-    head, _, body = came.partition(b"\r\n\r\n")
-    assert head.startswith(says)
-    assert (bool(head), body) == (bool(says), DATA[:after])
+        client.shutdown(socket.SHUT_WR)  # for the origin the client has given up, and only this ends its answer
+        received = b"".join(iter(lambda: client.recv(65536), b""))
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(status_line)
+    assert (bool(head), body) == (bool(status_line), DATA[:after])
 
 
 def test_hold_waits_for_the_test_and_then_continues(origin):
     event = threading.Event()
     url = origin.serve("m", DATA, faults=[Hold(event, after=500)])
-    got: list[bytes] = []
-    fetch = threading.Thread(target=lambda: got.append(send_request(url)[1]))
+    bodies: list[bytes] = []
+    fetch = threading.Thread(target=lambda: bodies.append(send_request(url)[1]))
     fetch.start()
     origin.wait_for(lambda: origin.sent("m") == 500)
     event.set()
     fetch.join()
-    assert got == [DATA]
+    assert bodies == [DATA]
 
 
 def test_trickle_sends_little_by_little(origin):
@@ -117,11 +117,11 @@ def test_an_endless_head_never_ends_and_never_rests(origin):
     origin.serve("m", DATA, faults=[EndlessHead()])
     with socket.create_connection(("127.0.0.1", origin.port)) as client:
         client.sendall(b"GET /m HTTP/1.1\r\n\r\n")
-        came = b""
-        while len(came) < 60:
-            came += client.recv(4096)
-    assert came.startswith(b"HTTP/1.1 200 OK\r\nX-Endless: onon")
-    assert b"\r\n\r\n" not in came
+        received = b""
+        while len(received) < 60:
+            received += client.recv(4096)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\nX-Endless: onon")
+    assert b"\r\n\r\n" not in received
 
 
 def test_flip_byte_changes_that_byte_alone_in_any_range(origin):
@@ -215,7 +215,7 @@ def test_a_fault_of_the_etag_shows_in_get_and_head(origin, fault, etag):
 
 
 @pytest.mark.parametrize(
-    ("fault", "struck"),
+    ("fault", "affected"),
     [
         (Status(503), [True, True, True, True]),
         (Status(503).once(), [True, False, False, False]),
@@ -226,10 +226,10 @@ def test_a_fault_of_the_etag_shows_in_get_and_head(origin, fault, etag):
         (Status(503).from_byte(50), [False, True, True, False]),
     ],
 )
-def test_a_fault_occurs_at_its_request(origin, fault: Fault, struck):
+def test_a_fault_occurs_at_its_request(origin, fault: Fault, affected):
     url = origin.serve("m", DATA, faults=[fault])
     ranges = ["bytes=0-49", "bytes=50-99", "bytes=100-149", "bytes=0-99"]
-    assert [send_request(url, Range=asked)[0].status == 503 for asked in ranges] == struck
+    assert [send_request(url, Range=range_header)[0].status == 503 for range_header in ranges] == affected
 
 
 def test_a_fault_of_the_body_is_not_spent_on_a_head(origin):
@@ -241,9 +241,11 @@ def test_a_fault_of_the_body_is_not_spent_on_a_head(origin):
 
 
 def test_all_faults_lists_every_fault_once():
-    def family(kind: type[Fault]) -> set[type[Fault]]:
-        return {kind}.union(*(family(child) for child in kind.__subclasses__()))
+    def subclasses_of(kind: type[Fault]) -> set[type[Fault]]:
+        return {kind}.union(*(subclasses_of(child) for child in kind.__subclasses__()))
 
-    ours = {kind for kind in family(Fault) if kind.__module__.startswith("support.")}  # a test may have one of its own
-    assert set(ALL_FAULTS) == ours - {Fault, MovedRange}
+    support_faults = {
+        kind for kind in subclasses_of(Fault) if kind.__module__.startswith("support.")
+    }  # a test may define its own fault
+    assert set(ALL_FAULTS) == support_faults - {Fault, MovedRange}
     assert len(set(ALL_FAULTS)) == len(ALL_FAULTS)
