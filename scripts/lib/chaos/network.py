@@ -41,7 +41,7 @@ class TurnedOnce(Fault):
     at: int = 0
     came: threading.Event = field(default_factory=threading.Event, repr=False)
 
-    def flow(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
+    def change_steps(self, steps: Iterator[Step], answer: Answer) -> Iterator[Step]:
         place = self.at - answer.start
         for step in steps:
             if not isinstance(step, Piece):
