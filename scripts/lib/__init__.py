@@ -1,1 +1,1 @@
-"""Parts of the scripts: packages and modules that no person runs."""
+"""Parts of the scripts: packages and modules that users do not run directly."""

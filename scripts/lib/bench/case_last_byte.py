@@ -1,4 +1,4 @@
-"""The time from the last byte to the final name, seen from outside."""
+"""The time from the last byte to the final name, measured from outside."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ AT_MOST_S = 900
 
 
 def last_byte(context: Context) -> Result:
-    """From the last byte that nginx sent to the final name, of 256 MiB and of 4 GiB."""
+    """The time from the last byte that nginx sent to the final name, for 256 MiB and for 4 GiB."""
     rounds = min(ROUNDS, context.runner.rounds)
     lines, claims = [], []
     for size in (context.scaled(256 * MIB), context.scaled(4 * GIB)):
@@ -53,7 +53,7 @@ def _once(context: Context, spec: FetchSpec) -> float:
 
 
 def _named_at(process: "subprocess.Popen[bytes]", name: Path) -> float:
-    """Return the time, in seconds since 1970, at which the name was first seen."""
+    """Return the time, in seconds since 1970, at which the name first existed."""
     end = time.time() + AT_MOST_S
     while not name.exists():
         if process.poll() is not None or time.time() > end:

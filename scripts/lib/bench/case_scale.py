@@ -12,7 +12,7 @@ from lib.bench.processes import measured
 
 FEW, MANY = 10, 100_000
 ROUNDS = 5
-MORE = 1.2  # times what it costs with few: the noise of a command that takes half a second
+MORE = 1.2  # times the cost with few jobs: the noise of a command of half a second
 
 
 def scale(context: Context) -> Result:
@@ -28,7 +28,7 @@ def scale(context: Context) -> Result:
 
 
 def _costs(context: Context, finished: int) -> dict[str, float]:
-    """Return the median seconds of CPU of each command, its start included."""
+    """Return the median CPU seconds of each command, with its start."""
     files = [context.files.one(f"scale{number}.bin", 1 << 20, seed=number) for number in range(ROUNDS + 1)]
     place = BenchHome(context, context.nginx.plain, files)
     place.ask("enqueue", model_of(files[0]))
@@ -48,7 +48,7 @@ def _cost(place: BenchHome, *arguments: str) -> float:
 
 
 def _multiply(place: BenchHome, finished: int) -> None:
-    """Write so many copies of the one finished job."""
+    """Write copies of the finished job."""
     with closing(sqlite3.connect(place.home / "flowhub.db")) as database, database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(jobs)") if row[1] != "id"]
         names = ", ".join(f'"{name}"' for name in columns)

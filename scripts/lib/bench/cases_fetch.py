@@ -32,22 +32,22 @@ def tls(context: Context) -> Result:
 
 
 def slow_connections(context: Context) -> Result:
-    """An origin that gives each connection 20 MB/s; flowhub is not told how many to use."""
+    """An origin that gives each connection 20 MB/s; flowhub gets no number of connections."""
     return _over_line(context, "20 MB/s a connection", context.scaled(GIB), "20M", 0.0)
 
 
 def far(context: Context) -> Result:
-    """An origin that is 80 ms away, with 8 MB/s a connection."""
+    """An origin that is 80 ms away, with 8 MB/s per connection."""
     return _over_line(context, "80 ms away, 8 MB/s a connection", context.scaled(512 * MIB), "8M", 0.08)
 
 
 def slow_edges(context: Context) -> Result:
-    """An origin of which two of three connections are slow as long as they live: 0.5 and 4 MB/s."""
+    """An origin that keeps two of three connections slow: 0.5 instead of 4 MB/s."""
     return _over_line(context, "two of three connections slow", context.scaled(512 * MIB), "4M", 0.0, SLOW_EDGES)
 
 
 def crowd(context: Context) -> Result:
-    """An origin that gives 4 MB/s a connection, and 30 kB/s for a minute after more than six at once."""
+    """An origin with 4 MB/s per connection, but 30 kB/s for a minute after more than six at once."""
     return _over_line(context, "more than six crawl", context.scaled(512 * MIB), "4M", 0.0, CROWD, connections=4)
 
 
@@ -60,7 +60,7 @@ def _over_line(
     habits: tuple[str, ...] = (),
     connections: int = 16,
 ) -> Result:
-    """Race over a line; `connections` are aria2c's, which cannot find their number."""
+    """Race over a line; `connections` is aria2c's number, which it cannot choose itself."""
     with slow_line(context.nginx.plain_port, rate, rtt_s, habits) as base:
         spec = context.spec(base, size)
         runners = {

@@ -13,7 +13,7 @@ from lib.bench.processes import measured
 from lib.bench.smoothness import window_deviation, worst_to_best
 
 UNTIL = 0.95
-FIRST_PART_S = 12  # how long the part before the stop takes: slow enough to be stopped where it should
+FIRST_PART_S = 12  # duration of the part before the stop: slow enough to stop at the right byte
 MORE_S = 1.0
 IN_FLIGHT = 64 * MIB
 MEMORY_AIM = 150 * MIB
@@ -23,9 +23,9 @@ SEND_BUFFER = 64 << 10
 
 
 def resume(context: Context) -> Result:
-    """A job stopped by SIGTERM at 95 % of 4 GiB, and how long a new worker takes to verified."""
+    """A job stopped by SIGTERM at 95 % of 4 GiB, and the time until a new worker has verified it."""
     found = _stopped_and_resumed(context, signal.SIGTERM)
-    # What comes out of order is read once by the digest, from where it was just written; what was kept, never.
+    # The digest reads bytes that came out of order once, just after they were written; kept bytes never.
     read_again = found.read > found.size - found.kept + IN_FLIGHT
     nothing_again = found.fetched_twice == 0 and found.sent_twice <= IN_FLIGHT and not read_again
     met = found.took_s <= found.alone_s + MORE_S and nothing_again
@@ -44,7 +44,7 @@ def resume_kill(context: Context) -> Result:
 
 @dataclass(frozen=True)
 class Resumed:
-    """`alone_s` is what curl takes for the bytes that were missing; `read` what the new worker read from files."""
+    """`alone_s` is curl's time for the missing bytes; `read` are the bytes that the new worker read from files."""
 
     kept: int
     size: int
@@ -94,7 +94,7 @@ def _stopped_and_resumed(context: Context, signum: signal.Signals) -> Resumed:
 
 
 def _alone(context: Context, url: str, start: int) -> Run:
-    """Return what it takes to fetch the bytes from `start` on, and nothing else."""
+    """Return the measurement of a fetch of the bytes from `start` on."""
     folder = context.folder / "alone"
     folder.mkdir(exist_ok=True)
     return measured(["curl", "-q", "-sS", "-f", "-r", f"{start}-", "-o", "rest", url], folder, context.runner.environ)
@@ -116,14 +116,14 @@ def memory(context: Context) -> Result:
 
 
 def limit_rate(context: Context) -> Result:
-    """How near a worker keeps to --limit-rate 20M over ten seconds, and how smooth it is, as the origin sees it."""
+    """The deviation of a worker from --limit-rate 20M over ten seconds, and its smoothness, measured at the origin."""
     seconds = 24.0 if context.scale >= 1 else 12.0
     file = context.files.one("limited.bin", int(RATE * (seconds + 10)))
     with CountingOrigin(context.files.root, send_buffer=SEND_BUFFER) as origin:
         place = BenchHome(context, origin.address, [file])
         place.ask("enqueue", model_of(file))
         with place.worker("--limit-rate", "20M") as worker:
-            # The first seconds are not counted: what the sockets take at once is sent, but not yet received.
+            # The first seconds are not counted: the sockets' buffers fill at once with bytes that were not received.
             place.wait_for(worker, lambda: origin.sent() > RATE, "the first second's bytes")
             taken = sent_over_time(origin, seconds)
             end(worker, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The command: what was asked for, the machine made ready, the cases one after the other, and what they say."""
+"""The command: parses the options, prepares the machine, runs the cases one by one, and prints their results."""
 
 import argparse
 import contextlib
@@ -44,7 +44,7 @@ def main() -> NoReturn:
 
 
 def stop(signum: int, _frame: FrameType | None) -> NoReturn:
-    """Leave, by way of every `finally`; a second signal must not cut that short."""
+    """Exit through every `finally`; a second signal must not interrupt that."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     print("\nbench: stopped; so is all that it started", file=sys.stderr)
@@ -70,7 +70,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def size(text: str) -> int:
-    """Return bytes of "512M", "2G" (binary) or a plain number."""
+    """Return the bytes of "512M", "2G" (binary) or a plain number."""
     unit = UNITS.get(text[-1:].upper())
     return int(text[:-1]) * unit if unit else int(text)
 
@@ -133,7 +133,7 @@ def show(result: Result) -> None:
 
 
 def noise(results: dict[str, Result]) -> str:
-    """Return how far the runs of one program lay apart, of all rows."""
+    """Return the largest spread of the runs of one program, of all rows."""
     spreads = sorted(row.spread for result in results.values() for row in result.rows)
     if not any(spreads):
         return "unknown, as no program was run more than once"
@@ -156,7 +156,7 @@ def python_with_hf() -> Path:
 
 @contextlib.contextmanager
 def working_folder(given: Path | None) -> Iterator[Path]:
-    """Make a folder to work in and remove it after the block; never in memory, unless that was asked for."""
+    """Make a folder to work in, and remove it after the block; it is on a disk unless --dir names another place."""
     place = given or Path(tempfile.gettempdir())
     if given is None and filesystem_of(place) == "tmpfs":
         place = Path("/var/tmp")
@@ -165,9 +165,9 @@ def working_folder(given: Path | None) -> Iterator[Path]:
 
 
 def environ_for(home: Path) -> dict[str, Any]:
-    """Return the environment of all that is run: no proxy, no token, no setting of the caller's reaches it.
+    """Return the environment of all programs, without the caller's proxies, tokens and settings.
 
-    Nor does PYTHONDONTWRITEBYTECODE: with it, each run of flowhub would compile its modules again.
+    It also lacks PYTHONDONTWRITEBYTECODE, with which each run of flowhub would compile its modules again.
     """
     ours = ("FLOWHUB_", "HF_", "SSL_CERT_", "PYTHONDONTWRITEBYTECODE")
     kept = {

@@ -1,6 +1,6 @@
 """The programs that are compared: flowhub, the limit and each installed competitor, as commands for an empty folder.
 
-Each is called in the ways of `ways`, which are tried once: what is compared is the best of them.
+Each is called in the ways of `ways`, which are tried once; the best of them is compared.
 """
 
 import json
@@ -20,7 +20,7 @@ Command = list[str]
 
 @dataclass(frozen=True)
 class FetchSpec:
-    """What is to be fetched: one file or more, from `base`. `ca` is for TLS alone; `python` is one that has flowhub."""
+    """The files to fetch, from `base`. `ca` is only for TLS; `python` is an interpreter with flowhub."""
 
     base: str
     files: tuple[Served, ...]
@@ -44,7 +44,7 @@ class FetchSpec:
 
 @dataclass(frozen=True)
 class Method:
-    """One way to call a program: what is special about it, and the commands that run one after the other."""
+    """One way to call a program: its description, and its commands, run one by one."""
 
     what: str
     commands: tuple[Command, ...]
@@ -83,7 +83,7 @@ def limit(spec: FetchSpec) -> list[Method]:
 
 
 def limit_direct(spec: FetchSpec) -> list[Method]:
-    """The same loop past the page cache, of which no aim speaks."""
+    """The same loop past the page cache; no aim refers to it."""
     url, file, program = spec.url(spec.one), spec.one, str(PARTS / "program_direct.py")
     return [
         Method(f"O_DIRECT, buffers of {kib} KiB", ([str(spec.python), program, url, file.name, file.sha256, str(kib)],))
@@ -92,13 +92,13 @@ def limit_direct(spec: FetchSpec) -> list[Method]:
 
 
 def digest(spec: FetchSpec) -> list[Method]:
-    """The digest of as many bytes, in one thread: the least that verifying one file takes."""
+    """The digest of as many bytes, in one thread: the minimum for verifying one file."""
     command = [str(spec.python), str(PARTS / "program_digest.py"), str(spec.size)]
     return [Method("SHA-256 of as many bytes in memory, nothing fetched", (command,), fetches=False)]
 
 
 def aria2c(spec: FetchSpec, connections: int) -> list[Method]:
-    """aria2c with its checksum, once without allocation and once with what it does by itself."""
+    """aria2c with its checksum, once without allocation and once with its default."""
     if not installed("aria2c"):
         return []
     quiet = ["--no-conf", "--no-netrc", "--quiet", "--allow-overwrite", "--auto-file-renaming=false"]

@@ -12,7 +12,7 @@ from lib.bench.runs import Runner
 
 @dataclass(frozen=True)
 class Context:
-    """`size` is that of the large file, in bytes; `scale` is what the other cases' sizes are multiplied with."""
+    """`size` is that of the large file, in bytes; `scale` is the factor for the sizes of the other cases."""
 
     folder: Path
     python: Path
@@ -33,10 +33,10 @@ class Context:
         return FetchSpec(base, files, self.python, notes, ca)
 
     def warm_up(self) -> None:
-        """Fetch something small, so that no measured run is the one that compiles flowhub's modules."""
+        """Fetch a small file, so that no measured run compiles flowhub's modules."""
         spec = self.spec(self.nginx.plain, 1 << 20)
         self.runner.run(spec, competitors.flowhub(spec)[0])
 
     def scaled(self, size: int) -> int:
-        """Return the size of a case as it is run: a smaller one where --size is smaller than by default."""
+        """Return the size of a case, scaled down if --size is smaller than its default."""
         return max(1 << 20, int(size * self.scale) >> 20 << 20)

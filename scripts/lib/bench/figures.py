@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 MIB, GIB = 1 << 20, 1 << 30
-LEVEL = 0.95  # of a competitor's speed: two runs of the same program differ by as much on most machines
+LEVEL = 0.95  # of a competitor's speed: two runs of one program differ by this on most machines
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """All runs of one program in one case; `what` says how it was called. `size` is the bytes that each run fetched."""
+    """All runs of one program in one case; `what` describes the call. `size` is the number of bytes of each run."""
 
     who: str
     what: str
@@ -44,14 +44,14 @@ class Row:
 
     @property
     def spread(self) -> float:
-        """Return how much slower the slowest run is than the fastest: 0.1 is ten percent."""
+        """Return the excess of the slowest run over the fastest: 0.1 is ten percent."""
         walls = [run.wall_s for run in self.runs]
         return max(walls) / min(walls) - 1
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the closing table. `met` is None where the machine lacks what it takes to say."""
+    """One line of the closing table. `met` is None where the machine cannot measure it."""
 
     work: str
     at_least: str
@@ -61,7 +61,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """What a case found: its rows, further lines to print, and what it says of the aims."""
+    """The result of a case: its rows, further lines to print, and its claims about the aims."""
 
     rows: tuple[Row, ...] = ()
     lines: tuple[str, ...] = ()
@@ -73,12 +73,12 @@ def row_of(rows: Sequence[Row], who: str) -> Row | None:
 
 
 def speed_ratio(us: Row, other: Row) -> float:
-    """Return our speed over the other's: 2.0 is twice as fast. Of the medians."""
+    """Return flowhub's speed over the other program's, by the medians: 2.0 is twice as fast."""
     return other.wall_s / us.wall_s
 
 
 def at_least(work: str, rows: Sequence[Row], whom: str, aim: float, said: str) -> Claim:
-    """Return the claim that we are `aim` times as fast as the row `whom`."""
+    """Return the claim that flowhub is `aim` times as fast as the row `whom`."""
     us, other = row_of(rows, "flowhub"), row_of(rows, whom)
     if us is None or other is None:
         return Claim(work, said, f"{whom} was not run")
@@ -97,7 +97,7 @@ def level_with_best(work: str, rows: Sequence[Row], said: str) -> Claim:
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a table with its columns in line, so that it reads well as it is, too."""
+    """Return a Markdown table with aligned columns, so that its source is readable."""
     table = [list(head), *map(list, lines)]
     widths = [max(len(line[column]) for line in table) for column in range(len(head))]
     padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in table]

@@ -1,4 +1,4 @@
-"""The files that are fetched: noise of any size, its sha256 known once for all."""
+"""The files to fetch: noise of any size, with its sha256 computed once."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from lib.bench.figures import size_in_words
 from lib.origin.content import Pattern
 
 SMALL = 256 << 10
-KEPT = 6 << 30  # what is served must stay in memory, or the disk is what is measured
+KEPT = 6 << 30  # the served files must stay in memory, else the disk is measured
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Served:
 
 
 class FileSet:
-    """Makes files under `root` when they are first asked for."""
+    """Makes files under `root` on their first use."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -39,7 +39,7 @@ class FileSet:
         return self._made[name, size]
 
     def many(self, count: int) -> list[Served]:
-        """Return `count` files of 256 KiB, each another."""
+        """Return `count` different files of 256 KiB."""
         return [self._small(number) for number in range(count)]
 
     def _small(self, number: int) -> Served:
@@ -49,7 +49,7 @@ class FileSet:
         return self._made[key]
 
     def _make_room(self, size: int) -> None:
-        """Remove the oldest files until one of this size is not too much."""
+        """Remove the oldest files until there is space for one of this size."""
         while self._made and size + sum(file.size for file in self._made.values()) > KEPT:
             oldest = next(iter(self._made))
             (self.root / self._made.pop(oldest).path).unlink()

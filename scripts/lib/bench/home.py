@@ -1,4 +1,4 @@
-"""A home with a catalog of the bench's own, and its workers."""
+"""A home with the bench's catalog, and its workers."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ AT_MOST_S = 900
 
 
 class BenchHome:
-    """One home, empty at first. `base` is where the models are served, one file each."""
+    """One home, empty at first. `base` is the address of the models, one file each."""
 
     def __init__(self, context: Context, base: str, files: Sequence[Served]) -> None:
         self.home = context.folder / "home"
@@ -40,7 +40,7 @@ class BenchHome:
         return [*self._flowhub, *arguments]
 
     def ask(self, *arguments: str) -> Any:
-        """Return what a verb prints with --json. Raises BenchFailed with what it said."""
+        """Return the output of a verb with --json. Raises BenchFailed with its errors."""
         command = self.command(*arguments, "--json")
         answer = subprocess.run(command, env=self.environ, check=False, capture_output=True, text=True)
         if answer.returncode:
@@ -53,7 +53,7 @@ class BenchHome:
         return dict(job)
 
     def drained(self, *arguments: str) -> Run:
-        """Run a worker until nothing is left to do, and measure it."""
+        """Run a worker until the queue is empty, and measure it."""
         return measured(self.command("worker", "--drain", *arguments), self.home, self.environ)
 
     @contextlib.contextmanager
@@ -71,7 +71,7 @@ class BenchHome:
             yield process
 
     def wait_for(self, worker: "subprocess.Popen[bytes]", there: Callable[[], bool], what: str) -> None:
-        """Return within a millisecond of `there`. Raises BenchFailed if the worker ends first, or it takes for ever."""
+        """Return within a millisecond after `there` is true. Raises BenchFailed if the worker ends, or at a timeout."""
         end = time.monotonic() + AT_MOST_S
         while not there():
             if worker.poll() is not None or time.monotonic() > end:
@@ -86,7 +86,7 @@ def end(worker: "subprocess.Popen[bytes]", signum: signal.Signals) -> None:
 
 
 def bytes_read(process: "subprocess.Popen[bytes]") -> int | None:
-    """Return what a process has read from files, its own modules too; not what came over sockets. None off Linux."""
+    """Return the bytes that a process has read from files, with its modules, without sockets. None outside Linux."""
     try:
         lines = Path(f"/proc/{process.pid}/io").read_text().splitlines()
     except OSError:

@@ -20,7 +20,7 @@ VERSIONS = {
 
 
 def about_machine(folder: Path, trial: int) -> dict[str, str]:
-    """Return what the machine is, in words; `trial` bytes are written to learn how fast the disk of `folder` is."""
+    """Describe the machine; write `trial` bytes to measure the speed of the disk of `folder`."""
     return {
         "CPU": f"{cpu_model()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIB:.0f} GiB",
@@ -31,7 +31,7 @@ def about_machine(folder: Path, trial: int) -> dict[str, str]:
 
 
 def cpu_model() -> str:
-    """Return the CPU's name, as the system says it."""
+    """Return the CPU's name as the system reports it."""
     try:
         names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -40,18 +40,20 @@ def cpu_model() -> str:
 
 
 def filesystem_of(folder: Path) -> str:
-    """Return the kind of the filesystem that holds `folder`, such as "ext4"; "unknown" off Linux."""
+    """Return the kind of the filesystem that holds `folder`, such as "ext4"; "unknown" outside Linux."""
     try:
         mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     except OSError:
         return "unknown"
     at = folder.resolve()
-    holds = {Path(mount[4]): mount[mount.index("-") + 1] for mount in mounts}  # the last mount at a place is the one
+    holds = {
+        Path(mount[4]): mount[mount.index("-") + 1] for mount in mounts
+    }  # the last mount of a mount point is the visible one
     return holds[next(place for place in (at, *at.parents) if place in holds)]
 
 
 def disk_speed(folder: Path, size: int) -> float:
-    """Return MiB a second for `size` new bytes in a file, until they are on the disk."""
+    """Return the MiB per second of writing and syncing a new file of `size` bytes."""
     block = os.urandom(MIB)
     path = folder / "disk-speed"
     began = time.monotonic()
@@ -65,7 +67,7 @@ def disk_speed(folder: Path, size: int) -> float:
 
 
 def versions(python: Path, hf: Path | None) -> dict[str, str]:
-    """Return the first version number that each tool says of itself; a tool that is not there is left out."""
+    """Return the first version number in each tool's output, without missing tools."""
     asked = {name: command for name, command in VERSIONS.items() if shutil.which(name)}
     asked["Python"] = (str(python), "--version")
     if hf is not None:

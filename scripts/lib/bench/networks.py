@@ -1,4 +1,4 @@
-"""Servers and lines that nginx is not: held to a rate, far away, counted, or redirecting as the Hub does."""
+"""Servers and lines beyond nginx: with a rate limit, far away, with counts, or with redirects as on the Hub."""
 
 import contextlib
 import socket
@@ -20,9 +20,9 @@ SLOW_LINE = Path(__file__).with_name("slow_line.py")
 
 @contextlib.contextmanager
 def slow_line(to_port: int, rate: str, rtt_s: float = 0.0, habits: Sequence[str] = ()) -> Iterator[str]:
-    """Run slow_line.py in front of a port while the block runs; yield the address to ask instead.
+    """Run slow_line.py in front of a port while the block runs; yield its address.
 
-    `habits` are more of its options.
+    `habits` are further options of it.
     """
     command = [sys.executable, str(SLOW_LINE), "--to", str(to_port), "--rate", rate, "--rtt", str(rtt_s), *habits]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
@@ -35,7 +35,7 @@ def slow_line(to_port: int, rate: str, rtt_s: float = 0.0, habits: Sequence[str]
 
 
 class CountingOrigin(OriginServer):
-    """Serves the files under `root` by their paths; counts what it sends, and can be held to a rate at any time.
+    """Serves the files under `root` by their paths, counts the sent bytes, and can be limited to a rate at any time.
 
     Bytes in socket buffers count as sent, which is megabytes by default: `send_buffer` (bytes) keeps that small.
     """
@@ -55,7 +55,7 @@ class CountingOrigin(OriginServer):
 
 
 def sent_over_time(origin: CountingOrigin, seconds: float, step_s: float = 0.1) -> list[tuple[float, int]]:
-    """Return (time in s, bytes sent so far), taken every `step_s` for that long."""
+    """Return samples of (time in s, bytes sent so far) every `step_s`."""
     began = time.monotonic()
     taken = [(0.0, origin.sent())]
     while taken[-1][0] < seconds:
@@ -65,7 +65,7 @@ def sent_over_time(origin: CountingOrigin, seconds: float, step_s: float = 0.1) 
 
 
 class HubFront(OriginServer):
-    """Says of one file what the Hub says, and sends who wants its bytes to another server."""
+    """Answers for one file as the Hub does, and redirects requests of its bytes to another server."""
 
     def __init__(self, base: str, file: Served) -> None:
         super().__init__()

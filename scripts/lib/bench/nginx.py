@@ -1,4 +1,4 @@
-"""The bench's own nginx on loopback: the same files over http and over TLS, with a certificate of its own."""
+"""The bench's nginx on loopback: the same files over http and over TLS, with a self-made certificate."""
 
 import contextlib
 import grp
@@ -15,8 +15,8 @@ from lib.bench.processes import BenchFailed
 from lib.processes import stopped_after
 
 READY_S = 10
-# Measured: a worker for each core serves a client of one connection no slower than one worker does, and a client of
-# four faster; TLS reads the file with `output_buffers`, and large ones are faster than nginx's own 32 KiB.
+# Measured: a worker per core is not slower than one worker for a client with one connection, and faster for one with
+# four. TLS reads the file with `output_buffers`; large ones are faster than nginx's default of 32 KiB.
 CONFIG = """\
 daemon off;
 {user}
@@ -55,7 +55,7 @@ http {{
 
 @dataclass(frozen=True)
 class Nginx:
-    """Where a running nginx serves. `logged` writes a line into `ends` as each answer ends: when, bytes, status."""
+    """The addresses of a running nginx. `logged` writes a line to `ends` for each answer: end time, bytes, status."""
 
     plain: str
     tls: str
@@ -67,11 +67,11 @@ class Nginx:
 
 @contextlib.contextmanager
 def serving(root: Path, folder: Path) -> Iterator[Nginx]:
-    """Serve the files under `root` while the block runs; `folder` gets what nginx writes. Raises BenchFailed."""
+    """Serve the files under `root` while the block runs; nginx writes to `folder`. Raises BenchFailed."""
     folder.mkdir()
     make_certificate(folder)
     plain, logged, tls = free_ports(3)
-    # As root, nginx would serve as nobody, who may not read a temporary folder.
+    # As root, nginx would change to an unprivileged user, which may not read a temporary folder.
     user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, root=root, user=user, plain=plain, logged=logged, tls=tls))
@@ -95,7 +95,7 @@ def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: P
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that were free a moment ago; all are held until all are known."""
+    """Return free ports of 127.0.0.1; all are bound until all are known."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for sock in sockets:

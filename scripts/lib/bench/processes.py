@@ -1,4 +1,4 @@
-"""Programs run and measured: the clock, and the CPU of all that they started."""
+"""Runs and measures programs: elapsed time, and CPU time with all child processes."""
 
 import contextlib
 import os
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from lib.bench.figures import Run
 
-AT_MOST_S = 1800  # a program that hangs must not hang the bench for ever
+AT_MOST_S = 1800  # a program that hangs must not block the bench
 KIB = 1024
 
 
 class BenchFailed(Exception):
-    """Something that the bench started did not do what it must."""
+    """A program that the bench started failed."""
 
 
 def measured(command: Sequence[str | Path], folder: Path, environ: Mapping[str, str]) -> Run:
-    """Run a command in `folder` to its end; return what it took. Raises BenchFailed with what it said."""
+    """Run a command in `folder` to its end; return the measurement. Raises BenchFailed with its output."""
     log = folder / "said"
     with log.open("wb") as said:
         began = time.monotonic()
-        # A session of its own, so that Ctrl-C reaches the bench alone, which then ends the whole group.
+        # A new session, so that Ctrl-C reaches only the bench, which then ends the whole group.
         process = subprocess.Popen(
             command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
         )
@@ -42,13 +42,13 @@ def measured(command: Sequence[str | Path], folder: Path, environ: Mapping[str, 
 
 
 def added(runs: Sequence[Run]) -> Run:
-    """Return several commands, run one after the other, as one."""
+    """Return one command that runs several, one by one."""
     return Run(sum(run.wall_s for run in runs), sum(run.cpu_s for run in runs), max(run.peak_bytes for run in runs))
 
 
 @contextlib.contextmanager
 def killed_after(process: "subprocess.Popen[bytes]", seconds: float) -> Iterator[None]:
-    """Kill the process and its group when the time is over, or when the block is left by an error."""
+    """Kill the process and its group at the timeout, or when an error leaves the block."""
     timer = threading.Timer(seconds, kill_group, [process])
     timer.start()
     try:

@@ -1,7 +1,7 @@
 """The limit past the page cache: the same bare loop with O_DIRECT. `program_direct.py URL NAME SHA256 BUFFER_KIB`.
 
-One thread fills a ring of buffers from the socket; two others get every buffer, one hashes it, one writes it. For disks
-that take whole pages so, as ext4 and XFS of Linux do. No aim speaks of it: it shows what is left to be had.
+One thread fills a ring of buffers from the socket; two others get every buffer, one hashes it, one writes it. The disk
+must accept O_DIRECT, as ext4 and XFS do. No aim refers to it: it shows what more is possible.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ PAGE = 4096
 
 
 class Buffer:
-    """Memory that begins with a page; `view` is what is in use, from byte `at` of the file, by so many `users`."""
+    """Page-aligned memory; `view` is the used part, from byte `at` of the file, with `users` threads using it."""
 
     def __init__(self, size: int) -> None:
         self.memory = memoryview(mmap.mmap(-1, size))
@@ -28,7 +28,7 @@ class Buffer:
 
 
 class User:
-    """A thread that does the same to every buffer that it gets, then lets it go."""
+    """A thread that processes every buffer that it gets, then releases it."""
 
     def __init__(self, work: Callable[[Buffer], object], let_go: Callable[[Buffer], None]) -> None:
         self.queue: SimpleQueue[Buffer | None] = SimpleQueue()
@@ -45,7 +45,7 @@ def main() -> None:
     url, name, expected, buffer_kib = sys.argv[1:]
     parts = urlsplit(url)
     fd = os.open(f"{name}.part", os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_DIRECT, 0o644)
-    cached = os.open(f"{name}.part", os.O_WRONLY)  # for the last bytes, which are no whole page
+    cached = os.open(f"{name}.part", os.O_WRONLY)  # for the last bytes, less than a page
     free: SimpleQueue[Buffer] = SimpleQueue()
     for _ in range(BUFFERS):
         free.put(Buffer(int(buffer_kib) << 10))

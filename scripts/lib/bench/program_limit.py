@@ -1,8 +1,8 @@
 """The limit: no Python can fetch, hash and keep a file faster. `program_limit.py URL NAME SHA256 BUFFER_KIB SYNC_MIB`.
 
 One connection, one request, no checks: a thread fills a ring of buffers from the socket and writes each at its offset,
-another feeds the same buffers to SHA-256; then fdatasync and rename. A third, unless SYNC_MIB is 0, brings to the disk
-what has come so far, so that the last fdatasync finds little to do. It tolerates no fault, and resumes nothing.
+another feeds the same buffers to SHA-256; then fdatasync and rename. A third, unless SYNC_MIB is 0, syncs the bytes so
+far, so that the last fdatasync has little to do. It handles no fault, and cannot resume.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ def connected(scheme: str, host: str, port: int) -> socket.socket:
 
 
 def body_begun(sock: socket.socket, host: str, path: str) -> tuple[bytes, int]:
-    """Ask for the file; return what of the body came with the head, and the body's length."""
+    """Request the file; return the part of the body that came with the head, and the length of the body."""
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
     got = b""
     while b"\r\n\r\n" not in got:
@@ -35,7 +35,7 @@ def body_begun(sock: socket.socket, host: str, path: str) -> tuple[bytes, int]:
 
 
 def fill(sock: socket.socket, view: memoryview) -> None:
-    """Fill the buffer to its end: in one call where the system can, record by record over TLS."""
+    """Fill the buffer: in one call if the system can, record by record over TLS."""
     flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
     at = 0
     while at < len(view):
@@ -52,7 +52,7 @@ def in_thread(work: Callable[[], None]) -> threading.Thread:
 
 
 def keep(fd: int, name: str, digest: str, expected: str) -> None:
-    """Put what was written on the disk, and give it its name."""
+    """Sync the written bytes, and rename the file."""
     os.fdatasync(fd)
     os.rename(f"{name}.part", name)
     if digest != expected:

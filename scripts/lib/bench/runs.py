@@ -1,4 +1,4 @@
-"""Runs programs in turn, each in an empty folder, so that other load on the machine affects all of them alike."""
+"""Runs programs in turn, each in an empty folder, so that other load on the machine affects all equally."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ from lib.bench.processes import BenchFailed, added, measured
 
 @dataclass(frozen=True)
 class Runner:
-    """Where programs run: an empty folder for each, on the disk that is measured, with this environment."""
+    """The place of the runs: an empty folder for each, on the measured disk, with this environment."""
 
     folder: Path
     environ: Mapping[str, str]
     rounds: int
 
     def compare(self, spec: FetchSpec, runners: Mapping[str, list[Method]]) -> tuple[Row, ...]:
-        """Return a row for each runner that has a way: the best of its ways, run in every round."""
+        """Return a row for each usable runner: the best of its ways, run in every round."""
         chosen = {who: self._best(spec, who, ways) for who, ways in runners.items() if ways}
         runs: dict[str, list[Run]] = {who: [] for who in chosen}
         for number in range(self.rounds):
@@ -38,7 +38,7 @@ class Runner:
         return ways[walls.index(min(walls))]
 
     def run(self, spec: FetchSpec, way: Method) -> Run:
-        """Run one way from an empty folder; nothing of an earlier run is still on its way to the disk."""
+        """Run one way in an empty folder, after all earlier writes have reached the disk."""
         place = self.folder / "run"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
@@ -52,13 +52,13 @@ class Runner:
 
 
 def turned(names: list[str], by: int) -> list[str]:
-    """Return the names in an order that is another in each round."""
+    """Return the names in the order of this round: each round starts with another."""
     by %= len(names)
     return names[by:] + names[:by]
 
 
 def check_sizes(spec: FetchSpec, place: Path) -> None:
-    """Raise BenchFailed unless every file is there, whole: else a fast failure would win."""
+    """Raise BenchFailed unless every file is complete: else a fast failure would win."""
     found = {path.name: path.stat().st_size for path in place.rglob("*") if path.is_file()}
     for file in spec.files:
         if found.get(file.name) != file.size:

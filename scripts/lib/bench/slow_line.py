@@ -2,11 +2,11 @@
 """A proxy that makes a near server far: `slow_line.py --to PORT --rtt 0.08 --rate 8M`, per connection.
 
 It prints its port and serves until SIGTERM. Each request waits a round trip, and the first of a connection another one,
-for the handshake: a client sees no more of a distance. What comes back is held to the rate, whatever is asked
-over the connection: nginx's own limit_rate is of a request, so that ranges of 1 MiB come sixty times as fast.
+for the handshake, as over a real distance. The rate limits all answers of a connection together: nginx's limit_rate
+is per request, so that ranges of 1 MiB come sixty times as fast.
 
-It can have the habits of a CDN: with `--slow-edges 0.5M` two of three connections have that rate as long as they live;
-with `--crowd 6` more than six at once make all crawl (`CRAWL`) until a minute after.
+It can act like a CDN: with `--slow-edges 0.5M` two of three connections always have that rate; with `--crowd 6` more
+than six at once make all crawl (`CRAWL`) until a minute after.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 CHUNK = 256 << 10
-CRAWL, CRAWL_S = 30e3, 60.0  # bytes a second of each connection, and for how long after there were too many
-SMOOTH_S = 0.1  # of a rate: what is moved at a time, at most
-LATE_S = 0.02  # how late a chunk may be and still be caught up with: as much as a busy machine oversleeps
+CRAWL, CRAWL_S = 30e3, 60.0  # bytes per second of each connection, and the seconds after too many connections
+SMOOTH_S = 0.1  # seconds of a rate: the most that is moved at a time
+LATE_S = 0.02  # delay of a chunk that is still made up for: as long as a busy machine oversleeps
 
 
 class SlowLine:
@@ -64,7 +64,7 @@ class SlowLine:
             self._open += step
 
     def _now(self, own_rate: float) -> float:
-        """Return the rate that a connection has now, if its own is `own_rate`."""
+        """Return the current rate of a connection whose own rate is `own_rate`."""
         now = time.monotonic()
         if self._crowd is not None and self._open > self._crowd:
             self._crawls_until = now + CRAWL_S
@@ -81,7 +81,7 @@ class SlowLine:
         due = 0.0
         with self._opened(), mover(far, near) as move:
             while count := move(piece(rate := self._now(own_rate))):
-                # When each chunk is due follows from the one before, not from when this thread woke up.
+                # The due time of each chunk follows from the one before, not from the time of the wake-up.
                 due = max(due, time.monotonic() - LATE_S) + count / rate
                 time.sleep(max(0.0, due - time.monotonic()))
 
@@ -91,7 +91,7 @@ def piece(rate: float) -> int:
 
 
 def carried(carry: Callable[[socket.socket, socket.socket], None], near: socket.socket, far: socket.socket) -> None:
-    """Carry one way until either end is closed; then the other way ends, too."""
+    """Forward bytes in one direction until either end is closed; then the other direction ends too."""
     with contextlib.suppress(OSError):
         carry(near, far)
     for sock in (near, far):
@@ -101,9 +101,9 @@ def carried(carry: Callable[[socket.socket, socket.socket], None], near: socket.
 
 @contextlib.contextmanager
 def mover(source: socket.socket, sink: socket.socket) -> Iterator[Callable[[int], int]]:
-    """Yield what moves up to so many bytes from socket to socket and returns how much: on Linux without copying it.
+    """Yield a function that moves up to so many bytes between sockets and returns the number: on Linux without copying.
 
-    Copying would take half a core at 300 MB/s, which those who are measured would miss.
+    Copying would take half a core at 300 MB/s, which the measured programs need.
     """
     if sys.platform != "linux":
         yield lambda most: copied(source, sink, most)
