@@ -34,7 +34,7 @@ class Overtaken(Busy):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacementResult:
     """The result of a placement: its row, whether it is new, and sentences for the user."""
 
     row: PlacementRow
@@ -62,7 +62,7 @@ def _check_outside_store(root: Path, store: Path) -> None:
 
 def make_placement(
     context: PlacementContext, row: PlacementRow, entry: LibraryEntry, app: App, fault: FlowhubError | None = None
-) -> Placed:
+) -> PlacementResult:
     """Carry out a row that is `wanted`; `fault` came up while what the layout needs was asked for.
 
     If that fails, what was made is removed, and so is the row, unless a job wants it and the fault may pass.
@@ -76,7 +76,7 @@ def make_placement(
     except BaseException as error:
         undo(context, context.rows.row(row.id) or row, error)
         raise
-    return Placed(context.rows.row(row.id) or row, new=True, notes=plan.notes)
+    return PlacementResult(context.rows.row(row.id) or row, new=True, notes=plan.notes)
 
 
 def undo(context: PlacementContext, row: PlacementRow, error: BaseException) -> None:
@@ -117,8 +117,8 @@ def app_disk_errors(root: Path) -> Iterator[None]:
 def _make(context: PlacementContext, row: PlacementRow, plan: Plan, app: App) -> None:
     _make_root(context, row.root, app)
     symlinks = plan.without_symlinks is None or staging.has_symlinks(row.root, row.token)
-    others = [entry for other in context.rows.all() if other.id != row.id for entry in other.entries]
-    entries = entries_for(plan, row.root, others, symlinks=symlinks)
+    other_entries = [entry for other in context.rows.all() if other.id != row.id for entry in other.entries]
+    entries = entries_for(plan, row.root, other_entries, symlinks=symlinks)
     folders = missing_folders(entries, row.root)
     all_folders = [*row.folders, *(folder for folder in folders if folder not in row.folders)]
     _advance(context, row, state=RowState.PLACING, entries=entries, folders=all_folders)
@@ -138,8 +138,8 @@ def _advance(context: PlacementContext, row: PlacementRow, **values: Any) -> Non
 
 def complete_row(context: PlacementContext, row: PlacementRow, entries: Sequence[Entry]) -> None:
     """Record that all files of a placement have their names."""
-    done = [replace(entry, replaces=None) for entry in entries]
-    context.rows.complete(row, done, context.clock.now_us())
+    completed = [replace(entry, replaces=None) for entry in entries]
+    context.rows.complete(row, completed, context.clock.now_us())
 
 
 def require_parent(context: PlacementContext, root: Path, app: App) -> None:

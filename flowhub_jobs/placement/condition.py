@@ -11,8 +11,8 @@ def condition_of_placement(row: PlacementRow, entry: LibraryEntry | None) -> Pla
     """Return the state of a placement; `entry` is its model's in the library."""
     if entry is None or not row.entries or row.state not in _IN_PLACE:
         return PlacementState.MISSING
-    states = {state_of(one) for one in row.entries if not one.optional}
+    states = {state_of(placed_file) for placed_file in row.entries if not placed_file.optional}
     if PlacementState.MISSING in states:
         return PlacementState.MISSING
-    current = row.artifact_key == entry.key
-    return PlacementState.OK if states <= {PlacementState.OK} and current else PlacementState.CHANGED
+    is_current = row.artifact_key == entry.key
+    return PlacementState.OK if states <= {PlacementState.OK} and is_current else PlacementState.CHANGED

@@ -17,7 +17,7 @@ def entries_for(plan: Plan, root: Path, others: Sequence[Entry], *, symlinks: bo
     """
     planned = plan.entries if symlinks or plan.without_symlinks is None else plan.without_symlinks
     _check(planned, root)
-    resolved = [_entry(one, others) for one in planned]
+    resolved = [_entry(file, others) for file in planned]
     return [entry for entry in resolved if entry is not None]
 
 
@@ -30,7 +30,7 @@ def missing_folders(entries: Sequence[Entry], root: Path) -> list[Path]:
 
 
 def _check(planned: Sequence[Planned], root: Path) -> None:
-    targets = [one.target for one in planned]
+    targets = [file.target for file in planned]
     for target in targets:
         below = target.is_relative_to(root) and target != root
         if not below or ".." in target.parts or target.name.startswith(".flowhub-"):
@@ -51,8 +51,8 @@ def _entry(planned: Planned, others: Sequence[Entry]) -> Entry | None:
     of_others = [
         other for other in others if other.target == entry.target and other.own and is_own(other, entry.target)
     ]
-    if of_others and (same := _shareable_entry(entry, of_others)):
-        return replace(entry, how=same.how, stamp=same.stamp, text=same.text)
+    if of_others and (shareable := _shareable_entry(entry, of_others)):
+        return replace(entry, how=shareable.how, stamp=shareable.stamp, text=shareable.text)
     if _serves(entry, planned):
         return replace(entry, own=False)
     if of_others and entry.optional:
@@ -94,12 +94,12 @@ def _size(source: Path) -> int:
 
 def _shareable_entry(entry: Entry, of_others: Sequence[Entry]) -> Entry | None:
     """Return the entry of another placement whose file serves this one, too: the same link, the same text."""
-    same = [other for other in shared_with(entry, of_others) if other.kind is entry.kind]
+    matching = [other for other in shared_with(entry, of_others) if other.kind is entry.kind]
     if entry.kind is EntryKind.SYMLINK:
-        same = [other for other in same if other.text == entry.text]
+        matching = [other for other in matching if other.text == entry.text]
     if entry.kind is EntryKind.LINK:
-        same = [other for other in same if other.size == entry.size]
-    return same[0] if same else None
+        matching = [other for other in matching if other.size == entry.size]
+    return matching[0] if matching else None
 
 
 def _serves(entry: Entry, planned: Planned) -> bool:

@@ -137,5 +137,5 @@ def _has_stamp(status: os.stat_result, stamp: Stamp, how: LinkKind | None, path:
 
 def shared_with(entry: Entry, others: Iterable[Entry]) -> list[Entry]:
     """Return the entries of other placements that have the same target and content."""
-    same = [other for other in others if other.target == entry.target and other.own]
-    return [other for other in same if entry.kind is not EntryKind.TEXT or other.text == entry.text]
+    matching = [other for other in others if other.target == entry.target and other.own]
+    return [other for other in matching if entry.kind is not EntryKind.TEXT or other.text == entry.text]

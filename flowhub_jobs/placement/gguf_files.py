@@ -72,7 +72,7 @@ def gguf_files(installed: InstalledForPlacement, program: str) -> list[GgufFiles
         )
     projector = _projector(installed)
     models = [GgufFiles(one.quant, tuple(by_path[part.path] for part in one.files), projector) for one in gguf_models]
-    return [one for one in models if not file_name(one.first).lower().startswith(_DRAFTS)] or models
+    return [model for model in models if not file_name(model.first).lower().startswith(_DRAFTS)] or models
 
 
 def projectors_alone(installed: InstalledForPlacement) -> list[PlacementFile]:

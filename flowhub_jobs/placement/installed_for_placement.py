@@ -22,18 +22,18 @@ def installed_for_placement(entry: LibraryEntry, path: Path, artifact: Artifact 
     by_path = (
         {file.path if artifact and artifact.folder else entry.name: file for file in artifact.files} if artifact else {}
     )
-    origin = hub_origin(artifact, [by_path.get(one) for one in paths])
-    at_hub = dict(zip(paths, origin.paths, strict=True)) if origin else {}
+    origin = hub_origin(artifact, [by_path.get(file_path) for file_path in paths])
+    hub_paths = dict(zip(paths, origin.paths, strict=True)) if origin else {}
     files = tuple(
         PlacementFile(
-            source=path / one if folder else path,
-            path=one,
-            size=entry.files[one].bytes,
-            sha256=entry.files[one].sha256,
-            git_sha1=file.git_sha1 if (file := by_path.get(one)) and not file.sha256 else None,
-            repository_path=at_hub.get(one),
+            source=path / file_path if folder else path,
+            path=file_path,
+            size=entry.files[file_path].bytes,
+            sha256=entry.files[file_path].sha256,
+            git_sha1=file.git_sha1 if (file := by_path.get(file_path)) and not file.sha256 else None,
+            repository_path=hub_paths.get(file_path),
         )
-        for one in paths
+        for file_path in paths
     )
     return InstalledForPlacement(
         name=entry.name,

@@ -18,7 +18,7 @@ from flowhub_jobs.errors import Busy, FlowhubError
 from flowhub_jobs.jobs.shared_update_sql import note
 from flowhub_jobs.placement.app import App
 from flowhub_jobs.placement.apps import app_named
-from flowhub_jobs.placement.carry_out_plan import Overtaken, Placed, make_placement, plan_for
+from flowhub_jobs.placement.carry_out_plan import Overtaken, PlacementResult, make_placement, plan_for
 from flowhub_jobs.placement.condition import condition_of_placement
 from flowhub_jobs.placement.context import PlacementContext
 from flowhub_jobs.placement.entries import PlacementState
@@ -49,7 +49,7 @@ class Placements:
 
     context: PlacementContext
 
-    def place(self, name: str, program: str, *, copy: bool = False, job: int | None = None) -> Placed:
+    def place(self, name: str, program: str, *, copy: bool = False, job: int | None = None) -> PlacementResult:
         """Place an installed model in a program's folder. `copy`: where neither reflink nor hard link is possible.
 
         Raises NotFound, UsageInvalid, PlacementRefused, NameTaken, and the errors of the disk. One that a `job` wants,
@@ -66,7 +66,7 @@ class Placements:
             settle_all(self.context)
             if (existing := self._row(entry, app, root)) is not None:
                 if condition_of_placement(existing, entry) is PlacementState.OK:
-                    return Placed(existing, new=False)
+                    return PlacementResult(existing, new=False)
                 remove_row(self.context, existing)
                 job = job if job is not None or existing.error is None else existing.job
             row = self._new_row(entry, app, root, copy=copy, job=job)
@@ -89,9 +89,9 @@ class Placements:
         return next((row for row in self.context.rows_here() if (row.name, row.app, row.root) == key), None)
 
     def _new_row(self, entry: LibraryEntry, app: App, root: Path, *, copy: bool, job: int | None) -> PlacementRow:
-        how = LinkKind.COPY if copy else None
+        link_kind = LinkKind.COPY if copy else None
         values = self.context.new_values(entry.name, entry, app, root) | {"job_id": job}
-        row = self.context.rows.row(self.context.rows.insert(**values, how=how, state=RowState.WANTED))
+        row = self.context.rows.row(self.context.rows.insert(**values, how=link_kind, state=RowState.WANTED))
         assert row is not None, "it was written a moment ago, under the lock"
         return row
 

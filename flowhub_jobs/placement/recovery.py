@@ -118,13 +118,13 @@ def _is_current(row: PlacementRow, model: Path) -> bool:
 
 def _is_link_of(entry: Entry, model: Path) -> bool:
     try:
-        same = entry.how is LinkKind.SYMLINK or (entry.source is not None and entry.target.samefile(entry.source))
+        is_link = entry.how is LinkKind.SYMLINK or (entry.source is not None and entry.target.samefile(entry.source))
     except OSError:
         return False
-    return same and entry.source is not None and entry.source.is_relative_to(model)
+    return is_link and entry.source is not None and entry.source.is_relative_to(model)
 
 
 def _note_placed(context: PlacementContext, row: PlacementRow) -> None:
     log.info("%s is placed in %s: %s", row.name, row.app, row.path)
-    how = f" ({row.how.text})" if row.how else ""
-    context.rows.note(row.job, context.clock.now_us(), EventKind.PLACED, f"Placed in {row.app}: {row.path}{how}.")
+    kind_text = f" ({row.how.text})" if row.how else ""
+    context.rows.note(row.job, context.clock.now_us(), EventKind.PLACED, f"Placed in {row.app}: {row.path}{kind_text}.")

@@ -60,15 +60,15 @@ def _restore(context: PlacementContext, entry: Entry, others: Sequence[Placement
     if entry.kind is not EntryKind.TEXT or os.path.lexists(entry.target) or not entry.target.parent.is_dir():
         return
     for other in others:
-        for one in other.entries:
-            if one.target == entry.target and one.own:
-                temporary = one.temporary(secrets.token_hex(4), 0)
-                restored = staging.make_one(one, temporary, ())
-                rename_new(temporary, one.target)
+        for other_entry in other.entries:
+            if other_entry.target == entry.target and other_entry.own:
+                temporary = other_entry.temporary(secrets.token_hex(4), 0)
+                restored = staging.make_one(other_entry, temporary, ())
+                rename_new(temporary, other_entry.target)
                 _update_entry(context, other, restored)
                 return
 
 
 def _update_entry(context: PlacementContext, row: PlacementRow, changed: Entry) -> None:
-    now = context.rows.row(row.id) or row
-    context.rows.update(row.id, entries=[changed if one.target == changed.target else one for one in now.entries])
+    current = context.rows.row(row.id) or row
+    context.rows.update(row.id, entries=[changed if one.target == changed.target else one for one in current.entries])

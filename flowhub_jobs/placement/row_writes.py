@@ -27,19 +27,19 @@ class PlacementRows(PlacementReader):
     def insert(self, **values: Any) -> int:
         """Write a new row; return its number."""
         with writing(self._engine) as tx:
-            row = placements.insert().values(node=self._node, **_stored(values)).returning(placements.c.id)
+            row = placements.insert().values(node=self._node, **_column_values(values)).returning(placements.c.id)
             return int(tx.execute(row).scalar_one())
 
     def update(self, number: int, **values: Any) -> None:
         with writing(self._engine) as tx:
-            tx.execute(sa.update(placements).where(placements.c.id == number).values(**_stored(values)))
+            tx.execute(sa.update(placements).where(placements.c.id == number).values(**_column_values(values)))
 
     def advance(self, row: PlacementRow, **values: Any) -> bool:
         """Write the next step; return False, and write nothing, if a newer version took the row over since then."""
         as_read = (placements.c[name] == getattr(row, name) for name in ("id", "store_id", "name", "artifact_key"))
         with writing(self._engine) as tx:
-            still = placements.c.state != RowState.REMOVING
-            step = sa.update(placements).where(*as_read, still).values(**_stored(values))
+            is_kept = placements.c.state != RowState.REMOVING
+            step = sa.update(placements).where(*as_read, is_kept).values(**_column_values(values))
             return bool(tx.execute(step).rowcount)
 
     def complete(self, row: PlacementRow, entries: Sequence[Entry], now: int) -> None:
@@ -55,7 +55,7 @@ class PlacementRows(PlacementReader):
         heirs = _heirs(row, staying, self.all())
         with writing(self._engine) as tx:
             for number, folders in heirs.items():
-                values = _stored({"folders": folders})
+                values = _column_values({"folders": folders})
                 tx.execute(sa.update(placements).where(placements.c.id == number).values(**values))
             tx.execute(sa.delete(placements).where(placements.c.id == row.id))
 
@@ -92,7 +92,7 @@ class PlacementRows(PlacementReader):
         """
         of_node = placements.c.node == self._node
         columns = (placements.c.id, placements.c.app, placements.c.root)
-        at_target = sa.and_(of_node, *(placements.c[one] == version[one] for one in ("store_id", "name")))
+        at_target = sa.and_(of_node, *(placements.c[column] == version[column] for column in ("store_id", "name")))
         occupied = {(row.app, row.root) for row in tx.execute(sa.select(*columns).where(at_target))}
         of_model = sa.and_(placements.c.store_id.in_(store_ids), placements.c.name == name)
         to_follow = sa.and_(of_node, of_model, placements.c.state != RowState.REMOVING)
@@ -129,17 +129,17 @@ def _heirs(row: PlacementRow, staying: Sequence[Path], rows: Sequence[PlacementR
 def _follow_or_remove(tx: sa.Connection, number: int, version: dict[str, Any] | None) -> None:
     """Have a placement made again for a `version` of its model; without one, removed."""
     changes = {"state": RowState.REMOVING} if version is None else {"state": RowState.WANTED, **NO_ERROR, **version}
-    tx.execute(sa.update(placements).where(placements.c.id == number).values(**_stored(changes)))
+    tx.execute(sa.update(placements).where(placements.c.id == number).values(**_column_values(changes)))
 
 
-def _stored(values: dict[str, Any]) -> dict[str, Any]:
+def _column_values(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values as the columns keep them."""
-    stored: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for name, value in values.items():
         if name == "entries":
-            stored[name] = None if value is None else [entry.as_dict() for entry in value]
+            columns[name] = None if value is None else [entry.as_dict() for entry in value]
         elif name == "folders":
-            stored[name] = [str(folder) for folder in value]
+            columns[name] = [str(folder) for folder in value]
         else:
-            stored[name] = str(value) if isinstance(value, Path | StrEnum) else value
-    return stored
+            columns[name] = str(value) if isinstance(value, Path | StrEnum) else value
+    return columns

@@ -44,9 +44,9 @@ def make_one(entry: Entry, path: Path, kinds: Sequence[LinkKind]) -> Entry:
     if entry.kind is EntryKind.SYMLINK:
         path.symlink_to(entry.text or "")
         return replace(entry, stamp=stamp_at(path))
-    how = _link(entry, path, kinds)
-    text = os.readlink(path) if how is LinkKind.SYMLINK else None
-    return replace(entry, how=how, text=text, stamp=stamp_at(path))
+    link_kind = _link(entry, path, kinds)
+    text = os.readlink(path) if link_kind is LinkKind.SYMLINK else None
+    return replace(entry, how=link_kind, text=text, stamp=stamp_at(path))
 
 
 def _link(entry: Entry, path: Path, kinds: Sequence[LinkKind]) -> LinkKind:
@@ -58,9 +58,9 @@ def _link(entry: Entry, path: Path, kinds: Sequence[LinkKind]) -> LinkKind:
         raise PlacementRefused(f"{entry.source} {error}.") from error
     if kind is None:
         follows = LinkKind.SYMLINK in kinds
-        why = "its file system has no links" if follows else "the program follows no symbolic link to another disk"
+        problem = "its file system has no links" if follows else "the program follows no symbolic link to another disk"
         raise PlacementRefused(
-            f"{path.parent} cannot have a link to {entry.source}: {why}.",
+            f"{path.parent} cannot have a link to {entry.source}: {problem}.",
             hint="Use --copy for a second copy of the bytes.",
         )
     return kind

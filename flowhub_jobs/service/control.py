@@ -69,29 +69,29 @@ class CommandOutput:
     err: str
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """Return what it said, in one line."""
         return " ".join((self.err or self.out).split()).rstrip(".") or f"exit status {self.status}"
 
 
-def ask(command: Sequence[str]) -> CommandOutput:
+def run_command(command: Sequence[str]) -> CommandOutput:
     """Run a command of the system's; return its output. Raises ServiceUnavailable where it is not there."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=ASK_S
         )
     except OSError as error:
         raise ServiceUnavailable(f"`{command[0]}` cannot be run: {error.strerror or error}.") from error
     except subprocess.TimeoutExpired as error:
         raise ServiceFailed(f"`{' '.join(command)}` gave no answer for {ASK_S:.0f} s.") from error
-    return CommandOutput(done.returncode, done.stdout, done.stderr)
+    return CommandOutput(completed.returncode, completed.stdout, completed.stderr)
 
 
-def do(command: Sequence[str], hint: str) -> None:
+def run_or_fail(command: Sequence[str], hint: str) -> None:
     """Run a command that must succeed. Raises ServiceFailed with what it said."""
-    answer = ask(command)
+    answer = run_command(command)
     if answer.status:
-        raise ServiceFailed(f"`{' '.join(command)}` failed: {answer.words}.", hint=hint)
+        raise ServiceFailed(f"`{' '.join(command)}` failed: {answer.message}.", hint=hint)
 
 
 def is_there(path: Path) -> bool:

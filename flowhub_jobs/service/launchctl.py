@@ -7,7 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_own, read_own, write_own
+from flowhub_jobs.service.control import (
+    CommandOutput,
+    ServiceState,
+    is_own,
+    read_own,
+    run_command,
+    run_or_fail,
+    write_own,
+)
 from flowhub_jobs.service.program import Program
 from flowhub_jobs.service.unit_text import LABEL, plist_text
 
@@ -38,9 +46,9 @@ class Launchd:
         ]
 
     def check(self) -> None:
-        answer = ask(["launchctl", "print", self._domain])
+        answer = run_command(["launchctl", "print", self._domain])
         if answer.status:
-            raise ServiceUnavailable(f"No launchd session of this user: {answer.words}.", hint=_NO_SESSION)
+            raise ServiceUnavailable(f"No launchd session of this user: {answer.message}.", hint=_NO_SESSION)
 
     def install(self, text: str) -> None:
         steps = self.steps(text)
@@ -48,21 +56,21 @@ class Launchd:
         write_own(self.path, text)
         for step in steps:
             if step[1] == "bootout":
-                ask(step)  # of one that is not loaded it says that
+                run_command(step)  # of one that is not loaded it says that
             elif step[1] == "bootstrap":
-                self._enter(step)
+                self._load_service(step)
             else:
-                do(step, hint=self._at_fault)
+                run_or_fail(step, hint=self._failure_hint)
 
     def uninstall(self) -> bool:
         if read_own(self.path) is None:
             return False
-        ask(["launchctl", "bootout", self._target])
+        run_command(["launchctl", "bootout", self._target])
         self.path.unlink(missing_ok=True)
         return True
 
     def read_state(self) -> ServiceState:
-        output = self._printed()
+        output = self._print_service()
         state, pid = _field(output, "state"), _field(output, "pid")
         return ServiceState(
             self.kind,
@@ -86,22 +94,22 @@ class Launchd:
         ]
 
     @property
-    def _at_fault(self) -> str:
+    def _failure_hint(self) -> str:
         return f"`tail {self._log}` may show why; `flowhub worker uninstall` takes it away."
 
-    def _enter(self, step: list[str]) -> None:
+    def _load_service(self, step: list[str]) -> None:
         """Load the service, once the previous one of this name has ended: `bootout` returns earlier."""
         for _ in range(TRIES):
-            answer = ask(step)
+            answer = run_command(step)
             if answer.status != IO_ERROR:
                 break
             self._pause(PAUSE_S)
         if answer.status:
-            raise ServiceFailed(f"`{' '.join(step)}` failed: {answer.words}.", hint=self._at_fault)
+            raise ServiceFailed(f"`{' '.join(step)}` failed: {answer.message}.", hint=self._failure_hint)
 
-    def _printed(self) -> str:
+    def _print_service(self) -> str:
         try:
-            answer: CommandOutput = ask(["launchctl", "print", self._target])
+            answer: CommandOutput = run_command(["launchctl", "print", self._target])
         except (ServiceUnavailable, ServiceFailed):
             return ""
         return "" if answer.status else answer.out

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flowhub_jobs.errors import SettingInvalid
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-CARRIED = ("HF_ENDPOINT", "SSL_CERT_FILE", "SSL_CERT_DIR", *PROXIES, *(name.upper() for name in PROXIES))
+COPIED = ("HF_ENDPOINT", "SSL_CERT_FILE", "SSL_CERT_DIR", *PROXIES, *(name.upper() for name in PROXIES))
 PATHS = ("FLOWHUB_HOME", "FLOWHUB_STORE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -35,10 +35,10 @@ def program(
     arguments = [*this_flowhub(argv), "worker"]
     arguments += [] if jobs is None else ["--jobs", str(jobs)]
     arguments += [] if rate is None else ["--limit-rate", rate]
-    names = [*(f"FLOWHUB_{name.upper()}" for name in settings), *CARRIED]
+    names = [*(f"FLOWHUB_{name.upper()}" for name in settings), *COPIED]
     set_variables = {name: value for name in names if (value := environ.get(name))}
     secret = [name for name, value in set_variables.items() if _is_secret(name, value)]
-    variables = {name: _placed(name, value) for name, value in set_variables.items() if name not in secret}
+    variables = {name: _absolute_value(name, value) for name, value in set_variables.items() if name not in secret}
     for label, value in [("flowhub's own path", arguments[0]), *variables.items()]:
         check_writable(label, value)
     token = ["HF_TOKEN"] if environ.get("HF_TOKEN") else []
@@ -55,7 +55,7 @@ def this_flowhub(argv: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "flowhub_jobs.cli.main"]
 
 
-def _placed(name: str, value: str) -> str:
+def _absolute_value(name: str, value: str) -> str:
     # A relative path, or a ~, means one thing in the user's shell, and another where a service runs.
     if name == "FLOWHUB_CATALOG" and "://" not in value:
         return str(Path(value).expanduser().absolute())
@@ -77,7 +77,7 @@ def _is_secret(name: str, value: str) -> bool:
 
 def check_writable(label: str, value: str) -> None:
     """Raise SettingInvalid, naming `label`, for text that would not be read back as it was."""
-    if any(_breaks_a_file(ord(one)) for one in value):
+    if any(_breaks_a_file(ord(char)) for char in value):
         raise SettingInvalid(
             f"{label} is {value!r}, which cannot be written into a service's file.",
             hint="Give it a name without control characters, in UTF-8.",

@@ -103,7 +103,7 @@ def _share(job: Job) -> str:
 
 def _one_line(text: str) -> str:
     """Return the text as one line: a line break in it would begin another message to the service manager."""
-    line = "".join(one if one.isprintable() else " " for one in text)
+    line = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(line.split())[:STATUS_MAX]
 
 

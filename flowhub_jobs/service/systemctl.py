@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.control import CommandOutput, ServiceState, ask, do, is_own, read_own, write_own
+from flowhub_jobs.service.control import (
+    CommandOutput,
+    ServiceState,
+    is_own,
+    read_own,
+    run_command,
+    run_or_fail,
+    write_own,
+)
 from flowhub_jobs.service.program import Program, check_writable
 from flowhub_jobs.service.unit_text import unit_text
 
@@ -19,7 +27,7 @@ _NO_SESSION = (
     "Run `flowhub worker` in the foreground, or `flowhub worker --drain` from cron; `flowhub worker install --print > "
     "flowhub.service` writes the unit for elsewhere. After `su` or `sudo`, log in as that user instead."
 )
-_AT_FAULT = f"`{LOGS} -n 20` shows why; `flowhub worker uninstall` takes it away."
+_FAILURE_HINT = f"`{LOGS} -n 20` shows why; `flowhub worker uninstall` takes it away."
 
 
 class Systemd:
@@ -43,16 +51,17 @@ class Systemd:
         return [reload, [*CTL, "enable", UNIT], [*CTL, "restart", UNIT]]
 
     def check(self) -> None:
-        answer = self._ask("show", "--property=Version")
+        answer = self._run_systemctl("show", "--property=Version")
         if answer.status:
-            raise ServiceUnavailable(f"No systemd user session here (a container?): {answer.words}.", hint=_NO_SESSION)
+            problem = f"No systemd user session here (a container?): {answer.message}."
+            raise ServiceUnavailable(problem, hint=_NO_SESSION)
 
     def install(self, text: str) -> None:
         steps = self.steps(text)
         self.check()
         write_own(self.path, text)
         for step in steps:
-            do(step, hint=_AT_FAULT)
+            run_or_fail(step, hint=_FAILURE_HINT)
 
     def uninstall(self) -> bool:
         if read_own(self.path) is None:
@@ -61,10 +70,10 @@ class Systemd:
             self.check()
         except ServiceUnavailable as error:
             raise ServiceUnavailable(error.message, hint=f"`rm {self.path}` is all that is left to do here.") from error
-        do([*CTL, "disable", "--now", UNIT], hint=f"`systemctl --user status {UNIT}` shows how it stands.")
+        run_or_fail([*CTL, "disable", "--now", UNIT], hint=f"`systemctl --user status {UNIT}` shows how it stands.")
         self.path.unlink(missing_ok=True)
-        do([*CTL, "daemon-reload"], hint="The file is gone; the next log-in notices.")
-        ask([*CTL, "reset-failed", UNIT])  # if it had failed, that is no longer of interest
+        run_or_fail([*CTL, "daemon-reload"], hint="The file is gone; the next log-in notices.")
+        run_command([*CTL, "reset-failed", UNIT])  # if it had failed, that is no longer of interest
         return True
 
     def read_state(self) -> ServiceState:
@@ -99,22 +108,22 @@ class Systemd:
             hints.append("It stops when you log out; `loginctl enable-linger` keeps it running.")
         return hints
 
-    def _ask(self, *arguments: str) -> CommandOutput:
+    def _run_systemctl(self, *arguments: str) -> CommandOutput:
         try:
-            return ask([*CTL, *arguments])
+            return run_command([*CTL, *arguments])
         except ServiceUnavailable as error:
-            why = "There is no systemd here" if shutil.which(CTL[0]) is None else error.message.rstrip(".")
-            raise ServiceUnavailable(f"{why}.", hint=_NO_SESSION) from error
+            problem = "There is no systemd here" if shutil.which(CTL[0]) is None else error.message.rstrip(".")
+            raise ServiceUnavailable(f"{problem}.", hint=_NO_SESSION) from error
 
     def _properties(self) -> dict[str, str]:
-        answer = self._ask("show", UNIT, f"--property={','.join(_SHOWN)}")
+        answer = self._run_systemctl("show", UNIT, f"--property={','.join(_SHOWN)}")
         lines = [line.partition("=") for line in answer.out.splitlines()]
         return {} if answer.status else {name: value for name, _, value in lines}
 
     def _lingers(self) -> bool | None:
         """Return whether the user's services outlive the log-out; None if unknown."""
         try:
-            answer = ask(["loginctl", "show-user", str(os.getuid()), "--property=Linger"])
+            answer = run_command(["loginctl", "show-user", str(os.getuid()), "--property=Linger"])
         except (ServiceUnavailable, ServiceFailed):
             return None
         return {"Linger=yes": True, "Linger=no": False}.get(answer.out.strip())

@@ -68,7 +68,7 @@ def read_manifest(folder: Path) -> dict[str, ManifestEntry]:
         raise ManifestUnusable(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not isinstance(page, dict) or page.get("schema") != SCHEMA or not isinstance(page.get("models"), list):
         raise ManifestUnusable(f"{path} is not of the form {SCHEMA}.")
-    models = [_carried(entry, f"{path}, model {number}") for number, entry in enumerate(page["models"], 1)]
+    models = [_parse_entry(entry, f"{path}, model {number}") for number, entry in enumerate(page["models"], 1)]
     if len({same_name_key(model.name) for model in models}) < len(models):
         raise ManifestUnusable(f"{path} names a model twice (case does not count).")
     return {model.name: model for model in models}
@@ -86,7 +86,7 @@ def write_manifest(folder: Path, models: Mapping[str, ManifestEntry]) -> None:
     write_whole(folder / NAME, content, mode=0o644, scratch=folder / PARTIAL / NAME)
 
 
-def _carried(entry: Any, where: str) -> ManifestEntry:
+def _parse_entry(entry: Any, position: str) -> ManifestEntry:
     """Return a validated entry. Its disk may come from anywhere: nothing in it is trusted."""
     try:
         _check_types(entry["artifact"])
@@ -94,7 +94,7 @@ def _carried(entry: Any, where: str) -> ManifestEntry:
         files = {file["path"]: (file["bytes"], file["sha256"]) for file in entry["files"]}
         _check(entry["name"], artifact, files)
     except (KeyError, TypeError, AttributeError, ValueError, AddressRefused) as error:
-        raise ManifestUnusable(f"{where} is malformed: {type(error).__name__}: {str(error)[:200]}.") from error
+        raise ManifestUnusable(f"{position} is malformed: {type(error).__name__}: {str(error)[:200]}.") from error
     return ManifestEntry(entry["name"], artifact, files)
 
 
@@ -137,7 +137,7 @@ def _check_types(artifact: Any) -> None:
             raise ValueError(f"{file['path']!r} has no size")
     texts |= required | _texts_of_hub(artifact.get("hub"))
     for name, text in texts.items():
-        if text is not None and not (isinstance(text, str) and text and text.isprintable() and _encodes(text)):
+        if text is not None and not (isinstance(text, str) and text and text.isprintable() and _is_encodable(text)):
             raise ValueError(f"{name} is {str(text)[:40]!r}")
     if type(artifact["folder"]) is not bool or None in required.values():
         raise ValueError("its reference, its name or its kind is missing")
@@ -150,7 +150,7 @@ def _texts_of_hub(hub: Any) -> dict[str, Any]:
     return {f"hub {name}": hub[name] for name in ("repo", "commit", "revision", "quant", "path")} | lists
 
 
-def _encodes(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

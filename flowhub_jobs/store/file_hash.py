@@ -53,10 +53,10 @@ def stamp_of(path: Path) -> FileStamp:
         raise UnreadableFile(read_error_text(error)) from error
 
 
-def _stamp(status: os.stat_result, where: Path | int) -> FileStamp:
+def _stamp(status: os.stat_result, path_or_fd: Path | int) -> FileStamp:
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableFile("is not a regular file")
-    number = status.st_ino if traits_of(where).numbers_stay else 0
+    number = status.st_ino if traits_of(path_or_fd).numbers_stay else 0
     return FileStamp(status.st_dev, number, status.st_size, status.st_mtime_ns)
 
 

@@ -147,9 +147,9 @@ def single_file_model(path: Path, program: str, result: ScanResult, name: str | 
     file = _weights(path, result)
     if file is None:
         return None
-    kind = weights_format(file.real)
+    model_format = weights_format(file.real)
     name = safe_name(name or path.name)
-    return Candidate(program, path, name, kind, folder=False, files=(replace(file, path=name),))
+    return Candidate(program, path, name, model_format, folder=False, files=(replace(file, path=name),))
 
 
 def _weights(path: Path, result: ScanResult) -> FoundFile | None:

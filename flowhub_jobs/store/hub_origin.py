@@ -27,15 +27,15 @@ class HubOrigin:
 def hub_origin(artifact: Artifact | None, files: Sequence[ArtifactFile | None]) -> HubOrigin | None:
     """Return where these files of an artifact are on the Hub, if all are of one repository and revision there."""
     matches = [_HUB_FILE.fullmatch(file.url) if file else None for file in files]
-    places = {(one[1], one[2], one[3]) for one in matches if one}
-    if artifact is None or None in matches or len(places) != 1:
+    revisions = {(match[1], match[2], match[3]) for match in matches if match}
+    if artifact is None or None in matches or len(revisions) != 1:
         return None
-    [(datasets, repo, revision)] = places
+    [(datasets, repo, revision)] = revisions
     commit = artifact.hub.commit if artifact.hub else _commit(unquote(revision), files)
     kind = RepoKind.DATASET if datasets else RepoKind.MODEL
     branch = MAIN if _COMMIT.fullmatch(revision) else unquote(revision)
     branch = artifact.hub.revision if artifact.hub else branch
-    return HubOrigin(kind, repo, commit, branch, tuple(unquote(one[4]) for one in matches if one))
+    return HubOrigin(kind, repo, commit, branch, tuple(unquote(match[4]) for match in matches if match))
 
 
 def _commit(revision: str, files: Sequence[ArtifactFile | None]) -> str | None:

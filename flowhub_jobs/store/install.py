@@ -117,8 +117,8 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
 
 def new_intent(name: str, staged: Path, files: Sequence[FileDigest], linked_from: str | None = None) -> dict[str, Any]:
     """Return the record that is written before the rename."""
-    described = [[file.path, file.bytes, file.sha256, file.pinned, file.mtime_ns] for file in files]
-    return {"name": name, "is": _stamp(staged), "files": described, "linked_from": linked_from}
+    file_rows = [[file.path, file.bytes, file.sha256, file.pinned, file.mtime_ns] for file in files]
+    return {"name": name, "is": _stamp(staged), "files": file_rows, "linked_from": linked_from}
 
 
 def find_installed(intent: dict[str, Any] | None, store: Store) -> InstallResult | None:

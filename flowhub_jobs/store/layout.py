@@ -60,19 +60,19 @@ class Store:
         written.
         """
         try:
-            return self._opened(known_id, own=own, is_same=is_same)
+            return self._open_folder(known_id, own=own, is_same=is_same)
         except OSError as error:
             if error.errno == errno.EROFS:
                 raise StoreOffline(f"The disk that holds the store {self.root} is read-only now.") from error
             if error.errno not in _NO_FOLDER:
                 raise disk_error(self.root, error) from error
             is_file = error.errno in (errno.EEXIST, errno.ENOTDIR) and self.root.is_file()
-            why = "it is a file, not a folder" if is_file else error.strerror or error
-            raise StoreUnusable(f"The store {self.root} cannot be used: {why}.") from error
+            problem = "it is a file, not a folder" if is_file else error.strerror or error
+            raise StoreUnusable(f"The store {self.root} cannot be used: {problem}.") from error
         except ValueError as error:  # a NUL, or what no file system could write
             raise StoreUnusable(f"{str(self.root)!r} is not a path of a folder: {error}.") from error
 
-    def _opened(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool]) -> str:
+    def _open_folder(self, known_id: str | None, *, own: bool, is_same: Callable[[str], bool]) -> str:
         if (link := _link_to_nothing(self.root)) is not None:
             subject = f"The store {self.root}" if link == self.root else f"{link}, which the store {self.root} is in,"
             raise StoreOffline(f"{subject} is a link to {os.readlink(link)}, which is not there.")
@@ -149,7 +149,7 @@ class Store:
         except OSError:
             return []
         partials = [self.root / PARTIAL / entry for entry in listed if entry == name or entry.startswith(f"{name}+")]
-        return sorted(partials, key=_touched, reverse=True) if len(partials) > 1 else partials
+        return sorted(partials, key=_touched_at, reverse=True) if len(partials) > 1 else partials
 
     def copies_of(self, artifact: Artifact, node: str) -> list[Path]:
         """Return the remains of partials of the artifact that were copied (transfer/partial/ownership.py)."""
@@ -222,7 +222,7 @@ def _partial_name(artifact: Artifact, node: str) -> str:
     return f"{readable}.{artifact.key}.{node}"
 
 
-def _touched(partial: Path) -> float:
+def _touched_at(partial: Path) -> float:
     """Return the time of the last write to a partial; its journal is written within a second of each byte."""
     times = [0.0]
     for path in (partial, partial / "journal"):

@@ -187,18 +187,18 @@ class Library(LibraryReader):
         A home that was copied to a second machine has the first one's name in it.
         """
         is_own = nodes.c.node == self._node
-        default = next((one for one in self._store.others if one.name == DEFAULT_STORE), self._store)
+        default = next((store for store in self._store.others if store.name == DEFAULT_STORE), self._store)
         values: dict[str, Any] = {"hostname": hostname, "store": str(default.root)}
-        used = {"path": str(self._store.root), "store_id": identity}
-        its = sa.and_(stores.c.node == self._node, stores.c.name == self._store.name)
+        identity_columns = {"path": str(self._store.root), "store_id": identity}
+        this_row = sa.and_(stores.c.node == self._node, stores.c.name == self._store.name)
         with querying(self._engine) as tx:  # every run asks: most write nothing
             columns = stores.c.path, stores.c.store_id, nodes.c.hostname, nodes.c.store
-            stored = tx.execute(sa.select(*columns).join(nodes, nodes.c.node == stores.c.node).where(its)).first()
-        if stored is not None and tuple(stored) == (*used.values(), *values.values()):
+            stored = tx.execute(sa.select(*columns).join(nodes, nodes.c.node == stores.c.node).where(this_row)).first()
+        if stored is not None and tuple(stored) == (*identity_columns.values(), *values.values()):
             return None
         with writing(self._engine) as tx:
-            if not tx.execute(sa.update(stores).where(its).values(**used)).rowcount:
-                tx.execute(stores.insert().values(node=self._node, name=self._store.name, **used))
+            if not tx.execute(sa.update(stores).where(this_row).values(**identity_columns)).rowcount:
+                tx.execute(stores.insert().values(node=self._node, name=self._store.name, **identity_columns))
             values["seen_at"] = shared_now_us(tx, now)
             former_host = tx.execute(sa.select(nodes.c.hostname).where(is_own)).scalar()
             if not tx.execute(sa.update(nodes).where(is_own).values(**values)).rowcount:
@@ -214,8 +214,8 @@ def in_this_store(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElemen
 
 def read_pieces(tx: sa.Connection, number: int) -> dict[str, Pieces]:
     """Return the pieces of an artifact's files, as far as they are known, by the path in its row."""
-    its = sa.select(artifact_pieces).where(artifact_pieces.c.artifact_id == number)
-    return {row["path"]: Pieces(row["piece"], row["states"]) for row in tx.execute(its).mappings()}
+    query = sa.select(artifact_pieces).where(artifact_pieces.c.artifact_id == number)
+    return {row["path"]: Pieces(row["piece"], row["states"]) for row in tx.execute(query).mappings()}
 
 
 def write_pieces(tx: sa.Connection, number: int, pieces_by_path: Mapping[str, Pieces]) -> None:

@@ -67,8 +67,8 @@ class LibraryReader:
 
     def entries_of_no_other(self) -> list[LibraryEntry]:
         """Return the entries that no other store of the settings has."""
-        others = [LibraryReader(self._database, self._node, other) for other in self._store.others]
-        other_ids = sorted({identity for other in others for identity in other.ids_used})
+        other_readers = [LibraryReader(self._database, self._node, other) for other in self._store.others]
+        other_ids = sorted({identity for other in other_readers for identity in other.ids_used})
         unknown = [] if self._store.name == DEFAULT_STORE else [""]
         return self._entries(f"{_OF_NODE} AND store_id NOT IN :ids", ids=[*other_ids, *unknown] or [_NONE])
 

@@ -192,8 +192,8 @@ def _find_in(app: AppFolder, wanted: list[WantedFile]) -> Iterator[tuple[WantedF
     if app.program in (HUGGING_FACE, OLLAMA):
         blobs = [app.root / "blobs"] if app.program == OLLAMA else hf_cache.blob_folders(app.root)
         prefix = "sha256-" if app.program == OLLAMA else ""
-        for want in wanted:
-            yield from ((want, path) for folder in blobs if (path := _sized(folder / (prefix + want.digest), want)))
+        for file in wanted:
+            yield from ((file, path) for folder in blobs if (path := _of_size(folder / (prefix + file.digest), file)))
     if app.program != OLLAMA:
         yield from _by_size(app, wanted)
 
@@ -201,19 +201,19 @@ def _find_in(app: AppFolder, wanted: list[WantedFile]) -> Iterator[tuple[WantedF
 def _by_size(app: AppFolder, wanted: list[WantedFile]) -> Iterator[tuple[WantedFile, Path]]:
     """Yield weight files that have exactly a wanted size; in the Hub's cache, only those that are not links."""
     by_size: dict[int | None, list[WantedFile]] = {}
-    for want in wanted:
-        if (want.size or 0) >= SMALL:
-            by_size.setdefault(want.size, []).append(want)
+    for wanted_file in wanted:
+        if (wanted_file.size or 0) >= SMALL:
+            by_size.setdefault(wanted_file.size, []).append(wanted_file)
     for folder, names in folders_below(app.root, ScanResult()) if by_size else ():
         for name in names:
             linked = app.program == HUGGING_FACE and (folder / name).is_symlink()  # found by its digest
             if name.lower().endswith((".gguf", ".safetensors")) and not linked and (real := _real(folder / name)):
-                yield from ((want, real[0]) for want in by_size.get(real[1], ()))
+                yield from ((wanted_file, real[0]) for wanted_file in by_size.get(real[1], ()))
 
 
-def _sized(path: Path, want: WantedFile) -> Path | None:
+def _of_size(path: Path, wanted: WantedFile) -> Path | None:
     file = _real(path) if path.exists() else None
-    return file[0] if file and want.size in (None, file[1]) else None
+    return file[0] if file and wanted.size in (None, file[1]) else None
 
 
 def _real(path: Path) -> tuple[Path, int] | None:

@@ -42,7 +42,7 @@ class CheckResult:
     `pieces` are learned, if the file is whole and they were unknown.
     """
 
-    known: FileToCheck
+    expected: FileToCheck
     bytes: int
     mtime_ns: int
     bad: Ranges = field(default_factory=Ranges)
@@ -50,7 +50,7 @@ class CheckResult:
 
     @property
     def good(self) -> bool:
-        return not len(self.bad) and self.bytes == self.known.bytes
+        return not len(self.bad) and self.bytes == self.expected.bytes
 
 
 def check_files(
@@ -64,14 +64,14 @@ def check_files(
     results = [CheckResult(file, *_stamp(file.path)) for file in files]
     counter = _ReadCounter(len(files), may_continue)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
-        works = [
+        futures = [
             pool.submit(work) for number, result in enumerate(results) for work in _check_tasks(result, number, counter)
         ]
-        _await(works, lambda: on_read(counter.so_far()), counter)
+        _await(futures, lambda: on_read(counter.so_far()), counter)
     for result in results:
-        if _stamp(result.known.path) != (result.bytes, result.mtime_ns):
+        if _stamp(result.expected.path) != (result.bytes, result.mtime_ns):
             hint = "Verify it again when no program writes to it."
-            raise StorageFailed(f"{result.known.path} was written to while it was read.", hint=hint)
+            raise StorageFailed(f"{result.expected.path} was written to while it was read.", hint=hint)
     return results
 
 
@@ -80,9 +80,9 @@ class _ReadCounter:
 
     def __init__(self, files: int, may_continue: Callable[[], None]) -> None:
         self._bytes, self._lock, self._may_continue = [0] * files, Lock(), may_continue
-        self.over = False
+        self.stopped = False
 
-    def more(self, number: int, count: int) -> None:
+    def add_read(self, number: int, count: int) -> None:
         self._may_continue()
         with self._lock:
             self._bytes[number] += count
@@ -97,19 +97,19 @@ class _ReadCounter:
             return list(self._bytes)
 
 
-def _await(works: Sequence["Future[None]"], on_read: Callable[[], None], counter: _ReadCounter) -> None:
+def _await(futures: Sequence["Future[None]"], on_read: Callable[[], None], counter: _ReadCounter) -> None:
     """Wait for all; the first that fails ends the others, and is raised."""
     try:
-        pending = set(works)
+        pending = set(futures)
         while pending:
             done, pending = wait(pending, TELL_S, FIRST_EXCEPTION)
-            for work in done:
-                work.result()
+            for future in done:
+                future.result()
             on_read()
     except BaseException:
-        counter.over = True
-        for work in works:
-            work.cancel()
+        counter.stopped = True
+        for future in futures:
+            future.cancel()
         raise
 
 
@@ -125,7 +125,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _check_tasks(result: CheckResult, number: int, counter: _ReadCounter) -> Iterator[Callable[[], None]]:
     """Yield the tasks for one file, which may run in parallel."""
-    file = result.known
+    file = result.expected
     result.bad.add(result.bytes, file.bytes)  # missing at the end
     if file.pieces is None or not can_save():
         yield lambda: _front_to_back(result, number, counter)
@@ -143,15 +143,15 @@ def _stretch_of(
     result: CheckResult, number: int, counter: _ReadCounter, states: dict[int, str], piece: int, start: int
 ) -> None:
     """Hash the pieces of one stretch, each from the state before it to the state after it."""
-    end = min(start + _stretch(piece), result.known.bytes)
+    end = min(start + _stretch(piece), result.expected.bytes)
     digest = Sha256(states.get(start // piece))
     bad: list[Range] = []
-    with disk_errors(result.known.path), result.known.path.open("rb", buffering=0) as file:
+    with disk_errors(result.expected.path), result.expected.path.open("rb", buffering=0) as file:
         let_go_of_cache(file.fileno(), start, end)  # the disk is verified, not the page cache
         for first in range(start, end, piece):
             last = min(first + piece, end)
             _hash(digest, file.fileno(), first, last, number, counter)
-            if not _ends_well(result.known, digest, states, piece, last):
+            if not _ends_well(result.expected, digest, states, piece, last):
                 bad.append((first, last))
                 digest = Sha256(states.get(last // piece))
     counter.add_bad(result, bad)
@@ -163,18 +163,18 @@ def _ends_well(file: FileToCheck, digest: Sha256, states: dict[int, str], piece:
 
 
 def _front_to_back(result: CheckResult, number: int, counter: _ReadCounter) -> None:
-    known, piece = result.known, piece_size(result.known.bytes)
+    file_to_check, piece = result.expected, piece_size(result.expected.bytes)
     digest = Sha256()
     pieces = PieceDigest(digest, 0, piece)
     if result.bytes:
-        with disk_errors(known.path), known.path.open("rb", buffering=0) as file:
+        with disk_errors(file_to_check.path), file_to_check.path.open("rb", buffering=0) as file:
             let_go_of_cache(file.fileno(), 0, result.bytes)  # as above
             for view in _views(file.fileno(), 0, result.bytes, number, counter):
                 pieces.update(view)
-    if digest.hexdigest() == known.sha256:
-        result.pieces = pieces_of(pieces.states, piece, known.bytes)
+    if digest.hexdigest() == file_to_check.sha256:
+        result.pieces = pieces_of(pieces.states, piece, file_to_check.bytes)
     else:
-        counter.add_bad(result, [(0, known.bytes)])  # nothing tells which part
+        counter.add_bad(result, [(0, file_to_check.bytes)])  # nothing tells which part
 
 
 def _hash(digest: Sha256, fd: int, start: int, end: int, number: int, counter: _ReadCounter) -> None:
@@ -185,11 +185,11 @@ def _hash(digest: Sha256, fd: int, start: int, end: int, number: int, counter: _
 def _views(fd: int, start: int, end: int, number: int, counter: _ReadCounter) -> Iterator[memoryview]:
     """Yield the bytes of a range; beyond the file's end there are none, so that the digest differs."""
     buffer, at = bytearray(min(READ, end - start)), start
-    while at < end and not counter.over:
+    while at < end and not counter.stopped:
         view = memoryview(buffer)[: min(READ, end - at)]
         count = read_once(fd, view, at)
         if not count:
             return
-        counter.more(number, count)
+        counter.add_read(number, count)
         yield view[:count]
         at += count

@@ -24,8 +24,8 @@ class Room:
     @property
     def usable(self) -> int:
         """The bytes that may be written; negative if the reserve or the maximum is exceeded."""
-        left = self.free - self.reserve
-        return left if self.growth is None else min(left, self.growth)
+        unreserved = self.free - self.reserve
+        return unreserved if self.growth is None else min(unreserved, self.growth)
 
     @property
     def is_limited_by_maximum(self) -> bool:
@@ -88,11 +88,11 @@ def reserved_bytes(room: Room, running: int, ahead: Iterable[int]) -> int:
     return reserved
 
 
-def check_room(room: Room, need: int, others: int, where: Path) -> None:
-    """Raise DiskFull unless `need` bytes fit in addition to the `others` that go first. Kept bytes need no more."""
-    if need and need + others > room.usable:
-        others_text = f", and jobs that go first {format_bytes(others)}" if others else ""
+def check_room(room: Room, need: int, ahead: int, path: Path) -> None:
+    """Raise DiskFull unless `need` bytes fit with the `ahead` bytes of jobs that go first. Kept bytes need no more."""
+    if need and need + ahead > room.usable:
+        ahead_text = f", and jobs that go first {format_bytes(ahead)}" if ahead else ""
         raise DiskFull(
-            f"{room_text(room, f'The disk that holds {where}', f'The store {where}')}; "
-            f"this job still needs {format_bytes(need)}{others_text}."
+            f"{room_text(room, f'The disk that holds {path}', f'The store {path}')}; "
+            f"this job still needs {format_bytes(need)}{ahead_text}."
         )

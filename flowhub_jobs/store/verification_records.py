@@ -64,16 +64,16 @@ class VerificationRecords:
         is_entry = sa.and_(self._in_store(), artifacts.c.name_key == same_name_key(name))
         with reading(self._engine) as tx:
             row = tx.execute(sa.select(artifacts).where(is_entry)).mappings().first()
-            return self._read(tx, row) if row else None
+            return self._record(tx, row) if row else None
 
     def record_of(self, artifact: Artifact) -> InstalledArtifact | None:
         """Return the record of an installed artifact; None if it is not installed."""
         # A row of an older version has no artifact: it is found by its name.
-        either = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
+        matches = sa.or_(artifacts.c.artifact_key == artifact.key, artifacts.c.name_key == same_name_key(artifact.name))
         in_store = self._in_store()
         with reading(self._engine) as tx:
-            rows = tx.execute(sa.select(artifacts).where(in_store, either)).mappings().all()
-            records = [self._read(tx, row) for row in rows]
+            rows = tx.execute(sa.select(artifacts).where(in_store, matches)).mappings().all()
+            records = [self._record(tx, row) for row in rows]
         return next((model for model in records if model.artifact.key == artifact.key), None)
 
     def names(self) -> list[str]:
@@ -85,21 +85,21 @@ class VerificationRecords:
     def _in_store(self) -> sa.ColumnElement[bool]:
         return in_this_store(self._engine, self._node, self._store)
 
-    def _read(self, tx: sa.Connection, row: Any) -> InstalledArtifact:
-        its = artifact_files.c.artifact_id == row["id"]
-        files = {file["path"]: file for file in tx.execute(sa.select(artifact_files).where(its)).mappings()}
+    def _record(self, tx: sa.Connection, row: Any) -> InstalledArtifact:
+        of_model = artifact_files.c.artifact_id == row["id"]
+        files = {file["path"]: file for file in tx.execute(sa.select(artifact_files).where(of_model)).mappings()}
         pieces = read_pieces(tx, row["id"])
         artifact = readable_artifact(row["artifact"]) or _artifact_without_urls(row, files)
-        place = self._store.root / row["name"]
-        known = []
+        model_path = self._store.root / row["name"]
+        installed = []
         for file in artifact.files:
             path = file.path if artifact.folder else row["name"]
-            its_place = place / path if artifact.folder else place
-            was = files[path]
-            known.append(
-                InstalledFile(file.path, its_place, was["bytes"], was["sha256"], was["mtime_ns"], pieces.get(path))
+            file_path = model_path / path if artifact.folder else model_path
+            data = files[path]
+            installed.append(
+                InstalledFile(file.path, file_path, data["bytes"], data["sha256"], data["mtime_ns"], pieces.get(path))
             )
-        fields = (row["name"], artifact, tuple(known), readable_damage(row["damage"]))
+        fields = (row["name"], artifact, tuple(installed), readable_damage(row["damage"]))
         return InstalledArtifact(row["id"], *fields, self._store.name, row["job_id"], row["installed_at"])
 
     def record_good(
@@ -117,8 +117,8 @@ class VerificationRecords:
         tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(verified_at=now, damage=None))
         for file in model.files:
             path = file.path if model.artifact.folder else model.name
-            its = sa.and_(artifact_files.c.artifact_id == model.id, artifact_files.c.path == path)
-            tx.execute(sa.update(artifact_files).where(its).values(mtime_ns=times[file.path]))
+            file_row = sa.and_(artifact_files.c.artifact_id == model.id, artifact_files.c.path == path)
+            tx.execute(sa.update(artifact_files).where(file_row).values(mtime_ns=times[file.path]))
             if (pieces := new_pieces.get(file.path)) is not None:
                 write_pieces(tx, model.id, {path: pieces})
 
@@ -130,6 +130,6 @@ class VerificationRecords:
 def _artifact_without_urls(row: Any, files: Mapping[str, Any]) -> Artifact:
     """Return the artifact of a row that an older version wrote: without the addresses of its files."""
     folder = set(files) != {row["name"]}
-    kind = known_format(row["format"])
-    known = tuple(ArtifactFile(path, "", file["bytes"], file["sha256"]) for path, file in files.items())
-    return Artifact(row["ref"], row["model"], row["option"], kind, row["name"], folder, known)
+    model_format = known_format(row["format"])
+    artifact_files = tuple(ArtifactFile(path, "", file["bytes"], file["sha256"]) for path, file in files.items())
+    return Artifact(row["ref"], row["model"], row["option"], model_format, row["name"], folder, artifact_files)

@@ -68,7 +68,7 @@ def _record_good(
 def _damage(model: InstalledArtifact, results: Sequence[CheckResult]) -> dict[str, list[list[int]]]:
     """Return what differs, by file; a file that is only too long differs after its end."""
     return {
-        file.path: [list(span) for span in result.bad] or [[result.known.bytes, result.bytes]]
+        file.path: [list(span) for span in result.bad] or [[result.expected.bytes, result.bytes]]
         for file, result in zip(model.files, results, strict=True)
         if not result.good
     }

@@ -42,8 +42,8 @@ def plan_hf_cache(installed: InstalledForPlacement, root: Path) -> Plan:
         path = file.repository_path or file.path
         blob = top / "blobs" / (file.git_sha1 or file.sha256)
         blobs.setdefault(blob, PlannedLink(file.source, blob, by_digest=True))
-        up = "../" * (2 + path.count("/"))
-        links.append(PlannedSymlink(snapshot / path, f"{up}blobs/{blob.name}"))
+        to_top = "../" * (2 + path.count("/"))
+        links.append(PlannedSymlink(snapshot / path, f"{to_top}blobs/{blob.name}"))
         files.append(PlannedLink(file.source, snapshot / path))
     refs = [PlannedText(top / "refs" / name, installed.commit.encode(), optional=True) for name in _refs(installed)]
     note = f"vLLM, transformers and MLX load it as {installed.repository}{_revision(installed)}."
@@ -66,17 +66,17 @@ def still_needed(root: Path, targets: frozenset[Path]) -> frozenset[Path]:
     """Return the blobs that snapshots of the Hub's own tools link to, and the branches that lead to such snapshots."""
     needed: set[Path] = set()
     for top in {root / target.relative_to(root).parts[0] for target in targets}:
-        others = [path for path in _files(top / "snapshots") if path not in targets]
-        needed |= {blob for path in others if (blob := _blob_of(path)) in targets}
-        commits = {path.relative_to(top / "snapshots").parts[0] for path in others}
+        other_links = [path for path in _files(top / "snapshots") if path not in targets]
+        needed |= {blob for path in other_links if (blob := _blob_of(path)) in targets}
+        commits = {path.relative_to(top / "snapshots").parts[0] for path in other_links}
         needed |= {ref for ref in _files(top / "refs") if ref in targets and _text(ref) in commits}
     return frozenset(needed)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
-        yield from (Path(place, name) for name in (*names, *links))
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        yield from (Path(parent, name) for name in (*names, *links))
 
 
 def _blob_of(path: Path) -> Path | None:

@@ -42,8 +42,8 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
         linked.append(PlannedText(top / "model.yml", _yaml(_gguf_config(model, model_id, inside))))
         outside = {file: str(file.source) for file in model.all}
         absolute.append(PlannedText(top / "model.yml", _yaml(_gguf_config(model, model_id, outside))))
-    where = linked[0].target.parent
-    return Plan((*links, *linked), where if len(models) == 1 else where.parent, _NOTES, tuple(absolute))
+    model_folder = linked[0].target.parent
+    return Plan((*links, *linked), model_folder if len(models) == 1 else model_folder.parent, _NOTES, tuple(absolute))
 
 
 def _gguf_config(model: GgufFiles, model_id: str, paths: Mapping[PlacementFile, str]) -> dict[str, Any]:

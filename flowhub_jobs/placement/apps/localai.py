@@ -36,8 +36,8 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
         PlannedLink(file.source, root / _folder(model) / file_name(file)) for model in models for file in model.all
     ]
     texts = [PlannedText(root / f"{model.title}.yaml", _config(model)) for model in models]
-    where = texts[0].target if len(texts) == 1 else root
-    return Plan((*links, *texts), where, notes=("Restart LocalAI, or POST to its /models/reload, to see it.",))
+    shown_path = texts[0].target if len(texts) == 1 else root
+    return Plan((*links, *texts), shown_path, notes=("Restart LocalAI, or POST to its /models/reload, to see it.",))
 
 
 def _folder(model: GgufFiles) -> PurePosixPath:

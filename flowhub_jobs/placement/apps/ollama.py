@@ -84,7 +84,7 @@ def _entries(model: GgufFiles, name: str, root: Path) -> Iterator[Planned]:
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST_MEDIA,
-        "config": _described(_CONFIG_MEDIA, _digest(config.content), len(config.content)),
+        "config": _descriptor(_CONFIG_MEDIA, _digest(config.content), len(config.content)),
         "layers": layers,
     }
     # Ollama takes every file next to a tag for a manifest: one with another kind of name breaks its list.
@@ -99,7 +99,7 @@ def _config(model: GgufFiles, header: ModelMetadata, digests: list[Any]) -> dict
         "model_format": "gguf",
         "model_family": family,
         "model_families": [family, "clip"] if model.projector else [family],
-        "model_type": _amount(header.parameters),
+        "model_type": _parameters_text(header.parameters),
         "file_type": model.quant or header.quantization or "unknown",
         **({"renderer": renderer, "parser": renderer} if renderer else {}),
         "architecture": "amd64",
@@ -108,7 +108,7 @@ def _config(model: GgufFiles, header: ModelMetadata, digests: list[Any]) -> dict
     }
 
 
-def _amount(parameters: int | None) -> str:
+def _parameters_text(parameters: int | None) -> str:
     """Return a number of parameters as Ollama shows it: 8.2B, 494.03M. Source: format/format.go, HumanNumber."""
     if not parameters:
         return ""
@@ -137,15 +137,15 @@ def _part(text: str) -> str:
 
 def _typed_name(name: str) -> str:
     """Return a model's name as its user types it."""
-    place, _, tag = name.removeprefix(f"{OWN}/").rpartition("/")
-    return place if tag == "latest" else f"{place}:{tag}"
+    repository, _, tag = name.removeprefix(f"{OWN}/").rpartition("/")
+    return repository if tag == "latest" else f"{repository}:{tag}"
 
 
-def _layer(kind: str, digest: str, size: int) -> dict[str, Any]:
-    return _described(f"{_MEDIA}{kind}", digest, size)
+def _layer(media: str, digest: str, size: int) -> dict[str, Any]:
+    return _descriptor(f"{_MEDIA}{media}", digest, size)
 
 
-def _described(media: str, digest: str, size: int) -> dict[str, Any]:
+def _descriptor(media: str, digest: str, size: int) -> dict[str, Any]:
     return {"mediaType": media, "digest": f"sha256:{digest}", "size": size}
 
 
