@@ -1,4 +1,4 @@
-"""An environment of a script's own: made with the Python that runs it, filled by pip, kept until its sources change."""
+"""A virtual environment for a script: made with its Python, filled by pip, kept until its sources change."""
 
 import fcntl
 import hashlib
@@ -14,7 +14,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 
 class NoEnvironment(Exception):
-    """The environment could not be made; what venv or pip said stands above."""
+    """The environment could not be made; the output of venv or pip was printed before."""
 
 
 def own_python(name: str, install: list[str], made_from: Iterable[Path]) -> Path:
@@ -31,13 +31,13 @@ def own_python(name: str, install: list[str], made_from: Iterable[Path]) -> Path
         print(f"Making {name}: pip install {' '.join(install)}", flush=True)
         _make(folder)
         run_pip(python, "install", *install)
-        mark.write_text(wanted)  # last: an environment that was interrupted half-way has no mark
+        mark.write_text(wanted)  # last: an interrupted environment has no mark
     return python
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock: processes that make the same thing in it take turns."""
+    """Hold a folder's lock, so that processes make its content one by one."""
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The man page flowhub(1), made of `flowhub help --json`: verbs with options, settings, exit statuses, files."""
+"""The man page flowhub(1), made from `flowhub help --json`: verbs with options, settings, exit statuses, files."""
 
 import re
 from collections.abc import Iterator

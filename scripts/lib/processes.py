@@ -4,12 +4,12 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 
-GRACE_S = 10  # a worker hands back within five
+GRACE_S = 10  # a worker stops within five
 
 
 @contextlib.contextmanager
 def stopped_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Stop the process after the block, if it still runs: first with a word, then without."""
+    """Stop the process after the block, if it still runs: with SIGTERM, then with SIGKILL."""
     try:
         yield
     finally:

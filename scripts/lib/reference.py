@@ -28,7 +28,7 @@ _DEFAULTS = {
 
 
 def refreshed(document: str) -> str:
-    """Return the document with its generated parts as they are now. Raises KeyError for an unknown part."""
+    """Return the document with its generated parts updated. Raises KeyError for an unknown part."""
     page = manual.manual_json()
 
     def part(found: re.Match[str]) -> str:

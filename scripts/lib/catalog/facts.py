@@ -1,4 +1,4 @@
-"""The rows of the table of facts (scripts/lib/catalog/facts.csv): which of them are sound."""
+"""The valid rows of the table of facts (scripts/lib/catalog/facts.csv)."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ def by(*columns: str) -> Callable[[Row], tuple[str, ...]]:
 
 
 def without_contradictions(rows: list[Row]) -> list[Row]:
-    """Return the rows that nothing speaks against; each other one is named on stderr, with the reason."""
+    """Return the valid rows; print each invalid one with the reason to stderr."""
     same_file, same_digest = defaultdict(set), defaultdict(set)
     for row in rows:
         same_file[by("repo", "revision", "path")(row)].add((row["size"], row["sha256"]))
@@ -49,7 +49,7 @@ def row_problem(row: Row) -> str | None:
 
 
 def without_copies(rows: list[Row]) -> list[Row]:
-    """Return the rows without the second upload of a model's very same bytes; one pinned to a commit stays."""
+    """Return the rows without repeated uploads of the same bytes of a model; keep those pinned to a commit."""
     seen, kept = set(), []
     for row in sorted(rows, key=lambda row: not COMMIT.fullmatch(row["revision"])):
         copy = (row["model"], row["sha256"])

@@ -9,9 +9,9 @@ Release = dict[str, str]
 
 
 def releases_by_model(table: Path, models: set[str]) -> dict[str, list[Release]]:
-    """Return each model's releases as the catalog has them, the newest first.
+    """Return the catalog's releases by model, newest first.
 
-    A row of an unknown model, without a source, or with a day that is no date ends the build.
+    A row with an unknown model, without a source, or with an invalid date ends the build.
     """
     found: dict[str, list[Release]] = defaultdict(list)
     for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):

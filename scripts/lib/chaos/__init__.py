@@ -1,6 +1,6 @@
-"""The parts of scripts/chaos. It runs real workers with the tests' support, which is why it imports `support`.
+"""The parts of scripts/chaos. It imports `support` of the tests to run real workers.
 
-command: arguments and verdict; run: rounds, then calm; faults: what is done to the workers, queue, disk and origin;
-workers, disk, models, network: what it is done to; snapshot: what is left at the end; checks: what must hold of it;
+command: arguments and verdict; run: rounds of faults, then calm; faults: those of workers, queue, disk and origin;
+workers, disk, models, network: the objects of the faults; snapshot: the state at the end; checks: its invariants;
 table: the summary.
 """

@@ -10,8 +10,8 @@ from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 from lib.chaos.snapshot import Attempt, Snapshot
 
-LATE_S = 2.0  # in which a cancel may come too late for a job that was about to end
-NOTICES_S = 1.0  # in which a worker that lost its lease notices that
+LATE_S = 2.0  # a cancel may be this late for a job that is about to end
+NOTICES_S = 1.0  # a worker without its lease notices the loss within this time
 STAYS = {"migrate.lock", "node", "catalog.json", "worker.log", "llms", "workers", "flowhub.db", "queue.db"}
 INTENTS_OF_CANCELLED = "SELECT intent FROM jobs WHERE state = 'cancelled' AND intent IS NOT NULL"
 LEASES_LEFT = (
@@ -22,7 +22,7 @@ ENDS = {"completed", "failed", "waits", "handed_back", "paused", "cancelled", "r
 
 
 def violations(snapshot: Snapshot) -> list[str]:
-    """Return all that is wrong."""
+    """Return all violations."""
     return [complaint for judge in JUDGES for complaint in judge(snapshot)]
 
 
@@ -59,7 +59,7 @@ def store_is_known(snapshot: Snapshot) -> Iterator[str]:
     there = {path.name for path in app.store.iterdir() if not path.name.startswith(".")}
     known = {str(name) for (name,) in snapshot.run.database.rows("SELECT name FROM artifacts")}
     wanted = {model.name for model in snapshot.run.models if snapshot.is_installed(model)}
-    # Named by a worker that was killed before it could write that down; then its job was cancelled.
+    # A worker installed it and was killed before it wrote the row; then its job was cancelled.
     intents = [_decoded(intent) for (intent,) in snapshot.run.database.rows(INTENTS_OF_CANCELLED)]
     cut_short = {intent["name"] for intent in intents if isinstance(intent, dict)}
     if known != wanted or not wanted <= there <= wanted | cut_short:
@@ -70,7 +70,7 @@ def store_is_known(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _decoded(value: Any) -> Any:
-    """Return a JSON column's value: SQLite has its text."""
+    """Return the value of a JSON column; SQLite returns its text."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -112,7 +112,7 @@ def attempts_do_not_overlap(snapshot: Snapshot) -> Iterator[str]:
 
 
 def events_tell_of_one_owner(snapshot: Snapshot) -> Iterator[str]:
-    """In the order in which they were written, an attempt begins, then it ends, and one of all may complete."""
+    """In the order of the events, each attempt begins, then ends, and at most one of a job completes."""
     told: dict[int, list[str]] = {}
     for job, kind in snapshot.run.database.rows("SELECT job_id, kind FROM events ORDER BY id"):
         told.setdefault(int(str(job)), []).append(str(kind))
@@ -127,7 +127,7 @@ def events_tell_of_one_owner(snapshot: Snapshot) -> Iterator[str]:
 
 
 def only_owners_ask(snapshot: Snapshot) -> Iterator[str]:
-    """Every request came from the worker that had the job then, by the rows; or had just lost it, or was just woken."""
+    """Every request came from the job's owner at that time; or from a worker that just lost the job, or just woke."""
     model = {job.id: job.model for job in snapshot.jobs}
     for one in snapshot.asked:
         name = snapshot.names.get(one.token)
@@ -146,8 +146,8 @@ def bytes_are_within(snapshot: Snapshot) -> Iterator[str]:
         yield f"{whole.lost:,} bytes were sent and never kept; {whole.may_be_lost:,} may be"
     for model in snapshot.run.models:
         sent, counted, due = snapshot.sent(model), snapshot.counted(model), snapshot.to_fetch(model)
-        turned = snapshot.turned(model)  # each costs a piece, or the file
-        # Bytes of a killed attempt are counted when its job continues; another job may take those of a cancelled one.
+        turned = snapshot.turned(model)  # each flipped byte costs a piece, or the file
+        # Bytes of a killed attempt count when its job continues; another job may use those of a cancelled one.
         least = 0 if snapshot.was_ever_cancelled(model) else due
         if not least <= counted <= min(sent, due + turned * model.size):
             yield f"of {model.model} the jobs count {counted:,} bytes; sent {sent:,}, due {due:,}, turned {turned}"

@@ -1,4 +1,4 @@
-"""The command: the rounds, the calm after them, the table, and the verdict."""
+"""The command: runs the rounds and the calm after them, prints the table, and returns the verdict."""
 
 import argparse
 import contextlib
@@ -24,7 +24,7 @@ def main(about: str | None) -> NoReturn:
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
     wanted = Wanted(seed, given.workers, given.database)
     again = f"scripts/chaos {given.rounds} --workers {wanted.workers} --database {wanted.database} --seed {seed}"
-    # Ignored until we listen for them: what we start inherits that, and Ctrl-C is for us alone.
+    # Ignored at first: child processes inherit this, so that only this process handles Ctrl-C.
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     print(f"{again}: {given.rounds} rounds", flush=True)
@@ -64,7 +64,7 @@ def listen(run: Run) -> None:
 
 
 def run_rounds(run: Run, rounds: int, *, quiet: bool = False) -> Iterator[str]:
-    """Do all rounds, have calm, judge; yield the table's lines. Raises Wrong, Interrupted."""
+    """Run all rounds and the calm, check the state, and yield the table's lines. Raises Wrong, Interrupted."""
     for number in range(1, rounds + 1):
         said = run.inject_fault(number, faults_of(run))
         if not quiet:

@@ -1,4 +1,4 @@
-"""The database of a run, read from outside: SQLite's files, or a PostgreSQL server of the run's own."""
+"""The database of a run, read from outside: SQLite's files, or a PostgreSQL server for this run."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from support.postgres import Server
 
 from flowhub_jobs.database.tables import metadata
 
-# As in the tests, but for the connections: a crash of the server alone loses nothing that was committed.
+# As in the tests, but with more connections: a crash of the server loses no committed row.
 SERVER_OPTIONS = "-c fsync=off -c shared_buffers=32MB -c max_connections={connections}"
 CONNECTIONS_A_WORKER, OWN_CONNECTIONS = 3, 20
 INDEXES = "SELECT bt_index_check(indexrelid, true) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
@@ -19,16 +19,16 @@ INDEXES += "WHERE relnamespace = 'public'::regnamespace AND relam = (SELECT oid 
 
 
 class RunDatabase(Protocol):
-    """`url` is what FLOWHUB_DATABASE_URL is set to, if anything."""
+    """`url` is the value of FLOWHUB_DATABASE_URL, or None."""
 
     url: str | None
 
     def rows(self, query: str) -> list[Any]:
-        """Return what the database says."""
+        """Return the rows of a query."""
         ...
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong with its files and its references between rows."""
+        """Yield errors in its files and in the references between rows."""
         ...
 
 
@@ -55,7 +55,7 @@ class SqliteFiles:
 
 
 class PostgresqlServer:
-    """A database of a server, which can be restarted."""
+    """A database of a server that can be restarted."""
 
     def __init__(self, server: Server) -> None:
         self._server, self._name = server, server.create()
@@ -87,7 +87,7 @@ class PostgresqlServer:
 
 @contextmanager
 def run_database(kind: str, home: Path, workers: int) -> Iterator[RunDatabase]:
-    """Yield the database of a home: `sqlite`, or `postgresql`, whose server ends with the block."""
+    """Yield the database of a home: `sqlite`, or `postgresql` with a server that ends with the block."""
     if kind == "sqlite":
         yield SqliteFiles(home)
         return

@@ -1,4 +1,4 @@
-"""The disk of the home and the store: a small real one where it can be mounted, else refused writes."""
+"""The disk of the home and the store: a small real one if it can be mounted, else one with failing writes."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ MEGABYTES = 400
 
 
 class Disk:
-    """A folder on a disk that can be filled. `failpoints` are those that its workers need (support/failpoints.py)."""
+    """A folder on a disk that can be filled. Its workers need `failpoints` (support/failpoints.py)."""
 
     def __init__(self, place: Path, filler: Path, failpoints: str) -> None:
         self.place, self.failpoints, self._filler = place, failpoints, filler
@@ -25,11 +25,11 @@ class Disk:
         return not self.failpoints
 
     def fill(self, leave: int) -> None:
-        """Leave so many bytes free, or, of a pretended disk, none for what is fetched."""
+        """Leave this many bytes free; on a simulated disk, make writes to partials fail."""
         self.full = True
         with self._filler.open("wb") as file:
             while self.is_real and (free := shutil.disk_usage(self.place).free - leave) > 0:
-                # All or nothing; others write at the same time.
+                # All or nothing, since other processes write at the same time.
                 with contextlib.suppress(OSError):
                     os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
 
@@ -40,9 +40,9 @@ class Disk:
 
 @contextlib.contextmanager
 def disk(folder: Path, *, keep: bool = False) -> Iterator[Disk]:
-    """Make a disk in `folder`. Without the right to mount, workers are refused what they write to a partial instead.
+    """Make a disk in `folder`. Without the right to mount, writes to partials fail while it is full.
 
-    `keep`: its content at the end is copied to `folder`/kept.
+    `keep`: copy its content to `folder`/kept at the end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -61,13 +61,13 @@ def disk(folder: Path, *, keep: bool = False) -> Iterator[Disk]:
 def _own_place(stack: contextlib.ExitStack, folder: Path) -> Path | None:
     try:
         return stack.enter_context(tmpfs_disk(folder, MEGABYTES)).mount_point
-    except pytest.skip.Exception:  # what a test says that may not mount
+    except pytest.skip.Exception:  # raised by a test that has no right to mount
         return None
 
 
 @contextlib.contextmanager
 def working_folder(*, keep: bool) -> Iterator[Path]:
-    """Make a folder, and remove it at the end unless it is to be kept."""
+    """Make a folder, and remove it at the end unless `keep` is set."""
     folder = Path(tempfile.mkdtemp(prefix="flowhub-chaos-"))
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""The Python that chaos runs in, and what of the environment may reach flowhub."""
+"""The Python that chaos runs in, and the environment of flowhub."""
 
 import contextlib
 import importlib.util
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from lib.env import TOP, NoEnvironment, own_python
 
-NEEDED = ("huey", "sqlalchemy", "pydantic", "httpx", "pytest")  # stands for all of the dev extra
+NEEDED = ("huey", "sqlalchemy", "pydantic", "httpx", "pytest")  # one package of the dev extra
 OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
 
 
 def enter(script: str) -> None:
-    """Continue in a Python that has what the tests need, with flowhub and the tests' support on its path."""
+    """Restart in a Python with the packages of the tests, with flowhub and the tests' support on its path."""
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         try:
             python = str(own_python(".venv-test", ["--editable", ".[dev]"], [TOP / "pyproject.toml"]))
@@ -25,7 +25,7 @@ def enter(script: str) -> None:
 
 @contextlib.contextmanager
 def environment(**wanted: str) -> Iterator[None]:
-    """Have flowhub see these settings alone while the block runs: none of the caller's, no token, no proxy."""
+    """Set only these settings of flowhub while the block runs, without the caller's settings, tokens and proxies."""
     before = dict(os.environ)
     try:
         for name in before:

@@ -1,4 +1,4 @@
-"""The faults to inject. An action does one thing, has it undone, and returns its description; None if it cannot now."""
+"""The faults to inject. An action injects one, schedules its end, and returns its description, or None if it cannot."""
 
 import os
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from lib.chaos.database import PostgresqlServer
 from lib.chaos.run import Run
 
 Action = Callable[[Run], str | None]
-PASSING_S = (0.3, 1.2)  # how long an origin or a disk is in a bad way
-SAFE_FROM = 1 << 16  # a byte turned before that may make the file another kind of file
+PASSING_S = (0.3, 1.2)  # duration of a fault of the origin or the disk
+SAFE_FROM = 1 << 16  # a flipped byte before that may change the kind of file
 
 
 # Workers ------------------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def suspend(run: Run) -> str | None:
 
 
 def stop(run: Run) -> str | None:
-    run.workers.learn_names()  # it takes its name with it
+    run.workers.learn_names()  # its name is removed with its row
     if not (awake := [worker for worker in run.workers.awake if worker.name]):
         return None
     worker = run.chance.choice(awake)
@@ -85,7 +85,7 @@ def spoil_queue(run: Run) -> str | None:
 def restart_server(run: Run) -> str | None:
     run.workers.learn_names()
     if not isinstance(run.database, PostgresqlServer) or not all(worker.name for worker in run.workers.living):
-        return None  # a worker that begins ends at once without a database
+        return None  # a worker that starts without a database ends at once
     mode = run.chance.choice(["fast", "immediate"])
     run.database.restart(mode)
     return f"the server is restarted, -m {mode}"
@@ -144,7 +144,7 @@ def go_down(run: Run) -> str:
 
 
 def turn_byte(run: Run) -> str | None:
-    """Only where a digest tells; and in a file that is being fetched, so that it is likely to come about."""
+    """Only in a file with a digest, which detects it, and that a job fetches, so that the fault is likely to occur."""
     fetched = {job.model for job in run.live_jobs()}
     fit = [
         (model, path, item.content.size)
@@ -161,7 +161,7 @@ def turn_byte(run: Run) -> str | None:
 
 
 def faults_of(run: Run) -> dict[str, tuple[int, Action]]:
-    """Return the faults that the run's database has: in PostgreSQL the queue is no file."""
+    """Return the faults for the run's database: with PostgreSQL the queue is not a file."""
     if not isinstance(run.database, PostgresqlServer):
         return FAULTS
     others = {name: fault for name, fault in FAULTS.items() if fault[1] not in (lose_queue, spoil_queue)}

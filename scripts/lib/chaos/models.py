@@ -39,7 +39,7 @@ class ServedModel:
 
     @property
     def name(self) -> str:
-        """What it is called in the store."""
+        """The name in the store."""
         return f"{self.model}-o" if self.folder else next(iter(self.items))
 
     @property
@@ -48,11 +48,11 @@ class ServedModel:
 
     @property
     def paths(self) -> list[str]:
-        """Where its files are at the origin."""
+        """The path of its files at the origin."""
         return [f"/{self.model}/{path}" for path in self.items]
 
     def offer(self, network: Network) -> dict[str, Any]:
-        """Have the origin serve it; return the catalog's entry."""
+        """Serve it at the origin; return the catalog's entry."""
         files = [
             {"path": path, "url": network.serve(f"/{self.model}/{path}", item.content), **item.entry()}
             for path, item in self.items.items()
@@ -64,7 +64,7 @@ class ServedModel:
         return {"id": self.model, "name": self.model.title(), "downloads": [option]}
 
     def faults_in(self, store: Path) -> Iterator[str]:
-        """Yield what is wrong with it in the store, by a look at every byte."""
+        """Compare every byte in the store; yield the differences."""
         place = store / self.name
         found = {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()} if self.folder else None
         if found is not None and found != set(self.items):
@@ -84,9 +84,9 @@ def _sha256(path: Path) -> str:
 
 
 def all_kinds(more: int = 0) -> list[ServedModel]:
-    """Return a large file, pinned and unpinned ones, folders with git's digests and with none, tiny and empty ones.
+    """Return a large file, pinned and unpinned files, folders with and without git digests, tiny and empty files.
 
-    `more` is how many further pinned files there are, for many workers.
+    `more` is the number of further pinned files, for many workers.
     """
     config, words = json.dumps({"model_type": "llama"}), json.dumps({"vocab": list(range(60_000))})
     pinned_folder = {

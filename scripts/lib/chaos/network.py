@@ -1,4 +1,4 @@
-"""The origin and the network to it: counts who gets how much and when, and goes wrong as a whole or on one path."""
+"""The origin and its network: counts bytes by worker and time, and injects faults on all paths or on one."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ from lib.origin.flow import Counts
 
 
 def who(request: Request) -> str:
-    """Return the worker that asked: each has a token of its own (lib/chaos/workers.py)."""
+    """Return the worker that sent the request: each has its own token (lib/chaos/workers.py)."""
     return request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 class Tally(Counts):
-    """Counts as Counts does, and how much was sent in each second (of `time.monotonic()`)."""
+    """Counts as Counts does, and also the bytes sent in each second (of `time.monotonic()`)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Tally(Counts):
 
 @dataclass(frozen=True)
 class TurnedOnce(Fault):
-    """The byte at offset `at` of the file comes with all its bits turned, in the first answer that gets so far."""
+    """The byte at offset `at` of the file comes with all bits flipped, in the first answer that includes it."""
 
     methods = BODY_ONLY
     at: int = 0
@@ -56,7 +56,7 @@ class TurnedOnce(Fault):
 
 
 class Network(Origin):
-    """An origin that is held to a rate."""
+    """An origin with a rate limit."""
 
     def __init__(self, rate_bps: float) -> None:
         super().__init__()
@@ -67,21 +67,21 @@ class Network(Origin):
         self.limit(total_bps=rate_bps)
 
     def inject_fault(self, fault: Fault) -> None:
-        """Let a fault inject_fault every request from now on."""
+        """Inject a fault into every request from now on."""
         for path in self._served:
             self.break_with(fault, path=path)
 
     def turn(self, path: str, at: int) -> None:
-        """Turn one byte of a file, the next time that it is sent."""
+        """Flip one byte of a file the next time that it is sent."""
         self._turning.append((path, TurnedOnce(at=at)))
         self.clear_up()
 
     def turned(self, path: str) -> int:
-        """Return how many bytes of a file came wrong."""
+        """Return the number of bytes of a file that were sent flipped."""
         return sum(fault.came.is_set() for where, fault in self._turning if where == path)
 
     def clear_up(self) -> None:
-        """Be a good origin again, but for the bytes that are still to be turned."""
+        """End all faults, except flips of bytes that were not sent yet."""
         for path in self._served:
             self.break_with(*(fault for where, fault in self._turning if where == path), path=path)
         with self._turn:
@@ -90,12 +90,12 @@ class Network(Origin):
             self._down = False
 
     def restore(self) -> None:
-        """The same, and turn no byte any more."""
+        """End all faults, including the flips of bytes."""
         self._turning = [(path, fault) for path, fault in self._turning if fault.came.is_set()]
         self.clear_up()
 
     def go_down(self) -> None:
-        """Cut every connection and refuse new ones."""
+        """Reset every connection, and refuse new ones."""
         with self._turn:
             if not self._down:
                 self.refuse()

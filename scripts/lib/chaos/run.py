@@ -23,16 +23,16 @@ from lib.chaos.network import Network
 from lib.chaos.workers import Workers
 
 RATE_BPS = 16_000_000
-LEASE_S, LEASE_OF_MANY_S = 2.0, 5.0  # many workers of one machine renew late
-BEYOND_S = (0.3, 1.0)  # how much longer than a lease a worker is suspended
+LEASE_S, LEASE_OF_MANY_S = 2.0, 5.0  # many workers of one machine may renew late
+BEYOND_S = (0.3, 1.0)  # the time beyond a lease that a worker is suspended
 PAUSE_S = (0.1, 1.8)  # between two faults
-WORKERS = 2  # unless said otherwise
-BUSY = 5  # jobs at least; and one for each worker
+WORKERS = 2  # by default
+BUSY = 5  # the least number of jobs, plus one for each worker
 CALM_AT_MOST_S, CALM_A_WORKER_S = 120.0, 10.0
 RETRIES_MAX = 3
 TICK_S = 0.05
 
-# Times that a person waits for are short here; a fault that passes never counts as the last.
+# Waits are short here, and a temporary fault never exhausts the budget.
 SHORT = {
     "FLOWHUB_BACKOFF_BASE_S": "0.1",
     "FLOWHUB_BACKOFF_CAP_S": "1",
@@ -42,12 +42,14 @@ SHORT = {
     "FLOWHUB_CONNECTIONS_PER_HOST": "4",
 }
 
-Actions = dict[str, tuple[int, Callable[["Run"], str | None]]]  # by name: how often, and what; None: it could not be
+Actions = dict[
+    str, tuple[int, Callable[["Run"], str | None]]
+]  # weight and action by name; None: it could not be injected
 Undo = Callable[[], None]  # may be called twice, and from any thread
 
 
 class Wrong(Exception):
-    """What must not be. `args` are the violations."""
+    """Invariants were violated. `args` are the violations."""
 
 
 class Interrupted(Exception):
@@ -56,7 +58,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to run: `database` is sqlite or postgresql."""
+    """The options of a run; `database` is sqlite or postgresql."""
 
     seed: int
     workers: int = WORKERS
@@ -74,7 +76,7 @@ class Run:
         self.workers = Workers(app, fork_server, disk, database, lease_s=lease_s, suspended_s=self.suspended_s[-1])
         self.models: list[ServedModel] = []
         self.done: Counter[str] = Counter()  # faults injected, by name
-        self.refused: dict[int, str] = {}  # jobs that are to stay cancelled, by which verb
+        self.refused: dict[int, str] = {}  # jobs that must remain cancelled, with the verb
         self.chance = random.Random(self.seed)
         self.stop_asked = threading.Event()
         self.refused_at = 0.0  # seconds since 1970
@@ -82,7 +84,7 @@ class Run:
         self._undos: list[tuple[threading.Timer, Undo]] = []
 
     def open(self) -> None:
-        """Have something to do, and workers for it."""
+        """Queue jobs, and start workers."""
         self.models = all_kinds(more=self.size - WORKERS)
         self.app.set_models(*(model.offer(self.network) for model in self.models))
         for model in self.models:
@@ -92,7 +94,7 @@ class Run:
     # A round --------------------------------------------------------------------------------------------------------
 
     def inject_fault(self, number: int, faults: Actions) -> str:
-        """Inject the fault of a round; return its text. The same seed and number choose the same, where that can be."""
+        """Inject the fault of a round; return its text. Seed and number determine it, if it can be injected."""
         turns = random.Random(f"{self.seed}/{number}")
         self.chance = random.Random(turns.random())
         self.keep_busy()
@@ -105,7 +107,7 @@ class Run:
                 return f"{time.monotonic() - self.began:6.1f} s  {number:3}  {said}"
 
     def keep_busy(self) -> None:
-        """Put a new worker in the place of each that is gone, and a new job where few are left."""
+        """Start a worker for each one that ended, and queue jobs where few are left."""
         self.workers.learn_names()
         if self.disk.full:
             return
@@ -118,11 +120,11 @@ class Run:
             self.enqueue(model)
 
     def enqueue(self, model: ServedModel) -> int:
-        # With --force, so that a job always means one whole fetch.
+        # With --force, so that each job fetches the whole model.
         return self.app.enqueue(model.model, force=True)
 
     def let_run(self, seconds: float) -> None:
-        """Let it work for so long. Raises Wrong if a worker is not as it should be, Interrupted."""
+        """Let the workers run for `seconds`. Raises Wrong if a worker misbehaves, Interrupted."""
         end = time.monotonic() + seconds
         while True:
             if wrong := list(self.workers.unexpected_exits()):
@@ -133,7 +135,7 @@ class Run:
                 return
 
     def later(self, seconds: float, undo: Undo) -> None:
-        """Make good again by itself: a suspended worker may hold the database, and this thread wait for that."""
+        """End faults in another thread: a suspended worker may lock the database, and this thread may wait for it."""
         timer = threading.Timer(seconds, undo)
         timer.daemon = True
         timer.start()
@@ -155,7 +157,7 @@ class Run:
         return [job for job in self.jobs() if job.state in (states or LIVE_STATES)]
 
     def ask(self, verb: str, job: int) -> bool:
-        """Ask for a job what a person may; return whether it could be asked."""
+        """Run a user's verb on a job; return whether that was possible."""
         app = self.app
         acts: dict[str, Callable[[int], object]] = {
             "cancel": app.session.cancel,
@@ -167,16 +169,16 @@ class Run:
         app.home.take_back_orphans()  # as the commands do
         try:
             acts[verb](job)
-        except (WrongState, Busy):  # it has ended since, or another job works on the same files
+        except (WrongState, Busy):  # the job has ended, or another job uses the same files
             return False
         return True
 
     # Calm -----------------------------------------------------------------------------------------------------------
 
     def cancel_for_good(self) -> None:
-        """Cancel two jobs for good, one of them with all that was kept."""
+        """Cancel two jobs for good, one of them with its partial."""
         live, self.refused_at = self.live_jobs(), time.time()
-        # A purge takes along what another job of the same model has kept: its size would be unknown then.
+        # A purge also removes the bytes of another job of the same model, whose size would then be unknown.
         kept = {job.model for job in self.jobs() if job.state in (State.CANCELLED, State.FAILED)}
         fit = [job for job in live if job.model not in kept]
         purged = self.chance.sample(fit, min(1, len(fit)))
@@ -187,7 +189,7 @@ class Run:
                 self.refused[job.id] = verb
 
     def calm(self) -> None:
-        """End all faults and wait until every job has ended, the refused ones as was asked. Raises Wrong."""
+        """End all faults, and wait until every job has ended as requested. Raises Wrong."""
         self.undo_all()
         self.network.restore()
         self.disk.free()
@@ -209,7 +211,7 @@ class Run:
         self.workers.learn_names()
 
     def _still_to_come(self, retries: Counter[int]) -> list[str]:
-        """Return in words which jobs are to end yet, and which dead workers are to be forgotten yet."""
+        """Describe the jobs that have not ended, and the dead workers that are still in the table."""
         jobs = [f"job {job.id} ({job.ref}) is still {job.state}: {job}" for job in self._revived(retries)]
         return [*jobs, *(f"{name} is dead, and still in the rows" for name in self.workers.remembered())]
 
@@ -235,7 +237,7 @@ class Run:
 
 @contextmanager
 def started_run(folder: Path, wanted: Wanted, *, keep: bool = False) -> Iterator[Run]:
-    """Set all up in `folder`; at the end all that was started is stopped."""
+    """Set up a run in `folder`; stop all its processes at the end."""
     with ExitStack() as stack:
         floor = stack.enter_context(disk(folder, keep=keep))
         network = stack.enter_context(Network(RATE_BPS))
@@ -246,7 +248,7 @@ def started_run(folder: Path, wanted: Wanted, *, keep: bool = False) -> Iterator
             environment(**settings, FLOWHUB_HOME=str(home), FLOWHUB_LOOK_ELSEWHERE="off", HF_ENDPOINT=network.address)
         )
         home.mkdir()
-        (home / "worker.log").symlink_to(folder / "worker.log")  # the log must survive a full disk
+        (home / "worker.log").symlink_to(folder / "worker.log")  # the log must not be on a disk that fills up
         fork_server = ForkServer()
         stack.callback(fork_server.close)
         app = stack.enter_context(app_of(home))

@@ -13,9 +13,9 @@ from lib.chaos.models import ServedModel
 from lib.chaos.network import who
 from lib.chaos.run import Run
 
-WORTH_AT_MOST = 64 * MIB  # of a stroke: what is unsynced never exceeds it
-IN_FLIGHT = MIB  # sent by an origin and not kept when all connections of a worker are cut
-AT_THE_END = MIB // 4  # the same of one, as when the idle take from the slow
+WORTH_AT_MOST = 64 * MIB  # bytes of a kill: unsynced bytes never exceed this
+IN_FLIGHT = MIB  # bytes sent by the origin and lost when all connections of a worker are cut
+AT_THE_END = MIB // 4  # the same for one connection, as when a fetcher takes over a slow range
 CUTS = ("handed_back", "paused", "cancelled", "waits", "failed")  # outcomes of attempts
 
 
@@ -33,7 +33,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as the origin saw it: by which worker, for which model, when (seconds since 1970)."""
+    """A request at the origin: its worker, its model, its time (seconds since 1970)."""
 
     token: str
     model: str
@@ -42,7 +42,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Bytes:
-    """What the origin sent, what the jobs say came and was kept, what was to be fetched; and what may be lost."""
+    """Bytes: sent by the origin, received and kept according to the jobs, required, and allowed to be lost."""
 
     sent: int
     counted: int
@@ -54,12 +54,12 @@ class Bytes:
 
     @property
     def lost(self) -> int:
-        """What was sent and never kept."""
+        """The bytes that were sent and never kept."""
         return self.sent - self.counted
 
     @property
     def again(self) -> int:
-        """What was kept and fetched again all the same, as are bytes that came wrong."""
+        """The bytes that were kept and still fetched again, such as flipped ones."""
         return self.counted - self.to_fetch
 
     @property
@@ -104,15 +104,15 @@ class Snapshot:
         return sum(self.run.network.sent(path) for path in model.paths)
 
     def turned(self, model: ServedModel) -> int:
-        """Return how many bytes of it came wrong."""
+        """Return the number of flipped bytes of a model."""
         return sum(map(self.run.network.turned, model.paths))
 
     def kept(self, model: ServedModel) -> int:
-        """Return the bytes in the partial, as the journal has them."""
+        """Return the number of bytes in the partial, according to the journal."""
         return journaled_bytes(self.run.app.partial(model.model))
 
     def to_fetch(self, model: ServedModel) -> int:
-        """Return what had to be sent: the whole for each completed job, the bytes in the partial, the purged bytes."""
+        """Return the required bytes: each completed job's whole model, the bytes in the partial, the purged bytes."""
         jobs, refused = self.jobs_of(model), self.run.refused
         completed = sum(job.state is State.COMPLETED for job in jobs)
         purged = sum(job.bytes_fetched for job in jobs if job.state is State.CANCELLED and refused[job.id] == "purge")
@@ -120,7 +120,7 @@ class Snapshot:
 
     @property
     def lost_leases(self) -> int:
-        """The number of attempts taken from a worker that was too slow to renew its lease, without a fault."""
+        """The number of attempts that a worker lost without a fault, since it was too slow to renew its lease."""
         calendar = time.time() - time.monotonic()
         struck = {worker.name: [at + calendar for at in worker.struck] for worker in self.run.workers.all}
         rescued = [attempt for attempt in self.attempts if attempt.outcome == "rescued"]

@@ -1,4 +1,4 @@
-"""Worker processes: started, watched, and known to the origin and to the rows by name."""
+"""Starts and watches worker processes. The origin knows each by its token, the rows by its name."""
 
 import contextlib
 import os
@@ -13,21 +13,23 @@ from support.fork_server import ForkedProcess, ForkServer
 from lib.chaos.database import RunDatabase
 from lib.chaos.disk import Disk
 
-STOPS_WITHIN_S = 5.0  # flowhub's promise for a worker that gets SIGTERM
+STOPS_WITHIN_S = 5.0  # the documented time of a worker to end after SIGTERM
 
 
 @dataclass
 class WorkerProcess:
-    """One worker process. `token` is what the origin knows it by, `name` what the rows do, once it has one there."""
+    """One worker process. `token` identifies it at the origin, `name` in the rows, once they have it."""
 
     token: str
     process: ForkedProcess
     name: str | None = None
-    struck: list[float] = field(default_factory=list)  # killed or suspended, on time.monotonic(), as all times here
+    struck: list[float] = field(
+        default_factory=list
+    )  # times of kills and suspensions, by time.monotonic(), as all times here
     let_go: list[float] = field(default_factory=list)
     stop_requested_at: float | None = None
     suspended: bool = False
-    judged: bool = False  # that it has ended, and how
+    judged: bool = False  # its end was checked
 
     @property
     def lives(self) -> bool:
@@ -44,7 +46,7 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let it continue, from any thread; a dead one is left alone."""
+        """Continue a suspended worker, from any thread; a dead one is ignored."""
         if not self.suspended:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -58,7 +60,7 @@ class WorkerProcess:
 
 
 class Workers:
-    """All workers of a home, from first to last."""
+    """All workers of a home, in the order of their start."""
 
     def __init__(
         self,
@@ -72,13 +74,13 @@ class Workers:
     ) -> None:
         self._app, self._fork_server, self._database = app, fork_server, database
         self._failpoints = f"lease={lease_s} {disk.failpoints}"
-        # Another that is suspended in mid-write holds the database for as long.
+        # Another worker that is suspended during a write locks the database for as long.
         self._stops_within_s = STOPS_WITHIN_S + suspended_s
         self.all: list[WorkerProcess] = []
 
     def start_worker(self) -> WorkerProcess:
         token = f"worker-{len(self.all) + 1}"
-        # Two jobs at a time, so that a inject to one worker meets more than one job.
+        # Two jobs at a time, so that a fault of one worker affects more than one job.
         process = self._fork_server.start_worker(self._app, "--jobs", "2", failpoints=self._failpoints, HF_TOKEN=token)
         worker = WorkerProcess(token, process)
         self.all.append(worker)
@@ -93,26 +95,26 @@ class Workers:
         return [worker for worker in self.living if not worker.suspended and worker.stop_requested_at is None]
 
     def learn_names(self) -> None:
-        """Ask the rows what the workers call themselves; one that stops well takes its name with it."""
+        """Read the names of the workers from the rows; a worker that stops cleanly removes its row."""
         names = dict(self._database.rows("SELECT pid, worker FROM workers ORDER BY started_at"))
         for worker in self.all:
             if worker.name is None:
                 worker.name = names.get(worker.process.pid)
 
     def remembered(self) -> list[str]:
-        """Return the dead that the rows still know: a living worker looks for them once a second."""
+        """Return the dead workers that still have rows: a living worker checks for them once a second."""
         there = dict(self._database.rows("SELECT pid, worker FROM workers"))
         living = {worker.process.pid for worker in self.living}
         return [name for pid, name in there.items() if pid not in living]
 
     def kill(self, worker: WorkerProcess) -> None:
-        """Kill it where it stands. Its name is learned while it stands still: who takes its jobs back forgets it."""
+        """Stop it, read its name, and kill it: the worker that rescues its jobs removes its row."""
         worker.process.send_signal(signal.SIGSTOP)
         self.learn_names()
         worker.kill()
 
     def unexpected_exits(self) -> Iterator[str]:
-        """Yield which workers ended otherwise than they were told to, or do not end; of each, once."""
+        """Yield, once each, the workers that ended unexpectedly, or did not end when requested."""
         for worker in self.all:
             status = None if worker.judged else worker.process.poll()
             if status is None:
@@ -122,16 +124,16 @@ class Workers:
                     and not worker.judged
                 ):
                     worker.judged = True
-                    yield f"{worker.token} was told to stop and does not within {self._stops_within_s} s"
+                    yield f"{worker.token} got SIGTERM and did not end within {self._stops_within_s} s"
                 continue
             worker.judged = True
             if worker.stop_requested_at is not None and status != 0:
-                yield f"{worker.token} was told to stop and ended with {status}"
+                yield f"{worker.token} got SIGTERM and ended with {status}"
             if worker.stop_requested_at is None and not (status == -signal.SIGKILL and worker.struck):
                 yield f"{worker.token} ended by itself, with {status}"
 
     def stop_all(self) -> None:
-        """Have them all stop well; how that went, `unexpected_exits` tells."""
+        """Request all to stop, and wait for it; `unexpected_exits` reports failures."""
         for worker in self.living:
             worker.wake()
             worker.request_stop()

@@ -1,4 +1,4 @@
-"""Checks of flowhub's promises, measured from outside, by the store's files and the origin's counts."""
+"""Checks of flowhub's guarantees from outside, with the store's files and the origin's counts."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from typing import Any
 from lib.demo.models import Model, check_files
 from lib.demo.processes import Flowhub
 
-SECONDS_LOST = 1.0  # what a kill may cost, at the origin's speed
-IN_FLIGHT = 4_000_000  # bytes that the origin had sent, and that were in the sockets when the worker died
+SECONDS_LOST = 1.0  # the most that a kill may cost, at the origin's speed
+IN_FLIGHT = 4_000_000  # bytes in the sockets when the worker died
 
 
 @dataclass
 class Demo:
-    """One run. Rates are bytes a second."""
+    """One run. Rates are bytes per second."""
 
     flowhub: Flowhub
     models: list[Model]
@@ -28,7 +28,7 @@ class Demo:
 
 
 class NotAsPromised(Exception):
-    """flowhub did not do what it promises."""
+    """flowhub broke a guarantee."""
 
 
 def check(demo: Demo) -> None:
@@ -49,7 +49,7 @@ def check(demo: Demo) -> None:
 
 
 def judged(demo: Demo, counts: dict[str, Any]) -> str:
-    """Return the last line, if the origin's counts are as promised. Raises NotAsPromised."""
+    """Check the origin's counts, and return the last line of the output. Raises NotAsPromised."""
     again = counts["bytes_sent"] - demo.size
     allowed = demo.kills * SECONDS_LOST * demo.rate + IN_FLIGHT
     print(f"\nThe origin sent {megabytes(counts['bytes_sent'])} for {megabytes(demo.size)} of files.")

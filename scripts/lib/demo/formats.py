@@ -1,4 +1,4 @@
-"""Model files made from other model files, byte by byte, with the standard library alone: safetensors and GGUF v3.
+"""Converts model files byte by byte with the standard library: safetensors and GGUF v3.
 
 Sources: huggingface/safetensors, README, "Format"; ggml, docs/gguf.md.
 """
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-CHUNK = 1 << 16  # values converted at a time: more only costs memory
-ALIGNMENT = 32  # of a tensor's data in a GGUF file; general.alignment says so
+CHUNK = 1 << 16  # values converted at a time: more would only cost memory
+ALIGNMENT = 32  # alignment of a tensor's data in a GGUF file, also in general.alignment
 GGUF_TYPES = {"F32": 0, "F16": 1}
 
 
@@ -47,17 +47,17 @@ def write_safetensors(path: Path, tensors: Sequence[Tensor], metadata: Mapping[s
         header[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the data begins at a multiple of eight
+    text += b" " * (-len(text) % 8)  # the data begins at a multiple of eight
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.writelines(tensor.data for tensor in tensors)
 
 
 def halved(tensor: Tensor) -> Tensor:
-    """Return an F32 tensor as F16, rounded to nearest; any other comes back as it is."""
+    """Return an F32 tensor as F16, rounded to nearest; return any other unchanged."""
     if tensor.dtype != "F32":
         return tensor
-    values = array("f", bytes(tensor.data))  # both formats and every machine we run on are little-endian
+    values = array("f", bytes(tensor.data))  # both formats and all supported machines are little-endian
     parts = (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))
     return replace(tensor, dtype="F16", data=b"".join(struct.pack(f"<{len(part)}e", *part) for part in parts))
 
@@ -100,7 +100,7 @@ def _padding(length: int) -> bytes:
 
 # BERT in GGUF -------------------------------------------------------------------------------------------------------
 
-# llama.cpp, gguf-py/gguf/tensor_mapping.py: what it calls the parts of a BERT.
+# llama.cpp, gguf-py/gguf/tensor_mapping.py: its names of the parts of a BERT.
 BERT_NAMES = {
     r"embeddings\.word_embeddings": "token_embd",
     r"embeddings\.position_embeddings": "position_embd",
@@ -118,7 +118,7 @@ BERT_NAMES = {
 
 
 def bert_for_gguf(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Return a BERT's tensors under llama.cpp's names; those that it has no use for (position ids, pooler) are left."""
+    """Return a BERT's tensors under llama.cpp's names, without those that it does not use (position ids, pooler)."""
     renamed = ((_gguf_name(tensor.name), tensor) for tensor in tensors)
     return [replace(tensor, name=name) for name, tensor in renamed if name]
 
@@ -132,7 +132,7 @@ def _gguf_name(name: str) -> str | None:
 
 
 def bert_metadata(name: str, config: Mapping[str, int | float]) -> dict[str, str | int | float]:
-    """Return what GGUF says of a BERT, from its config.json. There is no tokenizer in it: no runtime will run it."""
+    """Return a BERT's GGUF metadata from its config.json. It has no tokenizer, so that no runtime can run it."""
     return {
         "general.architecture": "bert",
         "general.name": name,

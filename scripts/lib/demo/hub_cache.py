@@ -27,7 +27,7 @@ def open_placed(demo: Demo, model: Model, cache: Path) -> None:
 
 
 def repository_of(model: Model) -> str:
-    """Return the repository of the Hub that the model's files are in. Raises NotAsPromised if it is not one."""
+    """Return the model's repository on the Hub. Raises NotAsPromised if its files are in several."""
     found = {match["repo"] for file in model.files if (match := RESOLVE.fullmatch(file.url))}
     if len(found) != 1:
         raise NotAsPromised(f"{model.ref} is in {len(found)} repositories")
@@ -35,7 +35,7 @@ def repository_of(model: Model) -> str:
 
 
 def _opened(flowhub: Flowhub, repo: str) -> dict[str, Any]:
-    """Return what huggingface_hub itself found in the cache, in a process that may not use the network."""
+    """Return what huggingface_hub finds in the cache, in a process without network access."""
     command = [str(flowhub.python), str(SCRIPTS / "lib" / "demo" / "open_offline.py"), repo]
     environ = {name: value for name, value in flowhub.environ.items() if name not in ("HF_ENDPOINT", "HF_TOKEN")}
     offline = {**environ, "HF_HUB_OFFLINE": "1"}

@@ -1,7 +1,7 @@
 """The demo's three models: the real all-MiniLM-L6-v2 as published, and a GGUF and an MLX folder of the same weights.
 
-The ten files come in a package of the Python registry, which carries them byte for byte; each is held against the
-digest in hub_catalog.json before it is served.
+The ten files come from a package of the Python registry that contains them unchanged; each is compared with the digest
+in hub_catalog.json before it is served.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ MLX_FILES = ("config.json", "special_tokens_map.json", "tokenizer.json", "tokeni
 
 
 class NotAsPublished(Exception):
-    """A file is not the one whose size and digest the catalog gives."""
+    """A file differs from the size or digest in the catalog."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One file as its catalog gives it. `size` in bytes; `url` is the one on the real Hub."""
+    """One file as in its catalog. `size` is in bytes; `url` is its address on the real Hub."""
 
     path: str
     url: str
@@ -38,7 +38,7 @@ class File:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that one reference queues: a file in the store, or a folder of several files."""
+    """A model with one reference: a file in the store, or a folder of several files."""
 
     id: str
     option: str
@@ -103,7 +103,7 @@ def _unpack(archive: zipfile.ZipFile, member: str, target: Path) -> None:
 
 
 def check_files(model: Model, place: Path) -> None:
-    """Read every file of the model and hold it against its digest. Raises NotAsPublished, which names the file.
+    """Compare every file of the model with its digest. Raises NotAsPublished, which names the file.
 
     `place` is the folder with the files; for a model of one file, that file.
     """
@@ -159,6 +159,6 @@ def _served(model: Model, file: File) -> dict[str, Any]:
     found = RESOLVE.fullmatch(file.url)
     if found is None:
         raise NotAsPublished(f"{file.url} is not an address of a file on the Hub")
-    # As on the Hub: weights are in large-file storage behind a redirect, and small files in the repository itself.
+    # As on the Hub: weights are in large-file storage, behind a redirect; small files are in the repository.
     large = file.path.endswith((".safetensors", ".gguf"))
     return {**found.groupdict(), "file": f"{model.id}/{file.path}", "sha256": file.sha256, "lfs": large}

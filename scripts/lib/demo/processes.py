@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).resolve().parents[2]
 
 
 class CommandFailed(Exception):
-    """A command of the demo's did not end with 0."""
+    """A command of the demo did not exit with 0."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Flowhub:
         return Flowhub(self.python, {**self.environ, "FLOWHUB_CATALOG": str(catalog)})
 
     def show(self, *arguments: str) -> None:
-        """Run a verb in the foreground, under a line that says so. Raises CommandFailed."""
+        """Print and run a verb in the foreground. Raises CommandFailed."""
         say_command(*arguments)
         status = subprocess.run(self._command(*arguments), env=self.environ, check=False).returncode
         if status:
             raise CommandFailed(f"`flowhub {' '.join(arguments)}` ended with exit status {status}")
 
     def ask(self, *arguments: str) -> Any:
-        """Return what a verb prints with --json. Raises CommandFailed with the verb's own error."""
+        """Return the output of a verb with --json. Raises CommandFailed with the verb's error."""
         command = self._command(*arguments, "--json")
         answer = subprocess.run(command, env=self.environ, check=False, capture_output=True, text=True)
         if answer.returncode:
@@ -61,7 +61,7 @@ class Flowhub:
         """Run a worker while the block runs; its output goes into `log`."""
         say_command("worker", *arguments, f"2> {log.name} &")
         with log.open("wb") as said:
-            # A session of its own: Ctrl-C is for the demo, which then stops the worker itself.
+            # A new session: only the demo gets Ctrl-C, and then stops the worker itself.
             command = self._command("worker", *arguments)
             process = subprocess.Popen(command, env=self.environ, stderr=said, start_new_session=True)
         with stopped_after(process):
@@ -77,9 +77,9 @@ def say_command(*arguments: str) -> None:
 
 @dataclass
 class Origin:
-    """The Hub-shaped origin (lib.origin.hub) in a process of its own. `hub` belongs into HF_ENDPOINT.
+    """The Hub-shaped origin (lib.origin.hub) in another process. `hub` is the value for HF_ENDPOINT.
 
-    After the block `counts` holds `bytes_sent` and `leaked_tokens`, as the origin saw them.
+    After the block `counts` has the origin's `bytes_sent` and `leaked_tokens`.
     """
 
     hub: str
@@ -107,7 +107,7 @@ def serving(root: Path, map_file: Path, *, rate: str, expires_s: int) -> Iterato
     with stopped_after(process):
         origin = Origin(_said(process)["hub"], {})
         yield origin
-        process.stdin.close()  # it serves as long as this pipe is open
+        process.stdin.close()  # it serves while this pipe is open
         origin.counts = _said(process)
 
 
@@ -120,9 +120,9 @@ def _said(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 
 def environ_for(home: Path, *, online: bool) -> dict[str, str]:
-    """Return the demo's environment: whatever of the caller's would reach flowhub is out of it.
+    """Return the demo's environment, without the caller's settings of flowhub.
 
-    Online, what is needed to reach the Hub stays: a token, a mirror, a proxy, certificates.
+    Online, it keeps the settings to reach the Hub: a token, a mirror, a proxy, certificates.
     """
     ours = ("FLOWHUB_", "PYTHONPATH", "PYTHONHOME") + (() if online else ("HF_", "SSL_CERT_"))
     kept = {

@@ -1,4 +1,4 @@
-"""The demo from top to bottom: three models queued, a worker killed half-way, another one that ends what it began.
+"""The demo: queues three models, kills a worker half-way, and lets another one complete them.
 
 Then the Hub's own package opens one of them offline, from its cache.
 """
@@ -23,8 +23,8 @@ from lib.env import TOP, NoEnvironment, own_python
 
 REAL = "all-minilm-l6-v2@safetensors"
 PLACE = TOP / ".demo"
-EXPIRES_S = 4  # of a signed address: some end while their file is still coming
-NOT_A_TOKEN = "hf_demoDemoDemoDemoDemo"  # made up: it shows whether a token ever reaches the CDN
+EXPIRES_S = 4  # validity of a signed URL: some expire during their transfer
+NOT_A_TOKEN = "hf_demoDemoDemoDemoDemo"  # a fake token, to check that no token reaches the CDN
 POLL_S = 0.5
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -42,7 +42,7 @@ def main() -> NoReturn:
 
 
 def stop(signum: int, _frame: FrameType | None) -> NoReturn:
-    """Leave, by way of every `finally`; a second signal must not cut that short."""
+    """Exit through every `finally`; a second signal must not interrupt that."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     print("\ndemo: stopped; so is all that it started", file=sys.stderr)
@@ -60,7 +60,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def run_offline(megabytes_a_second: int) -> str:
-    """Do it against an origin on this machine that answers as the Hub does; return the last line."""
+    """Run the demo with a Hub-shaped origin on this machine; return the last line."""
     python, root = prepare(), PLACE / "origin"
     real = models_of(SHIPPED_CATALOG)[REAL]
     print(f"Ten files of {real.id}, with the digests that were published for them:", flush=True)
@@ -83,27 +83,27 @@ def run_offline(megabytes_a_second: int) -> str:
         work(demo)
     check(demo)
     last = judged(demo, origin.counts)
-    open_placed(demo, real, PLACE / "hub-cache")  # the origin has ended: no byte can come from it
+    open_placed(demo, real, PLACE / "hub-cache")  # the origin has ended and can send no byte
     return f"{last}; opened offline by huggingface_hub"
 
 
 def run_online() -> str:
-    """Do it with the first model and the real Hub; return the last line."""
+    """Run the demo with the first model and the real Hub; return the last line."""
     python = prepare()
     real = models_of(SHIPPED_CATALOG)[REAL]
     flowhub = Flowhub(python, environ_for(PLACE / "home", online=True))
     demo = Demo(flowhub, [real], 12e6)
     flowhub.show("enqueue", real.ref)
-    work(demo, "--limit-rate", "12M")  # else it may be there before it can be killed
+    work(demo, "--limit-rate", "12M")  # else it may complete before the kill
     check(demo)
     open_placed(demo, real, PLACE / "hub-cache")
     return f"1 model verified; {killed(demo)}; opened offline by huggingface_hub"
 
 
 def prepare() -> Path:
-    """Return the Python of an environment with flowhub in it; remove what the last run left but its package."""
+    """Return the Python of an environment with flowhub; remove the files of the last run except its package."""
     shipped = [path for folder in ("flowhub_jobs", "migrations") for path in (TOP / folder).rglob("*.py")]
-    # Python compiles by itself the modules that it imports; all of them would take ten seconds more.
+    # Python compiles imported modules by itself; compiling all would take ten more seconds.
     python = own_python(
         ".venv-demo", ["--no-compile", ".", "huggingface_hub>=1"], [*shipped, TOP / "pyproject.toml", SHIPPED_CATALOG]
     )
@@ -117,7 +117,7 @@ def prepare() -> Path:
 
 
 def work(demo: Demo, *worker_options: str) -> None:
-    """Let a worker begin, kill it half-way, and let another one end it."""
+    """Start a worker, kill it half-way, and let another one complete the jobs."""
     flowhub = demo.flowhub
     with flowhub.worker(PLACE / "worker-1.log", *worker_options) as first:
         if half_done(demo, first):
@@ -134,7 +134,7 @@ def work(demo: Demo, *worker_options: str) -> None:
 
 
 def half_done(demo: Demo, worker: subprocess.Popen[bytes]) -> bool:
-    """Return True when half of all bytes are kept, False if the jobs ended before that was seen."""
+    """Return True when half of all bytes are kept, False if the jobs ended first."""
     while worker.poll() is None:
         jobs = demo.flowhub.jobs()
         if all(job["finished_at"] for job in jobs):
@@ -153,7 +153,7 @@ def show_until_ended(demo: Demo, worker: subprocess.Popen[bytes]) -> None:
     if sys.stdout.isatty():
         with demo.flowhub.watch([job["id"] for job in demo.flowhub.jobs()]):
             worker.wait()
-            time.sleep(1)  # the watch ends by itself when it has shown the end
+            time.sleep(1)  # the live view exits by itself after the end
         return
     while worker.poll() is None:
         say_progress(demo, demo.flowhub.jobs())

@@ -11,7 +11,7 @@ ORIGIN_MAX, CLAIM_MS_MAX, CPU_MAX, CONNECTIONS_PER_WORKER = 2.0, 50.0, 0.05, 3
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A target, and whether a run met it. `of_speed`: a machine that is slow or busy may miss it."""
+    """A target, and whether a run met it. A slow or busy machine may miss one that is `of_speed`."""
 
     name: str
     met: bool
@@ -20,7 +20,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one run gave. `origin_ratio` is the origin's bytes over the files' sizes; `cpu` is a share of one core."""
+    """The figures of one run. `origin_ratio` is the origin's bytes over the files' sizes; `cpu` is a share of a core."""
 
     nodes: int
     finished: int
@@ -35,7 +35,7 @@ class Figures:
 
     @property
     def correct(self) -> bool:
-        """Whether the targets are met that no slow machine excuses."""
+        """Whether all targets are met that do not depend on the machine's speed."""
         return all(limit.met for limit in self.limits() if not limit.of_speed)
 
     @property

@@ -1,4 +1,4 @@
-"""The nodes: a worker and a share each, with a home and a store of their own."""
+"""The nodes: each has a worker, a share, a home and a store."""
 
 import contextlib
 import os
@@ -21,10 +21,10 @@ class FleetNode:
     home: Path
     database_url: str
     catalog: Path
-    rate_bps: float | None = None  # the most that it downloads
+    rate_bps: float | None = None  # its download rate
 
     def environ(self, application: str) -> dict[str, str]:
-        """Return the environment of one of its processes; `application` names its connections."""
+        """Return the environment of one of its processes; `application` is the name of its database connections."""
         return os.environ | {
             "FLOWHUB_HOME": str(self.home),
             "FLOWHUB_NODE": self.name,

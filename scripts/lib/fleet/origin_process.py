@@ -1,4 +1,4 @@
-"""The origin, in a process of its own: its threads must not slow down the process that measures."""
+"""The origin in another process, so that its threads do not slow down the measuring process."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ class OriginProcess:
         self.models: list[dict[str, Any]] = json.loads(self._line())
 
     def sent(self) -> int:
-        """Return the body bytes that it has sent."""
+        """Return the number of sent body bytes."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
         self._process.stdin.flush()
@@ -60,7 +60,7 @@ def serve(files: int, size: int, rate_bps: float) -> None:
 
 
 def sha256_by_name(models: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the digests of the files by the names that they are installed under."""
+    """Return the digests of the files by their installed names."""
     options = [model["downloads"][0] for model in models]
     return {Path(option["url"]).name: option["sha256"] for option in options}
 

@@ -1,4 +1,4 @@
-"""One run: starts the fleet, queues the files on all nodes, waits until all have all, and counts."""
+"""One run: starts the fleet, queues the files on all nodes, waits for the last one, and counts."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ from lib.fleet.nodes import OTHER, WORKER, FleetNode, make_nodes, running
 from lib.fleet.origin_process import OriginProcess, origin_process, sha256_by_name
 from lib.fleet.sampling import ALL, ConnectionCounter, claim_timer, database_cpu_s, sampled
 
-# As a server is set up by default, but for connections: each claim waits for the disk.
+# A server's defaults except for the connections: each claim waits for the disk.
 SERVER_OPTIONS = "-c max_connections=200"
 FINISHED = {
     "state": "'completed'",
@@ -35,7 +35,7 @@ FINISHED = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to run. Sizes are bytes; `rate_bps` is bytes a second of the whole origin, `node_bps` of each node.
+    """The options of a run. Sizes are bytes; `rate_bps` is the rate of the whole origin, `node_bps` that of each node.
 
     None is no limit.
     """
@@ -49,11 +49,11 @@ class Wanted:
 
 
 class RunFailed(Exception):
-    """A job failed; the text says why."""
+    """A job failed; the text has the reason."""
 
 
 def measured(wanted: Wanted, finished: int) -> Figures:
-    """Return the figures of one run with so many finished jobs before it. Raises RunFailed."""
+    """Return the figures of one run in a database with `finished` jobs. Raises RunFailed."""
     with (
         tempfile.TemporaryDirectory(prefix="flowhub-fleet-") as folder,
         contextlib.closing(Server(SERVER_OPTIONS)) as server,
@@ -109,14 +109,14 @@ def _is_right(path: Path, sha256: str) -> bool:
 
 
 def _insert_finished(connection: "psycopg.Connection[Any]", count: int, nodes: int) -> None:
-    """Write so many finished jobs, spread over the nodes: copies of a queued job, but for what differs."""
+    """Write finished jobs, spread over the nodes: changed copies of a queued job."""
     query = "SELECT column_name FROM information_schema.columns WHERE table_name = 'jobs' AND column_name <> 'id'"
     columns = [name for (name,) in connection.execute(query)]
     values = [FINISHED.get(name, f'"{name}"').format(nodes=nodes) for name in columns]
     names = ", ".join(f'"{name}"' for name in columns)
     copies = f"SELECT {', '.join(values)} FROM jobs, generate_series(1, {count}) n WHERE id = 1"
     connection.execute(f"INSERT INTO jobs ({names}) {copies}".encode())
-    connection.execute("ANALYZE")  # as autovacuum does within a minute
+    connection.execute("ANALYZE")  # autovacuum does this within a minute
 
 
 def _wait_for_nodes(connection: "psycopg.Connection[Any]", wanted: Wanted) -> None:
@@ -131,7 +131,7 @@ def _wait_for_nodes(connection: "psycopg.Connection[Any]", wanted: Wanted) -> No
 
 
 def _wait_for_jobs(connection: "psycopg.Connection[Any]", earlier: int, count: int) -> None:
-    """Wait until so many jobs with a number above `earlier` are completed. Raises RunFailed."""
+    """Wait until this many jobs with a number above `earlier` are completed. Raises RunFailed."""
     query = (
         "SELECT count(*) FILTER (WHERE state = 'completed'), min(error::text) FILTER (WHERE state = 'failed') "
         "FROM jobs WHERE id > %s"
@@ -146,4 +146,4 @@ def _wait_for_jobs(connection: "psycopg.Connection[Any]", earlier: int, count: i
 def _polled(connection: "psycopg.Connection[Any]", query: str, value: int | bool) -> Iterator[tuple[Any, ...]]:
     while True:
         yield from connection.execute(query.encode(), (value,)).fetchall()
-        time.sleep(0.5)  # the look itself must not load the database
+        time.sleep(0.5)  # this query itself must not load the database

@@ -25,9 +25,9 @@ CLAIMS_MAX, EVERY_S, ALL = 1000, 0.5, "all"  # EVERY_S: the sampling itself must
 
 
 def database_cpu_s(server: Server) -> float:
-    """Return the CPU seconds of all processes of a server so far, those that have ended among them."""
+    """Return the CPU seconds of all processes of a server so far, including ended ones."""
     main = psutil.Process(int((server.data / "postmaster.pid").read_text().splitlines()[0]))
-    seconds = sum(main.cpu_times()[:4])  # its own, and those of the children that it has waited for
+    seconds = sum(main.cpu_times()[:4])  # its own time, and that of the children that it has waited for
     for child in main.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             seconds += sum(child.cpu_times()[:2])
@@ -35,7 +35,7 @@ def database_cpu_s(server: Server) -> float:
 
 
 class ConnectionCounter:
-    """Counts the connections to a database. `peak` is the most at once, by application and in all."""
+    """Counts the connections to a database. `peak` is the maximum, by application and in all."""
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
@@ -49,7 +49,7 @@ class ConnectionCounter:
 
 
 class ClaimTimer:
-    """A further node with a queue of its own, whose jobs it claims without running them. `ms` are the claims' times."""
+    """A further node that claims its own jobs without running them. `ms` are the times of the claims."""
 
     def __init__(self, leases: LeaseStore) -> None:
         self._leases, self.ms = leases, list[float]()

@@ -1,4 +1,4 @@
-"""A fleet in virtual time: no process, no socket. The decisions are flowhub's own, the rates are simple.
+"""A fleet in virtual time: no process, no socket. flowhub's code makes the decisions; the rates are a simple model.
 
 A source's uplink is divided equally among its flows, and so is a node's downlink; a flow has the lower of both shares.
 A waiting run finds a free place at once, while a worker looks for one every few seconds.
@@ -15,12 +15,12 @@ from flowhub_jobs.web.share.blobs import BUSY_S
 from flowhub_jobs.web.share_admission import Readers
 
 ORIGIN, SLOTS, READERS = "origin", 3, 2
-DUST = 1.0  # bytes: less is the rounding of floats
+DUST = 1.0  # bytes: smaller differences are rounding errors
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Nodes, files and rates; sizes are bytes, rates bytes a second."""
+    """Nodes, files and rates; sizes are bytes, rates bytes per second."""
 
     nodes: int
     files: int
@@ -31,7 +31,7 @@ class Network:
 
 @dataclass(slots=True, eq=False)
 class Flow:
-    """A file on its way to a node. `addresses` are the copies' nodes and, last, the origin."""
+    """A transfer of a file to a node. `addresses` are the nodes with copies and, last, the origin."""
 
     node: str
     file: int
@@ -85,7 +85,7 @@ class Simulation:
     # Begin and end -----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Begin each file that has a place, in the first slots of each node."""
+        """Start flows for the waiting files of each node, up to its slots and to the free places."""
         full = set[int]()
         for name in self._names:
             free = SLOTS - len(self._flows_of[name])
@@ -125,7 +125,7 @@ class Simulation:
     # Sources -----------------------------------------------------------------------------------------------------
 
     def _connect(self, flow: Flow) -> None:
-        """Use the first address that admits the node; each that is busy is passed over for as long as it says."""
+        """Use the first address that admits the node; skip each busy one for as long as it requests."""
         while True:
             number = choose(flow.healths, [False] * len(flow.addresses), self.now)
             source = ORIGIN if number is None else flow.addresses[number]
@@ -136,7 +136,7 @@ class Simulation:
             flow.healths[number] = after_fault(flow.healths[number], busy, received=0, now=self.now)
 
     def _retry_at(self, flow: Flow) -> float | None:
-        """Return when a flow from the origin asks a copy again; None if it asks none."""
+        """Return the time at which a flow from the origin tries a copy again; None if there is none."""
         if flow.source != ORIGIN or len(flow.addresses) == 1:
             return None
         return min(health.aside_until for health in flow.healths[:-1])

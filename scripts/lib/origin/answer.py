@@ -13,10 +13,10 @@ Span = tuple[int, int]
 
 @dataclass
 class Request:
-    """One request as it came, and what became of it. Header names are lower-case, `at` is `time.monotonic()`.
+    """One request and its answer. Header names are lower-case, `at` is `time.monotonic()`.
 
-    `path` is without the query, as it was written (percent-encoded). `range` is the Range header's text or None.
-    `status` is None until the head of an answer was sent; `bytes_sent` counts body bytes handed to the socket.
+    `path` is without the query, percent-encoded. `range` is the Range header's text or None.
+    `status` is None until the head of the answer is sent; `bytes_sent` counts body bytes handed to the socket.
     """
 
     method: str
@@ -50,7 +50,7 @@ class Frame:
 
 
 class Sender(Protocol):
-    """The connection as an action sees it; `Connection` is one."""
+    """The interface of `Connection` for actions."""
 
     sock: socket.socket
 
@@ -76,13 +76,13 @@ class Answer:
     keep_alive: bool = True
 
     def with_headers(self, **headers: str | None) -> "Answer":
-        """Return it with headers set, or taken away where None; `_` in a name stands for `-`."""
+        """Return it with headers set, or removed if None; `_` in a name stands for `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         merged: dict[str, str | None] = {**self.headers, **named}
         return replace(self, headers={name: value for name, value in merged.items() if value is not None})
 
     def with_span(self, start: int, end: int) -> "Answer":
-        """Return it with another part of the content, its headers telling the truth about that part."""
+        """Return it with another part of the content, and correct headers for that part."""
         moved = replace(self, start=start, end=end).with_headers(Content_Length=str(end - start))
         if self.status != 206:
             return moved
@@ -98,7 +98,7 @@ def text_answer(status: int, text: str, kind: str = "text/plain; charset=utf-8",
 
 
 def parse_range(header: str | None, size: int) -> Span | None:
-    """Return the half-open span asked for (RFC 9110 §14.1.2), None where the whole is due.
+    """Return the requested half-open span (RFC 9110 §14.1.2), None for the whole.
 
     An empty span cannot be satisfied. Several ranges, other units and nonsense are ignored, as the RFC allows.
     """
@@ -128,13 +128,13 @@ def content_answer(request: Request, content: Content, etag: str, extra: Mapping
 
 
 def _range_holds(request: Request, validators: set[str]) -> bool:
-    """Return whether If-Range lets the range stand: a strong ETag, or a Last-Modified, that is equal does."""
+    """Return whether If-Range allows the range: its strong ETag or Last-Modified must be equal."""
     condition = request.headers.get("if-range")
     return condition is None or (condition in validators and not condition.startswith("W/"))
 
 
 def steps_of(answer: Answer, method: str) -> Iterator[Step]:
-    """Yield what goes over the wire: the head, then the body unless only the head was asked for."""
+    """Yield the steps of an answer: the head, then the body unless the method is HEAD."""
     yield Head(answer.status, answer.headers, answer.keep_alive)
     if method != "HEAD":
         yield from answer.content.pieces(answer.start, answer.end)

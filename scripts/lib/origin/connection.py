@@ -1,4 +1,4 @@
-"""One client's connection to an origin: reads requests, sends what the server says, counts as it sends."""
+"""One client's connection to an origin: reads requests, sends the server's answers, and counts the sent bytes."""
 
 import contextlib
 import selectors
@@ -15,7 +15,7 @@ from lib.origin.answer import Frame, Head, Request, Step
 from lib.origin.content import Piece
 from lib.origin.flow import Bucket, Counts
 
-# A limited origin's buffer is small, so that what was "sent" is close to what the client has.
+# A limited origin has a small buffer, so that the "sent" bytes are close to the received ones.
 LIMITED_BUFFER = 128 << 10
 LINGER_RESET = struct.pack("ii", 1, 0)  # close() then sends RST instead of FIN
 
@@ -25,7 +25,7 @@ class HangUp(ConnectionError):
 
 
 class Server(Protocol):
-    """The server as its connections see it; `OriginServer` is one."""
+    """The interface of `OriginServer` for its connections."""
 
     port: int
     total: Bucket
@@ -50,7 +50,7 @@ class Connection:
         self._ending = False
 
     def _serve(self) -> None:
-        # A client that goes away, or an origin that hangs up, ends the connection and nothing else.
+        # A client that disconnects, or an origin that hangs up, ends only the connection.
         try:
             with contextlib.suppress(OSError):
                 if isinstance(self.sock, ssl.SSLSocket):
@@ -62,7 +62,7 @@ class Connection:
             self.server.forget(self)
 
     def _next_request(self) -> Request | None:
-        """Return the next request of the connection, None when the client closed it."""
+        """Return the next request of the connection, None if the client closed it."""
         while b"\r\n\r\n" not in self._unread:
             if not (more := self.sock.recv(65536)):
                 return None
@@ -118,7 +118,7 @@ class Connection:
                 piece = piece[self._send_some(piece, request) :]
 
     def _send_some(self, piece: memoryview, request: Request) -> int:
-        """Send what the kernel takes now, at most `piece`; wait a little where that is nothing."""
+        """Send as much of `piece` as the kernel accepts; wait briefly if that is nothing."""
         sent = self.server.counts.write(request, lambda: self._send_now(piece))
         if not sent:
             with selectors.DefaultSelector() as selector:
@@ -142,20 +142,20 @@ class Connection:
             raise HangUp
 
     def reset(self) -> None:
-        """End the connection with RST: now where it waits for a request, else before the next piece of a body."""
+        """End the connection with RST: at once if it waits for a request, else before the next piece of a body."""
         self._ending = True
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         self._shutdown(socket.SHUT_RD)  # wakes the thread and, unlike SHUT_RDWR, sends no FIN before the RST
 
     def hang_up(self) -> None:
-        """End the connection at once, whatever its thread waits for."""
+        """End the connection at once, also while its thread waits."""
         self._ending = True
         self._shutdown(socket.SHUT_RDWR)
 
     def _shutdown(self, how: int) -> None:
         with contextlib.suppress(OSError):
-            # Not SSLSocket's: that one would let its thread go on in clear text.
+            # Not SSLSocket's shutdown, after which its thread would continue in clear text.
             socket.socket.shutdown(self.sock, how)
 
 

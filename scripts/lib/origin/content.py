@@ -11,12 +11,12 @@ from pathlib import Path
 Piece = bytes | memoryview
 
 BLOCK = 1 << 20
-# Odd, so that the first 2**20 blocks (1 TiB) each begin at another place of the random block.
+# Odd, so that the first 2**20 blocks (1 TiB) begin at different places of the random block.
 STRIDE = 648_055
 
 
 class Content(ABC):
-    """The bytes behind an address. Offsets are bytes, ranges are half-open."""
+    """The bytes of an address. Offsets are bytes, ranges are half-open."""
 
     @property
     @abstractmethod
@@ -45,7 +45,7 @@ class Content(ABC):
         return digest.hexdigest()
 
     def git_sha1(self) -> str:
-        """Return what git, and so a Hub, calls these bytes: sha1 over "blob <size>\\0" and the bytes."""
+        """Return git's digest, which the Hub uses too: sha1 over "blob <size>\\0" and the bytes."""
         digest = hashlib.sha1(b"blob %d\0" % self.size)
         for piece in self.pieces(0, self.size):
             digest.update(piece)
@@ -71,7 +71,7 @@ class Bytes(Content):
 
 @dataclass(frozen=True)
 class File(Content):
-    """A file on the disk, read again for each answer; its size and times are those of the moment."""
+    """A file on disk, read again for each answer, with its current size and times."""
 
     path: Path
 
@@ -101,8 +101,8 @@ def _twice(seed: int) -> memoryview:
 class Pattern(Content):
     """Pseudo-random bytes that are the same for the same seed; 4 GiB of them cost 2 MiB of memory.
 
-    Each block of 1 MiB is one random block, turned by its number, so that bytes written at a wrong place show.
-    `head` stands over the first bytes, for a file format's header.
+    Each block of 1 MiB is the same random block, rotated by its number, so that bytes at a wrong offset are detected.
+    `head` replaces the first bytes, for a file format's header.
     """
 
     def __init__(self, size: int, seed: int = 0, *, head: bytes = b"") -> None:

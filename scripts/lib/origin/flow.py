@@ -13,7 +13,7 @@ BURST_S = 0.1
 
 
 class Bucket:
-    """Lets bytes through at a rate; None is no limit. Shared by all connections that the rate is for."""
+    """Limits bytes to a rate; None is no limit. All connections with this limit share it."""
 
     def __init__(self, rate_bps: float | None = None) -> None:
         self._rate = rate_bps
@@ -31,16 +31,16 @@ class Bucket:
             self._changed.notify_all()
 
     def piece(self) -> int:
-        """Return how many bytes to hand out in one go, so that the flow is smooth at this rate."""
+        """Return the number of bytes to send at a time for a smooth flow at this rate."""
         rate = self._rate
         return UNLIMITED_PIECE if rate is None else max(512, min(LIMITED_PIECE, int(rate / 50)))
 
     def take(self, count: int) -> None:
-        """Return when `count` bytes may go."""
+        """Wait until `count` bytes may be sent."""
         with self._changed:
             while self._rate is not None:
                 now = time.monotonic()
-                # What a late wake-up lost may be caught up, a little: else the real rate would be below the limit.
+                # The loss of a late wake-up is partly made up for: else the real rate would be below the limit.
                 self._free_at = max(self._free_at, now - BURST_S)
                 if self._free_at <= now:
                     self._free_at += count / self._rate
@@ -49,10 +49,10 @@ class Bucket:
 
 
 class Counts:
-    """What was asked and sent, of all connections; every change rings `changed`."""
+    """Requests and sent bytes of all connections; every change notifies `changed`."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()  # re-entrant: a predicate of wait_for may ask for counts
+        self.changed = threading.Condition()  # re-entrant: a predicate of wait_for may read the counts
         self.requests: list[Request] = []
         self.sent: dict[str, int] = defaultdict(int)
         self.made_connections = 0
@@ -77,9 +77,9 @@ class Counts:
             self.changed.notify_all()
 
     def write(self, request: Request, send: Callable[[], int]) -> int:
-        """Send without waiting, and count it in the same breath.
+        """Send without waiting, and count the bytes in the same critical section.
 
-        Who has got the last byte of a body therefore finds it counted, however soon it looks.
+        A client that has received the last byte of a body therefore always finds it counted.
         """
         with self.changed:
             count = send()

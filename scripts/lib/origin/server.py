@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on loopback that counts every body byte it sends and can be held to a rate.
+"""A small HTTP/1.1 server on loopback that counts every sent body byte and can be limited to a rate.
 
 Subclasses define the answer (`answer`) and, for faults, how it is sent (`respond`).
 """
@@ -20,9 +20,9 @@ from lib.origin.flow import Bucket, Counts
 
 
 class OriginServer:
-    """Serves on a free port of 127.0.0.1 from the moment it is made until `close`, a thread a connection.
+    """Serves on a free port of 127.0.0.1 from its construction until `close`, with a thread for each connection.
 
-    `total` may be shared by several servers that are held to one rate together.
+    Several servers may share `total`, the limit of all together.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, total: Bucket | None = None) -> None:
@@ -59,7 +59,7 @@ class OriginServer:
             return sum(self.counts.sent.values()) if path is None else self.counts.sent.get(_path(path), 0)
 
     def requests(self, path: str | None = None) -> list[Request]:
-        """Return copies of the requests for this path, or of all, in the order in which they came."""
+        """Return copies of the requests for this path, or of all, in the order of their arrival."""
         with self.counts.changed:
             return [replace(one) for one in self.counts.requests if path is None or one.path == _path(path)]
 
@@ -69,7 +69,7 @@ class OriginServer:
 
     @property
     def made_connections(self) -> int:
-        """Return how many were ever made."""
+        """Return the number of all connections so far."""
         return self.counts.made_connections
 
     @property
@@ -77,9 +77,9 @@ class OriginServer:
         return self.counts.peak_connections
 
     def wait_for(self, predicate: Callable[[], object], timeout: float = 30) -> None:
-        """Return when the predicate holds; asked again after every change here, and ten times a second.
+        """Wait until the predicate is true; check it after every change here, and ten times a second.
 
-        Raises TimeoutError with what was counted until then.
+        Raises TimeoutError with the counts.
         """
         deadline = time.monotonic() + timeout
         with self.counts.changed:
@@ -91,7 +91,7 @@ class OriginServer:
     # Rates and connections ------------------------------------------------------------------------------------------
 
     def limit(self, *, total_bps: float | None = None, per_connection_bps: float | None = None) -> None:
-        """Hold the flow to these rates from now on, also on open connections; None is no limit."""
+        """Limit the rates from now on, also on open connections; None is no limit."""
         self.total.set_rate(total_bps)
         with self._lock:
             self.per_connection_bps = per_connection_bps
@@ -99,7 +99,7 @@ class OriginServer:
                 connection.bucket.set_rate(per_connection_bps)
 
     def drop_connections(self) -> None:
-        """Reset every open connection, as a host does that dies."""
+        """Reset every open connection, as a host that crashes does."""
         with self._lock:
             for connection in self._connections:
                 connection.reset()
@@ -107,7 +107,7 @@ class OriginServer:
     def refuse(self) -> None:
         """Refuse new connections until `listen_again`; open ones continue. The port stays bound."""
         self._stop_listening()
-        self._listener = _bound(self.port)  # bound but not listening: a connect is refused
+        self._listener = _bound(self.port)  # bound and not listening: connections are refused
 
     def listen_again(self) -> None:
         self._listen()
@@ -129,7 +129,7 @@ class OriginServer:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while self._woken not in [key.fileobj for key, _ in selector.select()]:
-                with contextlib.suppress(OSError):  # the client was gone before it was let in
+                with contextlib.suppress(OSError):  # the client disconnected before it was accepted
                     self._welcome(self._listener.accept()[0])
         self._woken.recv(1)
 

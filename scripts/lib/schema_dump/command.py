@@ -20,7 +20,7 @@ from lib.env import TOP
 from lib.schema_dump.rows import rows_of
 
 FOLDER = TOP / "tests" / "data" / "schemas"
-# Lines of pg_dump that differ between its versions, or set what a connection has anyway.
+# Lines of pg_dump that differ between its versions, or set defaults of a connection.
 _NOT_KEPT = ("--", "SET ", "\\", "SELECT pg_catalog.set_config(")
 
 

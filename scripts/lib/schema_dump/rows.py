@@ -1,4 +1,4 @@
-"""Rows for every table of a schema, old or new: valid where flowhub reads them, and each value different."""
+"""Rows for every table of a schema, old or new: valid for flowhub, and with different values."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ PIN = "ab" * 32
 
 
 def rows_of(table: sa.Table) -> list[dict[str, Any]]:
-    """Return the rows of a reflected table: the first without NULL, wherever a column may have a value."""
+    """Return the rows of a reflected table: the first has no NULL, except where a column must be NULL."""
     count = len(JOBS) if table.name == "jobs" else PER_TABLE
     return [_row(table, number) for number in range(1, count + 1)]
 
@@ -45,7 +45,7 @@ def _value(column: sa.Column[Any], number: int) -> Any:
 
 
 def _chosen(table: str, number: int) -> dict[str, Any]:
-    """Return the values of a row that have a meaning; of columns that an old schema may not have."""
+    """Return the values of a row that have a meaning, also for columns that an old schema lacks."""
     shared = {"node": NODE if table not in ("nodes", "workers") else f"{NODE}-{number}", "store_id": "5" * 32}
     return shared | (_job(number) if table == "jobs" else _OTHERS.get(table, {}).get(number, {}))
 

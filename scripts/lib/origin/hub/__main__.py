@@ -1,7 +1,7 @@
 """The Hub-shaped origin as a command: `python -m lib.origin.hub --root DIR --map map.json --rate 8M`, from scripts/.
 
-It prints one JSON line with both addresses and serves until SIGTERM or until its stdin is closed (so hold a pipe
-open), then prints one JSON line of what it sent. `map.json` is a list of {"repo", "revision", "path", "file",
+It prints one JSON line with both addresses and serves until SIGTERM or until its stdin is closed (so keep a pipe
+open), then prints one JSON line with its counts. `map.json` is a list of {"repo", "revision", "path", "file",
 "sha256"?, "lfs"?}; `file` is relative to --root.
 """
 
@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def read_map(root: Path, rows: list[dict[str, Any]]) -> dict[Key, HubFile]:
-    """Return the files of a map; one with a `sha256` is an LFS file unless it says otherwise."""
+    """Return the files of a map; one with a `sha256` is by default an LFS file."""
     return {
         (row["repo"], row["revision"], row["path"]): HubFile(
             root / row["file"], row.get("sha256"), row.get("lfs", "sha256" in row)
@@ -31,7 +31,7 @@ def read_map(root: Path, rows: list[dict[str, Any]]) -> dict[Key, HubFile]:
 
 
 def rate(text: str) -> float | None:
-    """Return bytes a second of "500K", "8M", "1G" (decimal) or a plain number; "off" is None."""
+    """Return the bytes per second of "500K", "8M", "1G" (decimal) or a plain number; "off" is None."""
     if text == "off":
         return None
     unit = {"K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1:].upper())
@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     given = parse_arguments()
     files = read_map(given.root, json.loads(given.map.read_text()))
-    # Blocked and waited for: a handler could run just before a call that blocks, which would then never end.
+    # Blocked, and waited for: a handler could run just before a blocking call, which would then never end.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with HubOrigin(files, rate_bps=given.rate, expires_s=given.expires) as hub:
         print(json.dumps({"hub": hub.endpoint, "hub_port": hub.front.port, "cdn_port": hub.cdn.port}), flush=True)

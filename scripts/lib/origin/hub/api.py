@@ -27,7 +27,7 @@ Entry = dict[str, Any]
 class Facts:
     """Descriptions of repositories, apart from their files.
 
-    `about` has further fields of an info answer by repo, and makes a repo exist that has no files. `disabled` repos
+    `about` has further fields of an info answer by repo; a repo in it exists even without files. `disabled` repos
     answer 403; those in `renamed` redirect to their new name. `page_size` is that of the lists of files.
     """
 
@@ -42,7 +42,7 @@ class Facts:
         return None
 
     def moved(self, request: Request, repo: str) -> Answer | None:
-        """Return the redirect of a repo that has another name now."""
+        """Return the redirect of a renamed repo."""
         if repo not in self.renamed:
             return None
         target = request.path.replace(f"/{repo}", f"/{self.renamed[repo]}", 1)
@@ -52,7 +52,7 @@ class Facts:
 def info_answer(
     repositories: Repositories, facts: Facts, repo: str, revision: str | None, request: Request, gated: bool
 ) -> Answer:
-    """Return what a repo is at a revision; its files too, with their digests where `blobs=true` asks for them."""
+    """Return the description of a repo at a revision, with its files, and with their digests if `blobs=true`."""
     branch = repositories.branch(repo, revision or "main")
     if branch is None:
         return _no_revision(revision or "main").answer()
@@ -132,7 +132,7 @@ def _sibling(path: str, file: HubFile, blobs: bool) -> Entry:
 
 
 def _lfs(file: HubFile, name: str) -> Entry:
-    # The same digest has two names: it depends on the question.
+    # The name of this digest depends on the request.
     return {name: file.digest, "size": file.content.size, "pointerSize": len(file.pointer)}
 
 

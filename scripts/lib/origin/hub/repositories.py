@@ -27,7 +27,7 @@ class HubFile:
 
     @cached_property
     def digest(self) -> str:
-        """Return the published sha256, or the computed one where none was given."""
+        """Return the published sha256, or else the computed one."""
         return self.sha256 or self.content.sha256()
 
     @cached_property
@@ -36,19 +36,19 @@ class HubFile:
 
     @property
     def pointer(self) -> bytes:
-        """Return what git has in place of an LFS file."""
+        """Return the pointer that git has instead of an LFS file."""
         text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.digest}\nsize {self.content.size}\n"
         return text.encode()
 
     @property
     def blob(self) -> str:
-        """Return what git calls it: the sha1 of an LFS file is that of its pointer."""
+        """Return git's sha1: for an LFS file, that of its pointer."""
         return Bytes(self.pointer).git_sha1() if self.lfs else self.oid
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error as the Hub words it: the code is for programs, the message for people."""
+    """An error of the Hub: the code is for programs, the message for people."""
 
     status: int
     code: str
@@ -60,10 +60,10 @@ class Refusal:
 
 @dataclass
 class Access:
-    """Who may see what. `token` None: any token is as good as the right one.
+    """The access rules. With `token` None every token is valid.
 
-    `gated` repos want a sign-in; of those, `unaccepted` are refused to the signed in too, until they accept the terms.
-    `private` repos do not exist for others.
+    `gated` repos require a sign-in; `unaccepted` ones also require that the user accepts their terms. `private` repos
+    do not exist for others.
     """
 
     token: str | None = None
@@ -73,9 +73,9 @@ class Access:
     unlisted: set[str] = field(default_factory=set)
 
     def refusal(self, repo: str, exists: bool, authorization: str | None, *, listing: bool = False) -> Refusal | None:
-        """Return why this repo is closed to the bearer; a repo that is missing looks the same as one not shown.
+        """Return why the bearer may not read this repo; a missing repo looks the same as a private one.
 
-        `listing`: what a gated repo holds is shown to all, but for those in `unlisted`.
+        `listing`: all users may list the files of a gated repo, except of those in `unlisted`.
         """
         signed_in = authorization is not None and self.token in (None, authorization.removeprefix("Bearer "))
         if authorization is not None and not signed_in:
@@ -95,7 +95,7 @@ class Access:
 class Repositories:
     """The files by repo, revision and path. A branch and the commit it stands for name the same files.
 
-    `points` says by repo and branch that it stands for another commit now, whose files are keyed by that.
+    `points` maps (repo, branch) to another commit, whose files are keyed by that commit.
     """
 
     def __init__(self, files: Mapping[Key, HubFile]) -> None:
@@ -106,9 +106,9 @@ class Repositories:
         return any(key[0] == repo for key in self.files)
 
     def branch(self, repo: str, revision: str) -> str | None:
-        """Return the revision as the files are keyed by it, None if the repo has no such revision."""
+        """Return the revision by which the files are keyed, None if the repo does not have it."""
         revision = self.points.get((repo, revision), revision)
-        known = {key[1] for key in self.files if key[0] == repo} or {"main"}  # one without files has a branch, too
+        known = {key[1] for key in self.files if key[0] == repo} or {"main"}  # a repo without files has a branch, too
         return next((name for name in known if revision in (name, commit_of(repo, name))), None)
 
     def at(self, repo: str, branch: str) -> dict[str, HubFile]:

@@ -27,7 +27,7 @@ SMALL = re.compile(
 
 
 class Front(OriginServer):
-    """The hub's own port: it says what a file is and where its bytes are, and serves the small ones."""
+    """The port of the hub itself: it describes files, redirects to large ones, and serves small ones."""
 
     hub: "HubOrigin"
 
@@ -88,13 +88,13 @@ class Front(OriginServer):
 
 
 class Cdn(OriginServer):
-    """The port of the large files: a fresh signature is enough, no sign-in is needed."""
+    """The port of the large files: a valid signature is enough, without a sign-in."""
 
     hub: "HubOrigin"
     _secret = secrets.token_bytes(16)
 
     def signed(self, path: str) -> str:
-        """Return an address of this path that is honoured for the hub's `expires_s`."""
+        """Return an address of this path that is valid for the hub's `expires_s`."""
         expires = str(int(time.time() + self.hub.expires_s))
         query = {"Expires": expires, "Signature": self._signature(path, expires), "Key-Pair-Id": "K0"}
         return f"{self.address}{path}?{urlencode(query)}"
@@ -126,15 +126,15 @@ class Cdn(OriginServer):
 
 
 def xet_hash(file: HubFile) -> str:
-    """Return 64 hex that look like a sha256 and are none, as the CDN has them for an ETag."""
+    """Return 64 hex digits that look like a sha256 and are none, as in the ETags of the CDN."""
     return hashlib.sha256(f"xet:{file.digest}".encode()).hexdigest()
 
 
 class HubOrigin:
-    """Both ports, one limit over both. `front` and `cdn` are OriginServers with counts of their own.
+    """Both ports, with one rate limit. `front` and `cdn` are OriginServers with their own counts.
 
-    `expires_s` is how long a signed address is honoured; `expire_links` ends all of them at once. `facts` are what it
-    says of its repos next to their files, and can be changed at any time, as `access` can.
+    `expires_s` is the validity of a signed address; `expire_links` ends all at once. `facts` describe its repos, and
+    can be changed at any time, as `access` can.
     """
 
     front_class: type[Front] = Front
@@ -163,7 +163,7 @@ class HubOrigin:
 
     @property
     def endpoint(self) -> str:
-        """Return what belongs into HF_ENDPOINT."""
+        """Return the value for HF_ENDPOINT."""
         return self.front.address
 
     def url(self, repo: str, path: str, revision: str = "main") -> str:
@@ -188,7 +188,7 @@ class HubOrigin:
 
     @property
     def leaked_tokens(self) -> list[str]:
-        """Return every Authorization header that reached the CDN, where none should."""
+        """Return all Authorization headers that reached the CDN; there should be none."""
         seen = (request.headers.get("authorization") for request in self.cdn.requests())
         return [value for value in seen if value is not None]
 
@@ -196,7 +196,7 @@ class HubOrigin:
         self.total.set_rate(total_bps)
 
     def expire_links(self) -> None:
-        """Let no signed address given out until now be honoured any more."""
+        """Invalidate all signed addresses so far."""
         self.cdn.forget_signatures()
 
     def close(self) -> None:
