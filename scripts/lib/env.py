@@ -24,14 +24,14 @@ def own_python(name: str, install: list[str], made_from: Iterable[Path]) -> Path
     """
     folder = TOP / name
     python, mark = folder / "bin" / "python", folder / "made-from"
-    wanted = _fingerprint(install, made_from)
+    fingerprint = _fingerprint(install, made_from)
     with locked(TOP):
-        if python.exists() and mark.exists() and mark.read_text() == wanted:
+        if python.exists() and mark.exists() and mark.read_text() == fingerprint:
             return python
         print(f"Making {name}: pip install {' '.join(install)}", flush=True)
         _make(folder)
         run_pip(python, "install", *install)
-        mark.write_text(wanted)  # last: an interrupted environment has no mark
+        mark.write_text(fingerprint)  # last: an interrupted environment has no mark
     return python
 
 

@@ -34,8 +34,8 @@ def _lines(page: dict[str, Any]) -> Iterator[str]:
     yield from (".SH VERBS",)
     yield from _verbs(page)
     yield ".SH SETTINGS"
-    for one in page["settings"]:
-        yield from (".TP", rf"\fB{_text(one['name'])}\fR, {_text(one['variable'])}", _text(one["meaning"]))
+    for entry in page["settings"]:
+        yield from (".TP", rf"\fB{_text(entry['name'])}\fR, {_text(entry['variable'])}", _text(entry["meaning"]))
     yield ".SH EXIT STATUS"
     for status, meaning in page["exit_statuses"].items():
         yield from (".TP", rf"\fB{status}\fR", _text(meaning))
@@ -51,14 +51,14 @@ def _verbs(page: dict[str, Any]) -> Iterator[str]:
         if verb["chapter"] != chapter:
             chapter = verb["chapter"]
             yield f'.SS "{_text(chapter)}"'
-        arguments = "".join(rf" \fI{_text(one['name'])}\fR" for one in verb["arguments"])
+        arguments = "".join(rf" \fI{_text(entry['name'])}\fR" for entry in verb["arguments"])
         yield from (".TP", rf"\fBflowhub {_text(verb['name'])}\fR{arguments}", _text(verb["help"]))
         if verb["options"]:
             yield ".RS"
-            for one in verb["options"]:
-                names = ", ".join(rf"\fB{_text(name)}\fR" for name in one["names"])
-                value = rf" \fI{_text(one['value'])}\fR" if one["value"] else ""
-                yield from (".TP", names + value, _text(one["help"]))
+            for entry in verb["options"]:
+                names = ", ".join(rf"\fB{_text(name)}\fR" for name in entry["names"])
+                value = rf" \fI{_text(entry['value'])}\fR" if entry["value"] else ""
+                yield from (".TP", names + value, _text(entry["help"]))
             yield ".RE"
 
 

@@ -43,13 +43,13 @@ def _verbs(page: dict[str, Any]) -> Iterator[str]:
         if verb["chapter"] != chapter:
             chapter = verb["chapter"]
             yield from (f"### {chapter}", "")
-        arguments = " ".join(_usage(one) for one in verb["arguments"])
+        arguments = " ".join(_usage(entry) for entry in verb["arguments"])
         yield from (f"#### `flowhub {verb['name']}{' ' if arguments else ''}{arguments}`", "", _cell(verb["help"]), "")
-        shown = [one for one in verb["options"] if one["names"] != ["--json"]]
-        if shown or any(one["help"] for one in verb["arguments"]):
-            yield from _table("| | |", (_parameter(one) for one in (*verb["arguments"], *shown) if one["help"]))
+        options = [entry for entry in verb["options"] if entry["names"] != ["--json"]]
+        if options or any(entry["help"] for entry in verb["arguments"]):
+            yield from _table("| | |", (_parameter(entry) for entry in (*verb["arguments"], *options) if entry["help"]))
             yield ""
-        if len(shown) < len(verb["options"]):
+        if len(options) < len(verb["options"]):
             yield from ("`--json` prints one JSON object.", "")
 
 
@@ -58,19 +58,24 @@ def _usage(argument: dict[str, Any]) -> str:
     return name if argument["required"] or name.startswith("[") else f"[{name}]"
 
 
-def _parameter(one: dict[str, Any]) -> tuple[str, str]:
-    if "names" not in one:
-        return f"`{one['name']}`", one["help"]
-    value = f" {one['value']}" if one["value"] else ""
-    text = one["help"] + (" May be repeated." if one["repeatable"] else "")
-    return ", ".join(f"`{name}{value}`" for name in one["names"]), text
+def _parameter(entry: dict[str, Any]) -> tuple[str, str]:
+    if "names" not in entry:
+        return f"`{entry['name']}`", entry["help"]
+    value = f" {entry['value']}" if entry["value"] else ""
+    text = entry["help"] + (" May be repeated." if entry["repeatable"] else "")
+    return ", ".join(f"`{name}{value}`" for name in entry["names"]), text
 
 
 def _settings(page: dict[str, Any]) -> Iterator[str]:
-    default = {one.name: one.default for one in fields(Settings)}
+    default = {entry.name: entry.default for entry in fields(Settings)}
     rows = (
-        (f"`{one['name']}`", f"`{one['variable']}`", _default(one["name"], default[one["name"]]), one["meaning"])
-        for one in page["settings"]
+        (
+            f"`{entry['name']}`",
+            f"`{entry['variable']}`",
+            _default(entry["name"], default[entry["name"]]),
+            entry["meaning"],
+        )
+        for entry in page["settings"]
     )
     yield from _table("| setting | set by | default | meaning |", rows)
 
@@ -87,32 +92,38 @@ def _exit_statuses(page: dict[str, Any]) -> Iterator[str]:
 
 def _errors(page: dict[str, Any]) -> Iterator[str]:
     rows = (
-        (f"`{one['code']}`", str(one["exit_status"]), "yes" if one["retryable"] else "", one["meaning"], one["remedy"])
-        for one in page["errors"]
+        (
+            f"`{entry['code']}`",
+            str(entry["exit_status"]),
+            "yes" if entry["retryable"] else "",
+            entry["meaning"],
+            entry["remedy"],
+        )
+        for entry in page["errors"]
     )
     yield from _table("| code | exit | retryable | meaning | remedy |", rows)
 
 
 def _states(page: dict[str, Any]) -> Iterator[str]:
-    rows = ((f"`{one['state']}`", one["meaning"], ", ".join(one["next"]) or "none") for one in page["states"])
+    rows = ((f"`{entry['state']}`", entry["meaning"], ", ".join(entry["next"]) or "none") for entry in page["states"])
     yield from _table("| state | meaning | next states |", rows)
 
 
 def _reasons(page: dict[str, Any]) -> Iterator[str]:
-    rows = ((f"`{one['reason']}`", one["meaning"]) for one in page["reasons"])
+    rows = ((f"`{entry['reason']}`", entry["meaning"]) for entry in page["reasons"])
     yield from _table("| reason | meaning |", rows)
 
 
 def _operations(page: dict[str, Any]) -> Iterator[str]:
     rows = (
         (
-            f"`{one.method} {one.path.replace(':path', '')}`",
-            one.summary,
-            ", ".join(f"`{field.name}`" for field in (*one.query, *one.body) if not field.ignored),
-            f"`{one.answer}`" if "/" in one.answer else one.media_type,
-            f"`{one.verb}`" if one.verb else "",
+            f"`{entry.method} {entry.path.replace(':path', '')}`",
+            entry.summary,
+            ", ".join(f"`{field.name}`" for field in (*entry.query, *entry.body) if not field.ignored),
+            f"`{entry.answer}`" if "/" in entry.answer else entry.media_type,
+            f"`{entry.verb}`" if entry.verb else "",
         )
-        for one in OPERATIONS
+        for entry in OPERATIONS
     )
     yield from _table("| request | | parameters | answer | verb |", rows)
 

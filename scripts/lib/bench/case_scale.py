@@ -17,12 +17,13 @@ MORE = 1.2  # times the cost with few jobs: the noise of a command of half a sec
 
 def scale(context: Context) -> Result:
     """The same three commands over a table of ten and of a hundred thousand finished jobs."""
-    few, many = _costs(context, FEW), _costs(context, MANY)
+    few_costs, many_costs = _costs(context, FEW), _costs(context, MANY)
     lines = tuple(
-        f"{verb}: {few[verb]:.2f} s of CPU with {FEW} finished jobs, {many[verb]:.2f} s with {MANY:,}" for verb in few
+        f"{verb}: {few_costs[verb]:.2f} s of CPU with {FEW} finished jobs, {many_costs[verb]:.2f} s with {MANY:,}"
+        for verb in few_costs
     )
-    worst = max(many[verb] / few[verb] for verb in few)
-    reached = f"{worst:.2f} x at worst ({', '.join(few)})"
+    worst = max(many_costs[verb] / few_costs[verb] for verb in few_costs)
+    reached = f"{worst:.2f} x at worst ({', '.join(few_costs)})"
     claim = Claim(f"{MANY:,} finished jobs", f"at most {MORE:g} x the cost with {FEW}", reached, worst <= MORE)
     return Result(lines=lines, claims=(claim,))
 

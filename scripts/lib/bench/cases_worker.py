@@ -24,22 +24,22 @@ SEND_BUFFER = 64 << 10
 
 def resume(context: Context) -> Result:
     """A job stopped by SIGTERM at 95 % of 4 GiB, and the time until a new worker has verified it."""
-    found = _stopped_and_resumed(context, signal.SIGTERM)
+    outcome = _stopped_and_resumed(context, signal.SIGTERM)
     # The digest reads bytes that came out of order once, just after they were written; kept bytes never.
-    read_again = found.read > found.size - found.kept + IN_FLIGHT
-    nothing_again = found.fetched_twice == 0 and found.sent_twice <= IN_FLIGHT and not read_again
-    met = found.took_s <= found.alone_s + MORE_S and nothing_again
-    return found.result(
+    read_again = outcome.read > outcome.size - outcome.kept + IN_FLIGHT
+    nothing_again = outcome.fetched_twice == 0 and outcome.sent_twice <= IN_FLIGHT and not read_again
+    met = outcome.took_s <= outcome.alone_s + MORE_S and nothing_again
+    return outcome.result(
         "resume after a clean stop", f"the rest alone + {MORE_S:g} s, nothing fetched or read again", met
     )
 
 
 def resume_kill(context: Context) -> Result:
     """The same after SIGKILL."""
-    found = _stopped_and_resumed(context, signal.SIGKILL)
-    met = found.sent_twice <= IN_FLIGHT and found.read <= found.size + IN_FLIGHT
+    outcome = _stopped_and_resumed(context, signal.SIGKILL)
+    met = outcome.sent_twice <= IN_FLIGHT and outcome.read <= outcome.size + IN_FLIGHT
     aim = f"at most {size_in_words(IN_FLIGHT)} fetched again, the prefix read once"
-    return found.result("resume after SIGKILL", aim, met)
+    return outcome.result("resume after SIGKILL", aim, met)
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def _stopped_and_resumed(context: Context, signum: signal.Signals) -> Resumed:
             place.wait_for(first, lambda: origin.sent() >= file.size * UNTIL, "the most of the file")
             end(first, signum)
         origin.limit()
-        kept = int(place.job()["bytes_done"])
+        kept_bytes = int(place.job()["bytes_done"])
         sent = origin.sent()
-        alone = _alone(context, f"{origin.address}/{file.path}", kept)
+        alone = _alone(context, f"{origin.address}/{file.path}", kept_bytes)
         sent_for_that = origin.sent() - sent
         name = place.store / file.name
         began = time.monotonic()
@@ -90,7 +90,7 @@ def _stopped_and_resumed(context: Context, signum: signal.Signals) -> Resumed:
         twice = place.job()["bytes_fetched"] - file.size
         sent_twice = origin.sent() - sent_for_that - file.size
     shutil.rmtree(place.home)
-    return Resumed(kept, file.size, took, alone.wall_s, twice, sent_twice, read)
+    return Resumed(kept_bytes, file.size, took, alone.wall_s, twice, sent_twice, read)
 
 
 def _alone(context: Context, url: str, start: int) -> Run:
@@ -125,10 +125,10 @@ def limit_rate(context: Context) -> Result:
         with place.worker("--limit-rate", "20M") as worker:
             # The first seconds are not counted: the sockets' buffers fill at once with bytes that were not received.
             place.wait_for(worker, lambda: origin.sent() > RATE, "the first second's bytes")
-            taken = sent_over_time(origin, seconds)
+            samples = sent_over_time(origin, seconds)
             end(worker, signal.SIGTERM)
     shutil.rmtree(place.home)
-    deviation, smooth = window_deviation(taken, RATE, 10.0), worst_to_best(taken, 0.5)
+    deviation, smooth = window_deviation(samples, RATE, 10.0), worst_to_best(samples, 0.5)
     lines = (f"over 10 s: {deviation:+.1%} at worst; most to least in half a second: {smooth:.2f}",)
     said = f"{deviation:+.1%} at worst, half seconds {smooth:.2f} apart"
     return Result(

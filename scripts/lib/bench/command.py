@@ -169,10 +169,10 @@ def environ_for(home: Path) -> dict[str, Any]:
 
     It also lacks PYTHONDONTWRITEBYTECODE, with which each run of flowhub would compile its modules again.
     """
-    ours = ("FLOWHUB_", "HF_", "SSL_CERT_", "PYTHONDONTWRITEBYTECODE")
-    kept = {
+    prefixes = ("FLOWHUB_", "HF_", "SSL_CERT_", "PYTHONDONTWRITEBYTECODE")
+    environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(ours) and not name.lower().endswith("_proxy")
+        if not name.startswith(prefixes) and not name.lower().endswith("_proxy")
     }
-    return {**kept, "FLOWHUB_HOME": str(home), "FLOWHUB_LOOK_ELSEWHERE": "off", "PYTHONPATH": str(TOP)}
+    return {**environment, "FLOWHUB_HOME": str(home), "FLOWHUB_LOOK_ELSEWHERE": "off", "PYTHONPATH": str(TOP)}

@@ -65,8 +65,13 @@ def option_of(base: str, files: Sequence[Served]) -> dict[str, Any]:
     """Return a catalog's option of one file, or of a folder of them."""
     if len(files) == 1:
         file = files[0]
-        about = {"filename": file.name, "url": f"{base}/{file.path}", "sizeBytes": file.size, "sha256": file.sha256}
-        return {"id": "bench", "format": "gguf", **about}
+        option_fields = {
+            "filename": file.name,
+            "url": f"{base}/{file.path}",
+            "sizeBytes": file.size,
+            "sha256": file.sha256,
+        }
+        return {"id": "bench", "format": "gguf", **option_fields}
     rows = [{"path": f.name, "url": f"{base}/{f.path}", "sizeBytes": f.size, "sha256": f.sha256} for f in files]
     return {"id": "bench", "format": "mlx", "files": rows}
 
@@ -145,5 +150,5 @@ def hf_download(spec: FetchSpec) -> list[Method]:
     if spec.hf is None or spec.hub is None:
         return []
     get = [str(spec.hf), "download", "bench/model", spec.one.name, "--local-dir", ".", "--quiet"]
-    told = [f"HF_ENDPOINT={spec.hub}", f"HF_HOME={spec.notes / 'hf'}", "HF_HUB_DISABLE_XET=1"]
-    return [Method("download, verifies nothing", (["env", *told, *get],))]
+    environment = [f"HF_ENDPOINT={spec.hub}", f"HF_HOME={spec.notes / 'hf'}", "HF_HUB_DISABLE_XET=1"]
+    return [Method("download, verifies nothing", (["env", *environment, *get],))]

@@ -77,20 +77,20 @@ def speed_ratio(us: Row, other: Row) -> float:
     return other.wall_s / us.wall_s
 
 
-def at_least(work: str, rows: Sequence[Row], whom: str, aim: float, said: str) -> Claim:
+def at_least(work: str, rows: Sequence[Row], whom: str, aim: float, aim_text: str) -> Claim:
     """Return the claim that flowhub is `aim` times as fast as the row `whom`."""
     us, other = row_of(rows, "flowhub"), row_of(rows, whom)
     if us is None or other is None:
-        return Claim(work, said, f"{whom} was not run")
+        return Claim(work, aim_text, f"{whom} was not run")
     ratio = speed_ratio(us, other)
-    return Claim(work, said, f"{ratio:.2f} x {whom} ({us.wall_s:.2f} s, {other.wall_s:.2f} s)", ratio >= aim)
+    return Claim(work, aim_text, f"{ratio:.2f} x {whom} ({us.wall_s:.2f} s, {other.wall_s:.2f} s)", ratio >= aim)
 
 
-def level_with_best(work: str, rows: Sequence[Row], said: str) -> Claim:
+def level_with_best(work: str, rows: Sequence[Row], aim_text: str) -> Claim:
     """Return the claim that no competitor's median is better than flowhub's by more than LEVEL allows."""
     competitors = [row for row in rows if row.who not in ("flowhub", "limit")]
     best = min(competitors, key=lambda row: row.wall_s, default=None)
-    return at_least(work, rows, best.who if best else "a competitor", LEVEL, said)
+    return at_least(work, rows, best.who if best else "a competitor", LEVEL, aim_text)
 
 
 # Markdown -----------------------------------------------------------------------------------------------------------
@@ -120,10 +120,10 @@ def _cells(row: Row, us: Row | None) -> list[str]:
 
 
 def claims_table(claims: Sequence[Claim]) -> str:
-    said = {True: "yes", False: "no", None: "not measured"}
+    answers = {True: "yes", False: "no", None: "not measured"}
     return markdown(
         ("work", "at least", "reached", "met"),
-        [(claim.work, claim.at_least, claim.reached, said[claim.met]) for claim in claims],
+        [(claim.work, claim.at_least, claim.reached, answers[claim.met]) for claim in claims],
     )
 
 

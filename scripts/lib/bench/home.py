@@ -75,8 +75,8 @@ class BenchHome:
         end = time.monotonic() + AT_MOST_S
         while not there():
             if worker.poll() is not None or time.monotonic() > end:
-                said = (self.home / "worker.log").read_text(errors="replace")[-2000:]
-                raise BenchFailed(f"{what} did not come; the worker said:\n{said}")
+                log = (self.home / "worker.log").read_text(errors="replace")[-2000:]
+                raise BenchFailed(f"{what} did not come; the worker said:\n{log}")
             time.sleep(POLL_S)
 
 

@@ -68,11 +68,11 @@ def disk_speed(folder: Path, size: int) -> float:
 
 def versions(python: Path, hf: Path | None) -> dict[str, str]:
     """Return the first version number in each tool's output, without missing tools."""
-    asked = {name: command for name, command in VERSIONS.items() if shutil.which(name)}
-    asked["Python"] = (str(python), "--version")
+    installed_tools = {name: command for name, command in VERSIONS.items() if shutil.which(name)}
+    installed_tools["Python"] = (str(python), "--version")
     if hf is not None:
-        asked["hf"] = (str(hf), "version")
-    return {name: version_in(said(*command)) for name, command in asked.items()}
+        installed_tools["hf"] = (str(hf), "version")
+    return {name: version_in(said(*command)) for name, command in installed_tools.items()}
 
 
 def version_in(text: str) -> str:

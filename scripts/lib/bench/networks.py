@@ -57,11 +57,11 @@ class CountingOrigin(OriginServer):
 def sent_over_time(origin: CountingOrigin, seconds: float, step_s: float = 0.1) -> list[tuple[float, int]]:
     """Return samples of (time in s, bytes sent so far) every `step_s`."""
     began = time.monotonic()
-    taken = [(0.0, origin.sent())]
-    while taken[-1][0] < seconds:
-        time.sleep(max(0.0, began + len(taken) * step_s - time.monotonic()))
-        taken.append((time.monotonic() - began, origin.sent()))
-    return taken
+    samples = [(0.0, origin.sent())]
+    while samples[-1][0] < seconds:
+        time.sleep(max(0.0, began + len(samples) * step_s - time.monotonic()))
+        samples.append((time.monotonic() - began, origin.sent()))
+    return samples
 
 
 class HubFront(OriginServer):

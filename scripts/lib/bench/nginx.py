@@ -115,6 +115,6 @@ def make_certificate(folder: Path) -> None:
 
 
 def _openssl(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchFailed(f"`openssl {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    result = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise BenchFailed(f"`openssl {' '.join(arguments)}` failed: {result.stderr.strip()}")

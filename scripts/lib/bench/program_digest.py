@@ -7,10 +7,10 @@ BUFFER = memoryview(bytes(1 << 20))
 
 
 def main() -> None:
-    digest, left = hashlib.sha256(), int(sys.argv[1])
-    while left:
-        digest.update(BUFFER[:left])
-        left -= min(left, len(BUFFER))
+    digest, remaining = hashlib.sha256(), int(sys.argv[1])
+    while remaining:
+        digest.update(BUFFER[:remaining])
+        remaining -= min(remaining, len(BUFFER))
     digest.hexdigest()
 
 

@@ -26,10 +26,10 @@ def connected(scheme: str, host: str, port: int) -> socket.socket:
 def body_begun(sock: socket.socket, host: str, path: str) -> tuple[bytes, int]:
     """Request the file; return the part of the body that came with the head, and the length of the body."""
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-    got = b""
-    while b"\r\n\r\n" not in got:
-        got += sock.recv(65536)
-    head, _, rest = got.partition(b"\r\n\r\n")
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += sock.recv(65536)
+    head, _, rest = data.partition(b"\r\n\r\n")
     length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
     return rest, int(length.split(b":")[1])
 

@@ -59,7 +59,7 @@ def turned(names: list[str], by: int) -> list[str]:
 
 def check_sizes(spec: FetchSpec, place: Path) -> None:
     """Raise BenchFailed unless every file is complete: else a fast failure would win."""
-    found = {path.name: path.stat().st_size for path in place.rglob("*") if path.is_file()}
+    sizes = {path.name: path.stat().st_size for path in place.rglob("*") if path.is_file()}
     for file in spec.files:
-        if found.get(file.name) != file.size:
-            raise BenchFailed(f"{file.name} should have {file.size} bytes, and has {found.get(file.name)}")
+        if sizes.get(file.name) != file.size:
+            raise BenchFailed(f"{file.name} should have {file.size} bytes, and has {sizes.get(file.name)}")

@@ -126,9 +126,9 @@ def copied(source: socket.socket, sink: socket.socket, most: int) -> int:
 
 
 def spliced(source: socket.socket, sink: socket.socket, out: int, into: int, most: int) -> int:
-    count = left = os.splice(source.fileno(), into, most)
-    while left:
-        left -= os.splice(out, sink.fileno(), left)
+    count = remaining = os.splice(source.fileno(), into, most)
+    while remaining:
+        remaining -= os.splice(out, sink.fileno(), remaining)
     return count
 
 

@@ -21,10 +21,10 @@ def worst_to_best(flow: Flow, window_s: float) -> float:
 
 def windows(flow: Flow, window_s: float) -> list[tuple[float, int, float, int]]:
     """Return the start, its bytes, the end and its bytes of each whole window."""
-    found = []
+    windows = []
     for start, sooner in flow:
         # Samples come a little early or late.
         after = next(((end, later) for end, later in flow if end - start >= window_s - EARLY_S), None)
         if after is not None:
-            found.append((start, sooner, *after))
-    return found
+            windows.append((start, sooner, *after))
+    return windows

@@ -24,7 +24,7 @@ def without_contradictions(rows: list[Row]) -> list[Row]:
     for row in rows:
         same_file[by("repo", "revision", "path")(row)].add((row["size"], row["sha256"]))
         same_digest[row["sha256"]].add(row["size"])
-    kept = []
+    valid_rows = []
     for row in rows:
         problem = row_problem(row)
         if len(same_file[by("repo", "revision", "path")(row)]) > 1:
@@ -34,8 +34,8 @@ def without_contradictions(rows: list[Row]) -> list[Row]:
         if problem:
             say(f"left out: {row['model']} {row['repo']} {row['path']}: {problem}")
         else:
-            kept.append(row)
-    return kept
+            valid_rows.append(row)
+    return valid_rows
 
 
 def row_problem(row: Row) -> str | None:
@@ -50,12 +50,12 @@ def row_problem(row: Row) -> str | None:
 
 def without_copies(rows: list[Row]) -> list[Row]:
     """Return the rows without repeated uploads of the same bytes of a model; keep those pinned to a commit."""
-    seen, kept = set(), []
+    seen, valid_rows = set(), []
     for row in sorted(rows, key=lambda row: not COMMIT.fullmatch(row["revision"])):
         copy = (row["model"], row["sha256"])
         if row["format"] == "gguf" and row["sha256"] and copy in seen:
             say(f"left out: {row['model']} {row['repo']} {row['path']}: the same bytes are there already")
             continue
         seen.add(copy)
-        kept.append(row)
-    return kept
+        valid_rows.append(row)
+    return valid_rows

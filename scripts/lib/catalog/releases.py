@@ -13,14 +13,16 @@ def releases_by_model(table: Path, models: set[str]) -> dict[str, list[Release]]
 
     A row with an unknown model, without a source, or with an invalid date ends the build.
     """
-    found: dict[str, list[Release]] = defaultdict(list)
+    releases: dict[str, list[Release]] = defaultdict(list)
     for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
         if row["model"] not in models:
             raise SystemExit(f"{table.name}: there is no model {row['model']}")
         if not row["source"].startswith("https://"):
             raise SystemExit(f"{table.name}: {row['model']} has no source")
-        found[row["model"]].append(_release(row))
-    return {model: sorted(rows, key=lambda one: one["releasedAt"], reverse=True) for model, rows in found.items()}
+        releases[row["model"]].append(_release(row))
+    return {
+        model: sorted(rows, key=lambda release: release["releasedAt"], reverse=True) for model, rows in releases.items()
+    }
 
 
 def _release(row: dict[str, str]) -> Release:

@@ -29,9 +29,9 @@ def violations(snapshot: Snapshot) -> list[str]:
 def jobs_ended_as_asked(snapshot: Snapshot) -> Iterator[str]:
     refused = snapshot.run.refused
     for job in snapshot.jobs:
-        wanted = State.CANCELLED if job.id in refused else State.COMPLETED
-        if job.state is not wanted and not (job.state is State.COMPLETED and _was_too_late(snapshot, job)):
-            yield f"job {job.id} ({job.ref}) is {job.state}, not {wanted}; said no at {snapshot.refused_at}: {job}"
+        expected = State.CANCELLED if job.id in refused else State.COMPLETED
+        if job.state is not expected and not (job.state is State.COMPLETED and _was_too_late(snapshot, job)):
+            yield f"job {job.id} ({job.ref}) is {job.state}, not {expected}; said no at {snapshot.refused_at}: {job}"
         if (
             job.state is State.CANCELLED
             and refused.get(job.id) == "purge"
@@ -56,15 +56,15 @@ def files_are_right(snapshot: Snapshot) -> Iterator[str]:
 
 def store_is_known(snapshot: Snapshot) -> Iterator[str]:
     app = snapshot.run.app
-    there = {path.name for path in app.store.iterdir() if not path.name.startswith(".")}
+    visible = {path.name for path in app.store.iterdir() if not path.name.startswith(".")}
     known = {str(name) for (name,) in snapshot.run.database.rows("SELECT name FROM artifacts")}
-    wanted = {model.name for model in snapshot.run.models if snapshot.is_installed(model)}
+    expected = {model.name for model in snapshot.run.models if snapshot.is_installed(model)}
     # A worker installed it and was killed before it wrote the row; then its job was cancelled.
     intents = [_decoded(intent) for (intent,) in snapshot.run.database.rows(INTENTS_OF_CANCELLED)]
     cut_short = {intent["name"] for intent in intents if isinstance(intent, dict)}
-    if known != wanted or not wanted <= there <= wanted | cut_short:
-        yield f"the store has {sorted(there)}, the library {sorted(known)}, installed were {sorted(wanted)}"
-    hidden = {path.name for path in app.store.iterdir()} - there - {".partial", ".store-id"}
+    if known != expected or not expected <= visible <= expected | cut_short:
+        yield f"the store has {sorted(visible)}, the library {sorted(known)}, installed were {sorted(expected)}"
+    hidden = {path.name for path in app.store.iterdir()} - visible - {".partial", ".store-id"}
     if hidden:
         yield f"in the store are left {sorted(hidden)}"
 
@@ -93,8 +93,8 @@ def nothing_is_left_over(snapshot: Snapshot) -> Iterator[str]:
     locks = {path.name for path in (snapshot.home / "workers").iterdir()} - {"install"}
     if locks:
         yield f"lock files are left of {len(locks)} workers that are gone: {sorted(locks)[:3]}…"
-    if left := snapshot.run.database.rows("SELECT worker FROM workers"):
-        yield f"rows are left of {len(left)} workers that are gone"
+    if rows := snapshot.run.database.rows("SELECT worker FROM workers"):
+        yield f"rows are left of {len(rows)} workers that are gone"
 
 
 def attempts_do_not_overlap(snapshot: Snapshot) -> Iterator[str]:
@@ -141,9 +141,9 @@ def only_owners_ask(snapshot: Snapshot) -> Iterator[str]:
 
 
 def bytes_are_within(snapshot: Snapshot) -> Iterator[str]:
-    whole = snapshot.bytes()
-    if whole.lost > whole.may_be_lost:
-        yield f"{whole.lost:,} bytes were sent and never kept; {whole.may_be_lost:,} may be"
+    totals = snapshot.bytes()
+    if totals.lost > totals.may_be_lost:
+        yield f"{totals.lost:,} bytes were sent and never kept; {totals.may_be_lost:,} may be"
     for model in snapshot.run.models:
         sent, counted, due = snapshot.sent(model), snapshot.counted(model), snapshot.to_fetch(model)
         turned = snapshot.turned(model)  # each flipped byte costs a piece, or the file
@@ -154,10 +154,10 @@ def bytes_are_within(snapshot: Snapshot) -> Iterator[str]:
 
 
 def status_is_consistent(snapshot: Snapshot) -> Iterator[str]:
-    said = _flowhub("status", "--all", "--json")["jobs"]
-    if [job["id"] for job in said] != [job.id for job in snapshot.jobs]:
-        yield f"status names {len(said)} jobs, the rows {len(snapshot.jobs)}"
-    for job in said:
+    listed = _flowhub("status", "--all", "--json")["jobs"]
+    if [job["id"] for job in listed] != [job.id for job in snapshot.jobs]:
+        yield f"status names {len(listed)} jobs, the rows {len(snapshot.jobs)}"
+    for job in listed:
         yield from (f"status of job {job['id']}: {what}: {job}" for what in _contradictions(job))
     listed = {model["name"]: model for model in _flowhub("list", "--json")["models"]}
     for model in snapshot.run.models:
@@ -185,8 +185,8 @@ def _flowhub(*arguments: str) -> Any:
 
 
 def leases_are_clean(snapshot: Snapshot) -> Iterator[str]:
-    if left := snapshot.run.database.rows(LEASES_LEFT):
-        yield f"jobs that do not run have a lease: {left}"
+    if rows := snapshot.run.database.rows(LEASES_LEFT):
+        yield f"jobs that do not run have a lease: {rows}"
 
 
 def databases_are_sound(snapshot: Snapshot) -> Iterator[str]:

@@ -23,11 +23,13 @@ def main(about: str | None) -> NoReturn:
     given = parse_arguments(about or "", sys.argv[1:])
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
     wanted = Wanted(seed, given.workers, given.database)
-    again = f"scripts/chaos {given.rounds} --workers {wanted.workers} --database {wanted.database} --seed {seed}"
+    repeat_command = (
+        f"scripts/chaos {given.rounds} --workers {wanted.workers} --database {wanted.database} --seed {seed}"
+    )
     # Ignored at first: child processes inherit this, so that only this process handles Ctrl-C.
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
-    print(f"{again}: {given.rounds} rounds", flush=True)
+    print(f"{repeat_command}: {given.rounds} rounds", flush=True)
     with working_folder(keep=given.keep) as folder:
         try:
             with started_run(folder, wanted, keep=given.keep) as run:
@@ -37,7 +39,7 @@ def main(about: str | None) -> NoReturn:
         except Wrong as wrong:
             status = 1
             print("\n".join(["", "chaos: WRONG", *(f"  {what}" for what in wrong.args)]), file=sys.stderr)
-            print(f"The workers said last:\n{tail(folder)}\nRepeat with: {again} --keep", file=sys.stderr)
+            print(f"Last lines of the workers:\n{tail(folder)}\nRepeat with: {repeat_command} --keep", file=sys.stderr)
         except Interrupted:
             status = 130
             print("\nchaos: stopped; so is all that it started", file=sys.stderr)
@@ -66,9 +68,9 @@ def listen(run: Run) -> None:
 def run_rounds(run: Run, rounds: int, *, quiet: bool = False) -> Iterator[str]:
     """Run all rounds and the calm, check the state, and yield the table's lines. Raises Wrong, Interrupted."""
     for number in range(1, rounds + 1):
-        said = run.inject_fault(number, faults_of(run))
+        description = run.inject_fault(number, faults_of(run))
         if not quiet:
-            print(said, flush=True)
+            print(description, flush=True)
     run.disk.free()
     run.cancel_for_good()
     run.calm()

@@ -49,9 +49,9 @@ class SqliteFiles:
         for name in ("flowhub.db", "queue.db"):
             with closing(sqlite3.connect(self._home / name)) as database:
                 for query in ("PRAGMA integrity_check", "PRAGMA foreign_key_check"):
-                    said = database.execute(query).fetchall()
-                    if said not in ([], [("ok",)]):
-                        yield f"{name}: {query}: {said[:3]}"
+                    rows = database.execute(query).fetchall()
+                    if rows not in ([], [("ok",)]):
+                        yield f"{name}: {query}: {rows[:3]}"
 
 
 class PostgresqlServer:

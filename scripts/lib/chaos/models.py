@@ -66,9 +66,9 @@ class ServedModel:
     def faults_in(self, store: Path) -> Iterator[str]:
         """Compare every byte in the store; yield the differences."""
         place = store / self.name
-        found = {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()} if self.folder else None
-        if found is not None and found != set(self.items):
-            yield f"{place} holds {sorted(found)}, not {sorted(self.items)}"
+        paths = {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()} if self.folder else None
+        if paths is not None and paths != set(self.items):
+            yield f"{place} holds {sorted(paths)}, not {sorted(self.items)}"
             return
         for path, item in self.items.items():
             file = place / path if self.folder else place

@@ -101,10 +101,10 @@ class Run:
         self.let_run(turns.uniform(*PAUSE_S))
         while True:
             [name] = turns.choices(list(faults), [weight for weight, _ in faults.values()])
-            said = faults[name][1](self)
-            if said is not None:
+            description = faults[name][1](self)
+            if description is not None:
                 self.done[name] += 1
-                return f"{time.monotonic() - self.began:6.1f} s  {number:3}  {said}"
+                return f"{time.monotonic() - self.began:6.1f} s  {number:3}  {description}"
 
     def keep_busy(self) -> None:
         """Start a worker for each one that ended, and queue jobs where few are left."""
@@ -179,8 +179,8 @@ class Run:
         """Cancel two jobs for good, one of them with its partial."""
         live, self.refused_at = self.live_jobs(), time.time()
         # A purge also removes the bytes of another job of the same model, whose size would then be unknown.
-        kept = {job.model for job in self.jobs() if job.state in (State.CANCELLED, State.FAILED)}
-        fit = [job for job in live if job.model not in kept]
+        models_with_partials = {job.model for job in self.jobs() if job.state in (State.CANCELLED, State.FAILED)}
+        fit = [job for job in live if job.model not in models_with_partials]
         purged = self.chance.sample(fit, min(1, len(fit)))
         others = [job for job in live if job not in purged]
         cancelled = self.chance.sample(others, min(1, len(others)))
@@ -195,9 +195,9 @@ class Run:
         self.disk.free()
         retries: Counter[int] = Counter()
         end = time.monotonic() + CALM_AT_MOST_S + CALM_A_WORKER_S * (self.size - WORKERS)
-        while left := self._still_to_come(retries):
+        while unfinished := self._still_to_come(retries):
             if time.monotonic() > end:
-                raise Wrong(*left)
+                raise Wrong(*unfinished)
             self.keep_workers()
             self.let_run(4 * TICK_S)
         self.workers.learn_names()
@@ -217,18 +217,18 @@ class Run:
 
     def _revived(self, retries: Counter[int]) -> list[Job]:
         """Continue every job that waits for a user; return the jobs that have not ended."""
-        left = []
+        unfinished = []
         for job in self.jobs():
             if job.state is State.COMPLETED or (job.id in self.refused and job.state is State.CANCELLED):
                 continue
-            left.append(job)
+            unfinished.append(job)
             if job.state in (State.FAILED, State.CANCELLED):
                 retries[job.id] += self.ask("retry", job.id)
                 if retries[job.id] > RETRIES_MAX:
                     raise Wrong(f"job {job.id} ({job.ref}) fails again and again: {job.error}")
             elif job.state is State.PAUSED:
                 self.ask("resume", job.id)
-        return left
+        return unfinished
 
     def close(self) -> None:
         self.stop_asked.set()

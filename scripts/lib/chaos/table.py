@@ -10,7 +10,7 @@ MB = 1e6
 
 
 def table(snapshot: Snapshot) -> Iterator[str]:
-    run, whole = snapshot.run, snapshot.bytes()
+    run, totals = snapshot.run, snapshot.bytes()
     states = Counter(str(job.state) for job in snapshot.jobs)
     peak = max(run.network.tally.per_second.values(), default=0)
     yield ""
@@ -20,14 +20,14 @@ def table(snapshot: Snapshot) -> Iterator[str]:
     yield f"jobs      {len(snapshot.jobs)}: {_counted(states)}"
     yield f"attempts  {len(snapshot.attempts)}: {_counted(snapshot.outcomes)}"
     yield (
-        f"sent      {whole.sent / MB:.1f} MB in {len(snapshot.asked)} requests, at most {peak / MB:.1f} MB in a second;"
-        f" to fetch were {whole.to_fetch / MB:.1f} MB"
+        f"sent      {totals.sent / MB:.1f} MB in {len(snapshot.asked)} requests, at most {peak / MB:.1f} MB in a"
+        f" second; to fetch were {totals.to_fetch / MB:.1f} MB"
     )
-    yield f"again     {whole.again / MB:.1f} MB, for {sum(map(snapshot.turned, run.models))} bytes that came wrong"
-    each = whole.lost / max(1, whole.strokes)
+    yield f"again     {totals.again / MB:.1f} MB, for {sum(map(snapshot.turned, run.models))} bytes that came wrong"
+    each = totals.lost / max(1, totals.strokes)
     yield (
-        f"lost      {whole.lost / MB:.2f} MB: {each / MB:.2f} MB for each of {whole.strokes} kills, suspensions and"
-        f" leases lost by delay ({snapshot.lost_leases}); a second is worth {whole.rate_bps / MB:.0f} MB"
+        f"lost      {totals.lost / MB:.2f} MB: {each / MB:.2f} MB for each of {totals.strokes} kills, suspensions and"
+        f" leases lost by delay ({snapshot.lost_leases}); a second is worth {totals.rate_bps / MB:.0f} MB"
     )
     yield "all is well"
 

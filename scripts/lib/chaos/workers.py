@@ -103,9 +103,9 @@ class Workers:
 
     def remembered(self) -> list[str]:
         """Return the dead workers that still have rows: a living worker checks for them once a second."""
-        there = dict(self._database.rows("SELECT pid, worker FROM workers"))
+        worker_rows = dict(self._database.rows("SELECT pid, worker FROM workers"))
         living = {worker.process.pid for worker in self.living}
-        return [name for pid, name in there.items() if pid not in living]
+        return [name for pid, name in worker_rows.items() if pid not in living]
 
     def kill(self, worker: WorkerProcess) -> None:
         """Stop it, read its name, and kill it: the worker that rescues its jobs removes its row."""

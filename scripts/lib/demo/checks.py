@@ -43,9 +43,9 @@ def check(demo: Demo) -> None:
         check_files(model, installed[model.ref])
         for file in model.files:
             print(f"  {file.sha256[:16]}…  {installed[model.ref].name}{f'/{file.path}' if model.folder else ''}")
-    left = list(Path(demo.flowhub.environ["FLOWHUB_HOME"], "llms", ".partial").glob("*"))
-    if left:
-        raise NotAsPromised(f"a partial is left: {left[0]}")
+    leftovers = list(Path(demo.flowhub.environ["FLOWHUB_HOME"], "llms", ".partial").glob("*"))
+    if leftovers:
+        raise NotAsPromised(f"a partial is left: {leftovers[0]}")
 
 
 def judged(demo: Demo, counts: dict[str, Any]) -> str:

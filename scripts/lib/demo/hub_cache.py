@@ -15,23 +15,27 @@ def open_placed(demo: Demo, model: Model, cache: Path) -> None:
     flowhub = Flowhub(demo.flowhub.python, {**demo.flowhub.environ, "HF_HUB_CACHE": str(cache)})
     flowhub.show("place", model.ref, "--in", "hf-cache")
     repo = repository_of(model)
-    found = _opened(flowhub, repo)
-    folder = Path(found["folder"])
+    result = _opened(flowhub, repo)
+    folder = Path(result["folder"])
     check_files(model, folder)
-    if found["faults"] or (found["files"], found["bytes"]) != (len(model.files), model.size):
-        raise NotAsPromised(f"the cache has {megabytes(found['bytes'])} in {found['files']} files; {found['faults']}")
-    print(f"\nOpened offline by huggingface_hub {found['version']}: {repo} at {', '.join(found['refs'])}")
+    if result["faults"] or (result["files"], result["bytes"]) != (len(model.files), model.size):
+        raise NotAsPromised(
+            f"the cache has {megabytes(result['bytes'])} in {result['files']} files; {result['faults']}"
+        )
+    print(f"\nOpened offline by huggingface_hub {result['version']}: {repo} at {', '.join(result['refs'])}")
     print(f"  {folder}")
-    print(f"  {found['files']} files, {megabytes(found['bytes'])}, each with its published sha256; nothing was fetched")
+    print(
+        f"  {result['files']} files, {megabytes(result['bytes'])}, each with its published sha256; nothing was fetched"
+    )
     flowhub.show("placements")
 
 
 def repository_of(model: Model) -> str:
     """Return the model's repository on the Hub. Raises NotAsPromised if its files are in several."""
-    found = {match["repo"] for file in model.files if (match := RESOLVE.fullmatch(file.url))}
-    if len(found) != 1:
-        raise NotAsPromised(f"{model.ref} is in {len(found)} repositories")
-    return found.pop()
+    result = {match["repo"] for file in model.files if (match := RESOLVE.fullmatch(file.url))}
+    if len(result) != 1:
+        raise NotAsPromised(f"{model.ref} is in {len(result)} repositories")
+    return result.pop()
 
 
 def _opened(flowhub: Flowhub, repo: str) -> dict[str, Any]:
@@ -42,5 +46,5 @@ def _opened(flowhub: Flowhub, repo: str) -> dict[str, Any]:
     answer = subprocess.run(command, env=offline, check=False, capture_output=True, text=True)
     if answer.returncode:
         raise CommandFailed(f"huggingface_hub did not open {repo}: {answer.stderr.strip()[-500:]}")
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
+    result: dict[str, Any] = json.loads(answer.stdout)
+    return result

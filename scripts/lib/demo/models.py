@@ -111,8 +111,8 @@ def check_files(model: Model, place: Path) -> None:
         path = place / file.path if model.folder else place
         size, digest = path.stat().st_size, sha256_of(path)
         if (size, digest) != (file.size, file.sha256):
-            wanted = f"{file.size} bytes with sha256 {file.sha256}"
-            raise NotAsPublished(f"{path} has {size} bytes with sha256 {digest}; published were {wanted}")
+            expected = f"{file.size} bytes with sha256 {file.sha256}"
+            raise NotAsPublished(f"{path} has {size} bytes with sha256 {digest}; published were {expected}")
 
 
 def sha256_of(path: Path) -> str:

@@ -13,17 +13,17 @@ def main(repo: str) -> None:
     folder = huggingface_hub.snapshot_download(repo)
     weights = huggingface_hub.hf_hub_download(repo, "model.safetensors")
     scanned = huggingface_hub.scan_cache_dir()
-    [seen] = [one for one in scanned.repos if one.repo_id == repo]
-    found = {
+    [cached_repo] = [one for one in scanned.repos if one.repo_id == repo]
+    result = {
         "version": huggingface_hub.__version__,
         "folder": folder,
         "weights": weights,
-        "files": seen.nb_files,
-        "bytes": seen.size_on_disk,
-        "refs": sorted(ref for revision in seen.revisions for ref in revision.refs),
+        "files": cached_repo.nb_files,
+        "bytes": cached_repo.size_on_disk,
+        "refs": sorted(ref for revision in cached_repo.revisions for ref in revision.refs),
         "faults": [str(fault) for fault in scanned.warnings],
     }
-    print(json.dumps(found))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

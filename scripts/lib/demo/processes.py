@@ -124,10 +124,10 @@ def environ_for(home: Path, *, online: bool) -> dict[str, str]:
 
     Online, it keeps the settings to reach the Hub: a token, a mirror, a proxy, certificates.
     """
-    ours = ("FLOWHUB_", "PYTHONPATH", "PYTHONHOME") + (() if online else ("HF_", "SSL_CERT_"))
-    kept = {
+    prefixes = ("FLOWHUB_", "PYTHONPATH", "PYTHONHOME") + (() if online else ("HF_", "SSL_CERT_"))
+    environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(ours) and (online or not name.lower().endswith("_proxy"))
+        if not name.startswith(prefixes) and (online or not name.lower().endswith("_proxy"))
     }
-    return {**kept, "FLOWHUB_HOME": str(home), "FLOWHUB_LOOK_ELSEWHERE": "off"}
+    return {**environment, "FLOWHUB_HOME": str(home), "FLOWHUB_LOOK_ELSEWHERE": "off"}

@@ -14,21 +14,21 @@ from lib.fleet.simulation import Network, Simulation
 
 
 def main(about: str | None) -> NoReturn:
-    asked = parse_arguments(about or "", sys.argv[1:])
-    if asked.simulate:
-        print(simulated(Network(asked.nodes or 1000, asked.files, 40e9, 10e9 / 8, 1e9 / 8)))
+    arguments = parse_arguments(about or "", sys.argv[1:])
+    if arguments.simulate:
+        print(simulated(Network(arguments.nodes or 1000, arguments.files, 40e9, 10e9 / 8, 1e9 / 8)))
         sys.exit(0)
     wanted = Wanted(
-        nodes=asked.nodes or 20,
-        files=asked.files,
-        size=int(asked.size * MIB),
-        rate_bps=asked.rate * 1e6 if asked.rate else None,
-        share=not asked.no_share,
-        node_bps=asked.node_rate * 1e6 if asked.node_rate else None,
+        nodes=arguments.nodes or 20,
+        files=arguments.files,
+        size=int(arguments.size * MIB),
+        rate_bps=arguments.rate * 1e6 if arguments.rate else None,
+        share=not arguments.no_share,
+        node_bps=arguments.node_rate * 1e6 if arguments.node_rate else None,
     )
     with environment():
         try:
-            runs = [measured(wanted, finished) for finished in asked.finished]
+            runs = [measured(wanted, finished) for finished in arguments.finished]
         except RunFailed as failed:
             sys.exit(f"fleet: a job failed: {failed}")
     print(f"{describe(wanted)} {machine()}\n\n{table(runs)}\n\n{verdicts(runs)}")

@@ -20,7 +20,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of one run. `origin_ratio` is the origin's bytes over the files' sizes; `cpu` is a share of a core."""
+    """The figures of a run. `origin_ratio` is the origin's bytes over the files' sizes; `cpu` is a share of a core."""
 
     nodes: int
     finished: int

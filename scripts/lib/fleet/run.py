@@ -52,47 +52,47 @@ class RunFailed(Exception):
     """A job failed; the text has the reason."""
 
 
-def measured(wanted: Wanted, finished: int) -> Figures:
+def measured(options: Wanted, finished: int) -> Figures:
     """Return the figures of one run in a database with `finished` jobs. Raises RunFailed."""
     with (
         tempfile.TemporaryDirectory(prefix="flowhub-fleet-") as folder,
         contextlib.closing(Server(SERVER_OPTIONS)) as server,
-        origin_process(wanted.files, wanted.size, wanted.rate_bps) as origin,
+        origin_process(options.files, options.size, options.rate_bps) as origin,
     ):
         url = server.url(server.create())
         open_database(url, lock_folder=Path(folder)).dispose()
         catalog = write_catalog(Path(folder) / "catalog.json", *origin.models)
-        nodes = make_nodes(Path(folder), wanted.nodes, url, catalog, wanted.node_bps)
-        return _measured(wanted, finished, server, origin, nodes)
+        nodes = make_nodes(Path(folder), options.nodes, url, catalog, options.node_bps)
+        return _measured(options, finished, server, origin, nodes)
 
 
 def _measured(
-    wanted: Wanted, finished: int, server: Server, origin: OriginProcess, nodes: Sequence[FleetNode]
+    options: Wanted, finished: int, server: Server, origin: OriginProcess, nodes: Sequence[FleetNode]
 ) -> Figures:
     url, folder = nodes[0].database_url, nodes[0].home.parent
     models = [model["id"] for model in origin.models]
     with (
         psycopg.connect(f"{url}?application_name={OTHER}", autocommit=True) as connection,
         claim_timer(folder / "claims", url) as timer,
-        running(nodes, share=wanted.share),
+        running(nodes, share=options.share),
     ):
-        _insert_finished(connection, finished, wanted.nodes)
-        _wait_for_nodes(connection, wanted)
+        _insert_finished(connection, finished, options.nodes)
+        _wait_for_nodes(connection, options)
         counter = ConnectionCounter(connection)
         cpu_s, began = database_cpu_s(server), time.monotonic()
         with sampled(counter, timer):
             [(earlier,)] = connection.execute("SELECT max(id) FROM jobs").fetchall()
             nodes[0].run("enqueue", *models, "--on", "all")
-            _wait_for_jobs(connection, earlier, wanted.nodes * wanted.files)
+            _wait_for_jobs(connection, earlier, options.nodes * options.files)
         wall_s = time.monotonic() - began
         cpu = (database_cpu_s(server) - cpu_s) / wall_s
     digests = sha256_by_name(origin.models)
     return Figures(
-        nodes=wanted.nodes,
+        nodes=options.nodes,
         finished=finished,
-        origin_ratio=origin.sent() / (wanted.files * wanted.size),
+        origin_ratio=origin.sent() / (options.files * options.size),
         right=sum(_is_right(node.store / name, sha256) for node in nodes for name, sha256 in digests.items()),
-        wanted=wanted.nodes * wanted.files,
+        wanted=options.nodes * options.files,
         claims_ms=tuple(timer.ms),
         cpu=cpu,
         worker_connections=counter.peak[WORKER],
@@ -119,14 +119,14 @@ def _insert_finished(connection: "psycopg.Connection[Any]", count: int, nodes: i
     connection.execute("ANALYZE")  # autovacuum does this within a minute
 
 
-def _wait_for_nodes(connection: "psycopg.Connection[Any]", wanted: Wanted) -> None:
+def _wait_for_nodes(connection: "psycopg.Connection[Any]", options: Wanted) -> None:
     """Wait until all workers have registered, and all shares have published their address."""
     query = (
         "SELECT count(DISTINCT workers.node), count(DISTINCT nodes.node) FROM nodes LEFT JOIN workers USING (node) "
         "WHERE share_url IS NOT NULL OR %s"
     )
-    for workers, shares in _polled(connection, query, not wanted.share):
-        if min(workers, shares) >= wanted.nodes:
+    for workers, shares in _polled(connection, query, not options.share):
+        if min(workers, shares) >= options.nodes:
             return
 
 

@@ -63,8 +63,8 @@ class ClaimTimer:
 @contextlib.contextmanager
 def claim_timer(home_folder: Path, database_url: str) -> Iterator[ClaimTimer]:
     url = f"{database_url}?application_name={OTHER}"
-    wanted = {"FLOWHUB_HOME": str(home_folder), "FLOWHUB_NODE": "claims", "FLOWHUB_DATABASE_URL": url}
-    with environment(**wanted), opened(load_settings()) as home:
+    node_environ = {"FLOWHUB_HOME": str(home_folder), "FLOWHUB_NODE": "claims", "FLOWHUB_DATABASE_URL": url}
+    with environment(**node_environ), opened(load_settings()) as home:
         files = [ArtifactFile(f"{n}.gguf", f"https://models.example/{n}.gguf", 10**9) for n in range(CLAIMS_MAX)]
         artifacts = [Artifact(one.url, None, None, None, one.path, False, (one,)) for one in files]
         Session(home).enqueue([EnqueueItem(artifact) for artifact in artifacts])

@@ -144,10 +144,13 @@ class Simulation:
     # Rates -------------------------------------------------------------------------------------------------------
 
     def _set_rates(self) -> None:
-        given, taken = Counter(flow.source for flow in self._flows), Counter(flow.node for flow in self._flows)
+        flows_by_source, flows_by_node = (
+            Counter(flow.source for flow in self._flows),
+            Counter(flow.node for flow in self._flows),
+        )
         for flow in self._flows:
             up = self.network.origin_bps if flow.source == ORIGIN else self.network.node_bps
-            flow.bps = min(up / given[flow.source], self.network.node_bps / taken[flow.node])
+            flow.bps = min(up / flows_by_source[flow.source], self.network.node_bps / flows_by_node[flow.node])
 
     def _advance(self, seconds: float) -> None:
         self.now += seconds

@@ -81,8 +81,8 @@ class File(Content):
 
     @property
     def etag(self) -> str:
-        about = self.path.stat()
-        return f'"{about.st_ino:x}-{about.st_size:x}-{about.st_mtime_ns:x}"'
+        status = self.path.stat()
+        return f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"'
 
     def pieces(self, start: int, end: int) -> Iterator[Piece]:
         with self.path.open("rb") as file:

@@ -158,10 +158,10 @@ class OriginServer:
         self._stop_listening()
         self.limit()  # a waiting sender continues, and finds its connection closed
         with self._lock:
-            left = list(self._connections)
-            for connection in left:
+            connections = list(self._connections)
+            for connection in connections:
                 connection.hang_up()
-        for connection in left:
+        for connection in connections:
             connection.thread.join()
         self._wake.close()
         self._woken.close()

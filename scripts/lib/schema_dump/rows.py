@@ -63,7 +63,7 @@ def _job(number: int) -> dict[str, Any]:
         "files": [file | {"git_sha1": None, "commit": None}],
         "hub": None,
     }
-    ended = state != "queued"
+    has_ended = state != "queued"
     error = {"code": "source_missing", "message": "It is gone.", "hint": None, "retryable": False}
     return {
         "kind": "fetch",
@@ -98,8 +98,8 @@ def _job(number: int) -> dict[str, Any]:
         "lease_boot": None,
         "lease_until": None,
         "created_at": NOW + number,
-        "started_at": NOW + 10 + number if ended else None,
-        "finished_at": NOW + 20 + number if ended else None,
+        "started_at": NOW + 10 + number if has_ended else None,
+        "finished_at": NOW + 20 + number if has_ended else None,
         "error": error if state == "failed" else None,
     }
 

@@ -80,14 +80,14 @@ def tree_answer(
     branch = repositories.branch(repo, revision)
     if branch is None:
         return _no_revision(revision).answer()
-    asked = parse_qs(request.query)
-    entries = _entries(repositories.at(repo, branch), recursive="true" in asked.get("recursive", []))
-    start = int(asked.get("cursor", ["0"])[0])
+    parameters = parse_qs(request.query)
+    entries = _entries(repositories.at(repo, branch), recursive="true" in parameters.get("recursive", []))
+    start = int(parameters.get("cursor", ["0"])[0])
     end = start + facts.page_size
     answer = _json(entries[start:end])
     if end >= len(entries):
         return answer
-    query = f"recursive={asked.get('recursive', ['false'])[0]}&expand=false&cursor={end}"
+    query = f"recursive={parameters.get('recursive', ['false'])[0]}&expand=false&cursor={end}"
     kind = "" if repo.startswith("datasets/") else "models/"
     url = f"{address}/api/{kind}{repo}/tree/{quote(revision, safe='')}?{query}"
     return answer.with_headers(Link=f'<{url}>; rel="next"')
@@ -95,11 +95,11 @@ def tree_answer(
 
 def models_answer(repositories: Repositories, facts: Facts, request: Request, address: str) -> Answer:
     """Return one page of an owner's models with the names of their files; the next one is in the `Link` header."""
-    asked = parse_qs(request.query)
-    [owner] = asked.get("author", [""])
+    parameters = parse_qs(request.query)
+    [owner] = parameters.get("author", [""])
     names = sorted({repo for repo, _, _ in repositories.files if repo.startswith(f"{owner}/")} - facts.disabled)
-    start = int(asked.get("cursor", ["0"])[0])
-    end = start + min(facts.page_size, int(asked.get("limit", ["30"])[0]))
+    start = int(parameters.get("cursor", ["0"])[0])
+    end = start + min(facts.page_size, int(parameters.get("limit", ["30"])[0]))
     answer = _json([_listed(repositories, repo) for repo in names[start:end]])
     if end >= len(names):
         return answer

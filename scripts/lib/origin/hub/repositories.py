@@ -108,8 +108,9 @@ class Repositories:
     def branch(self, repo: str, revision: str) -> str | None:
         """Return the revision by which the files are keyed, None if the repo does not have it."""
         revision = self.points.get((repo, revision), revision)
-        known = {key[1] for key in self.files if key[0] == repo} or {"main"}  # a repo without files has a branch, too
-        return next((name for name in known if revision in (name, commit_of(repo, name))), None)
+        # A repo without files has a branch, too.
+        revisions = {key[1] for key in self.files if key[0] == repo} or {"main"}
+        return next((name for name in revisions if revision in (name, commit_of(repo, name))), None)
 
     def at(self, repo: str, branch: str) -> dict[str, HubFile]:
         """Return the files of a branch by path."""

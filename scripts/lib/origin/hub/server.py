@@ -63,11 +63,11 @@ class Front(OriginServer):
         refusal = self.hub.facts.refusal(repo) or self.hub.access.refusal(
             repo, repositories.has_repo(repo), request.headers.get("authorization")
         )
-        found = refusal or repositories.find(repo, revision, path)
-        if isinstance(found, Refusal):
-            return found.answer()
-        made: Answer = answer(request, found, repo, repositories.branch(repo, revision), path)
-        return made.with_headers(X_Repo_Commit=commit_of(repo, repositories.branch(repo, revision) or revision))
+        file_or_error = refusal or repositories.find(repo, revision, path)
+        if isinstance(file_or_error, Refusal):
+            return file_or_error.answer()
+        response: Answer = answer(request, file_or_error, repo, repositories.branch(repo, revision), path)
+        return response.with_headers(X_Repo_Commit=commit_of(repo, repositories.branch(repo, revision) or revision))
 
     def _resolve(self, request: Request, file: HubFile, repo: str, revision: str, path: str) -> Answer:
         if not file.lfs:
@@ -116,9 +116,9 @@ class Cdn(OriginServer):
         return content_answer(request, file.content, f'"{xet_hash(file)}"', {})
 
     def _honoured(self, request: Request) -> bool:
-        asked = {name: values[0] for name, values in parse_qs(request.query).items()}
-        expires = asked.get("Expires", "0")
-        right = hmac.compare_digest(asked.get("Signature", ""), self._signature(request.path, expires))
+        query = {name: values[0] for name, values in parse_qs(request.query).items()}
+        expires = query.get("Expires", "0")
+        right = hmac.compare_digest(query.get("Signature", ""), self._signature(request.path, expires))
         return right and time.time() < int(expires)
 
     def _signature(self, path: str, expires: str) -> str:
@@ -189,8 +189,8 @@ class HubOrigin:
     @property
     def leaked_tokens(self) -> list[str]:
         """Return all Authorization headers that reached the CDN; there should be none."""
-        seen = (request.headers.get("authorization") for request in self.cdn.requests())
-        return [value for value in seen if value is not None]
+        headers = (request.headers.get("authorization") for request in self.cdn.requests())
+        return [value for value in headers if value is not None]
 
     def limit(self, *, total_bps: float | None = None) -> None:
         self.total.set_rate(total_bps)
