@@ -29,7 +29,7 @@ IMPORTED_CATALOGS = "flowhub_jobs.catalogs.imported_catalogs"
 VERIFY_STEPS = [
     f"{CHECKING}:check_files:before",
     f"{CHECKING}:check_files:after",
-    f"{CHECKING}:_good:before",
+    f"{CHECKING}:_record_good:before",
     f"{LEASES}.complete:after",
 ]
 REPAIR_STEPS = [

@@ -28,7 +28,7 @@ PLACE_STEPS = [
     f"{STAGING}:make_one:before",
     f"{STAGING}:make_one:after",
     f"{STAGING}:make_one:after:4",
-    f"{MAKE}:_how:after",
+    f"{MAKE}:_link_kind:after",
     f"{STAGING}:put_in_place:before",
     f"{STAGING}:rename_new:before",
     f"{STAGING}:rename_new:after",
@@ -145,7 +145,7 @@ def test_a_removal_that_was_killed_is_finished_by_the_next_worker(
 
 
 @pytest.mark.parametrize(
-    "step", [f"{MAKE}:_how:after", f"{STAGING}:rename_new:before", f"{STAGING}:rename_new:after:2"]
+    "step", [f"{MAKE}:_link_kind:after", f"{STAGING}:rename_new:before", f"{STAGING}:rename_new:after:2"]
 )
 def test_a_file_that_appeared_since_a_kill_stays_and_the_placement_is_undone(
     app: App, fork_server: ForkServer, cache: Path, step: str

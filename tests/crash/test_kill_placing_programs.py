@@ -27,7 +27,7 @@ PROGRAMS: dict[str, Any] = {
 }
 STEPS = [
     f"{STAGING}:make_one:after",
-    f"{MAKE}:_how:after",
+    f"{MAKE}:_link_kind:after",
     f"{STAGING}:rename_new:after",
     f"{STAGING}:rename_new:after:2",
     f"{MAKE}:complete_row:before",
