@@ -52,7 +52,7 @@ class ModelNeeds:
 
     weights_bytes: int | None = None
     format: HubFormat | None = None
-    anatomy: "ModelMetadata | None" = None
+    metadata: "ModelMetadata | None" = None
     parameters: int | None = None
     context: int | None = None
     context_max: int | None = None
@@ -115,32 +115,32 @@ class MemoryBudget:
 
 def memory_need(needs: ModelNeeds) -> MemoryNeed:
     """Return the memory that a variant takes, for the tokens wanted, else for 4,096 or its trained context."""
-    anatomy = needs.anatomy
-    trained = (anatomy.context_length if anatomy else None) or needs.context_max
+    metadata = needs.metadata
+    trained = (metadata.context_length if metadata else None) or needs.context_max
     tokens = needs.context or min(DEFAULT_CONTEXT, trained or DEFAULT_CONTEXT)
-    weights = needs.weights_bytes if needs.weights_bytes is not None or not anatomy else anatomy.weights_bytes
-    context, basis = cache_bytes(anatomy, tokens) if anatomy else None, "header"
+    weights = needs.weights_bytes if needs.weights_bytes is not None or not metadata else metadata.weights_bytes
+    context, basis = cache_bytes(metadata, tokens) if metadata else None, "header"
     if context is None:
-        parameters = needs.parameters or (anatomy.parameters if anatomy else None)
+        parameters = needs.parameters or (metadata.parameters if metadata else None)
         context, basis = (None, "none") if parameters is None else (cache_by_rule(parameters, tokens), "parameters")
     return MemoryNeed(weights, context, OVERHEAD, tokens, trained, basis)
 
 
-def cache_bytes(anatomy: "ModelMetadata", tokens: int) -> int | None:
+def cache_bytes(metadata: "ModelMetadata", tokens: int) -> int | None:
     """Return the bytes of keys and values of `tokens`, by the header; None where it lacks a figure.
 
     A windowed layer keeps its window and the current batch, as llama.cpp's cache does.
     """
-    if anatomy.kv_heads == 0:
+    if metadata.kv_heads == 0:
         return 0
-    if anatomy.kv_heads is None or anatomy.key_length is None or anatomy.value_length is None:
+    if metadata.kv_heads is None or metadata.key_length is None or metadata.value_length is None:
         return None
-    each = anatomy.kv_heads * (anatomy.key_length + anatomy.value_length) * CACHE_NUMBER_BYTES
-    if not (anatomy.layers and anatomy.sliding_window and anatomy.windowed_layers):
+    each = metadata.kv_heads * (metadata.key_length + metadata.value_length) * CACHE_NUMBER_BYTES
+    if not (metadata.layers and metadata.sliding_window and metadata.windowed_layers):
         return each * tokens
-    cached = min(tokens, anatomy.sliding_window + BATCH)
-    full = anatomy.layers - anatomy.windowed_layers
-    return each * (full * tokens + anatomy.windowed_layers * cached) // anatomy.layers
+    cached = min(tokens, metadata.sliding_window + BATCH)
+    full = metadata.layers - metadata.windowed_layers
+    return each * (full * tokens + metadata.windowed_layers * cached) // metadata.layers
 
 
 def cache_by_rule(parameters: int, tokens: int) -> int:

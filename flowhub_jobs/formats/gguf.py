@@ -52,7 +52,7 @@ def read_gguf(data: bytes) -> ModelMetadata:
         if key == _VOCABULARY and _is_complete(values):
             break
         _value(cursor, key, values)
-    return _anatomy(values)
+    return _metadata_of(values)
 
 
 def _value(cursor: GgufCursor, key: str, values: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def _architecture_keys(values: dict[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
 
 
-def _anatomy(values: dict[str, Any]) -> ModelMetadata:
+def _metadata_of(values: dict[str, Any]) -> ModelMetadata:
     keys = _architecture_keys(values)
     architecture = values.get("general.architecture")
     layers, heads = (

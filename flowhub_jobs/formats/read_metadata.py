@@ -40,7 +40,7 @@ def read_growing(read: Callable[[int], bytes], *, first: int = FIRST_BYTES, most
             count = min(most, max(short.bytes_wanted, 4 * count))
 
 
-def read_anatomy(path: Path) -> ModelMetadata:
+def read_metadata(path: Path) -> ModelMetadata:
     """Return the metadata of a model: a file, or a folder with its weights and its config.json.
 
     Raises HeaderUnreadable, OSError. The figures of a folder of split weights are the sums over its files; a figure

@@ -63,13 +63,13 @@ def _steering(verb: str) -> Act:
     def act(session: Session, arguments: Arguments) -> ToolResult:
         numbers = list(dict.fromkeys(arguments["jobs"]))
         outcomes = each(numbers, lambda job: steer(session, verb, job))
-        done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
+        changed = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         failed = tuple(
             {"job": number, "error": outcome.as_dict()}
             for number, outcome in outcomes.items()
             if isinstance(outcome, FlowhubError)
         )
-        return ToolResult(jobs_json(session.queries.jobs(done)), failed=failed, error=error_of(outcomes))
+        return ToolResult(jobs_json(session.queries.jobs(changed)), failed=failed, error=error_of(outcomes))
 
     return act
 

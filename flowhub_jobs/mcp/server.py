@@ -54,7 +54,7 @@ async def _serve() -> None:
 
 
 async def _list_tools(_context: Any, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-    return types.ListToolsResult(tools=[_described(tool) for tool in TOOLS])
+    return types.ListToolsResult(tools=[_tool_description(tool) for tool in TOOLS])
 
 
 async def _call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
@@ -71,7 +71,7 @@ async def _call_tool(_context: Any, params: types.CallToolRequestParams) -> type
     )
 
 
-def _described(tool: AgentTool) -> types.Tool:
+def _tool_description(tool: AgentTool) -> types.Tool:
     return types.Tool(
         name=tool.name,
         title=tool.title,

@@ -26,14 +26,14 @@ def suggested_name(header: str) -> str | None:
     parameters: dict[str, str] = {}
     for part in _PARAMETER.finditer(text):
         parameters.setdefault(part["name"].lower(), part["value"].strip())
-    name = _extended(parameters.get("filename*", "")) or _plain(parameters.get("filename", ""))
+    name = _decode_extended(parameters.get("filename*", "")) or _plain_value(parameters.get("filename", ""))
     # Some send a whole path; RFC 6266, section 4.3: only its last segment is a name.
     return re.split(r"[/\\]", name)[-1].strip() or None if name else None
 
 
-def _extended(value: str) -> str | None:
+def _decode_extended(value: str) -> str | None:
     """Return the text of `UTF-8'en'a%20b`; None where it cannot be read, so that `filename` is taken."""
-    parts = _EXTENDED.fullmatch(_unquoted(value))
+    parts = _EXTENDED.fullmatch(_unquote(value))
     if parts is None:
         return None
     try:
@@ -42,8 +42,8 @@ def _extended(value: str) -> str | None:
         return None
 
 
-def _plain(value: str) -> str:
-    text = _unquoted(value)
+def _plain_value(value: str) -> str:
+    text = _unquote(value)
     if _ENCODED_WORD.search(text):
         try:
             return str(make_header(decode_header(text)))
@@ -54,7 +54,7 @@ def _plain(value: str) -> str:
     return unquote(text) if _PERCENT.search(text) else text
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
         # Only what must be escaped: some send `C:\models\a.gguf`, and browsers keep its backslashes (RFC 6266, D).
         return re.sub(r'\\(["\\])', r"\1", value[1:-1])

@@ -66,9 +66,9 @@ class ChunkFraming:
                 return b"", b""
             self._step = None
             return self._line, b""
-        rest, self._line, self._left = self._line[match.end() :], b"", int(match[1], 16)
+        remainder, self._line, self._left = self._line[match.end() :], b"", int(match[1], 16)
         self._step = self._data if self._left else self._trailer
-        return b"%x\r\n" % self._left, rest
+        return b"%x\r\n" % self._left, remainder
 
     def _data(self, data: bytes) -> tuple[bytes, bytes]:
         piece, rest = data[: self._left], data[self._left :]

@@ -85,7 +85,7 @@ def get(
     check_address(url, pinned=pinned)
     url = at_endpoint(url, endpoint)
     check_address(url, pinned=pinned)
-    with _bounded(total_s, url) as watch:
+    with _with_deadline(total_s, url) as watch:
         try:
             with _client(connect_s, byte_range, headers) as client:
                 return _follow(client, url, watch, max_bytes, byte_range, tokens)
@@ -162,7 +162,7 @@ class _Watch:
 
 
 @contextmanager
-def _bounded(seconds: float, url: str) -> Iterator[_Watch]:
+def _with_deadline(seconds: float, url: str) -> Iterator[_Watch]:
     watch = _Watch(seconds)
     too_slow = TooSlow(f"{host_of(url)} took longer than {seconds:.3g} s.", host=host_of(url))
     watch.timer.start()

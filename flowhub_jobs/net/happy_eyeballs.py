@@ -49,17 +49,17 @@ def reachable(host: str, infos: Sequence[Any]) -> list[AddressInfo]:
     A connection to them leads to this machine, whose answers say nothing of the host. Raises ConnectionRefusedError
     if no other address is left.
     """
-    left = [info for info in infos if info[4][0] not in UNSPECIFIED or host.strip("[]") in UNSPECIFIED]
-    if infos and not left:
+    usable = [info for info in infos if info[4][0] not in UNSPECIFIED or host.strip("[]") in UNSPECIFIED]
+    if infos and not usable:
         raise ConnectionRefusedError(errno.ECONNREFUSED, f"its name leads to {infos[0][4][0]}, {BLOCKED}")
-    return left
+    return usable
 
 
 def interleaved(infos: Sequence[Any]) -> list[AddressInfo]:
     """Return the addresses with alternating families, the first one's first (RFC 8305, section 4). Pure."""
     first = [info for info in infos if info[0] == infos[0][0]]
-    others = [info for info in infos if info[0] != infos[0][0]]
-    return [info for info in chain.from_iterable(zip_longest(first, others)) if info is not None]
+    other_family = [info for info in infos if info[0] != infos[0][0]]
+    return [info for info in chain.from_iterable(zip_longest(first, other_family)) if info is not None]
 
 
 def most_specific(errors: Sequence[OSError]) -> OSError:

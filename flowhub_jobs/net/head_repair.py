@@ -38,7 +38,7 @@ def readable_head(head: bytes) -> bytes:
     if _WELL_FORMED.fullmatch(head) and not _is_framed_oddly(head):
         return head
     first, *lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
-    readable = [_status_line(first), *_framed(_fields(lines))]
+    readable = [_status_line(first), *_with_one_framing(_fields(lines))]
     if readable == [first, *lines[:-2]]:  # the last two are the empty line and what follows it
         return head
     return b"\r\n".join([*readable, b"", b""])
@@ -50,7 +50,7 @@ def _is_framed_oddly(head: bytes) -> bool:
     return codings > 1 or (codings == 1 and _CONTENT_LENGTH.search(head) is not None) or _ODD.search(head) is not None
 
 
-def _framed(fields: list[bytes]) -> list[bytes]:
+def _with_one_framing(fields: list[bytes]) -> list[bytes]:
     """Return the fields with one `Transfer-Encoding: chunked`, or with a Content-Length in digits, or with neither.
 
     `chunked, chunked` and `identity, chunked` are chunked once, as clients read them (h11 #113); any other coding is

@@ -39,7 +39,7 @@ log = logging.getLogger("flowhub.tls")
 # h11's messages for a connection that ended before the response did; its other messages are about malformed responses.
 _ENDED = re.compile(r"Server disconnected|peer closed connection|can't handle event type ConnectionClosed")
 _QUOTED_BYTES = re.compile(r"""(?:bytearray\()?b(?P<quote>["'])(?P<text>.*?)((?P=quote)\)?)?$""", re.DOTALL)
-_COMPLAINT_MAX = 120  # characters
+_DETAIL_MAX = 120  # characters
 _OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
 # The numbers of OpenSSL's verification errors (x509_vfy.h); Python names none of them.
 _NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
@@ -142,10 +142,10 @@ def dropped(host: str, error: Exception) -> ConnectionLost:
 
 def malformed(host: str, error: Exception, *, subject: str = "") -> AnswerMalformed:
     """`subject` stands in the text for the host, where a proxy may be at fault."""
-    complaint = _QUOTED_BYTES.sub(r"'\g<text>'", _plain(error))
-    if len(complaint) > _COMPLAINT_MAX:
-        complaint = f"{complaint[:_COMPLAINT_MAX]}…"
-    return AnswerMalformed(f"{subject or host} sent an answer that is not valid HTTP ({complaint}).", host=host)
+    detail = _QUOTED_BYTES.sub(r"'\g<text>'", _plain(error))
+    if len(detail) > _DETAIL_MAX:
+        detail = f"{detail[:_DETAIL_MAX]}…"
+    return AnswerMalformed(f"{subject or host} sent an answer that is not valid HTTP ({detail}).", host=host)
 
 
 def _plain(error: Exception) -> str:
@@ -217,17 +217,17 @@ def through_proxy(url: str, proxy: Proxy, challenges: Sequence[str] = ()) -> Ite
         if _tls_error(error) is not None:
             subject = f"{host}, or the proxy {proxy}," if proxy.scheme == "https" else host
             raise _connection_error(host, error, subject=subject) from error
-        why = _plain(error) or "no answer"
+        reason = _plain(error) or "no answer"
         raise ProxyUnreachable(
-            f"{host} cannot be reached: the proxy {proxy} does not answer: {why}.", host=host
+            f"{host} cannot be reached: the proxy {proxy} does not answer: {reason}.", host=host
         ) from error
     except httpx.ReadTimeout as error:
         raise HeadersTimeout(f"{host} did not answer in time through the proxy {proxy}.", host=host) from error
     except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
         if isinstance(error, httpx.RemoteProtocolError) and not _ENDED.match(str(error)):
             raise malformed(host, error, subject=f"{host}, or the proxy {proxy},") from error
-        why = _plain(error) or type(error).__name__
-        raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({why}).", host=host) from error
+        reason = _plain(error) or type(error).__name__
+        raise ConnectionLost(f"{host}: the proxy {proxy} dropped the connection ({reason}).", host=host) from error
 
 
 def proxy_refused(url: str, proxy: Proxy, answer: str, challenges: Sequence[str] = ()) -> SourceError:

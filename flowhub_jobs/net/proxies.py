@@ -76,10 +76,10 @@ def _value(name: str, variables: Mapping[str, str]) -> str:
 
 def parse_proxy(variable: str, value: str) -> Proxy:
     """Return the proxy that a variable's value names. Raises ProxyUnusable, which never shows a password."""
-    written, rest = _VALUE.fullmatch(value.strip()).groups()  # type: ignore[union-attr]  # it matches any text
-    scheme = _SCHEMES.get((written or "http").lower())
+    address_text, rest = _VALUE.fullmatch(value.strip()).groups()  # type: ignore[union-attr]  # it matches any text
+    scheme = _SCHEMES.get((address_text or "http").lower())
     if scheme is None:
-        text = f"{variable} names a proxy of the scheme {written}, which flowhub cannot speak."
+        text = f"{variable} names a proxy of the scheme {address_text}, which flowhub cannot speak."
         raise ProxyUnusable(text, hint=_HINT)
     login, _, place = rest.rpartition("@")  # the last one: a password may hold "@" and "/" itself
     parts = _HOST_PORT.fullmatch(re.split(r"[/?#]", place, maxsplit=1)[0])

@@ -25,7 +25,7 @@ def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
         server_now = http_date(headers.get("date", "")) or now
         return None if retry_at is None else max(0.0, (retry_at - server_now).total_seconds())
     buckets = _RATE_LIMIT.findall(headers.get("ratelimit", ""))
-    return max((float(reset[:12]) for left, reset in buckets if not left.strip("0")), default=None)
+    return max((float(reset[:12]) for remaining, reset in buckets if not remaining.strip("0")), default=None)
 
 
 @functools.lru_cache(maxsize=1024)  # the answers of one second, and the files of one upload, have the same date

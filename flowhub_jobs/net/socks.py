@@ -67,8 +67,8 @@ class _Handshake:
         self._sock.sendall(request.dumps())
         version, reply, _, kind = self._take(4)
         if version != 5 or reply:
-            why = _REPLIES.get(reply, f"reply {reply}") if version == 5 else "it does not speak SOCKS5"
-            raise ProxyUnreachable(f"{host} cannot be reached: the proxy {self._proxy} says: {why}.", host=host)
+            reason = _REPLIES.get(reply, f"reply {reply}") if version == 5 else "it does not speak SOCKS5"
+            raise ProxyUnreachable(f"{host} cannot be reached: the proxy {self._proxy} says: {reason}.", host=host)
         length = _ADDRESS_BYTES.get(kind) or self._take(1)[0]
         self._take(length + 2)  # the proxy's own address: not needed
 

@@ -66,7 +66,7 @@ def check_address(url: str, *, pinned: bool) -> None:
     """Raise AddressRefused for a URL that may not be requested. `pinned`: the file's sha256 is known in advance."""
     address = _parse(url)
     if address.scheme == "http" and not pinned and not is_loopback(address.host):
-        raise _refused(url, "http to another machine needs a pinned sha256")
+        raise _refusal(url, "http to another machine needs a pinned sha256")
 
 
 def check_redirect(source: str, target: str, *, pinned: bool) -> None:
@@ -181,31 +181,31 @@ def hub_page(url: str, endpoint: str = HUB) -> str | None:
 def _parse(url: str) -> _Address:
     """Return the URL in parts: scheme, host, port, and no user. Raises AddressRefused."""
     if not _PLAIN.fullmatch(url) and any(c == "\\" or c.isspace() or is_unseen(c) for c in url):
-        raise _refused(url, "it contains a space, a backslash or an invisible character", hint=_UNSEEN_HINT)
+        raise _refusal(url, "it contains a space, a backslash or an invisible character", hint=_UNSEEN_HINT)
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise _refused(url, "it is not of the form https://host/path")
+        raise _refusal(url, "it is not of the form https://host/path")
     scheme, authority, path, tail = parts.groups()
     scheme = scheme.lower()
     if scheme not in _DEFAULT_PORTS:
-        raise _refused(url, f"its scheme is {scheme[:20]}")
+        raise _refusal(url, f"its scheme is {scheme[:20]}")
     host, port = _host_and_port(url, authority)
     return _Address(scheme, host, port or _DEFAULT_PORTS[scheme], path + tail)
 
 
 def _host_and_port(url: str, authority: str) -> tuple[str, int | None]:
     if "@" in authority:
-        raise _refused(url, "it holds a user or a password", hint=_USERINFO_HINT)
+        raise _refusal(url, "it holds a user or a password", hint=_USERINFO_HINT)
     if not authority or authority.startswith(":"):
-        raise _refused(url, "it names no host", hint=_HOST_HINT)
+        raise _refusal(url, "it names no host", hint=_HOST_HINT)
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None and _BAD_HOST.match(authority):
-        raise _refused(url, "its host is not valid", hint=_IPV6_HINT)
+        raise _refusal(url, "its host is not valid", hint=_IPV6_HINT)
     if parts is None or (parts[2] and not 0 < int(parts[2]) < 65536):
-        raise _refused(url, "its port is not a number from 1 to 65535", hint=_PORT_HINT)
+        raise _refusal(url, "its port is not a number from 1 to 65535", hint=_PORT_HINT)
     host = _plain_host(parts[1])
     if host is None:
-        raise _refused(url, "its host is written in a form that is not safe to compare", hint=_HOST_FORM_HINT)
+        raise _refusal(url, "its host is written in a form that is not safe to compare", hint=_HOST_FORM_HINT)
     return host, int(parts[2]) if parts[2] else None
 
 
@@ -244,8 +244,8 @@ def _ascii_form(host: str) -> str | None:
         return None
 
 
-def _refused(url: str, why: str, *, hint: str | None = None) -> AddressRefused:
-    return AddressRefused(f"The address {short_url(url) or '(empty)'} is refused: {why}.", hint=hint)
+def _refusal(url: str, reason: str, *, hint: str | None = None) -> AddressRefused:
+    return AddressRefused(f"The address {short_url(url) or '(empty)'} is refused: {reason}.", hint=hint)
 
 
 def request_origin(url: str, endpoint: str) -> str:

@@ -36,19 +36,19 @@ def steer(session: Session, verb: str, job: int) -> State:
 def steer_all(session: Session, verb: str) -> list[int]:
     """Apply a verb to all jobs that it applies to; return their numbers. A job that has just ended is left alone."""
     session.rescue_orphans()
-    done = []
+    changed = []
     for number in session.queries.in_state(ELIGIBLE[verb]):
         try:
             steer(session, verb, number)
         except FlowhubError:
             continue
-        done.append(number)
-    return done
+        changed.append(number)
+    return changed
 
 
 def move_to_top(session: Session, job: int) -> State:
     """Give a job a higher priority than that of all other live jobs. Raises WrongState, NotFound."""
-    others = [one.priority for one in session.queries.all(live=True) if one.id != job]
+    others = [other.priority for other in session.queries.all(live=True) if other.id != job]
     return session.home.commands.set_priority(job, top_priority(others))
 
 

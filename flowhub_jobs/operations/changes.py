@@ -57,11 +57,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Changes up to `position`. `stock` and `controls` are None where they did not change."""
+    """Changes up to `position`. `usage` and `controls` are None where they did not change."""
 
     position: Position
     jobs: Sequence[Job]
-    stock: StoreUsage | None
+    usage: StoreUsage | None
     controls: dict[str, Any] | None
 
 
@@ -97,7 +97,7 @@ def changes_since(session: Session, since: Position) -> Changes:
     return Changes(
         position=now,
         jobs=home.queries.known([*numbers, *running]),
-        stock=list_store(session) if now.library != since.library else None,
+        usage=list_store(session) if now.library != since.library else None,
         controls=controls_object(session) if now.controls != since.controls else None,
     )
 

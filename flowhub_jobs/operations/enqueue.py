@@ -54,11 +54,11 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     terms, checks = OptionReader(session, nodes).terms(given), session.settings.check
     session.references.may_lack_name = checks
     orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, given, terms) for ref in refs]
-    accepted = [one for one in orders if isinstance(one, EnqueueItem)]
+    accepted = [order for order in orders if isinstance(order, EnqueueItem)]
     if checks and len(accepted) == len(orders):
         orders = [error or item for item, error, _ in check_items(session, accepted, pinned_too=False)]
     _raise_for(orders)
-    items = [one for one in orders if isinstance(one, EnqueueItem)]
+    items = [order for order in orders if isinstance(order, EnqueueItem)]
     return session.enqueue(items_on_nodes(items, nodes) if nodes else items)
 
 
@@ -97,7 +97,7 @@ def check_items(
 
 
 def _raise_for(orders: Sequence[EnqueueItem | FlowhubError]) -> None:
-    errors = [one for one in orders if isinstance(one, FlowhubError)]
+    errors = [order for order in orders if isinstance(order, FlowhubError)]
     if not errors:
         return
     first = errors[0]

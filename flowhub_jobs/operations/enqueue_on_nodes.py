@@ -59,7 +59,7 @@ def check_store_of_nodes(home: Home, store: str, nodes: Sequence[str]) -> None:
     with home.database.reading() as snapshot:
         store_paths = _store_paths(snapshot)
     for node in nodes:
-        names = sorted({DEFAULT_STORE, *(name for its, name in store_paths if its == node)})
+        names = sorted({DEFAULT_STORE, *(name for store_node, name in store_paths if store_node == node)})
         if store not in names:
             raise UsageInvalid(
                 f"The node {node} has no store named {store!r}.",
@@ -80,8 +80,8 @@ def _request(order: Order, installed: Sequence[Row], stores: Mapping[tuple[str, 
     folder = stores.get((order.node, store))
     rows = [row for row in installed if order.task is None and order.node in (row["node"], ANY_NODE)]
     if not rows:
-        seen, target = order.size_seen, _target(artifact, folder)
-        return Request(artifact, target, order.terms, task=order.task, size_seen=seen, node=order.node, store=store)
+        size, target = order.size_seen, _target(artifact, folder)
+        return Request(artifact, target, order.terms, task=order.task, size_seen=size, node=order.node, store=store)
     best = rows[0]
     # Of a job for any node that is answered here, no row is left without a node.
     node = order.node if order.terms.force else best["node"]

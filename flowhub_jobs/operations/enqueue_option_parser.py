@@ -53,11 +53,11 @@ class OptionReader:
     def store(self, name: str | None) -> str | None:
         """Return the name of a store that each node has, this one by its settings. Raises UsageInvalid."""
         own_node, home = self._session.node, self._session.home
-        if name is not None and (others := [node for node in self._nodes if node != own_node]):
-            check_store_of_nodes(home, name, others)
+        if name is not None and (other_nodes := [node for node in self._nodes if node != own_node]):
+            check_store_of_nodes(home, name, other_nodes)
             if own_node not in self._nodes:
                 return name
-        names = [one.store.name for one in home.each_store()]
+        names = [each.store.name for each in home.each_store()]
         if name is None or name in names:
             return name
         raise UsageInvalid(

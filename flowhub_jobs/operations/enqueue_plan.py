@@ -44,8 +44,8 @@ def requests_for(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
     if len(own_orders) < len(orders):
         from flowhub_jobs.operations.enqueue_on_nodes import requests_elsewhere
 
-        others = {number: order for number, order in enumerate(orders) if number not in own_orders}
-        requests |= dict(zip(others, requests_elsewhere(home, list(others.values())), strict=True))
+        other_orders = {number: order for number, order in enumerate(orders) if number not in own_orders}
+        requests |= dict(zip(other_orders, requests_elsewhere(home, list(other_orders.values())), strict=True))
     return [requests[number] for number in range(len(orders))]
 
 

@@ -54,10 +54,10 @@ def forecast(home: Home, plans: Sequence[EnqueuePlan], begins: int) -> Forecast:
     disk = home.in_store(stores.pop()) if len(stores) == 1 else home
     room, speed, done = disk.room(), _usual_bps(home), None
     if speed and not unknown:
-        left, start = to_fetch + queued, max(home.clock.now_us(), begins)
+        remaining_bytes, start = to_fetch + queued, max(home.clock.now_us(), begins)
         schedule, cap = home.controls.schedule(), home.controls.cap()
-        pace = _limited(home, speed) or speed
-        done = done_at(start, left, pace, schedule, cap) if to_fetch else home.clock.now_us()
+        pace = _limited_bps(home, speed) or speed
+        done = done_at(start, remaining_bytes, pace, schedule, cap) if to_fetch else home.clock.now_us()
     return Forecast(room, to_fetch, disk.bytes_promised(), unknown, speed, done)
 
 
@@ -81,21 +81,21 @@ def remaining(home: Home, live: Sequence[Job]) -> Remaining:
     """Return what these live jobs have left, and when all of it is done. Paused jobs are left out."""
     jobs = [job for job in live if job.brings and job.state is not State.PAUSED]
     sized_jobs = [job for job in jobs if job.bytes_total is not None]
-    left, total = sum(map(_bytes_left, sized_jobs)), sum(job.bytes_total or 0 for job in sized_jobs)
+    remaining_bytes, total = sum(map(_bytes_left, sized_jobs)), sum(job.bytes_total or 0 for job in sized_jobs)
     obstacle = next((job.reason for job in jobs if job.reason in AWAY), None)
     if jobs and all(job.reason is Reason.BACKOFF for job in jobs):
         obstacle = Reason.BACKOFF  # nothing moves, and the next try may fail, too
     rate = sum(job.rate_bps or 0 for job in jobs) or (
-        _limited(home, _usual_bps(home)) if left and not obstacle else None
+        _limited_bps(home, _usual_bps(home)) if remaining_bytes and not obstacle else None
     )
     done = _end(home, sized_jobs, rate) if rate and not obstacle else None
-    return Remaining(left, total, len(jobs) - len(sized_jobs), rate, done, obstacle)
+    return Remaining(remaining_bytes, total, len(jobs) - len(sized_jobs), rate, done, obstacle)
 
 
 def _end(home: Home, jobs: Sequence[Job], rate: int) -> int | None:
     now, schedule = home.clock.now_us(), home.controls.schedule()
     if schedule is not None and 0 < schedule.rate_at(now) < UNLIMITED:  # the rate now is the schedule's, not the line's
-        rate = max(rate, _limited(home, _usual_bps(home)) or 0)
+        rate = max(rate, _limited_bps(home, _usual_bps(home)) or 0)
     return end_of_all(jobs, rate, now, schedule, home.controls.cap())
 
 
@@ -107,13 +107,13 @@ def end_of_all(
     Queued jobs wait for their own start, and all for the schedule and the cap. Jobs that run while the schedule is
     closed continue: `flowhub start` began them.
     """
-    works = schedule is None or schedule.rate_at(now) > 0
+    is_open = schedule is None or schedule.rate_at(now) > 0
     running = [job for job in jobs if job.state is State.RUNNING]
     waits = [job for job in jobs if job.state is not State.RUNNING]
-    end = done_at(now, sum(map(_bytes_left, running)), rate, schedule if works else None, cap)
+    end = done_at(now, sum(map(_bytes_left, running)), rate, schedule if is_open else None, cap)
     for begin in sorted({_begin(job) for job in waits}):
-        left = sum(_bytes_left(job) for job in waits if _begin(job) == begin)
-        end = done_at(max(end, begin), left, rate, schedule, cap) if end is not None else None
+        remaining_bytes = sum(_bytes_left(job) for job in waits if _begin(job) == begin)
+        end = done_at(max(end, begin), remaining_bytes, rate, schedule, cap) if end is not None else None
     return end
 
 
@@ -125,7 +125,7 @@ def _bytes_left(job: Job) -> int:
     return max(0, (job.bytes_total or 0) - job.bytes_done)
 
 
-def _limited(home: Home, speed: int | None) -> int | None:
+def _limited_bps(home: Home, speed: int | None) -> int | None:
     limit = limits(home.controls, None, home.settings.limit_rate).rate_bps
     return speed and min(speed, limit or speed)
 
@@ -137,27 +137,29 @@ def _usual_bps(home: Home) -> int | None:
     return read_report(home, now - timedelta(days=1)).totals.rate_bps
 
 
-def done_at(start: int, left: int, speed: int, schedule: Schedule | None, cap: CapUse | None = None) -> int | None:
-    """Return when `left` bytes are fetched from `start` on; None if that is too far away.
+def done_at(
+    start: int, remaining_bytes: int, speed: int, schedule: Schedule | None, cap: CapUse | None = None
+) -> int | None:
+    """Return when `remaining_bytes` are fetched from `start` on; None if that is too far away.
 
     `speed` is that of the line, bytes a second: the schedule's windows allow less of it, or nothing, and a cap ends it
     until its period turns.
     """
     at, budget = start, _Budget(cap)
-    if not left:
+    if not remaining_bytes:
         return start
     for _ in range(SPANS_MAX):
         room = budget.left_at(at)
         rate, change = (schedule.rate_at(at), schedule.next_rate(at)) if schedule else (UNLIMITED, None)
         until = min(change[0] if change else _NEVER, budget.turns_at)
         if room and (pace := min(speed, rate)):
-            count = min(left, room)
+            count = min(remaining_bytes, room)
             end = at + count * _SECOND_US // pace
             if end > until:
                 count, end = pace * (until - at) // _SECOND_US, until
-            left -= count
+            remaining_bytes -= count
             budget.spend(count)
-            if not left:
+            if not remaining_bytes:
                 return end
             at = end
         elif until == _NEVER:

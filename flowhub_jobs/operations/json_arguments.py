@@ -59,7 +59,7 @@ def object_schema(fields: Iterable[Field], help_of: Callable[[Field], str]) -> d
 
 def check_arguments(data: Mapping[str, Any], fields: Iterable[Field]) -> None:
     """Raise UsageInvalid, which names the key, for an unknown key, a value of another type, or a missing key."""
-    by_name = {one.name: one for one in fields}
+    by_name = {field.name: field for field in fields}
     for name, value in data.items():
         if name not in by_name:
             keys = ", ".join(by_name) or "none"

@@ -33,7 +33,12 @@ class LibraryJobs:
         installed.require_store()
         if not refs:
             records = [_records(one.home) for one in self._session.each_store() if not one.home.store_is_away()]
-            return [model for its in records for name in its.names() if (model := its.record(name)) is not None]
+            return [
+                model
+                for of_store in records
+                for name in of_store.names()
+                if (model := of_store.record(name)) is not None
+            ]
         models = []
         for name in dict.fromkeys(name for ref in refs for name in installed.find(ref)):
             home, own_name = installed.located(name)
@@ -103,16 +108,16 @@ class LibraryJobs:
         A model's id names all its options. Raises ManifestUnusable, and NotFound for a name that is none of them.
         """
         models = read_manifest(folder)
-        by_name = {name: [one for one in models.values() if _is_named(one, name)] for name in names}
+        by_name = {name: [entry for entry in models.values() if _is_named(entry, name)] for name in names}
         if missing := [name for name in names if not by_name[name]]:
-            have = ", ".join(f"{one.artifact.ref} ({one.name})" for one in models.values()) or "nothing"
-            raise NotFound(f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {have}.")
-        wanted_names = {one.name for matches in by_name.values() for one in matches}
-        chosen = [one for one in models.values() if not names or one.name in wanted_names]
+            available = ", ".join(f"{entry.artifact.ref} ({entry.name})" for entry in models.values()) or "nothing"
+            raise NotFound(f"{folder} does not hold {missing[0]!r}.", hint=f"It holds: {available}.")
+        wanted_names = {entry.name for matches in by_name.values() for entry in matches}
+        chosen = [entry for entry in models.values() if not names or entry.name in wanted_names]
         task = JobTarget(JobKind.IMPORT, str(folder))
         return [
             answer.job
-            for answer in self._session.enqueue([EnqueueItem(one.artifact, EnqueueTerms(), task) for one in chosen])
+            for answer in self._session.enqueue([EnqueueItem(entry.artifact, EnqueueTerms(), task) for entry in chosen])
         ]
 
     def repair(self, model: InstalledArtifact) -> int:
@@ -130,8 +135,8 @@ class LibraryJobs:
 
     def _request(self, model: InstalledArtifact, task: JobTarget) -> Request:
         root = self._home.in_store(model.store).store.root
-        place = root / model.name if task.kind is JobKind.VERIFY else Path(task.place) / model.name
-        return Request(model.artifact, str(place), EnqueueTerms(), task=task, store=model.store)
+        shown_path = root / model.name if task.kind is JobKind.VERIFY else Path(task.place) / model.name
+        return Request(model.artifact, str(shown_path), EnqueueTerms(), task=task, store=model.store)
 
     def _queue(self, requests: Sequence[Request]) -> list[int]:
         return [answer.job for answer in self._home.commands.enqueue(requests)]
@@ -151,9 +156,9 @@ def _seed(home: Home, model: InstalledArtifact) -> None:
     temporary = store.root / PARTIAL / f"mend-{secrets.token_hex(4)}"
     try:
         seed_partial(temporary, seeds)
-        for left in store.partials_of(model.artifact, home.node):
-            if not is_in_use(left, home.this_run()):
-                remove_partial(left)
+        for partial in store.partials_of(model.artifact, home.node):
+            if not is_in_use(partial, home.this_run()):
+                remove_partial(partial)
         temporary.rename(store.new_partial(model.artifact, home.node))
     except BaseException:
         remove_partial(temporary)
@@ -164,8 +169,8 @@ def _ranges(damaged: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in damaged]
 
 
-def _is_named(one: "ManifestEntry", text: str) -> bool:
+def _is_named(entry: "ManifestEntry", text: str) -> bool:
     """Return whether `text` names this model: by its name, its reference, or its model's id."""
     model_text = text.strip().lower().replace(":", "@")
-    by_id = model_text in (one.artifact.model, f"{one.artifact.model}@{one.artifact.option}")
-    return by_id or text.strip() in (one.name, one.artifact.ref)
+    by_id = model_text in (entry.artifact.model, f"{entry.artifact.model}@{entry.artifact.option}")
+    return by_id or text.strip() in (entry.name, entry.artifact.ref)

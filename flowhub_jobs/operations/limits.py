@@ -51,14 +51,14 @@ def set_limit_from(session: "Session", data: Mapping[str, Any]) -> None:
 
     A rate of "off" or null removes the limit. `{"jobs": 2}` sets how many jobs run at a time. Raises UsageInvalid.
     """
-    most = _jobs_in(data)
+    jobs_max = _jobs_in(data)
     name = next((name for name in ("rate", "limit_bps", "rate_bps") if name in data), None)
     if name is not None:
         _set_rate_from(session, data, name)
     elif "jobs" not in data:
         raise UsageInvalid("The object has no rate.", hint='Send {"rate": "5M"}, or {"rate": "off"}.')
     if "jobs" in data:
-        set_jobs_max(session, most)
+        set_jobs_max(session, jobs_max)
 
 
 def _jobs_in(data: Mapping[str, Any]) -> int | None:

@@ -56,16 +56,16 @@ def priorities_for(order: Sequence[tuple[int, int]], moved: int, ranks: Mapping[
         return priority if ranks[number] < ranks[other] else priority + 1
 
     numbers, priorities = [number for number, _ in order], dict(order)
-    place = numbers.index(moved)
-    earlier, later = numbers[:place], numbers[place + 1 :]
+    index = numbers.index(moved)
+    earlier, later = numbers[:index], numbers[index + 1 :]
     if later:
         priorities[moved] = above(moved, later[0], priorities[later[0]])
     elif earlier:
         priorities[moved] = priorities[earlier[-1]] - (0 if ranks[earlier[-1]] < ranks[moved] else 1)
-    below = moved
+    next_number = moved
     for number in reversed(earlier):
-        least = above(number, below, priorities[below])
-        if priorities[number] >= least:
+        minimum = above(number, next_number, priorities[next_number])
+        if priorities[number] >= minimum:
             break
-        priorities[number], below = least, number
+        priorities[number], next_number = minimum, number
     return {number: priorities[number] for number, before in order if priorities[number] != before}

@@ -44,23 +44,23 @@ def read_report(home: Home, since: datetime) -> Report:
     events = history.events_since(begin, KINDS)
     refused = history.events_since(begin, [EventKind.PLACEMENT_FAILED])
     report = make_report(jobs, attempts, events, workers=home.living_workers(), since=since, until=until)
-    others = *placement_needs(jobs, refused), *_waiting_placements(home), *_blocked_subscriptions(home)
-    report = replace(report, needs=(*report.needs, *others))
+    further_needs = *placement_needs(jobs, refused), *_waiting_placements(home), *_blocked_subscriptions(home)
+    report = replace(report, needs=(*report.needs, *further_needs))
     return replace(report, room=_room_needed(home)) if not home.nodes and _waits_for_room(jobs) else report
 
 
 def _blocked_subscriptions(home: Home) -> list[ActionNeeded]:
     """Return the subscriptions whose last check found something that only the user can change."""
     subscriptions = SubscriptionQueries(home.database, home.node).all()
-    return [blocked_need(one.ref, one.error) for one in subscriptions if one.needs_user and one.error]
+    return [blocked_need(item.ref, item.error) for item in subscriptions if item.needs_user and item.error]
 
 
 def _waiting_placements(home: Home) -> list[ActionNeeded]:
     """Return the placements that could not be made yet: a worker tries them again, but hardly without the user."""
     return [
         ActionNeeded(None, str(error.get("code")), not_placed(row, error), remedy_of_placement(row, error))
-        for one in home.each_store()
-        for row in waiting_placements(one)
+        for each in home.each_store()
+        for row in waiting_placements(each)
         if (error := row.error)
     ]
 
@@ -71,8 +71,8 @@ def _waits_for_room(jobs: Sequence[Job]) -> bool:
 
 def _room_needed(home: Home) -> RoomNeeded | None:
     """Return the bytes that the queue needs on a store's disk, that where most are missing; None if all are away."""
-    rooms = [room for one in home.each_store() if (room := _room_needed_in(one)) is not None]
-    return max(rooms, key=lambda room: room.missing, default=None)
+    needs = [room for each in home.each_store() if (room := _room_needed_in(each)) is not None]
+    return max(needs, key=lambda room: room.missing, default=None)
 
 
 def _room_needed_in(home: Home) -> RoomNeeded | None:

@@ -30,11 +30,11 @@ class TargetStores:
 
     def found(self, artifact: Artifact, terms: EnqueueTerms) -> Found | None:
         """Return where the artifact is installed. With `force` only the store that it is fetched to counts."""
-        every = [Found(home, by_key[artifact.key]) for home, by_key in self._here if artifact.key in by_key]
+        matches = [Found(home, by_key[artifact.key]) for home, by_key in self._here if artifact.key in by_key]
         if terms.force:
             store_name = self.home_for(artifact, terms).store.name
-            every = [one for one in every if one.home.store.name == store_name]
-        return every[0] if every else None
+            matches = [match for match in matches if match.home.store.name == store_name]
+        return matches[0] if matches else None
 
     def home_for(self, artifact: Artifact, terms: EnqueueTerms) -> Home:
         """Return the home with the store to install it in: the named one, else that of its older version.

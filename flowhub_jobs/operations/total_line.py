@@ -27,11 +27,11 @@ def total_line(session: Session, overview: Overview, now: datetime) -> str:
 def total_of_nodes(overview: Overview) -> str:
     """Return e.g. "2 running, 5 queued on 3 nodes: 31.2 GB left." of the jobs of other nodes, or of several."""
     nodes = {job.node for job in overview.live if job.node != ANY_NODE}
-    left = sum((job.bytes_total or job.bytes_done) - job.bytes_done for job in overview.live)
+    remaining_bytes = sum((job.bytes_total or job.bytes_done) - job.bytes_done for job in overview.live)
     unknown = sum(job.bytes_total is None for job in overview.live)
-    sizes = f"{format_bytes(left)} left" + (f", and {unknown} of unknown size" if unknown else "")
-    where = f" on {len(nodes)} nodes" if len(nodes) > 1 else ""
-    return f"{counts(overview)}{where}: {sizes}."
+    sizes = f"{format_bytes(remaining_bytes)} left" + (f", and {unknown} of unknown size" if unknown else "")
+    nodes_text = f" on {len(nodes)} nodes" if len(nodes) > 1 else ""
+    return f"{counts(overview)}{nodes_text}: {sizes}."
 
 
 def counts(overview: Overview) -> str:
@@ -40,26 +40,26 @@ def counts(overview: Overview) -> str:
     return ", ".join(f"{count} {state}" for count, state in by_state if count) or "empty"
 
 
-def in_words(left: Remaining, now: datetime) -> str:
+def in_words(estimate: Remaining, now: datetime) -> str:
     """Return how much is left, how fast it comes, and when all is done."""
-    if not left.bytes and not left.unknown:
+    if not estimate.bytes and not estimate.unknown:
         return "nothing left to download."
-    if not left.total:
+    if not estimate.total:
         return "of unknown size."
-    sizes = f"{format_bytes(left.bytes)} of {format_bytes(left.total)} left"
-    if left.unknown:
-        sizes += f", and {left.unknown} of unknown size"
-    speed = f", at {format_rate(left.rate_bps)}" if left.rate_bps else ""
-    return f"{sizes}{speed}; {_end_text(left, now)}."
+    sizes = f"{format_bytes(estimate.bytes)} of {format_bytes(estimate.total)} left"
+    if estimate.unknown:
+        sizes += f", and {estimate.unknown} of unknown size"
+    speed = f", at {format_rate(estimate.rate_bps)}" if estimate.rate_bps else ""
+    return f"{sizes}{speed}; {_end_text(estimate, now)}."
 
 
-def _end_text(left: Remaining, now: datetime) -> str:
-    if left.away is not None:
-        return f"ETA unknown ({_AWAY[left.away]})"
-    done = moment(left.done_at)
-    if left.rate_bps is None:
+def _end_text(estimate: Remaining, now: datetime) -> str:
+    if estimate.away is not None:
+        return f"ETA unknown ({_AWAY[estimate.away]})"
+    done = moment(estimate.done_at)
+    if estimate.rate_bps is None:
         return "ETA unknown (no recent downloads)"
     if done is None:
         return "ETA unknown (too far away)"
-    subject = "those of known size done" if left.unknown else "all done"
+    subject = "those of known size done" if estimate.unknown else "all done"
     return f"{subject} {at_clock(done, now)}, in {format_duration((done - now).total_seconds())}"

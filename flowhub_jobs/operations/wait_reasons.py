@@ -223,8 +223,8 @@ def _why_running(session: Session, job: Job) -> list[str]:
             ]
         return ["Its worker is gone. The next one continues where it stopped: `flowhub worker`."]
     if job.rate_bps:
-        left = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
-        return [f"It downloads at {format_rate(job.rate_bps)}{left}."]
+        eta = f", {format_duration(job.eta_s)} left" if job.eta_s else ""
+        return [f"It downloads at {format_rate(job.rate_bps)}{eta}."]
     last = session.queries.events(job.id)[-1:]
     if job.stage == Stage.RESOLVE:  # it may wait for another node's copy
         last = [event for event in last if event.kind in (*_TROUBLE, EventKind.MIRROR)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flowhub_jobs.errors import PlacementRefused
 from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata
-from flowhub_jobs.formats.read_metadata import read_anatomy
+from flowhub_jobs.formats.read_metadata import read_metadata
 from flowhub_jobs.huggingface import quants
 from flowhub_jobs.huggingface.responses import RepoFile
 from flowhub_jobs.placement.values import InstalledForPlacement, PlacementFile, path_component
@@ -98,6 +98,6 @@ def _projector(installed: InstalledForPlacement) -> PlacementFile | None:
 def header_of(file: PlacementFile) -> ModelMetadata:
     """Return what the header of a GGUF file says; nothing where it cannot be read. Raises OSError."""
     try:
-        return read_anatomy(Path(file.source))
+        return read_metadata(Path(file.source))
     except HeaderUnreadable:
         return ModelMetadata()

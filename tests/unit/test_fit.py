@@ -44,8 +44,8 @@ def shape(layers: int, heads: int, length: int = 128, trained: int = 131_072) ->
     )
 
 
-def gguf(weights: int, anatomy: ModelMetadata, context: int | None = None) -> ModelNeeds:
-    return ModelNeeds(weights_bytes=weights, format=HubFormat.GGUF, anatomy=anatomy, context=context)
+def gguf(weights: int, metadata: ModelMetadata, context: int | None = None) -> ModelNeeds:
+    return ModelNeeds(weights_bytes=weights, format=HubFormat.GGUF, metadata=metadata, context=context)
 
 
 LLAMA_3B, LLAMA_8B, LLAMA_70B = shape(28, 8), shape(32, 8), shape(80, 8)
@@ -194,7 +194,7 @@ def test_without_a_header_the_rule_is_used_and_named():
 
 def test_a_header_with_too_few_fields_leaves_it_to_the_rule():
     header = ModelMetadata(layers=32, parameters=4 * 10**9)
-    assert fit(ModelNeeds(weights_bytes=4 * GIB, anatomy=header), LAPTOP).basis == "parameters"
+    assert fit(ModelNeeds(weights_bytes=4 * GIB, metadata=header), LAPTOP).basis == "parameters"
 
 
 # GPU and memory ------------------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ SIZES = st.none() | st.integers(min_value=0, max_value=10**15)
 NEEDS = st.builds(
     ModelNeeds,
     weights_bytes=SIZES,
-    anatomy=st.none() | st.just(LLAMA_8B) | st.just(ModelMetadata()),
+    metadata=st.none() | st.just(LLAMA_8B) | st.just(ModelMetadata()),
     parameters=st.none() | st.integers(1, 10**13),
     context=st.none() | st.integers(1, 10**7),
     offload=st.none() | st.sampled_from(Offload),

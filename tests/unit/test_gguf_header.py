@@ -10,7 +10,7 @@ from flowhub_jobs.formats.gguf import read_gguf
 from flowhub_jobs.formats.gguf_cursor import MAX_HEADER
 from flowhub_jobs.formats.gguf_version import MAX_KEYS
 from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
-from flowhub_jobs.formats.read_metadata import read_anatomy
+from flowhub_jobs.formats.read_metadata import read_metadata
 
 LLAMA = ModelMetadata(
     architecture="llama",
@@ -30,8 +30,8 @@ def new_file(tmp_path):
     return lambda kind="llama", **more: GgufFile(tmp_path / "m.gguf", kind, **more)
 
 
-def test_the_anatomy_of_a_real_file_is_read(new_file):
-    assert read_anatomy(llama_8b(new_file())) == LLAMA
+def test_the_metadata_of_a_real_file_is_read(new_file):
+    assert read_metadata(llama_8b(new_file())) == LLAMA
 
 
 def test_the_first_kilobyte_is_enough_where_the_vocabulary_comes_last(new_file):
@@ -63,11 +63,11 @@ def test_keys_behind_the_vocabulary_are_reached_where_they_are_needed(tmp_path):
     with pytest.raises(NeedMore):
         read_gguf(raw[:4096])
     assert read_gguf(raw) == LLAMA
-    assert read_anatomy(writer.path) == LLAMA
+    assert read_metadata(writer.path) == LLAMA
 
 
 def test_a_file_of_the_other_byte_order_is_read(new_file):
-    assert read_anatomy(llama_8b(new_file(endian=gguf.GGUFEndian.BIG))) == LLAMA
+    assert read_metadata(llama_8b(new_file(endian=gguf.GGUFEndian.BIG))) == LLAMA
 
 
 def test_version_2_is_laid_out_alike_and_version_1_counts_in_32_bits(new_file):
@@ -93,21 +93,21 @@ def pair_1(key, kind, raw):
 
 
 def test_heads_that_differ_by_layer_are_summed(new_file):
-    metadata = read_anatomy(new_file("lfm2").with_values(block_count=4, head_count_kv=[0, 8, 0, 8]).write())
+    metadata = read_metadata(new_file("lfm2").with_values(block_count=4, head_count_kv=[0, 8, 0, 8]).write())
     assert (metadata.layers, metadata.kv_heads) == (4, 16)
 
 
 def test_without_a_count_of_its_own_each_head_has_keys_and_values(new_file):
-    assert read_anatomy(new_file().with_values().write()).kv_heads == 32 * 32
+    assert read_metadata(new_file().with_values().write()).kv_heads == 32 * 32
 
 
 def test_lengths_in_the_file_come_before_derived_ones(new_file):
-    metadata = read_anatomy(new_file("qwen3").with_values(head_count_kv=8, key_length=192, value_length=64).write())
+    metadata = read_metadata(new_file("qwen3").with_values(head_count_kv=8, key_length=192, value_length=64).write())
     assert (metadata.key_length, metadata.value_length) == (192, 64)
 
 
 def test_an_encoder_has_no_cache(new_file):
-    assert read_anatomy(new_file("bert").with_values(causal_attention=False).write()).kv_heads == 0
+    assert read_metadata(new_file("bert").with_values(causal_attention=False).write()).kv_heads == 0
 
 
 @pytest.mark.parametrize(
@@ -120,30 +120,30 @@ def test_windowed_layers_come_from_the_file_or_its_architecture(new_file, kind, 
         file.writer.add_array(f"{kind}.attention.sliding_window_pattern", pattern)
     elif pattern:
         file.writer.add_uint32(f"{kind}.attention.sliding_window_pattern", pattern)
-    metadata = read_anatomy(file.write())
+    metadata = read_metadata(file.write())
     assert (metadata.sliding_window, metadata.windowed_layers) == (1024, windowed)
 
 
 def test_only_every_fourth_layer_of_this_hybrid_keeps_keys_and_values(new_file):
     file = new_file("qwen3next").with_values(block_count=48, head_count_kv=2)
     file.writer.add_uint32("qwen3next.full_attention_interval", 4)
-    assert read_anatomy(file.write()).kv_heads == 12 * 2
+    assert read_metadata(file.write()).kv_heads == 12 * 2
 
 
 def test_a_part_of_a_split_model_has_the_number_of_parts(new_file):
     file = new_file().with_values(head_count_kv=8)
     file.writer.add_uint16("split.count", 3)
-    assert read_anatomy(file.write()).parts == 3
+    assert read_metadata(file.write()).parts == 3
 
 
 def test_a_projector_an_adapter_and_a_vocabulary_alone_are_read(new_file):
     projector = new_file("clip")
     projector.writer.add_bool("clip.has_vision_encoder", True)
-    assert read_anatomy(projector.write()).architecture == "clip"
+    assert read_metadata(projector.write()).architecture == "clip"
     adapter = new_file("llama")
     adapter.writer.add_type("adapter")
     adapter.writer.add_array("adapter.tags", ["a", "b"])
-    metadata = read_anatomy(adapter.write())
+    metadata = read_metadata(adapter.write())
     assert (metadata.architecture, metadata.layers, metadata.kv_heads) == ("llama", None, None)
     vocabulary = header(pair("general.architecture", 8, text("llama")), pair("tokenizer.ggml.model", 8, text("gpt2")))
     assert read_gguf(vocabulary).architecture == "llama"
@@ -159,7 +159,7 @@ def test_figures_of_a_wrong_kind_or_beyond_reason_are_unknown(new_file):
     file = new_file().with_values(block_count=None, head_count_kv=None)
     file.writer.add_string("llama.block_count", "many")
     file.writer.add_uint64("llama.attention.key_length", 2**63)
-    metadata = read_anatomy(file.write())
+    metadata = read_metadata(file.write())
     assert (metadata.layers, metadata.kv_heads, metadata.heads, metadata.key_length) == (None, None, 32, 128)
 
 
@@ -205,7 +205,7 @@ def test_a_hostile_header_is_refused_with_a_plain_reason(raw, why):
 def test_a_file_that_ends_inside_its_header_is_refused(tmp_path):
     (tmp_path / "cut.gguf").write_bytes(header(count=5))
     with pytest.raises(HeaderUnreadable, match="ends inside its own header"):
-        read_anatomy(tmp_path / "cut.gguf")
+        read_metadata(tmp_path / "cut.gguf")
 
 
 def test_a_header_that_claims_to_be_endless_is_refused(tmp_path):
@@ -214,7 +214,7 @@ def test_a_header_that_claims_to_be_endless_is_refused(tmp_path):
         file.write(header(pair("x", 8, struct.pack("<Q", MAX_HEADER - 50)), count=2))
         file.truncate(MAX_HEADER * 2)
     with pytest.raises(HeaderUnreadable, match="longer than 64 MiB"):
-        read_anatomy(endless)
+        read_metadata(endless)
 
 
 def test_a_header_without_keys_has_no_metadata():

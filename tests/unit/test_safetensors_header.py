@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata, NeedMore
-from flowhub_jobs.formats.read_metadata import read_anatomy
+from flowhub_jobs.formats.read_metadata import read_metadata
 from flowhub_jobs.formats.safetensors import read_safetensors
 from flowhub_jobs.formats.transformers_config import read_config
 
@@ -33,7 +33,7 @@ def test_a_part_of_the_header_asks_for_exactly_the_bytes_that_are_needed():
 def test_the_real_folder_gives_the_values_of_both_files(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(HEAD)
     (tmp_path / "config.json").write_bytes(CONFIG)
-    assert read_anatomy(tmp_path) == ModelMetadata(
+    assert read_metadata(tmp_path) == ModelMetadata(
         architecture="bert",
         parameters=22_713_216,
         context_length=512,
@@ -60,7 +60,7 @@ def tensor(dtype="BF16", shape=(4, 8), offsets=(0, 64)):
 def test_the_parts_of_a_split_model_are_summed(tmp_path):
     for part in ("model-00001-of-00002", "model-00002-of-00002"):
         (tmp_path / f"{part}.safetensors").write_bytes(head({"__metadata__": {"format": "pt"}, "w": tensor()}))
-    metadata = read_anatomy(tmp_path)
+    metadata = read_metadata(tmp_path)
     assert (metadata.parameters, metadata.weights_bytes, metadata.parts, metadata.quantization) == (64, 128, 2, "BF16")
 
 
@@ -68,14 +68,14 @@ def test_a_value_that_one_file_of_a_folder_lacks_is_unknown_and_the_others_are_k
     (tmp_path / "config.json").write_bytes(b"\xef\xbb\xbf" + CONFIG)
     (tmp_path / "model-00001-of-00002.safetensors").write_bytes(HEAD)
     (tmp_path / "model-00002-of-00002.safetensors").write_bytes(struct.pack("<Q", 2**60))
-    metadata = read_anatomy(tmp_path)
+    metadata = read_metadata(tmp_path)
     assert (metadata.architecture, metadata.parts) == ("bert", 2)
     assert (metadata.parameters, metadata.weights_bytes) == (None, None)
     (tmp_path / "config.json").write_bytes(b"// not JSON")
-    assert read_anatomy(tmp_path).parts == 2
+    assert read_metadata(tmp_path).parts == 2
     (tmp_path / "model-00001-of-00002.safetensors").write_bytes(b"")
     with pytest.raises(HeaderUnreadable, match="none of its headers"):
-        read_anatomy(tmp_path)
+        read_metadata(tmp_path)
 
 
 @pytest.mark.parametrize(

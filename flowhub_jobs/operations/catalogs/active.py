@@ -18,9 +18,9 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 def shipped_catalog() -> Path:
-    for place in _PLACES:
-        if place.is_file():
-            return place
+    for path in _PLACES:
+        if path.is_file():
+            return path
     raise CatalogUnreadable("The catalog that ships with flowhub is missing.", hint="Install flowhub again.")
 
 

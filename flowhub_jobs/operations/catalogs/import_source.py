@@ -52,12 +52,12 @@ def fetch(source: str, last_import: ImportRecord | None, settings: Settings) -> 
     Raises CatalogUnreadable of a file; of a URL CatalogUnreachable, and AddressRefused: a user in it, http elsewhere.
     """
     raw = _from_url(source, last_import, settings) if ImportRecord(source, "").is_url else _from_file(Path(source))
-    same = last_import is not None and raw.body is not None and digest_of(raw.body) == last_import.sha256
-    return replace(raw, body=None) if same else raw
+    is_unchanged = last_import is not None and raw.body is not None and digest_of(raw.body) == last_import.sha256
+    return replace(raw, body=None) if is_unchanged else raw
 
 
 def _from_url(url: str, last_import: ImportRecord | None, settings: Settings) -> SourceBytes:
-    where = f"The catalog {redaction.public_url(url)}"
+    subject = f"The catalog {redaction.public_url(url)}"
     validators = (
         {"If-None-Match": last_import.etag, "If-Modified-Since": last_import.last_modified} if last_import else {}
     )
@@ -77,11 +77,11 @@ def _from_url(url: str, last_import: ImportRecord | None, settings: Settings) ->
     except FlowhubError as fault:
         if isinstance(fault, NETWORK_SETTINGS):
             hint = f"{fault.hint} {_NOTHING_DONE}"
-        raise CatalogUnreachable(f"{where} cannot be downloaded: {fault.message}", hint=hint) from fault
+        raise CatalogUnreachable(f"{subject} cannot be downloaded: {fault.message}", hint=hint) from fault
     if answer.status == 304 and last_import:
         return SourceBytes(None)
     if answer.status != 200:
-        raise CatalogUnreachable(f"{where} cannot be downloaded: its host answered {answer.status}.", hint=hint)
+        raise CatalogUnreachable(f"{subject} cannot be downloaded: its host answered {answer.status}.", hint=hint)
     return SourceBytes(answer.body, answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
 
 
@@ -105,15 +105,15 @@ def read(source: str, body: bytes, shape: str | None) -> "ImportResult":
     """Return what can be taken of the bytes; an error where that is nothing at all."""
     is_url = ImportRecord(source, "").is_url
     error: type[FlowhubError] = CatalogSourceMalformed if is_url else CatalogMalformed
-    where = f"The catalog {redaction.public_url(source) if is_url else source}"
+    subject = f"The catalog {redaction.public_url(source) if is_url else source}"
     try:
-        result = read_catalog(body, where=where, error=error, shape=shape)
+        result = read_catalog(body, where=subject, error=error, shape=shape)
     except error as fault:
         raise error(fault.message, hint=f"Is it the catalog itself, not a page about it? {_NOTHING_DONE}") from fault
     if not result.models:
         reasons = ", ".join(f"{reason}: {len(examples)}" for reason, examples in result.refused.items())
-        why = f"none of its {result.entries} entries can be taken ({reasons})" if reasons else "it has no entries"
-        raise error(f"{where}: {why}.", hint=_NOTHING_DONE)
+        problem = f"none of its {result.entries} entries can be taken ({reasons})" if reasons else "it has no entries"
+        raise error(f"{subject}: {problem}.", hint=_NOTHING_DONE)
     return result
 
 

@@ -111,7 +111,7 @@ def update_base(settings: Settings) -> Change:
     before = {model.id: model for model in cached.models} if cached else {}
     after = {model.id: model for model in loaded.catalog.models}
     facts = ImportRecord(url, "flowhub", checked_at=_now(), models=len(after))
-    return _compared(Change(BASE, facts), before, after)
+    return _with_differences(Change(BASE, facts), before, after)
 
 
 # Writing -------------------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def _write_import(settings: Settings, name: str, source: str, raw: SourceBytes, 
     replaced = name in imported.names()
     before, last_import = imported.entries(name), imported.record(name)
     models, ids = with_unique_ids(
-        result.models, name, _taken(settings, imported, name), last_import.ids if last_import else {}
+        result.models, name, _ids_of_others(settings, imported, name), last_import.ids if last_import else {}
     )
     facts = ImportRecord(
         source,
@@ -141,10 +141,10 @@ def _write_import(settings: Settings, name: str, source: str, raw: SourceBytes, 
     )
     imported.save(name, models, facts)
     change = Change(name, facts, result, renamed=ids, replaced=replaced)
-    return _compared(change, before, {model["id"]: model for model in models})
+    return _with_differences(change, before, {model["id"]: model for model in models})
 
 
-def _taken(settings: Settings, imported: ImportedCatalogs, name: str) -> set[str]:
+def _ids_of_others(settings: Settings, imported: ImportedCatalogs, name: str) -> set[str]:
     """Return the ids of all catalogs but this one."""
     ids = set(base_catalog(settings).catalog.by_id)
     for other in imported.names():
@@ -153,7 +153,7 @@ def _taken(settings: Settings, imported: ImportedCatalogs, name: str) -> set[str
     return ids
 
 
-def _compared(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
+def _with_differences(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
     both = before.keys() & after.keys()
     return replace(
         change,

@@ -65,5 +65,5 @@ def guarded(checks: Iterable[tuple[str, Run]], url: str | None = None) -> Iterat
         except FlowhubError as error:
             yield failed_by(name, error)
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            yield fail(name, f"{where}{error.strerror or error}.")
+            file_text = f"{error.filename}: " if error.filename else ""
+            yield fail(name, f"{file_text}{error.strerror or error}.")

@@ -133,9 +133,9 @@ def role(server: ServerHealth) -> Check:
 
 def connections(server: ServerHealth) -> Check:
     """Check how many connections are left; a worker process needs three."""
-    name, left = "database.connections", server.connections_max - server.connections
+    name, free = "database.connections", server.connections_max - server.connections
     text = f"{server.connections} of {server.connections_max} connections in use"
-    if left < _CONNECTIONS_MIN:
+    if free < _CONNECTIONS_MIN:
         return warn(name, f"{text}; a worker needs three.", "Raise max_connections, or use a pooler.")
     return ok(name, text)
 

@@ -81,13 +81,13 @@ def _rename(folder: Path) -> Check:
 def _links(folder: Path) -> Check:
     name, source = "store.links", folder / "source"
     write_whole(source, b"flowhub")
-    ways = [
+    kinds = [
         *(["reflinks"] if reflink(source, folder / "clone") else []),
-        *(["hard links"] if _has(lambda: os.link(source, folder / "hard")) else []),
-        *(["symbolic links"] if _has(lambda: os.symlink(source, folder / "soft")) else []),
+        *(["hard links"] if _succeeds(lambda: os.link(source, folder / "hard")) else []),
+        *(["symbolic links"] if _succeeds(lambda: os.symlink(source, folder / "soft")) else []),
     ]
-    if "reflinks" in ways or "hard links" in ways:
-        return ok(name, f"has {' and '.join(ways)}")
+    if "reflinks" in kinds or "hard links" in kinds:
+        return ok(name, f"has {' and '.join(kinds)}")
     return warn(
         name,
         "Neither reflinks nor hard links: models of other programs cannot share their bytes with the store.",
@@ -95,7 +95,7 @@ def _links(folder: Path) -> Check:
     )
 
 
-def _has(make: Callable[[], None]) -> bool:
+def _succeeds(make: Callable[[], None]) -> bool:
     try:
         make()
     except OSError:

@@ -29,7 +29,7 @@ def _running(home: Home) -> Check:
     name, queued = "worker.running", len(home.queries.in_state([State.QUEUED]))
     workers, waiting = living_workers(home), counted(queued, "job is", "jobs are")
     if workers:
-        slots = counted(sum(one.slots for one in workers), "slot", "slots")
+        slots = counted(sum(worker.slots for worker in workers), "slot", "slots")
         return ok(name, f"{counted(len(workers), 'worker', 'workers')} with {slots}; {waiting} queued")
     if queued:
         return warn(name, f"{waiting} queued, and no worker runs.", "`flowhub worker` starts one.")
@@ -54,8 +54,8 @@ def _service(home: Home) -> Check:
 def _library(home: Home) -> Check:
     """Compare names, sizes and times in each store; `verify` compares the bytes."""
     name = "library.files"
-    online = [one for one in home.each_store() if not one.store_is_away()]  # store.folder fails for the others
-    entries = [(one.store.root, entry) for one in online for entry in one.entries.entries_here()]
+    online = [each for each in home.each_store() if not each.store_is_away()]  # store.folder fails for the others
+    entries = [(each.store.root, entry) for each in online for entry in each.entries.entries_here()]
     changed = [entry.name for root, entry in entries if not has_its_files(entry, root / entry.name)]
     if changed:
         examples = ", ".join(changed[:3]) + (" …" if len(changed) > 3 else "")

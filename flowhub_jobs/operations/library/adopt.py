@@ -49,10 +49,10 @@ class Adoption:
             raise Busy("Another `flowhub adopt` is at work.", hint="Wait for it, then try again.") from error
 
     def close(self) -> None:
-        self._sweep()  # also what one that was killed has left
+        self._remove_leftovers()  # also what one that was killed has left
         self._lock.release()
 
-    def _sweep(self) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove the staged links: flowhub's own names, never the files of other programs."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -61,7 +61,7 @@ class Adoption:
         try:
             with disk_errors(self._home.store.root):
                 if offer.in_place:
-                    return self._write_down(offer)
+                    return self._record_in_place(offer)
                 if LinkKind.COPY in self._kinds:
                     room = self._home.room()
                     check_room(room, offer.size, self._home.bytes_promised(), self._home.store.root)
@@ -72,7 +72,7 @@ class Adoption:
 
     # In the store --------------------------------------------------------------------------------------------------
 
-    def _write_down(self, offer: Offer) -> Adopted:
+    def _record_in_place(self, offer: Offer) -> Adopted:
         name, artifact = offer.candidate.name, offer.recognized.artifact
         path = self._home.store.root / name
         with self._installing():
@@ -96,7 +96,7 @@ class Adoption:
                     path = rename_into_place(
                         staged, name, self._home.store, replace_own=replace_own, may_write=lambda: None
                     )
-                    self._index(offer, InstallResult(name, path, _digests(offer), _shared(offer, kind)), artifact)
+                    self._index(offer, InstallResult(name, path, _digests(offer), _shared_path(offer, kind)), artifact)
                 except NameTaken:
                     raise  # flowhub did not install what has the name
                 except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
@@ -116,13 +116,13 @@ class Adoption:
     def _stage(self, offer: Offer) -> tuple[Path, LinkKind]:
         """Link all files of the offer into the folder of partials; return the one thing to rename."""
         artifact = offer.recognized.artifact
-        self._sweep()
+        self._remove_leftovers()
         self._folder.mkdir(parents=True)
         kinds = []
         for file, source in zip(artifact.files, offer.recognized.files, strict=True):
             target = self._folder / "model" / file.path if artifact.folder else self._folder / "model"
             target.parent.mkdir(parents=True, exist_ok=True)
-            kinds.append(_linked(source, target, self._kinds))
+            kinds.append(_link_file(source, target, self._kinds))
         sync_tree(self._folder)
         return self._folder / "model", max(kinds, key=list(LinkKind).index)
 
@@ -147,7 +147,7 @@ class Adoption:
                 _check_unchanged(placed.path / file.path if artifact.folder else placed.path, source.stamp)
 
 
-def _linked(source: HashedFile, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKind:
+def _link_file(source: HashedFile, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKind:
     kind = link(source.path, source.stamp, target, kinds)
     if kind is None:
         raise StorageFailed(f"{source.path} can be linked in no way that was allowed.")
@@ -168,5 +168,5 @@ def _digests(offer: Offer) -> tuple[FileDigest, ...]:
     return tuple(FileDigest(file.path, hashed.stamp.size, hashed.sha256, pinned=True) for file, hashed in pairs)
 
 
-def _shared(offer: Offer, kind: LinkKind) -> str | None:
+def _shared_path(offer: Offer, kind: LinkKind) -> str | None:
     return None if kind is LinkKind.COPY else offer.shares

@@ -154,20 +154,24 @@ class AdoptScanner:
 
     def _read(self, result: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
         """Return the digests of all files that were found; candidates that cannot be read are dropped."""
-        sha256_by_inode = self._known()
+        sha256_by_inode = self._sha256_by_inode()
         by_path = {file.real: file for candidate in result.candidates for file in candidate.files}
         hashes = {path: hashed for path in by_path if (hashed := _without_reading(path, sha256_by_inode))}
-        left = [file for path, file in by_path.items() if path not in hashes]
-        reading = _Reading(self._stop, watch, sum(file.size for file in left))
+        unread = [file for path, file in by_path.items() if path not in hashes]
+        reading = _Reading(self._stop, watch, sum(file.size for file in unread))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read") as pool:
             try:
-                answers = list(pool.map(reading.read, left))
+                answers = list(pool.map(reading.read, unread))
             except BaseException:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
         hashes |= {answer.path: answer for answer in answers if isinstance(answer, HashedFile)}
-        failed = {file.real: str(a) for file, a in zip(left, answers, strict=True) if isinstance(a, UnreadableFile)}
+        failed = {
+            file.real: str(answer)
+            for file, answer in zip(unread, answers, strict=True)
+            if isinstance(answer, UnreadableFile)
+        }
         for candidate in [
             candidate for candidate in result.candidates if any(file.real in failed for file in candidate.files)
         ]:
@@ -175,7 +179,7 @@ class AdoptScanner:
             result.skip(candidate.where, next(failed[file.real] for file in candidate.files if file.real in failed))
         return hashes
 
-    def _known(self) -> dict[Inode, str]:
+    def _sha256_by_inode(self) -> dict[Inode, str]:
         """Return the sha256 of installed, unchanged files by inode: a hard link of one need not be read."""
         by_inode = {}
         for entry in self._home.library.entries_here():
@@ -199,7 +203,7 @@ class AdoptScanner:
             if candidate.program != STORE and (identity := hashes[file.real].stamp.identity)
         }
         offers: list[Offer] = []
-        promised: dict[str, str] = {}  # the owner of each name, by the offers so far
+        claims: dict[str, str] = {}  # the owner of each name, by the offers so far
         for candidate in result.candidates:
             files = [hashes[file.real] for file in candidate.files]
             if wrong := false_claim(candidate, files):
@@ -214,30 +218,30 @@ class AdoptScanner:
             offer = self._offer(candidate, recognized, others)
             bytes_of = _bytes_of(file.sha256 for file in offer.recognized.files)
             same_as = None if offer.in_place else installed.get(bytes_of)
-            name = candidate.name if offer.in_place else same_as or self._name(offer.recognized.artifact, promised)
+            name = candidate.name if offer.in_place else same_as or self._name(offer.recognized.artifact, claims)
             installed.setdefault(bytes_of, name)
             offers.append(Offer(candidate, offer.recognized, offer.how, same_as, offer.shares, name))
         return offers
 
-    def _name(self, artifact: Artifact, promised: dict[str, str]) -> str:
+    def _name(self, artifact: Artifact, claims: dict[str, str]) -> str:
         """Return the name that the artifact would get after the offers before it."""
         name = artifact.name
-        if promised.get(same_name_key(name), artifact.claim) != artifact.claim:
+        if claims.get(same_name_key(name), artifact.claim) != artifact.claim:
             name = artifact.second_name()
         else:
             with suppress(NameTaken):  # adopting it says so
                 name = choose_name(artifact, self._home.store, self._home.library.owner)
-        promised.setdefault(same_name_key(name), artifact.claim)
+        claims.setdefault(same_name_key(name), artifact.claim)
         return name
 
     def _offer(self, candidate: Candidate, recognized: Identified, others: Mapping[Inode, Path]) -> Offer:
         first = recognized.files[0]
         if candidate.program != STORE:
             kind = probe_link_kind(first.path, self._home.store.root / PARTIAL, self._kinds)
-            return Offer(candidate, recognized, kind, shares=_place(first.path, candidate))
+            return Offer(candidate, recognized, kind, shares=_path_or_folder(first.path, candidate))
         outside = None if first.path.is_relative_to(self._root) else first.path
         shares = outside or (others.get(first.stamp.identity) if first.stamp.identity else None)
-        return Offer(candidate, recognized, None, shares=_place(shares, candidate) if shares else None)
+        return Offer(candidate, recognized, None, shares=_path_or_folder(shares, candidate) if shares else None)
 
     def _installed(self) -> dict[tuple[str, ...], str]:
         """Return the names of installed, unchanged models, by the digests of all files."""
@@ -292,7 +296,7 @@ def _bytes_of(digests: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(digests))
 
 
-def _place(first: Path, candidate: Candidate) -> str:
+def _path_or_folder(first: Path, candidate: Candidate) -> str:
     """Return the other program's file, or the folder of its files."""
     if not candidate.folder:
         return str(first)

@@ -88,9 +88,9 @@ def partials(home: Home) -> list[Partial]:
     """Return the partials in the store, by name."""
     entries = list_partials(home.store)
     own_keys = {leaving.key for leaving in entries if leaving.key and leaving.node == home.node}
-    held = _owners_of_partials(home, own_keys)
+    owners = _owners_of_partials(home, own_keys)
     now = home.clock.now_us() / 1e6
-    return [_partial(home, leaving, held, now) for leaving in entries]
+    return [_partial(home, leaving, owners, now) for leaving in entries]
 
 
 def _owners_of_partials(home: Home, keys: Collection[str]) -> "dict[str, PartialOwner]":
@@ -101,8 +101,8 @@ def _owners_of_partials(home: Home, keys: Collection[str]) -> "dict[str, Partial
     return partial_owners(home.engine, home.node, keys)
 
 
-def _partial(home: Home, leaving: PartialsEntry, held: "dict[str, PartialOwner]", now: float) -> Partial:
-    holder = held.get(leaving.key or "") if leaving.node == home.node else None
+def _partial(home: Home, leaving: PartialsEntry, owners: "dict[str, PartialOwner]", now: float) -> Partial:
+    holder = owners.get(leaving.key or "") if leaving.node == home.node else None
     age = max(0, round(now - leaving.touched_at))
     return Partial(leaving, _state(home, leaving, holder, now), holder, age)
 
@@ -128,13 +128,13 @@ def find_removable(home: Home, installed: InstalledModels) -> list[Item]:
     """Return all that can be removed. Raises StoreOffline: files on an absent disk do not count as gone."""
     installed.require_store()
     unfinished = [item for partial in partials(home) if (item := _of_partial(partial)) is not None]
-    every = [
+    items = [
         *unfinished,
         *old_version_items(home, home.clock.now_us()),
         *_missing_items(home, installed),
         *_orphans(home),
     ]
-    return [replace(item, store=home.store.name) for item in every]
+    return [replace(item, store=home.store.name) for item in items]
 
 
 def _of_partial(partial: Partial) -> Item | None:
@@ -145,8 +145,8 @@ def _of_partial(partial: Partial) -> Item | None:
     if partial.state is PartialState.NOBODY:
         return Item(Removable.PARTIAL, *details, why="no job uses it", leaving=leaving)
     if partial.state is PartialState.KEPT:
-        why = f"job {holder.job} {_ENDED[holder.state]}" if holder else "of a call of download()"
-        return Item(Removable.KEPT, *details, why=why, job=holder.job if holder else None, leaving=leaving)
+        reason = f"job {holder.job} {_ENDED[holder.state]}" if holder else "of a call of download()"
+        return Item(Removable.KEPT, *details, why=reason, job=holder.job if holder else None, leaving=leaving)
     return None
 
 
@@ -160,10 +160,10 @@ def old_version_items(home: Home, now: int) -> list[Item]:
     for name, newer in old_versions(entries).items():
         if _is_sound(home, by_name[name]) and _is_sound(home, newer):
             path = home.store.root / name
-            why = f"{newer.name} is newer"
+            reason = f"{newer.name} is newer"
             age = max(0, (now - newer.installed_at) // 1_000_000)
             frees = measure(path, links.get(name, ())).own
-            items.append(Item(Removable.OLD, name, path, by_name[name].bytes, frees, age, why))
+            items.append(Item(Removable.OLD, name, path, by_name[name].bytes, frees, age, reason))
     return items
 
 
@@ -174,14 +174,14 @@ def _is_sound(home: Home, entry: LibraryEntry) -> bool:
 def _missing_items(home: Home, installed: InstalledModels) -> list[Item]:
     presence = installed.presence
     entries = [entry for entry in home.entries.entries_here() if is_gone(home.store, entry, presence)]
-    why = "removed by hand; its entry is forgotten"
-    return [Item(Removable.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, why) for entry in entries]
+    reason = "removed by hand; its entry is forgotten"
+    return [Item(Removable.GONE, entry.name, home.store.root / entry.name, 0, 0, 0, reason) for entry in entries]
 
 
 def _orphans(home: Home) -> list[Item]:
-    why = "its model is not in the library any more"
+    reason = "its model is not in the library any more"
     return [
-        Item(Removable.PLACEMENT, f"{row.name} in {row.app}", row.path or row.root, 0, 0, 0, why, placement=row)
+        Item(Removable.PLACEMENT, f"{row.name} in {row.app}", row.path or row.root, 0, 0, 0, reason, placement=row)
         for row in orphans(home)
     ]
 
@@ -192,14 +192,14 @@ def find_to_fit(home: Home, others: Sequence[Item]) -> list[Item]:
     names = {item.name for item in others}
     now = home.clock.now_us()
     models = [model for model in removable_models(home) if model.name not in names]
-    items = [_unused(model, max(0, now - model.used_at) // 1_000_000) for model in chosen_to_fit(models, missing)]
+    items = [_unused_item(model, max(0, now - model.used_at) // 1_000_000) for model in chosen_to_fit(models, missing)]
     return [replace(item, store=home.store.name) for item in items]
 
 
-def _unused(model: UnusedModel, age_s: int) -> Item:
+def _unused_item(model: UnusedModel, age_s: int) -> Item:
     since = "last opened" if model.opened else "not opened since it was installed"
-    why = f"{since} {format_duration(age_s)} ago"
-    return Item(Removable.UNUSED, model.name, model.path, model.bytes, model.frees, age_s, why)
+    reason = f"{since} {format_duration(age_s)} ago"
+    return Item(Removable.UNUSED, model.name, model.path, model.bytes, model.frees, age_s, reason)
 
 
 # Clear it away -------------------------------------------------------------------------------------------------------
@@ -224,11 +224,11 @@ def remove_item(home: Home, installed: InstalledModels, item: Item) -> int:
         home.placements.remove([item.placement])
     else:
         assert item.leaving is not None
-        _drop(home, item, item.leaving)
+        _remove_partial(home, item, item.leaving)
     return item.frees
 
 
-def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
+def _remove_partial(home: Home, item: Item, leaving: PartialsEntry) -> None:
     """Rename it in one step, then remove it: a job that starts in between finds all of it, or nothing."""
     in_trash: list[Path] = []
 
@@ -236,17 +236,17 @@ def _drop(home: Home, item: Item, leaving: PartialsEntry) -> None:
         in_trash.append(move_to_trash(home.store, leaving.path))
 
     try:
-        done = _if_still(home, item, leaving, move_away)
+        removed = _run_unless_used(home, item, leaving, move_away)
     except FileNotFoundError:
         return  # another process removed it first
-    if not done:
+    if not removed:
         raise _in_use_again(item)
     delete_trash(in_trash[0])
     if item.job is not None:
         home.commands.purged(item.job)
 
 
-def _if_still(home: Home, item: Item, leaving: PartialsEntry, remove: Callable[[], None]) -> bool:
+def _run_unless_used(home: Home, item: Item, leaving: PartialsEntry, remove: Callable[[], None]) -> bool:
     if leaving.node == DIRECT_DOWNLOAD:
         return run_unless_in_use(leaving.path, home.this_run(), remove)  # it has no row that could keep a call from it
     if leaving.key is None:

@@ -51,15 +51,17 @@ class Removal:
         return bool(self.linked_from and self.weight.own and not self.weight.shared and not self.weight.linked)
 
 
-def freed_note(one: Removal) -> str:
+def freed_note(removal: Removal) -> str:
     """Return the addition to a sentence on a removal, e.g. "; this frees …", if not all of its bytes are freed."""
-    if one.leads_to:
-        return f"; this frees no space: {one.leads_to} stays"
-    if one.weight.shared + one.weight.linked:
-        stays = f"what {one.linked_from} has" if one.linked_from else "what has other names"
-        frees = format_bytes(one.freed) if one.freed else "no space"
+    if removal.leads_to:
+        return f"; this frees no space: {removal.leads_to} stays"
+    if removal.weight.shared + removal.weight.linked:
+        stays = f"what {removal.linked_from} has" if removal.linked_from else "what has other names"
+        frees = format_bytes(removal.freed) if removal.freed else "no space"
         return f"; this frees {frees}: {stays} stays"
-    return f"; it frees less, if its disk lets it share bytes with {one.linked_from}" if one.shares_blocks else ""
+    if removal.shares_blocks:
+        return f"; it frees less, if its disk lets it share bytes with {removal.linked_from}"
+    return ""
 
 
 class InstalledModels:
@@ -102,7 +104,7 @@ class InstalledModels:
         in_catalog = lambda model, option: (model, option) in options  # noqa: E731
         inventory = take_inventory(self._home.store, entries, in_catalog, self.presence_of)
         if (store := self._home.store.name) != DEFAULT_STORE:
-            inventory = replace(inventory, models=[replace(one, store=store) for one in inventory.models])
+            inventory = replace(inventory, models=[replace(model, store=store) for model in inventory.models])
         if not (pinned := self._home.entries.pinned()):
             return inventory
         pinned_names = {entry.name for entry in entries if entry.claim in pinned}
@@ -144,17 +146,17 @@ class InstalledModels:
     def require_store(self) -> None:
         """Raise StoreOffline while the store's disk is not there."""
         if self.presence is Presence.AWAY:
-            why = f"The store {self._home.store.root} is not there: its disk is not mounted."
-            raise StoreOffline(why, hint="Mount the disk, then try again.")
+            problem = f"The store {self._home.store.root} is not there: its disk is not mounted."
+            raise StoreOffline(problem, hint="Mount the disk, then try again.")
 
     def require_store_of(self, name: str) -> None:
         """Raise StoreOffline for a model whose store's disk is not there, or not the one that is mounted now."""
         self.require_store()
         entry = self._entry(name)
         if entry and self.presence_of(entry) is Presence.ANOTHER and not self.has_file(name):
-            why = f"{name} is in another store than the one that is at {self._home.store.root} now."
+            problem = f"{name} is in another store than the one that is at {self._home.store.root} now."
             raise StoreOffline(
-                why, hint="Mount its disk, or name its folder in [stores] of config.toml; then try again."
+                problem, hint="Mount its disk, or name its folder in [stores] of config.toml; then try again."
             )
 
     # Find ----------------------------------------------------------------------------------------------------------

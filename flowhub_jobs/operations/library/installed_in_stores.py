@@ -26,7 +26,7 @@ class InstalledInStores(InstalledModels):
     @property
     def presence(self) -> Presence:
         """Whether one of the stores is there."""
-        return Presence.AWAY if all(one.presence is Presence.AWAY for one in self._each) else Presence.HERE
+        return Presence.AWAY if all(library.presence is Presence.AWAY for library in self._each) else Presence.HERE
 
     def inventory(self) -> Inventory:
         inventories = [one.inventory() for one in self._each]
@@ -81,9 +81,9 @@ class InstalledInStores(InstalledModels):
         ]
 
     def names(self) -> list[str]:
-        every = [(number, name) for number, one in enumerate(self._each) for name in one.names()]
-        count = Counter(name for _, name in every)
-        return [name if count[name] == 1 else self._key(number, name) for number, name in every]
+        keys = [(number, name) for number, library in enumerate(self._each) for name in library.names()]
+        count = Counter(name for _, name in keys)
+        return [name if count[name] == 1 else self._key(number, name) for number, name in keys]
 
     def are_versions(self, names: list[str]) -> bool:
         locations = map(self.located, names)
@@ -120,7 +120,7 @@ class InstalledInStores(InstalledModels):
         """Return the stores to search, those that are there first, each with the text to look for."""
         if (with_store := self._with_store(text)) is not None:
             return [with_store]
-        is_away = [one.presence is Presence.AWAY for one in self._each]
+        is_away = [library.presence is Presence.AWAY for library in self._each]
         return [(number, text) for number in sorted(range(len(is_away)), key=is_away.__getitem__)]
 
     def _keys(self, candidates: Sequence[tuple[int, str]], names_of: Callable[[int, str], Sequence[str]]) -> list[str]:
@@ -154,10 +154,10 @@ class InstalledInStores(InstalledModels):
 
     def _number_of(self, name: str) -> int:
         """Return the number of the store that a name means: one that is there, else one whose disk is away."""
-        with_file = [number for number, one in enumerate(self._each) if one.has_file(name)]
+        with_file = [number for number, each in enumerate(self._each) if each.has_file(name)]
         if len(with_file) == 1:  # no library needs to be read, as for most names
             return with_file[0]
-        models = {number: model for number, one in enumerate(self._each) if (model := one.model(name)) is not None}
+        models = {number: model for number, each in enumerate(self._each) if (model := each.model(name)) is not None}
         online = [number for number, model in models.items() if model.condition is not Condition.OFFLINE]
         entries = (number for number, home in enumerate(self._homes) if home.entries.entry(name) is not None)
         return next(iter(online or models), next(entries, 0))

@@ -28,16 +28,16 @@ def can_be_enqueued(entry: LibraryEntry) -> bool:
 
 
 def _from_the_hub(text: str, entries: Sequence[LibraryEntry], endpoint: str) -> list[LibraryEntry]:
-    requested = _read(text, endpoint) if "/" in text else None
+    requested = _parse_ref(text, endpoint) if "/" in text else None
     if requested is None:
         return []
-    entry_refs = [(entry, _read(entry.ref, endpoint)) for entry in entries if entry.model is None]
+    entry_refs = [(entry, _parse_ref(entry.ref, endpoint)) for entry in entries if entry.model is None]
     matches = [(entry, ref) for entry, ref in entry_refs if ref is not None and _covers(requested, entry, ref)]
     exact = [entry for entry, ref in matches if ref.quant == _label(requested)]
     return exact if requested.quant and exact else [entry for entry, _ in matches]
 
 
-def _read(ref: str, endpoint: str) -> "HubRef | None":
+def _parse_ref(ref: str, endpoint: str) -> "HubRef | None":
     try:
         return parse_hub_ref(ref, endpoint)
     except UsageInvalid:

@@ -138,7 +138,7 @@ def _upcoming(row: Row) -> UpcomingModel:
     return UpcomingModel(row["node"], row["ref"], State(row["state"]), share)
 
 
-def _progress(one: UpcomingModel) -> str:
-    if one.state is State.RUNNING:
-        return "running" if one.share is None else f"{int(100 * one.share)} %"
-    return str(one.state)
+def _progress(model: UpcomingModel) -> str:
+    if model.state is State.RUNNING:
+        return "running" if model.share is None else f"{int(100 * model.share)} %"
+    return str(model.state)

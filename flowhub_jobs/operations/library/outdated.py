@@ -87,8 +87,8 @@ def differs(entry: LibraryEntry, before: Artifact | None, now: Artifact) -> bool
     if pairs is None:
         return True
     earlier = {file.path: file for file in before.files} if before else {}
-    alone = before.files[0] if before and not now.folder and len(before.files) == 1 else None
-    answers = [_file_differs(installed, earlier.get(file.path) or alone, file) for installed, file in pairs]
+    single_file = before.files[0] if before and not now.folder and len(before.files) == 1 else None
+    answers = [_file_differs(installed, earlier.get(file.path) or single_file, file) for installed, file in pairs]
     if True in answers:
         return True
     return False if False in answers else None
@@ -132,13 +132,13 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
     check = OutdatedCheck()
     key, homes = session.installed.key, session.home.each_store()
     entries = {key(home.store.name, entry.name): entry for home in homes for entry in home.library.entries_here()}
-    old = old_versions(list(entries.values()))
+    newer = old_versions(list(entries.values()))
     for name in names or ():
         if name not in entries:
             check.unknown.append(Unknown(name, None, "it was put there by hand"))
-        elif name in old:
-            check.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {old[name].name} is newer"))
-    checked = [entries[name] for name in names or entries if name in entries and name not in old]
+        elif name in newer:
+            check.unknown.append(Unknown(name, entries[name].ref, f"it is an old version; {newer[name].name} is newer"))
+    checked = [entries[name] for name in names or entries if name in entries and name not in newer]
     checked = [entry for entry in checked if not is_removed(session, entry)]
     _ask_catalog(session, [entry for entry in checked if entry.model], check)
     _ask_hub(session, [entry for entry in checked if not entry.model], check, latest or _latest())
@@ -147,8 +147,8 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
 
 def is_removed(session: Session, entry: LibraryEntry) -> bool:
     """Return whether the files of an entry were removed by hand from its store. On a disk that is away none are."""
-    one = session.in_store(session.installed.home_of(entry).store.name)
-    return is_gone(one.store, entry, one.installed.presence)
+    in_store = session.in_store(session.installed.home_of(entry).store.name)
+    return is_gone(in_store.store, entry, in_store.installed.presence)
 
 
 def _latest() -> Latest:
@@ -162,7 +162,7 @@ def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: Outda
         if model is None or option is None:
             check.unknown.append(Unknown(entry.name, entry.ref, "the catalog has it no longer"))
             continue
-        version = max(model.versions, key=lambda one: one.released_at or "", default=None)
+        version = max(model.versions, key=lambda item: item.released_at or "", default=None)
         before = session.installed.home_of(entry).library.artifact(entry.name)
         newer = OutdatedModel(entry, _commit(before), artifact_of(model, option), version.version if version else None)
         _add_result(newer, before, check, "the catalog has no digest of it")
@@ -226,7 +226,7 @@ def refuse_changed_by_hand(session: Session, newer: OutdatedModel, *, force: boo
     if same_name_key(name) not in keys or library.owner(name, changed_too=force) is not None:
         return
     if library.owner(name, changed_too=True) is None:
-        why = f"{name} is not as flowhub installed it: there are other files in it, or it is gone."
-        raise NameTaken(why, hint="Move what is yours out of it, then update again.")
-    why = f"{name} was changed by hand since it was installed; it is not replaced."
-    raise NameTaken(why, hint="--force fetches the newer version in its place.")
+        problem = f"{name} is not as flowhub installed it: there are other files in it, or it is gone."
+        raise NameTaken(problem, hint="Move what is yours out of it, then update again.")
+    problem = f"{name} was changed by hand since it was installed; it is not replaced."
+    raise NameTaken(problem, hint="--force fetches the newer version in its place.")

@@ -55,7 +55,7 @@ def remove_placements_of(home: Home, name: str) -> None:
 
 def waiting_placements(home: Home) -> "list[PlacementRow]":
     """Return the placements that could not be made yet, and that a worker tries again."""
-    return [row for one in home.each_store() for row in placement_rows(one) if row.error is not None]
+    return [row for each in home.each_store() for row in placement_rows(each) if row.error is not None]
 
 
 def count_waiting(home: Home) -> int:

@@ -60,15 +60,15 @@ class StoreUsage:
 
 def list_store(session: Session) -> StoreUsage:
     """Return the content of all stores; nothing is written, and no job is blocked."""
-    every = [_list_one(one) for one in session.each_store()]
+    usages = [_list_one(usage) for usage in session.each_store()]
     return replace(
-        every[0],
-        models=sorted((model for one in every for model in one.models), key=lambda model: model.name),
-        gone=[entry for one in every for entry in one.gone],
-        old=[name for one in every for name in one.old],
-        partials=[partial for one in every for partial in one.partials],
+        usages[0],
+        models=sorted((model for usage in usages for model in usage.models), key=lambda model: model.name),
+        gone=[entry for usage in usages for entry in usage.gone],
+        old=[name for usage in usages for name in usage.old],
+        partials=[partial for usage in usages for partial in usage.partials],
         waiting=tuple(f"{row.name} in {row.app}" for row in waiting_placements(session.home)),
-        stores=tuple(state for one in every for state in one.stores),
+        stores=tuple(state for usage in usages for state in usage.stores),
     )
 
 
@@ -156,31 +156,32 @@ class StoresDisk:
 def measure_disks(session: Session) -> list[StoresDisk]:
     """Measure the stores that are there, disk by disk, that of the default store first."""
     disks: dict[int, list[Session]] = {}
-    for one in session.each_store():
-        if not one.home.store_is_away():
-            disks.setdefault(device_of(one.store.root), []).append(one)
+    for store_session in session.each_store():
+        if not store_session.home.store_is_away():
+            disks.setdefault(device_of(store_session.store.root), []).append(store_session)
     return [
         StoresDisk(
-            stores=tuple(one.store.name for one in on_disk),
+            stores=tuple(store_session.store.name for store_session in on_disk),
             total=disk_size(on_disk[0].store.root),
             promised=on_disk[0].home.bytes_promised(),
-            used=_sum_usages([_measure_one(one) for one in on_disk]),
+            used=_sum_usages([_measure_one(store_session) for store_session in on_disk]),
         )
         for on_disk in disks.values()
     ]
 
 
-def _sum_usages(every: list[Usage]) -> Usage:
-    if len(every) == 1:
-        return every[0]
-    partials, leftovers = _added([one.partials for one in every]), _added([one.leftovers for one in every])
-    models = [share for one in every for share in one.models]
-    states = tuple(state for one in every for state in one.stores)
-    return _with_parts(replace(every[0], models=models, partials=partials, leftovers=leftovers, stores=states))
+def _sum_usages(usages: list[Usage]) -> Usage:
+    if len(usages) == 1:
+        return usages[0]
+    partials = _sum_shares([usage.partials for usage in usages])
+    leftovers = _sum_shares([usage.leftovers for usage in usages])
+    models = [share for usage in usages for share in usage.models]
+    states = tuple(state for usage in usages for state in usage.stores)
+    return _with_parts(replace(usages[0], models=models, partials=partials, leftovers=leftovers, stores=states))
 
 
-def _added(shares: list[Share]) -> Share:
-    total = Size(*(sum(getattr(one.weight, part) for one in shares) for part in ("own", "shared", "linked")))
+def _sum_shares(shares: list[Share]) -> Share:
+    total = Size(*(sum(getattr(share.weight, part) for share in shares) for part in ("own", "shared", "linked")))
     return Share(shares[0].name, total.total, total)
 
 
@@ -192,8 +193,8 @@ def _measure_one(session: Session) -> Usage:
         for model in store.models()
     ]
     listed = list_partials(store)
-    unfinished = _sum("partials", disk_usage, [one.path for one in listed if one.operation is None])
-    leftovers = _sum("rests", disk_usage, [one.path for one in listed if one.operation is not None])
+    unfinished = _sum("partials", disk_usage, [entry.path for entry in listed if entry.operation is None])
+    leftovers = _sum("rests", disk_usage, [entry.path for entry in listed if entry.operation is not None])
     free = session.disk_free
     state = StoreState(store.name, store.root, True, free)
     return _with_parts(Usage(models, unfinished, leftovers, free, store.root, (state,)))
@@ -210,5 +211,5 @@ def _with_parts(usage: Usage) -> Usage:
 
 def _sum(name: str, disk_usage: DiskUsage, paths: list[Path]) -> Share:
     weights = [disk_usage.measure(path) for path in paths]
-    total = Size(*(sum(getattr(one, part) for one in weights) for part in ("own", "shared", "linked")))
+    total = Size(*(sum(getattr(weight, part) for weight in weights) for part in ("own", "shared", "linked")))
     return Share(name, total.total, total)

@@ -66,18 +66,18 @@ def judged_artifact(artifact: Artifact, first_answers: Sequence[FirstAnswer]) ->
         if isinstance(error, SizeMismatch):
             error.hint = _CATALOG_HINT if artifact.option is not None else _HUB_HINT
         return Checked(artifact, error=error)
-    name = next((one.name for one in first_answers if one.name), None)
+    name = next((answer.name for answer in first_answers if answer.name), None)
     if lacks_name(artifact) and name:
         artifact = renamed(artifact, name)
     elif artifact.name == PLACEHOLDER and name_problem(filename_from_url(artifact.files[0].url)):
-        why = f" ({unseen})" if unseen else ", and its server suggests none"
-        message = f"{artifact.ref!r} ends in no usable file name{why}."
+        suffix = f" ({unseen})" if unseen else ", and its server suggests none"
+        message = f"{artifact.ref!r} ends in no usable file name{suffix}."
         return Checked(artifact, error=UsageInvalid(message, hint=_NAME_HINT))
     return Checked(artifact, _size(artifact, first_answers), unseen=unseen)
 
 
 def _size(artifact: Artifact, first_answers: Sequence[FirstAnswer]) -> int | None:
-    sizes = [one.size for one in first_answers if one.size is not None]
+    sizes = [answer.size for answer in first_answers if answer.size is not None]
     return sum(sizes) if len(sizes) == len(artifact.files) else None
 
 

@@ -45,11 +45,12 @@ def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
 
     Files not reached in that time, or beyond `ALL_MAX`, are not refused; `unseen` says so.
     """
-    files = [(number, file) for number, one in enumerate(artifacts) for file in one.files[:FILES_MAX]][:ALL_MAX]
+    files = [(number, file) for number, artifact in enumerate(artifacts) for file in artifact.files[:FILES_MAX]]
+    files = files[:ALL_MAX]
     answers = _SourceProbe(settings).at([file for _, file in files])
     by_artifact: dict[int, list[FirstAnswer]] = {}
-    for (number, _), one in zip(files, answers, strict=True):
-        by_artifact.setdefault(number, []).append(one)
+    for (number, _), answer in zip(files, answers, strict=True):
+        by_artifact.setdefault(number, []).append(answer)
     return [judged_artifact(artifact, by_artifact.get(number, [])) for number, artifact in enumerate(artifacts)]
 
 
@@ -63,14 +64,14 @@ class _SourceProbe:
 
     def at(self, files: Sequence[ArtifactFile]) -> list[FirstAnswer]:
         answers = [FirstAnswer(unseen="there was no time to look")] * len(files)
-        left: SimpleQueue[int] = SimpleQueue()
+        pending: SimpleQueue[int] = SimpleQueue()
         for number in range(len(files)):
-            left.put(number)
+            pending.put(number)
 
         def check_files() -> None:
             while time.monotonic() < self._until:
                 try:
-                    number = left.get_nowait()
+                    number = pending.get_nowait()
                 except Empty:
                     return
                 answers[number] = self._file(files[number])
@@ -84,23 +85,23 @@ class _SourceProbe:
         return list(answers)
 
     def _file(self, file: ArtifactFile) -> FirstAnswer:
-        where = at_endpoint(file.url, self.settings.hf_endpoint)
+        url = at_endpoint(file.url, self.settings.hf_endpoint)
         try:
-            if why := self._away.get(origin(where)):
-                return FirstAnswer(unseen=why)
-            return self._first_answer(file, where)
+            if problem := self._away.get(origin(url)):
+                return FirstAnswer(unseen=problem)
+            return self._first_answer(file, url)
         except AddressRefused as error:
             return FirstAnswer(error=error)
         except FlowhubError as error:
             if error.retryable:
-                self._away[origin(where)] = error.message.rstrip(".")
+                self._away[origin(url)] = error.message.rstrip(".")
             return FirstAnswer(unseen=error.message.rstrip("."))
 
-    def _first_answer(self, file: ArtifactFile, where: str) -> FirstAnswer:
+    def _first_answer(self, file: ArtifactFile, url: str) -> FirstAnswer:
         answer = self._request(file, (0, ASKED_BYTES))
         if answer.status in (200, 206):
             return judged_answer(file, answer)
-        error = self._refusal(answer, where)
+        error = self._refusal(answer, url)
         if getattr(error, "about_range", False):
             # It may refuse ranges: request the whole file, and disconnect after the first bytes.
             try:
@@ -109,7 +110,7 @@ class _SourceProbe:
                 return FirstAnswer()
             if answer.status in (200, 206):
                 return judged_answer(file, answer)
-            error = self._refusal(answer, where)
+            error = self._refusal(answer, url)
         error.hint = _hint(error, file, answer)
         return (
             FirstAnswer(error=error) if isinstance(error, _LASTING) else FirstAnswer(unseen=error.message.rstrip("."))
@@ -128,13 +129,13 @@ class _SourceProbe:
             pinned=file.sha256 is not None,
         )
 
-    def _refusal(self, answer: Document, where: str) -> FlowhubError:
+    def _refusal(self, answer: Document, url: str) -> FlowhubError:
         return status_error(
             answer.status,
             answer.headers,
             host=host_of(answer.url),
             fresh=True,
-            home=origin(answer.url) == origin(where),
+            home=origin(answer.url) == origin(url),
             had_token=token_for(answer.url, self.settings.tokens_by_origin) is not None,
             now=datetime.now(UTC),
             secrets=self.settings.tokens_by_origin.values(),
@@ -147,8 +148,8 @@ def _hint(error: FlowhubError, file: ArtifactFile, answer: Document) -> str | No
     if isinstance(error, Gated) and page:
         return f"Accept its terms at {page}, set HF_TOKEN for the worker too, then enqueue it again."
     if isinstance(error, TokenMissing | TokenRefused | Gated):
-        where = "Set HF_TOKEN" if page else f'Write "{origin(answer.url)}" = "…" under [tokens] in config.toml'
-        return f"{where} to a token that may read it, then enqueue it again."
+        advice = "Set HF_TOKEN" if page else f'Write "{origin(answer.url)}" = "…" under [tokens] in config.toml'
+        return f"{advice} to a token that may read it, then enqueue it again."
     if isinstance(error, SourceMissing):
         return f"Look at {page} for the file's name." if page else "Check the address."
     return error.hint

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.formats.metadata import HeaderUnreadable, ModelMetadata
-from flowhub_jobs.formats.read_metadata import read_anatomy, read_growing
+from flowhub_jobs.formats.read_metadata import read_growing, read_metadata
 from flowhub_jobs.formats.transformers_config import MAX_BYTES as CONFIG_BYTES
 from flowhub_jobs.formats.transformers_config import read_config
 from flowhub_jobs.net import get
@@ -29,7 +29,7 @@ CONNECT_S, LOOK_S = 5.0, 20.0  # a user waits for the answer, and a rule replace
 class HeaderReading:
     """Metadata of a header, or a `note` on why it is missing. `size` is the whole file's, if its source gave it."""
 
-    anatomy: "ModelMetadata | None" = None
+    metadata: "ModelMetadata | None" = None
     note: str | None = None
     size: int | None = None
 
@@ -37,15 +37,15 @@ class HeaderReading:
 def local_metadata(store: "Store", node: str, artifact: Artifact, installed: str | None) -> "ModelMetadata | None":
     """Return the metadata of an installed model or its partial; None where there is neither."""
     folder = store.partial_of(artifact, node)
-    places = (
+    paths = (
         [store.root / installed] if installed else [folder / FILES / file.path for file in _files_with_header(artifact)]
     )
-    if not any(map(os.path.exists, places)):
+    if not any(map(os.path.exists, paths)):
         return None
-    for place in places:
+    for path in paths:
         # A partial may lack its beginning, and an installed file may have been changed by hand.
         with suppress(HeaderUnreadable, OSError):
-            return read_anatomy(place)
+            return read_metadata(path)
     return None
 
 

@@ -79,8 +79,10 @@ def _build_index(settings: Settings, base: "LoadedCatalog", signature: str) -> O
         why = "it does not read as it was written"
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
-    slow = f"The index for searches cannot be kept in {settings.home} ({why}): each search builds it again, in memory."
-    return Opened(IndexReader(build_in_memory(source)), _without_none(base.warning, source.warning, slow))
+    warning = (
+        f"The index for searches cannot be kept in {settings.home} ({why}): each search builds it again, in memory."
+    )
+    return Opened(IndexReader(build_in_memory(source)), _without_none(base.warning, source.warning, warning))
 
 
 def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Source":

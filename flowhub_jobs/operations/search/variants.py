@@ -79,13 +79,13 @@ class _Judge:
     machine: "Device | None"
     context: int | None
     fetch_headers: bool
-    looks: dict[HubFormat | None, HeaderReading] = field(default_factory=dict)
+    headers: dict[HubFormat | None, HeaderReading] = field(default_factory=dict)
 
     def judge(self, artifact: Artifact, installed: str | None) -> Variant:
         home = self._home_with(artifact, installed) if installed else self.session.home
         header = HeaderReading(local_metadata(home.store, home.node, artifact, installed))
         variant = Variant(artifact, self._verdict(artifact, header, installed), header.note)
-        needs_header = header.anatomy is None and self.fetch_headers and variant.verdict.fit is not Fit.WRONG_PLATFORM
+        needs_header = header.metadata is None and self.fetch_headers and variant.verdict.fit is not Fit.WRONG_PLATFORM
         return self.judge_there(artifact, installed) if needs_header else variant
 
     def _home_with(self, artifact: Artifact, installed: str) -> "Home":
@@ -103,7 +103,7 @@ class _Judge:
 
     def _verdict(self, artifact: Artifact, header: HeaderReading, installed: str | None) -> Verdict:
         return fit(
-            replace(self.variants.needs(artifact), anatomy=header.anatomy, context=self.context),
+            replace(self.variants.needs(artifact), metadata=header.metadata, context=self.context),
             self.machine or self.session.device,
             reserve_bytes=self.session.disk_reserve,
             installed=installed is not None and self.machine is None,
@@ -111,10 +111,10 @@ class _Judge:
 
     def _remote_header(self, artifact: Artifact) -> HeaderReading:
         """Return the source's header. The variants of one model are built alike: one of each format is fetched."""
-        if (cached := self.looks.get(artifact.format)) is not None:
+        if (cached := self.headers.get(artifact.format)) is not None:
             return cached
         header = remote_metadata(artifact, self.session.settings)
-        self.looks[artifact.format] = HeaderReading(_shape_of(header.anatomy), header.note)
+        self.headers[artifact.format] = HeaderReading(_shape_of(header.metadata), header.note)
         return header
 
 
@@ -218,6 +218,6 @@ def _with_size(artifact: Artifact, size: int | None) -> Artifact:
     return replace(artifact, files=(replace(artifact.files[0], size=size),))
 
 
-def _shape_of(anatomy: "ModelMetadata | None") -> "ModelMetadata | None":
+def _shape_of(metadata: "ModelMetadata | None") -> "ModelMetadata | None":
     """Return what holds for every variant of a model: not the bytes and the type of this one's weights."""
-    return replace(anatomy, weights_bytes=None, quantization=None, parts=None) if anatomy else None
+    return replace(metadata, weights_bytes=None, quantization=None, parts=None) if metadata else None

@@ -38,7 +38,7 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class _FollowedRef:
     kind: SubscriptionKind
     ref: str
 
@@ -89,32 +89,30 @@ def follow(
     subscriptions = {one.ref: one for one in all_subscriptions(session)}
     if file is not None:
         path = Path(file).expanduser().absolute()
-        return [_follow(session, _Meaning(SubscriptionKind.LIST, str(path)), fields, subscriptions, read_list)]
-    return [
-        _follow(session, _meaning(session, unquoted(ref), fields), fields, subscriptions, read_list) for ref in refs
-    ]
+        return [_follow(session, _FollowedRef(SubscriptionKind.LIST, str(path)), fields, subscriptions, read_list)]
+    return [_follow(session, _parse(session, unquoted(ref), fields), fields, subscriptions, read_list) for ref in refs]
 
 
-def _meaning(session: Session, text: str, fields: Mapping[str, Any]) -> _Meaning:
+def _parse(session: Session, text: str, fields: Mapping[str, Any]) -> _FollowedRef:
     """Return the stored form of a reference: with the quant that is chosen now."""
     if owner := parse_owner(text):
-        return _Meaning(SubscriptionKind.OWNER, f"hf:{owner}/")
+        return _FollowedRef(SubscriptionKind.OWNER, f"hf:{owner}/")
     hub_ref = parse_hub_ref(text, session.settings.hf_endpoint)
     if hub_ref is None and is_address(text):
         raise refuse_address(text)
     include = fields.get("include", ())
     try:
-        return _Meaning(SubscriptionKind.REFERENCE, session.artifact(text, include=include).ref)
+        return _FollowedRef(SubscriptionKind.REFERENCE, session.artifact(text, include=include).ref)
     except FlowhubError as error:
         if hub_ref is None or not error.retryable:
             raise
         globs = (*hub_ref.include, *include)
-        return _Meaning(SubscriptionKind.REFERENCE, replace(hub_ref, include=globs).text)
+        return _FollowedRef(SubscriptionKind.REFERENCE, replace(hub_ref, include=globs).text)
 
 
 def _follow(
     session: Session,
-    meaning: _Meaning,
+    meaning: _FollowedRef,
     fields: Mapping[str, Any],
     subscriptions: Mapping[str, Subscription],
     read_list: ReadList,
@@ -142,7 +140,7 @@ def _own_fields(kind: SubscriptionKind, fields: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _check_terms(meaning: _Meaning, terms: Terms) -> None:
+def _check_terms(meaning: _FollowedRef, terms: Terms) -> None:
     if meaning.kind is SubscriptionKind.OWNER and not terms.include:
         raise UsageInvalid(f"{meaning.ref} is all models of an owner: say which with --include.", hint=_OWNER_HINT)
     if meaning.kind is SubscriptionKind.LIST and terms.include:
@@ -160,12 +158,12 @@ def unfollow(session: Session, refs: Sequence[str] | None) -> list[Subscription]
     chosen = (
         subscriptions
         if refs is None
-        else [one for ref in refs for one in _matching_subscriptions(session, ref, subscriptions)]
+        else [item for ref in refs for item in _matching_subscriptions(session, ref, subscriptions)]
     )
-    removed = list({one.id: one for one in chosen}.values())
+    removed = list({item.id: item for item in chosen}.values())
     if removed:
         rows = SubscriptionRows(session.home.engine, session.node, session.home.clock)
-        rows.remove([one.id for one in removed])
+        rows.remove([item.id for item in removed])
     return removed
 
 
@@ -173,14 +171,16 @@ def _matching_subscriptions(session: Session, text: str, subscriptions: Sequence
     """Return the subscriptions that a text means: by their reference, else all of a model or repository."""
     text = unquoted(text).strip()
     path = str(Path(text).expanduser().absolute())
-    by_ref = [one for one in subscriptions if one.ref in (text, path) or one.ref.lower() == _plain(session, text)]
-    matching = by_ref or [one for one in subscriptions if _is_choice_of(one.ref, _plain(session, text))]
+    by_ref = [
+        one for one in subscriptions if one.ref in (text, path) or one.ref.lower() == _normalize_ref(session, text)
+    ]
+    matching = by_ref or [one for one in subscriptions if _is_choice_of(one.ref, _normalize_ref(session, text))]
     if not matching:
         raise NotFound(f"{text[:200]!r} is not followed.", hint="`flowhub follow --list` shows what is.")
     return matching
 
 
-def _plain(session: Session, text: str) -> str:
+def _normalize_ref(session: Session, text: str) -> str:
     """Return a reference in one spelling, in lower case."""
     if owner := parse_owner(text):
         return f"hf:{owner}/".lower()

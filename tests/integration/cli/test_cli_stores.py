@@ -192,7 +192,7 @@ def test_each_of_two_models_of_one_name_has_its_own_placements_in_the_list_of_a_
 
 def test_fits_reads_the_header_of_the_named_model(cli, twins, monkeypatch):
     paths_read = []
-    monkeypatch.setattr(headers, "read_anatomy", paths_read.append)
+    monkeypatch.setattr(headers, "read_metadata", paths_read.append)
     for model, path in zip(("one", "two"), twins, strict=True):
         assert cli("fits", model).status == 0
         assert paths_read.pop() == path
