@@ -23,20 +23,22 @@ from flowhub_jobs.net import httpx_errors  # noqa: E402
 
 load_profile()
 
-OURS = ("FLOWHUB_", "HF_", "SSL_CERT_")
+ENVIRONMENT_PREFIXES = ("FLOWHUB_", "HF_", "SSL_CERT_")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell that starts us in its background has Ctrl-C ignored, which every process that a test starts would inherit.
+    # A shell that starts pytest in its background ignores Ctrl-C for it, and all child processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_user_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test looks through what the person who runs it has in other programs."""
+    """Hide the models that the developer has in other programs."""
     user_home = tmp_path_factory.mktemp("user")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(user_home))
-        patch.setenv("OLLAMA_MODELS", str(user_home / ".ollama" / "models"))  # else a system's own is looked at as well
+        patch.setenv(
+            "OLLAMA_MODELS", str(user_home / ".ollama" / "models")
+        )  # else the system's own folder would be read too
         for name in ("XDG_CACHE_HOME", "LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
             patch.delenv(name, raising=False)
         yield
@@ -70,14 +72,14 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    """A Hub-shaped origin, empty; `hub.endpoint` belongs into HF_ENDPOINT."""
+    """An empty Hub-shaped origin; `hub.endpoint` is the value for HF_ENDPOINT."""
     with Hub({}) as hub:
         yield hub
 
 
 @pytest.fixture
 def uncached_trust() -> Iterator[None]:
-    """The trusted certificates are read once a process: they are read again within the test, and after it."""
+    """Read the trusted certificates again in this test and after it: they are cached for the process."""
     httpx_errors.trust.cache_clear()
     yield
     httpx_errors.trust.cache_clear()
@@ -85,20 +87,20 @@ def uncached_trust() -> Iterator[None]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh home in FLOWHUB_HOME; whatever else of the environment would reach flowhub is cleared."""
+    """A new home in FLOWHUB_HOME; other variables that flowhub reads are cleared."""
     for name in os.environ:
-        if name.startswith(OURS) or name.lower().endswith("_proxy"):
+        if name.startswith(ENVIRONMENT_PREFIXES) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     monkeypatch.setenv("FLOWHUB_HOME", str(home))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))  # there may be a real token in the person's own
-    monkeypatch.setenv("FLOWHUB_CHECK", "false")  # an origin's faults are for the worker; tests of the look turn it on
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))  # the developer's own may have a real token
+    monkeypatch.setenv("FLOWHUB_CHECK", "false")  # an origin's faults are for the worker; tests of the preflight set it
     return home
 
 
 @pytest.fixture
 def user_home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home folder of a person who has other programs."""
+    """The home folder of a user with other programs."""
     user_home = tmp_path / "user"
     user_home.mkdir()
     monkeypatch.setenv("HOME", str(user_home))
@@ -109,11 +111,11 @@ def user_home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def drive(tmp_path: Path) -> Path:
-    """Where models are carried to; it is not there yet."""
+    """The folder to which models are exported; it does not exist yet."""
     return tmp_path / "drive"
 
 
 @pytest.fixture
 def quick_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal is written every 20 ms, so that no test waits for a quarter of a second."""
+    """Commit the journal every 20 ms instead of every 250 ms."""
     monkeypatch.setattr("flowhub_jobs.transfer.committer.PERIOD_S", 0.02)

@@ -46,7 +46,7 @@ LAWFUL = {
     "a range capped by the server": [CappedRange(most=400_000)],
     "a range one byte too short": [ShortRange().once()],
     "every range one byte too short": [ShortRange()],
-    "a total that nobody tells": [NoTotal()],
+    "an unknown total": [NoTotal()],
     "every range one byte too long": [LongRange(by=1000)],
     "a range that begins a byte early": [ShiftedRange(by=-1).from_byte(1)],
     "status 200 for a part": [PartAs200()],

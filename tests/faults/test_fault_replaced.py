@@ -37,7 +37,7 @@ VALIDATORS = {"a strong ETag": [], "a weak ETag": [WeakEtag()], "no ETag": [NoEt
 LONG_AGO, LATER = "Mon, 23 Nov 2015 10:00:00 GMT", "Tue, 24 Nov 2015 10:00:00 GMT"
 NEW = {"same size": OTHER, "other size": SHORTER}
 
-# Nobody pins it: the new one is what is wanted -----------------------------------------------------------------------
+# Without a pin: the new version is fetched ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("new", NEW.values(), ids=NEW)

@@ -25,7 +25,7 @@ def app(home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def web(app: App) -> Iterator[WebServer]:
-    """The server of that home, at a free port of the loopback."""
+    """The server of that home, at a free port of the loopback interface."""
     with web_server(app.settings) as web:
         yield web
 
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visitor(browser: Browser, web: WebServer) -> Iterator[Visitor]:
-    """A signed-in window; at its end nothing has been complained about, and no request has left the server."""
+    """A signed-in window. At its end there must be no console error and no request to another server."""
     with signed_in_visitor(browser, web) as visitor:
         yield visitor
         assert visitor.console_errors == []
