@@ -1,4 +1,4 @@
-"""The worker as launchd's agent: what is written and what is asked of it; by a launchctl that a test answers for."""
+"""The worker as an agent of launchd: the file that is written and the calls of launchctl, which a test answers."""
 
 import os
 import plistlib
@@ -51,13 +51,13 @@ def test_install_writes_the_agent_and_loads_it_in_place_of_the_one_before(agent,
     ]
 
 
-def test_one_that_is_still_leaving_is_waited_for(agent, session):
+def test_install_waits_for_an_agent_that_is_still_unloading(agent, session):
     session.set_answer("launchctl", "bootstrap", 5, 5, 0, err="Bootstrap failed: 5: Input/output error\n")
     agent.install(agent.text(PROGRAM))
     assert sum("bootstrap" in line for line in session.changing_calls()) == 3
 
 
-def test_one_that_never_loads_is_a_failure_in_the_end(agent, session):
+def test_an_agent_that_never_loads_is_an_error(agent, session):
     session.set_answer("launchctl", "bootstrap", 5, err="Bootstrap failed: 5: Input/output error\n")
     with pytest.raises(ServiceFailed, match="Input/output error"):
         agent.install(agent.text(PROGRAM))
@@ -83,7 +83,7 @@ def test_a_foreign_agent_is_not_replaced(agent, session):
     assert session.changing_calls() == []
 
 
-def test_uninstall_unloads_it_and_takes_the_file_away(agent, session):
+def test_uninstall_unloads_the_agent_and_removes_its_file(agent, session):
     agent.install(agent.text(PROGRAM))
     session.clear_calls()
     assert agent.uninstall() is True
@@ -100,13 +100,13 @@ def test_the_look_reads_the_services_own_state_and_process(agent, session):
     assert look.logs.startswith("tail ")
 
 
-def test_the_look_at_one_that_is_not_there_knows_nothing(agent, session):
+def test_the_look_at_an_agent_that_is_not_installed_knows_nothing(agent, session):
     session.set_answer("launchctl", "print", 113, err="Could not find service\n")
     look = agent.read_state()
     assert (look.installed, look.state, look.pid) == (False, None, None)
 
 
-def test_a_token_has_its_place_elsewhere(agent, session):
+def test_a_hint_names_the_place_of_a_token(agent, session):
     [hint] = agent.hints(PROGRAM)
     assert "HF_TOKEN" in hint
     assert "config.toml" in hint
@@ -115,6 +115,6 @@ def test_a_token_has_its_place_elsewhere(agent, session):
 
 def test_on_macos_the_verbs_act_on_launchd(home, session, monkeypatch, cli):
     monkeypatch.setattr("flowhub_jobs.operations.worker_status.MACOS", True)
-    said = cli("worker", "install", "--print", "--json").json
-    assert said["kind"] == "launchd"
-    assert plistlib.loads(said["text"].encode())["StandardOutPath"] == str(Path(home) / "worker.log")
+    page = cli("worker", "install", "--print", "--json").json
+    assert page["kind"] == "launchd"
+    assert plistlib.loads(page["text"].encode())["StandardOutPath"] == str(Path(home) / "worker.log")

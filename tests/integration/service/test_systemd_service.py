@@ -1,4 +1,4 @@
-"""`worker install`, `uninstall`, `status` under systemd: what is written, what is asked of it, what is let be."""
+"""`worker install`, `uninstall`, `status` under systemd: the unit, the calls of systemctl, foreign units."""
 
 import os
 import shlex
@@ -26,7 +26,7 @@ SYSTEMCTL = "systemctl --user"
 
 @pytest.fixture
 def user_home(home, tmp_path, monkeypatch):
-    """A person on Linux with a home of their own; returns its ~/.config."""
+    """Set HOME to an empty folder, as on Linux; return its ~/.config."""
     monkeypatch.setattr("flowhub_jobs.system.MACOS", False)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -60,35 +60,35 @@ def no_session(session):
 
 
 def test_install_writes_the_unit_then_starts_it_for_now_and_for_every_log_in(cli, session, unit):
-    said = cli("worker", "install", "--jobs", 2)
-    assert said.status == 0
-    assert said.out == f"The worker runs as a service: {unit}\n"
-    assert "journalctl --user -u flowhub" in said.err
+    result = cli("worker", "install", "--jobs", 2)
+    assert result.status == 0
+    assert result.out == f"The worker runs as a service: {unit}\n"
+    assert "journalctl --user -u flowhub" in result.err
     [line] = values(unit.read_text(), "ExecStart")
     assert command(line)[-3:] == ["worker", "--jobs", "2"]
     assert session.changing_calls() == [f"{SYSTEMCTL} daemon-reload", f"{SYSTEMCTL} enable --now flowhub.service"]
 
 
 def test_print_shows_the_unit_alone_on_stdout_and_does_nothing(cli, session, unit, home):
-    said = cli("worker", "install", "--print", "--limit-rate", "5M")
-    assert said.status == 0
-    assert said.out.startswith("# Written by `flowhub worker install`")
-    assert said.out.endswith("WantedBy=default.target\n")
-    assert "--limit-rate 5M" in said.out
-    assert str(unit) in said.err
-    assert f"  {SYSTEMCTL} enable --now flowhub.service\n" in said.err
+    result = cli("worker", "install", "--print", "--limit-rate", "5M")
+    assert result.status == 0
+    assert result.out.startswith("# Written by `flowhub worker install`")
+    assert result.out.endswith("WantedBy=default.target\n")
+    assert "--limit-rate 5M" in result.out
+    assert str(unit) in result.err
+    assert f"  {SYSTEMCTL} enable --now flowhub.service\n" in result.err
     assert session.changing_calls() == []
     assert not unit.exists()
     assert not home.exists()
 
 
 def test_what_print_shows_is_what_install_writes_and_runs(cli, session, unit):
-    shown = cli("worker", "install", "--print", "--json").json
-    done = cli("worker", "install", "--json").json
-    assert (shown["schema"], shown["installed"], done["installed"]) == ("flowhub/service/1", False, True)
-    assert shown["text"] == unit.read_text()
-    assert [shlex.join(words) for words in done["commands"]] == session.changing_calls()
-    assert done["path"] == str(unit)
+    printed = cli("worker", "install", "--print", "--json").json
+    installed = cli("worker", "install", "--json").json
+    assert (printed["schema"], printed["installed"], installed["installed"]) == ("flowhub/service/1", False, True)
+    assert printed["text"] == unit.read_text()
+    assert [shlex.join(words) for words in installed["commands"]] == session.changing_calls()
+    assert installed["path"] == str(unit)
 
 
 def test_installing_again_restarts_only_what_has_changed(cli, session, unit):
@@ -104,14 +104,14 @@ def test_installing_again_restarts_only_what_has_changed(cli, session, unit):
     assert [path.name for path in unit.parent.iterdir()] == ["flowhub.service"]
 
 
-def test_a_home_for_settings_of_ones_own_is_obeyed(cli, session, tmp_path, monkeypatch):
+def test_an_absolute_xdg_config_home_is_used(cli, session, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     cli("worker", "install")
     text = (tmp_path / "settings" / "systemd" / "user" / "flowhub.service").read_text()
     assert values(text, "EnvironmentFile") == [f"-{tmp_path}/settings/flowhub/env"]
 
 
-def test_one_that_is_not_absolute_is_not(cli, session, unit, monkeypatch):
+def test_a_relative_xdg_config_home_is_ignored(cli, session, unit, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", "settings")
     cli("worker", "install")
     assert unit.exists()
@@ -121,29 +121,29 @@ def test_one_that_is_not_absolute_is_not(cli, session, unit, monkeypatch):
 def test_a_foreign_unit_is_not_replaced(cli, session, unit, verb):
     unit.parent.mkdir(parents=True)
     unit.write_text("[Service]\nExecStart=/my/own flowhub\n")
-    said = cli("worker", verb)
-    assert said.status == 1
-    assert f"rm {unit}" in said.error_text
+    result = cli("worker", verb)
+    assert result.status == 1
+    assert f"rm {unit}" in result.error_text
     assert cli("worker", verb, "--json").error["code"] == "name_taken"
     assert unit.read_text() == "[Service]\nExecStart=/my/own flowhub\n"
     assert session.changing_calls() == []
     assert "flowhub did not write it" in cli("worker", "status").out
 
 
-def test_a_unit_that_was_masked_is_let_be(cli, session, unit):
+def test_a_masked_unit_is_not_changed(cli, session, unit):
     unit.parent.mkdir(parents=True)
     unit.symlink_to("/dev/null")
     assert cli("worker", "install", "--json").error["code"] == "name_taken"
     assert unit.is_symlink()
 
 
-def test_without_a_session_of_systemds_nothing_is_done_and_the_ways_out_are_named(cli, session, unit):
+def test_without_a_systemd_session_nothing_is_done_and_the_alternatives_are_named(cli, session, unit):
     no_session(session)
-    said = cli("worker", "install")
-    assert said.status == 1
-    assert "No medium found" in said.error_text
-    assert "--drain" in said.err
-    assert "--print > flowhub.service" in said.err
+    result = cli("worker", "install")
+    assert result.status == 1
+    assert "No medium found" in result.error_text
+    assert "--drain" in result.err
+    assert "--print > flowhub.service" in result.err
     assert cli("worker", "install", "--json").error["code"] == "service_unavailable"
     assert not unit.exists()
     assert session.changing_calls() == []
@@ -151,9 +151,9 @@ def test_without_a_session_of_systemds_nothing_is_done_and_the_ways_out_are_name
 
 def test_without_systemd_the_error_says_that_there_is_none(cli, user_home, unit, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    said = cli("worker", "install")
-    assert said.status == 1
-    assert "There is no systemd here" in said.error_text
+    result = cli("worker", "install")
+    assert result.status == 1
+    assert "There is no systemd here" in result.error_text
     assert cli("worker", "install", "--print").status == 0
     assert cli("worker", "status").status == 0
     assert not unit.exists()
@@ -161,10 +161,10 @@ def test_without_systemd_the_error_says_that_there_is_none(cli, user_home, unit,
 
 def test_a_service_that_does_not_start_is_a_failure_with_the_way_to_its_log(cli, session):
     session.set_answer("systemctl", "enable", 1, err="Job for flowhub.service failed.\n")
-    said = cli("worker", "install")
-    assert said.status == 1
-    assert "Job for flowhub.service failed." in said.error_text
-    assert "journalctl --user -u flowhub" in said.err
+    result = cli("worker", "install")
+    assert result.status == 1
+    assert "Job for flowhub.service failed." in result.error_text
+    assert "journalctl --user -u flowhub" in result.err
     assert cli("worker", "install", "--json").error["code"] == "service_failed"
 
 
@@ -175,17 +175,17 @@ def test_a_home_that_cannot_be_opened_is_an_error_before_anything_is_installed(c
 
 
 @pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--limit-rate", "x"]])
-def test_what_the_worker_would_not_understand_is_refused_at_once(cli, session, unit, arguments):
+def test_invalid_options_of_the_worker_are_refused_at_once(cli, session, unit, arguments):
     assert cli("worker", "install", *arguments).status == 2
     assert not unit.exists()
 
 
 def test_a_token_is_not_written_and_its_place_is_named(cli, session, user_home, unit, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_very_secret")
-    said = cli("worker", "install")
-    assert "HF_TOKEN" in said.err
-    assert f"{user_home}/flowhub/env" in said.err
-    assert "very_secret" not in said.out + said.err + unit.read_text()
+    result = cli("worker", "install")
+    assert "HF_TOKEN" in result.err
+    assert f"{user_home}/flowhub/env" in result.err
+    assert "very_secret" not in result.out + result.err + unit.read_text()
 
 
 def test_a_file_of_secrets_that_others_can_read_is_named(cli, session, user_home):
@@ -198,10 +198,10 @@ def test_a_file_of_secrets_that_others_can_read_is_named(cli, session, user_home
     assert f"chmod 600 {secrets}" in cli("worker", "install").err
 
 
-@pytest.mark.parametrize(("linger", "told"), [("Linger=no\n", True), ("Linger=yes\n", False), ("", False)])
-def test_a_hint_says_that_the_service_stops_at_log_out_where_it_does(cli, session, linger, told):
+@pytest.mark.parametrize(("linger", "hinted"), [("Linger=no\n", True), ("Linger=yes\n", False), ("", False)])
+def test_a_hint_says_that_the_service_stops_at_log_out_where_it_does(cli, session, linger, hinted):
     session.set_answer("loginctl", "show-user", out=linger)
-    assert ("loginctl enable-linger" in cli("worker", "install").err) == told
+    assert ("loginctl enable-linger" in cli("worker", "install").err) == hinted
 
 
 def test_a_worker_that_runs_by_hand_is_named(cli, session, app):
@@ -214,39 +214,39 @@ def test_a_worker_that_runs_by_hand_is_named(cli, session, app):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here to ask")
-def test_systemd_finds_nothing_to_complain_of(cli, session, unit, tmp_path, monkeypatch):
+def test_systemd_analyze_accepts_the_unit(cli, session, unit, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWHUB_STORE", str(tmp_path / '50% of "it\'s" $HOME'))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     cli("worker", "install", "--limit-rate", "5M")
-    done = subprocess.run(["systemd-analyze", "verify", "--user", str(unit)], capture_output=True, text=True)
-    assert [line for line in done.stderr.splitlines() if "flowhub" in line] == []
-    assert done.returncode == 0
+    verification = subprocess.run(["systemd-analyze", "verify", "--user", str(unit)], capture_output=True, text=True)
+    assert [line for line in verification.stderr.splitlines() if "flowhub" in line] == []
+    assert verification.returncode == 0
 
 
 # uninstall -----------------------------------------------------------------------------------------------------------
 
 
-def test_uninstall_stops_it_then_takes_the_unit_away(cli, session, unit):
+def test_uninstall_stops_the_service_then_removes_the_unit(cli, session, unit):
     cli("worker", "install")
     session.clear_calls()
-    said = cli("worker", "uninstall", "--json")
-    assert said.json["removed"] is True
+    result = cli("worker", "uninstall", "--json")
+    assert result.json["removed"] is True
     assert session.changing_calls()[:2] == [f"{SYSTEMCTL} disable --now flowhub.service", f"{SYSTEMCTL} daemon-reload"]
     assert not unit.exists()
 
 
 def test_uninstall_of_nothing_is_no_failure(cli, session):
-    said = cli("worker", "uninstall")
-    assert (said.status, said.out) == (0, "No service is installed.\n")
+    result = cli("worker", "uninstall")
+    assert (result.status, result.out) == (0, "No service is installed.\n")
     assert session.changing_calls() == []
 
 
 def test_uninstall_without_a_session_says_what_is_left_to_do(cli, session, unit):
     cli("worker", "install")
     no_session(session)
-    said = cli("worker", "uninstall")
-    assert said.status == 1
-    assert f"rm {unit}" in said.error_text
+    result = cli("worker", "uninstall")
+    assert result.status == 1
+    assert f"rm {unit}" in result.error_text
     assert unit.exists()
 
 
@@ -261,18 +261,18 @@ def test_a_unit_whose_service_does_not_stop_stays(cli, session, unit):
 
 
 def test_status_without_anything_says_so(cli, session, user_home):
-    said = cli("worker", "status")
-    assert said.status == 0
-    assert said.out.splitlines()[0] == "Workers:  none running; 0 queued"
-    assert "`flowhub worker install`" in said.out
+    result = cli("worker", "status")
+    assert result.status == 0
+    assert result.out.splitlines()[0] == "Workers:  none running; 0 queued"
+    assert "`flowhub worker install`" in result.out
 
 
 def test_status_where_there_is_no_systemd_is_no_failure(cli, session, unit):
     cli("worker", "install")
     no_session(session)
-    said = cli("worker", "status")
-    assert said.status == 0
-    assert "systemd does not answer here" in said.out
+    result = cli("worker", "status")
+    assert result.status == 0
+    assert "systemd does not answer here" in result.out
 
 
 @pytest.mark.parametrize("by", ["systemd", "hand"])
@@ -290,7 +290,7 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, app, by):
         state = f"LoadState=loaded\nActiveState=active\nSubState=running\nMainPID={pid}\nStatusText=1 job\n"
         session.set_answer("systemctl", "show", out=state)
         page = cli("worker", "status", "--json").json
-        plain = cli("worker", "status").out
+        text = cli("worker", "status").out
     finally:
         context.close()
     [worker] = page.pop("workers")
@@ -308,9 +308,9 @@ def test_status_tells_a_service_from_a_worker_by_hand(cli, session, app, by):
     assert page == {"schema": "flowhub/worker/1", "node": app.home.node, "queued": 1}
     assert (service["installed"], service["state"], service["pid"]) == (True, "active (running)", pid)
     assert service["outlives_log_out"] is True
-    assert "1 of 2 slots taken, 5.0 MB/s" in plain
-    assert "status:   1 job" in plain
-    assert "journalctl --user -u flowhub" in plain
+    assert "1 of 2 slots taken, 5.0 MB/s" in text
+    assert "status:   1 job" in text
+    assert "journalctl --user -u flowhub" in text
 
 
 def test_a_worker_that_died_is_not_counted(cli, session, app):
@@ -329,14 +329,14 @@ def test_options_before_the_verb_are_refused_and_not_lost(cli, session, home, op
     assert not home.exists()
 
 
-def test_what_no_restart_can_mend_has_a_status_of_its_own_for_systemd_alone(app, tmp_path):
+def test_an_error_that_no_restart_can_fix_has_its_own_exit_status_under_systemd_alone(app, tmp_path):
     with sqlite3.connect(app.settings.home / "flowhub.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     assert run_command("worker", "--drain").status == 1
-    said = run_command("worker", "--drain", NOTIFY_SOCKET=str(tmp_path / "nobody"))
-    assert said.status == EX_CONFIG
-    assert "newer flowhub" in said.error_text
+    result = run_command("worker", "--drain", NOTIFY_SOCKET=str(tmp_path / "no-socket"))
+    assert result.status == EX_CONFIG
+    assert "newer flowhub" in result.error_text
 
 
 def test_the_status_line_says_what_runs_how_fast_and_what_waits(app):
@@ -345,15 +345,15 @@ def test_the_status_line_says_what_runs_how_fast_and_what_waits(app):
     assert status_line([], 3) == "Idle; 3 queued"
     for number in range(5):
         app.enqueue(f"m{number}")
-    pen = lease_store_of(app)
-    first = pen.claim()
+    leases = lease_store_of(app)
+    first = leases.claim()
     assert status_line(queries.all(state=State.RUNNING), 4) == "1 job, 4 queued; m0 resolve"
-    pen.progress(first.lease, Progress(Stage.DOWNLOAD, 4096, 2048, 2048, 2_000_000, DigestState.RUNNING))
-    second = pen.claim()
-    pen.progress(second.lease, Progress(Stage.DOWNLOAD, 4096, 41, 41, 500_000, DigestState.RUNNING))
+    leases.progress(first.lease, Progress(Stage.DOWNLOAD, 4096, 2048, 2048, 2_000_000, DigestState.RUNNING))
+    second = leases.claim()
+    leases.progress(second.lease, Progress(Stage.DOWNLOAD, 4096, 41, 41, 500_000, DigestState.RUNNING))
     assert status_line(queries.all(state=State.RUNNING), 3) == "2 jobs, 2.5 MB/s, 3 queued; m0 50 %, m1 1 %"
     for _ in range(3):
-        pen.claim()
+        leases.claim()
     line = status_line(queries.all(state=State.RUNNING), 0)
     assert line == "5 jobs, 2.5 MB/s, nothing else queued; m0 50 %, m1 1 %, m2 resolve, and 2 more"
 
@@ -362,6 +362,6 @@ def test_the_unit_starts_this_very_installation(cli, session, unit):
     cli("worker", "install")
     [line] = values(unit.read_text(), "ExecStart")
     words = command(line)
-    beside = Path(sys.executable).with_name("flowhub")
-    expected = [str(beside)] if beside.is_file() else [sys.executable, "-m", "flowhub_jobs.cli.main"]
+    console_script = Path(sys.executable).with_name("flowhub")
+    expected = [str(console_script)] if console_script.is_file() else [sys.executable, "-m", "flowhub_jobs.cli.main"]
     assert words == [*expected, "worker"]
