@@ -1,4 +1,4 @@
-"""What an attacker tried, and what a person does to a store by hand: what is not ours never changes."""
+"""Files in the store that flowhub did not write, by a user or an attacker: flowhub never changes them."""
 
 import os
 from pathlib import Path
@@ -21,21 +21,21 @@ def model(origin: Origin) -> dict[str, Any]:
     return one_file_model("m", origin.serve("/m.gguf", content), content)
 
 
-def test_a_file_that_replaced_an_installed_one_is_the_users(home: Path, model: dict[str, Any]) -> None:
+def test_a_file_that_replaced_an_installed_one_is_not_overwritten(home: Path, model: dict[str, Any]) -> None:
     with app_of(home, model) as app:
         app.enqueue("m")
         app.run_next_job()
-        own = app.store / "m.gguf"
-        own.unlink()
-        own.write_bytes(b"GGUF by hand")
+        users_file = app.store / "m.gguf"
+        users_file.unlink()
+        users_file.write_bytes(b"GGUF by hand")
         job = app.enqueue("m")
         app.run_next_job()
         failed = app.job(job)
         assert (failed.state, failed.error and failed.error["code"]) == (State.FAILED, "name_taken")
-        assert own.read_bytes() == b"GGUF by hand"
+        assert users_file.read_bytes() == b"GGUF by hand"
 
 
-def test_a_file_that_a_person_added_to_our_folder_is_never_swapped_away(home: Path, origin: Origin) -> None:
+def test_a_folder_to_which_a_user_added_a_file_is_never_replaced(home: Path, origin: Origin) -> None:
     files = mlx_folder(5)
     urls = {path: (origin.serve(f"/m/{path}", content), content) for path, content in files.items()}
     with app_of(home, folder_model("m", urls)) as app:
@@ -53,18 +53,20 @@ def test_a_file_that_a_person_added_to_our_folder_is_never_swapped_away(home: Pa
 DESKTOP_FILES = [".DS_Store", "._config.json", "Thumbs.db", "desktop.ini", ".directory", "@eaDir/model@SynoEAStream"]
 
 
-@pytest.mark.parametrize("made", DESKTOP_FILES)
-def test_a_folder_that_a_desktop_has_shown_is_repaired_and_recognized(home: Path, origin: Origin, made: str) -> None:
-    """The desktop's file is none of the user's: it goes with the old folder."""
+@pytest.mark.parametrize("desktop_file", DESKTOP_FILES)
+def test_a_folder_that_a_desktop_has_shown_is_repaired_and_recognized(
+    home: Path, origin: Origin, desktop_file: str
+) -> None:
+    """The desktop's file is not the user's: it is removed with the old folder."""
     files = mlx_folder(5)
     urls = {path: (origin.serve(f"/m/{path}", content), content) for path, content in files.items()}
     with app_of(home, folder_model("m", urls)) as app:
         app.enqueue("m")
         app.run_next_job()
         folder = app.store / "m-mlx-4bit"
-        (folder / made).parent.mkdir(exist_ok=True)
-        (folder / made).write_bytes(b"view")
-        for path in files:  # as after a copy that keeps no times: recognized by its digests
+        (folder / desktop_file).parent.mkdir(exist_ok=True)
+        (folder / desktop_file).write_bytes(b"view")
+        for path in files:  # as a copy that keeps no times does: the digests identify it
             os.utime(folder / path, (1, 1))
         sent = len(origin.requests())
         job = app.enqueue("m")
@@ -77,10 +79,8 @@ def test_a_folder_that_a_desktop_has_shown_is_repaired_and_recognized(home: Path
         assert (folder / "config.json").read_bytes() == files["config.json"]
 
 
-def test_a_model_of_which_nothing_is_published_is_recognized_although_its_time_was_changed(
-    home: Path, origin: Origin
-) -> None:
-    """As after a copy of the store that keeps no times. A changed byte is noticed."""
+def test_an_unpinned_model_is_recognized_although_its_time_was_changed(home: Path, origin: Origin) -> None:
+    """A copy of the store may keep no times. A changed byte is noticed."""
     url = origin.serve("/m.gguf", gguf_pattern(SIZE, 1))
     with app_of(home) as app:
         app.enqueue(url)
@@ -124,9 +124,7 @@ def test_two_models_with_one_filename_both_arrive_though_both_run_at_once(home: 
         assert {path.read_bytes() for path in app.store.glob("*.gguf")} == {content.read() for content in contents}
 
 
-def test_purging_an_old_job_leaves_the_partial_to_the_job_that_goes_on_with_it(
-    home: Path, model: dict[str, Any]
-) -> None:
+def test_purging_an_old_job_leaves_the_partial_to_the_job_that_resumes_it(home: Path, model: dict[str, Any]) -> None:
     with app_of(home, model) as app:
         old = app.enqueue("m")
         app.session.cancel(old)
@@ -137,7 +135,7 @@ def test_purging_an_old_job_leaves_the_partial_to_the_job_that_goes_on_with_it(
         assert (app.partial("m") / "journal").exists()
 
 
-def test_a_partial_that_is_a_link_leads_nowhere(home: Path, model: dict[str, Any], tmp_path: Path) -> None:
+def test_a_partial_that_is_a_link_is_not_followed(home: Path, model: dict[str, Any], tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "files").mkdir(parents=True)
     (outside / "files" / "m.gguf").write_bytes(b"mine")
@@ -146,7 +144,7 @@ def test_a_partial_that_is_a_link_leads_nowhere(home: Path, model: dict[str, Any
         app.partial("m").symlink_to(outside)
         job = app.enqueue("m")
         app.run_next_job()
-        assert app.job(job).state is State.COMPLETED  # in a partial of its own
+        assert app.job(job).state is State.COMPLETED  # in another partial
         assert sorted(path.name for path in outside.rglob("*")) == ["files", "m.gguf"]
         assert (outside / "files" / "m.gguf").read_bytes() == b"mine"
 
@@ -162,7 +160,7 @@ def test_a_pipe_under_the_name_is_not_read(home: Path, model: dict[str, Any]) ->
         assert failed.error["code"] == "name_taken"
 
 
-def test_a_job_whose_model_another_job_has_installed_meanwhile_fetches_nothing(
+def test_a_job_whose_model_another_job_has_installed_fetches_nothing(
     home: Path, origin: Origin, model: dict[str, Any]
 ) -> None:
     with app_of(home, model) as app:
@@ -177,11 +175,11 @@ def test_a_job_whose_model_another_job_has_installed_meanwhile_fetches_nothing(
 
 
 @pytest.mark.parametrize("secret", ["hf_abcdefghijklmnopqrstuvwxyz", "plain-secret-0123456789"])
-def test_a_host_that_says_the_token_back_does_not_get_it_into_a_row(
+def test_a_token_that_a_host_echoes_is_not_written_to_the_database(
     home: Path, origin: Origin, model: dict[str, Any], monkeypatch: pytest.MonkeyPatch, secret: str
 ) -> None:
-    said = {"X-Error-Message": f"bad token {secret} \x1b[2J"}
-    origin.break_with(Status(401, said), path="/m.gguf")
+    headers = {"X-Error-Message": f"bad token {secret} \x1b[2J"}
+    origin.break_with(Status(401, headers), path="/m.gguf")
     home.mkdir()
     (home / "config.toml").write_text(f'[tokens]\n"{origin.url("")}" = "{secret}"\n')
     with app_of(home, model) as app:
@@ -190,6 +188,6 @@ def test_a_host_that_says_the_token_back_does_not_get_it_into_a_row(
         failed = app.job(job)
         assert failed.error is not None
         assert failed.error["code"] == "token_refused"
-        written = b"".join(path.read_bytes() for path in home.iterdir() if path.is_file() and path.suffix != ".toml")
-        assert secret.encode() not in written
+        stored = b"".join(path.read_bytes() for path in home.iterdir() if path.is_file() and path.suffix != ".toml")
+        assert secret.encode() not in stored
         assert "\x1b" not in failed.error["message"]

@@ -1,4 +1,4 @@
-"""The store's folder: names stay inside, what lies there is listed, what is asked for is removed and nothing else."""
+"""The folder of a store: no name leads out of it, its models are listed, and a removal removes nothing else."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("name", REFUSED, ids=ascii)
-def test_a_name_that_is_more_or_less_than_one_is_refused_and_nothing_is_touched(store, tmp_path, name):
+def test_an_invalid_name_is_refused_and_nothing_is_touched(store, tmp_path, name):
     (tmp_path / "outside").write_text("mine")
     before = snapshot(tmp_path)
     with pytest.raises(UsageInvalid, match="is not a name of a model"):
@@ -43,17 +43,17 @@ def test_an_ordinary_name_is_in_the_store(store, name):
 
 def test_the_partial_of_an_artifact_is_one_short_name_in_the_partials_folder(store):
     long = artifact("m" * 150, option="ü" * 40)
-    place = store.partial_of(long, "n-1")
-    assert place.parent == store.root / PARTIAL
-    assert len(place.name.encode()) <= 255
-    assert place != store.partial_of(long, "n-2")
-    assert place != store.partial_of(artifact("m" * 150, option="ü" * 40, sha256="cd" * 32), "n-1")
+    partial = store.partial_of(long, "n-1")
+    assert partial.parent == store.root / PARTIAL
+    assert len(partial.name.encode()) <= 255
+    assert partial != store.partial_of(long, "n-2")
+    assert partial != store.partial_of(artifact("m" * 150, option="ü" * 40, sha256="cd" * 32), "n-1")
 
 
-@pytest.mark.parametrize("asked", ["Model.gguf", "model.GGUF", "MODEL.gguf"])
-def test_a_name_that_differs_only_in_case_is_taken(store, asked):
+@pytest.mark.parametrize("name", ["Model.gguf", "model.GGUF", "MODEL.gguf"])
+def test_a_name_that_differs_only_in_case_is_taken(store, name):
     (store.root / "model.gguf").write_text("x")
-    taken = store.taken(asked)
+    taken = store.taken(name)
     assert taken is not None
     assert taken.samefile(store.root / "model.gguf")
 
@@ -64,7 +64,7 @@ def test_a_dangling_link_takes_its_name(store):
     assert store.taken("other.gguf") is None
 
 
-# What lies there -----------------------------------------------------------------------------------------------------
+# Listing models ------------------------------------------------------------------------------------------------------
 
 
 def test_files_and_folders_are_models_and_hidden_names_are_not(store):
@@ -74,8 +74,8 @@ def test_files_and_folders_are_models_and_hidden_names_are_not(store):
     (store.root / "a-mlx" / "sub" / "config.json").write_bytes(b"{}")
     (store.root / ".DS_Store").write_bytes(b"x")
     (store.root / ".git").mkdir()
-    found = [(model.name, model.bytes, model.format, model.path) for model in store.models()]
-    assert found == [
+    models = [(model.name, model.bytes, model.format, model.path) for model in store.models()]
+    assert models == [
         ("a-mlx", 5, HubFormat.SAFETENSORS, store.root / "a-mlx"),
         ("b.gguf", 5, HubFormat.GGUF, store.root / "b.gguf"),
     ]
@@ -105,7 +105,7 @@ def test_a_folder_that_links_to_itself_is_listed_once(store):
     assert [(model.name, model.bytes) for model in store.models()] == [("m", 1)]
 
 
-def test_a_store_that_is_not_there_has_no_models(tmp_path):
+def test_a_missing_store_has_no_models(tmp_path):
     assert Store(tmp_path / "none").models() == []
     (tmp_path / "file").write_text("")
     assert Store(tmp_path / "file").models() == []
@@ -114,11 +114,11 @@ def test_a_store_that_is_not_there_has_no_models(tmp_path):
 @pytest.mark.parametrize(
     ("name", "kind"), [("m.GGUF", "gguf"), ("m.safetensors", "safetensors"), ("m.bin", None), ("gguf", None)]
 )
-def test_a_file_is_of_the_format_of_its_suffix(store, name, kind):
+def test_a_file_has_the_format_of_its_suffix(store, name, kind):
     assert format_of(store.root / name) == kind
 
 
-def test_a_folder_of_two_formats_is_of_none(store):
+def test_a_folder_of_two_formats_has_none(store):
     (store.root / "m").mkdir()
     for name in ("a.gguf", "b.safetensors"):
         (store.root / "m" / name).write_text("")
@@ -140,7 +140,7 @@ def test_a_model_is_removed_whole_and_its_bytes_are_returned(store):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_of_a_link_only_the_link_is_removed(store, tmp_path, kind):
+def test_the_target_of_a_removed_link_stays(store, tmp_path, kind):
     target = tmp_path / "outside"
     if kind == "folder":
         target.mkdir()
@@ -155,7 +155,7 @@ def test_of_a_link_only_the_link_is_removed(store, tmp_path, kind):
     assert store.taken("link") is None
 
 
-def test_what_is_not_there_cannot_be_removed(store):
+def test_a_missing_model_cannot_be_removed(store):
     with pytest.raises(NotFound, match=r"'m\.gguf'"):
         store.remove("m.gguf")
 
@@ -231,7 +231,7 @@ AWAY = [errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EN
 @pytest.mark.parametrize("code", AWAY, ids=lambda code: errno.errorcode[code])
 @pytest.mark.parametrize("call", ["mkdir", "exists"])
 def test_a_store_whose_disk_is_away_for_a_moment_is_offline(tmp_path, monkeypatch, code, call):
-    """A share whose server restarts, a FUSE program that has ended: the job waits, and needs no person."""
+    """A share whose server restarts, a FUSE program that has ended: the job waits for the disk."""
 
     def refuse(*_args, **_settings):
         raise OSError(code, os.strerror(code))
@@ -241,14 +241,14 @@ def test_a_store_whose_disk_is_away_for_a_moment_is_offline(tmp_path, monkeypatc
         Store(tmp_path / "llms").open(None, own=False)
 
 
-def test_a_store_on_a_broken_disk_is_said_to_be_that(tmp_path, monkeypatch):
+def test_a_store_on_a_broken_disk_is_a_storage_error(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", lambda *args, **settings: os.close(-1) if args else None)
-    with pytest.raises(StorageFailed, match="Bad file descriptor") as caught:
+    with pytest.raises(StorageFailed, match="Bad file descriptor") as raised:
         Store(tmp_path / "llms").open(None, own=False)
-    assert "Look at the disk" in str(caught.value.hint)
+    assert "Look at the disk" in str(raised.value.hint)
 
 
-def test_what_every_disk_has_at_its_top_is_no_model(store):
+def test_the_folder_lost_and_found_is_no_model(store):
     (store.root / "lost+found").mkdir()
     (store.root / "m.gguf").write_bytes(b"GGUF")
     assert [model.name for model in store.models()] == ["m.gguf"]

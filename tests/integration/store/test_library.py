@@ -1,4 +1,4 @@
-"""What is installed: written with the job that ends, compared by size and time, joined to what lies in the store."""
+"""The library: written as a job completes, compared with the files by size and time, joined to the store's files."""
 
 import os
 
@@ -27,13 +27,13 @@ def library(job_store: JobStore, store: Store) -> Library:
 
 
 def install(job_store: JobStore, store: Store, wanted: Artifact, name: str | None = None) -> int:
-    """Put the artifact's files there, and write them down for a job of their own."""
+    """Write the artifact's files into the store, and index them for a new job; return the job's number."""
     [job] = job_store.enqueue(f"job-of-{name or wanted.name}")
     path = store.root / (name or wanted.name)
     for file in wanted.files:
-        place = path / file.path if wanted.folder else path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(b"x" * (file.size or 0))
+        target = path / file.path if wanted.folder else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"x" * (file.size or 0))
     with writing(job_store.engine) as tx:
         Library(Database.of(job_store.engine), NODE, store).index(
             tx, wanted, InstallResult(path.name, path, file_digests(wanted)), job, NOW
@@ -47,7 +47,7 @@ FOLDER = folder_artifact("big", sizes={"config.json": 10, "deep/w.safetensors": 
 # The index -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_installed_is_listed_with_all_that_is_known_of_it(job_store, store, library):
+def test_an_installed_model_is_listed_with_all_its_fields(job_store, store, library):
     install(job_store, store, artifact("tiny"))
     install(job_store, store, FOLDER)
     folder, file = library.models(lambda model, option: model == "tiny")
@@ -58,7 +58,7 @@ def test_what_was_installed_is_listed_with_all_that_is_known_of_it(job_store, st
     assert (file.in_catalog, folder.in_catalog) == (True, False)
 
 
-def test_what_was_put_there_by_hand_is_listed_without_a_past(store, library):
+def test_a_file_that_was_added_by_hand_is_listed_without_a_history(store, library):
     (store.root / "mine.gguf").write_bytes(b"123")
     [model] = library.models(lambda model, option: True)
     assert (model.name, model.bytes, model.format) == ("mine.gguf", 3, HubFormat.GGUF)
@@ -67,7 +67,7 @@ def test_what_was_put_there_by_hand_is_listed_without_a_past(store, library):
     assert not model.in_catalog
 
 
-def test_what_is_indexed_and_gone_is_not_listed(job_store, store, library):
+def test_an_indexed_model_that_is_gone_is_not_listed(job_store, store, library):
     install(job_store, store, artifact("tiny"))
     (store.root / "tiny-q4.gguf").unlink()
     assert library.models(lambda model, option: True) == []
@@ -120,20 +120,20 @@ def test_a_file_that_is_as_it_was_installed_is_unchanged(job_store, store, libra
 
 
 @pytest.mark.parametrize("wanted", [artifact("tiny"), FOLDER], ids=["file", "folder"])
-@pytest.mark.parametrize("change", ["time", "size", "gone", "whole gone"])
+@pytest.mark.parametrize("change", ["time", "size", "removed", "folder removed"])
 def test_another_size_or_time_of_any_file_means_changed(job_store, store, library, wanted, change):
     install(job_store, store, wanted)
     path = store.root / wanted.name
     file = path / "deep/w.safetensors" if wanted.folder else path
-    about = file.stat()
+    status = file.stat()
     if change == "size":
-        file.write_bytes(b"x" * (about.st_size - 1))
-        os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+        file.write_bytes(b"x" * (status.st_size - 1))
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     if change == "time":
-        os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns + 1_000_000))
-    if change == "gone":
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    if change == "removed":
         file.unlink()
-    if change == "whole gone":
+    if change == "folder removed":
         path.rename(store.root / "elsewhere")
     assert library.unchanged([wanted.key]) == {}
 
@@ -148,13 +148,13 @@ def test_a_file_in_a_folders_place_means_changed(job_store, store, library):
 @pytest.mark.parametrize("place", [0, 20_000, -1], ids=["first", "in the middle", "last"])
 def test_a_digest_is_found_among_more_than_one_query_can_ask_for(job_store, store, library, place):
     install(job_store, store, artifact("tiny"))
-    asked = [f"{number:064x}" for number in range(40_001)]
-    asked[place] = PIN
+    digests = [f"{number:064x}" for number in range(40_001)]
+    digests[place] = PIN
     job_store.limit_variables()
-    assert library.by_digest([*asked, PIN]) == [(PIN, store.root / "tiny-q4.gguf")]
+    assert library.by_digest([*digests, PIN]) == [(PIN, store.root / "tiny-q4.gguf")]
 
 
-# Whose it is ---------------------------------------------------------------------------------------------------------
+# Owners --------------------------------------------------------------------------------------------------------------
 
 
 def test_the_owner_of_a_name_is_found_whatever_its_case(job_store, store, library):
@@ -172,7 +172,7 @@ def test_the_name_of_a_removed_entry_has_no_owner(job_store, store, library):
         assert tx.execute(sa.select(artifact_files)).all() == []
 
 
-def test_the_library_of_another_node_is_another(job_store, store, library):
+def test_the_library_of_another_node_is_separate(job_store, store, library):
     install(job_store, store, artifact("tiny"))
     other = Library(Database.of(job_store.engine), "n-other", store)
     assert other.owner("tiny-q4.gguf") is None

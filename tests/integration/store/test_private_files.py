@@ -1,4 +1,4 @@
-"""Who may read and write what flowhub makes, and what it does not write through."""
+"""Permissions of the files that flowhub makes, and links that it does not write through."""
 
 import os
 import sqlite3
@@ -29,8 +29,8 @@ def mode(path: Path) -> int:
 
 def flowhub(*arguments: str, umask: int) -> None:
     command = [sys.executable, "-m", "flowhub_jobs.cli.main", *arguments]
-    done = subprocess.run(command, env=os.environ, umask=umask, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, env=os.environ, umask=umask, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_home_that_others_could_read_is_closed_to_them(home: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["sticky", "user"])
-def test_a_folder_that_is_for_others_too_stays_open_though_it_is_named_as_the_home(
+def test_a_shared_folder_that_is_set_as_the_home_keeps_its_mode(
     home: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     home.mkdir()
@@ -83,19 +83,21 @@ def test_a_folder_that_is_for_others_too_stays_open_though_it_is_named_as_the_ho
         assert mode(home) == before
 
 
-# What is written through ---------------------------------------------------------------------------------------------
+# Links ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("there", [b"mine", None])
-def test_the_identity_of_a_store_is_not_written_through_a_link(home: Path, tmp_path: Path, there: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"mine", None])
+def test_the_identity_of_a_store_is_not_written_through_a_link(
+    home: Path, tmp_path: Path, content: bytes | None
+) -> None:
     target, store = tmp_path / "precious", home / "llms"
     store.mkdir(parents=True)
     (store / STORE_ID).symlink_to(target)
-    if there is not None:
-        target.write_bytes(there)
+    if content is not None:
+        target.write_bytes(content)
     with opened(load_settings()) as opened_home, pytest.raises(StoreUnusable, match="is a symbolic link"):
         opened_home.open_store()
-    assert (target.read_bytes() if target.exists() else None) == there
+    assert (target.read_bytes() if target.exists() else None) == content
 
 
 def test_the_folder_of_locks_is_not_written_through_a_link(home: Path, tmp_path: Path) -> None:
@@ -127,17 +129,17 @@ def test_the_signature_of_an_address_is_kept_until_its_job_is_done_and_no_longer
     signed = url + "?" + "&".join(f"{name}={value}" for name, value in SECRETS.items()) + "&id=7"
     with app_of(home, one_file_model("m", signed, CONTENT, pin=pin)) as app:
         job = app.enqueue("m")
-        assert set(SECRETS.values()) <= found_in(home)
+        assert set(SECRETS.values()) <= secrets_in(home)
         app.run_next_job()
         assert app.job(job).state is State.COMPLETED
         assert origin.requests()[-1].query.endswith("&id=7")
-        assert found_in(home) == set()
+        assert secrets_in(home) == set()
         [entry] = app.home.library.entries()
-        kept = app.home.library.artifact(entry.name)
-        assert kept is not None
-        assert kept.files[0].url.endswith("&id=7")
-        assert kept.key == entry.key == app.artifact("m").key
-        assert app.enqueue("m") == job, "it is known for the same"
+        stored = app.home.library.artifact(entry.name)
+        assert stored is not None
+        assert stored.files[0].url.endswith("&id=7")
+        assert stored.key == entry.key == app.artifact("m").key
+        assert app.enqueue("m") == job, "it is the same artifact"
 
 
 def test_the_signature_of_an_address_is_kept_for_the_retry_of_a_job_that_failed(home: Path, origin: Origin) -> None:
@@ -153,8 +155,8 @@ def test_the_signature_of_an_address_is_kept_for_the_retry_of_a_job_that_failed(
         assert origin.requests()[-1].query == "sig=azure%2Bsig%3D"
 
 
-def found_in(home: Path) -> set[str]:
-    """Return which secrets any cell of the database has."""
+def secrets_in(home: Path) -> set[str]:
+    """Return the secrets that some cell of the database contains."""
     with closing(sqlite3.connect(home / "flowhub.db")) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         cells = [str(cell) for table in tables for row in database.execute(f"SELECT * FROM {table}") for cell in row]

@@ -1,4 +1,4 @@
-"""What is read from front to back, once: every byte comes, and the system's cache is left to others."""
+"""Files that are read once, from front to back: every byte is read, and they do not stay in the system's cache."""
 
 import itertools
 import os
@@ -29,8 +29,8 @@ def large(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_read_once_is_gone_from_the_cache(large):
-    skip_without_direct_io(large.parent)  # of other disks, as one in memory, nothing is known
+def test_bytes_that_were_read_once_are_gone_from_the_cache(large):
+    skip_without_direct_io(large.parent)  # a disk in memory, for one, says nothing of its cache
     buffer = memoryview(bytearray(MIB))
     with large.open("rb", buffering=0) as file:
         counts = [read_once(file.fileno(), buffer, at) for at in range(0, SIZE, MIB)]
@@ -38,17 +38,17 @@ def test_what_was_read_once_is_gone_from_the_cache(large):
     assert cached_bytes(large) < SIZE // 2
 
 
-def test_a_file_that_is_known_by_its_digest_leaves_the_cache_to_others(large):
+def test_a_file_that_was_hashed_is_gone_from_the_cache(large):
     skip_without_direct_io(large.parent)
     assert hash_file(large, lambda: None).stamp.size == SIZE
     assert cached_bytes(large) < SIZE // 2
 
 
-def test_every_byte_comes_whatever_the_steps(large):
-    """Steps that end beside a stretch's end: what is let go was read, and what was not is asked of the disk."""
-    wanted, got = large.read_bytes(), bytearray()
+def test_every_byte_is_read_whatever_the_steps(large):
+    """The steps end elsewhere than the stretches that leave the cache: only bytes that were read leave it."""
+    expected, content = large.read_bytes(), bytearray()
     steps = itertools.cycle([MIB, 3 * MIB + 1, 17 * MIB, 5])
     with large.open("rb", buffering=0) as file:
-        while count := read_once(file.fileno(), buffer := memoryview(bytearray(next(steps))), len(got)):
-            got += buffer[:count]
-    assert got == wanted
+        while count := read_once(file.fileno(), buffer := memoryview(bytearray(next(steps))), len(content)):
+            content += buffer[:count]
+    assert content == expected

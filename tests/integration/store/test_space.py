@@ -1,4 +1,4 @@
-"""Room on the disk: what is free less a reserve, against all that is to come."""
+"""Room on the disk: the free bytes less a reserve, compared with all bytes that jobs still need."""
 
 import shutil
 from pathlib import Path
@@ -36,19 +36,19 @@ def test_one_byte_too_many_is_refused(free, reserve, need, others):
         check_room(Room(free, reserve), need, others, WHERE)
 
 
-def test_the_refusal_says_every_figure_and_the_place():
-    with pytest.raises(DiskFull) as caught:
+def test_the_error_names_every_figure_and_the_folder():
+    with pytest.raises(DiskFull) as raised:
         check_room(Room(5_000_000, 1_000_000), 4_500_000, 700_000, WHERE)
-    for said in ("/models", "5.0 MB", "1.0 MB", "4.5 MB", "700.0 KB"):
-        assert said in caught.value.message
-    with pytest.raises(DiskFull) as caught:
+    for part in ("/models", "5.0 MB", "1.0 MB", "4.5 MB", "700.0 KB"):
+        assert part in raised.value.message
+    with pytest.raises(DiskFull) as raised:
         check_room(Room(1, 0), 2, 0, WHERE)
-    assert "jobs that go first" not in caught.value.message
+    assert "jobs that go first" not in raised.value.message
 
 
 @pytest.mark.parametrize(
-    ("running", "ahead", "taken"),
+    ("running", "ahead", "reserved"),
     [(0, [], 0), (10, [], 10), (10, [20, 30], 60), (10, [95, 30], 40), (10, [60, 40, 20], 90), (95, [5], 95)],
 )
-def test_what_goes_first_is_spoken_for_unless_it_has_no_room_itself(running, ahead, taken):
-    assert reserved_bytes(Room(100, 10), running, ahead) == taken
+def test_jobs_that_go_first_reserve_room_unless_they_have_none_themselves(running, ahead, reserved):
+    assert reserved_bytes(Room(100, 10), running, ahead) == reserved
