@@ -1,4 +1,4 @@
-"""The order that survives a power cut: bytes before the journal's word, all of it before the name, then the index."""
+"""The order that survives a power cut: bytes before their journal record, all bytes before the name, then the index."""
 
 import json
 import sys
@@ -30,16 +30,16 @@ def test_the_journal_never_claims_a_byte_that_is_not_on_the_disk(
     with app_of(home, one_file_model("m", url, content)) as app:
         disk = ForgetfulDisk(monkeypatch)
 
-        def hold_against_the_disk(line: bytes) -> None:
-            said = json.loads(line.partition(b" ")[2])
-            for file in said.get("files", {}).values():
-                kept = Ranges((start, end) for start, end in file["kept"])
-                if kept.total:
+        def compare_with_disk(line: bytes) -> None:
+            record = json.loads(line.partition(b" ")[2])
+            for file in record.get("files", {}).values():
+                ranges = Ranges((start, end) for start, end in file["kept"])
+                if ranges.total:
                     durable = disk.durable_bytes(app.partial("m") / "files" / "m.gguf")
-                    assert not [gap for start, end in kept for gap in durable.gaps(start, end)]
-                    claims.append(kept.total)
+                    assert not [gap for start, end in ranges for gap in durable.gaps(start, end)]
+                    claims.append(ranges.total)
 
-        disk.at_journal = hold_against_the_disk
+        disk.at_journal = compare_with_disk
         job = app.enqueue("m")
         app.run_next_job()
         assert app.job(job).state is State.COMPLETED
@@ -48,7 +48,7 @@ def test_the_journal_never_claims_a_byte_that_is_not_on_the_disk(
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is_durable(
+def test_synced_bytes_get_the_name_and_the_index_is_written_after_the_name_is_durable(
     home: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     entry, paths = _model(origin, kind)
@@ -59,10 +59,10 @@ def test_a_name_is_given_to_synced_bytes_and_the_index_written_after_the_name_is
 
         def place(staged: Path, name: str, *rest: Any, **options: Any) -> Path:
             for path in paths:
-                whole = staged / path if kind == "folder" else staged
-                assert list(disk.durable_bytes(whole)) == [(0, whole.stat().st_size)]
+                staged_file = staged / path if kind == "folder" else staged
+                assert list(disk.durable_bytes(staged_file)) == [(0, staged_file.stat().st_size)]
                 if kind == "folder":
-                    assert whole.parent in disk.synced_folders
+                    assert staged_file.parent in disk.synced_folders
             order.append("named")
             disk.synced_folders.clear()
             return real_place(staged, name, *rest, **options)

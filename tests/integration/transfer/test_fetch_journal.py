@@ -1,4 +1,4 @@
-"""What the journal says of a running transfer: never more than what is on the disk; what is not is bounded."""
+"""The journal of a running transfer: it never claims a byte that is not synced, and unsynced bytes are bounded."""
 
 import threading
 from types import SimpleNamespace
@@ -27,24 +27,24 @@ def model(origin):
     return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
-def test_a_journal_that_was_rewritten_in_mid_run_has_the_same_content(origin, model, tmp_path, monkeypatch):
+def test_a_journal_that_was_rewritten_during_a_run_has_the_same_content(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "COMPACT_BYTES", 1000)
     origin.limit(total_bps=20e6)
     partial = crash_after(HALF, model, tmp_path / "p", origin)
     since = TrafficMeter(origin)
-    got = run_transfer(model, partial)
-    assert got.content() == MODEL.read()
+    run = run_transfer(model, partial)
+    assert run.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
-    assert got.notes == []
+    assert run.notes == []
 
 
-# What is on the disk -------------------------------------------------------------------------------------------------
+# Synced bytes --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("anew", [False, True], ids=["appended", "written anew"])
-def test_the_journal_never_says_more_than_what_was_synced_before(origin, model, tmp_path, monkeypatch, anew):
-    """While a sync runs, more comes; the journal must not speak of that yet. One connection writes in order."""
-    synced, told = [0], []
+@pytest.mark.parametrize("rewritten", [False, True], ids=["appended", "rewritten"])
+def test_the_journal_never_claims_more_than_was_synced_before(origin, model, tmp_path, monkeypatch, rewritten):
+    """More bytes arrive while a sync runs; the journal must not claim them yet. One connection writes in order."""
+    synced, comparisons = [0], []
     sync, commit, rewrite = PartFile.sync, Journal.commit, Journal.rewrite
 
     def slow_sync(part):
@@ -53,40 +53,40 @@ def test_the_journal_never_says_more_than_what_was_synced_before(origin, model, 
         origin.wait_for(lambda: part.size > size or size == MODEL.size)
         synced.append(size)
 
-    def then_compare(write):
-        def written(log, said):
-            write(log, said)
-            told.append((journaled_bytes(tmp_path), synced[-1]))
+    def compare_after(write):
+        def write_and_compare(log, record):
+            write(log, record)
+            comparisons.append((journaled_bytes(tmp_path), synced[-1]))
 
-        return written
+        return write_and_compare
 
     monkeypatch.setattr(PartFile, "sync", slow_sync)
-    monkeypatch.setattr(Journal, "commit", then_compare(commit))
-    monkeypatch.setattr(Journal, "rewrite", then_compare(rewrite))
-    monkeypatch.setattr(Journal, "is_long", anew)
+    monkeypatch.setattr(Journal, "commit", compare_after(commit))
+    monkeypatch.setattr(Journal, "rewrite", compare_after(rewrite))
+    monkeypatch.setattr(Journal, "is_long", rewritten)
     origin.limit(total_bps=10e6)
     run_transfer(model, tmp_path, options=quick(connections_per_host=1))
-    assert len(told) > 3
-    assert all(said <= there for said, there in told)
-    assert told[-1] == (MODEL.size, MODEL.size)
+    assert len(comparisons) > 3
+    assert all(claimed <= on_disk for claimed, on_disk in comparisons)
+    assert comparisons[-1] == (MODEL.size, MODEL.size)
 
 
 def test_no_more_than_64_mib_wait_to_be_synced():
-    class Room(threading.Condition):
-        """Whoever waits for room gets it; that it was waited for is counted."""
+    class CountedCondition(threading.Condition):
+        """A condition that counts the waits, and gives room to each."""
 
         waits = 0
 
         def wait(self, timeout=None):
             self.waits += 1
-            full.unsynced = 0
+            state.unsynced = 0
             return True
 
-    passed = (16 + UNDERWAY_MAX) * BUFFER_DIRECT
-    assert committer.UNSYNCED_MAX + passed <= 64 * MIB, "sixteen at once may pass the line, and the writer"
-    full = SimpleNamespace(changed=Room(), files=[], ended=False, unsynced=committer.UNSYNCED_MAX - 9)
-    gate = committer.Committer(full, None, "job", CancelToken())
+    excess = (16 + UNDERWAY_MAX) * BUFFER_DIRECT
+    assert committer.UNSYNCED_MAX + excess <= 64 * MIB, "sixteen fetchers and the writer may exceed the limit at once"
+    state = SimpleNamespace(changed=CountedCondition(), files=[], ended=False, unsynced=committer.UNSYNCED_MAX - 9)
+    gate = committer.Committer(state, None, "job", CancelToken())
     gate.admit(9)
-    assert full.changed.waits == 0
+    assert state.changed.waits == 0
     gate.admit(10)
-    assert full.changed.waits == 1
+    assert state.changed.waits == 1

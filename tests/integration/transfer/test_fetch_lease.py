@@ -1,4 +1,4 @@
-"""A run whose lease is lost writes nothing more: not a byte, not a word in the journal, not when it is stopped."""
+"""A run whose lease is lost writes nothing more: no byte and no journal record, also when it is stopped."""
 
 import pytest
 from support.faults import Stall
@@ -7,7 +7,7 @@ from support.run_fetch import BackgroundRun, hold_after, journaled_bytes, pinned
 
 from flowhub_jobs.jobs.run_values import LeaseLost
 from flowhub_jobs.transfer import committer
-from flowhub_jobs.transfer import fetch as fetch_room
+from flowhub_jobs.transfer import fetch as fetch_module
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 
@@ -34,7 +34,7 @@ class Lease:
             raise LeaseLost(7)
 
 
-def everything_in(folder):
+def contents_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -42,26 +42,26 @@ def test_a_run_whose_lease_is_lost_writes_nothing_more(origin, model, tmp_path):
     lease = Lease()
     with hold_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
         lease.lost = True
-        before = everything_in(tmp_path)
+        before = contents_of(tmp_path)
         running.hold.set()
         with pytest.raises(LeaseLost):
             running.result()
-    assert everything_in(tmp_path) == before
+    assert contents_of(tmp_path) == before
 
 
-def test_a_run_whose_lease_is_lost_says_no_last_words_when_it_is_stopped(origin, model, tmp_path):
+def test_a_run_whose_lease_is_lost_writes_no_last_record_when_it_is_stopped(origin, model, tmp_path):
     lease = Lease()
     with hold_after(HALF, model, tmp_path, origin, cancel=CancelToken(lease.check)) as running:
         lease.lost = True
-        before = everything_in(tmp_path)
+        before = contents_of(tmp_path)
         running.stop()
-    assert everything_in(tmp_path) == before
+    assert contents_of(tmp_path) == before
     assert not journal.load(tmp_path).clean
 
 
 def test_a_run_whose_lease_is_lost_does_not_commit_what_it_had_written(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(committer, "PERIOD_S", 3600)
-    monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
+    monkeypatch.setattr(fetch_module, "WATCH_S", 0.01)
     lease = Lease()
     origin.break_with(Stall(after=HALF), path="/m.gguf")
     with BackgroundRun(model, tmp_path, cancel=CancelToken(lease.check)) as running:

@@ -1,4 +1,4 @@
-"""What was kept is not fetched again, whatever ended the run before."""
+"""Resumed transfers: kept bytes are not fetched again, whatever ended the run before."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from support.run_fetch import (
 from flowhub_jobs.errors import ConnectionLost
 from flowhub_jobs.pieces import resumable_sha256
 from flowhub_jobs.transfer import committer, hash_queue, hasher
-from flowhub_jobs.transfer import fetch as fetch_room
+from flowhub_jobs.transfer import fetch as fetch_module
 from flowhub_jobs.transfer.fetch import PriorAttempts
 from flowhub_jobs.transfer.options import Cancelled, CancelToken
 from flowhub_jobs.transfer.partial import journal
@@ -49,18 +49,18 @@ def model(origin):
     return pinned_artifact(origin.serve("m.gguf", MODEL), MODEL)
 
 
-class ReadAgain:
-    """How many of the bytes that the run before had kept the hasher read from the disk."""
+class RereadBytes:
+    """Counts the bytes kept by the run before that the hasher reads from the disk."""
 
     def __init__(self, monkeypatch):
         self.bytes = 0
         read = hasher._read_full
 
-        def counted(part, view, offset):
+        def count_and_read(part, view, offset):
             self.bytes += max(0, min(HALF, offset + len(view)) - offset)
             read(part, view, offset)
 
-        monkeypatch.setattr(hasher, "_read_full", counted)
+        monkeypatch.setattr(hasher, "_read_full", count_and_read)
 
 
 # After a stop --------------------------------------------------------------------------------------------------------
@@ -68,9 +68,9 @@ class ReadAgain:
 
 def test_after_a_stop_nothing_is_fetched_or_read_again(origin, model, tmp_path, monkeypatch):
     partial = stop_after(HALF, model, tmp_path, origin)
-    since, read = TrafficMeter(origin), ReadAgain(monkeypatch)
-    got = run_transfer(model, partial)
-    assert got.content() == MODEL.read()
+    since, read = TrafficMeter(origin), RereadBytes(monkeypatch)
+    run = run_transfer(model, partial)
+    assert run.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
     assert origin.range_starts() == [0, HALF]
     assert read.bytes == 0
@@ -93,24 +93,24 @@ def test_many_stops_cost_nothing(origin, model, tmp_path):
     assert origin.sent("m.gguf") == MODEL.size
 
 
-def test_a_stop_is_obeyed_while_the_origin_stalls_and_keeps_what_came(origin, model, tmp_path):
-    """No clock of the transfer's would end this wait within the test."""
+def test_a_stop_is_obeyed_while_the_origin_stalls_and_keeps_the_bytes_that_arrived(origin, model, tmp_path):
+    """No timeout of the transfer would end this wait within the test."""
     origin.break_with(Stall(after=HALF), path="/m.gguf")
     with BackgroundRun(model, tmp_path, options=quick(stall_s=600)) as running:
         origin.wait_for(lambda: origin.sent("m.gguf") == HALF and journaled_bytes(tmp_path) == HALF)
         running.run.cancel.stop("pause")
-        with pytest.raises(Cancelled) as word:
+        with pytest.raises(Cancelled) as raised:
             running.result()
-    assert word.value.reason == "pause"
+    assert raised.value.reason == "pause"
     names = {thread.name for thread in threading.enumerate()}
-    assert not {"hasher", "committer", "fetcher-0"} & names, "nobody is left behind"
+    assert not {"hasher", "committer", "fetcher-0"} & names, "no thread is left"
     assert journaled_bytes(tmp_path) == HALF
     assert journal.load(tmp_path).clean
 
 
 def test_a_stop_keeps_what_had_not_been_committed_yet(origin, model, tmp_path, monkeypatch):
     monkeypatch.setattr(committer, "PERIOD_S", 3600)
-    monkeypatch.setattr(fetch_room, "WATCH_S", 0.01)
+    monkeypatch.setattr(fetch_module, "WATCH_S", 0.01)
     origin.break_with(Stall(after=HALF), path="/m.gguf")
     with BackgroundRun(model, tmp_path) as running:
         part = tmp_path / "files" / "m.gguf"
@@ -121,7 +121,7 @@ def test_a_stop_keeps_what_had_not_been_committed_yet(origin, model, tmp_path, m
     assert journaled_bytes(tmp_path) == HALF
 
 
-def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_path):
+def test_a_run_that_is_stopped_before_it_begins_sends_no_request(origin, model, tmp_path):
     cancel = CancelToken()
     cancel.stop("cancel")
     with pytest.raises(Cancelled):
@@ -134,12 +134,12 @@ def test_a_run_that_is_stopped_before_it_begins_asks_nothing(origin, model, tmp_
 
 def test_after_a_crash_only_what_the_journal_lacks_is_fetched(origin, model, tmp_path, monkeypatch):
     partial = crash_after(HALF, model, tmp_path / "p", origin)
-    since, read = TrafficMeter(origin), ReadAgain(monkeypatch)
-    got = run_transfer(model, partial)
-    assert got.content() == MODEL.read()
+    since, read = TrafficMeter(origin), RereadBytes(monkeypatch)
+    run = run_transfer(model, partial)
+    assert run.content() == MODEL.read()
     assert since.bytes == MODEL.size - HALF
-    assert read.bytes == HALF, "what lies there is read once, to see that it still is what came"
-    assert got.notes == []
+    assert read.bytes == HALF, "kept bytes are read once, to verify that they are unchanged"
+    assert run.notes == []
 
 
 def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_committed(origin, tmp_path):
@@ -147,7 +147,7 @@ def test_a_process_that_is_killed_again_and_again_fetches_only_what_was_not_yet_
     large = gguf_pattern(16 * MIB, seed=4)
     artifact = pinned_artifact(origin.serve("m.gguf", large), large)
     origin.limit(total_bps=8e6)
-    path = os.pathsep.join(str(place) for place in (ROOT, ROOT / "tests", ROOT / "scripts"))
+    path = os.pathsep.join(str(folder) for folder in (ROOT, ROOT / "tests", ROOT / "scripts"))
     command = [sys.executable, "-m", "support.run_fetch", json.dumps(artifact.as_dict()), str(tmp_path)]
     ends = [0]
     for _ in range(2):
@@ -194,15 +194,15 @@ def test_files_of_a_folder_that_are_there_are_not_fetched_again(origin, tmp_path
         origin.wait_for(lambda: journaled_bytes(tmp_path) == 220_000)
         running.stop()
     origin.break_with(path=f"/{last}")
-    got = run_transfer(artifact, tmp_path)
-    assert [got.content(number) for number in range(5)] == [content.data for content in contents.values()]
+    run = run_transfer(artifact, tmp_path)
+    assert [run.content(number) for number in range(5)] == [content.data for content in contents.values()]
     assert origin.sent() == 250_000
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
 
 
-def test_what_came_before_an_error_is_kept_for_a_retry(origin, model, tmp_path):
+def test_bytes_that_arrived_before_an_error_are_kept_for_a_retry(origin, model, tmp_path):
     origin.break_with(EarlyClose(after=HALF).once(), EarlyClose().from_byte(1), path="/m.gguf")
     with pytest.raises(ConnectionLost):
         run_transfer(model, tmp_path, options=quick(faults_max=3))
@@ -220,7 +220,7 @@ def test_faults_of_earlier_attempts_count(origin, model, tmp_path):
 
 
 def test_small_answers_leave_no_more_in_memory_than_they_should(origin, model, tmp_path, monkeypatch):
-    """Bytes that the hasher has no room for in memory are read from the disk, where they lie already."""
+    """Bytes that the hasher has no room for in memory are read from the disk, to which they were written already."""
     monkeypatch.setattr(hash_queue, "QUEUED_MAX", 100_000)
     origin.break_with(CappedRange(most=300_000), path="/m.gguf")
     assert TransferRun(model, tmp_path).fetch().content() == MODEL.read()

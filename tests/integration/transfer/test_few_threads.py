@@ -25,41 +25,41 @@ NO_ROOM = 1 << 46  # bytes of a stack
 HINTS = ("ulimit -u", "TasksMax=", "pids.max")
 
 
-def refused():
+def refused_thread():
     """Return what Python raises for a thread that the system does not start."""
-    usual = threading.stack_size(NO_ROOM)
+    default_size = threading.stack_size(NO_ROOM)
     try:
-        with pytest.raises(RuntimeError) as caught:
+        with pytest.raises(RuntimeError) as raised:
             threading.Thread(target=lambda: None).start()
     finally:
-        threading.stack_size(usual)
-    return caught.value
+        threading.stack_size(default_size)
+    return raised.value
 
 
-def refuse(monkeypatch, kind, *, first):
-    """Have the system refuse the threads of a kind, from the `first` on."""
-    start, begun = kind.start, []
+def refuse_threads(monkeypatch, kind, *, first):
+    """Have the system refuse the threads of a kind, after the first `first`; return the list of those that began."""
+    start, started = kind.start, []
 
     def start_or_not(thread):
-        begun.append(thread)
-        usual = threading.stack_size(NO_ROOM if len(begun) > first else 0)
+        started.append(thread)
+        default_size = threading.stack_size(NO_ROOM if len(started) > first else 0)
         try:
             start(thread)
         finally:
-            threading.stack_size(usual)
+            threading.stack_size(default_size)
 
     monkeypatch.setattr(kind, "start", start_or_not)
-    return begun
+    return started
 
 
-def test_a_thread_that_the_system_refuses_is_no_fault_of_flowhubs(home):
-    error = as_flowhub_error(refused())
+def test_a_thread_that_the_system_refuses_is_not_an_internal_error(home):
+    error = as_flowhub_error(refused_thread())
     assert type(error) is TooManyThreads
     assert all(hint in str(error.hint) for hint in HINTS)
-    with opened(load_settings()) as place:
-        later = to_flowhub_error(place, 1, refused())
-    assert isinstance(later, RetryLater)
-    assert type(later.error) is TooManyThreads
+    with opened(load_settings()) as opened_home:
+        retry = to_flowhub_error(opened_home, 1, refused_thread())
+    assert isinstance(retry, RetryLater)
+    assert type(retry.error) is TooManyThreads
 
 
 def test_a_worker_that_may_start_no_thread_says_which_limit_to_raise(home):
@@ -70,21 +70,21 @@ def test_a_worker_that_may_start_no_thread_says_which_limit_to_raise(home):
     assert all(hint in worker.stderr for hint in HINTS)
 
 
-def test_a_transfer_goes_on_with_the_connections_that_it_has(origin, tmp_path, monkeypatch):
+def test_a_transfer_continues_with_the_connections_that_it_has(origin, tmp_path, monkeypatch):
     resize = fetchers.FetcherPool.resize
     monkeypatch.setattr(fetchers.FetcherPool, "resize", lambda pool, count: resize(pool, count + 2))
-    begun = refuse(monkeypatch, fetchers.Fetcher, first=1)
+    started = refuse_threads(monkeypatch, fetchers.Fetcher, first=1)
     assert run_transfer(serve_model(origin, True), tmp_path).content() == MODEL.read()
-    assert len(begun) > 1
+    assert len(started) > 1
 
 
 @pytest.mark.parametrize("kind", [Committer, Hasher, fetchers.Fetcher])
-def test_a_transfer_that_gets_no_thread_ends_with_all_that_it_began(origin, tmp_path, monkeypatch, kind):
-    refuse(monkeypatch, kind, first=0)
+def test_a_transfer_that_gets_no_thread_ends_every_thread_that_it_began(origin, tmp_path, monkeypatch, kind):
+    refuse_threads(monkeypatch, kind, first=0)
     before = threading.active_count()
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(RuntimeError) as raised:
         run_transfer(serve_model(origin, True), tmp_path)
-    assert TooManyThreads.of(caught.value)
+    assert TooManyThreads.of(raised.value)
     assert threading.active_count() == before
     monkeypatch.undo()
     assert run_transfer(serve_model(origin, True), tmp_path).content() == MODEL.read()

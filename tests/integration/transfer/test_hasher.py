@@ -1,4 +1,4 @@
-"""The digest beside the transfer, and those who wait for it."""
+"""The hasher, and the fetchers that wait for it."""
 
 from support.models import gguf_pattern
 from support.run_fetch import pinned_artifact
@@ -13,8 +13,8 @@ from flowhub_jobs.transfer.state import TransferState
 MODEL = gguf_pattern(3 << 20)
 
 
-def test_who_begins_nothing_new_until_the_digest_has_come_up_is_woken_as_it_does(tmp_path):
-    """Else nobody fetches until somebody looks by chance."""
+def test_a_fetcher_that_waits_for_the_hasher_is_woken_when_it_catches_up(tmp_path):
+    """Without the wake-up, no fetcher continues until another event wakes it."""
     transfer = TransferState(pinned_artifact("http://127.0.0.1/m.gguf", MODEL), tmp_path, HUB)
     log = resume_partial(transfer, "job", 0)
     state, data = transfer.files[0], memoryview(bytearray(MODEL.read()))

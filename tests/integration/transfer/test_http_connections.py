@@ -1,4 +1,4 @@
-"""Connections are kept and used again; the body of an answer is read by us, its head by httpcore."""
+"""Connections are kept and reused; httpcore reads the head of an answer, flowhub its body."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from flowhub_jobs.net import httpx_errors
 from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.options import TransferOptions
 
-ONE = quick(connections_per_host=1)
+ONE_CONNECTION = quick(connections_per_host=1)
 MODEL = gguf_pattern(300_000, seed=1)
 
 
@@ -36,72 +36,72 @@ def client():
     client.close()
 
 
-def body(
+def read_range(
     client: RangeClient, url: str, start: int, end: int, most: int = 1 << 20, ahead: Sequence[int | None] = ()
 ) -> bytes:
-    """Return a range of what lies at `url`, at most `most` bytes of it; `ahead`: limits of what may wait unread."""
+    """Return a range of the file at `url`, at most `most` bytes; `ahead`: limits of the unread bytes, set in turn."""
     space = memoryview(bytearray(most))
-    wanted = f"bytes={start}-{end - 1}"
+    range_header = f"bytes={start}-{end - 1}"
     with client.request(
-        url, wanted, redirected_to=None, if_range=None, pinned=True, size=None, on_hub_metadata=lambda hub: None
-    ) as reply:
+        url, range_header, redirected_to=None, if_range=None, pinned=True, size=None, on_hub_metadata=lambda hub: None
+    ) as response:
         for size in ahead:
-            reply.limit_read_ahead(size)
-        came = 0
-        while came < most and (count := reply.fill(space[came:])):
-            came += count
-    return bytes(space[:came])
+            response.limit_read_ahead(size)
+        received = 0
+        while received < most and (count := response.fill(space[received:])):
+            received += count
+    return bytes(space[:received])
 
 
-def test_a_folder_of_many_files_comes_over_one_connection(own_origin, tmp_path):
+def test_a_folder_of_many_files_arrives_over_one_connection(own_origin, tmp_path):
     contents = {f"f{number}.bin": Pattern(10_000 + number, seed=number) for number in range(20)}
     files = {path: own_origin.serve(path, content) for path, content in contents.items()}
-    got = run_transfer(folder_artifact(files, contents), tmp_path, options=ONE)
-    assert [file.bytes for file in got.fetched.files] == [content.size for content in contents.values()]
+    run = run_transfer(folder_artifact(files, contents), tmp_path, options=ONE_CONNECTION)
+    assert [file.bytes for file in run.fetched.files] == [content.size for content in contents.values()]
     assert own_origin.made_connections == 1
 
 
-def test_a_body_that_was_read_to_its_end_leaves_a_connection_that_serves_again(own_origin, client):
+def test_a_body_that_was_read_to_its_end_leaves_a_reusable_connection(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    assert body(client, url, 0, 1000) + body(client, url, 1000, MODEL.size) == MODEL.read()
+    assert read_range(client, url, 0, 1000) + read_range(client, url, 1000, MODEL.size) == MODEL.read()
     assert own_origin.made_connections == 1
 
 
-def test_a_body_that_was_left_leaves_none(own_origin, client):
+def test_a_body_that_was_not_read_to_its_end_leaves_no_reusable_connection(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    assert body(client, url, 0, MODEL.size, most=500) == MODEL.read()[:500]
-    assert body(client, url, 0, 10) == MODEL.read()[:10]
+    assert read_range(client, url, 0, MODEL.size, most=500) == MODEL.read()[:500]
+    assert read_range(client, url, 0, 10) == MODEL.read()[:10]
     assert own_origin.made_connections == 2
 
 
-def test_a_kept_connection_that_its_server_has_closed_is_made_again_without_a_fault(own_origin, client):
+def test_a_kept_connection_that_its_server_has_closed_is_replaced_without_an_error(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    body(client, url, 0, 1000)
+    read_range(client, url, 0, 1000)
     own_origin.drop_connections()
     own_origin.wait_for(lambda: own_origin.open_connections == 0)
-    assert body(client, url, 0, 1000) == MODEL.read()[:1000]
+    assert read_range(client, url, 0, 1000) == MODEL.read()[:1000]
     assert own_origin.made_connections == 2
 
 
 def test_an_answer_of_unknown_length_is_read_to_its_end(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL, faults=[NoLength(chunked=True)])
-    assert body(client, url, 0, MODEL.size) == MODEL.read()
+    assert read_range(client, url, 0, MODEL.size) == MODEL.read()
 
 
 def test_no_connection_is_made_after_all_were_cut(own_origin, client):
     url = own_origin.serve("m.gguf", MODEL)
-    body(client, url, 0, 1000)
+    read_range(client, url, 0, 1000)
     client.abort()
     with pytest.raises(NetworkDown):
-        body(client, url, 0, 1000)
+        read_range(client, url, 0, 1000)
 
 
-def test_a_connection_that_a_limit_made_narrow_serves_again_until_the_limit_is_off(own_origin, client):
-    """It stays narrow for ever: far away, that is slow for ever."""
+def test_a_connection_with_a_small_receive_buffer_is_reused_until_the_limit_is_off(own_origin, client):
+    """A receive buffer never grows again, which is slow over a long distance."""
     url = own_origin.serve("m.gguf", MODEL)
-    body(client, url, 0, 1000, ahead=[1 << 16])
-    body(client, url, 1000, 2000, ahead=[1 << 16])
+    read_range(client, url, 0, 1000, ahead=[1 << 16])
+    read_range(client, url, 1000, 2000, ahead=[1 << 16])
     assert own_origin.made_connections == 1
-    body(client, url, 2000, 3000, ahead=[1 << 16, None])
-    body(client, url, 3000, 4000)
+    read_range(client, url, 2000, 3000, ahead=[1 << 16, None])
+    read_range(client, url, 3000, 4000)
     assert own_origin.made_connections == 2

@@ -1,4 +1,4 @@
-"""A file that is begun anew: whoever was at the old one is not confused, its room is free, and its tries count anew."""
+"""Restarted files: threads with the old file do no harm, its room is freed, and its fault budget is reset."""
 
 import os
 import threading
@@ -34,8 +34,8 @@ MIB = 1 << 20
 MODEL = gguf_pattern(4 * MIB, seed=1)
 
 
-class ByItself:
-    """A transfer over a partial with one file of which the first half has come and nobody has hashed it."""
+class HalfFetched:
+    """A transfer of one file: its first half is in the partial, and is not hashed."""
 
     def __init__(self, folder: Path) -> None:
         url = "http://127.0.0.1/m.gguf"
@@ -57,26 +57,26 @@ class ByItself:
 
 @pytest.fixture
 def half(tmp_path):
-    made = ByItself(tmp_path)
-    yield made
-    made.close()
+    half_fetched = HalfFetched(tmp_path)
+    yield half_fetched
+    half_fetched.close()
 
 
-def test_a_file_that_is_started_over_while_it_is_read_is_another_one(half, monkeypatch):
-    """Another connection's answer may say so at any moment: the digest has to do with what it was handed."""
-    real, begun_anew = hasher._read_full, threading.Event()
+def test_a_file_that_is_started_over_while_it_is_hashed_is_another_one(half, monkeypatch):
+    """The answer of another connection may restart the file at any moment: the hasher keeps to the file that it has."""
+    real, restarted = hasher._read_full, threading.Event()
 
     def read_full(part, view, offset):
         real(part, view, offset)
-        if not begun_anew.is_set():
+        if not restarted.is_set():
             with half.transfer.changed:
                 half.transfer.restart_locked(half.state)
-            begun_anew.set()
+            restarted.set()
 
     monkeypatch.setattr(hasher, "_read_full", read_full)
     digest = Hasher(half.transfer)
     digest.start()
-    assert begun_anew.wait(30)
+    assert restarted.wait(30)
     half.transfer.end()
     digest.join()
     assert half.transfer.error is None
@@ -95,19 +95,19 @@ def test_the_room_of_a_file_that_was_started_over_is_free_at_once_though_a_threa
     part.write(b"late", 0)  # ignored: the state has no range for it
 
 
-def test_a_commit_that_failed_is_followed_by_none(half):
-    """The next one would speak as if it had been written: of a file that was begun anew, and not of its beginning."""
+def test_a_failed_commit_is_the_last_one(half):
+    """The next commit would build on one that was not written: on the restarted file, without the restart."""
     committer = Committer(half.transfer, half.log, "job", CancelToken())
     committer.commit()
     before = journal.load(half.transfer.folder)
     with half.transfer.changed:
         half.transfer.restart_locked(half.state)
 
-    def full(entry):
+    def raise_disk_full(entry):
         raise OSError(28, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(half.log, "commit", full)
+        patch.setattr(half.log, "commit", raise_disk_full)
         with pytest.raises(Exception, match="is full"):
             committer.commit()
     half.state.disk.dirty = True
@@ -116,13 +116,13 @@ def test_a_commit_that_failed_is_followed_by_none(half):
     assert journal.load(half.transfer.folder) == before
 
 
-def test_after_a_mismatch_each_new_byte_makes_the_budget_fresh_again(origin, tmp_path):
-    """Else a large file that came wrong once would have ten drops for all of its second way."""
+def test_after_a_mismatch_each_new_byte_resets_the_fault_budget(origin, tmp_path):
+    """Otherwise a large file that was wrong once would have ten drops for its whole second transfer."""
     drops = [Reset(after=MODEL.size // 8).nth(number) for number in range(2, 8)]
     artifact = pinned_artifact(origin.serve("m.gguf", MODEL, faults=[FlipByte(at=100).once(), *drops]), MODEL)
-    got = run_transfer(artifact, tmp_path, options=quick(faults_max=3, connections_per_host=1))
-    assert got.content() == MODEL.read()
-    assert got.note_kinds[:4] == ["file_again", "fault", "fault", "fault"]
+    run = run_transfer(artifact, tmp_path, options=quick(faults_max=3, connections_per_host=1))
+    assert run.content() == MODEL.read()
+    assert run.note_kinds[:4] == ["file_again", "fault", "fault", "fault"]
 
 
 def test_an_empty_file_in_the_place_of_another_is_an_error_at_once(origin, tmp_path):
@@ -137,33 +137,33 @@ def vars_of(artifact: Artifact) -> dict:
     return {name: getattr(artifact, name) for name in artifact.__slots__}
 
 
-def test_a_linked_folder_of_a_partial_is_refused_and_nothing_behind_it_is_tidied_away(origin, tmp_path):
-    """As somebody does who moves a partial to a larger disk."""
-    elsewhere = tmp_path / "elsewhere"
-    (elsewhere / "deep").mkdir(parents=True)
-    theirs = elsewhere / "deep" / "theirs.gguf"
-    theirs.write_bytes(b"theirs")
+def test_a_linked_folder_of_a_partial_is_refused_and_nothing_behind_it_is_removed(origin, tmp_path):
+    """A user may have moved the partial to a larger disk."""
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    foreign_file = outside / "deep" / "other.gguf"
+    foreign_file.write_bytes(b"other")
     partial = tmp_path / "partial"
     partial.mkdir()
-    (partial / "files").symlink_to(elsewhere)
+    (partial / "files").symlink_to(outside)
     with pytest.raises(StorageFailed, match="is a symbolic link"):
         run_transfer(pinned_artifact(origin.serve("m.gguf", MODEL), MODEL), partial)
-    assert theirs.read_bytes() == b"theirs"
+    assert foreign_file.read_bytes() == b"other"
 
 
 def test_a_partial_that_cannot_be_read_now_is_not_fetched_again(origin, tmp_path, monkeypatch):
     artifact = pinned_artifact(origin.serve("m.gguf", MODEL, faults=[Reset(after=MODEL.size // 2).once()]), MODEL)
     with pytest.raises(Exception, match="dropped"):
         run_transfer(artifact, tmp_path, options=quick(faults_max=1, connections_per_host=1))
-    kept, real = journal.load(tmp_path).files["m.gguf"].kept.total, os.open
+    kept, real_open = journal.load(tmp_path).files["m.gguf"].kept.total, os.open
 
-    def may_not(path, flags, *rest, **named):
+    def refuse_to_open(path, flags, *rest, **options):
         if str(path).endswith("/m.gguf"):
             raise PermissionError(13, "Permission denied")
-        return real(path, flags, *rest, **named)
+        return real_open(path, flags, *rest, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "open", may_not)
+        patch.setattr(os, "open", refuse_to_open)
         with pytest.raises(StorageFailed, match="Permission denied"):
             run_transfer(artifact, tmp_path)
     assert kept
@@ -172,30 +172,30 @@ def test_a_partial_that_cannot_be_read_now_is_not_fetched_again(origin, tmp_path
     assert origin.sent("m.gguf") == MODEL.size
 
 
-def test_an_answer_of_another_version_is_met_before_the_first_byte_is_kept(tmp_path):
-    """What an earlier answer promised is about to be written: two versions would lie in one file."""
-    by_hand = SteppedTransfer(unpinned_artifact("https://h.example/m.gguf"), tmp_path)
+def test_an_answer_of_another_version_is_refused_before_its_first_byte_is_kept(tmp_path):
+    """Otherwise one file would contain bytes of two versions."""
+    stepped = SteppedTransfer(unpinned_artifact("https://h.example/m.gguf"), tmp_path)
 
-    def answered(fetcher: Fetcher, etag: str) -> None:
+    def accept_with_etag(fetcher: Fetcher, etag: str) -> None:
         start, end = fetcher.requested
         headers = {"Content-Range": f"bytes {start}-{end - 1}/{MODEL.size}", "Content-Length": str(end - start)}
         body = memoryview(MODEL.read(start, end))
         fetcher.answer = WireAnswer(206, {**headers, "ETag": etag}, start, body)
-        by_hand.accept_answer(fetcher)
+        stepped.accept_answer(fetcher)
 
-    first = by_hand.start_fetcher()
+    first = stepped.start_fetcher()
     assert first is not None
-    answered(first, '"1"')
-    second = by_hand.start_fetcher()
+    accept_with_etag(first, '"1"')
+    second = stepped.start_fetcher()
     assert second is not None
-    answered(second, '"2"')
+    accept_with_etag(second, '"2"')
     assert (first.accepted, second.accepted) == (True, False)
-    assert by_hand.transfer.files[0].restarts == 1
-    by_hand.stop()
+    assert stepped.transfer.files[0].restarts == 1
+    stepped.stop()
 
 
 def test_the_next_attempt_counts_no_byte_as_progress_that_came_before_the_file_started_over(half):
-    """Else a source with another version for each attempt would be downloaded without end."""
+    """Otherwise a source with another version for each attempt would be downloaded without end."""
     committer = Committer(half.transfer, half.log, "job", CancelToken())
     half.state.disk.most_kept = half.state.record.most_kept = MODEL.size // 2
     with half.transfer.changed:
@@ -203,12 +203,12 @@ def test_the_next_attempt_counts_no_byte_as_progress_that_came_before_the_file_s
         half.transfer.restart_locked(half.state)
     committer.commit()
     half.log.close()
-    again = TransferState(one_file_artifact(half.state.file), half.transfer.folder, HUB)
-    log = resume_partial(again, "job", 0)
+    resumed = TransferState(one_file_artifact(half.state.file), half.transfer.folder, HUB)
+    log = resume_partial(resumed, "job", 0)
     try:
-        state = again.files[0]
+        state = resumed.files[0]
         assert (state.restarts, state.disk.most_kept) == (1, MODEL.size // 2)
     finally:
-        again.end()
+        resumed.end()
         log.close()
-        again.close()
+        resumed.close()
