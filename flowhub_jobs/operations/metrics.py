@@ -78,9 +78,12 @@ def read_metrics(session: Session) -> Metrics:
 def _disks(session: Session) -> list[DiskRoom]:
     """Return the room of each disk that has stores, counted once however many stores it has."""
     disks: dict[int, list[Session]] = {}
-    for one in session.each_store():
-        disks.setdefault(device_of(one.store.root), []).append(one)
-    free = {disk: [room for one in on_disk if (room := _free(one)) is not None] for disk, on_disk in disks.items()}
+    for store_session in session.each_store():
+        disks.setdefault(device_of(store_session.store.root), []).append(store_session)
+    free = {
+        disk: [room for store_session in on_disk if (room := _free(store_session)) is not None]
+        for disk, on_disk in disks.items()
+    }
     return [DiskRoom(on_disk[0].home.bytes_promised(), next(iter(free[disk]), None)) for disk, on_disk in disks.items()]
 
 

@@ -93,12 +93,12 @@ class SharedRepo:
             commits: Iterable[str] = [revision]
         else:
             commits = self.commits if revision in self.revisions else ()
-        return next(((one, self.commits[one][path]) for one in commits if path in self.commits[one]), None)
+        return next(((commit, self.commits[commit][path]) for commit in commits if path in self.commits[commit]), None)
 
 
 def shared_models(session: Session) -> list[SharedModel]:
     """Return every installed model that is as it was verified, the newest first."""
-    models = [model for one in session.each_store() for model in _shared_of_store(one)]
+    models = [model for each in session.each_store() for model in _shared_of_store(each)]
     return sorted(models, key=lambda model: (-model.entry.installed_at, model.entry.name))
 
 
@@ -110,9 +110,9 @@ def _shared_of_store(session: Session) -> list[SharedModel]:
     entries = [entry for entry in home.entries.entries_here() if presence_of(entry) is Presence.HERE]
     models = []
     for entry in entries:
-        place = home.store.root / entry.name
-        if condition_of(entry, place) is Condition.GOOD:
-            models.append(_shared(entry, place, artifacts.get(entry.id)))
+        model_path = home.store.root / entry.name
+        if condition_of(entry, model_path) is Condition.GOOD:
+            models.append(_shared_model(entry, model_path, artifacts.get(entry.id)))
     return models
 
 
@@ -151,11 +151,11 @@ def _join_commits(repo: SharedRepo) -> None:
     repo.revisions[MAIN] = joined
 
 
-def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> SharedModel:
+def _shared_model(entry: LibraryEntry, model_path: Path, artifact: Artifact | None) -> SharedModel:
     by_path = (
         {file.path if artifact and artifact.folder else entry.name: file for file in artifact.files} if artifact else {}
     )
-    folder = place.is_dir()
+    folder = model_path.is_dir()
     paths = tuple(sorted(entry.files))
     origin = hub_origin(artifact, [by_path.get(path) for path in paths])
     if origin is not None and origin.commit is not None:
@@ -167,7 +167,7 @@ def _shared(entry: LibraryEntry, place: Path, artifact: Artifact | None) -> Shar
     files = tuple(
         SharedFile(
             path=repo_path,
-            place=place / path if folder else place,
+            place=model_path / path if folder else model_path,
             size=entry.files[path].bytes,
             mtime_ns=entry.files[path].mtime_ns,
             sha256=entry.files[path].sha256,

@@ -65,7 +65,11 @@ def placements(session: Session) -> list[ShownPlacement]:
 def broken_placements(session: Session, names: Iterable[str]) -> list[ShownPlacement]:
     """Return the placements of these models that are not as they were made."""
     chosen_names = set(names)
-    return [one for one in placements(session) if one.name in chosen_names and one.state is not PlacementState.OK]
+    return [
+        placement
+        for placement in placements(session)
+        if placement.name in chosen_names and placement.state is not PlacementState.OK
+    ]
 
 
 def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[PlacementRow]:
@@ -84,8 +88,8 @@ def rows_of(session: Session, refs: Sequence[str], program: str | None) -> list[
         names = {name for name, _ in rows if name == ref} or set(session.installed.find_all(ref))
         matching = [row for name, row in rows if name in names]
         if not matching:
-            where = f"in {app}" if app else "in any program"
-            raise NotFound(f"{ref} is not placed {where}.", hint="`flowhub placements` lists what is.")
+            programs_text = f"in {app}" if app else "in any program"
+            raise NotFound(f"{ref} is not placed {programs_text}.", hint="`flowhub placements` lists what is.")
         by_id |= {row.id: row for row in matching}
     return list(by_id.values())
 

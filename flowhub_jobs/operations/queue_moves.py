@@ -28,7 +28,7 @@ def move_before(session: Session, job: int, other: int | None) -> None:
     Raises UsageInvalid for a job that does not start in its turn, such as a paused one or one with a later time.
     """
     queue_order = session.queue_order
-    turns = {one.id: one for one in in_turn(session.queries.all(state=State.QUEUED), queue_order)}
+    turns = {queued_job.id: queued_job for queued_job in in_turn(session.queries.all(state=State.QUEUED), queue_order)}
     if job == other:
         return
     for number in (job,) if other is None else (job, other):
@@ -36,7 +36,7 @@ def move_before(session: Session, job: int, other: int | None) -> None:
             raise UsageInvalid(f"Job {number} does not start in its turn.", hint="Only queued jobs can be moved.")
     order = [number for number in turns if number != job]
     order.insert(len(order) if other is None else order.index(other), job)
-    ranks = {number: start_rank(one, queue_order)[1:] for number, one in turns.items()}
+    ranks = {number: start_rank(queued_job, queue_order)[1:] for number, queued_job in turns.items()}
     changes = priorities_for([(number, turns[number].priority) for number in order], job, ranks)
     for number, priority in changes.items():
         with suppress(WrongState):  # it has ended since

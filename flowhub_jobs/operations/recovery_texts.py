@@ -21,7 +21,7 @@ _TEXTS = {  # one of it, several of it
 }
 
 
-def recovered_sentence(one: Recovered) -> str:
+def recovered_sentence(recovery: Recovered) -> str:
     """Return e.g. "3 faults of the network or a host passed", without a full stop."""
-    single, several = _TEXTS[one.kind]
-    return single if one.count == 1 else several.format(one.count)
+    single, several = _TEXTS[recovery.kind]
+    return single if recovery.count == 1 else several.format(recovery.count)

@@ -87,9 +87,11 @@ def _text_of(data: Mapping[str, Any], typed: str, number: str, hint: str) -> str
 
 def _further_groups(groups: Any) -> tuple[DayWindows, ...]:
     """Return the further windows of a JSON object, each group with days of its own. Raises UsageInvalid."""
-    if not isinstance(groups, list | tuple) or not all(isinstance(one, dict) and "windows" in one for one in groups):
+    if not isinstance(groups, list | tuple) or not all(
+        isinstance(group, dict) and "windows" in group for group in groups
+    ):
         raise UsageInvalid("more is not a list of objects with windows and days.", hint=_MORE_HINT)
-    return tuple(_group_from(one) for one in groups)
+    return tuple(_group_from(group) for group in groups)
 
 
 def paint_week(session: "Session", cells: Collection[Cell], rate: int) -> None:

@@ -48,7 +48,7 @@ def in_steps(minutes: Mapping[int, int], first: int, end: int) -> SpeedHistory:
     begin = datetime.fromtimestamp(first * 60, UTC)
     # The last step may not be over: it counts the minutes that it has.
     lengths = [step] * (len(sums) - 1) + [count - step * (len(sums) - 1)]
-    rates = tuple(one / (60 * long) for one, long in zip(sums, lengths, strict=True))
+    rates = tuple(received / (60 * minutes_long) for received, minutes_long in zip(sums, lengths, strict=True))
     return SpeedHistory(begin, 60 * step, rates, _fastest(inside), 60 * len(inside))
 
 

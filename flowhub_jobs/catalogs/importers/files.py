@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flowhub_jobs.catalogs.importers import field_values
-from flowhub_jobs.catalogs.importers.import_result import Entry, Notes, NotTaken, Remark, SkipReason
+from flowhub_jobs.catalogs.importers.import_result import Entry, EntrySkipped, Notes, Remark, SkipReason
 from flowhub_jobs.catalogs.validation_errors import shown
 from flowhub_jobs.errors import AddressRefused
 from flowhub_jobs.fs import names
@@ -40,7 +40,7 @@ class ForeignFile:
 
 
 def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -> ForeignFile:
-    """Return the file, or raise NotTaken. A digest that is no sha256 gets a remark; the file is then unpinned."""
+    """Return the file, or raise EntrySkipped. A digest that is no sha256 gets a remark; the file is then unpinned."""
     file_url = address(url)
     path = path if isinstance(path, str) and path else names.filename_from_url(file_url)
     pin = field_values.sha256(digest)
@@ -49,7 +49,7 @@ def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -
     except AddressRefused as refused:
         plain_http = file_url.lower().startswith("http://") and pin is None
         reason = SkipReason.HTTP if plain_http else SkipReason.ADDRESS
-        raise NotTaken(reason, redaction.public_url(file_url)[:200]) from refused
+        raise EntrySkipped(reason, redaction.public_url(file_url)[:200]) from refused
     file = ForeignFile(path, confined(path), file_url, field_values.size(size), pin)
     if pin is None:
         notes.remarks.append((Remark.MD5 if field_values.is_md5(digest) else Remark.NO_DIGEST, file.name))
@@ -57,13 +57,13 @@ def foreign_file(path: Any, url: Any, *, size: Any, digest: Any, notes: Notes) -
 
 
 def confined(path: str) -> str:
-    """Return the last segment of a path that stays in the store, or raise NotTaken."""
+    """Return the last segment of a path that stays in the store, or raise EntrySkipped."""
     segments = path.split("/")
     if path.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", path) or re.match(r"[A-Za-z]:[/\\]", path):
-        raise NotTaken(SkipReason.LEAVES, shown(path))
+        raise EntrySkipped(SkipReason.LEAVES, shown(path))
     for segment in segments:
         if problem := names.name_problem(segment):
-            raise NotTaken(SkipReason.BAD_NAME, f"{shown(path)} {problem}")
+            raise EntrySkipped(SkipReason.BAD_NAME, f"{shown(path)} {problem}")
     return segments[-1]
 
 
@@ -71,7 +71,7 @@ def address(stated: Any) -> str:
     """Return an http(s) address: `huggingface://owner/repo/path[@revision]` and `github:` are expanded."""
     text: str = stated.strip() if isinstance(stated, str) else ""
     if not text:
-        raise NotTaken(SkipReason.NO_ADDRESS)
+        raise EntrySkipped(SkipReason.NO_ADDRESS)
     if match := _HUB.fullmatch(text):
         return _at("https://huggingface.co", f"{match[1]}/resolve", match[2])
     if match := _GITHUB.fullmatch(text):
@@ -79,7 +79,7 @@ def address(stated: Any) -> str:
     if text.lower().startswith(("https://", "http://")):
         return text
     scheme = _SCHEME.match(text)
-    raise NotTaken(SkipReason.SCHEME if scheme else SkipReason.ADDRESS, redaction.public_url(text)[:200])
+    raise EntrySkipped(SkipReason.SCHEME if scheme else SkipReason.ADDRESS, redaction.public_url(text)[:200])
 
 
 def _at(host: str, repository: str, file: str) -> str:
@@ -100,9 +100,9 @@ def label_of(name: str, stated: Any, notes: Notes) -> str | None:
 
 
 def one_file(file: ForeignFile, label: str | None) -> Entry:
-    """Return an option of one file; NotTaken if it is no model."""
+    """Return an option of one file; EntrySkipped if it is no model."""
     if file.format is None:
-        raise NotTaken(SkipReason.NO_MODEL, shown(file.name))
+        raise EntrySkipped(SkipReason.NO_MODEL, shown(file.name))
     option: Entry = {"id": option_id(label, file.format), "format": file.format}
     option |= {"quantization": label} if label else {}
     return option | {"filename": file.name, "url": file.url} | file.facts()
@@ -111,7 +111,7 @@ def one_file(file: ForeignFile, label: str | None) -> Entry:
 def folder(main: ForeignFile, files: Sequence[ForeignFile], label: str | None, *, id_suffix: str = "") -> Entry:
     """Return an option of several files, of the format of its main one; `id_suffix` ends the option's id."""
     if main.format is None:
-        raise NotTaken(SkipReason.NO_MODEL, shown(main.name))
+        raise EntrySkipped(SkipReason.NO_MODEL, shown(main.name))
     option: Entry = {"id": option_id(label, main.format) + id_suffix, "format": main.format}
     option |= {"quantization": label} if label else {}
     paths = _paths(files)

@@ -9,9 +9,9 @@ from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import foreign_file, label_of, one_file
 from flowhub_jobs.catalogs.importers.import_result import (
     Entry,
+    EntrySkipped,
     ImportResult,
     Notes,
-    NotTaken,
     SkipReason,
     import_entries,
 )
@@ -31,10 +31,10 @@ def read(entries: list[Any]) -> ImportResult:
 def _model(entry: Entry, notes: Notes) -> Entry:
     name = field_values.title(entry.get("name"))
     if name is None:
-        raise NotTaken(SkipReason.NO_NAME)
+        raise EntrySkipped(SkipReason.NO_NAME)
     if version := field_values.title(entry.get("removedIn")):
         # Replaced by another entry, often of the same name, which newer runtimes can open.
-        raise NotTaken(SkipReason.WITHDRAWN, f"in version {version}")
+        raise EntrySkipped(SkipReason.WITHDRAWN, f"in version {version}")
     description_items = field_values.html_items(entry.get("description"))
     tags = [item.lstrip("#") for item in description_items if item.startswith("#")]
     ram_gb = field_values.figure(entry.get("ramrequired"))

@@ -41,7 +41,7 @@ class Remark(StrEnum):
     WARNING = "probably not as meant"
 
 
-class NotTaken(Exception):
+class EntrySkipped(Exception):
     """An entry that cannot be imported; `detail` adds to the reason."""
 
     def __init__(self, reason: SkipReason, detail: str = "") -> None:
@@ -76,14 +76,14 @@ Convert = Callable[[Entry, Notes], Entry]
 
 
 def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> ImportResult:
-    """Return what `convert` makes of each entry: a model without an id, or NotTaken. Ids are those of the names."""
+    """Return what `convert` makes of each entry: a model without an id, or EntrySkipped. Ids are those of the names."""
     result = ImportResult(shape)
     ids = Ids()
     for number, entry in enumerate(entries, start=1):
         notes = Notes()
         try:
             model = _converted(entry, convert, notes, ids)
-        except NotTaken as refusal:
+        except EntrySkipped as refusal:
             _add(result.refused, refusal.reason, _describe_entry(entry, number, refusal.detail))
             continue
         ids.take(model["id"])
@@ -97,7 +97,7 @@ def import_entries(shape: str, entries: Iterable[Any], convert: Convert) -> Impo
 
 def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:
     if not isinstance(entry, dict):
-        raise NotTaken(SkipReason.NOT_AN_OBJECT)
+        raise EntrySkipped(SkipReason.NOT_AN_OBJECT)
     values = {key: value for key, value in convert(entry, notes).items() if value is not None}
     own_id = values.pop("id", None) or slug(values["name"])
     model = {"id": ids.free(own_id)} | values
@@ -106,11 +106,11 @@ def _converted(entry: Any, convert: Convert, notes: Notes, ids: Ids) -> Entry:
 
 
 def check_model(model: Entry) -> HubModel:
-    """Return a model as flowhub's schema reads it, or raise NotTaken: the last check after each importer."""
+    """Return a model as flowhub's schema reads it, or raise EntrySkipped: the last check after each importer."""
     try:
         return HubModel.model_validate(model)
     except ValidationError as fault:
-        raise NotTaken(SkipReason.RULES, first_fault_text(fault, model)) from fault
+        raise EntrySkipped(SkipReason.RULES, first_fault_text(fault, model)) from fault
 
 
 def _describe_entry(entry: Any, number: int, detail: str) -> str:

@@ -10,9 +10,9 @@ from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import different_ids, foreign_file, label_of, one_file
 from flowhub_jobs.catalogs.importers.import_result import (
     Entry,
+    EntrySkipped,
     ImportResult,
     Notes,
-    NotTaken,
     SkipReason,
     import_entries,
 )
@@ -31,7 +31,7 @@ def read(entries: list[Any]) -> ImportResult:
 def _model(entry: Entry, notes: Notes) -> Entry:
     name = field_values.title(entry.get("name"))
     if name is None:
-        raise NotTaken(SkipReason.NO_NAME)
+        raise EntrySkipped(SkipReason.NO_NAME)
     author, resources = _object(entry, "author"), _object(entry, "resources")
     trained_for = field_values.title(entry.get("trainedFor"))
     released = _DATE.match(str(entry.get("datePublished", "")))
@@ -50,17 +50,17 @@ def _model(entry: Entry, notes: Notes) -> Entry:
 
 
 def _options(entry: Entry, notes: Notes) -> list[Entry]:
-    """Return the files that can be taken, the economical one first; NotTaken with the first fault if none can."""
+    """Return the files that can be taken, the economical one first; EntrySkipped with the first fault if none can."""
     files = field_values.objects(_object(entry, "files").get("all"))
     economical = _object(_object(_object(entry, "files"), "highlighted"), "economical").get("name")
     options, faults = [], []
     for file in sorted(files, key=lambda file: file.get("name") != economical):
         try:
             options.append(_option(file, notes))
-        except NotTaken as fault:
+        except EntrySkipped as fault:
             faults.append(fault)
     if not options:
-        raise faults[0] if faults else NotTaken(SkipReason.NO_FILES)
+        raise faults[0] if faults else EntrySkipped(SkipReason.NO_FILES)
     notes.left_out += [(fault.reason, fault.detail) for fault in faults]
     return options
 

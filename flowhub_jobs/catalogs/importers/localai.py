@@ -13,9 +13,9 @@ from flowhub_jobs.catalogs.importers import field_values
 from flowhub_jobs.catalogs.importers.files import ForeignFile, confined, folder, foreign_file, label_of, one_file
 from flowhub_jobs.catalogs.importers.import_result import (
     Entry,
+    EntrySkipped,
     ImportResult,
     Notes,
-    NotTaken,
     SkipReason,
     import_entries,
 )
@@ -44,7 +44,7 @@ def read(entries: list[Any]) -> ImportResult:
 def _model(entry: Entry, notes: Notes) -> Entry:
     name = field_values.title(entry.get("name"))
     if name is None:
-        raise NotTaken(SkipReason.NO_NAME)
+        raise EntrySkipped(SkipReason.NO_NAME)
     pages = [page for page in field_values.words(entry.get("urls")) if page.startswith("https://")]
     options = _options(entry, notes)
     return {
@@ -72,7 +72,7 @@ def _publisher(pages: list[str]) -> str | None:
 def _options(entry: Entry, notes: Notes) -> list[Entry]:
     listed = field_values.objects(entry.get("files"))
     if not listed:
-        raise NotTaken(SkipReason.NO_FILES)
+        raise EntrySkipped(SkipReason.NO_FILES)
     files, missing, lost = _files(listed, notes)
     if missing or not files:  # the rest of the entry would not run
         raise (missing + lost)[0]
@@ -93,17 +93,17 @@ def _folder_of_all(kinds: _Kinds, label: str | None) -> Entry:
     return folder(kinds.model[0], [*kinds.model, *kinds.projectors, *kinds.others], label)
 
 
-def _files(listed: list[Entry], notes: Notes) -> tuple[list[ForeignFile], list[NotTaken], list[NotTaken]]:
+def _files(listed: list[Entry], notes: Notes) -> tuple[list[ForeignFile], list[EntrySkipped], list[EntrySkipped]]:
     """Return the files that can be taken, and the errors of the others: of required files, and of projectors."""
     files: dict[str, ForeignFile] = {}
-    missing: list[NotTaken] = []
-    lost: list[NotTaken] = []
+    missing: list[EntrySkipped] = []
+    lost: list[EntrySkipped] = []
     for one in listed:
         path, uri = one.get("filename"), one.get("uri")
         try:
             file = foreign_file(path, uri, size=one.get("size"), digest=one.get("sha256"), notes=notes)
             files.setdefault(file.path, file)  # some are listed twice
-        except NotTaken as fault:
+        except EntrySkipped as fault:
             (lost if _is_projector(path) else missing).append(fault)
     return list(files.values()), missing, lost
 
@@ -120,26 +120,26 @@ def _main_name(entry: Entry) -> str | None:
     name = parameters.get("model") if isinstance(parameters, dict) else None
     try:
         return confined(name) if isinstance(name, str) and name else None
-    except NotTaken:
+    except EntrySkipped:
         return None
 
 
 def _sorted(files: list[ForeignFile], main_name: str | None) -> _Kinds:
-    """Separate the model from the files that come with it; NotTaken if parts of it are missing, or none is a model."""
+    """Separate the model from the files that come with it; EntrySkipped if parts are missing, or none is a model."""
     projectors = [file for file in files if _is_projector(file.name) and file.name != main_name]
     others = [file for file in files if file not in projectors]
     models = [file for file in others if file.format is not None]
     if not models:
-        raise NotTaken(SkipReason.NO_MODEL, shown((others or projectors)[0].name))
+        raise EntrySkipped(SkipReason.NO_MODEL, shown((others or projectors)[0].name))
     main = next((file for file in others if file.name == main_name), models[0])
     if main.format is None:
-        raise NotTaken(SkipReason.NO_MODEL, shown(main.name))
+        raise EntrySkipped(SkipReason.NO_MODEL, shown(main.name))
     parts = _parts(main, others)
     return _Kinds(parts, projectors, [file for file in others if file not in parts])
 
 
 def _parts(main: ForeignFile, files: list[ForeignFile]) -> list[ForeignFile]:
-    """Return all parts of a split file in order, or the file alone; NotTaken where some are missing."""
+    """Return all parts of a split file in order, or the file alone; EntrySkipped where some are missing."""
     if (part := field_values.part_of(main.name)) is None:
         return [main]
     base, _, count = part
@@ -148,5 +148,5 @@ def _parts(main: ForeignFile, files: list[ForeignFile]) -> list[ForeignFile]:
         if (part := field_values.part_of(file.name)) and part[::2] == (base, count):
             by_number[part[1]] = file
     if sorted(by_number) != list(range(1, count + 1)):
-        raise NotTaken(SkipReason.PARTS, f"{shown(base)}: {len(by_number)} of {count} are listed")
+        raise EntrySkipped(SkipReason.PARTS, f"{shown(base)}: {len(by_number)} of {count} are listed")
     return [by_number[number] for number in sorted(by_number)]

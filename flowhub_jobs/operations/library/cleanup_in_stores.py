@@ -19,25 +19,25 @@ class ToFit:
 def find_in_stores(session: Session) -> list[Item]:
     """Return all that can be removed from the stores that are there. Raises StoreOffline if none is."""
     session.installed.require_store()
-    online = [one for one in session.each_store() if not one.home.store_is_away()]
-    return [item for one in online for item in find_removable(one.home, one.installed)]
+    online = [store_session for store_session in session.each_store() if not store_session.home.store_is_away()]
+    return [item for store_session in online for item in find_removable(store_session.home, store_session.installed)]
 
 
 def find_to_fit_in_stores(session: Session, others: Sequence[Item]) -> ToFit:
     """Return the models to remove so that the queue fits each store, besides the `others` that are removed anyway."""
     result = ToFit()
-    for one in session.each_store():
-        if one.home.store_is_away():
+    for store_session in session.each_store():
+        if store_session.home.store_is_away():
             continue
-        disk = one.home.stores_on_disk()
+        disk = store_session.home.stores_on_disk()
         freed = [item for item in (*others, *result.items) if disk is None or item.store in disk]
-        items = find_to_fit(one.home, freed)
+        items = find_to_fit(store_session.home, freed)
         result.items += items
-        result.missing += max(0, bytes_missing(one.home) - sum(item.frees for item in (*freed, *items)))
+        result.missing += max(0, bytes_missing(store_session.home) - sum(item.frees for item in (*freed, *items)))
     return result
 
 
 def remove_from_store(session: Session, item: Item) -> int:
     """Remove one item from its store; return the bytes that it frees. Raises Busy if it is no leftover any more."""
-    one = session.in_store(item.store)
-    return remove_item(one.home, one.installed, item)
+    store_session = session.in_store(item.store)
+    return remove_item(store_session.home, store_session.installed, item)

@@ -80,8 +80,8 @@ class ModelsOnNodes:
     @property
     def names(self) -> list[str]:
         """Return the registered nodes, and any other that has or gets a model."""
-        others = {model.node for model in self.models} | {one.node for one in self.upcoming}
-        return sorted({node.node for node in self.nodes} | others - {ANY_NODE})
+        nodes_with_models = {model.node for model in self.models} | {one.node for one in self.upcoming}
+        return sorted({node.node for node in self.nodes} | nodes_with_models - {ANY_NODE})
 
     @property
     def refs(self) -> list[str]:
@@ -99,12 +99,12 @@ def models_on(home: Home, names: Collection[str]) -> ModelsOnNodes:
     nodes = [node for node in read_nodes(home) if node.node in names]
     node_names = sorted({*names, ANY_NODE} if len(names) > 1 else names)
     with home.database.reading() as snapshot:
-        models = _installed(snapshot, node_names)
+        models = _installed_models(snapshot, node_names)
         upcoming = [_upcoming(row) for row in snapshot.rows(_COMING, nodes=node_names)]
     return ModelsOnNodes(tuple(nodes), tuple(models), tuple(upcoming))
 
 
-def _installed(snapshot: Snapshot, nodes: Sequence[str]) -> list[ModelOnNode]:
+def _installed_models(snapshot: Snapshot, nodes: Sequence[str]) -> list[ModelOnNode]:
     programs: dict[tuple[str, str, str], list[str]] = {}
     for row in snapshot.rows(_PLACED, nodes=nodes):
         programs.setdefault((row["node"], row["store_id"], row["name"]), []).append(row["app"])

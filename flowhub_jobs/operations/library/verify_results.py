@@ -25,10 +25,10 @@ class VerifyResult:
 
 def compare_stamps(models: Sequence[InstalledArtifact]) -> list[VerifyResult]:
     """Compare the sizes and times of the files with those at installation."""
-    return [_compared(model) for model in models]
+    return [_compare_stamps_of(model) for model in models]
 
 
-def _compared(model: InstalledArtifact) -> VerifyResult:
+def _compare_stamps_of(model: InstalledArtifact) -> VerifyResult:
     changed = next((file for file in model.files if not file.unchanged), None)
     if changed is None:
         return VerifyResult(model, "unchanged")

@@ -138,7 +138,7 @@ def validate_json(settings: Settings, text: str | None, shape: str | None) -> tu
     raw = fetch(source, None, settings).body or b""
     public_source = ImportRecord(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":
-        return _inspected(
+        return _inspect_page(
             public_source, raw, CatalogSourceMalformed if ImportRecord(source, "").is_url else CatalogMalformed
         )
     result = read(source, raw, shape)
@@ -147,21 +147,21 @@ def validate_json(settings: Settings, text: str | None, shape: str | None) -> tu
         "left_out": {reason: len(entries) for reason, entries in result.left_out.items()},
         "remarks": {reason: len(entries) for reason, entries in result.remarks.items()},
     }
-    return _validated(public_source, result.format, len(result.models), counts, examples(result)), None
+    return _validation_page(public_source, result.format, len(result.models), counts, examples(result)), None
 
 
-def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[Page, FlowhubError | None]:
+def _inspect_page(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[Page, FlowhubError | None]:
     report = inspect(raw)
-    page = _validated(source, "flowhub", report.models) | {
+    page = _validation_page(source, "flowhub", report.models) | {
         "faults": [fault.as_dict() for fault in report.faults],
         "warnings": [warning.as_dict() for warning in report.warnings],
         "notes": [note.as_dict() for note in report.notes],
     }
     if not report.faults:
         return page, None
-    others = f" (and {len(report.faults) - 1:,} more)" if len(report.faults) > 1 else ""
+    more_text = f" (and {len(report.faults) - 1:,} more)" if len(report.faults) > 1 else ""
     error = malformed(
-        f"The catalog {source}: {report.faults[0].text}{others}", hint=f"It is refused whole. {_DOCUMENTED}"
+        f"The catalog {source}: {report.faults[0].text}{more_text}", hint=f"It is refused whole. {_DOCUMENTED}"
     )
     return page, error
 
@@ -169,7 +169,7 @@ def _inspected(source: str, raw: bytes, malformed: type[FlowhubError]) -> tuple[
 def _in_force(settings: Settings) -> tuple[Page, FlowhubError | None]:
     base = base_file(settings)
     raw = read_regular(base, MAX_BYTES) if base.is_file() else None
-    page, error = _inspected(str(base), raw, CatalogMalformed) if raw is not None else ({}, None)
+    page, error = _inspect_page(str(base), raw, CatalogMalformed) if raw is not None else ({}, None)
     if error:
         return page, error
     loaded = catalog_in_force(settings)
@@ -180,7 +180,7 @@ def _in_force(settings: Settings) -> tuple[Page, FlowhubError | None]:
         )
         raise CatalogMalformed(f"The imported catalog {damaged[0]} is damaged and is not used.", hint=hint)
     where = base_catalog(settings).where
-    return _validated(where, "flowhub", 0) | page | {"source": where, "models": len(loaded.catalog.models)}, None
+    return _validation_page(where, "flowhub", 0) | page | {"source": where, "models": len(loaded.catalog.models)}, None
 
 
 def _shape_of(raw: bytes) -> str | None:
@@ -191,7 +191,7 @@ def _shape_of(raw: bytes) -> str | None:
         return "flowhub" if raw.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")[:1] == b"{" else None
 
 
-def _validated(
+def _validation_page(
     source: str, shape: str, models: int, counts: Page | None = None, entries: list[Page] | None = None
 ) -> Page:
     nothing: Page = {"refused": {}, "left_out": {}, "remarks": {}}

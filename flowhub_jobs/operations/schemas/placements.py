@@ -13,13 +13,13 @@ _UNPLACED = _PLACEMENT[:6]
 
 
 def placements_json(placements: "Iterable[ShownPlacement]") -> dict[str, Any]:
-    return {"schema": "flowhub/placements/1", "placements": [placement_json(one) for one in placements]}
+    return {"schema": "flowhub/placements/1", "placements": [placement_json(placement) for placement in placements]}
 
 
-def placement_json(one: "ShownPlacement") -> dict[str, Any]:
-    return fields_json(one, _PLACEMENT)
+def placement_json(placement: "ShownPlacement") -> dict[str, Any]:
+    return fields_json(placement, _PLACEMENT)
 
 
 def unplaced_json(removed: "Iterable[ShownPlacement]") -> dict[str, Any]:
     """Return `flowhub/unplaced/1`: the placements that were removed, without their state."""
-    return {"schema": "flowhub/unplaced/1", "removed": [fields_json(one, _UNPLACED) for one in removed]}
+    return {"schema": "flowhub/unplaced/1", "removed": [fields_json(placement, _UNPLACED) for placement in removed]}

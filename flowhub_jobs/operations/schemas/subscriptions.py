@@ -10,24 +10,27 @@ from flowhub_jobs.times import moment
 
 def subscriptions_json(subscriptions: Iterable[Subscription]) -> dict[str, Any]:
     """Return `flowhub/subscriptions/1`."""
-    return {"schema": "flowhub/subscriptions/1", "subscriptions": [_subscription(one) for one in subscriptions]}
-
-
-def _subscription(one: Subscription) -> dict[str, Any]:
-    terms = one.terms
     return {
-        "ref": one.ref,
-        "kind": str(one.kind),
+        "schema": "flowhub/subscriptions/1",
+        "subscriptions": [_subscription(subscription) for subscription in subscriptions],
+    }
+
+
+def _subscription(subscription: Subscription) -> dict[str, Any]:
+    terms = subscription.terms
+    return {
+        "ref": subscription.ref,
+        "kind": str(subscription.kind),
         "every_s": terms.every_us // 1_000_000,
         "at": None if terms.at_minute is None else clock_text(terms.at_minute),
         "include": list(terms.include),
         "keep": terms.keep,
         "place": list(terms.place),
-        "checked_at": time_json(moment(one.checked_at)),
-        "next_at": time_json(moment(one.next_at)),
-        "changed_at": time_json(moment(one.changed_at)),
-        "job": one.job,
-        "error": dict(one.error) if one.error else None,
+        "checked_at": time_json(moment(subscription.checked_at)),
+        "next_at": time_json(moment(subscription.next_at)),
+        "changed_at": time_json(moment(subscription.changed_at)),
+        "job": subscription.job,
+        "error": dict(subscription.error) if subscription.error else None,
     }
 
 

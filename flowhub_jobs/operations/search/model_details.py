@@ -66,7 +66,7 @@ def model_details(session: "Session", ref: str, context: int | None = None) -> M
     except (NotFound, UsageInvalid):
         if (model := session.installed.model(ref)) is None:
             raise
-        return _of_installed(session, model)
+        return _installed_details(session, model)
 
 
 # Of the catalog -----------------------------------------------------------------------------------------------------
@@ -77,10 +77,10 @@ def _of_catalog(session: "Session", ref: str, context: int | None) -> ModelDetai
     model = session.listed_model(reference.model)
     if model is None:
         raise no_model(reference.model, session.titles())
-    return _of_listed(session, model, reference.option, context)
+    return _listed_details(session, model, reference.option, context)
 
 
-def _of_listed(
+def _listed_details(
     session: "Session", model: "ListedModel", option: str | None, context: int | None = None
 ) -> ModelDetails:
     """Return the details of a model with all its variants, or the one that is named. Raises NotFound."""
@@ -119,7 +119,7 @@ def _of_repo(session: "Session", repo: "RepositoryDetails", context: int | None)
         "name": repo.name,
         "tags": list(repo.tags),
         "license": repo.license,
-        "parameters": _rounded(repo.parameters),
+        "parameters": _parameters_text(repo.parameters),
         "contextLength": repo.context_length,
         "homepage": f"https://huggingface.co/{repo.name}",
         "architecture": repo.architecture,
@@ -130,7 +130,9 @@ def _of_repo(session: "Session", repo: "RepositoryDetails", context: int | None)
     }
     states = _states(session)
     verdicts = _verdicts(session, repo, states, context)
-    variants = [_repo_variant(one, verdict, states) for one, verdict in zip(repo.variants, verdicts, strict=True)]
+    variants = [
+        _repo_variant(artifact, verdict, states) for artifact, verdict in zip(repo.variants, verdicts, strict=True)
+    ]
     return ModelDetails(facts, tuple(variants), notes=repo.notes)
 
 
@@ -139,25 +141,35 @@ def _verdicts(
 ) -> list[Verdict]:
     """Return a verdict for each variant: by the header at its source, or by the repository's facts alone."""
     try:
-        return [one.verdict for one in judge_repository(session, repo, context)]
+        return [variant.verdict for variant in judge_repository(session, repo, context)]
     except FlowhubError:  # a Hub that has become busy: the details are there, and are shown
-        return [_by_card(session, repo, one, states.get(one.ref) == "installed") for one in repo.variants]
+        return [
+            _by_card(session, repo, artifact, states.get(artifact.ref) == "installed") for artifact in repo.variants
+        ]
 
 
-def _repo_variant(one: Artifact, verdict: Verdict, states: Mapping[str, str]) -> DetailedVariant:
-    quant = one.hub.quant if one.hub else None
+def _repo_variant(artifact: Artifact, verdict: Verdict, states: Mapping[str, str]) -> DetailedVariant:
+    quant = artifact.hub.quant if artifact.hub else None
     return DetailedVariant(
-        one.ref, None, one.format, quant, one.size, len(one.files), verdict, states.get(one.ref), one
+        artifact.ref,
+        None,
+        artifact.format,
+        quant,
+        artifact.size,
+        len(artifact.files),
+        verdict,
+        states.get(artifact.ref),
+        artifact,
     )
 
 
-def _by_card(session: "Session", repo: "RepositoryDetails", one: Artifact, installed: bool) -> Verdict:
+def _by_card(session: "Session", repo: "RepositoryDetails", artifact: Artifact, installed: bool) -> Verdict:
     needs = ModelNeeds(
-        weights_bytes=one.size,
-        format=one.format,
+        weights_bytes=artifact.size,
+        format=artifact.format,
         parameters=repo.parameters,
         context_max=repo.context_length,
-        disk_bytes=one.size,
+        disk_bytes=artifact.size,
     )
     return fit(needs, session.device, reserve_bytes=session.disk_reserve, installed=installed)
 
@@ -168,7 +180,7 @@ def _states(session: "Session") -> dict[str, str]:
     return queued | {model.source: "installed" for model in session.installed.models() if model.source}
 
 
-def _rounded(parameters: int | None) -> str | None:
+def _parameters_text(parameters: int | None) -> str | None:
     """Return a number of parameters as catalogs write it: 7.6B, 494M."""
     if parameters is None:
         return None
@@ -181,19 +193,19 @@ def _rounded(parameters: int | None) -> str | None:
 # From the store -----------------------------------------------------------------------------------------------------
 
 
-def _of_installed(session: "Session", model: InstalledModel) -> ModelDetails:
+def _installed_details(session: "Session", model: InstalledModel) -> ModelDetails:
     """Return the details of a model in the store: for one from the catalog, with its whole catalog entry."""
     if model.model and model.option and (listed := session.listed_model(model.model)) is not None:
         try:
-            from_catalog = _of_listed(session, listed, model.option)
+            from_catalog = _listed_details(session, listed, model.option)
         except NotFound:  # the option is gone from the catalog
             from_catalog = None
         if from_catalog is not None:
             return ModelDetails(from_catalog.facts, from_catalog.variants, from_catalog.catalog, model)
-    return ModelDetails({"id": model.model, "name": model.name}, (_as_installed(session, model),), installed=model)
+    return ModelDetails({"id": model.model, "name": model.name}, (_installed_variant(session, model),), installed=model)
 
 
-def _as_installed(session: "Session", model: InstalledModel) -> DetailedVariant:
-    [one] = judge(session, model.name, fetch_headers=False)
+def _installed_variant(session: "Session", model: InstalledModel) -> DetailedVariant:
+    [variant] = judge(session, model.name, fetch_headers=False)
     ref = model.source or model.name
-    return DetailedVariant(ref, model.option, model.format, None, model.bytes, 1, one.verdict, "installed")
+    return DetailedVariant(ref, model.option, model.format, None, model.bytes, 1, variant.verdict, "installed")

@@ -49,13 +49,13 @@ def judge_listed(
     session: "Session", model: "ListedModel", option: str | None, context: int | None = None
 ) -> list[Variant]:
     """Return what `judge` does of a model in the index, or its named option, without asking. Raises NotFound."""
-    options = [one for one in model.options if option in (None, one.artifact.option)]
+    options = [item for item in model.options if option in (None, item.artifact.option)]
     if option is not None and not options:
-        raise no_option(model.id, [one.artifact.option or "" for one in model.options], option)
-    if (installed := _installed(session, f"{model.id}@{option}" if option else model.id)) is not None:
-        return _judge_all(session, _of_installed(session, installed), None, context, fetch_headers=False)
-    needs = {one.artifact.option: one.needs for one in options}
-    artifacts = [one.artifact for one in options]
+        raise no_option(model.id, [item.artifact.option or "" for item in model.options], option)
+    if (installed := _installed_artifact(session, f"{model.id}@{option}" if option else model.id)) is not None:
+        return _judge_all(session, _installed_variants(session, installed), None, context, fetch_headers=False)
+    needs = {item.artifact.option: item.needs for item in options}
+    artifacts = [item.artifact for item in options]
     variants = VariantSet(artifacts, lambda artifact: read_needs(needs[artifact.option]), in_catalog=True)
     return _judge_all(session, variants, None, context, fetch_headers=False)
 
@@ -72,7 +72,7 @@ def _judge_all(
 
 @dataclass(slots=True)
 class _Judge:
-    """Judges the variants of one reference. `looks` caches the header of one variant of each format."""
+    """Judges the variants of one reference. `headers` caches the header of one variant of each format."""
 
     session: "Session"
     variants: "VariantSet"
@@ -163,8 +163,8 @@ def _in_catalog(artifacts: Sequence[Artifact], model: "HubModel | None") -> Vari
 
 def expand_reference(session: "Session", ref: str) -> VariantSet:
     """Return the artifacts that a reference may mean. Raises what `session.artifact` raises."""
-    if (installed := _installed(session, ref)) is not None:
-        return _of_installed(session, installed)
+    if (installed := _installed_artifact(session, ref)) is not None:
+        return _installed_variants(session, installed)
     if _is_repository(session, ref):
         return _repository(session, ref)
     artifact = session.artifact(ref)
@@ -194,7 +194,7 @@ def _of_repository(details: "RepositoryDetails") -> VariantSet:
     return VariantSet(details.variants, lambda artifact: needs_of(artifact, None, **facts), in_catalog=False)
 
 
-def _installed(session: "Session", name: str) -> Artifact | None:
+def _installed_artifact(session: "Session", name: str) -> Artifact | None:
     """Return the model under a bare name in the store, as an artifact without a source."""
     model = session.installed.model(name)
     if model is None:
@@ -203,7 +203,7 @@ def _installed(session: "Session", name: str) -> Artifact | None:
     return Artifact(model.name, model.model, model.option, model.format, model.name, model.path.is_dir(), (file,))
 
 
-def _of_installed(session: "Session", installed: Artifact) -> VariantSet:
+def _installed_variants(session: "Session", installed: Artifact) -> VariantSet:
     return _in_catalog([installed], _model_of(session, installed))
 
 

@@ -43,9 +43,9 @@ def _remove_surplus_of_store(session: Session, subscription: Subscription) -> No
         return
     own_jobs = SubscriptionQueries(home.database, home.node).jobs(subscription.id)
     surplus_names = {entry.name for entry in surplus(home.entries.entries_here(), keep, own_jobs)}
-    held = set(programs_by_name(home)) | _pinned(home.entries.entries_here(), home.entries.pinned())
+    in_use = set(programs_by_name(home)) | _pinned_names(home.entries.entries_here(), home.entries.pinned())
     for item in old_version_items(home, home.clock.now_us()):
-        if item.name not in surplus_names or item.name in held:
+        if item.name not in surplus_names or item.name in in_use:
             continue
         try:
             remove_item(home, session.installed, item)
@@ -55,5 +55,5 @@ def _remove_surplus_of_store(session: Session, subscription: Subscription) -> No
             log.info("Removed the old version %s: %s.", item.name, item.why)
 
 
-def _pinned(entries: list[LibraryEntry], claims: Collection[str]) -> set[str]:
+def _pinned_names(entries: list[LibraryEntry], claims: Collection[str]) -> set[str]:
     return {entry.name for entry in entries if entry.claim in claims}
