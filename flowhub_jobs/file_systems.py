@@ -33,7 +33,7 @@ _ZONE_MAX_NS = 26 * 3_600 * 1_000_000_000  # from UTC-12 to UTC+14
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class FileSystemTraits:
     """Traits of one file system. `shared`: processes of other machines may work in it."""
 
     numbers_stay: bool
@@ -41,13 +41,13 @@ class Traits:
     shared: bool
 
 
-EXACT = Traits(numbers_stay=True, times_stay=True, shared=False)
-CLUSTER = Traits(numbers_stay=True, times_stay=False, shared=True)
-COARSE = Traits(numbers_stay=False, times_stay=False, shared=False)
-UNKNOWN = Traits(numbers_stay=False, times_stay=False, shared=True)
+EXACT = FileSystemTraits(numbers_stay=True, times_stay=True, shared=False)
+CLUSTER = FileSystemTraits(numbers_stay=True, times_stay=False, shared=True)
+COARSE = FileSystemTraits(numbers_stay=False, times_stay=False, shared=False)
+UNKNOWN = FileSystemTraits(numbers_stay=False, times_stay=False, shared=True)
 
 
-def traits_of(target: Path | str | int) -> Traits:
+def traits_of(target: Path | str | int) -> FileSystemTraits:
     """Return the traits of the file system of a path or an open file; UNKNOWN where it does not name itself."""
     kind = file_system_of(target)
     if kind in _EXACT or kind == "apfs":
@@ -76,12 +76,12 @@ def _statfs(*, of_open: bool) -> "ctypes._NamedFuncPointer":
     return call
 
 
-def mark_of(status: os.stat_result, traits: Traits) -> tuple[int, ...]:
+def mark_of(status: os.stat_result, traits: FileSystemTraits) -> tuple[int, ...]:
     """Return the mark of a file, to notice a replacement: its inode number, else its size and time."""
     return (status.st_ino,) if traits.numbers_stay else (status.st_size, status.st_mtime_ns)
 
 
-def same_time(recorded_ns: int, now_ns: int, traits: Traits) -> bool:
+def same_time(recorded_ns: int, now_ns: int, traits: FileSystemTraits) -> bool:
     """Return whether a file's time equals the recorded one, within the precision of its file system."""
     return recorded_ns == now_ns or (not traits.times_stay and _same_but_rounded(recorded_ns, now_ns))
 

@@ -241,7 +241,7 @@ class AddressRefused(FlowhubError):
 # Of the HTTP API alone; the command line raises none of them.
 
 
-class Misdirected(UsageInvalid):
+class MisdirectedRequest(UsageInvalid):
     """HTTP 421: the request's Host names another server."""
 
     code = "misdirected"

@@ -53,12 +53,12 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     nodes = chosen_nodes(session.home, given["on"]) if given.get("on") is not None else []
     terms, checks = OptionReader(session, nodes).terms(given), session.settings.check
     session.references.may_lack_name = checks
-    orders: list[EnqueueItem | FlowhubError] = [_order(session, ref, given, terms) for ref in refs]
-    accepted = [order for order in orders if isinstance(order, EnqueueItem)]
-    if checks and len(accepted) == len(orders):
-        orders = [error or item for item, error, _ in check_items(session, accepted, pinned_too=False)]
-    _raise_for(orders)
-    items = [order for order in orders if isinstance(order, EnqueueItem)]
+    results: list[EnqueueItem | FlowhubError] = [_enqueue_item(session, ref, given, terms) for ref in refs]
+    accepted = [result for result in results if isinstance(result, EnqueueItem)]
+    if checks and len(accepted) == len(results):
+        results = [error or item for item, error, _ in check_items(session, accepted, pinned_too=False)]
+    _raise_for(results)
+    items = [result for result in results if isinstance(result, EnqueueItem)]
     return session.enqueue(items_on_nodes(items, nodes) if nodes else items)
 
 
@@ -67,7 +67,9 @@ def items_on_nodes(items: Sequence[EnqueueItem], nodes: Sequence[str]) -> list[E
     return [replace(item, node=node) for item in items for node in nodes]
 
 
-def _order(session: Session, ref: str, given: Mapping[str, Any], terms: EnqueueTerms) -> EnqueueItem | FlowhubError:
+def _enqueue_item(
+    session: Session, ref: str, given: Mapping[str, Any], terms: EnqueueTerms
+) -> EnqueueItem | FlowhubError:
     sha256 = given.get("sha256")
     include, exclude = (given.get(name) or () for name in ("include", "exclude"))
     try:
@@ -96,12 +98,12 @@ def check_items(
     return results
 
 
-def _raise_for(orders: Sequence[EnqueueItem | FlowhubError]) -> None:
-    errors = [order for order in orders if isinstance(order, FlowhubError)]
+def _raise_for(results: Sequence[EnqueueItem | FlowhubError]) -> None:
+    errors = [result for result in results if isinstance(result, FlowhubError)]
     if not errors:
         return
     first = errors[0]
-    if len(orders) == 1:
+    if len(results) == 1:
         raise first
-    message = f"{len(errors)} of {len(orders)} cannot be queued, so nothing was. {named_together(errors)}"
+    message = f"{len(errors)} of {len(results)} cannot be queued, so nothing was. {named_together(errors)}"
     raise same_kind(first, message, first.hint)

@@ -22,7 +22,7 @@ _INSTALLED = (
 )
 
 
-class Order(Protocol):
+class ArtifactToQueue(Protocol):
     """An artifact to queue, for a node (operations/session.py: EnqueueItem)."""
 
     @property
@@ -37,16 +37,16 @@ class Order(Protocol):
     def node(self) -> str: ...
 
 
-def requests_elsewhere(home: Home, orders: Sequence[Order]) -> list[Request]:
-    """Return the orders for other nodes as requests, in order."""
-    installed_here = home.installed_names([order.artifact.key for order in orders])
+def requests_elsewhere(home: Home, items: Sequence[ArtifactToQueue]) -> list[Request]:
+    """Return the items for other nodes as requests, in order."""
+    installed_here = home.installed_names([item.artifact.key for item in items])
     with home.database.reading() as snapshot:
         stores = _store_paths(snapshot)
         installed = [
             [row for row in snapshot.rows(_INSTALLED, key=key) if row["node"] != home.node or key in installed_here]
-            for key in (order.artifact.key for order in orders)
+            for key in (item.artifact.key for item in items)
         ]
-    return [_request(order, rows, stores) for order, rows in zip(orders, installed, strict=True)]
+    return [_request(item, rows, stores) for item, rows in zip(items, installed, strict=True)]
 
 
 def check_store_of_nodes(home: Home, store: str, nodes: Sequence[str]) -> None:
@@ -75,21 +75,21 @@ def _store_paths(snapshot: Snapshot) -> dict[tuple[str, str], str]:
     }
 
 
-def _request(order: Order, installed: Sequence[Row], stores: Mapping[tuple[str, str], str]) -> Request:
-    artifact, store = order.artifact, order.terms.store or DEFAULT_STORE
-    folder = stores.get((order.node, store))
-    rows = [row for row in installed if order.task is None and order.node in (row["node"], ANY_NODE)]
+def _request(item: ArtifactToQueue, installed: Sequence[Row], stores: Mapping[tuple[str, str], str]) -> Request:
+    artifact, store = item.artifact, item.terms.store or DEFAULT_STORE
+    folder = stores.get((item.node, store))
+    rows = [row for row in installed if item.task is None and item.node in (row["node"], ANY_NODE)]
     if not rows:
-        size, target = order.size_seen, _target(artifact, folder)
-        return Request(artifact, target, order.terms, task=order.task, size_seen=size, node=order.node, store=store)
+        size, target = item.size_seen, _target(artifact, folder)
+        return Request(artifact, target, item.terms, task=item.task, size_seen=size, node=item.node, store=store)
     best = rows[0]
     # Of a job for any node that is answered here, no row is left without a node.
-    node = order.node if order.terms.force else best["node"]
-    if order.terms.force and order.terms.store:
+    node = item.node if item.terms.force else best["node"]
+    if item.terms.force and item.terms.store:
         target = _target(artifact, folder)
     else:
         target = _target(artifact, best["store"] if node == best["node"] else None, best["name"])
-    return Request(artifact, target, order.terms, True, best["job_id"], None, order.size_seen, node, store)
+    return Request(artifact, target, item.terms, True, best["job_id"], None, item.size_seen, node, store)
 
 
 def _target(artifact: Artifact, store: str | None, name: str | None = None) -> str:

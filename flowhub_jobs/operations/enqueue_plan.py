@@ -37,37 +37,37 @@ class EnqueuePlan:
     store: str = DEFAULT_STORE
 
 
-def requests_for(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
-    """Return the orders with where they go, also those for other nodes, in order."""
-    own_orders = {number: order for number, order in enumerate(orders) if order.node in ("", home.node)}
-    requests = dict(zip(own_orders, own_requests(home, list(own_orders.values())), strict=True))
-    if len(own_orders) < len(orders):
+def requests_for(home: Home, items: Sequence[EnqueueItem]) -> list[Request]:
+    """Return the items with where they go, also those for other nodes, in order."""
+    own_items = {number: item for number, item in enumerate(items) if item.node in ("", home.node)}
+    requests = dict(zip(own_items, own_requests(home, list(own_items.values())), strict=True))
+    if len(own_items) < len(items):
         from flowhub_jobs.operations.enqueue_on_nodes import requests_elsewhere
 
-        other_orders = {number: order for number, order in enumerate(orders) if number not in own_orders}
-        requests |= dict(zip(other_orders, requests_elsewhere(home, list(other_orders.values())), strict=True))
-    return [requests[number] for number in range(len(orders))]
+        other_items = {number: item for number, item in enumerate(items) if number not in own_items}
+        requests |= dict(zip(other_items, requests_elsewhere(home, list(other_items.values())), strict=True))
+    return [requests[number] for number in range(len(items))]
 
 
-def own_requests(home: Home, orders: Sequence[EnqueueItem]) -> list[Request]:
-    """Return the orders with where they go, and whether they are here already."""
-    stores = TargetStores(home, [order.artifact.key for order in orders])
+def own_requests(home: Home, items: Sequence[EnqueueItem]) -> list[Request]:
+    """Return the items with where they go, and whether they are here already."""
+    stores = TargetStores(home, [item.artifact.key for item in items])
     requests = []
-    for order in orders:
-        artifact = order.artifact
-        existing = stores.found(artifact, order.terms)
-        in_store = existing.home if existing else stores.home_for(artifact, order.terms)
+    for item in items:
+        artifact = item.artifact
+        existing = stores.found(artifact, item.terms)
+        in_store = existing.home if existing else stores.home_for(artifact, item.terms)
         name = existing.installed.name if existing else stores.name_for(artifact, in_store)
         target = str(in_store.store.root / name)
         by = existing.installed.job if existing else None
-        details = (existing is not None, by, order.task, order.size_seen)
-        requests.append(Request(artifact, target, order.terms, *details, home.node, in_store.store.name))
+        details = (existing is not None, by, item.task, item.size_seen)
+        requests.append(Request(artifact, target, item.terms, *details, home.node, in_store.store.name))
     return requests
 
 
-def plan_enqueue(home: Home, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
+def plan_enqueue(home: Home, items: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
     """Return what `enqueue` would do, without doing it."""
-    requests = requests_for(home, orders)
+    requests = requests_for(home, items)
     live = home.queries.live_jobs_of([request.node for request in requests])
     return [_plan(home, request, live) for request in requests]
 

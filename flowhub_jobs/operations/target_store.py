@@ -13,7 +13,7 @@ from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InstalledCopy:
     """An artifact that is installed, unchanged, in the store of `home`."""
 
     home: Home
@@ -28,9 +28,9 @@ class TargetStores:
         self._here = [(each, each.entries.unchanged(keys)) for each in self._homes]
         self._owners: dict[str, dict[str, str]] = {}
 
-    def found(self, artifact: Artifact, terms: EnqueueTerms) -> Found | None:
+    def found(self, artifact: Artifact, terms: EnqueueTerms) -> InstalledCopy | None:
         """Return where the artifact is installed. With `force` only the store that it is fetched to counts."""
-        matches = [Found(home, by_key[artifact.key]) for home, by_key in self._here if artifact.key in by_key]
+        matches = [InstalledCopy(home, by_key[artifact.key]) for home, by_key in self._here if artifact.key in by_key]
         if terms.force:
             store_name = self.home_for(artifact, terms).store.name
             matches = [match for match in matches if match.home.store.name == store_name]

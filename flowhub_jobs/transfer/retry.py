@@ -32,7 +32,7 @@ NO_FAULTS = PriorFaults()
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryNow:
     """At once, at no cost."""
 
 
@@ -49,7 +49,7 @@ class GiveUp:
     error: FlowhubError
 
 
-Decision = Again | RetryWait | GiveUp
+Decision = RetryNow | RetryWait | GiveUp
 
 
 def decide(
@@ -69,7 +69,7 @@ def decide(
     eventually counts. `resumes`: whether the source can continue where a response broke off.
     """
     if free and isinstance(error, AddressExpired | SourceChanged):
-        return Again()
+        return RetryNow()
     # Another request does not help against a full or missing disk: the caller parks the job.
     if not error.retryable or not isinstance(error, SourceError):
         return GiveUp(error)

@@ -15,7 +15,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowhub_jobs.errors import BodyTooLarge, FlowhubError, Misdirected, RequestForbidden, SignInRequired, UsageInvalid
+from flowhub_jobs.errors import (
+    BodyTooLarge,
+    FlowhubError,
+    MisdirectedRequest,
+    RequestForbidden,
+    SignInRequired,
+    UsageInvalid,
+)
 from flowhub_jobs.web.call import CONTEXT, SESSION, form_fields
 from flowhub_jobs.web.server_state import WebContext
 from flowhub_jobs.web.sign_in import BrowserSession, is_same_token
@@ -135,11 +142,11 @@ class Guard:
 
 
 def _one_host(headers: Headers, hosts: Iterable[str]) -> str:
-    """Return the request's Host, if it names this server. Raises Misdirected (RFC 9110 §15.5.20)."""
+    """Return the request's Host, if it names this server. Raises MisdirectedRequest (RFC 9110 §15.5.20)."""
     values = headers.getlist("host")
     if len(values) == 1 and values[0].lower() in hosts:
         return values[0].lower()
-    raise Misdirected("This server does not answer for that host.")
+    raise MisdirectedRequest("This server does not answer for that host.")
 
 
 def _refuse_foreign(headers: Headers, host: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowhub_jobs.errors import ERRORS, AddressExpired, ServerBusy, SourceChanged, SourceError, WaitTooLong
-from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, RetryWait, decide, retry_delay
+from flowhub_jobs.transfer.retry import GiveUp, Patience, PriorFaults, RetryNow, RetryWait, decide, retry_delay
 
 DEFAULT = Patience()
 HOUR_S = DEFAULT.server_wait_max_s
@@ -42,7 +42,7 @@ PASSING_ERRORS = errors_of(st.sampled_from(PASSING)) | busy_errors(st.floats(0, 
 @given(ERRORS_OF_ANY_KIND, PRIOR_FAULTS, JITTERS, PATIENCES, st.booleans())
 def test_every_fault_has_a_decision_and_every_wait_an_end(error, prior, jitter, patience, free):
     decision = decide(error, prior, jitter, patience, free=free)
-    assert isinstance(decision, Again | RetryWait | GiveUp)
+    assert isinstance(decision, RetryNow | RetryWait | GiveUp)
     if isinstance(decision, RetryWait):
         assert math.isfinite(decision.seconds)
         assert 0 <= decision.seconds <= max(patience.cap_s, patience.server_wait_max_s)
@@ -54,7 +54,7 @@ def test_every_fault_has_a_decision_and_every_wait_an_end(error, prior, jitter, 
 def test_only_a_new_address_or_content_is_requested_at_once_and_only_while_that_is_free(
     error, prior, jitter, patience, free
 ):
-    at_once = isinstance(decide(error, prior, jitter, patience, free=free), Again)
+    at_once = isinstance(decide(error, prior, jitter, patience, free=free), RetryNow)
     assert at_once == (free and isinstance(error, FREE))
 
 

@@ -23,6 +23,7 @@ from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.retry import Patience
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
+from flowhub_jobs.values.jobs import Note
 
 if TYPE_CHECKING:
     from lib.origin.content import Content
@@ -113,7 +114,7 @@ class TransferRun:
         return self.fetched.parts[number].read_bytes()
 
     @property
-    def notes(self) -> list[tuple[str, str]]:
+    def notes(self) -> list[Note]:
         return [note for progress in self.progress for note in progress.notes]
 
     @property

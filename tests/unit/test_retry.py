@@ -26,7 +26,7 @@ from flowhub_jobs.errors import (
     WrongContent,
     WrongRange,
 )
-from flowhub_jobs.transfer.retry import Again, GiveUp, Patience, PriorFaults, RetryWait, decide, retry_delay
+from flowhub_jobs.transfer.retry import GiveUp, Patience, PriorFaults, RetryNow, RetryWait, decide, retry_delay
 
 DEFAULT = Patience()
 PASSING = [ConnectionLost, HeadersTimeout, Stalled, TooSlow, NetworkDown, ServerBusy, TlsUntrusted]
@@ -81,7 +81,7 @@ def test_a_disk_error_is_not_tried_again_but_parks_the_job(kind):
 
 @pytest.mark.parametrize("kind", [AddressExpired, SourceChanged])
 def test_another_address_or_content_is_requested_again_at_no_cost(kind):
-    assert decide(kind("x"), PriorFaults(99), 0.5, DEFAULT) == Again()
+    assert decide(kind("x"), PriorFaults(99), 0.5, DEFAULT) == RetryNow()
 
 
 def test_a_host_that_names_a_time_is_waited_for_exactly():

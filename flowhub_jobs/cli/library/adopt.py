@@ -17,7 +17,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.act_on_each import each
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.library.adopt import Adopted, Adoption
-from flowhub_jobs.operations.library.adopt_scan import AdoptScan, AdoptScanner, Offer
+from flowhub_jobs.operations.library.adopt_scan import AdoptableModel, AdoptScan, AdoptScanner
 from flowhub_jobs.operations.library.cleanup import PartialState, partials
 from flowhub_jobs.operations.library.identify import Identifier
 from flowhub_jobs.operations.schemas.library import adopt_json
@@ -99,13 +99,13 @@ class _ReadProgress:
             output.progress(f"Reading: {format_bytes(read)} of {format_bytes(total)}")
 
 
-def _confirm(offers: Sequence[Offer], root: Path) -> bool:
+def _confirm(offers: Sequence[AdoptableModel], root: Path) -> bool:
     size = format_bytes(sum(offer.size for offer in offers))
     question = f"Adopt {_count(len(offers))} ({size}) into {output.clean(str(root))}?"
     return confirm("adopt", question, before=BEFORE, hint=HINT)
 
 
-def _adopt_each(session: Session, offers: Mapping[int, Offer], kinds: tuple[LinkKind, ...]) -> Outcomes:
+def _adopt_each(session: Session, offers: Mapping[int, AdoptableModel], kinds: tuple[LinkKind, ...]) -> Outcomes:
     with closing(Adoption(session.home, kinds)) as adoption:
         return each(list(offers), lambda number: adoption.adopt(offers[number]))
 
@@ -125,7 +125,7 @@ def _print_offers(scan: AdoptScan) -> None:
         output.hint("No new models found.")
 
 
-def _offer_cells(offer: Offer) -> list[str]:
+def _offer_cells(offer: AdoptableModel) -> list[str]:
     artifact = offer.recognized.artifact
     identity = f"{artifact.model}@{artifact.option}" if artifact.model else "not in the catalog"
     method = f"{offer.how.text} from {offer.candidate.program}" if offer.how else "no way to link it"

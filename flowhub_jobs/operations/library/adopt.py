@@ -19,7 +19,7 @@ from flowhub_jobs.fs.locks import LockFile, held_lock
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.run_values import LEASE_S
-from flowhub_jobs.operations.library.adopt_scan import Offer
+from flowhub_jobs.operations.library.adopt_scan import AdoptableModel
 from flowhub_jobs.store.file_hash import FileStamp, HashedFile, UnreadableFile, hash_file, stamp_of
 from flowhub_jobs.store.install import InstallResult, choose_name, rename_into_place
 from flowhub_jobs.store.layout import PARTIAL
@@ -56,7 +56,7 @@ class Adoption:
         """Remove the staged links: flowhub's own names, never the files of other programs."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def adopt(self, offer: Offer) -> Adopted:
+    def adopt(self, offer: AdoptableModel) -> Adopted:
         """Take one model in. Raises NameTaken, Busy (as where it is written to), DiskFull, StorageFailed."""
         try:
             with disk_errors(self._home.store.root):
@@ -72,7 +72,7 @@ class Adoption:
 
     # In the store --------------------------------------------------------------------------------------------------
 
-    def _record_in_place(self, offer: Offer) -> Adopted:
+    def _record_in_place(self, offer: AdoptableModel) -> Adopted:
         name, artifact = offer.candidate.name, offer.recognized.artifact
         path = self._home.store.root / name
         with self._installing():
@@ -83,7 +83,7 @@ class Adoption:
 
     # In other folders ----------------------------------------------------------------------------------------------
 
-    def _link(self, offer: Offer) -> Adopted:
+    def _link(self, offer: AdoptableModel) -> Adopted:
         artifact = offer.recognized.artifact
         try:
             staged, kind = self._stage(offer)
@@ -113,7 +113,7 @@ class Adoption:
             if mark_of(path.lstat(), traits_of(path.parent)) == mark:
                 self._home.store.remove(name)
 
-    def _stage(self, offer: Offer) -> tuple[Path, LinkKind]:
+    def _stage(self, offer: AdoptableModel) -> tuple[Path, LinkKind]:
         """Link all files of the offer into the folder of partials; return the one thing to rename."""
         artifact = offer.recognized.artifact
         self._remove_leftovers()
@@ -139,7 +139,7 @@ class Adoption:
         """The lock that a worker holds between the choice of a name and its row."""
         return held_lock(self._home.settings.locks / "install", may_continue=lambda: None, at_most_s=2 * LEASE_S)
 
-    def _index(self, offer: Offer, placed: InstallResult, artifact: Artifact) -> None:
+    def _index(self, offer: AdoptableModel, placed: InstallResult, artifact: Artifact) -> None:
         with writing(self._home.engine) as tx:
             self._home.library.index(tx, artifact, placed, None, self._home.clock.now_us())
             # The index has taken each file's time: from here on a change is noticed, and until here there was none.
@@ -163,10 +163,10 @@ def _check_unchanged(path: Path, expected: FileStamp) -> None:
         raise UnreadableFile("was written to since it was read")
 
 
-def _digests(offer: Offer) -> tuple[FileDigest, ...]:
+def _digests(offer: AdoptableModel) -> tuple[FileDigest, ...]:
     pairs = zip(offer.recognized.artifact.files, offer.recognized.files, strict=True)
     return tuple(FileDigest(file.path, hashed.stamp.size, hashed.sha256, pinned=True) for file, hashed in pairs)
 
 
-def _shared_path(offer: Offer, kind: LinkKind) -> str | None:
+def _shared_path(offer: AdoptableModel, kind: LinkKind) -> str | None:
     return None if kind is LinkKind.COPY else offer.shares

@@ -38,11 +38,11 @@ from flowhub_jobs.values.artifacts import Artifact
 
 AT_ONCE = min(8, os.cpu_count() or 1)
 Inode = tuple[int, int]
-Watch = Callable[[int, int], None]  # bytes read, of how many
+OnProgress = Callable[[int, int], None]  # bytes read, of how many
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class AdoptableModel:
     """A model that could be taken, and the `name` that it would have in the store.
 
     `how` is None for one that is in the store; `same_as` is the name of the same bytes that are there already. `shares`
@@ -67,7 +67,7 @@ class Offer:
 
 @dataclass(slots=True)
 class AdoptScan:
-    offers: list[Offer] = field(default_factory=list)
+    offers: list[AdoptableModel] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -82,7 +82,7 @@ class AdoptScanner:
         self._placed = placed_files(home)
         self._stop = threading.Event()
 
-    def scan(self, targets: Sequence[str], watch: Watch = lambda read, total: None) -> AdoptScan:
+    def scan(self, targets: Sequence[str], on_progress: OnProgress = lambda read, total: None) -> AdoptScan:
         """Return what could be adopted from these programs, folders and files, all known places if none is named.
 
         The store is always looked through as well. Raises NotFound, UsageInvalid for a target that is nothing.
@@ -95,7 +95,7 @@ class AdoptScanner:
         result.candidates += [
             candidate for candidate in _without_duplicates(others_result.candidates) if not self._is_of_store(candidate)
         ]
-        hashes = self._read(result, watch)
+        hashes = self._read(result, on_progress)
         return AdoptScan(self._offers(result, hashes), result.skipped)
 
     # Look ----------------------------------------------------------------------------------------------------------
@@ -152,13 +152,13 @@ class AdoptScanner:
 
     # Read ----------------------------------------------------------------------------------------------------------
 
-    def _read(self, result: ScanResult, watch: Watch) -> dict[Path, HashedFile]:
+    def _read(self, result: ScanResult, on_progress: OnProgress) -> dict[Path, HashedFile]:
         """Return the digests of all files that were found; candidates that cannot be read are dropped."""
         sha256_by_inode = self._sha256_by_inode()
         by_path = {file.real: file for candidate in result.candidates for file in candidate.files}
         hashes = {path: hashed for path in by_path if (hashed := _without_reading(path, sha256_by_inode))}
         unread = [file for path, file in by_path.items() if path not in hashes]
-        reading = _Reading(self._stop, watch, sum(file.size for file in unread))
+        reading = _Reading(self._stop, on_progress, sum(file.size for file in unread))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read") as pool:
             try:
                 answers = list(pool.map(reading.read, unread))
@@ -194,7 +194,7 @@ class AdoptScanner:
 
     # Recognize -----------------------------------------------------------------------------------------------------
 
-    def _offers(self, result: ScanResult, hashes: Mapping[Path, HashedFile]) -> list[Offer]:
+    def _offers(self, result: ScanResult, hashes: Mapping[Path, HashedFile]) -> list[AdoptableModel]:
         installed = self._installed()
         others = {
             identity: file.real
@@ -202,7 +202,7 @@ class AdoptScanner:
             for file in candidate.files
             if candidate.program != STORE and (identity := hashes[file.real].stamp.identity)
         }
-        offers: list[Offer] = []
+        offers: list[AdoptableModel] = []
         claims: dict[str, str] = {}  # the owner of each name, by the offers so far
         for candidate in result.candidates:
             files = [hashes[file.real] for file in candidate.files]
@@ -220,7 +220,7 @@ class AdoptScanner:
             same_as = None if offer.in_place else installed.get(bytes_of)
             name = candidate.name if offer.in_place else same_as or self._name(offer.recognized.artifact, claims)
             installed.setdefault(bytes_of, name)
-            offers.append(Offer(candidate, offer.recognized, offer.how, same_as, offer.shares, name))
+            offers.append(AdoptableModel(candidate, offer.recognized, offer.how, same_as, offer.shares, name))
         return offers
 
     def _name(self, artifact: Artifact, claims: dict[str, str]) -> str:
@@ -234,14 +234,16 @@ class AdoptScanner:
         claims.setdefault(same_name_key(name), artifact.claim)
         return name
 
-    def _offer(self, candidate: Candidate, recognized: Identified, others: Mapping[Inode, Path]) -> Offer:
+    def _offer(self, candidate: Candidate, recognized: Identified, others: Mapping[Inode, Path]) -> AdoptableModel:
         first = recognized.files[0]
         if candidate.program != STORE:
             kind = probe_link_kind(first.path, self._home.store.root / PARTIAL, self._kinds)
-            return Offer(candidate, recognized, kind, shares=_path_or_folder(first.path, candidate))
+            return AdoptableModel(candidate, recognized, kind, shares=_path_or_folder(first.path, candidate))
         outside = None if first.path.is_relative_to(self._root) else first.path
         shares = outside or (others.get(first.stamp.identity) if first.stamp.identity else None)
-        return Offer(candidate, recognized, None, shares=_path_or_folder(shares, candidate) if shares else None)
+        return AdoptableModel(
+            candidate, recognized, None, shares=_path_or_folder(shares, candidate) if shares else None
+        )
 
     def _installed(self) -> dict[tuple[str, ...], str]:
         """Return the names of installed, unchanged models, by the digests of all files."""
@@ -253,8 +255,8 @@ class AdoptScanner:
 class _Reading:
     """Reads files in parallel, and counts the bytes read."""
 
-    def __init__(self, stop: threading.Event, watch: Watch, total: int) -> None:
-        self._stop, self._watch, self._total = stop, watch, total
+    def __init__(self, stop: threading.Event, on_progress: OnProgress, total: int) -> None:
+        self._stop, self._on_progress, self._total = stop, on_progress, total
         self._read, self._lock = 0, threading.Lock()
 
     def read(self, file: FoundFile) -> HashedFile | UnreadableFile:
@@ -272,7 +274,7 @@ class _Reading:
     def _count(self, count: int) -> None:
         with self._lock:
             self._read += count
-            self._watch(self._read, self._total)
+            self._on_progress(self._read, self._total)
 
 
 def _without_reading(path: Path, sha256_by_inode: Mapping[Inode, str]) -> HashedFile | None:

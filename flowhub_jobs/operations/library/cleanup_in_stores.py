@@ -9,7 +9,7 @@ from flowhub_jobs.operations.session import Session
 
 
 @dataclass(slots=True)
-class ToFit:
+class ModelsToRemove:
     """The models to remove so that the queue fits, and the bytes that are missing even then."""
 
     items: list[Item] = field(default_factory=list)
@@ -23,9 +23,9 @@ def find_in_stores(session: Session) -> list[Item]:
     return [item for store_session in online for item in find_removable(store_session.home, store_session.installed)]
 
 
-def find_to_fit_in_stores(session: Session, others: Sequence[Item]) -> ToFit:
+def find_to_fit_in_stores(session: Session, others: Sequence[Item]) -> ModelsToRemove:
     """Return the models to remove so that the queue fits each store, besides the `others` that are removed anyway."""
-    result = ToFit()
+    result = ModelsToRemove()
     for store_session in session.each_store():
         if store_session.home.store_is_away():
             continue

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flowhub_jobs.operations.library.adopt import Adopted
-    from flowhub_jobs.operations.library.adopt_scan import AdoptScan, Offer
+    from flowhub_jobs.operations.library.adopt_scan import AdoptableModel, AdoptScan
     from flowhub_jobs.operations.library.cleanup import Item, Partial
     from flowhub_jobs.operations.library.installed import Removal
     from flowhub_jobs.operations.library.on_nodes import ModelOnNode, ModelsOnNodes
@@ -170,7 +170,7 @@ def adopt_json(scan: "AdoptScan", outcomes: "Mapping[int, Adopted | FlowhubError
     }
 
 
-def _offer_json(offer: "Offer", outcome: "Adopted | FlowhubError | None") -> dict[str, Any]:
+def _offer_json(offer: "AdoptableModel", outcome: "Adopted | FlowhubError | None") -> dict[str, Any]:
     artifact, failed = offer.recognized.artifact, isinstance(outcome, FlowhubError)
     state = "already" if offer.same_as else "failed" if failed else "found" if outcome is None else "adopted"
     how = "in place" if offer.in_place else None if offer.same_as else offer.how

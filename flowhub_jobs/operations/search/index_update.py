@@ -24,7 +24,7 @@ ASK_AGAIN = timedelta(hours=1)
 Answer = TypeVar("Answer")
 
 
-class Opened(NamedTuple):
+class OpenedIndex(NamedTuple):
     """An index, and warnings for the user."""
 
     lookup: IndexReader
@@ -55,7 +55,7 @@ def query_index(
     raise AssertionError("the second time, it answers or raises")
 
 
-def _open_index(settings: Settings, base: "LoadedCatalog | None", *, rebuild: bool) -> Opened:
+def _open_index(settings: Settings, base: "LoadedCatalog | None", *, rebuild: bool) -> OpenedIndex:
     if base is None and _is_update_due(settings):
         base = base_catalog(settings)
     warning = base.warning if base else None
@@ -63,10 +63,10 @@ def _open_index(settings: Settings, base: "LoadedCatalog | None", *, rebuild: bo
     lookup = None if rebuild else IndexReader.open(index_path(settings), signature)
     if lookup is None:
         return _build_index(settings, base or base_catalog(settings), signature)
-    return Opened(lookup, _without_none(warning, lookup.about.get("warning")))
+    return OpenedIndex(lookup, _without_none(warning, lookup.about.get("warning")))
 
 
-def _build_index(settings: Settings, base: "LoadedCatalog", signature: str) -> Opened:
+def _build_index(settings: Settings, base: "LoadedCatalog", signature: str) -> OpenedIndex:
     from flowhub_jobs.catalogs.search_index import build, build_in_memory
 
     if is_at_url(settings):
@@ -75,14 +75,14 @@ def _build_index(settings: Settings, base: "LoadedCatalog", signature: str) -> O
     try:
         build(index_path(settings), source)
         if lookup := IndexReader.open(index_path(settings), signature):
-            return Opened(lookup, _without_none(base.warning, source.warning))
+            return OpenedIndex(lookup, _without_none(base.warning, source.warning))
         why = "it does not read as it was written"
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
     warning = (
         f"The index for searches cannot be kept in {settings.home} ({why}): each search builds it again, in memory."
     )
-    return Opened(IndexReader(build_in_memory(source)), _without_none(base.warning, source.warning, warning))
+    return OpenedIndex(IndexReader(build_in_memory(source)), _without_none(base.warning, source.warning, warning))
 
 
 def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Source":

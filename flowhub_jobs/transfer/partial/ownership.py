@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from flowhub_jobs.file_systems import Traits
+from flowhub_jobs.file_systems import FileSystemTraits
 from flowhub_jobs.system import machine_name, process_lives, process_name
 
 
@@ -47,7 +47,7 @@ def decide_use(
     status: LockStatus,
     previous: Owner | None,
     owner: Owner,
-    traits: Traits,
+    traits: FileSystemTraits,
     *,
     own_runs: Collection[str],
     is_alive: Callable[[str], bool | None] = process_lives,
