@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from support.origin import Origin
 
 PATIENT = Patience(base_s=0.002, cap_s=0.02, give_up_after_s=0.0)  # the tries alone count
-QUICK = TransferOptions(connect_s=10, headers_s=20, stall_s=20, patience=PATIENT)
+QUICK = TransferOptions(connect_s=30, headers_s=60, stall_s=60, patience=PATIENT)
 
 
 def quick(*, faults_max: int = 10, **changed: Any) -> TransferOptions:
