@@ -35,6 +35,11 @@ def own_python(name: str, install: list[str], made_from: Iterable[Path]) -> Path
     return python
 
 
+def test_python() -> Path:
+    """Return the Python of .venv-test/, which has this checkout with its dev extra. Raises NoEnvironment."""
+    return own_python(".venv-test", ["--editable", ".[dev]"], [TOP / "pyproject.toml"])
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock, so that processes make its content one by one."""
