@@ -1,6 +1,6 @@
 """Makes bytes durable, off the hot path: syncs the parts, then appends to the journal, four times a second or more.
 
-The unsynced bytes of a transfer never exceed 64 MiB: `admit` makes the fetchers wait.
+The unsynced bytes of a transfer never exceed UNSYNCED_MAX: `admit` makes the fetchers wait.
 """
 
 import copy
@@ -10,7 +10,7 @@ from typing import Any
 
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.file_state import FileState
+from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX, FileState
 from flowhub_jobs.transfer.open_parts import closable_locked, close_verified
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial.journal import Journal, Record, file_entry
@@ -18,7 +18,15 @@ from flowhub_jobs.transfer.partial.part_file import PartFile, sync_all
 from flowhub_jobs.transfer.state import COMMIT_AT, COMMIT_AT_FILES, TransferState
 
 PERIOD_S = 0.25
-UNSYNCED_MAX = 44 * MIB
+UNSYNCED_MAX = 64 * MIB  # what a kill may cost
+
+
+def unsynced_limit(writers: int) -> int:
+    """Return the unsynced bytes at which a fetcher waits, while `writers` ranges are being received.
+
+    `admit` reads the count without the lock, so each of them may add a buffer at once, and the writer's queue a few.
+    """
+    return max(BUFFER_DIRECT, UNSYNCED_MAX - (writers + UNDERWAY_MAX) * BUFFER_DIRECT)
 
 
 @dataclass(slots=True)
@@ -59,17 +67,21 @@ class Committer(threading.Thread):
 
     def _is_due(self) -> bool:
         transfer = self._transfer
-        return transfer.unsynced >= COMMIT_AT or len(closable_locked(transfer)) >= COMMIT_AT_FILES
+        due_at = min(COMMIT_AT, unsynced_limit(len(transfer.tasks)) // 2)
+        return transfer.unsynced >= due_at or len(closable_locked(transfer)) >= COMMIT_AT_FILES
 
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""
         transfer = self._transfer
-        if transfer.unsynced + count <= UNSYNCED_MAX:
-            # Read without the lock: sixteen fetchers at once exceed the limit by a buffer each, and it allows for that.
+        if transfer.unsynced + count <= unsynced_limit(len(transfer.tasks)):
             return
         with transfer.changed:
-            while transfer.unsynced and transfer.unsynced + count > UNSYNCED_MAX and not transfer.ended:
+            while transfer.unsynced and not self._has_room_locked(count) and not transfer.ended:
+                transfer.commit_due.notify_all()
                 transfer.changed.wait()
+
+    def _has_room_locked(self, count: int) -> bool:
+        return self._transfer.unsynced + count <= unsynced_limit(len(self._transfer.tasks))
 
     def commit(self) -> None:
         """Sync all bytes that were written, then record them in the journal."""

@@ -11,7 +11,7 @@ from flowhub_jobs.errors import StorageFailed
 from flowhub_jobs.jobs.run_values import LeaseLost
 from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.committer import UNSYNCED_MAX, Committer
+from flowhub_jobs.transfer.committer import Committer, unsynced_limit
 from flowhub_jobs.transfer.fetchers import FetcherPool
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
@@ -183,7 +183,8 @@ def test_a_writer_waits_until_a_commit_makes_room(tmp_path: Path) -> None:
     transfer, committer, journal = open_partial(tmp_path)
     task = start_task(transfer)
     assert task.part is not None
-    for _ in range(UNSYNCED_MAX // MIB):
+    limit = unsynced_limit(len(transfer.tasks))
+    for _ in range(limit // MIB):
         committer.admit(MIB)
         task.part.write(bytes(MIB), task.at)
         transfer.note_written(task, memoryview(bytes(MIB)), memoryview(b""))
@@ -195,7 +196,7 @@ def test_a_writer_waits_until_a_commit_makes_room(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=one_more)
     writer.start()
-    assert transfer.unsynced == UNSYNCED_MAX
+    assert transfer.unsynced == limit
     assert not admitted.wait(0.2)
     committer.commit()
     assert admitted.wait(30)

@@ -71,7 +71,10 @@ def test_the_journal_never_claims_more_than_was_synced_before(origin, model, tmp
     assert comparisons[-1] == (MODEL.size, MODEL.size)
 
 
-def test_no_more_than_64_mib_wait_to_be_synced():
+@pytest.mark.parametrize("writers", [1, 16, 49], ids="{} ranges at once".format)
+def test_no_more_than_64_mib_wait_to_be_synced(writers):
+    """Each range that is being received, and each buffer in the writer's queue, may exceed the limit once."""
+
     class CountedCondition(threading.Condition):
         """A condition that counts the waits, and gives room to each."""
 
@@ -82,11 +85,19 @@ def test_no_more_than_64_mib_wait_to_be_synced():
             state.unsynced = 0
             return True
 
-    excess = (16 + UNDERWAY_MAX) * BUFFER_DIRECT
-    assert committer.UNSYNCED_MAX + excess <= 64 * MIB, "sixteen fetchers and the writer may exceed the limit at once"
-    state = SimpleNamespace(changed=CountedCondition(), files=[], ended=False, unsynced=committer.UNSYNCED_MAX - 9)
+    limit = committer.unsynced_limit(writers)
+    assert limit + (writers + UNDERWAY_MAX) * BUFFER_DIRECT <= 64 * MIB
+    state = SimpleNamespace(
+        changed=CountedCondition(),
+        commit_due=threading.Condition(),
+        files=[],
+        tasks=[None] * writers,
+        ended=False,
+        unsynced=limit - 9,
+    )
     gate = committer.Committer(state, None, "job", CancelToken())
     gate.admit(9)
     assert state.changed.waits == 0
-    gate.admit(10)
+    with state.commit_due:
+        gate.admit(10)
     assert state.changed.waits == 1
