@@ -66,7 +66,8 @@ def _take_back(
             changes["finished_at"] = now
         tx.execute(sa.update(jobs).where(held).values(**changes))
         end_attempt(tx, job, token, now, "rescued")
-        note(tx, job, now, EventKind.RESCUED, "Its worker was gone; the job was queued again.")
+        outcome = {State.QUEUED: "was queued again", State.FAILED: "failed"}.get(state, f"was {state}")
+        note(tx, job, now, EventKind.RESCUED, f"Its worker was gone; the job {outcome}.")
         if state is State.FAILED:
             note(tx, job, now, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
     return {job: requested}

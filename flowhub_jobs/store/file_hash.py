@@ -113,8 +113,8 @@ def read_error_text(error: OSError | ValueError) -> str:
     """Return the reason of an error as the end of a sentence."""
     texts: dict[type[Exception], str] = {
         PermissionError: "may not be read",
-        FileNotFoundError: "is not status any more",
-        NotADirectoryError: "is not status any more",
+        FileNotFoundError: "no longer exists",
+        NotADirectoryError: "no longer exists",
     }
     detail = getattr(error, "strerror", None) or str(error)
     return texts.get(type(error), f"cannot be read ({detail})")

@@ -34,7 +34,7 @@ def set_up(format: str, stream: TextIO, environ: Mapping[str, str]) -> None:  # 
         raise UsageInvalid(f"{format[:40]!r} is not a format of the log.", hint=f"Write {PLAIN} or {JSON}.")
     handler = logging.StreamHandler(stream)
     handler.name = HANDLER
-    handler.addFilter(RepeatFilter(record_text))
+    handler.addFilter(RepeatFilter())
     handler.setFormatter(JsonLine() if format == JSON else _plain(stream, environ))
     root = logging.getLogger()
     for former in [one for one in root.handlers if one.name == HANDLER]:
@@ -163,18 +163,16 @@ class _Logged:
 class RepeatFilter(logging.Filter):
     """Suppresses a warning that was logged within QUIET_S, and counts it: the next one says how many."""
 
-    def __init__(
-        self, text_of: Callable[[logging.LogRecord], str], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._text_of, self._clock, self._lock = record_text, clock, threading.Lock()
+        self._clock, self._lock = clock, threading.Lock()
         self._logged: dict[tuple[str, int, str], _Logged] = {}  # the latest last
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING or not record.name.startswith(REPEATING):
             return True
         try:
-            warning = record.name, record.levelno, self._text_of(record)
+            warning = record.name, record.levelno, record_text(record)
         except Exception:  # arguments that do not fit: the formatter reports that, and raises nothing
             return True
         now = self._clock()

@@ -169,7 +169,7 @@ def logged_warnings(
 ) -> list[str]:
     """Return the lines that a warning at each of these times adds to the log."""
     now = [0.0]
-    repeats = RepeatFilter(record_text, lambda: now[0])
+    repeats = RepeatFilter(lambda: now[0])
     logged = []
     for now[0] in seconds:
         record = logging.LogRecord(name, logging.WARNING, "", 0, text, (), None)
@@ -208,7 +208,7 @@ def test_events_of_a_job_or_of_the_network_are_logged_each_time(name):
 
 
 def test_the_number_of_remembered_warnings_is_bounded():
-    repeats = RepeatFilter(record_text)
+    repeats = RepeatFilter()
     for number in range(3 * KNOWN_MAX):
         repeats.filter(logging.LogRecord("huey", logging.WARNING, "", 0, f"Task {number} failed.", (), None))
     assert len(repeats._logged) == KNOWN_MAX
@@ -216,7 +216,7 @@ def test_the_number_of_remembered_warnings_is_bounded():
 
 def test_arguments_that_do_not_fit_are_left_to_the_formatter():
     """The formatter of a handler reports them on stderr; an error in a filter would end the logging thread."""
-    assert RepeatFilter(record_text).filter(logging.LogRecord("huey", logging.WARNING, "", 0, "%d files", ("x",), None))
+    assert RepeatFilter().filter(logging.LogRecord("huey", logging.WARNING, "", 0, "%d files", ("x",), None))
 
 
 def test_a_disk_error_of_a_library_is_logged_in_a_line_and_a_fault_with_its_traceback():

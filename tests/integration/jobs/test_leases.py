@@ -391,6 +391,7 @@ def test_a_request_is_carried_out_on_rescue(job_store, requested, state):
     row = job_store.row(job)
     assert (row["state"], row["requested"]) == (state, None)
     assert (row["finished_at"] is not None) == (state == "cancelled")
+    assert job_store.queries.events(job)[-1].text == f"Its worker was gone; the job was {state}."
 
 
 def test_ten_rescues_in_a_row_without_progress_fail_the_job(job_store):
@@ -404,6 +405,10 @@ def test_ten_rescues_in_a_row_without_progress_fail_the_job(job_store):
     assert status.error is not None
     assert status.error["code"] == WorkerLost.code
     assert "10 times in a row" in status.error["message"]
+    assert [event.text for event in job_store.queries.events(job) if event.kind == "rescued"] == [
+        *["Its worker was gone; the job was queued again."] * 9,
+        "Its worker was gone; the job failed.",
+    ]
 
 
 @pytest.mark.parametrize("progress", [progress_of(fetched=1), progress_of(Stage.VERIFY)], ids=["a byte", "a stage"])

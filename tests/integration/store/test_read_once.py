@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.disk_files import cached_bytes, skip_without_direct_io
 
-from flowhub_jobs.store.file_hash import hash_file
+from flowhub_jobs.store.file_hash import UnreadableFile, hash_file
 from flowhub_jobs.system import let_go_of_cache, read_once
 
 MIB = 1 << 20
@@ -52,3 +52,8 @@ def test_every_byte_is_read_whatever_the_steps(large):
         while count := read_once(file.fileno(), buffer := memoryview(bytearray(next(steps))), len(content)):
             content += buffer[:count]
     assert content == expected
+
+
+def test_a_file_that_is_gone_is_named_as_gone(tmp_path):
+    with pytest.raises(UnreadableFile, match="no longer exists"):
+        hash_file(tmp_path / "gone.gguf", lambda: None)
