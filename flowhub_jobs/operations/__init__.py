@@ -8,11 +8,11 @@ act_on_each        results and errors of one action on several jobs or models
 json_arguments     arguments that programs send as JSON, and their JSON Schema
 changes            changes since a known moment: jobs, installed models, controls
 
-references         resolves a reference: catalog, Hub, or URL · repositories: the repositories of the Hub
+reference_resolver  resolves a reference: catalog, Hub, or URL · repositories: the repositories of the Hub
 enqueue            resolves references and queues them, all or none · enqueue_option_parser: its options
 preflight/         checks the sources before jobs are queued
 enqueue_plan       the requests for new jobs, and their plans · target_store: the store and the name of each artifact
-enqueue_on_nodes   requests for other nodes · node_choice: the nodes that `--on` names
+requests_for_other_nodes  jobs for other nodes · node_selection: the nodes that `--on` names
 forecast           free disk space and expected end of an order
 
 actions            pauses, resumes, cancels, retries and starts jobs
@@ -26,7 +26,7 @@ report             the report of a night · recovery_texts: sentences about reco
 
 limits, schedules, caps   the speed limit, the schedule and the cap: read, set, described
 speed_history      the speed of a node's downloads over some hours
-worker_status      the workers of this node, and the service
+workers_and_service  the workers of this node, and the service
 metrics            figures of a node for monitoring
 nodes              lists, finds and removes nodes · node_texts: a node's state and sizes as text
 doctor/            the checks of `flowhub doctor`

@@ -8,7 +8,7 @@ from flowhub_jobs.errors import CatalogSourceMalformed, CatalogUnreachable, Flow
 from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.enqueue_plan import EnqueueItem
-from flowhub_jobs.operations.node_choice import chosen_nodes
+from flowhub_jobs.operations.node_selection import chosen_nodes
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.pasted_text import unquoted

@@ -8,8 +8,8 @@ from typing import Any
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, checked_priority
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
-from flowhub_jobs.operations.enqueue_on_nodes import check_store_of_nodes
 from flowhub_jobs.operations.job_numbers import job_numbers
+from flowhub_jobs.operations.requests_for_other_nodes import check_store_of_nodes
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.times import micros, parse_time

@@ -42,7 +42,7 @@ def requests_for(home: Home, items: Sequence[EnqueueItem]) -> list[Request]:
     own_items = {number: item for number, item in enumerate(items) if item.node in ("", home.node)}
     requests = dict(zip(own_items, own_requests(home, list(own_items.values())), strict=True))
     if len(own_items) < len(items):
-        from flowhub_jobs.operations.enqueue_on_nodes import requests_elsewhere
+        from flowhub_jobs.operations.requests_for_other_nodes import requests_elsewhere
 
         other_items = {number: item for number, item in enumerate(items) if number not in own_items}
         requests |= dict(zip(other_items, requests_elsewhere(home, list(other_items.values())), strict=True))

@@ -31,4 +31,4 @@ from flowhub_jobs.jobs.week_grid import hour_of as hour_of
 from flowhub_jobs.jobs.week_grid import minutes_of as minutes_of
 from flowhub_jobs.jobs.worker_rows import WorkerStatus as WorkerStatus
 from flowhub_jobs.placement.apps import APPS as APPS
-from flowhub_jobs.service.control import ServiceState as ServiceState
+from flowhub_jobs.service.service_base import ServiceState as ServiceState

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
     from flowhub_jobs.operations.preflight.first_response_checks import Checked
-    from flowhub_jobs.operations.references import References
+    from flowhub_jobs.operations.reference_resolver import References
     from flowhub_jobs.settings import Settings
     from flowhub_jobs.store.layout import Store
 
@@ -123,7 +123,7 @@ class Session:
     @cached_property
     def references(self) -> "References":
         """The resolver of references; its `notes` are for the user."""
-        from flowhub_jobs.operations.references import References
+        from flowhub_jobs.operations.reference_resolver import References
 
         return References(self.home.settings, lambda: self.loaded.catalog)
 

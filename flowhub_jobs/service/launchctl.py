@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowhub_jobs.errors import ServiceFailed, ServiceUnavailable
-from flowhub_jobs.service.control import (
+from flowhub_jobs.service.program import Program
+from flowhub_jobs.service.service_base import (
     CommandOutput,
     ServiceState,
     is_own,
@@ -16,7 +17,6 @@ from flowhub_jobs.service.control import (
     run_or_fail,
     write_own,
 )
-from flowhub_jobs.service.program import Program
 from flowhub_jobs.service.unit_text import LABEL, plist_text
 
 IO_ERROR = 5  # its answer while the same service is still on its way out

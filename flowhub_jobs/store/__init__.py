@@ -7,7 +7,7 @@ partials_dir      transfers in progress, and the trash
 space             free space less the reserve
 disk_usage        bytes that a removal frees
 
-library           the index, with SQLAlchemy · library_fast: without it · installed_options_fast: for a search
+library           the index, with SQLAlchemy · library_fast: without it · installed_options: the same for a search
 library_check     compares the index with the files
 verification_records   records for `verify` · piece_check: reads files again, and finds changed pieces
 file_hash         digests of whole files

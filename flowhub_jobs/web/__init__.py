@@ -3,7 +3,7 @@
 server             the process: binds an address, and serves until it is stopped · request_deadline: a time-out
 app                the ASGI application: all routes behind the guard
 guard              checks each request: host, origin, sign-in, size · sign_in: tickets, cookies and tokens
-server_state       the open home and the state that requests share
+web_context        the open home and the state that requests share
 call               request handlers as functions of a `Call`, run in a thread
 
 pages/             the HTML pages

@@ -17,8 +17,8 @@ from flowhub_jobs.web import api, metrics, pages, share
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.guard import Guard
 from flowhub_jobs.web.problems import problem_response
-from flowhub_jobs.web.server_state import WebContext
 from flowhub_jobs.web.sign_in import COOKIE_S
+from flowhub_jobs.web.web_context import WebContext
 
 THREADS = 16  # of handlers at once; SQLite's pool has 32 connections
 

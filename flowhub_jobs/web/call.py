@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from flowhub_jobs.errors import DatabaseReplaced, UsageInvalid
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.web.server_state import WebContext
 from flowhub_jobs.web.sign_in import BrowserSession
+from flowhub_jobs.web.web_context import WebContext
 
 CONTEXT, SESSION = "flowhub.context", "flowhub.session"  # keys of the ASGI scope
 FIELDS_MAX = 1000  # of a form

@@ -24,8 +24,8 @@ from flowhub_jobs.errors import (
     UsageInvalid,
 )
 from flowhub_jobs.web.call import CONTEXT, SESSION, form_fields
-from flowhub_jobs.web.server_state import WebContext
 from flowhub_jobs.web.sign_in import BrowserSession, is_same_token
+from flowhub_jobs.web.web_context import WebContext
 
 BODY_MAX = 1 << 20  # bytes; a list of ten thousand references fits
 BODY_TIMEOUT_S = 30.0

@@ -20,8 +20,8 @@ from flowhub_jobs.operations.open_home import Home
 from flowhub_jobs.operations.publish_share import keep_published, publish_share, withdraw_share
 from flowhub_jobs.web.app import create_app
 from flowhub_jobs.web.request_deadline import DeadlineProtocol
-from flowhub_jobs.web.server_state import Manual, WebContext
 from flowhub_jobs.web.sign_in import SHARE_TOKEN_FILE, TOKEN_FILE, open_sign_in
+from flowhub_jobs.web.web_context import Manual, WebContext
 
 HOST, PORT = "127.0.0.1", 7811
 PORTS = 100  # that are tried after the default one

@@ -16,7 +16,7 @@ from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, 
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.enqueue_rows import Request
 from flowhub_jobs.settings import Settings, load_settings
-from flowhub_jobs.store.installed_options_fast import installed_options
+from flowhub_jobs.store.installed_options import installed_options
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.enums import State
 

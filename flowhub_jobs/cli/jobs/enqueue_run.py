@@ -31,7 +31,7 @@ from flowhub_jobs.operations.enqueue import (
 )
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.enqueue_plan import EnqueueItem
-from flowhub_jobs.operations.node_choice import chosen_nodes
+from flowhub_jobs.operations.node_selection import chosen_nodes
 from flowhub_jobs.operations.nodes import hint_of_gone, place_of
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.search.variants import judge_one

@@ -3,7 +3,7 @@
 from flowhub_jobs.cli.app import command
 from flowhub_jobs.cli.jobs.list_file import parse_line, read_lines
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.subscriptions.list_file import FollowedLine
+from flowhub_jobs.operations.subscriptions.check_list_file import FollowedLine
 
 
 def read_followed_list(path: str) -> list[FollowedLine]:

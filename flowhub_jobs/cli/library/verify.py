@@ -10,7 +10,7 @@ from flowhub_jobs.cli.library.run_inline import leave, run_here, why_not_done
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet, SomeFailed, UsageInvalid
-from flowhub_jobs.operations.library.verify_results import VerifyResult, compare_stamps
+from flowhub_jobs.operations.library.quick_verify import VerifyResult, compare_stamps
 from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.placement import ShownPlacement, broken_placements
 from flowhub_jobs.operations.schemas.library import verify_json

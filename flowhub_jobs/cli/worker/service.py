@@ -17,9 +17,9 @@ from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.worker_rows import WorkerStatus
 from flowhub_jobs.operations.schemas.workers import service_json, service_removed_json, worker_json
-from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
-from flowhub_jobs.service.control import Service, ServiceState, is_there
+from flowhub_jobs.operations.workers_and_service import living_workers, service_of, started_by
 from flowhub_jobs.service.program import Program, program
+from flowhub_jobs.service.service_base import Service, ServiceState, is_there
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.units import format_duration, format_rate
 from flowhub_jobs.values.enums import State

@@ -6,7 +6,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 from flowhub_jobs.operations.catalogs.active import catalog_in_force
 from flowhub_jobs.operations.doctor.check import Check, guarded, ok, skip, warn
-from flowhub_jobs.operations.worker_status import living_workers, service_of
+from flowhub_jobs.operations.workers_and_service import living_workers, service_of
 from flowhub_jobs.store.library_check import has_its_files
 from flowhub_jobs.units import counted
 from flowhub_jobs.values.enums import State

@@ -5,8 +5,8 @@ on_nodes           models of other nodes, for `list --node`
 match              matches a reference to installed models, and chooses the file that a runtime opens
 placed             placements of installed models
 outdated           compares models with the catalog and the Hub
-verify_results     results of `verify`, and its check of sizes and times
-truncated_files    detects files that are shorter than their header says
+quick_verify       the check of sizes and times of `verify --quick`, and the results of `verify`
+candidate_truncation  detects candidates of `adopt` that are shorter than their header says
 
 adopt_scan         finds models to adopt · identify: identifies files by their digests
 adopt              links files into the store, and records them in the library

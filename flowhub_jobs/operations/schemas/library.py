@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.library.installed import Removal
     from flowhub_jobs.operations.library.on_nodes import ModelOnNode, ModelsOnNodes
     from flowhub_jobs.operations.library.outdated import OutdatedCheck, OutdatedModel
+    from flowhub_jobs.operations.library.quick_verify import VerifyResult
     from flowhub_jobs.operations.library.usage import Share, StoreState, StoreUsage, Usage
-    from flowhub_jobs.operations.library.verify_results import VerifyResult
     from flowhub_jobs.operations.placement import ShownPlacement
     from flowhub_jobs.values.artifacts import InstalledModel
 

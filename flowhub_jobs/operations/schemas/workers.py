@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flowhub_jobs.operations.worker_status import started_by
+from flowhub_jobs.operations.workers_and_service import started_by
 from flowhub_jobs.times import rfc3339
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.worker_rows import WorkerStatus
-    from flowhub_jobs.service.control import Service, ServiceState
+    from flowhub_jobs.service.service_base import Service, ServiceState
 
 SERVICE_SCHEMA = "flowhub/service/1"
 

@@ -13,7 +13,7 @@ from flowhub_jobs.values.enums import HubFormat, Offload
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.device_values import Device
-    from flowhub_jobs.store.installed_options_fast import OptionKey
+    from flowhub_jobs.store.installed_options import OptionKey
 
 NODE_BYTES = 1000
 
@@ -34,7 +34,7 @@ class Machine:
     @cached_property
     def installed(self) -> "frozenset[OptionKey] | None":
         """The installed options, if they can be read without SQLAlchemy; else None."""
-        from flowhub_jobs.store.installed_options_fast import installed_options
+        from flowhub_jobs.store.installed_options import installed_options
         from flowhub_jobs.store.layout import stores_named
 
         settings = self._settings

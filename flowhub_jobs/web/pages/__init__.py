@@ -4,7 +4,7 @@ queue              the tab Queue · job: the page of one job
 discover           the tab Discover: search of the catalogs · model: the page of one model
 installed          the tab Installed: disk and models
 schedule           the tab Schedule: windows, limit, cap · schedule_view: its values
-machine            the tab Machine: report, device, workers · fleet_view: nodes and subscriptions
+machine            the tab Machine: report, device, workers · node_rows, subscription_rows: its tables
 
 frame              the frame of all pages: tabs, bar, templates
 form_results       the result of a form: in the address, and as a sentence

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.operations.references import is_file_address
+from flowhub_jobs.operations.reference_resolver import is_file_address
 from flowhub_jobs.operations.repositories import repository_named
 from flowhub_jobs.operations.result_types import DEFAULT_CONTEXT, Filters
 from flowhub_jobs.operations.search.facets import PARAMETERS, Facets, facets

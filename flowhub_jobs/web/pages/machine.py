@@ -29,13 +29,14 @@ from flowhub_jobs.operations.result_types import (
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.speed_history import SpeedHistory, speed_history
 from flowhub_jobs.operations.subscriptions.follow import all_subscriptions
-from flowhub_jobs.operations.worker_status import living_workers, service_of, started_by
+from flowhub_jobs.operations.workers_and_service import living_workers, service_of, started_by
 from flowhub_jobs.units import format_bytes, format_duration, format_rate
 from flowhub_jobs.web.call import Call, endpoint
-from flowhub_jobs.web.pages.fleet_view import node_rows, read_fleet, subscription_rows, sum_of
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render
 from flowhub_jobs.web.pages.naming import name_of_job
+from flowhub_jobs.web.pages.node_rows import node_rows, read_fleet, sum_of
+from flowhub_jobs.web.pages.subscription_rows import subscription_rows
 from flowhub_jobs.web.pages.svg_geometry import Line, sparkline
 from flowhub_jobs.web.pages.text import capital, day_or_time
 

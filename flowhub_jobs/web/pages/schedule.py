@@ -20,7 +20,7 @@ from flowhub_jobs.operations.schedules import (
     set_rate,
     set_schedule,
 )
-from flowhub_jobs.operations.worker_status import living_workers
+from flowhub_jobs.operations.workers_and_service import living_workers
 from flowhub_jobs.units import parse_rate
 from flowhub_jobs.values.enums import Period
 from flowhub_jobs.web.call import Call, endpoint

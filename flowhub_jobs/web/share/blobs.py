@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from flowhub_jobs.errors import NotFound
 from flowhub_jobs.web.call import Call, JSONResponse, endpoint
-from flowhub_jobs.web.share.files import FileChanged, send_file
+from flowhub_jobs.web.share.send_file import FileChanged, send_file
 
 BUSY_S = 1  # when a node that finds no place may ask again
 

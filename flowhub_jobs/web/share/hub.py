@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from flowhub_jobs.operations.models_to_share import SharedFile, SharedRepo
 from flowhub_jobs.values.enums import RepoKind
 from flowhub_jobs.web.call import Call, JSONResponse, endpoint
-from flowhub_jobs.web.share.files import FileChanged, send_file
+from flowhub_jobs.web.share.send_file import FileChanged, send_file
 
 KINDS = {"models": RepoKind.MODEL, "datasets": RepoKind.DATASET}
 LISTED_MAX = 1000  # repositories of one list

@@ -9,7 +9,7 @@ from support.cli import cli_app, run_command, run_due_jobs
 from support.models import gguf, one_file_model
 
 from flowhub_jobs.home import opened
-from flowhub_jobs.store.installed_options_fast import installed_options
+from flowhub_jobs.store.installed_options import installed_options
 from flowhub_jobs.store.layout import Store
 
 MODEL = ["id", "name", "publisher", "family", "parameters", "license", "context_length", "tags", "catalog",

@@ -114,7 +114,7 @@ def test_a_hint_names_the_place_of_a_token(agent, session):
 
 
 def test_on_macos_the_verbs_act_on_launchd(home, session, monkeypatch, cli):
-    monkeypatch.setattr("flowhub_jobs.operations.worker_status.MACOS", True)
+    monkeypatch.setattr("flowhub_jobs.operations.workers_and_service.MACOS", True)
     page = cli("worker", "install", "--print", "--json").json
     assert page["kind"] == "launchd"
     assert plistlib.loads(page["text"].encode())["StandardOutPath"] == str(Path(home) / "worker.log")

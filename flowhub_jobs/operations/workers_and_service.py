@@ -8,7 +8,7 @@ from flowhub_jobs.system import MACOS
 
 if TYPE_CHECKING:
     from flowhub_jobs.jobs.worker_rows import WorkerStatus
-    from flowhub_jobs.service.control import Service, ServiceState
+    from flowhub_jobs.service.service_base import Service, ServiceState
 
 
 def living_workers(home: Home) -> "list[WorkerStatus]":
