@@ -13,7 +13,7 @@ from flowhub_jobs.service.program import Program
 from flowhub_jobs.service.unit_text import MARK
 from flowhub_jobs.system import rename_new
 
-ASK_S = 330.0  # longer than a start may take (unit.py, TimeoutStartSec)
+ASK_S = 330.0  # longer than a start may take (unit_text.py, TimeoutStartSec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Settings: a flag overrides the environment, the file and the default; an invalid value is named with its place."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 import pytest
 
+from flowhub_jobs.cli.help import setting_texts
 from flowhub_jobs.errors import SettingInvalid
 from flowhub_jobs.settings import HUB, Settings, load_settings
 from flowhub_jobs.values.pasted_text import token_note
@@ -350,3 +352,7 @@ def test_a_link_to_another_store_is_no_store_of_its_own(home_folder, tmp_path):
 
 def test_stores_are_read_from_the_file_alone(home_folder):
     assert load(home_folder, "", {"FLOWHUB_STORES": "fast"}).stores == {}
+
+
+def test_each_setting_has_a_help_text_and_no_text_is_of_a_setting_that_is_gone():
+    assert setting_texts.TEXTS.keys() == {field.name for field in dataclasses.fields(Settings)}

@@ -27,7 +27,6 @@ TEXTS = {
     "backoff_base_s": "The wait before the second try; it doubles with every failure.",
     "backoff_cap_s": "The longest wait between two tries.",
     "faults_max": "Failures in a row, without a new byte, before a job may fail.",
-    "give_up_after_s": "How long a job tries again without a new byte before it fails.",
     "give_up_after": "How long a job tries again without a new byte before it fails.",
     "retry_after_max_s": "The longest wait that a host may ask for (Retry-After).",
     "connections_per_host": "The most connections to one host, for all jobs of a worker.",
