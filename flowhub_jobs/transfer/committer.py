@@ -39,7 +39,7 @@ class CommitSnapshot:
     unsynced: int
     kept: list[tuple[FileState, PartFile | None, int]]
     fetched: int
-    sources: dict[str, int]
+    fetched_by_origin: dict[str, int]
 
 
 class Committer(threading.Thread):
@@ -141,7 +141,7 @@ class Committer(threading.Thread):
                 unsynced=transfer.unsynced,
                 kept=[(state, state.disk.part, state.record.kept.total) for state in dirty],
                 fetched=transfer.fetched,
-                sources=dict(transfer.sources),
+                fetched_by_origin=dict(transfer.fetched_by_origin),
             )
             for state in dirty:
                 state.disk.dirty, state.digest.new_states = False, {}
@@ -158,13 +158,16 @@ class Committer(threading.Thread):
             for state in dirty
         }
         transfer = self._transfer
-        return {"fetched": transfer.fetched, "sources": dict(transfer.sources), "begin": begin, "files": files}
+        by_origin = dict(transfer.fetched_by_origin)
+        return {"fetched": transfer.fetched, "sources": by_origin, "begin": begin, "files": files}
 
     def _record(self) -> Record:
         # A copy: the transfer continues while it is written, and it must be the state that was synced.
         files = {state.file.path: copy.deepcopy(state.record) for state in self._transfer.files}
         transfer = self._transfer
-        return Record(files=files, fetched=transfer.fetched, sources=dict(transfer.sources), tag=self._tag)
+        return Record(
+            files=files, fetched=transfer.fetched, fetched_by_origin=dict(transfer.fetched_by_origin), tag=self._tag
+        )
 
     def _settle(self, snapshot: CommitSnapshot) -> None:
         """Record what is committed, wake the fetchers that wait in `admit`, and remove the retired parts."""
@@ -172,7 +175,10 @@ class Committer(threading.Thread):
         with transfer.changed:
             retired = [part for part in transfer.retired_parts if part not in self._removed]
             transfer.unsynced -= snapshot.unsynced
-            transfer.fetched_committed, transfer.sources_committed = snapshot.fetched, snapshot.sources
+            transfer.fetched_committed, transfer.fetched_by_origin_committed = (
+                snapshot.fetched,
+                snapshot.fetched_by_origin,
+            )
             for state, part, committed in snapshot.kept:
                 if state.disk.part is part:
                     state.disk.committed = committed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
-from flowhub_jobs.transfer.identity_check import source_host
+from flowhub_jobs.transfer.identity_check import address_host
 from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.slow_connection_rules import (
     REPLACED_MAX,
@@ -82,8 +82,8 @@ class ConnectionWatch:
     # One connection --------------------------------------------------------------------------------------------------
 
     def _replace_slow(self, samples: dict[RangeTask, ConnectionSample], now: float) -> None:
-        for origin in {task.source.origin for task in samples}:
-            of_origin = [sample for task, sample in samples.items() if task.source.origin == origin]
+        for origin in {task.address.origin for task in samples}:
+            of_origin = [sample for task, sample in samples.items() if task.address.origin == origin]
             before = self._slow.get(origin, SlowConnections())
             self._slow[origin] = find_slow(before, of_origin, now, self._best_alone(origin, samples, now))
         all_slow = (item for connections in self._slow.values() for item in connections.since.items())
@@ -92,21 +92,21 @@ class ConnectionWatch:
         task = choose_replacement(replaceable, now, self._replaced_at)
         if isinstance(task, RangeTask):
             self._replaced_at = now
-            task.source.connections_replaced += 1
+            task.address.connections_replaced += 1
             self._note_slow(task, samples[task].bps)
             _replace(task)
 
     def _note_slow(self, task: RangeTask, bps: float) -> None:
         """Note the first slow connection to a host: a host that throttles makes each of the next ones slow, too."""
-        if task.source.origin not in self._noted:
-            self._noted.add(task.source.origin)
-            text = f"A connection to {source_host(task.source)} gave {format_rate(bps)}, far less than usual."
+        if task.address.origin not in self._noted:
+            self._noted.add(task.address.origin)
+            text = f"A connection to {address_host(task.address)} gave {format_rate(bps)}, far less than usual."
             self._note(task, f"{text} A new one fetches the rest, as for each slow one from now on.")
 
     def _best_alone(self, origin: str, samples: dict[RangeTask, ConnectionSample], now: float) -> float:
         """Return the best rate that one connection to the host ever had, those of now included."""
         for task in samples:
-            if task.source.origin == origin and now - task.started_at >= STEADY_S:
+            if task.address.origin == origin and now - task.started_at >= STEADY_S:
                 self._hosts.note_rate(origin, task.received / (now - task.started_at))
         return self._hosts.best_rate(origin)
 
@@ -121,14 +121,14 @@ class ConnectionWatch:
             len(self._transfer.origins_locked) == 1 and not self._transfer.joined
         ):  # the plan knows the total of shorter intervals too
             throughput = learn_best(throughput, plan.best, plan.baseline)
-        tasks = [task for task in samples if task.source.origin == origin]
+        tasks = [task for task in samples if task.address.origin == origin]
         throughput = update_throughput(throughput, [samples[task] for task in tasks], now)
         collapsed = throughput.has_collapsed(now)
         self._throughputs[origin] = HostThroughput() if collapsed else throughput
         if collapsed:
             self._hosts.limit_cap(origin, throughput.few)
             total = sum(samples[task].bps for task in tasks)
-            self._note(tasks[0], _collapse_text(source_host(tasks[0].source), total, throughput))
+            self._note(tasks[0], _collapse_text(address_host(tasks[0].address), total, throughput))
             for task in tasks:
                 _replace(task)
         return collapsed
@@ -138,7 +138,7 @@ class ConnectionWatch:
 
 
 def _can_be_replaced(task: Hashable) -> bool:
-    return isinstance(task, RangeTask) and task.source.connections_replaced < REPLACED_MAX
+    return isinstance(task, RangeTask) and task.address.connections_replaced < REPLACED_MAX
 
 
 def _replace(task: RangeTask) -> None:
@@ -150,6 +150,6 @@ def _replace(task: RangeTask) -> None:
 def _collapse_text(host: str, total: float, throughput: HostThroughput) -> str:
     connections = "1 connection" if throughput.few == 1 else f"{throughput.few} connections"
     return (
-        f"{host} gives {format_rate(total)} in all and gave {format_rate(throughput.best_bps)} before. "
-        f"It is asked again with {connections}, and with no more for an hour."
+        f"The total rate of {host} fell from {format_rate(throughput.best_bps)} to {format_rate(total)}. "
+        f"flowhub reconnects with {connections} and opens no more for an hour."
     )

@@ -28,7 +28,7 @@ from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import continue_by_range, try_once_without_range
 from flowhub_jobs.transfer.host_limits import HostLimits
-from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, source_host
+from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, address_host
 from flowhub_jobs.transfer.mirror_switching import pass_over
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, RetryWait, decide
@@ -87,9 +87,9 @@ class FaultHandler:
     def handle_locked(self, task: RangeTask, error: FlowhubError) -> None:
         """Decide and do what follows a fault of a task's connection."""
         error = located(error, task)
-        source = task.source
-        if task.kept == 0 and source.location == task.location:
-            source.location = None  # the target of the last redirect may be the cause
+        address = task.address
+        if task.kept == 0 and address.location == task.location:
+            address.location = None  # the target of the last redirect may be the cause
         continue_by_range(task)
         self._suspect_length(task, error)
         if self._is_over_host_cap(task, error):
@@ -98,23 +98,23 @@ class FaultHandler:
             last_fault = pass_over(self._transfer, task, error, self._hosts)
             if last_fault is None:
                 return
-            error, source = last_fault, next(other for other in task.state.addresses if not other.mirror)
+            error, address = last_fault, next(other for other in task.state.addresses if not other.mirror)
         others = (other for other in self._transfer.tasks if other is not task)
         if isinstance(error, NetworkDown | ConnectionLost) and not any(other.accepted for other in others):
-            self._hosts.note_unreachable(source.origin)
+            self._hosts.note_unreachable(address.origin)
         free = not isinstance(error, SourceChanged) or task.state.restarts <= RESTARTS_MAX + 1
         first = task.started_at >= self._counted_at  # else it failed together with a connection that was counted
         prior = self._count(first)
         if not self._transfer.one_try:
             try_once_without_range(task, error, prior.faults)
-        resumes = not source.no_resume_reason
+        resumes = not address.no_resume_reason
         jitter = random.random()  # noqa: S311
         decision = decide(error, prior, jitter, self._options.patience, free=free, resumes=resumes)
         if isinstance(decision, GiveUp):
             self._transfer.end(decision.error)
         elif isinstance(decision, RetryWait):
             recorded = not first and self._last is not None and self._last.code == error.code
-            self._wait(source.origin, error, decision, recorded=recorded)
+            self._wait(address.origin, error, decision, recorded=recorded)
         else:
             self._transfer.notes.append(Note(EventKind.AGAIN, error.message, error.code))
 
@@ -124,7 +124,7 @@ class FaultHandler:
         A size that the catalog has is right: then the end of the response is not the end of the file.
         """
         state = task.state
-        may_be_whole = task.source.no_ranges and task in state.tasks and task.at == state.record.kept.reach(0)
+        may_be_whole = task.address.no_ranges and task in state.tasks and task.at == state.record.kept.reach(0)
         if (
             may_be_whole
             and task.at
@@ -160,10 +160,10 @@ class FaultHandler:
         It costs the job nothing.
         """
         refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.kept == 0
-        tasks = [other for other in self._transfer.tasks if other.source.origin == task.source.origin]
+        tasks = [other for other in self._transfer.tasks if other.address.origin == task.address.origin]
         if not refused or not any(other.accepted and other.started_at < task.started_at for other in tasks):
             return False
-        origin = task.source.origin
+        origin = task.address.origin
         if isinstance(error, ServerBusy) and error.wait_s is not None:
             self._hosts.cool_down(origin, min(error.wait_s, self._options.patience.server_wait_max_s))
         return self._hosts.lower_cap(origin)
@@ -177,14 +177,14 @@ def _has_other_address(task: RangeTask, error: FlowhubError) -> bool:
     if len(task.state.addresses) == 1 or task.state.size is None or isinstance(error, SourceChanged):
         return False
     contradicts = isinstance(error, AddressExpired | SizeMismatch | DigestMismatch)
-    return isinstance(error, _SOURCE_FAULTS) and (bool(task.source.mirror) or not contradicts)
+    return isinstance(error, _SOURCE_FAULTS) and (bool(task.address.mirror) or not contradicts)
 
 
 def located(error: FlowhubError, task: RangeTask) -> FlowhubError:
     """Return the error with the task's file and host, if they were not known where it was raised."""
     if not isinstance(error, _SOURCE_FAULTS):
         return error
-    return error.at(host=source_host(task.source), path=task.state.file.path)
+    return error.at(host=address_host(task.address), path=task.state.file.path)
 
 
 def _retry_sentence(seconds: float) -> str:

@@ -64,7 +64,7 @@ class PriorAttempts:
     fetched: int = 0
     faults: PriorFaults = NO_FAULTS
     one_try: bool = False
-    sources: Mapping[str, int] = field(default_factory=dict)  # `fetched` by origin
+    fetched_by_origin: Mapping[str, int] = field(default_factory=dict)  # `fetched` by origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class TransferProgress:
     files: tuple[FileProgress, ...]
     notes: tuple[Note, ...] = ()
     faults: PriorFaults = NO_FAULTS
-    sources: tuple[tuple[str, int], ...] = ()  # `fetched` by origin
+    fetched_by_origin: tuple[tuple[str, int], ...] = ()  # `fetched` by origin
     bad_mirrors: frozenset[str] = frozenset()  # mirrors that sent wrong bytes
     last: bool = False  # the transfer has ended
 
@@ -144,7 +144,7 @@ def fetch(
         folder.mkdir(exist_ok=True)  # not its parents: a disk that is not there must not be taken for an empty one
     transfer = TransferState(artifact, folder, options.hub_endpoint, options.mirrors)
     try:
-        log = resume_partial(transfer, prior.tag, prior.fetched, cancel.check_owner, prior.sources)
+        log = resume_partial(transfer, prior.tag, prior.fetched, cancel.check_owner, prior.fetched_by_origin)
         begin_addresses(transfer, shared.hosts)
         transfer.faults, transfer.no_progress_s = prior.faults.faults, prior.faults.seconds
         transfer.one_try = prior.one_try
@@ -301,7 +301,7 @@ def _progress_locked(transfer: TransferState) -> TransferProgress:
         files=files,
         notes=tuple(transfer.notes),
         faults=transfer.prior_faults_locked() if transfer.faults else NO_FAULTS,
-        sources=tuple(sorted(transfer.sources_committed.items())),
+        fetched_by_origin=tuple(sorted(transfer.fetched_by_origin_committed.items())),
         bad_mirrors=frozenset(transfer.bad_mirrors),
     )
 

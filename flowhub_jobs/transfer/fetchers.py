@@ -91,7 +91,7 @@ class FetcherPool:
 
     def note_answers_locked(self) -> None:
         """Record that the hosts of the ranges in flight send bytes."""
-        for origin in {task.source.origin for task in self.transfer.tasks if task.accepted}:
+        for origin in {task.address.origin for task in self.transfer.tasks if task.accepted}:
             self._hosts.note_answer(origin)
 
     def cap_locked(self) -> int:
@@ -131,12 +131,12 @@ class FetcherPool:
     def _try_next_locked(self) -> tuple[RangeTask | None, float | None]:
         """Return a range if there is one and its host takes another connection; else how long to wait."""
         while (task := next_task(self.transfer, may_steal=not self._context.bucket.limited)) is not None:
-            if self._hosts.acquire(task.source.origin):
+            if self._hosts.acquire(task.address.origin):
                 return task, None
             return_task(self.transfer, task)
-            if not self.transfer.joined.get(task.source.origin):
+            if not self.transfer.joined.get(task.address.origin):
                 return None, HOST_FULL_S
-            self.transfer.joined[task.source.origin] = 0  # for this moment: the address in use is asked instead
+            self.transfer.joined[task.address.origin] = 0  # for this moment: the current address is used instead
         return None, LOOK_AGAIN_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
 
     def handle_fault(self, task: RangeTask, error: FlowhubError) -> None:
@@ -145,7 +145,7 @@ class FetcherPool:
                 drop_decoded_locked(self.transfer, task)
             if self.transfer.ended:
                 return
-            if task.source.mirror:
+            if task.address.mirror:
                 self._faults.handle_locked(task, error)
             elif choose_other_form(task, error := as_one_too_many(task, error)):
                 note_other_form_locked(self.transfer, task, error)
@@ -154,7 +154,7 @@ class FetcherPool:
             self.transfer.changed.notify_all()
 
     def finish_task(self, task: RangeTask) -> None:
-        self._hosts.release(task.source.origin)
+        self._hosts.release(task.address.origin)
         self.transfer.release(task)
 
     def fetch(self, task: RangeTask, *, new_connection: bool = False) -> None:
@@ -168,9 +168,9 @@ class FetcherPool:
         with transfer.changed:
             requested, size = (task.start, task.end), state.size
             range_header, if_range = task.request_headers_locked()
-        find_url(task.source)
+        find_url(task.address)
         with self._client.request(
-            task.source.url,
+            task.address.url,
             range_header,
             redirected_to=task.location,
             accept_encoding=ACCEPTED[task.codings],
@@ -179,7 +179,7 @@ class FetcherPool:
             size=size,
             on_hub_metadata=lambda hub: check_hub(transfer, task, hub),
             new_connection=new_connection,
-            mirror=task.source.address if task.source.mirror else None,
+            mirror=task.address.target if task.address.mirror else None,
         ) as response:
             host, path, hub = host_of(response.url), state.file.path, response.hub
             size = hub.size if size is None and hub is not None else size
@@ -187,10 +187,10 @@ class FetcherPool:
             answer = read_answer(
                 response.status, response.headers, requested, host, ranged=ranged, path=path, size=size
             )
-            location = None if response.needed_cookie or response.url == task.source.url else response.url
+            location = None if response.needed_cookie or response.url == task.address.url else response.url
             task.location = location
             accept_response(transfer, task, answer, hub, location)
-            self._hosts.note_answer(task.source.origin)
+            self._hosts.note_answer(task.address.origin)
             if answer.coding is not None:
                 response.decode(answer.coding, state.size)
             Receiver(self._context, task, response, answer.start).run()

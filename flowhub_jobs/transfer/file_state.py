@@ -3,8 +3,8 @@
 The fields of a file are grouped by the thread that writes them:
 
     identity   what content the file must have     a fetcher, when it checks a response
-    source     how an address serves the file      a fetcher, when it checks a response or handles a fault
-    addresses  the addresses of the file, in order  the same
+    addresses  the file's addresses, in order, and how each serves it; `current_address` is the one in use
+                                                   a fetcher, when it checks a response or handles a fault
     disk       which bytes are written             fetchers and the writer; the committer clears `dirty` and sets
                                                    `committed`
     digest     how far the file is hashed          the hasher; fetchers and the writer add to `queued` (`HashQueue`)
@@ -68,15 +68,15 @@ class Identity:
     commit: str | None = None  # of the Hub's repository, 40 hex digits
     pinned_by: str = CATALOG  # names the origin of the pinned digest and size in messages
     proof: Proof = Proof.NOTHING  # what will show that it is the right file
-    identified: bool = False  # a response of this run has shown which content the source has
+    identified: bool = False  # a response of this run has shown which content the address has
     head_checked: bool = False  # the first bytes suit the file's format
 
 
 @dataclass(slots=True)
-class SourceState:
-    """How one address serves the file."""
+class AddressState:
+    """How one address serves the file. `target` is where and how it is requested."""
 
-    address: Address = NOWHERE
+    target: Address = NOWHERE
     origin: str = ""  # where the first request goes
     health: AddressHealth = UNTRIED
     fault: FlowhubError | None = None  # for which it was passed over
@@ -84,7 +84,7 @@ class SourceState:
     no_ranges: bool = False  # it sends the whole file only: one connection, from the first byte
     no_validator: bool = False  # nothing shows that two responses are of one version: all in one response
     form: RangeForm = RangeForm.BOUNDED  # the form of the next Range header
-    codings: int = 0  # which of decoding.ACCEPTED the next request sends
+    codings: int = 0  # an index into content_decoding.ACCEPTED, for the next request
     form_faults: int = 0  # faults in a row that were about ranges
     pages: int = 0  # error pages in a row, in the place of the file
     ignores_if_range: bool = False  # If-Range is not sent; the response's validator is compared instead
@@ -97,7 +97,7 @@ class SourceState:
 
     @property
     def url(self) -> str:
-        return self.address.url
+        return self.target.url
 
     @property
     def name(self) -> str:
@@ -107,7 +107,7 @@ class SourceState:
     @property
     def mirror(self) -> str:
         """The mirror's prefix; "" for the file's own URL."""
-        return self.address.mirror
+        return self.target.mirror
 
     @property
     def one_connection(self) -> bool:
@@ -149,8 +149,8 @@ class FileState:
     file: ArtifactFile
     record: FileRecord
     identity: Identity
-    source: SourceState = field(default_factory=SourceState)  # the address in use
-    addresses: tuple[SourceState, ...] = ()  # all of them, in order
+    current_address: AddressState = field(default_factory=AddressState)
+    addresses: tuple[AddressState, ...] = ()  # all of them, in order
     suspect: str = ""  # the mirror whose bytes were fetched again from elsewhere, after a wrong digest
     disk: DiskState = field(default_factory=DiskState)
     digest: FileDigestState = field(default_factory=FileDigestState)
@@ -187,13 +187,13 @@ class FileState:
     @property
     def exclusive(self) -> bool:
         """Whether only one connection at a time may fetch the file."""
-        return self.source.one_connection or not self.identity.identified
+        return self.current_address.one_connection or not self.identity.identified
 
-    def if_range_at(self, source: SourceState) -> str | None:
+    def if_range_at(self, address: AddressState) -> str | None:
         """The strong validator of the kept bytes, if nothing better identifies them (RFC 9110, section 13.1.5)."""
         kind, _, validator = (self.record.identity or "").partition(":")
         usable = (kind == "etag" and validator.startswith('"')) or (kind == "modified" and " ETag " not in validator)
-        return validator if usable and self.record.kept.total and not source.ignores_if_range else None
+        return validator if usable and self.record.kept.total and not address.ignores_if_range else None
 
 
 class Body(Protocol):
@@ -221,7 +221,7 @@ class RangeTask:
     end: int
     part: PartFile | None = None
     ended_at: float = 0.0
-    source: SourceState = field(default_factory=SourceState)  # the address that it is requested from
+    address: AddressState = field(default_factory=AddressState)  # the address that it is requested from
     at: int = field(init=False)
     claimed_to: int = field(init=False)
     started_at: float = field(default_factory=time.monotonic)
@@ -245,7 +245,7 @@ class RangeTask:
     @property
     def exclusive(self) -> bool:
         """Whether no other connection may fetch the file."""
-        return self.source.one_connection or not self.state.identity.identified or self.end == WHOLE
+        return self.address.one_connection or not self.state.identity.identified or self.end == WHOLE
 
     @property
     def proof(self) -> Proof:
@@ -256,10 +256,10 @@ class RangeTask:
     def request_headers_locked(self) -> tuple[str | None, str | None]:
         """Return the Range and If-Range headers of the task's request, and record what is requested."""
         state = self.state
-        self.form, self.location, self.requested_end = self.source.form, self.source.location, self.end
-        self.codings = self.source.codings
+        self.form, self.location, self.requested_end = self.address.form, self.address.location, self.end
+        self.codings = self.address.codings
         header = range_header(self.form, self.start, self.end, state.size)
-        condition = state.if_range_at(self.source) if header else None
+        condition = state.if_range_at(self.address) if header else None
         self.conditional = condition is not None
         return header, condition
 
@@ -284,5 +284,5 @@ class Probe:
     """A measurement of an address that is not in use; `task` is its request, once it was made."""
 
     state: FileState
-    source: SourceState
+    address: AddressState
     task: RangeTask | None = None

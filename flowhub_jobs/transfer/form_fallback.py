@@ -5,7 +5,7 @@ tried.
 """
 
 from flowhub_jobs.errors import ConnectionLost, FlowhubError, ServerBusy, SourceError, WrongRange
-from flowhub_jobs.transfer.file_state import RangeTask, SourceState
+from flowhub_jobs.transfer.file_state import AddressState, RangeTask
 from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.range_forms import RangeForm, forms_of
 
@@ -21,43 +21,43 @@ def is_about_range(error: FlowhubError) -> bool:
 def choose_other_form(task: RangeTask, error: FlowhubError) -> bool:
     """Choose another form for the task's file after a fault; return whether to request again at once.
 
-    An accepted response makes all forms worth a try again (`SourceState.form_faults`). Each form is tried once against
+    An accepted response makes all forms worth a try again (`AddressState.form_faults`). Each form is tried once against
     a refusal by status; wrong bytes change the form each time.
     """
-    state, source = task.state, task.source
+    state, address = task.state, task.address
     if not is_about_range(error):
         return False
-    if task.form is not source.form or (task.conditional and source.ignores_if_range):
+    if task.form is not address.form or (task.conditional and address.ignores_if_range):
         return True  # another connection has changed the form already
     if isinstance(error, SourceError) and error.about_coding and _choose_other_codings(task):
         return True
     if task.encoded:
         return False  # no other form brought anything
     if _may_be_decoded(task, error):
-        source.form = RangeForm.NONE
+        address.form = RangeForm.NONE
         return True
     if _adopt_working_form(task):
         return True
     if task.conditional:
-        source.ignores_if_range = True
+        address.ignores_if_range = True
         return True
-    source.form_faults += 1
+    address.form_faults += 1
     forms = forms_of(state.size)
     wrong_bytes = isinstance(error, WrongRange)
-    if wrong_bytes and state.identity.identified and source.form_faults == 1:
+    if wrong_bytes and state.identity.identified and address.form_faults == 1:
         return False  # this form has worked before: try it once more
-    if source.form_faults <= len(forms) or wrong_bytes:
-        at = forms.index(source.form) if source.form in forms else 0
-        source.form = forms[(at + 1) % len(forms)]
-    return source.form_faults < len(forms)
+    if address.form_faults <= len(forms) or wrong_bytes:
+        at = forms.index(address.form) if address.form in forms else 0
+        address.form = forms[(at + 1) % len(forms)]
+    return address.form_faults < len(forms)
 
 
 def _choose_other_codings(task: RangeTask) -> bool:
     """Send the next Accept-Encoding with the file's next request; return whether there is one."""
-    source = task.source
-    if task.codings == source.codings:
-        source.codings = min(source.codings + 1, len(ACCEPTED) - 1)
-    return task.codings != source.codings
+    address = task.address
+    if task.codings == address.codings:
+        address.codings = min(address.codings + 1, len(ACCEPTED) - 1)
+    return task.codings != address.codings
 
 
 def try_once_without_range(task: RangeTask, error: FlowhubError, faults: int) -> None:
@@ -71,9 +71,9 @@ def try_once_without_range(task: RangeTask, error: FlowhubError, faults: int) ->
     silent = isinstance(error, ServerBusy | ConnectionLost) and task.kept == 0
     cheap = not state.identity.identified and state.record.kept.total <= REPEATED_MAX
     if silent and cheap and faults == WITHOUT_RANGE_AFTER:
-        task.source.form = RangeForm.NONE
+        task.address.form = RangeForm.NONE
     elif silent and task.form is RangeForm.NONE and faults == WITHOUT_RANGE_AFTER + 1:
-        task.source.form = RangeForm.BOUNDED
+        task.address.form = RangeForm.BOUNDED
 
 
 def _may_be_decoded(task: RangeTask, error: FlowhubError) -> bool:
@@ -83,32 +83,32 @@ def _may_be_decoded(task: RangeTask, error: FlowhubError) -> bool:
     """
     state = task.state
     coded = isinstance(error, WrongRange) and error.coded and task.form is not RangeForm.NONE
-    may_be_whole = task.source.no_ranges or not state.identity.identified
+    may_be_whole = task.address.no_ranges or not state.identity.identified
     return coded and may_be_whole and state.record.kept.total <= REPEATED_MAX
 
 
 def _adopt_working_form(task: RangeTask) -> bool:
     """Take over the form of another connection to the file whose response was accepted; return whether there is one."""
     for other in task.state.tasks:
-        if other is not task and (other.accepted and other.source is task.source) and other.form is not task.form:
-            task.source.form = other.form
+        if other is not task and (other.accepted and other.address is task.address) and other.form is not task.form:
+            task.address.form = other.form
             return True
     return False
 
 
-def request_whole(source: SourceState) -> None:
+def request_whole(address: AddressState) -> None:
     """Request the whole file next: a response did not show which part of the file it was."""
-    source.form = RangeForm.NONE
+    address.form = RangeForm.NONE
 
 
-def mistrust_parts(source: SourceState, size: int) -> None:
+def mistrust_parts(address: AddressState, size: int) -> None:
     """Request the file in one response next: parts of it, from several responses, made a file of the wrong digest.
 
     A cache may have parts of two versions, or send another part than it says. A long file is requested by a range, so
     that an interruption costs nothing.
     """
-    source.mistrusted = True
-    source.form = RangeForm.NONE if source.no_ranges or size <= REPEATED_MAX else RangeForm.OPEN
+    address.mistrusted = True
+    address.form = RangeForm.NONE if address.no_ranges or size <= REPEATED_MAX else RangeForm.OPEN
 
 
 def continue_by_range(task: RangeTask) -> None:
@@ -116,5 +116,5 @@ def continue_by_range(task: RangeTask) -> None:
 
     A line that drops every large body would never bring the whole of it.
     """
-    if task.source.mistrusted and task.form is RangeForm.NONE and not task.source.no_ranges:
-        task.source.form = RangeForm.OPEN
+    if task.address.mistrusted and task.form is RangeForm.NONE and not task.address.no_ranges:
+        task.address.form = RangeForm.OPEN

@@ -19,7 +19,7 @@ from flowhub_jobs.pieces.resumable_sha256 import PieceDigest, Sha256, pieces_of
 from flowhub_jobs.transfer.file_state import FileState, PieceCheck
 from flowhub_jobs.transfer.first_bytes_check import check_not_cut_short
 from flowhub_jobs.transfer.form_fallback import mistrust_parts
-from flowhub_jobs.transfer.identity_check import contradiction, source_host
+from flowhub_jobs.transfer.identity_check import address_host, contradiction
 from flowhub_jobs.transfer.mirror_switching import distrust, name_bad_mirror
 from flowhub_jobs.transfer.open_parts import wait_to_open
 from flowhub_jobs.transfer.partial.part_file import PartFile
@@ -213,9 +213,8 @@ class Hasher(threading.Thread):
                 return
             announced, state.record.size = state.size, state.record.frontier
             state.disk.dirty = True
-            text = (
-                f"{source_host(state.source)} announced {announced} bytes and sent {state.size}: the digest is right."
-            )
+            host = address_host(state.current_address)
+            text = f"{host} announced {announced} bytes and sent {state.size}: the digest is right."
             transfer.notes.append(Note(EventKind.AGAIN, f"{state.file.path}: {text}"))
             transfer.file_changed_locked(state)
             transfer.wake_workers_locked()
@@ -239,18 +238,19 @@ class Hasher(threading.Thread):
     def _mismatch_locked(self, state: FileState, wrong: FlowhubError) -> None:
         """Start a file with wrong bytes over; the second time, or if it is empty, end the transfer.
 
-        A file that the source itself cuts short, at the length that it names, will be no longer the second time.
+        If the server itself announces the short length, a second fetch brings no more bytes: then the transfer ends at
+        the first mismatch.
         """
         if distrust(self._transfer, state, wrong):
             return
         state.suspect = ""
         state.digest.mismatches += 1
-        source = state.source
-        short_at_source = isinstance(wrong, CutShort) and not source.size_from_close
-        final = state.digest.mismatches > 1 or state.size == 0 or short_at_source
+        address = state.current_address
+        announced_short = isinstance(wrong, CutShort) and not address.size_from_close
+        final = state.digest.mismatches > 1 or state.size == 0 or announced_short
         size = state.size or 0
         self._transfer.restart_locked(state)
-        mistrust_parts(source, size)
+        mistrust_parts(address, size)
         if final:
             self._transfer.end(wrong)
         else:
@@ -262,7 +262,7 @@ def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | No
     """Return CutShort for a file without a digest that ends before its own header says."""
     try:
         with disk_errors(part.path):
-            check_not_cut_short(state.file.path, part.path, size, source_host(state.source))
+            check_not_cut_short(state.file.path, part.path, size, address_host(state.current_address))
     except CutShort as error:
         return error
     return None

@@ -17,7 +17,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
-from flowhub_jobs.transfer.file_state import CATALOG, FileState, RangeTask, SourceState
+from flowhub_jobs.transfer.file_state import CATALOG, AddressState, FileState, RangeTask
 from flowhub_jobs.transfer.first_bytes_check import Proof, check_first_bytes
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
 from flowhub_jobs.transfer.mistaken_empty_digest import EMPTY_GIT_SHA1, EMPTY_SHA256, check_digest_of_nothing
@@ -30,12 +30,12 @@ RESTARTS_MAX = 2  # for another ETag, before ETags are no longer trusted
 def check_hub_metadata(task: RangeTask, hub: HubMetadata) -> None:
     """Raise DigestMismatch or SizeMismatch if the Hub contradicts the catalog; else adopt its digests."""
     state, identity, pinned = task.state, task.state.identity, task.state.file.sha256
-    if task.source.mirror:
+    if task.address.mirror:
         if hub.sha256 not in (None, pinned) or hub.size not in (None, state.size):
-            raise MirrorUnfit(f"{source_host(task.source)} has another file.", host=source_host(task.source))
+            raise MirrorUnfit(f"{address_host(task.address)} has another file.", host=address_host(task.address))
         return
     if hub.sha256 and pinned and hub.sha256 != pinned:
-        host = source_host(task.source)
+        host = address_host(task.address)
         raise DigestMismatch(
             f"the source disagrees with {identity.pinned_by}, which pins sha256 {pinned}; {host} has {hub.sha256}.",
             hint=f"The file was replaced at its source, or {identity.pinned_by} is out of date: {_remedy(state)}.",
@@ -64,7 +64,7 @@ def check_size(task: RangeTask, total: int | None) -> None:
     """Raise SizeMismatch if `total`, the size by the source, contradicts the catalog's; None: it is not known."""
     state = task.state
     if total is not None and state.file.size is not None and total != state.file.size:
-        host, pinned_by = source_host(task.source), state.identity.pinned_by
+        host, pinned_by = address_host(task.address), state.identity.pinned_by
         raise SizeMismatch(
             f"{pinned_by} says {state.file.size} bytes, the source {host} has {total} bytes.",
             hint=f"The size in {pinned_by} is out of date: {_remedy(state)}, then enqueue again.",
@@ -77,9 +77,9 @@ def _remedy(state: FileState) -> str:
     return "update the catalog" if state.identity.pinned_by == CATALOG else "look at its source"
 
 
-def source_host(source: SourceState) -> str:
+def address_host(address: AddressState) -> str:
     """Return the host that a message should name: where the bytes come from, as far as that is known."""
-    return host_of(source.location or source.url)
+    return host_of(address.location or address.url)
 
 
 def is_another_version(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> bool:
@@ -97,34 +97,36 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
     Raises WrongRange for an impossible end, SourceChanged if the file must be requested in one go, SizeMismatch if the
     Hub and the place it redirects to have different sizes.
     """
-    state, total, host = task.state, _total(answer, hub), source_host(task.source)
+    state, total, host = task.state, _total(answer, hub), address_host(task.address)
     path = state.file.path
     if hub is not None and hub.size is not None and total != hub.size:
         raise SizeMismatch(
-            f"the Hub says {hub.size} bytes, and where it leads, {host}, has {total} bytes.",
+            f"the Hub announces {hub.size} bytes, but {host}, to which it redirects, has {total}.",
             hint="Tell the owner of that repository; another variant of the model may be whole.",
             host=host,
             path=path,
         )
     check_digest_of_nothing(state.file, total, host)
     if answer.end == answer.start and total != answer.start:
-        raise WrongRange(f"{host} says that it ends at byte {total}, not {answer.start}.", host=host, path=path)
+        text = f"{host} answered 416 to a range from byte {answer.start} on and stated a size of {total} bytes."
+        raise WrongRange(text, host=host, path=path)
     received = task.start if answer.whole else state.record.kept.end
     if total is not None and total < received:
-        raise WrongRange(f"{host} says that it has {total} bytes, and {received} came already.", host=host, path=path)
+        text = f"{host} states a size of {total} bytes, but {received} were already received."
+        raise WrongRange(text, host=host, path=path)
     if total == 0:  # before the hasher may verify it
         check_may_be_empty(state, state.identity.proof)
-    in_one_go = task.source.no_validator
+    in_one_go = task.address.no_validator
     _adopt(task, answer, total, identity_of(state, answer, hub), location)
     if answer.whole and len(state.tasks) > 1:
-        text = f"{host} ignores ranges; the file is asked for over one connection alone."
+        text = f"{host} ignores ranges; flowhub requests the file over one connection."
         raise SourceChanged(text, host=host, path=path)
     if answer.whole:
         _accept_whole_file(task, total)
     elif answer.end is not None:
         task.end = _end_in(task, answer.end)
     task.response_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
-    if task.source.no_validator and not answer.whole and task.end < (WHOLE if total is None else total):
+    if task.address.no_validator and not answer.whole and task.end < (WHOLE if total is None else total):
         if in_one_go:  # the whole was requested, and a part came: that could repeat without end
             raise WrongRange(
                 f"it cannot be fetched safely: {host} sends it in parts, "
@@ -132,7 +134,7 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
                 host=host,
                 path=path,
             )
-        raise SourceChanged("nothing tells its versions apart; it is asked for in one go.", path=path)
+        raise SourceChanged("nothing tells its versions apart; flowhub requests it in one response.", path=path)
 
 
 def check_may_be_empty(state: FileState, proof: Proof) -> None:
@@ -153,19 +155,19 @@ def _total(answer: RangeAnswer, hub: HubMetadata | None) -> int | None:
 
 
 def _adopt(task: RangeTask, answer: RangeAnswer, total: int | None, identity: str | None, location: str | None) -> None:
-    state, record, source = task.state, task.state.record, task.source
+    state, record, address = task.state, task.state.record, task.address
     if total is not None and record.size is None:
         record.size = total
-        if not answer.whole and not source.mistrusted:
-            source.form = RangeForm.BOUNDED  # from now on no range ends after the file
+        if not answer.whole and not address.mistrusted:
+            address.form = RangeForm.BOUNDED  # from now on no range ends after the file
     record.piece = record.piece or piece_size(record.size)
     record.identity = identity
     # The whole that was requested for wrong parts says nothing of ranges.
-    source.no_ranges = source.no_ranges or (answer.whole and not source.mistrusted)
-    source.no_validator = identity is None
+    address.no_ranges = address.no_ranges or (answer.whole and not address.mistrusted)
+    address.no_validator = identity is None
     state.identity.identified, state.disk.dirty = True, True
     if location is not None:
-        source.location = location
+        address.location = location
 
 
 def _end_in(task: RangeTask, response_end: int) -> int:
@@ -194,7 +196,7 @@ def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) 
         return f"git:{state.identity.expected_git_sha1}"
     if hub is not None and hub.commit is not None:
         return f"commit:{hub.commit}/{state.file.path}"
-    if state.source.location is not None and recorded is not None and recorded.startswith("commit:"):
+    if state.current_address.location is not None and recorded is not None and recorded.startswith("commit:"):
         return recorded  # the request went to where the Hub had redirected; the CDN's own ETag means nothing
     # A validator that changes with every response identifies nothing. The ETag may be stable where the date is not.
     if answer.etag is not None and state.restarts <= RESTARTS_MAX:
@@ -211,7 +213,7 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
         expected, actual, label = (state.identity.expected_git_sha1, git or "", "git sha1") if git else (None, "", "")
     if expected is None or actual == expected:
         return None
-    host = source_host(state.source)
+    host = address_host(state.current_address)
     pinned = state.file.sha256 is not None or state.file.git_sha1 is not None
     claim = (
         f"the source {host} disagrees with {state.identity.pinned_by}, which pins"

@@ -183,7 +183,10 @@ def waits_for_copy(copies: Sequence[AddressHealth], busy: Sequence[bool], now: f
 
 
 def is_far_slower(bps: float, next_bps: float) -> bool:
-    """Return whether an address gives far less than the next one would; bytes a second, of all its connections."""
+    """Return whether `bps`, from what is in use, is far less than `next_bps`, from another address.
+
+    `next_bps` may be the rate of a single connection, as an address that is only measured has no more.
+    """
     return next_bps > bps * FAR_SLOWER
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flowhub_jobs.transfer.file_state import FileState, Probe, SourceState
+from flowhub_jobs.transfer.file_state import AddressState, FileState, Probe
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.mirror_choice import (
     AT_ONCE_MAX,
@@ -22,7 +22,7 @@ from flowhub_jobs.transfer.mirror_choice import (
     is_worth_probing,
     may_gain,
 )
-from flowhub_jobs.transfer.mirror_switching import joined_sources, set_aside_slow
+from flowhub_jobs.transfer.mirror_switching import extra_addresses, set_aside_slow
 from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate
@@ -36,14 +36,14 @@ RECENT_S = 12.0  # of several addresses in use only the recent rates count
 class _Use:
     """The addresses in use, the first one first: since when, and the bytes that each had sent by then."""
 
-    sources: tuple[SourceState, ...]
+    addresses: tuple[AddressState, ...]
     since: float
     sent: Counter[str]  # by the origin as it is shown
 
     def rates(self, sent: Counter[str], now: float) -> dict[str, float]:
         """Return the bytes a second by origin."""
         seconds = max(now - self.since, 1e-3)
-        return {source.origin: (sent[source.name] - self.sent[source.name]) / seconds for source in self.sources}
+        return {address.origin: (sent[address.name] - self.sent[address.name]) / seconds for address in self.addresses}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +77,29 @@ class MirrorSpeed:
         use = self._use_of(state, now)
         if now - use.since < PROBE_AFTER_S:
             return
-        rates = use.rates(self._transfer.sources, now)
+        rates = use.rates(self._transfer.fetched_by_origin, now)
         self._note_connection_rates(rates)
         if self._end_trial(rates, now) or self._drop_slow(use, rates, now):
             return
         left = (state.size or 0) - state.record.kept.total
         if is_worth_probing(now - use.since, sum(rates.values()), left):
-            self._try_faster(state, use, sum(rates.values()), now)
+            self._try_faster(state, use, rates, now)
 
     def _state_in_use(self) -> FileState | None:
         """Return the file that bytes come for, if it has several addresses and several connections may fetch it."""
-        flowing = (task for task in self._transfer.tasks if task.received and task.source is task.state.source)
+        tasks = self._transfer.tasks
+        flowing = (task for task in tasks if task.received and task.address is task.state.current_address)
         return next((task.state for task in flowing if len(task.state.addresses) > 1 and not task.exclusive), None)
 
     def _use_of(self, state: FileState, now: float) -> _Use:
         """Return the addresses in use. After a change their rates are measured from now on."""
-        self._transfer.joined.pop(state.source.origin, None)  # it was one in addition; those before it failed
-        sources = (state.source, *joined_sources(self._transfer, state))
+        self._transfer.joined.pop(state.current_address.origin, None)  # it was one in addition; those before it failed
+        addresses = (state.current_address, *extra_addresses(self._transfer, state))
         use = self._use
-        changed = use is None or [source.origin for source in use.sources] != [source.origin for source in sources]
-        if use is None or changed or (len(sources) > 1 and now - use.since > RECENT_S):
-            use = self._use = _Use(sources, now, self._transfer.sources.copy())
+        origins = [address.origin for address in addresses]
+        changed = use is None or [address.origin for address in use.addresses] != origins
+        if use is None or changed or (len(addresses) > 1 and now - use.since > RECENT_S):
+            use = self._use = _Use(addresses, now, self._transfer.fetched_by_origin.copy())
         return use
 
     def _use_one_alone(self) -> None:
@@ -106,7 +108,7 @@ class MirrorSpeed:
         self._transfer.connection_bps.clear()
 
     def _note_connection_rates(self, rates: dict[str, float]) -> None:
-        counts = Counter(task.source.origin for task in self._transfer.tasks)
+        counts = Counter(task.address.origin for task in self._transfer.tasks)
         self._transfer.connection_bps.clear()
         if self._transfer.joined:
             each = {origin: bps / max(1, counts[origin]) for origin, bps in rates.items()}
@@ -122,7 +124,7 @@ class MirrorSpeed:
         total = sum(rates.values())
         if is_gain(trial.before_bps, total):
             trial_bps, others_bps = rates[trial.origin], total - rates[trial.origin]
-            name = next(source.name for source in self._sources if source.origin == trial.origin)
+            name = next(address.name for address in self._addresses if address.origin == trial.origin)
             text = (
                 f"{name} gives {format_rate(trial_bps)} in addition to {format_rate(others_bps)}; all are used at once."
             )
@@ -133,13 +135,13 @@ class MirrorSpeed:
 
     def _drop_slow(self, use: _Use, rates: dict[str, float], now: float) -> bool:
         """Stop using the addresses that are far slower than another in use; return whether there were any."""
-        best = max(use.sources, key=lambda source: rates[source.origin])
-        slow = [source for source in use.sources if is_far_slower(rates[source.origin], rates[best.origin])]
-        for source in slow:
-            if source.origin in self._transfer.joined:
-                self._leave_joined(source.origin, now)
+        best = max(use.addresses, key=lambda address: rates[address.origin])
+        slow = [address for address in use.addresses if is_far_slower(rates[address.origin], rates[best.origin])]
+        for address in slow:
+            if address.origin in self._transfer.joined:
+                self._leave_joined(address.origin, now)
             else:
-                self._leave_slow(source, best, rates[source.origin], rates[best.origin])
+                self._leave_slow(address, best, rates[address.origin], rates[best.origin])
         return bool(slow)
 
     def _leave_joined(self, origin: str, now: float) -> None:
@@ -149,33 +151,36 @@ class MirrorSpeed:
         self._use = None
 
     @property
-    def _sources(self) -> tuple[SourceState, ...]:
-        return self._use.sources if self._use is not None else ()
+    def _addresses(self) -> tuple[AddressState, ...]:
+        return self._use.addresses if self._use is not None else ()
 
     # Another address -------------------------------------------------------------------------------------------------
 
-    def _try_faster(self, state: FileState, use: _Use, bps: float, now: float) -> None:
+    def _try_faster(self, state: FileState, use: _Use, rates: dict[str, float], now: float) -> None:
         """Use the first address that is worth it, or have the first measured whose rate is not known."""
-        for source in _following(state, use, now):
-            rate, measured_at = self._rates.get(source.origin, (0.0, float("-inf")))
+        bps = sum(rates.values())
+        for address in _following(state, use, now):
+            rate, measured_at = self._rates.get(address.origin, (0.0, float("-inf")))
             if now - measured_at >= PROBE_EVERY_S:
                 if self._transfer.probe is None:
-                    self._transfer.probe = Probe(state, source)
+                    self._transfer.probe = Probe(state, address)
                     self._transfer.changed.notify_all()
                 return
             if is_far_slower(bps, rate):
-                for slow in use.sources:
-                    self._leave_slow(slow, source, bps, rate)
+                for slow in use.addresses:
+                    self._leave_slow(slow, address, rates[slow.origin], rate)
                 return
-            if self._may_join(source, use, bps, rate, now):
-                self._transfer.joined[source.origin] = 0  # its connections are counted with those of the others
-                self._trial = _Trial(source.origin, bps)
+            if self._may_join(address, use, bps, rate, now):
+                self._transfer.joined[address.origin] = 0  # its connections are counted with those of the others
+                self._trial = _Trial(address.origin, bps)
                 return
 
-    def _may_join(self, source: SourceState, use: _Use, bps: float, rate: float, now: float) -> bool:
-        if not source.mirror or len(use.sources) >= AT_ONCE_MAX or now < self._useless_until.get(source.origin, 0.0):
+    def _may_join(self, address: AddressState, use: _Use, bps: float, rate: float, now: float) -> bool:
+        if not address.mirror or len(use.addresses) >= AT_ONCE_MAX:
             return False
-        if any(one.address.credential for one in (*use.sources, source)):  # a node serves few others at a time
+        if now < self._useless_until.get(address.origin, 0.0):
+            return False
+        if any(one.target.credential for one in (*use.addresses, address)):  # a node serves few others at a time
             return False
         return may_gain(bps, self._transfer.connections, rate)
 
@@ -186,26 +191,27 @@ class MirrorSpeed:
             return
         task = probe.task
         if task is None:
-            if probe.state.complete or not probe.source.health.usable(now):
+            if probe.state.complete or not probe.address.health.usable(now):
                 self._transfer.probe = None
             return
         if task in self._transfer.tasks and now - task.started_at < PROBE_AFTER_S:
             return
         until = now if task in self._transfer.tasks else task.ended_at
-        self._rates[probe.source.origin] = task.kept / max(until - task.started_at, 1e-3), now
+        self._rates[probe.address.origin] = task.kept / max(until - task.started_at, 1e-3), now
         self._transfer.probe = None
 
-    def _leave_slow(self, source: SourceState, following: SourceState, bps: float, next_bps: float) -> None:
-        set_aside_slow(self._transfer, source, SLOW_ASIDE_S, self._hosts)
-        self._transfer.joined.pop(source.origin, None)
+    def _leave_slow(self, address: AddressState, following: AddressState, bps: float, next_bps: float) -> None:
+        set_aside_slow(self._transfer, address, SLOW_ASIDE_S, self._hosts)
+        self._transfer.joined.pop(address.origin, None)
         self._use = None
-        text = f"{source.name} gives {format_rate(bps)}, {following.name} {format_rate(next_bps)}; it is asked instead."
+        rates = f"{address.name} gives {format_rate(bps)}, {following.name} {format_rate(next_bps)}"
+        text = f"{rates}; flowhub uses {following.name} instead."
         self._transfer.notes.append(Note(EventKind.MIRROR, text))
 
 
-def _following(state: FileState, use: _Use, now: float) -> Iterator[SourceState]:
+def _following(state: FileState, use: _Use, now: float) -> Iterator[AddressState]:
     """Yield the addresses of a file that may be used, after the one in use, on hosts that are not in use."""
-    origins = {source.origin for source in use.sources}
-    for source in state.addresses[state.addresses.index(state.source) + 1 :]:
-        if source.origin not in origins and source.health.usable(now):
-            yield source
+    origins = {address.origin for address in use.addresses}
+    for address in state.addresses[state.addresses.index(state.current_address) + 1 :]:
+        if address.origin not in origins and address.health.usable(now):
+            yield address

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from flowhub_jobs.errors import AddressExpired, FlowhubError, MirrorMismatch, MirrorUnfit, SourceError
 from flowhub_jobs.net.urls import host_of
-from flowhub_jobs.transfer.file_state import FileState, RangeTask, SourceState
+from flowhub_jobs.transfer.file_state import AddressState, FileState, RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.response_headers import RangeAnswer
 from flowhub_jobs.transfer.mirror_choice import (
@@ -33,12 +33,12 @@ def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
     dropped = {mirror for state in transfer.files for mirror in state.record.dropped}
     now = time.monotonic()
     for state in transfer.files:
-        for source in state.addresses if len(state.addresses) > 1 else ():
-            if source.address.connections_max is not None:
-                hosts.limit_cap(source.origin, source.address.connections_max)
-            seconds = FOR_GOOD if source.mirror in dropped else hosts.aside_left(source.origin)
+        for address in state.addresses if len(state.addresses) > 1 else ():
+            if address.target.connections_max is not None:
+                hosts.limit_cap(address.origin, address.target.connections_max)
+            seconds = FOR_GOOD if address.mirror in dropped else hosts.aside_left(address.origin)
             if seconds:
-                source.health = passed_over(source.health, now, seconds)
+                address.health = passed_over(address.health, now, seconds)
         choose_address(state)  # before the first wait: the cooldown of another address holds nothing
 
 
@@ -51,72 +51,73 @@ def choose_address(state: FileState) -> bool:
         return True
     if is_waiting_for_copy(state):
         return False
-    number = choose([source.health for source in state.addresses], _busy(state, state.addresses), time.monotonic())
+    number = choose([address.health for address in state.addresses], _busy(state, state.addresses), time.monotonic())
     if number is not None:
-        state.source = state.addresses[number]
+        state.current_address = state.addresses[number]
     return True
 
 
 def is_waiting_for_copy(state: FileState) -> bool:
     """Return whether nothing of a file is requested now, since its copies have enough readers."""
-    copies = [source for source in state.addresses if source.address.is_copy]
-    return waits_for_copy([source.health for source in copies], _busy(state, copies), time.monotonic())
+    copies = [address for address in state.addresses if address.target.is_copy]
+    return waits_for_copy([address.health for address in copies], _busy(state, copies), time.monotonic())
 
 
-def _busy(state: FileState, sources: Sequence[SourceState]) -> list[bool]:
+def _busy(state: FileState, addresses: Sequence[AddressState]) -> list[bool]:
     """Return of each address whether a request to it was not answered yet."""
-    waiting = {id(task.source) for task in state.tasks if not task.accepted}
-    return [id(source) in waiting for source in sources]
+    waiting = {id(task.address) for task in state.tasks if not task.accepted}
+    return [id(address) in waiting for address in addresses]
 
 
-def next_source(transfer: TransferState, state: FileState) -> SourceState | None:
+def next_address(transfer: TransferState, state: FileState) -> AddressState | None:
     """Return the address for the file's next request: the first usable one, or one that gives bytes concurrently.
 
     None if a busy copy is waited for.
     """
     if not choose_address(state):
         return None
-    open_to: Counter[str] = Counter(task.source.origin for task in transfer.tasks) if transfer.joined else Counter()
-    concurrent = joined_sources(transfer, state)
+    open_to: Counter[str] = Counter(task.address.origin for task in transfer.tasks) if transfer.joined else Counter()
+    concurrent = extra_addresses(transfer, state)
     return next(
-        (source for source in concurrent if open_to[source.origin] < transfer.joined[source.origin]), state.source
+        (address for address in concurrent if open_to[address.origin] < transfer.joined[address.origin]),
+        state.current_address,
     )
 
 
-def joined_sources(transfer: TransferState, state: FileState) -> list[SourceState]:
+def extra_addresses(transfer: TransferState, state: FileState) -> list[AddressState]:
     """Return the addresses that give bytes of a file at once with the address in use.
 
-    None if only one connection may fetch the file.
+    Empty if only one connection may fetch the file.
     """
     if not transfer.joined or state.exclusive:
         return []
     now, busy = time.monotonic(), _busy(state, state.addresses)
     return [
-        source
-        for source, is_busy in zip(state.addresses, busy, strict=True)
-        if source.origin in transfer.joined
-        and source.origin != state.source.origin
-        and source.health.usable(now)
-        and not source.one_connection
-        and not (source.health.on_trial and is_busy)
+        address
+        for address, is_busy in zip(state.addresses, busy, strict=True)
+        if address.origin in transfer.joined
+        and address.origin != state.current_address.origin
+        and address.health.usable(now)
+        and not address.one_connection
+        and not (address.health.on_trial and is_busy)
     ]
 
 
-def find_url(source: SourceState) -> None:
+def find_url(address: AddressState) -> None:
     """Look up the URL of an address that has none yet, without the transfer's lock. Raises why there is none."""
-    if (find := source.address.find_url) is None:
+    if (find := address.target.find_url) is None:
         return
     try:
-        source.address = replace(source.address, url=find(), find_url=None)
+        address.target = replace(address.target, url=find(), find_url=None)
     except SourceError:
         raise
     except FlowhubError as error:  # of this address alone, too
-        raise MirrorUnfit(error.message, host=host_of(source.url)) from error
+        raise MirrorUnfit(error.message, host=host_of(address.url)) from error
 
 
 def check_mirror_answer(task: RangeTask, answer: RangeAnswer) -> None:
     """Raise MirrorUnfit if a mirror's answer is of another file, or if using it would cost bytes that are kept."""
-    state, host = task.state, host_of(task.source.url)
+    state, host = task.state, host_of(task.address.url)
     if answer.coding is not None:
         raise MirrorUnfit(f"{host} sends the file compressed.", host=host)
     if answer.total is not None and answer.total != state.size:
@@ -131,28 +132,28 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     If no address is left, return the error of the file's own URL, which decides what follows; all addresses that may
     work again are then tried again.
     """
-    state, source, now = task.state, task.source, time.monotonic()
-    if not source.health.usable(now) or _is_expired_redirect(task, error):
+    state, address, now = task.state, task.address, time.monotonic()
+    if not address.health.usable(now) or _is_expired_redirect(task, error):
         return None  # a request that began before another one failed
     first_busy = all(other.health.busy_since is None for other in state.addresses)
-    source.health = after_fault(source.health, error, received=task.kept, now=now)
-    if source.health.usable(now):
+    address.health = after_fault(address.health, error, received=task.kept, now=now)
+    if address.health.usable(now):
         return None
-    source.fault = error
-    for other in [source, *_of_host(transfer, source, error)]:
-        other.health, other.fault = source.health, error
-    is_busy_copy = source.address.is_copy and source.health.busy_since is not None
+    address.fault = error
+    for other in [address, *_of_host(transfer, address, error)]:
+        other.health, other.fault = address.health, error
+    is_busy_copy = address.target.is_copy and address.health.busy_since is not None
     # A copy refuses one more node, and may have admitted this one for other files.
-    if source.mirror and isinstance(error, HOST_FAULTS) and not is_busy_copy:
-        hosts.set_aside(source.origin, source.health.aside_until - now)
+    if address.mirror and isinstance(error, HOST_FAULTS) and not is_busy_copy:
+        hosts.set_aside(address.origin, address.health.aside_until - now)
     if is_waiting_for_copy(state):
         if first_busy:
-            text = f"{error.message} Other nodes read from it; it is asked again."
+            text = f"{error.message} Other nodes read from it; flowhub requests it again."
             transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
         return None
     usable = next((other for other in state.addresses if other.health.usable(now)), None)
     if usable is not None:
-        text = f"{error.message} {host_of(usable.url)} is asked for the rest."
+        text = f"{error.message} flowhub requests the rest from {host_of(usable.url)}."
         transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
         return None
     own_fault = next((other.fault for other in state.addresses if not other.mirror), None)
@@ -165,31 +166,31 @@ def _is_expired_redirect(task: RangeTask, error: FlowhubError) -> bool:
     """Return whether the target of a mirror's redirect has expired; then the next request asks the mirror for it."""
     if not isinstance(error, AddressExpired) or task.location is None:
         return False
-    if task.source.location == task.location:
-        task.source.location = None
+    if task.address.location == task.location:
+        task.address.location = None
     return True
 
 
-def set_aside_slow(transfer: TransferState, source: SourceState, seconds: float, hosts: HostLimits) -> None:
+def set_aside_slow(transfer: TransferState, address: AddressState, seconds: float, hosts: HostLimits) -> None:
     """Pass over an address that is far slower than the next, for all files, and end its connections."""
     now = time.monotonic()
-    hosts.set_aside(source.origin, seconds)
+    hosts.set_aside(address.origin, seconds)
     for state in transfer.incomplete.values():
         for other in state.addresses if len(state.addresses) > 1 else ():
-            if other.origin == source.origin:
+            if other.origin == address.origin:
                 other.health = passed_over(other.health, now, seconds)
     for task in transfer.tasks:
-        if task.source.origin == source.origin and task.body is not None and len(task.state.addresses) > 1:
+        if task.address.origin == address.origin and task.body is not None and len(task.state.addresses) > 1:
             task.replaced = True
             task.body.abort()
 
 
-def _of_host(transfer: TransferState, source: SourceState, error: FlowhubError) -> list[SourceState]:
+def _of_host(transfer: TransferState, address: AddressState, error: FlowhubError) -> list[AddressState]:
     """Return the other files' addresses that a fault concerns: all of the host, if it is the host's."""
     if not isinstance(error, HOST_FAULTS):
         return []
     several = (state for state in transfer.incomplete.values() if len(state.addresses) > 1)
-    return [other for state in several for other in state.addresses if other.origin == source.origin]
+    return [other for state in several for other in state.addresses if other.origin == address.origin]
 
 
 # Wrong bytes ---------------------------------------------------------------------------------------------------------
@@ -210,9 +211,9 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
     ranges = state.record.given.pop(mirror)
     state.record.dropped.add(mirror)
     _drop(transfer, mirror)
-    for source in state.addresses:
-        if source.mirror in ranges_by_mirror and source.mirror != mirror:
-            source.health = passed_over(source.health, time.monotonic(), ASIDE_MAX_S)
+    for address in state.addresses:
+        if address.mirror in ranges_by_mirror and address.mirror != mirror:
+            address.health = passed_over(address.health, time.monotonic(), ASIDE_MAX_S)
     state.suspect = mirror
     for start, end in ranges:
         transfer.discard_locked(state, start, end)
@@ -220,7 +221,9 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
     if ranges.total == state.size:  # nothing of the file came from elsewhere
         name_bad_mirror(transfer, state)
     else:
-        text = f"{wrong.message} What {_host_of_mirror(state, mirror)} sent is fetched again from elsewhere."
+        text = (
+            f"{wrong.message} flowhub fetches what {_host_of_mirror(state, mirror)} sent again, from another address."
+        )
         transfer.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
     return True
 
@@ -229,7 +232,7 @@ def name_bad_mirror(transfer: TransferState, state: FileState) -> None:
     """Record that the suspect sent wrong bytes."""
     mirror, state.suspect = state.suspect, ""
     host = _host_of_mirror(state, mirror)
-    text = f"the mirror {host} sent wrong bytes; it is not asked for a day, and they are fetched again from elsewhere."
+    text = f"the mirror {host} sent wrong bytes. flowhub does not use it for a day and fetches those bytes elsewhere."
     error = MirrorMismatch(text, host=host, path=state.file.path)
     transfer.notes.append(Note(EventKind.MIRROR, error.message, error.code))
     transfer.bad_mirrors.add(mirror)
@@ -237,12 +240,12 @@ def name_bad_mirror(transfer: TransferState, state: FileState) -> None:
 
 def _host_of_mirror(state: FileState, mirror: str) -> str:
     """Return the host that a message names: a mirror may be written without its address."""
-    return next((host_of(source.url) for source in state.addresses if source.mirror == mirror), host_of(mirror))
+    return next((host_of(address.url) for address in state.addresses if address.mirror == mirror), host_of(mirror))
 
 
 def _drop(transfer: TransferState, mirror: str) -> None:
     now = time.monotonic()
     for state in transfer.files:
-        for source in state.addresses:
-            if source.mirror == mirror:
-                source.health = passed_over(source.health, now, FOR_GOOD)
+        for address in state.addresses:
+            if address.mirror == mirror:
+                address.health = passed_over(address.health, now, FOR_GOOD)

@@ -11,7 +11,7 @@ from flowhub_jobs.transfer.state import TransferState
 
 def as_one_too_many(task: RangeTask, error: FlowhubError) -> FlowhubError:
     """Return a refusal as a passing fault if the same form works over another connection: there are too many."""
-    works = any(other is not task and (other.accepted and other.source is task.source) for other in task.state.tasks)
+    works = any(other is not task and (other.accepted and other.address is task.address) for other in task.state.tasks)
     if not (isinstance(error, SourceRefused) and error.about_range and works):
         return error
     return ServerBusy(error.text, host=error.host, path=error.path)
@@ -19,7 +19,7 @@ def as_one_too_many(task: RangeTask, error: FlowhubError) -> FlowhubError:
 
 def as_refused_for_now(transfer: TransferState, task: RangeTask, error: FlowhubError) -> FlowhubError:
     """Return a refusal as a passing fault if its source has sent a part of the job, in any attempt."""
-    began = transfer.sources[task.source.name] > 0 or task.state.record.kept.total > 0
+    began = transfer.fetched_by_origin[task.address.name] > 0 or task.state.record.kept.total > 0
     if not (error.may_pass and began):
         return error
     return ServerBusy(f"{error.text.rstrip('.')}, although a part came before.", host=error.host, path=error.path)

@@ -6,9 +6,9 @@ It starts nothing while the digest is too far behind. The transfer's lock is hel
 import time
 
 from flowhub_jobs.pieces.ranges import MIB, Range, Ranges
-from flowhub_jobs.transfer.file_state import FileState, RangeTask, SourceState
+from flowhub_jobs.transfer.file_state import AddressState, FileState, RangeTask
 from flowhub_jobs.transfer.mirror_choice import PROBE_BYTES
-from flowhub_jobs.transfer.mirror_switching import is_waiting_for_copy, joined_sources, next_source
+from flowhub_jobs.transfer.mirror_switching import extra_addresses, is_waiting_for_copy, next_address
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 from flowhub_jobs.transfer.state import TransferState
 
@@ -27,9 +27,9 @@ def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask |
     if (task := _start_probe(transfer)) is not None:
         return task
     for state in transfer.incomplete.values():
-        source = next_source(transfer, state)
-        if source is not None and (bounds := _next_bounds(transfer, state, source)) is not None:
-            return transfer.start_locked(RangeTask(state, *bounds, state.disk.part), source)
+        address = next_address(transfer, state)
+        if address is not None and (bounds := _next_bounds(transfer, state, address)) is not None:
+            return transfer.start_locked(RangeTask(state, *bounds, state.disk.part), address)
     return _steal(transfer) if may_steal else None
 
 
@@ -53,7 +53,7 @@ def _start_probe(transfer: TransferState) -> RangeTask | None:
         longest.end = start
     else:
         return None
-    probe.task = transfer.start_locked(RangeTask(state, start, end, state.disk.part), probe.source)
+    probe.task = transfer.start_locked(RangeTask(state, start, end, state.disk.part), probe.address)
     return probe.task
 
 
@@ -67,20 +67,20 @@ def return_task(transfer: TransferState, task: RangeTask) -> None:
             other.end = task.end
 
 
-def _next_bounds(transfer: TransferState, state: FileState, requested_from: SourceState) -> Range | None:
-    source, kept, size = state.source, state.record.kept, state.size
+def _next_bounds(transfer: TransferState, state: FileState, requested_from: AddressState) -> Range | None:
+    address, kept, size = state.current_address, state.record.kept, state.size
     if (state.exclusive or size is None) and state.tasks:
         return None
-    if source.no_validator and kept.total:
+    if address.no_validator and kept.total:
         transfer.restart_locked(state)  # nothing shows that the kept bytes and the next response are of one version
         kept, size = state.record.kept, state.size
     start = kept.reach(0)
     if size is None:
-        in_one_go = source.no_ranges or source.no_validator or source.form is not RangeForm.BOUNDED
+        in_one_go = address.no_ranges or address.no_validator or address.form is not RangeForm.BOUNDED
         return (start, WHOLE) if in_one_go else next(kept.gaps(start, start + FIRST_RANGE))
-    if source.no_validator:
+    if address.no_validator:
         return start, size
-    if source.no_ranges or source.form is not RangeForm.BOUNDED:
+    if address.no_ranges or address.form is not RangeForm.BOUNDED:
         return next(kept.gaps(0, size), None)
     in_flight = Ranges((task.at, task.end) for task in state.tasks)
     connections = transfer.connections + sum(transfer.joined.values())
@@ -106,24 +106,25 @@ def _steal(transfer: TransferState) -> RangeTask | None:
     slow = max(shared, key=lambda task: task.remaining_s(now), default=None)
     if slow is None or slow.remaining_s(now) < STEAL_S:
         return None
-    source = _source_to_help(transfer, slow.state)
-    if source is None:
+    address = _address_to_help(transfer, slow.state)
+    if address is None:
         return None
     end, slow.end = slow.end, slow.split_at
-    return transfer.start_locked(RangeTask(slow.state, slow.end, end, slow.part), source)
+    return transfer.start_locked(RangeTask(slow.state, slow.end, end, slow.part), address)
 
 
-def _source_to_help(transfer: TransferState, state: FileState) -> SourceState | None:
+def _address_to_help(transfer: TransferState, state: FileState) -> AddressState | None:
     """Return the address to fetch the end of another connection's range from: no slow one, if a fast one is in use.
 
     None if a busy copy is waited for.
     """
-    source, bps_of = next_source(transfer, state), transfer.connection_bps
-    if source is None:
+    address, bps_of = next_address(transfer, state), transfer.connection_bps
+    if address is None:
         return None
-    fastest = max((state.source, *joined_sources(transfer, state)), key=lambda address: bps_of.get(address.origin, 0.0))
-    if source.origin not in bps_of or bps_of[source.origin] >= HELPS_SHARE * bps_of.get(fastest.origin, 0.0):
-        return source
+    in_use = (state.current_address, *extra_addresses(transfer, state))
+    fastest = max(in_use, key=lambda one: bps_of.get(one.origin, 0.0))
+    if address.origin not in bps_of or bps_of[address.origin] >= HELPS_SHARE * bps_of.get(fastest.origin, 0.0):
+        return address
     return fastest
 
 

@@ -109,12 +109,17 @@ class Receiver:
         if task.at == 0 and task.end == WHOLE:  # an empty body without a length: before the hasher may verify it
             check_may_be_empty(task.state, task.proof)
         if self._at < task.claimed_to:
-            raise ConnectionLost(f"{task.claimed_to} bytes came, and now it ended at {self._at}.", path=path)
+            raise ConnectionLost(
+                f"the response ended at byte {self._at}, although {task.claimed_to} bytes had been received before.",
+                path=path,
+            )
         if self._response.cut_off:
             check_cut_off(task, self._at)
         accept_end(transfer, task)
         if task.at < task.end:
-            raise ConnectionLost(f"the answer ended at byte {task.at} of {task.end}.", path=path)
+            raise ConnectionLost(
+                f"the response ended at byte {task.at}, before the end of its range, {task.end}.", path=path
+            )
 
     def waited_s(self, now: float) -> float:
         return self._slow_check.waited_s(now)
@@ -151,7 +156,7 @@ class Receiver:
         self._at += count
         if self._at > task.response_end:
             path, end = task.state.file.path, task.response_end
-            raise WrongRange(f"more came than the range that was asked ({end} bytes).", path=path)
+            raise WrongRange(f"the response continued past byte {end}, the end of its range.", path=path)
         data = self._buffer[repeated:count]
         if granted := self._context.transfer.claim(task, len(data)):
             self._keep(data[:granted], begin)

@@ -7,7 +7,13 @@ the lock.
 from flowhub_jobs.errors import FlowhubError, SourceChanged
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.identity_check import accept, check_hub_metadata, check_size, is_another_version, source_host
+from flowhub_jobs.transfer.identity_check import (
+    accept,
+    address_host,
+    check_hub_metadata,
+    check_size,
+    is_another_version,
+)
 from flowhub_jobs.transfer.mirror_choice import after_answer, after_bytes
 from flowhub_jobs.transfer.mirror_switching import check_mirror_answer
 from flowhub_jobs.transfer.range_forms import WHOLE
@@ -46,7 +52,7 @@ def accept_response(
         transfer.check_current_locked(task)
         if hub is not None:
             check_hub_metadata(task, hub)
-        if task.source.mirror:
+        if task.address.mirror:
             check_mirror_answer(task, answer)
         check_not_a_page(task, answer, hub)
         check_not_a_part(task, answer)
@@ -57,10 +63,10 @@ def accept_response(
             raise SourceChanged("the file behind the address is another one now.", path=state.file.path)
         check_inside(task, answer)
         accept(task, answer, hub, location)
-        task.source.health, task.source.pages = after_answer(task.source.health), 0
+        task.address.health, task.address.pages = after_answer(task.address.health), 0
         task.accepted, task.total_stated, task.encoded = True, answer.total is not None, answer.coding is not None
-        task.source.no_resume_reason = no_resume_reason(task, answer)
-        if task.source.no_resume_reason:
+        task.address.no_resume_reason = no_resume_reason(task, answer)
+        if task.address.no_resume_reason:
             transfer.note_no_resume_locked(task)
         transfer.file_changed_locked(state)  # its size may be known now
         transfer.wake_workers_locked()
@@ -76,12 +82,12 @@ def accept_end(transfer: TransferState, task: RangeTask) -> None:
                 check_decoded(task)
         if state.size is None and task.end == WHOLE:
             check_size(task, task.at)
-            task.source.size_from_close = True
+            task.address.size_from_close = True
             state.record.size = task.end = task.at
             state.disk.dirty = True
             transfer.file_changed_locked(state)
-        task.source.form_faults = 0
-        task.source.health = after_bytes(task.source.health)
+        task.address.form_faults = 0
+        task.address.health = after_bytes(task.address.health)
         transfer.wake_workers_locked()
 
 
@@ -94,6 +100,6 @@ def drop_decoded_locked(transfer: TransferState, task: RangeTask) -> None:
 def note_other_form_locked(transfer: TransferState, task: RangeTask, error: FlowhubError) -> None:
     """Record that a fault makes the next request use another form of Range."""
     transfer.faults += error.retryable  # a source that never sends the right bytes has a limited number of tries
-    error.at(host=source_host(task.source), path=task.state.file.path)
+    error.at(host=address_host(task.address), path=task.state.file.path)
     text = f"{error.message} flowhub asks for it in another form."
     transfer.notes.append(Note(EventKind.AGAIN, text, error.code))

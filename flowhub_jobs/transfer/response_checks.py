@@ -8,7 +8,7 @@ from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.first_bytes_check import is_never_text
 from flowhub_jobs.transfer.form_fallback import request_whole
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.identity_check import check_size, identity_of, source_host
+from flowhub_jobs.transfer.identity_check import address_host, check_size, identity_of
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 PAGE_MAX = 1 << 20  # bytes; an error page is smaller
@@ -22,19 +22,19 @@ def check_not_a_page(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | No
     again. It says nothing about the file's size, and costs no kept byte. A page is recognised by its type, or because
     it is shorter than what came already; a version of the file that is so short names itself, by another validator.
     """
-    state, source, total = task.state, task.source, answer.total
+    state, address, total = task.state, task.address, answer.total
     if not answer.whole or not total or total == state.size or total > PAGE_MAX:
         return
     kept = state.record.kept.total
     is_shorter = total < kept and identity_of(state, answer, hub) in (None, state.record.identity)
     if not is_shorter and not (answer.page and total < (state.size or 0) and is_never_text(state.file.path)):
         return
-    host = source_host(source)
-    size_text = f"{kept} came already" if is_shorter else f"the file has {state.size}"
+    host = address_host(address)
+    size_text = f"{kept} were already received" if is_shorter else f"the file has {state.size}"
     text = f"{host} sends {total} bytes as the whole file, and {size_text}: it is an error page."
     error = WrongContent(text, host=host, path=state.file.path)
-    source.pages += 1
-    error.about_range = source.pages > PAGES_MAX and task.form is not RangeForm.NONE
+    address.pages += 1
+    error.about_range = address.pages > PAGES_MAX and task.form is not RangeForm.NONE
     raise error
 
 
@@ -45,18 +45,18 @@ def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:
     installed as the whole file. The file is then requested without a range; a file that really is that long costs one
     more request. The same holds for a shorter 200 to a range: a server may send less than was requested.
     """
-    state, total, host = task.state, answer.total, source_host(task.source)
+    state, total, host = task.state, answer.total, address_host(task.address)
     if task.form is RangeForm.NONE or (total is not None and total == state.size):
         return
     if answer.whole and task.start > 0 and (total is None or state.size is None):
-        request_whole(task.source)
-        raise WrongRange(f"{host} was asked for a part of the file, and does not say how much it sends.", host=host)
+        request_whole(task.address)
+        raise WrongRange(f"{host} does not say how much of the file it sends, though a part was requested.", host=host)
     if total is None or task.end == WHOLE:
         return
     cut_first = total == task.end
     may_be_cut = answer.whole and total <= task.end - task.start
     if cut_first or may_be_cut or (answer.whole and total == (state.size or 0) - task.start):
-        request_whole(task.source)
+        request_whole(task.address)
         raise WrongRange(f"{host} sends {total} bytes as the whole file, which may be a part of it.", host=host)
 
 
@@ -64,7 +64,7 @@ def check_inside(task: RangeTask, answer: RangeAnswer) -> None:
     """Raise WrongRange for a part that ends after the end of the file."""
     size = task.state.size
     if size is not None and answer.end is not None and answer.end > size:
-        host = source_host(task.source)
+        host = address_host(task.address)
         raise WrongRange(f"{host} sends bytes up to {answer.end} of a file of {size}.", host=host)
 
 
@@ -77,8 +77,8 @@ def check_end(task: RangeTask) -> None:
         and task.start == 0 < task.at
         and (task.at == task.requested_end or (unpinned and task.at < task.requested_end < WHOLE))
     ):
-        request_whole(task.source)
-        host = source_host(task.source)
+        request_whole(task.address)
+        host = address_host(task.address)
         raise WrongRange(f"{host} ends the file at byte {task.at}, which may be the end of a part of it.", host=host)
 
 
@@ -88,17 +88,17 @@ def check_cut_off(task: RangeTask, at: int) -> None:
     Whatever cuts the connection would cut the file (RFC 8446, section 6.1). Some servers never end TLS: a second end
     at the same byte is accepted. A digest, or a size, shows by itself whether the file is complete.
     """
-    state, source = task.state, task.source
-    if state.size is not None or state.pinned_by_digest or task.encoded or source.cut_at == at:
+    state, address = task.state, task.address
+    if state.size is not None or state.pinned_by_digest or task.encoded or address.cut_at == at:
         return
-    source.cut_at = at
-    host = source_host(source)
+    address.cut_at = at
+    host = address_host(address)
     raise ConnectionLost(f"{host} dropped the connection after {at} bytes, without the end of TLS.", host=host)
 
 
 def check_decoded(task: RangeTask) -> None:
     """Raise SizeMismatch or WrongRange for a decoded body that ended, by its own checksum, before the file's end."""
-    state, host = task.state, source_host(task.source)
+    state, host = task.state, address_host(task.address)
     check_size(task, task.at)
     if state.size is not None:
         raise WrongRange(f"{host} sent {task.at} bytes of a file of {state.size}.", host=host, path=state.file.path)
@@ -116,21 +116,21 @@ def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | Non
     is_same = identity_of(state, answer, hub) == state.record.identity
     has_no_validator = answer.etag is None and answer.modified is None
     if (answer.whole and is_same) or (not answer.whole and has_no_validator):
-        task.source.ignores_if_range = True
-        host = source_host(task.source)
-        text = f"{host} ignores If-Range; the range alone is asked for."
+        task.address.ignores_if_range = True
+        host = address_host(task.address)
+        text = f"{host} ignores If-Range; flowhub requests the range without it."
         raise SourceChanged(text, host=host, path=state.file.path)
 
 
 def no_resume_reason(task: RangeTask, answer: RangeAnswer) -> str:
     """Return why an interrupted download of the file starts over; "" if it can be resumed."""
-    source, path, host = task.source, task.state.file.path, source_host(task.source)
-    if source.no_validator:
+    address, path, host = task.address, task.state.file.path, address_host(task.address)
+    if address.no_validator:
         return (
             f"{path}: {host} names no version of the file (no strong ETag, no Last-Modified) and no digest is known. "
             "An interrupted download starts again at the first byte; with --sha256 it is resumed."
         )
-    if source.no_ranges and answer.whole:
+    if address.no_ranges and answer.whole:
         return (
             f"{path}: {host} sends the whole file or nothing (no ranges). "
             "An interrupted download starts again at the first byte."

@@ -22,21 +22,23 @@ def resume_partial(
     tag: str,
     fetched: int,
     may_write: Callable[[], None] = lambda: None,
-    sources: Mapping[str, int] | None = None,
+    fetched_by_origin: Mapping[str, int] | None = None,
 ) -> Journal:
     """Add all files with what is kept of them to the transfer; return the journal, rewritten, for this run alone.
 
-    `fetched` is the job's own count, and `sources` the same by origin; the journal's are used instead if it is of the
-    same job and has more. `may_write` raises if the
-    partial belongs to another run by now: a run that was suspended in here must change nothing of its successor's.
+    `fetched` is the job's own count, `fetched_by_origin` the same by origin; the journal's are used instead if it is of
+    the same job and has more. `may_write` raises if the partial belongs to another run by now: a run that was suspended
+    in here must change nothing of its successor's.
     """
     with disk_errors(transfer.folder):
         for folder in transfer.folder.glob(f"{FILES}*"):
             refuse_links(transfer.folder, folder)  # what a link leads to would be removed with the partial's own files
         last = load(transfer.folder)
     transfer.fetched = max(fetched, last.fetched if last.tag == tag else 0)
-    transfer.sources_committed = dict(last.sources if last.tag == tag and last.fetched >= fetched else sources or {})
-    transfer.sources.update(transfer.sources_committed)
+    use_journal = last.tag == tag and last.fetched >= fetched
+    by_origin = dict(last.fetched_by_origin if use_journal else fetched_by_origin or {})
+    transfer.fetched_by_origin_committed = by_origin
+    transfer.fetched_by_origin.update(by_origin)
     transfer.fetched_before = transfer.fetched_committed = transfer.fetched
     for number, file in enumerate(transfer.artifact.files):
         transfer.add(_resume_file(transfer.folder, number, file, last))
@@ -62,7 +64,7 @@ def _remove_unlisted(transfer: TransferState, may_write: Callable[[], None]) -> 
 
 def _record_of(transfer: TransferState, tag: str) -> Record:
     files = {state.file.path: state.record for state in transfer.files}
-    return Record(files=files, fetched=transfer.fetched, sources=dict(transfer.sources), tag=tag)
+    return Record(files=files, fetched=transfer.fetched, fetched_by_origin=dict(transfer.fetched_by_origin), tag=tag)
 
 
 def _resume_file(folder: Path, number: int, file: ArtifactFile, last: Record) -> FileState:

@@ -79,7 +79,7 @@ def decide(
             f"{server_wait_s:,.0f} s ({format_duration(server_wait_s)})",
             f"{patience.server_wait_max_s:,.0f} s",
         )
-        text = f"{error.text} The host asks to wait {wait}; more than {most} is not sat out."
+        text = f"{error.text} The host asks flowhub to wait {wait}; flowhub waits at most {most}."
         return GiveUp(WaitTooLong(text, host=error.host, path=error.path))
     if _is_hopeless(error, prior, patience):
         template = error.hint_template

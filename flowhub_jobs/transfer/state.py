@@ -16,7 +16,7 @@ from flowhub_jobs.net.urls import request_origin
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.pieces.resumable_sha256 import Sha256
 from flowhub_jobs.transfer.concurrency import Flow
-from flowhub_jobs.transfer.file_state import FileState, Probe, RangeTask, SourceState
+from flowhub_jobs.transfer.file_state import AddressState, FileState, Probe, RangeTask
 from flowhub_jobs.transfer.hash_queue import HashQueue
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, proof_of
 from flowhub_jobs.transfer.mirror_choice import NO_MIRRORS, Mirrors
@@ -55,9 +55,9 @@ class TransferState:
         self.verified_open: list[FileState] = []  # verified files whose parts are still open
         self.fetched = 0  # bytes, with those of earlier attempts
         self.fetched_before = 0  # by earlier attempts
-        self.sources: Counter[str] = Counter()  # `fetched` by the origin that sent it
+        self.fetched_by_origin: Counter[str] = Counter()  # `fetched` by the origin that sent it
         self.fetched_committed = 0  # as the journal has it
-        self.sources_committed: dict[str, int] = {}
+        self.fetched_by_origin_committed: dict[str, int] = {}
         self.unsynced = 0  # bytes written since the last commit
         # Progress is a byte that no try had before. Faults, and the seconds that earlier attempts spent, since then:
         self.faults = 0
@@ -81,10 +81,10 @@ class TransferState:
     def add(self, state: FileState) -> None:
         """Add a file, before the threads start."""
         state.addresses = tuple(
-            SourceState(address, request_origin(address.url, self._hub_endpoint))
+            AddressState(address, request_origin(address.url, self._hub_endpoint))
             for address in self._mirrors.addresses(state.file.url, state.file.sha256)
         )
-        state.source = next(source for source in state.addresses if not source.mirror)
+        state.current_address = next(address for address in state.addresses if not address.mirror)
         published = self.artifact.option is not None or self.artifact.hub is not None
         state.identity.proof = proof_of(state, published=published)
         if self.artifact.option is None:  # a URL, or a repository, with a digest
@@ -105,7 +105,7 @@ class TransferState:
     @property
     def origins_locked(self) -> set[str]:
         """The origins of the incomplete files."""
-        return {state.source.origin for state in self.incomplete.values()}
+        return {state.current_address.origin for state in self.incomplete.values()}
 
     @property
     def fetched_now(self) -> int:
@@ -156,9 +156,9 @@ class TransferState:
 
     # Tasks ---------------------------------------------------------------------------------------------------------
 
-    def start_locked(self, task: RangeTask, source: SourceState | None = None) -> RangeTask:
+    def start_locked(self, task: RangeTask, address: AddressState | None = None) -> RangeTask:
         """Record that a range is in flight from `source`, or from the address that the file uses now."""
-        task.source = source or task.state.source
+        task.address = address or task.state.current_address
         task.state.tasks.append(task)
         self.tasks.append(task)
         return task
@@ -215,15 +215,15 @@ class TransferState:
             task.kept += count
             state.record.kept.add(begin, task.at)
             self.fetched += count
-            self.sources[task.source.name] += count
-            note_given(state.record, task.source.mirror, begin, task.at)
+            self.fetched_by_origin[task.address.name] += count
+            note_given(state.record, task.address.mirror, begin, task.at)
             self.unsynced += count
             disk = state.disk
             if state.record.kept.total > disk.most_kept:
                 disk.most_kept = state.record.most_kept = state.record.kept.total
                 self.faults, self.no_progress_s, self.progress_at = 0, 0.0, time.monotonic()
             disk.dirty = True
-            if task.source.no_resume_reason:
+            if task.address.no_resume_reason:
                 self.note_no_resume_locked(task)
             if state.complete:
                 self.incomplete.pop(state.number, None)
@@ -236,10 +236,10 @@ class TransferState:
 
     def note_no_resume_locked(self, task: RangeTask) -> None:
         """Add the event, once a run, that an interruption costs all of a large file."""
-        state, source = task.state, task.source
-        if not source.no_resume_noted and (state.size or state.record.kept.total) >= NO_RESUME_MIN:
-            source.no_resume_noted = True
-            self.notes.append(Note(EventKind.NO_RESUME, source.no_resume_reason))
+        state, address = task.state, task.address
+        if not address.no_resume_noted and (state.size or state.record.kept.total) >= NO_RESUME_MIN:
+            address.no_resume_noted = True
+            self.notes.append(Note(EventKind.NO_RESUME, address.no_resume_reason))
 
     # A file --------------------------------------------------------------------------------------------------------
 
@@ -259,13 +259,13 @@ class TransferState:
         identity = state.identity
         identity.expected_sha256, identity.expected_git_sha1 = state.file.sha256, state.file.git_sha1
         identity.identified = identity.head_checked = False
-        for source in state.addresses:
-            source.location, source.ignores_if_range = None, False
+        for address in state.addresses:
+            address.location, address.ignores_if_range = None, False
         self.tasks = [task for task in self.tasks if task not in state.tasks]
         state.tasks.clear()
         self._restart_digest_locked(state)
         # Each byte counts as progress again. Not for ever: a source may have another version for each try.
-        if not state.source.no_validator and state.restarts <= RESTARTS_MAX:
+        if not state.current_address.no_validator and state.restarts <= RESTARTS_MAX:
             state.disk.most_kept = 0
         state.record.most_kept = state.disk.most_kept
         state.disk.dirty = True

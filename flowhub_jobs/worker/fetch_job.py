@@ -44,7 +44,7 @@ def _fetch_missing(
     faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.probes is not None
     tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
-    prior = PriorAttempts(tag, fetched, faults, one_try=one_try, sources=sources)
+    prior = PriorAttempts(tag, fetched, faults, one_try=one_try, fetched_by_origin=sources)
     wait_for_other_nodes(context, run, missing)
     copies = peer_copies(home, missing)
     refused = context.refused_mirrors.current() if home.settings.mirrors or copies else frozenset()

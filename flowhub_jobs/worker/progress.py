@@ -53,7 +53,7 @@ class ProgressWriter:
             changed,
             tries.faults,
             tries.seconds,
-            progress.sources,
+            progress.fetched_by_origin,
         )
         self._notes += progress.notes
         if self._write():

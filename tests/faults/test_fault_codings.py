@@ -184,7 +184,7 @@ def test_a_compressed_log_in_page_is_refused_at_its_first_bytes(origin, download
 
 @pytest.mark.parametrize("coding", ["br", "zstd"], ids=["brotli", "zstd"])
 def test_what_cannot_be_decoded_is_given_up_after_ten_tries(origin, downloader, coding):
-    words = f"answered in {coding} though plain bytes were asked for"
+    words = f"answered in {coding}, although flowhub requested plain bytes"
     downloader.assert_fails(serve_model(origin, True, Gzip(coding)), WrongRange, f"m.gguf: {host_of(origin)} ", words)
     assert len(origin.requests()) == 10
 

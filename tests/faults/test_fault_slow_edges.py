@@ -65,7 +65,7 @@ def test_of_one_file_only_so_many_are_replaced(origin, tmp_path, monkeypatch):
     replace_connection = connection_watch._replace
     monkeypatch.setattr(connection_watch, "_replace", lambda task: (replaced.append(task), replace_connection(task)))
     run = fetch_model(origin, tmp_path, SlowEdges(slow_bps=4e5, fast_bps=6e6, of=1000), 4)
-    assert {task.source.connections_replaced for task in replaced} == {2}
+    assert {task.address.connections_replaced for task in replaced} == {2}
     assert len([note for note in run.notes if "A connection to" in note.text]) == 1
 
 
@@ -105,9 +105,9 @@ def test_a_speed_limit_is_no_slowness_of_a_connection(origin, tmp_path, monkeypa
 
 def test_a_host_that_crawls_when_crowded_is_asked_again_with_few_connections(origin, tmp_path):
     run = fetch_model(origin, tmp_path, CrowdPenalty(most=6, each_bps=2e6, crawl_bps=1e4, seconds=2.0), 16)
-    texts = [note.text for note in run.notes if "in all" in note.text]
+    texts = [note.text for note in run.notes if "total rate" in note.text]
     assert texts
-    assert f"{host_of(origin)} gives" in texts[0]
+    assert f"The total rate of {host_of(origin)} fell from" in texts[0]
     assert "for an hour" in texts[0]
     assert run.shared.hosts.cap(f"http://127.0.0.1:{origin.port}") <= 4
     assert run.fetched.bytes_fetched == MODEL.size

@@ -161,7 +161,9 @@ ABSURD = {
 @pytest.mark.parametrize("headers", ABSURD.values(), ids=ABSURD)
 @pytest.mark.parametrize("status", TEMPORARY)
 def test_an_absurd_wait_is_a_failure_that_says_so(origin, tmp_path, status, headers):
-    with pytest.raises(WaitTooLong, match=rf"m\.gguf: 127\.0\.0\.1:\d+ answers {status}\. The host asks to wait "):
+    with pytest.raises(
+        WaitTooLong, match=rf"m\.gguf: 127\.0\.0\.1:\d+ answers {status}\. The host asks flowhub to wait "
+    ):
         run_transfer(serve_model(origin, True, Status(status, headers())), tmp_path)
     assert len(origin.requests()) == 1
 
@@ -169,7 +171,7 @@ def test_an_absurd_wait_is_a_failure_that_says_so(origin, tmp_path, status, head
 def test_an_absurd_wait_is_refused_with_the_requested_and_the_longest_wait(origin, downloader):
     absurd = serve_model(origin, True, Status(503, {"Retry-After": "10000000"}))
     error = downloader.assert_fails(
-        absurd, WaitTooLong, "m.gguf", host_of(origin), "10,000,000 s (115 d 17 h)", "more than 3,600 s"
+        absurd, WaitTooLong, "m.gguf", host_of(origin), "10,000,000 s (115 d 17 h)", "at most 3,600 s"
     )
     assert "`flowhub retry " in error["hint"] or "download() again" in error["hint"]
 

@@ -60,7 +60,7 @@ class Fetcher:
         self.task = task
         self.requested: Range = (task.start, task.end)
         header, self.if_range = task.request_headers_locked()
-        self.ranged, self.known = header is not None, task.state.source.location
+        self.ranged, self.known = header is not None, task.state.current_address.location
         self.answer: WireAnswer | None = None
         self.accepted = False
         self.received = 0
@@ -166,7 +166,7 @@ class SteppedTransfer:
         """End a connection, as a fetcher does after a fault."""
         self.fetchers.remove(fetcher)
         if fetcher.task.kept == 0:
-            fetcher.task.state.source.location = None
+            fetcher.task.state.current_address.location = None
         self.transfer.release(fetcher.task)
 
     def hash(self) -> None:

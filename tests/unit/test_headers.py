@@ -42,7 +42,7 @@ def test_a_206_need_not_know_the_total():
 @pytest.mark.parametrize(
     ("content_range", "why"),
     [
-        ("bytes 11-19/100", "was asked for bytes 10-19 and sent 11-19"),
+        ("bytes 11-19/100", "requested bytes 10-19, and .* sent 11-19"),
         ("bytes 9-9/100", "sent 9-9"),
         ("bytes 10-9/100", "impossible range"),
         ("bytes 10-19/15", "impossible range"),
@@ -134,7 +134,7 @@ def test_a_content_encoding_that_names_no_coding_is_ignored(coding):
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "br", "zstd", "deflate", "aws-chunked, gzip", "compress"])
 def test_a_coding_is_refused_wherever_it_is_in_the_list(coding):
-    with pytest.raises(WrongRange, match="plain bytes were asked"):
+    with pytest.raises(WrongRange, match="requested plain bytes"):
         read(206, content_encoding=coding, content_range="bytes 10-19/100")
 
 
@@ -296,7 +296,7 @@ NOT_DECODED = {
 
 @pytest.mark.parametrize(("status", "coded_headers", "ranged"), NOT_DECODED.values(), ids=NOT_DECODED)
 def test_no_other_coded_answer_is_decoded(status, coded_headers, ranged):
-    with pytest.raises(WrongRange, match="plain bytes were asked") as raised:
+    with pytest.raises(WrongRange, match="requested plain bytes") as raised:
         read_answer(status, headers(**coded_headers, content_length="10"), (0, 10), "cdn.example", ranged=ranged)
     assert raised.value.coded == (coded_headers["content_encoding"] == "gzip"), (
         "in answer to a request for the whole file it may be decoded"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from flowhub_jobs.net.urls import HUB
-from flowhub_jobs.transfer.file_state import RangeTask, SourceState
+from flowhub_jobs.transfer.file_state import AddressState, RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.mirror_choice import AT_ONCE_MAX, Address, Mirrors
 from flowhub_jobs.transfer.mirror_speed import MirrorSpeed
-from flowhub_jobs.transfer.mirror_switching import begin_addresses, choose_address, joined_sources
+from flowhub_jobs.transfer.mirror_switching import begin_addresses, choose_address, extra_addresses
 from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate
 from flowhub_jobs.transfer.resume import resume_partial
 from flowhub_jobs.transfer.state import TransferState
@@ -48,31 +48,31 @@ class Simulation:
         for _ in range(int(seconds / STEP_S)):
             with transfer.changed:
                 choose_address(self.state)
-                sources_in_use = [self.state.source, *joined_sources(transfer, self.state)]
+                addresses_in_use = [self.state.current_address, *extra_addresses(transfer, self.state)]
                 self._measure()
-                share = min(1.0, self.line / max(1.0, sum(self.rates[source.name] for source in sources_in_use)))
-                transfer.tasks[:] = self.state.tasks[:] = [self._task(source) for source in sources_in_use]
-                for source in sources_in_use:
-                    transfer.sources[source.name] += int(self.rates[source.name] * share * STEP_S)
+                share = min(1.0, self.line / max(1.0, sum(self.rates[address.name] for address in addresses_in_use)))
+                transfer.tasks[:] = self.state.tasks[:] = [self._task(address) for address in addresses_in_use]
+                for address in addresses_in_use:
+                    transfer.fetched_by_origin[address.name] += int(self.rates[address.name] * share * STEP_S)
                 self.now += STEP_S
                 self.speed.sample(self.now)
         with transfer.changed:
             choose_address(self.state)
-            return [source.name for source in (self.state.source, *joined_sources(transfer, self.state))]
+            return [address.name for address in (self.state.current_address, *extra_addresses(transfer, self.state))]
 
-    def _task(self, source: SourceState) -> RangeTask:
+    def _task(self, address: AddressState) -> RangeTask:
         task = RangeTask(self.state, 0, 1 << 30)
-        task.source, task.received, task.accepted = source, 1, True
+        task.address, task.received, task.accepted = address, 1, True
         return task
 
     def _measure(self) -> None:
         """Answer the request that measures an address."""
         probe = self.transfer.probe
         if probe is not None and probe.task is None:
-            probe.task = self._task(probe.source)
+            probe.task = self._task(probe.address)
             probe.task.started_at, probe.task.ended_at = self.now, self.now + 1
-            probe.task.kept = int(self.rates[probe.source.name])
-            self.measured.append(probe.source.name)
+            probe.task.kept = int(self.rates[probe.address.name])
+            self.measured.append(probe.address.name)
 
 
 @pytest.fixture
@@ -107,21 +107,21 @@ def test_mirrors_help_the_files_own_url_where_it_is_the_first(simulate):
 
 def test_no_mirror_is_used_in_addition_to_the_copy_of_another_node(simulate):
     simulation = simulate([A], {A: 3e6, B: 3e6, OWN: 1e6}, copy=B)
-    assert (simulation.run(30), simulation.transfer.sources[A]) == ([B], 0)
+    assert (simulation.run(30), simulation.transfer.fetched_by_origin[A]) == ([B], 0)
 
 
 def test_a_mirror_that_does_not_raise_the_total_is_dropped_and_not_tried_again_soon(simulate):
     simulation = simulate([A, B], {A: 3e6, B: 3e6, OWN: 1e6}, line=3e6)
     assert simulation.run(30) == [A]
     assert simulation.speed._useless_until
-    received = simulation.transfer.sources[B]
+    received = simulation.transfer.fetched_by_origin[B]
     simulation.run(300)
-    assert simulation.transfer.sources[B] == received > 0
+    assert simulation.transfer.fetched_by_origin[B] == received > 0
 
 
 def test_a_mirror_that_promises_little_is_not_used_in_addition(simulate):
     simulation = simulate([A, B], {A: 3e6, B: 2e5, OWN: 1e6})
-    assert (simulation.run(30), simulation.transfer.sources[B]) == ([A], 0)
+    assert (simulation.run(30), simulation.transfer.fetched_by_origin[B]) == ([A], 0)
 
 
 def test_at_most_three_addresses_are_used_at_once(simulate):

@@ -93,7 +93,7 @@ def test_an_hour_is_waited_for_and_more_is_not():
     decision = decide(ServerBusy("busy.", wait_s=7200.0), PriorFaults(1), 0.0, DEFAULT)
     assert isinstance(decision, GiveUp)
     assert isinstance(decision.error, WaitTooLong)
-    assert decision.error.message == "busy. The host asks to wait 7,200 s (2 h); more than 3,600 s is not sat out."
+    assert decision.error.message == "busy. The host asks flowhub to wait 7,200 s (2 h); flowhub waits at most 3,600 s."
     assert not decision.error.retryable
 
 

@@ -102,7 +102,7 @@ def read_answer(
     end = _end_of(part, length, host)
     if not part.start <= requested[0] < end:
         raise WrongRange(
-            f"{host} was asked for bytes {_span(*requested)} and sent {_span(part.start, end)}.", host=host
+            f"flowhub requested bytes {_span(*requested)}, and {host} sent {_span(part.start, end)}.", host=host
         )
     return RangeAnswer(part.start, end, part.total, whole=False, **tags)
 
@@ -122,7 +122,7 @@ def _check_decodable(coding: str, status: int, headers: Headers, host: str, *, r
     """Raise WrongRange unless a body in `coding` is all of a file: a range of a coded body is no part of the file."""
     if coding in DECODED and _is_plain_whole(status, headers, ranged=ranged):
         return
-    error = WrongRange(f"{host} answered in {coding} though plain bytes were asked for.", host=host)
+    error = WrongRange(f"{host} answered in {coding}, although flowhub requested plain bytes.", host=host)
     error.coded, error.about_coding = coding in DECODED, coding not in DECODED
     raise error
 

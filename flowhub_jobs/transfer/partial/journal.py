@@ -55,12 +55,12 @@ class FileRecord:
 class Record:
     """The content of a journal. `fetched`: bytes over the wire in all attempts of the job named `tag`.
 
-    `sources` has the same bytes by the origin that sent them.
+    `fetched_by_origin` has the same bytes by the origin that sent them ("sources" in the file).
     """
 
     files: dict[str, FileRecord] = field(default_factory=dict)
     fetched: int = 0
-    sources: dict[str, int] = field(default_factory=dict)
+    fetched_by_origin: dict[str, int] = field(default_factory=dict)
     tag: str = ""
     clean: bool = False  # the last entry of a graceful stop
     install: dict[str, Any] | None = None  # the intent of an installation that has begun
@@ -94,7 +94,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 def _apply(record: Record, entry: dict[str, Any]) -> None:
     record.clean = entry.get("clean", False)
     record.fetched = entry.get("fetched", record.fetched)
-    record.sources = entry.get("sources", record.sources)
+    record.fetched_by_origin = entry.get("sources", record.fetched_by_origin)
     record.tag = entry.get("tag", record.tag)
     record.install = entry.get("install", record.install)
     for path, fields in entry.get("begin", {}).items():
@@ -187,7 +187,7 @@ def _snapshot(record: Record) -> dict[str, Any]:
         "version": VERSION,
         "tag": record.tag,
         "fetched": record.fetched,
-        "sources": record.sources,
+        "sources": record.fetched_by_origin,
         "install": record.install,
         "begin": {path: file.begin() for path, file in record.files.items()},
         "files": {path: file_entry(file, file.states) for path, file in record.files.items()},

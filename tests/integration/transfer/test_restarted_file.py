@@ -199,7 +199,7 @@ def test_the_next_attempt_counts_no_byte_as_progress_that_came_before_the_file_s
     committer = Committer(half.transfer, half.log, "job", CancelToken())
     half.state.disk.most_kept = half.state.record.most_kept = MODEL.size // 2
     with half.transfer.changed:
-        half.state.source.no_validator = True
+        half.state.current_address.no_validator = True
         half.transfer.restart_locked(half.state)
     committer.commit()
     half.log.close()

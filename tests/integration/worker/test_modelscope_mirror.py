@@ -66,7 +66,7 @@ def serve_listing(site, files, **changed):
 
 
 def sources(result):
-    return dict(result.progress[-1].sources)
+    return dict(result.progress[-1].fetched_by_origin)
 
 
 def test_the_repository_of_the_same_name_gives_the_file(fetch_model, origin, site):
