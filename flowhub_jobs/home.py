@@ -73,7 +73,7 @@ class Home:
         from flowhub_jobs.jobs.queries import JobQueries
 
         if len(self.nodes) > 1:
-            from flowhub_jobs.jobs.jobs_of_nodes import QueriesOfNodes
+            from flowhub_jobs.jobs.queue_of_several_nodes import QueriesOfNodes
 
             return QueriesOfNodes(self.database, self.node, self.nodes, self.clock, self.is_dead)
         return JobQueries(self.database, self.node, self.clock, self.is_dead)

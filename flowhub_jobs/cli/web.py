@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.help.manual import manual_json
+from flowhub_jobs.cli.help.help_json import manual_json
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import ExtraMissing

@@ -4,12 +4,12 @@ tables             the tables of SQLite and PostgreSQL
 engine             opens the database, migrates it, and begins transactions
 lazy               a home's database, opened at first use; plain SQL without SQLAlchemy
 newest_migration   the newest migration, for a start without Alembic
-exceptions         the errors of a replaced, damaged or newer database
+error_classes      the errors of a replaced, damaged or newer database
 
 sqlite_connect_options     options of every connection to a SQLite file
-file_guard         detects that an open SQLite file was replaced, removed or damaged
+replaced_file_guard  detects that an open SQLite file was replaced, removed or damaged
 change_detector    detects writes by other connections and processes
-backup             copies a SQLite database to one file
+make_backup        copies a SQLite database to one file
 
 postgresql         the engine and the errors of PostgreSQL · postgresql_facts: facts about a server, for `doctor`
 notifications      notifications of a node's workers by PostgreSQL
@@ -17,5 +17,5 @@ clock              the time that several machines compare
 
 job_conditions     conditions on rows of `jobs`, as SQL
 batches            many values or statements in few queries
-plain_sql_values   converts the values of plain SQL · stored_json: reads JSON columns, damaged ones too
+decode_row_values  converts the values of rows that plain SQL reads · stored_json: reads JSON columns, damaged ones too
 """

@@ -15,9 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database import postgresql
-from flowhub_jobs.database.exceptions import Damaged, Newer, Replaced
-from flowhub_jobs.database.file_guard import FileGuard
+from flowhub_jobs.database.error_classes import Damaged, Newer, Replaced
 from flowhub_jobs.database.newest_migration import HEAD, REVISION, is_newer, is_revision
+from flowhub_jobs.database.replaced_file_guard import FileGuard
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S, as_text
 from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, HomeUnusable, SettingInvalid
 from flowhub_jobs.fs.atomic_write import make_private, tighten

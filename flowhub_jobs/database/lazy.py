@@ -37,7 +37,7 @@ class Snapshot(Protocol):
     def rows(self, sql: str, **values: Any) -> list[Row]:
         """Return the rows of a query with `:name` for its values; a list is for `IN :name`, and is not empty.
 
-        The values are as they are stored: database/plain_sql_values.py reads JSON and booleans.
+        The values are as they are stored: database/decode_row_values.py reads JSON and booleans.
         """
         ...
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.plain_sql_values import Unreadable
+from flowhub_jobs.database.decode_row_values import Unreadable
 
 
 class StoredJson(sa.types.TypeDecorator[Any]):

@@ -6,15 +6,15 @@ enqueue_rows        the rows that an enqueued artifact becomes; pure
 lease_store         a worker's claims, the renewal of its leases, its row · run_values: their values
 attempt_writes      a worker's writes of an attempt: progress, events, its end
 claims              the jobs that may start now, and the UPDATE that takes the best of them
-queue_order         the order in which jobs of one priority start
+queue_order_sql     the order in which jobs of one priority start
 progress            the UPDATEs of a run's progress
 rescue              takes back the jobs of dead workers
 fail_unreadable_jobs  fails the jobs whose rows cannot be decoded
 event_retention     deletes old events
 shared_update_sql   SQL of the modules that write jobs
 
-queries             reads jobs as values, for every screen and program · history_queries: their attempts and events
-jobs_of_nodes       reads the jobs of several nodes as one queue
+queries             reads jobs as values, for every screen and program · attempts_and_events: their attempts and events
+queue_of_several_nodes  reads the jobs of several nodes as one queue
 job_from_row        makes a job of its row · row_decoding: decodes and checks rows
 shared_select_sql   SQL of the modules that read jobs
 status_order        orders jobs for a screen

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import is_live, job_files, jobs, nodes, workers
-from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
+from flowhub_jobs.jobs.queue_order_sql import goes_before, sort_columns
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
 from flowhub_jobs.system import Clock

@@ -18,7 +18,7 @@ from flowhub_jobs.database.tables import attempts, is_live, is_queued, is_runnin
 from flowhub_jobs.jobs.any_node import any_node_jobs, take_any_node_job
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
 from flowhub_jobs.jobs.host_waits import set_prober
-from flowhub_jobs.jobs.queue_order import sort_columns
+from flowhub_jobs.jobs.queue_order_sql import sort_columns
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, sources_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
 from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, new_event

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
+from flowhub_jobs.database.decode_row_values import json_of
 from flowhub_jobs.database.lazy import Database, Row, Snapshot
-from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.jobs.cap import CAP, Cap, CapUse, use_of
 from flowhub_jobs.jobs.schedule import UNLIMITED, Schedule
 from flowhub_jobs.jobs.states import Gates

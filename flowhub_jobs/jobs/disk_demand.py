@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import querying, reading
 from flowhub_jobs.database.tables import is_live, is_queued, is_running, jobs
-from flowhub_jobs.jobs.queue_order import goes_before, sort_columns
+from flowhub_jobs.jobs.queue_order_sql import goes_before, sort_columns
 from flowhub_jobs.jobs.row_decoding import readable_artifacts
 from flowhub_jobs.jobs.shared_update_sql import writes_to_store
 from flowhub_jobs.values.enums import JobKind, QueueOrder, Stage, State

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flowhub_jobs.database.decode_row_values import json_of
 from flowhub_jobs.database.lazy import Row, Snapshot
-from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.times import known_moment
 from flowhub_jobs.values.enums import LIVE_STATES, State

@@ -5,10 +5,10 @@ from typing import Any
 
 from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.lazy import Database, Row, Snapshot
+from flowhub_jobs.jobs.attempts_and_events import History
 from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.current_holds import CurrentHolds
 from flowhub_jobs.jobs.eta import held_sources
-from flowhub_jobs.jobs.history_queries import History
 from flowhub_jobs.jobs.job_from_row import job_from_row
 from flowhub_jobs.jobs.open_failures import unanswered_failures
 from flowhub_jobs.jobs.row_decoding import shown_rows

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
-from flowhub_jobs.jobs.history_queries import Attempt
+from flowhub_jobs.jobs.attempts_and_events import Attempt
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, remedy
 from flowhub_jobs.jobs.report_recoveries import Recovered, recoveries
 from flowhub_jobs.values.enums import JobKind, Reason, State

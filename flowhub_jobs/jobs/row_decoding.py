@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from flowhub_jobs.database.decode_row_values import Unreadable, boolean_of, json_of
 from flowhub_jobs.database.lazy import Row, Snapshot
-from flowhub_jobs.database.plain_sql_values import Unreadable, boolean_of, json_of
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.values.artifacts import Artifact

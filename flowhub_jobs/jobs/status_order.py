@@ -56,7 +56,7 @@ def _queue_place(job: Job, order: QueueOrder) -> tuple[bool, datetime, tuple[int
 
 
 def start_rank(job: Job, order: QueueOrder) -> tuple[int, int, int]:
-    """Return the rank by which a claim chooses: the lowest first. As jobs/queue_order.py has it in SQL."""
+    """Return the rank by which a claim chooses: the lowest first. As jobs/queue_order_sql.py has it in SQL."""
     key = 0
     if order is QueueOrder.SMALLEST_FIRST:
         key = _LAST if job.bytes_total is None else job.bytes_total

@@ -30,7 +30,7 @@ workers_and_service  the workers of this node, and the service
 metrics            figures of a node for monitoring
 nodes              lists, finds and removes nodes · node_texts: a node's state and sizes as text
 doctor/            the checks of `flowhub doctor`
-database_file      backs up and checks SQLite's database
+database_backup_and_check  backs up and checks SQLite's database
 
 library/           installed models: list, adopt, update, clean up
 library_jobs       jobs on installed models: verify, repair, export, import, move

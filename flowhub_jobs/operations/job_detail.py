@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowhub_jobs.errors import FlowhubError, StoreOffline
-from flowhub_jobs.jobs.history_queries import Attempt
+from flowhub_jobs.jobs.attempts_and_events import Attempt
 from flowhub_jobs.operations.report import read_history
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.artifacts import Artifact

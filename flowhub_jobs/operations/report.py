@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.history_queries import Attempt, History
+from flowhub_jobs.jobs.attempts_and_events import Attempt, History
 from flowhub_jobs.jobs.report_recoveries import KINDS
 from flowhub_jobs.jobs.report_values import ActionNeeded, Report, RoomNeeded, blocked_need, make_report, placement_needs
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries

@@ -12,7 +12,7 @@ from flowhub_jobs.device.need import CONTAINER_RESERVE as CONTAINER_RESERVE
 from flowhub_jobs.device.need import DEFAULT_CONTEXT as DEFAULT_CONTEXT
 from flowhub_jobs.device.need import GPU_RESERVE as GPU_RESERVE
 from flowhub_jobs.device.need import SYSTEM_RESERVE as SYSTEM_RESERVE
-from flowhub_jobs.jobs.history_queries import Attempt as Attempt
+from flowhub_jobs.jobs.attempts_and_events import Attempt as Attempt
 from flowhub_jobs.jobs.node_rows import NodeStatus as NodeStatus
 from flowhub_jobs.jobs.rate_limits import Limits as Limits
 from flowhub_jobs.jobs.remedies import NO_WORKER as NO_WORKER

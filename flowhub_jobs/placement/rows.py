@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from flowhub_jobs.database.decode_row_values import json_of
 from flowhub_jobs.database.lazy import Database, Row
-from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.placement.entries import Entry, entries_of
 from flowhub_jobs.placement.retry_times import MAX_US, is_due
 from flowhub_jobs.store.links import LinkKind

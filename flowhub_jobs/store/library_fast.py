@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowhub_jobs.database.batches import in_groups
+from flowhub_jobs.database.decode_row_values import json_of
 from flowhub_jobs.database.lazy import Database, Row
-from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.fs.names import same_name_key
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.store.library_check import (

@@ -1,14 +1,14 @@
 """Detects that the database under a running worker was replaced, restored from a backup, or migrated.
 
-Each transaction notices by itself that the file was replaced (database/file_guard.py). This module notices a backup
-that was copied over the file: the worker's own row is gone, or the schema is another.
+Each transaction notices by itself that the file was replaced (database/replaced_file_guard.py). This module notices a
+backup that was copied over the file: the worker's own row is gone, or the schema is another.
 """
 
 import logging
 import sqlite3
 
 from flowhub_jobs.database.engine import check_current, checkpoint
-from flowhub_jobs.database.file_guard import guard_of
+from flowhub_jobs.database.replaced_file_guard import guard_of
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.fail_unreadable_jobs import fail_unreadable
 from flowhub_jobs.jobs.worker_rows import check_registered, is_registered_in

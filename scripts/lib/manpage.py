@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from flowhub_jobs.cli.help import manual
+from flowhub_jobs.cli.help import help_json
 from lib.env import TOP
 
 PATH = TOP / "docs" / "flowhub.1"
@@ -22,7 +22,7 @@ _FILES = (
 
 def man_page() -> str:
     """Return the page as roff, in the macros of man(7)."""
-    return "\n".join(_lines(manual.manual_json())) + "\n"
+    return "\n".join(_lines(help_json.manual_json())) + "\n"
 
 
 def _lines(page: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The generated parts of docs/: verbs, settings, exit statuses, error codes, states, reasons, the HTTP API, the tools.
 
-They come from `flowhub help --json` (flowhub_jobs.cli.help.manual) and from the API's table of operations. Each stands
-between two comments with its name.
+They come from `flowhub help --json` (flowhub_jobs.cli.help.help_json) and from the API's table of operations. Each
+stands between two comments with its name.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
-from flowhub_jobs.cli.help import manual, setting_texts
+from flowhub_jobs.cli.help import help_json, setting_texts
 from flowhub_jobs.mcp.tool_table import TOOLS
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.web.api import OPERATIONS
@@ -29,7 +29,7 @@ _DEFAULTS = {
 
 def refreshed(document: str) -> str:
     """Return the document with its generated parts updated. Raises KeyError for an unknown part."""
-    page = manual.manual_json()
+    page = help_json.manual_json()
 
     def part(found: re.Match[str]) -> str:
         return "\n".join([found["begin"], "", *_PARTS[found["name"]](page), "", found["end"]])

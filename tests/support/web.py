@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from flowhub_jobs.cli.help.manual import manual_json
+from flowhub_jobs.cli.help.help_json import manual_json
 from flowhub_jobs.home import opened
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.web.server import Options, Server, prepared

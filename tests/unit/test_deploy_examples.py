@@ -9,14 +9,14 @@ import yaml
 from lib import manpage
 from support.systemd_syntax import unit_lines, values
 
-from flowhub_jobs.cli.help import manual
+from flowhub_jobs.cli.help import help_json
 from flowhub_jobs.service.unit_text import EX_CONFIG, STOP_S
 from flowhub_jobs.settings import unknown_variables
 
 DEPLOY = manpage.TOP / "docs" / "deploy"
 VERBS = {
     verb["name"]: {name for option in verb["options"] for name in option["names"]}
-    for verb in manual.manual_json()["verbs"]
+    for verb in help_json.manual_json()["verbs"]
 }
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 MANIFESTS = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))

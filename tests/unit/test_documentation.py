@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from lib import reference
 
-from flowhub_jobs.cli.help import manual
+from flowhub_jobs.cli.help import help_json
 from flowhub_jobs.web.api import OPERATIONS
 
 TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 REFERENCE = (DOCS / "reference.md").read_text()
-PAGE = manual.manual_json()
+PAGE = help_json.manual_json()
 COMMANDS = ("deploy", "agents", "bench", "catalog", "http")  # pages with commands
 SKILL = "flowhub_jobs/cli/help/SKILL.md"
 SCHEMA = re.compile(r"\bflowhub/[a-z-]+/\d\b")

@@ -7,7 +7,7 @@ import pytest
 
 from flowhub_jobs.cli.worker import report_view
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.history_queries import Attempt
+from flowhub_jobs.jobs.attempts_and_events import Attempt
 from flowhub_jobs.jobs.remedies import what_to_do
 from flowhub_jobs.jobs.report_recoveries import ORDER, Recovered
 from flowhub_jobs.jobs.report_values import Report, RoomNeeded, make_report

@@ -10,7 +10,7 @@ import pytest
 
 from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.jobs.history_queries import Attempt
+from flowhub_jobs.jobs.attempts_and_events import Attempt
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.actions import top_priority
 from flowhub_jobs.operations.library.usage import StoreState

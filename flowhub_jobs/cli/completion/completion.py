@@ -6,7 +6,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.completion.scripts import SHELLS, script
-from flowhub_jobs.cli.help.manual import manual_json
+from flowhub_jobs.cli.help.help_json import manual_json
 from flowhub_jobs.errors import UsageInvalid
 
 

@@ -9,9 +9,9 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.app import VERBS, command
 from flowhub_jobs.cli.foreign_commands import answer
-from flowhub_jobs.cli.help import pages
-from flowhub_jobs.cli.help.manual import manual_json
-from flowhub_jobs.cli.help.pages import TOPICS
+from flowhub_jobs.cli.help import topics
+from flowhub_jobs.cli.help.help_json import manual_json
+from flowhub_jobs.cli.help.topics import TOPICS
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.errors import ERRORS, UsageInvalid
 
@@ -31,8 +31,8 @@ def help_page(
         output.result_json(manual_json())
     elif not words:
         output.result(_contents())
-    elif len(words) == 1 and words[0] in pages.TOPICS:
-        output.result(pages.TOPICS[words[0]][1]())
+    elif len(words) == 1 and words[0] in topics.TOPICS:
+        output.result(topics.TOPICS[words[0]][1]())
     else:
         _explain(words)
 
@@ -53,7 +53,7 @@ def _explain(words: Sequence[str]) -> None:
     if words[0] in top.commands:
         with top.make_context("flowhub", [*words, "--help"]) as context:
             top.invoke(context)
-    texts = pages.find(words[0]) if len(words) == 1 else []
+    texts = topics.find(words[0]) if len(words) == 1 else []
     if not texts:
         raise answer("flowhub", words) or _unknown(" ".join(words))
     output.result("\n".join(texts))

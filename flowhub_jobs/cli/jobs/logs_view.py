@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.jobs.history_queries import Attempt
+from flowhub_jobs.jobs.attempts_and_events import Attempt
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import Event, Job

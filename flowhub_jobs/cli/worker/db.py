@@ -9,7 +9,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson
-from flowhub_jobs.operations.database_file import DatabaseFile, back_up_database, check_database
+from flowhub_jobs.operations.database_backup_and_check import DatabaseFile, back_up_database, check_database
 from flowhub_jobs.operations.schemas.database import database_json
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.units import format_bytes

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from flowhub_jobs.database.decode_row_values import json_of
 from flowhub_jobs.database.lazy import Database, Row, Snapshot
-from flowhub_jobs.database.plain_sql_values import json_of
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription, SubscriptionKind, Terms
 
 _COLUMNS = (

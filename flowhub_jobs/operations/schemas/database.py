@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from flowhub_jobs.operations.schemas.plain_json import fields_json
 
 if TYPE_CHECKING:
-    from flowhub_jobs.operations.database_file import DatabaseFile
+    from flowhub_jobs.operations.database_backup_and_check import DatabaseFile
 
 
 def database_json(file: "DatabaseFile") -> dict[str, Any]:

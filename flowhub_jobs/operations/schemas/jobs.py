@@ -9,7 +9,7 @@ from flowhub_jobs.values.jobs import ANY_NODE, Event, Job
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.fit import Verdict
-    from flowhub_jobs.jobs.history_queries import Attempt
+    from flowhub_jobs.jobs.attempts_and_events import Attempt
     from flowhub_jobs.operations.enqueue_plan import EnqueuePlan
     from flowhub_jobs.operations.forecast import Forecast
 

@@ -16,7 +16,7 @@ from flowhub_jobs.cli.app import VERBS
 from flowhub_jobs.cli.completion import candidates
 from flowhub_jobs.cli.completion.candidates import KINDS
 from flowhub_jobs.cli.completion.scripts import NAMES, OPTION_NAMES, SHELLS, VALUES
-from flowhub_jobs.cli.help.manual import manual_json
+from flowhub_jobs.cli.help.help_json import manual_json
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.home import opened

@@ -13,7 +13,7 @@ from support.models import gguf, one_file_model
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import workers
 from flowhub_jobs.errors import ConnectionLost, DiskFull, Gated, SourceMissing
-from flowhub_jobs.jobs.history_queries import SEEN_EVERY_US, History
+from flowhub_jobs.jobs.attempts_and_events import SEEN_EVERY_US, History
 from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.operations.report import read_report
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage, State

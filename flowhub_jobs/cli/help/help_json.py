@@ -1,4 +1,4 @@
-"""The manual, read from the verbs' Typer commands and the texts of the help topics."""
+"""The JSON of `flowhub help --json`, read from the verbs' Typer commands and the texts of the help topics."""
 
 from collections.abc import Iterator
 from dataclasses import fields

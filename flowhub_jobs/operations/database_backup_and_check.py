@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowhub_jobs.database.backup import back_up, database_file
+from flowhub_jobs.database.make_backup import back_up, database_file
 from flowhub_jobs.database.newest_migration import REVISION
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S
 from flowhub_jobs.errors import DatabaseDamaged, DatabaseUnusable
