@@ -85,7 +85,7 @@ def without_node(row: Mapping[str, Any]) -> dict[str, Any]:
     return NOT_RUNNING | NO_LEASE | DIGEST_PENDING | changes | {"bytes_done": 0, "intent": None} | waits
 
 
-def give_to_any(tx: sa.Connection, row: Mapping[str, Any], now: int, event: Note, outcome: str = "rescued") -> bool:
+def give_to_any(tx: sa.Connection, row: Mapping[str, Any], now_us: int, event: Note, outcome: str = "rescued") -> bool:
     """Queue a job of `ROW_COLUMNS` for any node, inside a transaction that writes; a paused one stays paused.
 
     A run ends as `outcome`, at no cost.
@@ -108,8 +108,8 @@ def give_to_any(tx: sa.Connection, row: Mapping[str, Any], now: int, event: Note
         return False
     tx.execute(sa.update(job_files).where(job_files.c.job_id == row["id"]).values(bytes_done=0))
     if row["lease_token"] is not None:
-        end_attempt(tx, row["id"], row["lease_token"], now, outcome)
-    note(tx, row["id"], now, event.kind, event.text, event.code)
+        end_attempt(tx, row["id"], row["lease_token"], now_us, outcome)
+    note(tx, row["id"], now_us, event.kind, event.text, event.code)
     return True
 
 

@@ -33,7 +33,7 @@ from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, RequestedAction, State
 from flowhub_jobs.values.jobs import Note
 
-_GIVEN_BACK: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
+_ATTEMPT_NOT_COUNTED: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 
 
 class AttemptWrites:
@@ -66,18 +66,20 @@ class AttemptWrites:
     def record_intent(self, lease: Lease, intent: dict[str, Any]) -> RequestedAction | None:
         """Write ahead what the run is about to install. After a crash it tells whether the rename happened.
 
-        If the user has requested an action meanwhile, it is returned and nothing is written.
+        If the user has requested an action since the claim, it is returned and nothing is written.
         """
         new_intent = sa.case((jobs.c.requested.is_(None), sa.literal(intent, jobs.c.intent.type)), else_=jobs.c.intent)
         with writing(self._engine) as tx:
             return requested_of(self._write(tx, lease, intent=new_intent))
 
-    def claimed_by(self, name: str, *, but: int, store: str) -> str | None:
-        """Return the claim of another live job of the store whose intent has this name: it may have installed it."""
+    def name_owner_by_intent(self, name: str, *, except_job: int, store: str) -> str | None:
+        """Return the owner of a name that another live job's install intent names: that job may already have installed
+        its file.
+        """
         in_store = sa.and_(jobs.c.node == self._node, jobs.c.store == store)
-        running = sa.and_(in_store, is_live, jobs.c.intent.is_not(None), jobs.c.id != but)
+        with_intent = sa.and_(in_store, is_live, jobs.c.intent.is_not(None), jobs.c.id != except_job)
         with querying(self._engine) as tx:
-            rows = tx.execute(sa.select(jobs.c.id, jobs.c.intent, jobs.c.artifact).where(running)).mappings().all()
+            rows = tx.execute(sa.select(jobs.c.id, jobs.c.intent, jobs.c.artifact).where(with_intent)).mappings().all()
         claiming = [row for row in rows if (intent_of(row) or {}).get("name") == name]
         return artifact_of(claiming[0]["id"], claiming[0]["artifact"]).claim if claiming else None
 
@@ -103,7 +105,7 @@ class AttemptWrites:
         return {"artifact": public.as_dict()} if public != stored else {}
 
     def fail(self, lease: Lease, error: FlowhubError, *, mismatch: bool = False) -> RequestedAction | None:
-        """Fail the job, or cancel it if the user has meanwhile requested that. Return the action that was carried out.
+        """Fail the job, or cancel it if the user has requested that. Return the action that was carried out.
 
         A requested pause does not hide the error: the next run would only meet it again.
         """
@@ -118,40 +120,43 @@ class AttemptWrites:
             self._end(tx, lease, changes, EventKind.FAILED, failed(error))
         return None
 
-    def wait(
+    def requeue_after(
         self,
         lease: Lease,
-        until: int,
+        until_us: int,
         reason: Reason,
         error: FlowhubError,
         *,
         faults: int,
         fruitless_s: float = 0.0,
-        cost: bool,
+        counts_as_attempt: bool,
     ) -> RequestedAction | None:
-        """Queue the job again because of an error, to start at that microsecond. Return the action carried out instead.
+        """Queue the job again because of an error, to start at `until_us`. Return the action carried out instead.
 
-        `cost`: whether the attempt counts. `faults` tries in a row brought no byte, and took `fruitless_s`.
+        Without `counts_as_attempt` the next run continues the same attempt. `faults` tries in a row brought no byte,
+        and took `fruitless_s`.
         """
         text = error.message
-        wait_us = max(0, until - self._clock.now_us())
-        changes: dict[str, Any] = {"not_before": until, "wait_us": wait_us, "wait_reason": reason, "wait_text": text}
+        wait_us = max(0, until_us - self._clock.now_us())
+        changes: dict[str, Any] = {"not_before": until_us, "wait_us": wait_us, "wait_reason": reason, "wait_text": text}
         changes |= {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
         event = Note(EventKind.WAITS, text, error.code)
-        return self._release(lease, changes | ({} if cost else _GIVEN_BACK), EventKind.WAITS, event)
+        return self._release(
+            lease, changes | ({} if counts_as_attempt else _ATTEMPT_NOT_COUNTED), EventKind.WAITS, event
+        )
 
     def give_to_any(self, lease: Lease, error: FlowhubError) -> bool:
-        """Queue a job for any node again for the other nodes, since it has no room here; return whether that was done.
-        It is not done if the user requests an action, or another live job for any node brings the same artifact.
+        """Queue a job for any node again for the other nodes, since it has no room here; return whether it was queued.
+        It was not if the user requests an action, or another live job for any node brings the same artifact.
         """
         with writing(self._engine) as tx:
             if self._requested(tx, lease) is not None:
                 return False
             row = tx.execute(sa.select(*ROW_COLUMNS).where(jobs.c.id == lease.job)).mappings().one()
-            now, text = self._clock.now_us(), f"{error.message} Another node may take it."
-            return give_to_any(tx, dict(row), now, Note(EventKind.WAITS, text, error.code), EventKind.WAITS)
+            now_us, text = self._clock.now_us(), f"{error.message} Another node may take it."
+            return give_to_any(tx, dict(row), now_us, Note(EventKind.WAITS, text, error.code), EventKind.WAITS)
 
-    def wait_for_host(
+    def requeue_held_by_host(
         self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float
     ) -> RequestedAction | None:
         """Queue the job again, held with all others of its host. Return the action carried out instead.
@@ -166,7 +171,7 @@ class AttemptWrites:
         # The fault itself is in the history already, as the run met it.
         text = f"All jobs from {wait.host or wait.origin} wait until it answers."
         event = Note(EventKind.WAITS, text, wait.code) if wait.tries == 1 else None
-        return self._release(lease, changes | _GIVEN_BACK, EventKind.WAITS, event)
+        return self._release(lease, changes | _ATTEMPT_NOT_COUNTED, EventKind.WAITS, event)
 
     def hand_back(
         self, lease: Lease, why: str = "The worker stopped", code: str | None = None
@@ -177,7 +182,7 @@ class AttemptWrites:
         one is the cause.
         """
         event = Note(EventKind.HANDED_BACK, f"{why}; the job was handed back.", code)
-        return self._release(lease, _GIVEN_BACK, EventKind.HANDED_BACK, event)
+        return self._release(lease, _ATTEMPT_NOT_COUNTED, EventKind.HANDED_BACK, event)
 
     def release_as_requested(self, lease: Lease) -> RequestedAction | None:
         """Carry out the requested action and return it. It may be another than the one that stopped the run."""
@@ -199,7 +204,7 @@ class AttemptWrites:
     def _release(
         self, lease: Lease, changes: Mapping[str, Any], outcome: EventKind, event: Note | None
     ) -> RequestedAction | None:
-        """Queue the job again, or pause or cancel it if the user has meanwhile requested that; return the action.
+        """Queue the job again, or pause or cancel it if the user has requested that; return the action.
 
         The request is read in the transaction that ends the attempt: one that is written a moment later finds a job
         without an owner, and `JobCommands` changes its state at once. So no request falls between the two.
@@ -223,14 +228,14 @@ class AttemptWrites:
         self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: EventKind, event: Note | None
     ) -> None:
         """Write how the attempt ended, and the event that the history keeps of it, if any."""
-        now = self._clock.now_us()
+        now_us = self._clock.now_us()
         final = changes["state"] in (State.COMPLETED, State.FAILED, State.CANCELLED)
         if changes["state"] is State.COMPLETED:
             changes |= {"intent": None}  # until the library's row exists, the intent alone knows of an installed file
-        self._write(tx, lease, **(DIGEST_PENDING | changes | NO_LEASE | {"finished_at": now if final else None}))
-        written: list[sa.Insert | sa.Update] = [ended_attempt(lease.job, lease.token, now, outcome)]
+        self._write(tx, lease, **(DIGEST_PENDING | changes | NO_LEASE | {"finished_at": now_us if final else None}))
+        written: list[sa.Insert | sa.Update] = [ended_attempt(lease.job, lease.token, now_us, outcome)]
         if event is not None:
-            written.append(new_event(lease.job, now, event.kind, event.text, event.code))
+            written.append(new_event(lease.job, now_us, event.kind, event.text, event.code))
         execute_together(tx, written)
 
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> str | None:

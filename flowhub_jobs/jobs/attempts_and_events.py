@@ -57,13 +57,13 @@ class History:
                 by_job.setdefault(row["job_id"], []).append(_event(row))
         return by_job
 
-    def attempts(self, numbers: Sequence[int], now: int) -> dict[int, list[Attempt]]:
+    def attempts(self, numbers: Sequence[int], now_us: int) -> dict[int, list[Attempt]]:
         """Return all attempts at these jobs, oldest first."""
         by_job: dict[int, list[Attempt]] = {number: [] for number in numbers}
         for group in in_groups(numbers):
             with self._database.reading() as snapshot:
                 for row in snapshot.rows(_ATTEMPTS, numbers=group):
-                    by_job[row["job_id"]].append(_attempt(row, now))
+                    by_job[row["job_id"]].append(_attempt(row, now_us))
         return by_job
 
 
@@ -71,8 +71,8 @@ def _event(row: Row) -> Event:
     return Event(at=_time(row["at"]), kind=row["kind"], text=row["text"], code=row["code"])
 
 
-def _attempt(row: Row, now: int) -> Attempt:
-    end, seen_at = row["finished_at"] or now, row["seen_at"]
+def _attempt(row: Row, now_us: int) -> Attempt:
+    end, seen_at = row["finished_at"] or now_us, row["seen_at"]
     # A worker that ended well has no row any more. A lost one is noticed late: it did not work until then.
     if seen_at is not None and row["outcome"] in (None, "rescued"):
         end = max(row["started_at"], min(end, seen_at + SEEN_EVERY_US))

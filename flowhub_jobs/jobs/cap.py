@@ -59,18 +59,18 @@ def period_of(per: Period, day: date) -> tuple[date, date]:
     return first, (first + timedelta(days=31)).replace(day=1)
 
 
-def turns_at(per: Period, now: int, zone: tzinfo | None = None) -> int:
+def turns_at(per: Period, now_us: int, zone: tzinfo | None = None) -> int:
     """Return when the next period begins, by the local calendar."""
-    return day_begins(period_of(per, local_day(now, zone))[1], zone)
+    return day_begins(period_of(per, local_day(now_us, zone))[1], zone)
 
 
-def received_in(snapshot: Snapshot, node: str, per: Period, now: int, zone: tzinfo | None = None) -> int:
+def received_in(snapshot: Snapshot, node: str, per: Period, now_us: int, zone: tzinfo | None = None) -> int:
     """Return the bytes that the node has received in the current period."""
-    first, following = period_of(per, local_day(now, zone))
+    first, following = period_of(per, local_day(now_us, zone))
     rows = snapshot.rows(_RECEIVED, node=node, first=first.isoformat(), next=following.isoformat())
     return int(rows[0]["received"])
 
 
-def use_of(snapshot: Snapshot, node: str, cap: Cap, now: int, zone: tzinfo | None = None) -> CapUse:
+def use_of(snapshot: Snapshot, node: str, cap: Cap, now_us: int, zone: tzinfo | None = None) -> CapUse:
     """Return the use of a cap now."""
-    return CapUse(cap, received_in(snapshot, node, cap.per, now, zone), turns_at(cap.per, now, zone))
+    return CapUse(cap, received_in(snapshot, node, cap.per, now_us, zone), turns_at(cap.per, now_us, zone))

@@ -28,26 +28,26 @@ from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, Sta
 
 
 class ClaimableJobs:
-    """The claimable jobs as one transaction sees them; `now` is microseconds."""
+    """The claimable jobs as one transaction sees them."""
 
     def __init__(
         self,
         tx: sa.Connection,
         node: str,
-        now: int,
+        now_us: int,
         gates: Gates,
         order: QueueOrder = QueueOrder.OLDEST_FIRST,
         any_room: int | None = None,
     ) -> None:
         """`any_room` is how many bytes a job for any node may need here; None: this worker takes none."""
-        self._tx, self._node, self._now, self._order, self._any_room = tx, node, now, order, any_room
+        self._tx, self._node, self._now_us, self._order, self._any_room = tx, node, now_us, order, any_room
         self._hosts = held_hosts(snapshot_of(tx), node)
-        self._to_probe = self._hosts.to_probe(now)
-        allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now) else []
-        if gates.cap_reached(now):
+        self._to_probe = self._hosts.to_probe(now_us)
+        allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now_us) else []
+        if gates.cap_reached(now_us):
             allowed.append(jobs.c.kind != JobKind.FETCH)
         self._jobs_max = gates.jobs_max
-        self._may_start = sa.and_(is_live, is_queued, has_come(now), ended_all_earlier, *allowed)
+        self._may_start = sa.and_(is_live, is_queued, has_come(now_us), ended_all_earlier, *allowed)
         self._startable = sa.and_(jobs.c.node == node, self._may_start)
 
     def count(self, at_most: int | None) -> int:
@@ -79,22 +79,22 @@ class ClaimableJobs:
         return self._any_room is not None and self._tx.execute(self._any_node_candidates().limit(1)).first() is not None
 
     def take(
-        self, worker: str, token: str, until: float, only: int | None, with_it: Sequence[sa.Update] = ()
+        self, worker: str, token: str, lease_until_awake_s: float, only: int | None, with_it: Sequence[sa.Update] = ()
     ) -> sa.RowMapping | None:
         """Take the best job for a worker, or the one job `only`, under a lease; return its row, None if there is none.
 
-        `until` is when the lease ends, on the awake clock. `with_it` is executed if a job is taken.
+        `with_it` is executed if a job is taken.
         """
         if self._slots_left() == 0:
             return None
         claimed = {
             **(NOT_RUNNING | {"state": State.RUNNING, "stage": Stage.RESOLVE, "not_before": None}),
             "attempt": jobs.c.attempt + 1,
-            "started_at": sa.func.coalesce(jobs.c.started_at, self._now),
+            "started_at": sa.func.coalesce(jobs.c.started_at, self._now_us),
             "lease_token": token,
             "lease_worker": worker,
             "lease_boot": boot_id(),
-            "lease_until": until,
+            "lease_until": lease_until_awake_s,
         }
         row = self._take_any(claimed) if self._any_room is not None and only is None else None
         candidates = iter(()) if row is not None else self._candidates(only)
@@ -143,19 +143,19 @@ class ClaimableJobs:
         if probed is not None:
             set_prober(self._tx, self._node, probed, token)
         attempt = {"job_id": row["id"], "attempt": row["attempt"], "worker": worker, "token": token}
-        yield attempts.insert().values(**attempt, started_at=self._now)
+        yield attempts.insert().values(**attempt, started_at=self._now_us)
         if probed is None:  # the tries of a long outage would hide every other event
             # After a graceful stop the next claim continues the same attempt.
             same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
             given_back = sa.exists().where(*same, attempts.c.outcome == "handed_back")
             claim = f"Attempt {row['attempt']}"
             text = sa.case((given_back, f"{claim} continued."), else_=f"{claim} began.")
-            yield new_event(row["id"], self._now, EventKind.CLAIMED, text)
+            yield new_event(row["id"], self._now_us, EventKind.CLAIMED, text)
 
 
-def has_come(now: int) -> sa.ColumnElement[bool]:
-    """Return the condition on a row of `jobs` that its time has come; `now` is microseconds."""
-    return sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
+def has_come(now_us: int) -> sa.ColumnElement[bool]:
+    """Return the condition on a row of `jobs` that its time has come."""
+    return sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now_us)
 
 
 def _not_held(hosts: HeldHosts) -> tuple[sa.ColumnElement[bool], ...]:

@@ -29,7 +29,7 @@ from flowhub_jobs.jobs.enqueue_rows import (
     job_row,
     needing_job,
 )
-from flowhub_jobs.jobs.host_waits import end_wait
+from flowhub_jobs.jobs.host_waits import make_try_due
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.shared_select_sql import live_jobs, no_such_job
 from flowhub_jobs.jobs.shared_update_sql import note
@@ -124,13 +124,13 @@ class JobCommands:
         """
         if not requests:
             return {}
-        now = self._clock.now_us()
-        rows = [job_row(request, now) for request in requests]
+        now_us = self._clock.now_us()
+        rows = [job_row(request, now_us) for request in requests]
         written = tx.execute(jobs.insert().returning(jobs.c.id, sort_by_parameter_order=True), rows)
         numbers = written.scalars().all()
         numbered = list(zip(numbers, requests, strict=True))
         tx.execute(job_files.insert(), [row for number, request in numbered for row in file_rows(number, request)])
-        tx.execute(events.insert(), [first_event(number, request, now) for number, request in numbered])
+        tx.execute(events.insert(), [first_event(number, request, now_us) for number, request in numbered])
         if waits := [row for number, request in numbered for row in after_rows(number, request)]:
             tx.execute(job_after.insert(), waits)
         return {request.live_key: number for number, request in numbered}
@@ -189,10 +189,10 @@ class JobCommands:
                 self._try_its_host(tx, job, now_us)
             return self._checked_state(tx, job, {State.QUEUED, State.RUNNING}, "started")
 
-    def _try_its_host(self, tx: sa.Connection, job: int, now: int) -> None:
+    def _try_its_host(self, tx: sa.Connection, job: int, now_us: int) -> None:
         """Let a held host be tried at once: the user may know that it is back."""
         node, origin = tx.execute(sa.select(jobs.c.node, jobs.c.source_origin).where(jobs.c.id == job)).one()
-        end_wait(tx, node, origin, now)
+        make_try_due(tx, node, origin, now_us)
 
     def retry(self, job: int) -> State:
         """Queue a failed or cancelled job again: the same files, a fresh budget. Raises Busy, WrongState, NotFound."""

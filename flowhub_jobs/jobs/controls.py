@@ -1,4 +1,7 @@
-"""The settings that a user changes while workers run: limit, schedule, cap. Workers read these rows every second."""
+"""The settings that a user changes while workers run: limit, schedule, cap.
+
+Workers read these rows about every second, or when the database notifies them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +17,7 @@ from flowhub_jobs.system import Clock
 
 SCHEDULE = "schedule"  # Schedule.as_json
 JOBS_MAX = "jobs_max"  # {"jobs": how many may run at a time on the node}
-NETWORK = "network"  # {"text": why it is thought to be down}, until the next look
+NETWORK = "network"  # {"text": the cause, "place": [host, port] to probe}, until the next probe
 GATES = (SCHEDULE, NETWORK, CAP, JOBS_MAX)
 InForce = dict[str, tuple[Any, int | None]]  # value and end, by name
 _IN_FORCE = (
@@ -24,13 +27,13 @@ _IN_FORCE = (
 
 
 class Controls:
-    """The controls of one node, by name. A value is JSON; with `until` (microseconds since 1970) it ends by itself."""
+    """The controls of one node, by name. A value is JSON; with `until_us` it ends by itself."""
 
     def __init__(self, database: Database, node: str, clock: Clock) -> None:
         self._database, self._node, self._clock = database, node, clock
 
-    def set(self, name: str, value: Any, *, until: int | None = None) -> None:
-        """Set a control; None takes it away."""
+    def set(self, name: str, value: Any, *, until_us: int | None = None) -> None:
+        """Set a control; None deletes it."""
         import sqlalchemy as sa  # not at the top: a command that only reads needs no SQLAlchemy
 
         from flowhub_jobs.database.engine import writing
@@ -39,11 +42,11 @@ class Controls:
         from flowhub_jobs.jobs.shift_waits import shift_waits_in
 
         with writing(self._database.engine) as tx:
-            if until is not None:  # a clock change that no worker has seen yet must not shift this new control
+            if until_us is not None:  # a clock change that no worker has seen yet must not shift this new control
                 shift_waits_in(tx, self._node, self._clock)
             tx.execute(sa.delete(controls).where(controls.c.node == self._node, controls.c.name == name))
             if value is not None:
-                row = {"node": self._node, "name": name, "value": value, "until": until}
+                row = {"node": self._node, "name": name, "value": value, "until": until_us}
                 tx.execute(controls.insert().values(**row, set_at=self._clock.now_us()))
             notify_changed(tx, self._node)
 
@@ -87,7 +90,7 @@ class Controls:
 
     def _gates(self, in_force: InForce, snapshot: Snapshot | None, zone: tzinfo | None) -> Gates:
         """Return the gates of these controls; `snapshot` is needed where a cap is one of them."""
-        now = self._clock.now_us()
+        now_us = self._clock.now_us()
         why, down_until = in_force.get(NETWORK, ({}, None))
         most = in_force[JOBS_MAX][0]["jobs"] if JOBS_MAX in in_force else None
         gates = Gates(network_down_until_us=down_until, network_text=why.get("text"), jobs_max=most)
@@ -96,9 +99,9 @@ class Controls:
         if SCHEDULE not in in_force:
             return gates
         schedule = Schedule.from_json(in_force[SCHEDULE][0])
-        rate = schedule.rate_at(now, zone)
+        rate = schedule.rate_at(now_us, zone)
         if not rate:
-            return replace(gates, window_opens_us=schedule.opens_at(now, zone))
+            return replace(gates, window_opens_us=schedule.opens_at(now_us, zone))
         return replace(gates, rate_bps=None if rate == UNLIMITED else rate)
 
     def _use(self, snapshot: Snapshot, in_force: tuple[Any, int | None], zone: tzinfo | None) -> CapUse:
@@ -112,9 +115,11 @@ class Controls:
         return {"node": self._node, "names": list(names), "now": self._clock.now_us()}
 
 
-def still_in_force(in_force: InForce, now: int) -> InForce:
+def still_in_force(in_force: InForce, now_us: int) -> InForce:
     """Return those whose time is not over at that microsecond."""
-    return {name: (value, until) for name, (value, until) in in_force.items() if until is None or until > now}
+    return {
+        name: (value, until_us) for name, (value, until_us) in in_force.items() if until_us is None or until_us > now_us
+    }
 
 
 def _by_name(rows: Sequence[Row]) -> InForce:

@@ -33,20 +33,20 @@ class CurrentHolds:
         return lambda row: of_node[row["node"]](row)
 
     def _of_node(self, snapshot: Snapshot, node: str, queued: Sequence[int]) -> HoldsOf:
-        now, earlier = self._clock.now_us(), _jobs_before(snapshot, queued)
+        now_us, earlier = self._clock.now_us(), _jobs_before(snapshot, queued)
         hosts = held_hosts(snapshot, node).waits
         gates = Controls(self._database, node, self._clock).gates_in(snapshot)
         if node == ANY_NODE:
-            no_slot = slots_taken_everywhere(snapshot, now)
+            no_slot = slots_taken_everywhere(snapshot, now_us)
         else:
             no_slot = _slots_taken(snapshot, node, gates.jobs_max)
         slots = [Hold(Reason.SLOTS)] if no_slot else []
 
         def holds(row: Row) -> list[Hold]:
-            own_holds = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now)
-            shared = gates.holds(now, start_now=row["start_now"], fetches=row["kind"] == JobKind.FETCH)
+            own_holds = own_hold(row["wait_reason"], row["not_before"], row["wait_text"], now_us)
+            shared = gates.holds(now_us, start_now=row["start_now"], fetches=row["kind"] == JobKind.FETCH)
             host = hosts.get(row["source_origin"])
-            held = [host.hold(now)] if host else []
+            held = [host.hold(now_us)] if host else []
             return in_order([*own_holds, *held, *shared, *after_hold(earlier[row["id"]]), *slots])
 
         return holds

@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 MICROS = 1_000_000
 
 
-def local_day(now: int, zone: tzinfo | None = None) -> date:
+def local_day(now_us: int, zone: tzinfo | None = None) -> date:
     """Return the day that the local clock shows."""
-    return datetime.fromtimestamp(now // MICROS, zone).date()
+    return datetime.fromtimestamp(now_us // MICROS, zone).date()
 
 
 def day_begins(day: date, zone: tzinfo | None = None) -> int:

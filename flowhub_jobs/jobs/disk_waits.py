@@ -41,10 +41,10 @@ _AS_READ = (
 )
 
 
-def extend_wait(engine: sa.Engine, texts: Mapping[DiskWaits, str], now: int, seconds: float) -> None:
-    """Let these jobs wait so many seconds from `now`, each for the reason that its text gives."""
+def extend_wait(engine: sa.Engine, texts: Mapping[DiskWaits, str], now_us: int, seconds: float) -> None:
+    """Let these jobs wait so many seconds from `now_us`, each for the reason that its text gives."""
     wait_us = round(seconds * 1e6)
-    changes = {"not_before": now + wait_us, "wait_us": wait_us, "wait_text": sa.bindparam("text")}
+    changes = {"not_before": now_us + wait_us, "wait_us": wait_us, "wait_text": sa.bindparam("text")}
     rows = [_as_read(job) | {"text": text} for job, text in texts.items()]
     if rows:
         with writing(engine) as tx:

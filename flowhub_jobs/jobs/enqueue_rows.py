@@ -95,8 +95,8 @@ def enqueued_for(request: Request, known: Mapping[LiveKey, int], fresh: dict[Liv
     return Enqueued(number, new=is_new and not request.settled)
 
 
-def job_row(request: Request, now: int) -> dict[str, Any]:
-    """Return the row of a request that gets a job of its own; `now` is microseconds."""
+def job_row(request: Request, now_us: int) -> dict[str, Any]:
+    """Return the row of a request that gets a job of its own."""
     artifact, terms, installed = request.artifact, request.terms, request.settled
     return {
         "node": request.node,
@@ -123,8 +123,8 @@ def job_row(request: Request, now: int) -> dict[str, Any]:
         "wait_reason": Reason.AT if terms.not_before and not installed else None,
         "sha256_state": _digest_state(artifact) if installed else DigestState.PENDING,
         "place": list(terms.place) if terms.place and _installs(request) else None,
-        "created_at": now,
-        "finished_at": now if installed else None,
+        "created_at": now_us,
+        "finished_at": now_us if installed else None,
     }
 
 
@@ -140,9 +140,9 @@ def source_origin(artifact: Artifact) -> str | None:
         return None
 
 
-def first_event(number: int, request: Request, now: int) -> dict[str, Any]:
+def first_event(number: int, request: Request, now_us: int) -> dict[str, Any]:
     kind, text = (EventKind.INSTALLED, "It is installed already.") if request.settled else (EventKind.QUEUED, "Queued.")
-    return {"job_id": number, "at": now, "kind": kind, "text": text}
+    return {"job_id": number, "at": now_us, "kind": kind, "text": text}
 
 
 def after_rows(number: int, request: Request) -> list[dict[str, Any]]:

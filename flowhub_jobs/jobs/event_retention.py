@@ -30,16 +30,16 @@ def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
     return dropped
 
 
-def _is_my_turn(done: SharedValue, now: int) -> bool:
+def _is_my_turn(done: SharedValue, now_us: int) -> bool:
     last = done.read()
-    if last is not None and 0 <= now - last.version < EVERY_US:  # a time ahead of now: the clock was set back
+    if last is not None and 0 <= now_us - last.version < EVERY_US:  # a time ahead of now: the clock was set back
         return False
     return done.compare_and_set(last, True) is not None
 
 
-def _drop_some(engine: sa.Engine, node: str, until: int) -> int:
+def _drop_some(engine: sa.Engine, node: str, until_us: int) -> int:
     live = sa.select(jobs.c.id).where(jobs.c.node == node, is_live)
     of_node = sa.exists().where(jobs.c.id == events.c.job_id, jobs.c.node == node)
-    old = sa.select(events.c.id).where(events.c.at < until, events.c.job_id.not_in(live), of_node)
+    old = sa.select(events.c.id).where(events.c.at < until_us, events.c.job_id.not_in(live), of_node)
     with writing(engine) as tx:
         return tx.execute(sa.delete(events).where(events.c.id.in_(old.order_by(events.c.at).limit(AT_ONCE)))).rowcount

@@ -36,12 +36,12 @@ def _problem(row: Row) -> JobUnreadable | None:
 
 def _fail(engine: sa.Engine, clock: Clock, job: int, error: JobUnreadable) -> None:
     with writing(engine) as tx:
-        now = clock.now_us()
+        now_us = clock.now_us()
         changes = (
             NOT_RUNNING
             | NO_LEASE
             | DIGEST_PENDING
-            | {"state": State.FAILED, "finished_at": now, "error": error.as_row()}
+            | {"state": State.FAILED, "finished_at": now_us, "error": error.as_row()}
         )
         tx.execute(sa.update(jobs).where(jobs.c.id == job, jobs.c.state.not_in(ENDED)).values(**changes))
-        note(tx, job, now, EventKind.FAILED, error.message, error.code)
+        note(tx, job, now_us, EventKind.FAILED, error.message, error.code)

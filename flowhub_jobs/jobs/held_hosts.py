@@ -32,14 +32,14 @@ class HostWait:
     text: str
     prober: str | None
 
-    def hold(self, now: int) -> Hold:
+    def hold(self, now_us: int) -> Hold:
         """Return what keeps a queued job of this host from starting; without a time while a job tries the host."""
-        until = self.until if self.until > now else None
+        until = self.until if self.until > now_us else None
         return Hold(Reason.HOST_WAIT, until, self.text, code=self.code, host=self.host)
 
-    def lasted(self, since: int, now: int) -> int:
+    def lasted(self, since: int, now_us: int) -> int:
         """Return for how many microseconds the host has been held, from `since` on."""
-        return now - max(self.since, since)
+        return now_us - max(self.since, since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class HeldHosts:
     waits: Mapping[str, HostWait]
     probed: frozenset[str]
 
-    def to_probe(self, now: int) -> list[str]:
+    def to_probe(self, now_us: int) -> list[str]:
         """Return the origins that one of their jobs may try now."""
-        return [name for name, wait in self.waits.items() if wait.until <= now and name not in self.probed]
+        return [name for name, wait in self.waits.items() if wait.until <= now_us and name not in self.probed]
 
 
 def held_hosts(snapshot: Snapshot, node: str) -> HeldHosts:

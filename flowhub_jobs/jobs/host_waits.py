@@ -2,7 +2,7 @@
 
     a run fails, and nothing came from its host ─► hold: the row is made; the claim skips the host's jobs until `until`
     `until` passes ─► the next claim takes one of the jobs, whose lease's token becomes the row's `prober`
-                   ─► it fails too: hold, with a longer wait    ─► it gets an answer: clear, and all jobs continue
+                   ─► it fails too: hold, with a longer wait    ─► it gets an answer: end_wait, and all jobs continue
 
 A prober that dies, or ends without a request, blocks nothing: its token is then no running job's.
 """
@@ -46,10 +46,10 @@ def set_prober(tx: sa.Connection, node: str, origin: str, token: str) -> None:
     tx.execute(sa.update(host_waits).where(*where).values(prober=token))
 
 
-def end_wait(tx: sa.Connection, node: str, origin: str | None, now: int) -> None:
+def make_try_due(tx: sa.Connection, node: str, origin: str | None, now_us: int) -> None:
     """Make the next try of a host due now, inside a transaction that writes."""
-    where = (host_waits.c.node == node, host_waits.c.origin == origin, host_waits.c.until > now)
-    tx.execute(sa.update(host_waits).where(*where).values(until=now))
+    where = (host_waits.c.node == node, host_waits.c.origin == origin, host_waits.c.until > now_us)
+    tx.execute(sa.update(host_waits).where(*where).values(until=now_us))
 
 
 class HostWaits:
@@ -79,17 +79,17 @@ class HostWaits:
                 return earlier
             if earlier is None and self._others_receive(tx, origin, token):
                 return None
-            now, tries = self._clock.now_us(), earlier.tries + 1 if earlier else 1
+            now_us, tries = self._clock.now_us(), earlier.tries + 1 if earlier else 1
             wait_us = round(delay_s(tries) * 1e6)
-            since = earlier.since if earlier else now
+            since = earlier.since if earlier else now_us
             wait = HostWait(
-                origin, since, now + wait_us, wait_us, tries, error.code, error.host, error.message_of_host, token
+                origin, since, now_us + wait_us, wait_us, tries, error.code, error.host, error.message_of_host, token
             )
             self._write(tx, wait)
             self._count_for_all(tx, origin, wait_us + round(took_s * 1e6))
             return wait
 
-    def clear(self, origin: str) -> HostWait | None:
+    def end_wait(self, origin: str) -> HostWait | None:
         """End the wait for a host that has answered; return it, or None where there was none.
 
         After an outage, the jobs that tried the host start at once, too: their backoffs were due to the host.
@@ -106,10 +106,10 @@ class HostWaits:
                 tx.execute(sa.update(jobs).where(*self._queued(origin), backoff).values(**ended))
             return wait
 
-    def try_now(self, origin: str) -> None:
+    def make_try_due(self, origin: str) -> None:
         """Let one of a host's jobs try it at once."""
         with writing(self._engine) as tx:
-            end_wait(tx, self._node, origin, self._clock.now_us())
+            make_try_due(tx, self._node, origin, self._clock.now_us())
 
     def forget_unwanted(self) -> None:
         """Delete the waits for hosts that no live job needs any more."""
@@ -141,8 +141,8 @@ class HostWaits:
 
     def _count_for_all(self, tx: sa.Connection, origin: str, micros: int) -> None:
         """Count a try and the wait after it as time without a byte for every job that could have run in it."""
-        now = self._clock.now_us()
-        could_run = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now)
+        now_us = self._clock.now_us()
+        could_run = sa.or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now_us)
         changed = {"fruitless_us": jobs.c.fruitless_us + micros}
         tx.execute(sa.update(jobs).where(*self._queued(origin), could_run).values(**changed))
 

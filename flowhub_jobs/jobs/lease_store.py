@@ -76,17 +76,17 @@ class LeaseStore(AttemptWrites):
         token = secrets.token_hex(8)
         # Read before the UPDATE, which may wait for the write lock. So the deadline that the run keeps is never later
         # than the lease in the row, and the run stops writing before a rescuer may take the job.
-        until = self._clock.awake() + LEASE_S
+        lease_until_awake_s = self._clock.awake() + LEASE_S
         any_room = self._any_room()
         with writing(self._engine) as tx:
-            now = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
-            queue = ClaimableJobs(tx, self._node, now, gates, self._order, any_room)
+            now_us = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
+            queue = ClaimableJobs(tx, self._node, now_us, gates, self._order, any_room)
             # Other machines know a lease's end by the time at which its worker was seen, and by no other.
             with_it = (self._update_seen_at(tx),) if self._registry else ()
-            row = queue.take(self._worker, token, until, only, with_it)
+            row = queue.take(self._worker, token, lease_until_awake_s, only, with_it)
             if row is None:
                 return None
-            lease = Lease(row["id"], row["attempt"], token, until, self._clock.awake)
+            lease = Lease(row["id"], row["attempt"], token, lease_until_awake_s, self._clock.awake)
             try:
                 return claimed_job(row, lease, queue.probed_by(row))
             except JobUnreadable as error:  # inside the transaction that claims it, so that no other run claims it
@@ -97,33 +97,33 @@ class LeaseStore(AttemptWrites):
 
     def due(self, gates: Gates = OPEN, *, at_most: int | None = None) -> int:
         """Return how many queued rows of this node may start now; it counts no further than `at_most`."""
-        now = self._clock.now_us()
-        if gates.holds(now, start_now=True) or at_most == 0:
+        now_us = self._clock.now_us()
+        if gates.holds(now_us, start_now=True) or at_most == 0:
             return 0
         any_room = self._any_room()
         with reading(self._engine) as tx:
-            return ClaimableJobs(tx, self._node, now, gates, self._order, any_room).count(at_most)
+            return ClaimableJobs(tx, self._node, now_us, gates, self._order, any_room).count(at_most)
 
     def due_for_any(self, gates: Gates = OPEN) -> bool:
         """Return whether a queued job for any node may start here now."""
-        now, any_room = self._clock.now_us(), self._any_room()
-        if any_room is None or gates.holds(now, start_now=True):
+        now_us, any_room = self._clock.now_us(), self._any_room()
+        if any_room is None or gates.holds(now_us, start_now=True):
             return False
         with reading(self._engine) as tx:
-            return ClaimableJobs(tx, self._node, now, gates, self._order, any_room).has_any()
+            return ClaimableJobs(tx, self._node, now_us, gates, self._order, any_room).has_any()
 
     def renew(self, leases: Mapping[int, Lease]) -> None:
         """Renew all leases of this worker in one UPDATE; revoke a lease whose row has another owner.
 
         Raises NodeTaken, and renews none, if another machine works under this node's name by now.
         """
-        until = self._clock.awake() + LEASE_S
+        lease_until_awake_s = self._clock.awake() + LEASE_S
         is_own = sa.and_(jobs.c.node == self._node, is_live, is_running, jobs.c.lease_worker == self._worker)
         with writing(self._engine) as tx:
             rows = tx.execute(
                 sa.update(jobs)
                 .where(is_own, jobs.c.lease_token.in_([lease.token for lease in leases.values()]))
-                .values(lease_until=until)
+                .values(lease_until=lease_until_awake_s)
                 .returning(jobs.c.id)
             ).scalars()
             renewed = set(rows)
@@ -131,12 +131,12 @@ class LeaseStore(AttemptWrites):
             if self._registry and self._registered:  # not a command that runs a job itself
                 self._registry.seen(tx)
         for job, lease in leases.items():
-            lease.extend(until) if job in renewed else lease.revoke()
+            lease.extend(lease_until_awake_s) if job in renewed else lease.revoke()
 
     def _update_seen_at(self, tx: sa.Connection) -> sa.Update:
         """Return the statement that records that this worker is alive now."""
-        now = shared_now_us(tx, self._clock.now_us())
-        return sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=now)
+        now_us = shared_now_us(tx, self._clock.now_us())
+        return sa.update(workers).where(workers.c.worker == self._worker).values(seen_at=now_us)
 
     def requested_actions(self) -> dict[str, RequestedAction | None]:
         """Return the requested action of each job that this worker runs, by token; a lost lease's is left out."""
@@ -154,10 +154,10 @@ class LeaseStore(AttemptWrites):
         """
         with writing(self._engine) as tx:
             former_host = self._registry.register(tx, platform.node(), store, __version__) if self._registry else None
-            now = shared_now_us(tx, self._clock.now_us())
+            now_us = shared_now_us(tx, self._clock.now_us())
             tx.execute(
                 workers.insert().values(
-                    worker=self._worker, node=self._node, pid=pid, slots=slots, started_at=now, seen_at=now
+                    worker=self._worker, node=self._node, pid=pid, slots=slots, started_at=now_us, seen_at=now_us
                 )
             )
         self._registered = True

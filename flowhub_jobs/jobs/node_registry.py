@@ -38,13 +38,13 @@ class NodeRegistry:
 
         Raises NodeTaken while a worker of another machine or home works under it.
         """
-        now = shared_now_us(tx, self._clock.now_us())
+        now_us = shared_now_us(tx, self._clock.now_us())
         # Of two machines that begin together, the second one waits: a transaction that writes has the node's lock.
         row = tx.execute(sa.select(nodes).where(nodes.c.node == self._node).with_for_update()).mappings().first()
         if row is not None and row["owner"] not in (None, self.owner) and self._is_alive(tx):
             raise _taken(self._node, row["owner"], self.owner)
         values: dict[str, Any] = {"hostname": hostname, "store": store, "version": version}
-        values |= {"owner": self.owner, "seen_at": now}
+        values |= {"owner": self.owner, "seen_at": now_us}
         if row is None:
             tx.execute(nodes.insert().values(node=self._node, **values))
             return None
@@ -58,8 +58,8 @@ class NodeRegistry:
 
     def seen(self, tx: sa.Connection) -> None:
         """Record that the node is alive. Raises NodeTaken if another machine has taken its name, or it was removed."""
-        now = shared_now_us(tx, self._clock.now_us())
-        if tx.execute(sa.update(nodes).where(self._own_row).values(seen_at=now)).rowcount:
+        now_us = shared_now_us(tx, self._clock.now_us())
+        if tx.execute(sa.update(nodes).where(self._own_row).values(seen_at=now_us)).rowcount:
             return
         other = tx.execute(sa.select(nodes.c.owner).where(nodes.c.node == self._node)).scalar()
         if other is None:
@@ -70,10 +70,10 @@ class NodeRegistry:
         raise _taken(self._node, other, self.owner)
 
     def release(self, tx: sa.Connection) -> None:
-        """Give the name free, unless a worker of the node still works."""
+        """Release the name, unless another worker of the node is still registered."""
         others = sa.select(workers.c.worker).where(workers.c.node == self._node)
-        now = shared_now_us(tx, self._clock.now_us())
-        tx.execute(sa.update(nodes).where(self._own_row, ~sa.exists(others)).values(owner=None, seen_at=now))
+        now_us = shared_now_us(tx, self._clock.now_us())
+        tx.execute(sa.update(nodes).where(self._own_row, ~sa.exists(others)).values(owner=None, seen_at=now_us))
 
     def is_elsewhere(self) -> bool:
         """Return whether a living worker of another machine or home works under this node's name."""

@@ -44,7 +44,7 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
             f"The node {node.node} is alive: a worker runs on {node.hostname}.",
             hint="Stop its worker first, or add --force: its worker stops within seconds.",
         )
-    removed, now = Removed(node.node), clock.now_us()
+    removed, now_us = Removed(node.node), clock.now_us()
     with writing(engine) as tx:
         # First: `enqueue --on` holds this row until its jobs are there (JobCommands), so that none comes to a node
         # that is gone.
@@ -57,10 +57,10 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
         for row in rows:
             moved = action == REQUEUE and row["kind"] == JobKind.FETCH
             event = Note(EventKind.RESCUED, f"Its node {node.node} was removed; any node may take it.")
-            if moved and give_to_any(tx, row, now, event):
+            if moved and give_to_any(tx, row, now_us, event):
                 removed.requeued.append(row["id"])
             else:
-                _cancel(tx, row, now, node.node)
+                _cancel(tx, row, now_us, node.node)
                 removed.cancelled.append(row["id"])
         for table in (nodes, controls, host_waits):
             tx.execute(sa.delete(table).where(table.c.node == node.node))
@@ -68,9 +68,9 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
     return removed
 
 
-def _cancel(tx: sa.Connection, row: Mapping[str, Any], now: int, node: str) -> None:
-    changes = NOT_RUNNING | NO_LEASE | DIGEST_PENDING | {"state": State.CANCELLED, "finished_at": now}
+def _cancel(tx: sa.Connection, row: Mapping[str, Any], now_us: int, node: str) -> None:
+    changes = NOT_RUNNING | NO_LEASE | DIGEST_PENDING | {"state": State.CANCELLED, "finished_at": now_us}
     tx.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**changes))
     if row["lease_token"] is not None:
-        end_attempt(tx, row["id"], row["lease_token"], now, EventKind.CANCELLED)
-    note(tx, row["id"], now, EventKind.CANCELLED, f"Cancelled: its node {node} was removed.")
+        end_attempt(tx, row["id"], row["lease_token"], now_us, EventKind.CANCELLED)
+    note(tx, row["id"], now_us, EventKind.CANCELLED, f"Cancelled: its node {node} was removed.")

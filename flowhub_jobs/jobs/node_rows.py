@@ -51,10 +51,10 @@ class NodeStatus:
         return sum(gpu.get("vram_total_bytes") or 0 for gpu in self.gpus)
 
 
-def nodes_in(snapshot: Snapshot, now: int) -> list[NodeStatus]:
-    """Return the registered nodes by name; `now` is microseconds, and PostgreSQL's own clock where there is one."""
+def nodes_in(snapshot: Snapshot, now_us: int) -> list[NodeStatus]:
+    """Return the registered nodes by name. PostgreSQL uses its own clock instead of `now_us`."""
     query = _NODES.format(living=LIVING.format(now=snapshot.now_sql))
-    return [_node(row) for row in snapshot.rows(query, now=now)]
+    return [_node(row) for row in snapshot.rows(query, now=now_us)]
 
 
 def node_names(snapshot: Snapshot) -> list[str]:
@@ -68,18 +68,18 @@ def live_jobs_by_node(snapshot: Snapshot) -> dict[tuple[str, State], int]:
     return {(row["node"], State(row["state"])): row["jobs"] for row in snapshot.rows(query, live=[*LIVE_STATES])}
 
 
-def is_living(snapshot: Snapshot, worker: str, now: int) -> bool:
+def is_living(snapshot: Snapshot, worker: str, now_us: int) -> bool:
     """Return whether a worker, of any machine, has renewed its leases within the length of a lease."""
     query = f"SELECT 1 FROM workers WHERE worker = :worker AND {LIVING.format(now=snapshot.now_sql)}"  # noqa: S608, fixed text
-    return bool(snapshot.rows(query, worker=worker, now=now))
+    return bool(snapshot.rows(query, worker=worker, now=now_us))
 
 
-def slots_taken_everywhere(snapshot: Snapshot, now: int) -> bool:
+def slots_taken_everywhere(snapshot: Snapshot, now_us: int) -> bool:
     """Return whether workers live, and each of their slots runs a job."""
     living = LIVING.format(now=snapshot.now_sql)
     running = "(SELECT count(*) FROM jobs WHERE state = 'running' AND lease_worker = workers.worker)"
     query = f"SELECT coalesce(sum(slots), 0) AS slots, sum({running}) AS running FROM workers WHERE {living}"  # noqa: S608, fixed text
-    [row] = snapshot.rows(query, now=now)
+    [row] = snapshot.rows(query, now=now_us)
     return bool(row["slots"]) and row["running"] >= row["slots"]
 
 

@@ -30,9 +30,9 @@ _DOWNLOADS = (
 def has_room(downloads: int, copies: int, readers: int) -> bool:
     """Return whether one more node may download a file, while `downloads` are under way. Pure.
 
-    Without a copy these are the downloads of the file itself, else those of all files that the nodes with a copy have.
-    Of many copies half the slots stay free: a node knows a few of the copies, and would go to the origin if all of
-    these were busy.
+    `downloads`: without a copy, the downloads of this file; else the downloads of every file on the nodes that have a
+    copy. With many copies half of their slots stay free, because a node tries only COPIES_MAX of them and goes to the
+    origin if those are busy.
     """
     return downloads < (max(readers, readers * copies // 2) if copies else 1)
 
@@ -45,8 +45,8 @@ class NodeDownloadLimit:
         self._shares: list[str] = []
         self._shares_read_at = float("-inf")
 
-    def begin(self, lease: Lease, sha256: str, hostname: str) -> str | None:
-        """Begin the download of a run, and return None; else return a node for whose copy the run should wait.
+    def begin_or_find_downloader(self, lease: Lease, sha256: str, hostname: str) -> str | None:
+        """Begin the download and return None, or return the node whose copy to wait for.
 
         Raises LeaseLost.
         """
@@ -70,13 +70,13 @@ class NodeDownloadLimit:
 
     def _sharing(self, tx: sa.Connection, hostname: str) -> list[str]:
         """Return the other nodes whose shares this one reaches, as they were a few seconds ago, or later."""
-        if (now := self._clock.awake()) - self._shares_read_at < SHARES_READ_EVERY_S and self._shares:
+        if (awake_s := self._clock.awake()) - self._shares_read_at < SHARES_READ_EVERY_S and self._shares:
             return self._shares
         shares = sa.select(nodes.c.node, nodes.c.share_url, nodes.c.hostname).where(
             nodes.c.share_url.is_not(None), nodes.c.node != self._node
         )
         names = [row.node for row in tx.execute(shares) if is_reachable(row.share_url, row.hostname, hostname)]
-        self._shares, self._shares_read_at = names, now
+        self._shares, self._shares_read_at = names, awake_s
         return names
 
     def _waits_for(self, tx: sa.Connection, sharing: list[str], sha256: str) -> str | None:

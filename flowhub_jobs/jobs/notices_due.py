@@ -63,12 +63,12 @@ class PendingNotifications:
             last = _last_event(tx)
         return Cursor(event=last, ended=last)
 
-    def read(self, cursor: Cursor, now: int) -> Notification:
+    def read(self, cursor: Cursor, now_us: int) -> Notification:
         """Return what is new, with the next cursor, also where there is nothing."""
         with reading(self._engine) as tx:
             failed, last_event = self._failed(tx, cursor.event)
             running = self._any(tx, jobs.c.state == State.RUNNING)
-            parked, parked_ids = self._parked_events(tx, cursor, now)
+            parked, parked_ids = self._parked_events(tx, cursor, now_us)
             ended, counts = self._queue_end(tx, cursor.ended)
             updates = self._updates(tx, cursor.event, last_event)
             blocked = self._blocked_subscriptions(tx)
@@ -82,11 +82,11 @@ class PendingNotifications:
             *(_blocked(one) for one in fresh),
             *parked,
             *(_update(event, ref) for event, ref in updates),
-            *([_queue_empty_event(now, counts)] if counts else []),
+            *([_queue_empty_event(now_us, counts)] if counts else []),
         ]
         # A parked job has waited for long enough.
-        times = [*(event["at"] for event, _ in [*failed, *updates]), *(one.failing_since or now for one in fresh)]
-        since = min([now, *times, *(now - PATIENCE_US for _ in parked)])
+        times = [*(event["at"] for event, _ in [*failed, *updates]), *(one.failing_since or now_us for one in fresh)]
+        since = min([now_us, *times, *(now_us - PATIENCE_US for _ in parked)])
         after = replace(cursor, event=last_event, ended=ended, parked=parked_ids, subscriptions=failing_since)
         return Notification(tuple(items), since, not running, after)
 
@@ -141,7 +141,7 @@ class PendingNotifications:
         return last, {row.state: row.many for row in tx.execute(query)}
 
     def _parked_events(
-        self, tx: sa.Connection, cursor: Cursor, now: int
+        self, tx: sa.Connection, cursor: Cursor, now_us: int
     ) -> tuple[list[dict[str, Any]], dict[str, Sequence[int]]]:
         """Return the events for parked jobs, and since when each job is parked.
 
@@ -153,12 +153,12 @@ class PendingNotifications:
         items: list[dict[str, Any]] = []
         known_parked: dict[str, Sequence[int]] = {}
         for row in tx.execute(query).mappings():
-            since, done, announced = cursor.parked.get(str(row["id"]), (now, row["bytes_done"], False))
+            since, done, announced = cursor.parked.get(str(row["id"]), (now_us, row["bytes_done"], False))
             if row["state"] == State.RUNNING and row["bytes_done"] != done:
                 continue
-            late = now - since >= PATIENCE_US and not announced and row["state"] == State.QUEUED
+            late = now_us - since >= PATIENCE_US and not announced and row["state"] == State.QUEUED
             if late and len(items) < AT_ONCE:
-                items.append(_park(row, now))
+                items.append(_park(row, now_us))
             known_parked[str(row["id"])] = [since, row["bytes_done"], bool(announced or late)]
         return items, known_parked
 
@@ -194,7 +194,7 @@ def _update(event: sa.RowMapping, ref: str) -> dict[str, Any]:
 
 
 def _new_blocked(blocked: Sequence[Subscription], cursor: Cursor) -> tuple[list[Subscription], dict[str, int]]:
-    """Return those that the user was not notified of, and since when each is failing of which the user then knows."""
+    """Return the blocked subscriptions to announce now, and since when each announced one has been failing."""
     since = {str(one.id): one.failing_since or 0 for one in blocked}
     new = [one for one in blocked if cursor.subscriptions.get(str(one.id)) != since[str(one.id)]]
     left = {str(one.id) for one in new[AT_ONCE:]}  # for the next notice
@@ -207,15 +207,15 @@ def _blocked(one: Subscription) -> dict[str, Any]:
     return _item(NEEDS_YOU, one.failing_since or 0, None, one.ref, error.get("code"), message, error.get("hint"))
 
 
-def _park(row: sa.RowMapping, now: int) -> dict[str, Any]:
+def _park(row: sa.RowMapping, now_us: int) -> dict[str, Any]:
     code, message, template = disk_wait_remedy(Reason(row["wait_reason"]))
     hint = for_jobs(template, str(row["id"]), [row["ref"]])
-    return _item(NEEDS_YOU, now, row["id"], row["ref"], code, row["wait_text"] or message, hint)
+    return _item(NEEDS_YOU, now_us, row["id"], row["ref"], code, row["wait_text"] or message, hint)
 
 
-def _queue_empty_event(now: int, counts: Mapping[str, int]) -> dict[str, Any]:
+def _queue_empty_event(now_us: int, counts: Mapping[str, int]) -> dict[str, Any]:
     ended = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return _item(QUEUE_EMPTY, now, None, None, None, f"The queue is empty: {ended}.", "`flowhub report` tells more.")
+    return _item(QUEUE_EMPTY, now_us, None, None, None, f"The queue is empty: {ended}.", "`flowhub report` tells more.")
 
 
 def _item(

@@ -15,11 +15,11 @@ _UNANSWERED = """
 """
 
 
-def unanswered_failures(snapshot: Snapshot, node: str, now: int) -> list[int]:
+def unanswered_failures(snapshot: Snapshot, node: str, now_us: int) -> list[int]:
     """Return the failed jobs of the last two weeks that no later job has replaced, newest first.
 
     A later job for the same reference replaces a failed one, unless it was cancelled. A new download also replaces a
     failed verification.
     """
-    rows = snapshot.rows(_UNANSWERED, node=node, since=now - NEED_FOR_US, at_most=AT_MOST)
+    rows = snapshot.rows(_UNANSWERED, node=node, since=now_us - NEED_FOR_US, at_most=AT_MOST)
     return [row["id"] for row in rows]

@@ -181,23 +181,23 @@ class JobQueries:
         """Return whether a worker that drains has to stay: something runs, or is queued and not held for long.
 
         Jobs of the origins `given_up`, whose hosts could not be reached for too long, do not count.
-        A job that waits for others does not count: as long as they are to do, they keep the worker, and when they
-        have ended, it counts itself. The same holds for those jobs if they are held, or paused.
+        A job that waits for other jobs does not count: those jobs keep the worker running, and it counts once they have
+        ended. If they are held or paused, it does not count either.
         """
-        now, queued = self._clock.now_us(), STILL_TO_START
+        now_us, queued = self._clock.now_us(), STILL_TO_START
         values = {"held": list[str](HELD)}
         if given_up:
             values["given_up"] = list(given_up)
             queued += " AND (jobs.source_origin IS NULL OR jobs.source_origin NOT IN :given_up)"
         with self._database.reading() as snapshot:
             gates = self._controls.gates_in(snapshot)
-            if gates.window_shut(now):
+            if gates.window_shut(now_us):
                 queued += " AND jobs.start_now"
-            if gates.cap_reached(now):
+            if gates.cap_reached(now_us):
                 queued += " AND jobs.kind <> 'fetch'"
             if self._any(snapshot, RUNNING_OF_NODE):
                 return True
-            return not gates.holds(now, start_now=True) and self._any(snapshot, queued, now=now, **values)
+            return not gates.holds(now_us, start_now=True) and self._any(snapshot, queued, now=now_us, **values)
 
     def ended_badly(self, since: int) -> bool:
         """Return whether a job of the node has ended since then otherwise than completed."""

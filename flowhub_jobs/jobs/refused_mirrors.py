@@ -21,16 +21,16 @@ class RefusedMirrors:
 
     def current(self) -> frozenset[str]:
         """Return the mirrors that are not asked now."""
-        now = self._clock.now_us()
+        now_us = self._clock.now_us()
         # A later end than a day from now was written before the clock was set back.
-        where = refused_mirrors.c.node == self._node, refused_mirrors.c.until.between(now + 1, now + REFUSED_US)
+        where = refused_mirrors.c.node == self._node, refused_mirrors.c.until.between(now_us + 1, now_us + REFUSED_US)
         with querying(self._engine) as tx:
             return frozenset(tx.execute(sa.select(refused_mirrors.c.mirror).where(*where)).scalars())
 
     def refuse(self, mirrors: Iterable[str]) -> bool:
         """Refuse these mirrors for a day; return whether the database took it: it may not answer for now."""
-        until = self._clock.now_us() + REFUSED_US
-        rows = [{"node": self._node, "mirror": mirror, "until": until} for mirror in mirrors]
+        until_us = self._clock.now_us() + REFUSED_US
+        rows = [{"node": self._node, "mirror": mirror, "until": until_us} for mirror in mirrors]
         same = refused_mirrors.c.node == self._node, refused_mirrors.c.mirror.in_([row["mirror"] for row in rows])
         try:
             with writing(self._engine) as tx:

@@ -32,25 +32,28 @@ def rescue(
         rows = tx.execute(running).all()
     rescued: dict[int, RequestedAction | None] = {}
     may_take = False
-    for job, token, worker, boot, until in rows:
-        damaged = token is None or type(until) not in (float, int)  # no worker can hold such a lease
-        if damaged or is_dead(worker) or boot != boot_id() or until < clock.awake():
+    for job, token, worker, boot, lease_until_awake_s in rows:
+        damaged = token is None or type(lease_until_awake_s) not in (float, int)  # no worker can hold such a lease
+        if damaged or is_dead(worker) or boot != boot_id() or lease_until_awake_s < clock.awake():
             if not may_take and not may_judge():
                 return rescued
             may_take = True
-            rescued |= _take_back(engine, clock, job, token, until)
+            rescued |= _take_back(engine, clock, job, token, lease_until_awake_s)
     return rescued
 
 
 def _take_back(
-    engine: sa.Engine, clock: Clock, job: int, token: str, until: float
+    engine: sa.Engine, clock: Clock, job: int, token: str, lease_until_awake_s: float
 ) -> dict[int, RequestedAction | None]:
     with writing(engine) as tx:
-        now = clock.now_us()  # under the write lock, so that times follow the order of the transactions
+        now_us = clock.now_us()  # under the write lock, so that times follow the order of the transactions
         # The row is compared with the lease that was judged. Between that read and this write lock its owner may have
         # renewed the lease, or another worker may have rescued and claimed the job: then the row belongs to a living
         # run, and is left alone.
-        as_read = (jobs.c.lease_token.is_not_distinct_from(token), jobs.c.lease_until.is_not_distinct_from(until))
+        as_read = (
+            jobs.c.lease_token.is_not_distinct_from(token),
+            jobs.c.lease_until.is_not_distinct_from(lease_until_awake_s),
+        )
         held = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING, *as_read)
         # Locked: a command of another node may be about to request an action, which must not get lost.
         query = sa.select(jobs.c.requested, jobs.c.rescues, jobs.c.progressed).where(held).with_for_update()
@@ -63,13 +66,13 @@ def _take_back(
         changes = NOT_RUNNING | NO_LEASE | DIGEST_PENDING | {"state": state, "rescues": rescues, "progressed": False}
         changes |= {"error": _lost(rescues).as_row()} if state is State.FAILED else {"attempt": jobs.c.attempt - 1}
         if state in (State.FAILED, State.CANCELLED):
-            changes["finished_at"] = now
+            changes["finished_at"] = now_us
         tx.execute(sa.update(jobs).where(held).values(**changes))
-        end_attempt(tx, job, token, now, "rescued")
+        end_attempt(tx, job, token, now_us, "rescued")
         outcome = {State.QUEUED: "was queued again", State.FAILED: "failed"}.get(state, f"was {state}")
-        note(tx, job, now, EventKind.RESCUED, f"Its worker was gone; the job {outcome}.")
+        note(tx, job, now_us, EventKind.RESCUED, f"Its worker was gone; the job {outcome}.")
         if state is State.FAILED:
-            note(tx, job, now, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
+            note(tx, job, now_us, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
     return {job: requested}
 
 

@@ -4,8 +4,8 @@ A window belongs to the day on which it opens: 23:00-07:00 on mon-fri reaches in
 skips its opening, it opens at the end of the gap. Where the clock shows times twice, it opens at the first that is in
 the window and closes after the last.
 
-Each window has a rate for all jobs together, or none. Where windows overlap, the highest rate applies, and no rate is
-higher than any: a further window allows more, and never less.
+Each window has a rate for all jobs together, or none. Where windows overlap, the highest rate applies. A window without
+a rate is unlimited and beats every rate. So adding a window never lowers the rate.
 
 Moments are microseconds since 1970. `zone` is the local one; None is the machine's own.
 """
@@ -143,42 +143,42 @@ class Schedule:
 
     # Moments -------------------------------------------------------------------------------------------------------
 
-    def is_open(self, now: int, zone: tzinfo | None = None) -> bool:
-        return next(self._spans(now, zone))[0] <= now
+    def is_open(self, now_us: int, zone: tzinfo | None = None) -> bool:
+        return next(self._spans(now_us, zone))[0] <= now_us
 
-    def next_change(self, now: int, zone: tzinfo | None = None) -> int | None:
+    def next_change(self, now_us: int, zone: tzinfo | None = None) -> int | None:
         """Return when it closes, if it is open, or opens; None if it is always open."""
-        opens, closes = next(self._spans(now, zone))
-        return closes if opens <= now else opens
+        opens, closes = next(self._spans(now_us, zone))
+        return closes if opens <= now_us else opens
 
-    def opens_at(self, now: int, zone: tzinfo | None = None) -> int | None:
+    def opens_at(self, now_us: int, zone: tzinfo | None = None) -> int | None:
         """Return when it opens; None if it is open."""
-        opens, _ = next(self._spans(now, zone))
-        return None if opens <= now else opens
+        opens, _ = next(self._spans(now_us, zone))
+        return None if opens <= now_us else opens
 
-    def rate_at(self, now: int, zone: tzinfo | None = None) -> int:
+    def rate_at(self, now_us: int, zone: tzinfo | None = None) -> int:
         """Return the bytes a second of all jobs together: 0 while nothing runs, UNLIMITED for no limit."""
         current = self.outside_bps or 0
-        for at, rate in self._rate_changes(now, zone):
-            if at > now:
+        for at, rate in self._rate_changes(now_us, zone):
+            if at > now_us:
                 break
             current = rate
         return current
 
-    def next_rate(self, now: int, zone: tzinfo | None = None) -> tuple[int, int] | None:
+    def next_rate(self, now_us: int, zone: tzinfo | None = None) -> tuple[int, int] | None:
         """Return when the rate changes, and to which one; None if it stays."""
         current = self.outside_bps or 0
-        for at, rate in self._rate_changes(now, zone):
-            if at <= now:
+        for at, rate in self._rate_changes(now_us, zone):
+            if at <= now_us:
                 current = rate
             elif rate != current:
                 return at, rate
         return None
 
-    def _rate_changes(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int]]:
+    def _rate_changes(self, now_us: int, zone: tzinfo | None) -> Iterator[tuple[int, int]]:
         """Yield when each rate begins to apply, and that rate, in order, from two days ago on."""
         under_way: list[tuple[int, int]] = []  # when each window closes, and its rate
-        for opens, together in groupby(self._each_window(now, zone), key=lambda window: window[0]):
+        for opens, together in groupby(self._each_window(now_us, zone), key=lambda window: window[0]):
             for at in sorted({closes for closes, _ in under_way if closes < opens}):
                 yield at, self._highest(under_way, at)
             under_way = [one for one in under_way if one[0] > opens]
@@ -189,26 +189,26 @@ class Schedule:
         """Return the highest rate of the windows that close later than `at`; that outside, where there is none."""
         return max((rate for closes, rate in windows if closes > at), default=self.outside_bps or 0)
 
-    def _spans(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int | None]]:
-        """Yield when it opens and closes, first the span that `now` is in or that comes next.
+    def _spans(self, now_us: int, zone: tzinfo | None) -> Iterator[tuple[int, int | None]]:
+        """Yield when it opens and closes, first the span that `now_us` is in or that comes next.
 
         Spans that touch or overlap are one. The end of the last is None: if it is the first, too, there is none.
         """
         begin, end = 0, 0
-        for opens, closes, _ in self._each_window(now, zone):
+        for opens, closes, _ in self._each_window(now_us, zone):
             if opens > end:
-                if end > now:
+                if end > now_us:
                     yield begin, end
                 begin = opens
             end = max(end, closes)
         yield begin, None
 
-    def _each_window(self, now: int, zone: tzinfo | None) -> Iterator[tuple[int, int, int]]:
+    def _each_window(self, now_us: int, zone: tzinfo | None) -> Iterator[tuple[int, int, int]]:
         """Yield when each window of the days around opens and closes, and its rate, in order.
 
         One that a change of the clock swallows is left out.
         """
-        today = local_day(now, zone)
+        today = local_day(now_us, zone)
         for offset in range(-2, _DAYS_AHEAD):
             day = today + timedelta(days=offset)
             midnight = datetime.combine(day, time())

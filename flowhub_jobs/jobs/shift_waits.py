@@ -38,13 +38,13 @@ class ClockWatch:
 
     def shift_waits(self) -> int:
         """Do what the function `shift_waits` does, without a query where the clock was not set."""
-        now = self._clock.awake()
+        awake_s = self._clock.awake()
         clock_state = {"boot": boot_id(), "apart_us": _clock_offset_us(self._clock)}
-        if now - self._read_at < READ_EVERY_S and _is_unchanged(self._last, clock_state):
+        if awake_s - self._read_at < READ_EVERY_S and _is_unchanged(self._last, clock_state):
             return 0
         jump = shift_waits(self._engine, self._node, self._clock)
         with querying(self._engine) as tx:
-            self._last, self._read_at = _stored_clock_state(tx, self._node), now
+            self._last, self._read_at = _stored_clock_state(tx, self._node), awake_s
         return jump
 
 
@@ -91,17 +91,17 @@ def _shift(tx: sa.Connection, node: str, jump: int) -> None:
     tx.execute(sa.update(controls).where(*_own_controls(node)).values(**moved))
 
 
-def _shorten(tx: sa.Connection, node: str, now: int) -> None:
+def _shorten(tx: sa.Connection, node: str, now_us: int) -> None:
     """Cut the waits of an earlier boot to their length, counted from now."""
-    late = (*_own_waits(node), jobs.c.not_before > now + jobs.c.wait_us)
-    tx.execute(sa.update(jobs).where(*late).values(not_before=now + jobs.c.wait_us))
-    late_hosts = (host_waits.c.node == node, host_waits.c.until > now + host_waits.c.wait_us)
-    since = sa.case((host_waits.c.since > now, now), else_=host_waits.c.since)
-    until = now + host_waits.c.wait_us
+    late = (*_own_waits(node), jobs.c.not_before > now_us + jobs.c.wait_us)
+    tx.execute(sa.update(jobs).where(*late).values(not_before=now_us + jobs.c.wait_us))
+    late_hosts = (host_waits.c.node == node, host_waits.c.until > now_us + host_waits.c.wait_us)
+    since = sa.case((host_waits.c.since > now_us, now_us), else_=host_waits.c.since)
+    until = now_us + host_waits.c.wait_us
     tx.execute(sa.update(host_waits).where(*late_hosts).values(until=until, since=since))
-    late_controls = (*_own_controls(node), controls.c.set_at > now)
-    until = now + controls.c.until - controls.c.set_at
-    tx.execute(sa.update(controls).where(*late_controls).values(until=until, set_at=now))
+    late_controls = (*_own_controls(node), controls.c.set_at > now_us)
+    until = now_us + controls.c.until - controls.c.set_at
+    tx.execute(sa.update(controls).where(*late_controls).values(until=until, set_at=now_us))
 
 
 def _own_waits(node: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -122,7 +122,7 @@ def _is_unchanged(stored: dict[str, Any] | None, clock_state: dict[str, Any]) ->
 def _clock_offset_us(clock: Clock) -> int:
     """Return by how many microseconds the system clock is ahead of the awake clock."""
     while True:
-        before, now, after = clock.awake(), clock.now_us(), clock.awake()
+        before, now_us, after = clock.awake(), clock.now_us(), clock.awake()
         # A longer gap means that this process was suspended between the reads; the distance would include that time.
         if after - before < 0.1:
-            return now - round(before * 1e6)
+            return now_us - round(before * 1e6)

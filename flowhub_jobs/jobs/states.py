@@ -66,15 +66,15 @@ class Gates:
     cap_until_us: int | None = None  # holds only jobs that fetch
     rate_bps: int | None = None  # what the schedule allows all jobs together now, bytes a second; None: all there is
 
-    def window_shut(self, now: int) -> bool:
+    def window_shut(self, now_us: int) -> bool:
         """Return whether the schedule lets no job run: runs are to be handed back."""
-        return self.window_opens_us is not None and now < self.window_opens_us
+        return self.window_opens_us is not None and now_us < self.window_opens_us
 
-    def cap_reached(self, now: int) -> bool:
+    def cap_reached(self, now_us: int) -> bool:
         """Return whether nothing more may be fetched in this period."""
-        return self.cap_until_us is not None and now < self.cap_until_us
+        return self.cap_until_us is not None and now_us < self.cap_until_us
 
-    def holds(self, now: int, *, start_now: bool = False, fetches: bool = False) -> list[Hold]:
+    def holds(self, now_us: int, *, start_now: bool = False, fetches: bool = False) -> list[Hold]:
         """Return what holds every queued job; for a job begun by `flowhub start` (`start_now`), no window does.
 
         `fetches`: also what holds a job that fetches.
@@ -82,7 +82,7 @@ class Gates:
         window = [] if start_now else [Hold(Reason.WINDOW, self.window_opens_us)]
         cap = [Hold(Reason.CAP, self.cap_until_us)] if fetches else []
         holds = [*window, *cap, Hold(Reason.NETWORK, self.network_down_until_us, self.network_text)]
-        return [hold for hold in holds if hold.until is not None and now < hold.until]
+        return [hold for hold in holds if hold.until is not None and now_us < hold.until]
 
 
 def in_order(holds: Iterable[Hold]) -> list[Hold]:
@@ -91,9 +91,9 @@ def in_order(holds: Iterable[Hold]) -> list[Hold]:
     return sorted(holds, key=lambda hold: (order.index(hold.reason), -(hold.until or 0)))
 
 
-def own_hold(wait_reason: str | None, not_before: int | None, text: str | None, now: int) -> list[Hold]:
+def own_hold(wait_reason: str | None, not_before: int | None, text: str | None, now_us: int) -> list[Hold]:
     """Return the wait of the row itself, while it lasts; without a reason it is the user's start time."""
-    if not_before is None or not_before <= now:
+    if not_before is None or not_before <= now_us:
         return []
     return [Hold(Reason(wait_reason or Reason.AT), not_before, text)]
 

@@ -32,9 +32,9 @@ class SharedValue:
 
     def compare_and_set(self, expected: ValueVersion | None, value: Any) -> ValueVersion | None:
         """Set the value unless it has changed since it was read; return the new version, or None: another was first."""
-        now = self._clock.now_us()
+        now_us = self._clock.now_us()
         # The clock may stand still, or be set back: no version is used twice.
-        new = ValueVersion(value, now if expected is None else max(now, expected.version + 1))
+        new = ValueVersion(value, now_us if expected is None else max(now_us, expected.version + 1))
         try:
             with writing(self._engine) as tx:
                 if expected is None:  # psycopg has no count of what was inserted

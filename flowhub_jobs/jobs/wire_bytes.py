@@ -14,9 +14,9 @@ from flowhub_jobs.system import Clock
 def add_received(engine: sa.Engine, node: str, clock: Clock, count: int, zone: tzinfo | None = None) -> None:
     """Add bytes to today's count, and to this minute's."""
     with writing(engine) as tx:  # the writers of a node exclude each other: no other adds a row in between
-        now = clock.now_us()
-        add_to_minute(tx, node, now, count)
-        day = local_day(now, zone).isoformat()
+        now_us = clock.now_us()
+        add_to_minute(tx, node, now_us, count)
+        day = local_day(now_us, zone).isoformat()
         where = (wire_bytes.c.node == node, wire_bytes.c.day == day)
         added = tx.execute(sa.update(wire_bytes).where(*where).values(bytes=wire_bytes.c.bytes + count))
         if not added.rowcount:

@@ -53,7 +53,7 @@ def remove_dead(
 ) -> list[str]:
     """Drop the rows of the node's workers that are gone and own no job any more; return their names.
 
-    `is_dead` and `may_judge` are as of `rescue`.
+    `is_dead` and `may_judge` are as in `rescue`.
     """
     with querying(engine) as tx:
         names = tx.execute(sa.select(workers.c.worker).where(workers.c.node == node)).scalars().all()

@@ -61,7 +61,7 @@ def _exclusive_partial(store: Store, artifact: Artifact) -> Iterator[Path]:
 def _verified_existing(artifact: Artifact, existing: Path) -> Path:
     if recognize_existing(artifact, existing, lambda: None) is None:
         raise NameTaken(
-            f"{existing} is there already, and is not what {artifact.ref} is; it is never replaced.",
+            f"{existing} already exists and is not what {artifact.ref} is. flowhub does not replace it.",
             hint="Move or remove it, then call download() again.",
         )
     return existing

@@ -25,7 +25,7 @@ def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
     check_limit(rate, span)
     rate_bps = parse_rate(rate)
     value = None if rate_bps is None else {"rate_bps": rate_bps}
-    session.controls.set(LIMIT, value, until=_end(session.now_us(), span))
+    session.controls.set(LIMIT, value, until_us=_end(session.now_us(), span))
 
 
 def jobs_of(typed: str) -> int | None:

@@ -46,7 +46,7 @@ class HashedFile:
 
 
 def stamp_of(path: Path) -> FileStamp:
-    """Return the stamp of a regular file, links followed. Raises Unreadable."""
+    """Return the stamp of a regular file, links followed. Raises UnreadableFile."""
     try:
         return _stamp(path.stat(), path)
     except (OSError, ValueError) as error:  # ValueError: a null character
@@ -67,7 +67,7 @@ def hash_file(
     *,
     git: bool = False,
 ) -> HashedFile:
-    """Read the regular file at `path`, which is no link, and return its digests. Raises Unreadable.
+    """Read the regular file at `path`, which is no link, and return its digests. Raises UnreadableFile.
 
     `may_continue` is called before each MiB and may raise; `on_read` gets the bytes of each. The git blob id of a large
     file is "" unless `git` is set: the Hub names no large file by it.

@@ -111,7 +111,7 @@ def choose_name(artifact: Artifact, store: Store, owner: Owner) -> str:
         if path is None:
             return name
         if owners[path.name] is None:
-            raise NameTaken(f"{path} is there already and is not flowhub's; it is never replaced.")
+            raise NameTaken(f"{path} already exists and was not installed by flowhub. flowhub does not replace it.")
     raise NameTaken(f"Both {artifact.name} and {artifact.second_name()} are names of other models in the store.")
 
 

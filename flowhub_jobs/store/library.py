@@ -36,7 +36,7 @@ class Library(LibraryReader):
         artifact: Artifact,
         placed: "InstallResult",
         job: int | None,
-        now: int,
+        now_us: int,
         *,
         installed_at: int | None = None,
     ) -> None:
@@ -63,8 +63,8 @@ class Library(LibraryReader):
             "job_id": job,
             "artifact": artifact.of_commits(placed.files).without_secrets().as_dict(),
             "linked_from": placed.linked_from,
-            "installed_at": now if installed_at is None else installed_at,
-            "verified_at": now,
+            "installed_at": now_us if installed_at is None else installed_at,
+            "verified_at": now_us,
         }
         number = tx.execute(artifacts.insert().values(values).returning(artifacts.c.id)).scalar_one()
         rows = [
@@ -100,11 +100,11 @@ class Library(LibraryReader):
         with writing(self._engine) as tx:
             tx.execute(sa.update(artifacts).where(self._in_store(), same).values(artifact=with_commit.as_dict()))
 
-    def pin(self, claim: str, now: int) -> None:
+    def pin(self, claim: str, now_us: int) -> None:
         """Keep a model, and its next versions, from `prune --to-fit`. Again, it changes nothing."""
         with writing(self._engine) as tx:
             tx.execute(sa.delete(pins).where(pins.c.node == self._node, pins.c.claim == claim))
-            tx.execute(pins.insert().values(node=self._node, claim=claim, set_at=now))
+            tx.execute(pins.insert().values(node=self._node, claim=claim, set_at=now_us))
 
     def unpin(self, claim: str) -> None:
         with writing(self._engine) as tx:
@@ -181,7 +181,7 @@ class Library(LibraryReader):
     def _in_store(self) -> sa.ColumnElement[bool]:
         return in_this_store(self._engine, self._node, self._store)
 
-    def remember_store(self, identity: str, hostname: str, now: int) -> str | None:
+    def remember_store(self, identity: str, hostname: str, now_us: int) -> str | None:
         """Record the store and the machine that this node uses; return the machine's former name, if it had another.
 
         A home that was copied to a second machine has the first one's name in it.
@@ -199,7 +199,7 @@ class Library(LibraryReader):
         with writing(self._engine) as tx:
             if not tx.execute(sa.update(stores).where(this_row).values(**identity_columns)).rowcount:
                 tx.execute(stores.insert().values(node=self._node, name=self._store.name, **identity_columns))
-            values["seen_at"] = shared_now_us(tx, now)
+            values["seen_at"] = shared_now_us(tx, now_us)
             former_host = tx.execute(sa.select(nodes.c.hostname).where(is_own)).scalar()
             if not tx.execute(sa.update(nodes).where(is_own).values(**values)).rowcount:
                 tx.execute(nodes.insert().values(node=self._node, **values))

@@ -42,7 +42,7 @@ IN_THE_STORE = (LinkKind.REFLINK, LinkKind.HARDLINK)  # no model of the store ma
 def link(source: Path, stamp: FileStamp, target: Path, kinds: Sequence[LinkKind] = LINKS) -> LinkKind | None:
     """Link `source` to `target` in the first way that works; return the way, None if none works.
 
-    `source` is not a link, and `stamp` is its stamp when it was hashed: Unreadable if it was written to since. Only
+    `source` is not a link, and `stamp` is its stamp when it was hashed: UnreadableFile if it was written to since. Only
     the file's own bytes are synced; the caller syncs the name. Raises OSError, e.g. on a full disk.
     """
     for kind in kinds:

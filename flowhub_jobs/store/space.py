@@ -63,12 +63,14 @@ def device_of(path: Path) -> int:
 
 
 def room_text(room: Room, disk: str, store: str = "The store") -> str:
-    """Return "DISK has 5 GB free, of which 1 GB are kept back", or what the maximum of the store leaves."""
+    """Return "DISK has 5 GB free, of which 1 GB is reserved (disk_reserve)", or the rest of the store's maximum."""
     if room.is_limited_by_maximum and room.growth is not None:
         if room.growth < 0:
             return f"{store} is {format_bytes(-room.growth)} above its maximum (store_max)"
         return f"{store} may grow by {format_bytes(room.growth)} (store_max)"
-    return f"{disk} has {format_bytes(room.free)} free, of which {format_bytes(room.reserve)} are kept back"
+    return (
+        f"{disk} has {format_bytes(room.free)} free, of which {format_bytes(room.reserve)} is reserved (disk_reserve)"
+    )
 
 
 def effective_reserve(total: int, reserve: int) -> int:

@@ -20,7 +20,7 @@ from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 @dataclass(frozen=True, slots=True)
 class InstalledFile:
-    """One file as it was installed. `path` is the artifact's own, `place` its path in the store."""
+    """One file as it was installed. `path` is the artifact's own, `store_path` the path in the store."""
 
     path: str
     store_path: Path
@@ -108,13 +108,13 @@ class VerificationRecords:
         model: InstalledArtifact,
         times: Mapping[str, int],
         new_pieces: Mapping[str, Pieces],
-        now: int,
+        now_us: int,
     ) -> None:
         """Record that every byte is as installed: a file of which only the time differs is no longer changed.
 
         `times` are the mtimes when the files were read: a later write counts as a change.
         """
-        tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(verified_at=now, damage=None))
+        tx.execute(sa.update(artifacts).where(artifacts.c.id == model.id).values(verified_at=now_us, damage=None))
         for file in model.files:
             path = file.path if model.artifact.folder else model.name
             file_row = sa.and_(artifact_files.c.artifact_id == model.id, artifact_files.c.path == path)

@@ -32,7 +32,7 @@ database_identity   detects that the database was replaced, restored or migrated
 node_description    writes memory, GPUs and free disk space into the node's row
 reread_stores       rereads `[stores]` of config.toml
 
-gate_cache          the gates that hold all jobs, at most a second old
+gate_cache          the gates that hold all jobs, read every 1 to 10 s
 rate_share          this worker's share of the speed limit
 cap_watch           the bytes that this worker received, and the rest of the cap
 

@@ -37,8 +37,8 @@ class AnyNodeJobs:
 
     def rescue_if_due(self) -> list[int]:
         """Give the jobs of nodes that are gone to all nodes again; return them."""
-        home, now = self._home, self._home.clock.awake()
-        if not home.database.is_shared or now - self._looked_at < EVERY_S:
+        home, awake_s = self._home, self._home.clock.awake()
+        if not home.database.is_shared or awake_s - self._looked_at < EVERY_S:
             return []
-        self._looked_at = now
+        self._looked_at = awake_s
         return take_from_gone_nodes(home.engine, home.node, home.clock)

@@ -24,12 +24,12 @@ class CapWatch:
 
     def update(self, *, at_once: bool = False) -> None:
         """Write the count and read the rest of the cap: at most twice a second, less often without, or `at_once`."""
-        now = self._home.clock.awake()
+        awake_s = self._home.clock.awake()
         with self._lock:
             capped = self._gates.has_cap()
             every_s = WRITE_EVERY_S if capped else self._without_cap_s
-            if at_once or self._meter.exhausted or now - self._written_at >= every_s:
-                self._written_at = now
+            if at_once or self._meter.exhausted or awake_s - self._written_at >= every_s:
+                self._written_at = awake_s
                 self._write()
                 use = self._home.controls.cap() if capped else None
                 self._meter.allow(None if use is None else use.left)

@@ -42,16 +42,16 @@ OPEN_FILES_MIN = 40  # of a worker with one job of one file, over two connection
 
 @dataclass(slots=True)
 class Run:
-    """One attempt. `control` stops it, for a StopReason or because its lease has ended."""
+    """One attempt. `cancel.check` raises for a stop or a lost lease, `lease.check` for a lost lease alone."""
 
     claimed: Claimed
-    began: float  # on the clock of transfer.hosts.Hosts
+    began_s: float  # on the clock of `HostLimits.now`
     home: Home  # with the stores of the attempt's start; then with the job's store
-    control: CancelToken = field(init=False)
+    cancel: CancelToken = field(init=False)
     partial: Path | None = None  # while this run alone owns it (transfer/partial/ownership.py)
 
     def __post_init__(self) -> None:
-        self.control = CancelToken(self.lease.check)
+        self.cancel = CancelToken(self.lease.check)
 
     @property
     def lease(self) -> Lease:
@@ -103,7 +103,7 @@ class WorkerContext:
         with self._lock:
             self._runs[claimed.lease.token] = run
         if self.stopping.is_set():
-            run.control.stop(StopReason.WORKER_STOPS)
+            run.cancel.stop(StopReason.WORKER_STOPS)
         return run
 
     def end(self, run: Run) -> None:
@@ -133,7 +133,7 @@ class WorkerContext:
         """Make every run hand its job back. A job that `flowhub start` began continues when the window closes."""
         for run in self.runs().values():
             if reason is not StopReason.WINDOW_CLOSED or not run.claimed.start_now:
-                run.control.stop(reason)
+                run.cancel.stop(reason)
 
     def lose_database(self, error: FlowhubError) -> None:
         """Stop every run without a further write: the database that knows their leases is lost."""
@@ -141,7 +141,7 @@ class WorkerContext:
         self.stopping.set()
         for run in self.runs().values():
             run.lease.revoke()
-            run.control.stop(StopReason.LEASE_LOST)
+            run.cancel.stop(StopReason.LEASE_LOST)
 
     def close(self) -> None:
         try:

@@ -37,7 +37,7 @@ class Copier:
                 while (remaining := size - copy.tell()) and (
                     count := self._read(source_fd, buffer[:remaining], source)
                 ):
-                    self._run.control.check()
+                    self._run.cancel.check()
                     digest.update(buffer[:count])
                     _write_all(copy.fileno(), buffer[:count])
                     self._add_progress(count)

@@ -31,17 +31,17 @@ class DatabaseWatch:
 
     def check(self) -> None:
         """Check the file, and every few seconds its content; to be called every second."""
-        home, now = self._home, self._home.clock.awake()
+        home, awake_s = self._home, self._home.clock.awake()
         guard = guard_of(home.engine)
         if guard is not None:
             guard.check_disk(self._is_known)
-        if now - self._looked_at < self._every_s:
+        if awake_s - self._looked_at < self._every_s:
             return
-        self._looked_at = now
+        self._looked_at = awake_s
         check_current(home.engine)
         check_registered(home.engine, self._worker)
-        if now - self._decoded_at >= self._decode_every_s:
-            self._decoded_at = now
+        if awake_s - self._decoded_at >= self._decode_every_s:
+            self._decoded_at = awake_s
             for job, error in fail_unreadable(home.engine, home.node, home.clock).items():
                 log.warning("%s", error.message, extra={"job": job})
         checkpoint(home.engine)

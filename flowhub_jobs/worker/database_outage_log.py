@@ -25,11 +25,11 @@ class DatabaseOutage:
         """Log an error, unless one of the same kind in this outage was logged a moment ago."""
         problem = outage_text(error)
         with self._lock:
-            now = self._awake()
-            self._since = now if self._since is None else self._since
-            if now - self._logged.get(problem, float("-inf")) < REPEAT_S:
+            awake_s = self._awake()
+            self._since = awake_s if self._since is None else self._since
+            if awake_s - self._logged.get(problem, float("-inf")) < REPEAT_S:
                 return
-            self._logged[problem], lasted = now, now - self._since
+            self._logged[problem], lasted = awake_s, awake_s - self._since
         since = f" (for {format_duration(lasted)})" if lasted >= 1 else ""
         text = "The database %s%s; transfers continue while their leases last, and no job starts: %s"
         log.warning(text, problem, since, driver_words(error))

@@ -27,10 +27,10 @@ class DiskWaitCheck:
     def release_if_due(self) -> bool:
         """Check, a few times within one wait; return whether a job can run now."""
         home = self._home()
-        now = home.clock.awake()
-        if now - self._checked_at < home.settings.look_again_s / CHECKS:
+        awake_s = home.clock.awake()
+        if awake_s - self._checked_at < home.settings.look_again_s / CHECKS:
             return False
-        self._checked_at = now
+        self._checked_at = awake_s
         return self.release()
 
     def release(self) -> bool:
@@ -62,8 +62,9 @@ class DiskWaitCheck:
         return texts, self._startable(full, room) + self._store_is_back(ready)
 
     def _store_is_back(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
-        """Return the jobs whose store is back. One that waits for it once more, although no check found it
-        offline, starts at the end of its wait: a worker that drains would never exit.
+        """Return the jobs whose store is back. A job that failed with StoreOffline again, although no check found its
+        store offline, is not released early: it starts when its wait ends. Otherwise a draining worker would never
+        exit.
         """
         returned = [job for job in ready if job.reason is Reason.STORE_OFFLINE and job.job not in self._store_back]
         self._store_back |= {job.job for job in returned}

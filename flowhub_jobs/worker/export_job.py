@@ -85,7 +85,7 @@ def _has_model(folder: Path, entry: ManifestEntry, run: Run) -> bool:
         # A link is no copy: its target stays here when the disk is unplugged.
         if target.is_symlink() or any(not is_regular(path) or path.stat().st_size != size for path, (size, _) in files):
             return False
-        return all(hash_file(path, run.control.check).sha256 == digest for path, (_, digest) in files)
+        return all(hash_file(path, run.cancel.check).sha256 == digest for path, (_, digest) in files)
     except (OSError, UnreadableFile):
         return False
 
@@ -127,7 +127,7 @@ def _rename(staged: Path, folder: Path, entry: ManifestEntry, run: Run) -> None:
         rename_new(staged, target)
     except FileExistsError:
         raise NameTaken(
-            f"{target} is there already and was not exported by flowhub; it is never replaced.",
+            f"{target} already exists and was not exported by flowhub. flowhub does not replace it.",
             hint="Move or remove it, or export to another folder.",
         ) from None
     sync_path(folder)
@@ -137,7 +137,7 @@ def _rename(staged: Path, folder: Path, entry: ManifestEntry, run: Run) -> None:
 def _hold_lock(folder: Path, run: Run, spare: Path) -> Iterator[None]:
     """Hold the folder's lock; the disk's errors are converted."""
     lock = folder / PARTIAL / "lock"
-    with disk_errors(folder), held_lock(lock, may_continue=run.control.check, at_most_s=LOCK_S, spare=spare):
+    with disk_errors(folder), held_lock(lock, may_continue=run.cancel.check, at_most_s=LOCK_S, spare=spare):
         yield
 
 

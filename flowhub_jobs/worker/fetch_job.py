@@ -53,7 +53,7 @@ def _fetch_missing(
         local_copies.partial,
         options=replace(transfer_options(home.settings, refused, copies), rate_bps=run.claimed.limit_bps),
         shared=context.shared,
-        cancel=run.control,
+        cancel=run.cancel,
         prior=prior,
         on_progress=_watch(context, run, progress, local_copies),
     )
@@ -92,7 +92,7 @@ def _watch(
         if probes is not None and current.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
             context.outages.reached(probes)
             probes = None
-        if probes is not None and context.outages.note_if_reached(probes, run.began):
+        if probes is not None and context.outages.note_if_reached(probes, run.began_s):
             probes = None
         if unknown and current.total is not None:
             unknown = False

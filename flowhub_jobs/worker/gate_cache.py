@@ -1,4 +1,4 @@
-"""Caches the controls of the node, which hold or slow all its jobs, for about a second."""
+"""Caches the controls of the node, which hold or slow all its jobs, for 1 to 10 seconds."""
 
 import threading
 from collections.abc import Callable
@@ -55,11 +55,11 @@ class GateCache:
 
     def _update_if_older(self, max_age_s: float) -> None:
         """Compute the gates again, from rows that may be older where the database notifies of new ones."""
-        controls, now = self._home.controls, self._home.clock.awake()
-        if now - self._computed_at < max_age_s:
+        controls, awake_s = self._home.controls, self._home.clock.awake()
+        if awake_s - self._computed_at < max_age_s:
             return
-        if now - self._read_at >= (READ_NOTIFIED_EVERY_S if self._is_notified() else max_age_s):
-            self._read_at = now
+        if awake_s - self._read_at >= (READ_NOTIFIED_EVERY_S if self._is_notified() else max_age_s):
+            self._read_at = awake_s
             self._in_force = controls.in_force(*GATES, LIMIT)
         self._in_force = still_in_force(self._in_force, self._home.clock.now_us())
-        self._gates, self._computed_at = controls.gates_of(self._in_force), now
+        self._gates, self._computed_at = controls.gates_of(self._in_force), awake_s

@@ -40,22 +40,22 @@ class Heartbeat(threading.Thread):
                 self._context.database_outage.failed(error)
 
     def _beat(self) -> None:
-        context, now = self._context, self._context.home.clock.awake()
-        if now - self._renewed_at >= RENEW_S:
+        context, awake_s = self._context, self._context.home.clock.awake()
+        if awake_s - self._renewed_at >= RENEW_S:
             # A lease that has ended, as during the machine's sleep, is not renewed. Its run stops at its next check of
             # the lease. If the row were renewed after that, it would look owned while no thread works on the job, and
             # no rescue would take it back until the renewed lease had ended, too.
             context.leases.renew({run.lease.job: run.lease for run in context.runs().values() if run.lease.held})
-            self._renewed_at = now
+            self._renewed_at = awake_s
         runs = context.runs()
         if runs or context.shared.meter.pending:
             context.cap.update()
         if not runs:
             return
         context.throttle.update()
-        if now - self._looked_at >= (LOOK_NOTIFIED_S if context.is_notified() else 0.0):
+        if awake_s - self._looked_at >= (LOOK_NOTIFIED_S if context.is_notified() else 0.0):
             self._deliver_requests(runs)
-            self._looked_at = now
+            self._looked_at = awake_s
 
     def _deliver_requests(self, runs: Mapping[str, Run]) -> None:
         """Stop the runs whose jobs the user paused or cancelled, and those that have lost their lease."""
@@ -64,10 +64,10 @@ class Heartbeat(threading.Thread):
         for token, run in runs.items():
             if token in requested:
                 if requested[token] is not None:
-                    run.control.stop(StopReason.REQUESTED)
+                    run.cancel.stop(StopReason.REQUESTED)
             elif token in context.runs():  # its run has not ended in between
                 run.lease.revoke()
-                run.control.stop(StopReason.LEASE_LOST)
+                run.cancel.stop(StopReason.LEASE_LOST)
 
     def stop(self) -> None:
         self._stopped.set()

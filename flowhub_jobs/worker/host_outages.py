@@ -34,13 +34,13 @@ class HostOutages:
         self._lock = threading.Lock()
         self._logged: set[tuple[str, int]] = set()  # long waits, by origin and the beginning of their outage
 
-    def hold_host(self, run_origin: str, token: str, late: RetryLater, began: float) -> HostWait | None:
+    def hold_host(self, run_origin: str, token: str, late: RetryLater, began_s: float) -> HostWait | None:
         """Return the wait for the host of a run that ended with this fault; None if the fault is the job's own.
 
-        `run_origin` is the job's `source_origin`, `token` its lease's, `began` when it began on the hosts' clock.
+        `run_origin` is the job's `source_origin`, `token` its lease's, `began_s` when it began on the hosts' clock.
         """
         requested_origin = request_origin(run_origin, self._home.settings.hf_endpoint)
-        reached = late.origin != requested_origin or self._hosts.answered_since(requested_origin, began)
+        reached = late.origin != requested_origin or self._hosts.answered_since(requested_origin, began_s)
         if reached or not is_hosts_fault(late.error):
             self.reached(run_origin)
             return None
@@ -49,21 +49,21 @@ class HostOutages:
             backoff_s = retry_delay(tries, random.random(), self._patience)  # noqa: S311 - jitter
             return max(backoff_s, late.seconds) if late.asked_by_host else backoff_s
 
-        wait = self._table.hold(run_origin, token, late.error, delay_s, self._hosts.now() - began)
+        wait = self._table.hold(run_origin, token, late.error, delay_s, self._hosts.now() - began_s)
         if wait is not None:
             self._log(wait, token)
         return wait
 
-    def note_if_reached(self, origin: str, began: float) -> bool:
+    def note_if_reached(self, origin: str, began_s: float) -> bool:
         """Let the jobs of a host continue if it has answered since then; return whether it has."""
-        if not self._hosts.answered_since(request_origin(origin, self._home.settings.hf_endpoint), began):
+        if not self._hosts.answered_since(request_origin(origin, self._home.settings.hf_endpoint), began_s):
             return False
         self.reached(origin)
         return True
 
     def reached(self, origin: str) -> None:
         """Let the jobs of a host continue: it answers."""
-        ended = self._table.clear(origin)
+        ended = self._table.end_wait(origin)
         if ended is None or ended.tries < OUTAGE_TRIES:
             return
         duration = format_duration((self._home.clock.now_us() - ended.since) / 1e6)
@@ -73,8 +73,8 @@ class HostOutages:
 
     def given_up(self, patience_s: float, started_us: int) -> list[str]:
         """Return the origins that this worker, at work since `started_us`, has waited for longer than that."""
-        now, waits = self._home.clock.now_us(), self._table.held().waits
-        return [name for name, wait in waits.items() if wait.lasted(started_us, now) >= patience_s * 1e6]
+        now_us, waits = self._home.clock.now_us(), self._table.held().waits
+        return [name for name, wait in waits.items() if wait.lasted(started_us, now_us) >= patience_s * 1e6]
 
     def check_hosts(self) -> None:
         """Probe the held hosts, and remove the waits that no job needs. Called every second."""
@@ -115,10 +115,10 @@ class HostReturn:
 
     def probe_if_due(self) -> None:
         """Probe, if it is time and no probe is under way. Returns at once."""
-        now = time.monotonic()
-        if now - self._probed_at < PROBE_EVERY_S or (self._thread is not None and self._thread.is_alive()):
+        monotonic_s = time.monotonic()
+        if monotonic_s - self._probed_at < PROBE_EVERY_S or (self._thread is not None and self._thread.is_alive()):
             return
-        self._probed_at = now
+        self._probed_at = monotonic_s
         due = self._home.clock.now_us() + SOON_US
         waits = [wait for wait in self._table.held().waits.values() if _refused_all(wait) and wait.until > due]
         if waits:
@@ -132,7 +132,7 @@ class HostReturn:
             try:
                 if endpoint is not None:
                     open_connection(*endpoint, CONNECT_S).close()
-                    self._table.try_now(wait.origin)
+                    self._table.make_try_due(wait.origin)
             except (OSError, SQLAlchemyError):  # still away; or the next probe writes the row
                 continue
 

@@ -165,7 +165,7 @@ class _Search:
         for number, file in missing.items():
             by_digest.setdefault(file.sha256 or file.git_sha1 or "", []).append(number)
         for wanted_file, path in self._candidates(missing):
-            self._run.control.check()
+            self._run.cancel.check()
             for number in by_digest[wanted_file.digest]:
                 if number not in linked and (new_link := self._link(self._artifact.files[number], path)):
                     linked[number] = new_link
@@ -196,7 +196,7 @@ class _Search:
             if (stamp, file.identity) in _refuted or file.size not in (None, stamp.size):
                 return None
             self._progress.show(self._journal_progress())
-            hashed = hash_file(real, self._run.control.check, git=file.sha256 is None)
+            hashed = hash_file(real, self._run.cancel.check, git=file.sha256 is None)
             if (hashed.sha256 if file.sha256 else hashed.git_sha1) != (file.sha256 or file.git_sha1):
                 _refuted.add((hashed.stamp, file.identity))
                 return None
@@ -208,7 +208,7 @@ class _Search:
 
     def _link_read_file(self, file: ArtifactFile, real: Path, stamp: FileStamp, sha256: str) -> LinkedFile | None:
         part = self._partial / LINKED / file.path
-        self._run.control.check()
+        self._run.cancel.check()
         refuse_links(self._partial.parent, self._partial)
         part.parent.mkdir(parents=True, exist_ok=True)
         kind = link(real, stamp, part, IN_THE_STORE if real.is_relative_to(self._root) else LINKS)

@@ -115,9 +115,9 @@ class Maintenance(threading.Thread):
         self._rounds += 1
 
     def _prune_if_due(self) -> None:
-        home, now = self._context.home, self._context.home.clock.awake()
-        if now - self._pruned_at >= RETENTION_EVERY_S:
-            self._pruned_at = now
+        home, awake_s = self._context.home, self._context.home.clock.awake()
+        if awake_s - self._pruned_at >= RETENTION_EVERY_S:
+            self._pruned_at = awake_s
             prune(home.engine, home.node, home.clock, home.settings.keep_events_days)
 
     def _do_pending(self, gates: Gates, *, seldom: bool) -> None:

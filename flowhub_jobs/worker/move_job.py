@@ -56,7 +56,7 @@ def verified_in_new_store(run: Run, source: MoveSource) -> InstallResult | None:
     installed = run.home.library.installed_unchanged(run.claimed.artifact)
     if installed is None:
         return None
-    return recognize_existing(_with_digests(source.model), installed.path, run.control.check)
+    return recognize_existing(_with_digests(source.model), installed.path, run.cancel.check)
 
 
 def _with_digests(model: InstalledArtifact) -> Artifact:
@@ -101,14 +101,14 @@ def complete_move(context: WorkerContext, run: Run, result: InstallResult) -> No
 
 def record_in_new_store(context: WorkerContext, run: Run, source: MoveSource | None, result: InstallResult) -> None:
     """Write the library's row of the new store; the placements follow to it. Nothing of the old one changes."""
-    home, now = run.home, run.home.clock.now_us()
+    home, now_us = run.home, run.home.clock.now_us()
     with writing(home.engine) as tx:
         context.leases.check_owner(tx, run.lease)
         if source is None:
-            home.library.index(tx, run.claimed.artifact, result, run.lease.job, now)
+            home.library.index(tx, run.claimed.artifact, result, run.lease.job, now_us)
             return
         model = source.model
-        home.library.index(tx, model.artifact, result, model.job, now, installed_at=model.installed_at)
+        home.library.index(tx, model.artifact, result, model.job, now_us, installed_at=model.installed_at)
         home.placements.follow(tx, run.lease.job, source.home.library.ids_here, model.name, result.name)
 
 

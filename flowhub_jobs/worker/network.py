@@ -40,7 +40,7 @@ class Network:
         self._lock = threading.Lock()
         self._prober: threading.Thread | None = None
 
-    def is_down(self, error: FlowhubError, artifact: Artifact) -> bool:
+    def report_if_offline(self, error: FlowhubError, artifact: Artifact) -> bool:
         """Return whether an attempt ended because there is no network; then all jobs of the node wait from now on."""
         cause = local_network_fault(error) if isinstance(error, NetworkDown) else None  # a network disk has its own
         if cause is None:
@@ -70,23 +70,23 @@ class Network:
         """Keep the gate shut until the next probe."""
         at = self._home.clock.now_us() + int(self._home.settings.look_again_s * 1e6)
         self._turn.compare_and_set(stored, {"at": at, "number": number})
-        self._home.controls.set(NETWORK, down, until=at + LATE_US)
+        self._home.controls.set(NETWORK, down, until_us=at + LATE_US)
 
     def probe_if_due(self) -> None:
         """Probe whether the network is back, if it is time and this worker gets the turn. Returns at once."""
         if self._prober is not None and self._prober.is_alive():
             return
-        control, now = self._home.controls.get(NETWORK), self._home.clock.now_us()
+        control, now_us = self._home.controls.get(NETWORK), self._home.clock.now_us()
         if control is None or not control[0].get("place"):
             return
         stored = self._turn.read()
-        latest = now + PROBE_MAX_US + int(self._home.settings.look_again_s * 1e6)
-        if stored is not None and now < stored.value["at"] <= latest:  # later only if the calendar was set back
+        latest = now_us + PROBE_MAX_US + int(self._home.settings.look_again_s * 1e6)
+        if stored is not None and now_us < stored.value["at"] <= latest:  # later only if the calendar was set back
             return
         number = stored.value["number"] + 1 if stored else 1
-        turn = self._turn.compare_and_set(stored, {"at": now + PROBE_MAX_US, "number": number})
+        turn = self._turn.compare_and_set(stored, {"at": now_us + PROBE_MAX_US, "number": number})
         if turn is not None:
-            self._home.controls.set(NETWORK, control[0], until=now + PROBE_MAX_US)
+            self._home.controls.set(NETWORK, control[0], until_us=now_us + PROBE_MAX_US)
             self._prober = threading.Thread(target=self._probe, args=(control[0], turn), name="network", daemon=True)
             self._prober.start()
 

@@ -21,10 +21,10 @@ class NodeDescription:
         self._machine: dict[str, Any] | None = None
 
     def write_if_due(self) -> None:
-        now = self._home.clock.awake()
-        if now - self._written_at < EVERY_S:
+        awake_s = self._home.clock.awake()
+        if awake_s - self._written_at < EVERY_S:
             return
-        self._written_at = now
+        self._written_at = awake_s
         if self._machine is None:
             self._machine = machine_values(probe())
         self._registry.describe(self._machine | {"disk_free": self._free()})

@@ -57,17 +57,17 @@ class Notifications:
         if stored is None:
             self._shared.compare_and_set(None, _shared_value(self._pending.first_cursor()))
             return
-        now = self._home.clock.now_us()
+        now_us = self._home.clock.now_us()
         cursor = Cursor(**stored.value["told"])
-        if _is_taken(stored.value["turn"], now):
+        if _is_taken(stored.value["turn"], now_us):
             self._waiting = False  # another worker's turn
             return
-        pending = self._pending.read(_later_cursor(cursor, self._seen), now)
+        pending = self._pending.read(_later_cursor(cursor, self._seen), now_us)
         self._waiting = bool(pending.items)
         if not pending.items:
             self._note(stored, cursor, pending)
-        elif self._is_due(pending, now):
-            self._begin(stored, cursor, pending, now)
+        elif self._is_due(pending, now_us):
+            self._begin(stored, cursor, pending, now_us)
 
     def _note(self, stored: ValueVersion, cursor: Cursor, pending: Notification) -> None:
         """Remember what was read; in the table, too, if another worker has to know it."""
@@ -75,25 +75,25 @@ class Notifications:
         if pending.cursor.parked != cursor.parked:
             self._shared.compare_and_set(stored, _shared_value(pending.cursor))
 
-    def _is_due(self, pending: Notification, now: int) -> bool:
+    def _is_due(self, pending: Notification, now_us: int) -> bool:
         """Return whether it is time: one notice in `every_s`, and not while a running job may still add to it."""
         every = self._notify.every_s * 1e6
-        rested = not 0 <= now - pending.cursor.at < every  # a time ahead: the calendar was set back
-        return rested and (pending.calm or now - pending.since >= every)
+        rested = not 0 <= now_us - pending.cursor.at < every  # a time ahead: the calendar was set back
+        return rested and (pending.calm or now_us - pending.since >= every)
 
-    def _begin(self, stored: ValueVersion, cursor: Cursor, pending: Notification, now: int) -> None:
+    def _begin(self, stored: ValueVersion, cursor: Cursor, pending: Notification, now_us: int) -> None:
         """Take the turn by one conditional UPDATE, and deliver in a thread."""
-        turn = self._shared.compare_and_set(stored, _shared_value(cursor, turn=[self._worker, now]))
+        turn = self._shared.compare_and_set(stored, _shared_value(cursor, turn=[self._worker, now_us]))
         if turn is None:
             return  # another worker was first
         self._sender = threading.Thread(
-            target=self._deliver, args=(turn, cursor, pending, now), name="notices", daemon=True
+            target=self._deliver, args=(turn, cursor, pending, now_us), name="notices", daemon=True
         )
         self._sender.start()
 
-    def _deliver(self, turn: ValueVersion, cursor: Cursor, pending: Notification, now: int) -> None:
-        finished = self._delivery.deliver(_notice(self._home.node, pending, now))
-        after = replace(pending.cursor, at=now) if finished else cursor
+    def _deliver(self, turn: ValueVersion, cursor: Cursor, pending: Notification, now_us: int) -> None:
+        finished = self._delivery.deliver(_notice(self._home.node, pending, now_us))
+        after = replace(pending.cursor, at=now_us) if finished else cursor
         if finished:
             log.info("Notified the user of %d events.", len(pending.items))
         while True:
@@ -123,12 +123,12 @@ def _later_cursor(cursor: Cursor, other: Cursor | None) -> Cursor:
     )
 
 
-def _is_taken(turn: list[Any] | None, now: int) -> bool:
-    return turn is not None and 0 <= now - int(turn[1]) < TURN_US
+def _is_taken(turn: list[Any] | None, now_us: int) -> bool:
+    return turn is not None and 0 <= now_us - int(turn[1]) < TURN_US
 
 
-def _notice(node: str, pending: Notification, now: int) -> bytes:
-    at = moment(now)
+def _notice(node: str, pending: Notification, now_us: int) -> bytes:
+    at = moment(now_us)
     assert at is not None
     return json.dumps(
         {"schema": "flowhub/notice/1", "at": rfc3339(at), "node": node, "events": list(pending.items)}

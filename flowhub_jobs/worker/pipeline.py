@@ -1,7 +1,10 @@
 """One attempt at one job, from top to bottom.
 
     claimed ─► is it here already? (a crash after the rename, or a file put there by hand)
-            ─► is there room? ─► fetch and verify ─► name it ─► write it down and complete the job, in one transaction
+            ─► is there room? ─► fetch and verify (fetch_step) ─► rename to the final name (store/install)
+            ─► record in the library and complete the job, in one transaction
+
+Jobs of other kinds: verify_job, export_job, move_job; `_attempt` dispatches.
 
 Every way out of `run_job` leaves a state in the row that says why, unless the lease is lost: then it writes nothing.
 """
@@ -127,16 +130,16 @@ def _move_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -
 def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
     """Hold the partial that this run works in; warn of a second home with this node's name."""
     home, artifact = run.home, run.claimed.artifact
-    run.control.check()
+    run.cancel.check()
     with claimed(
         home.store.partials_of(artifact, home.node),
         home.store.new_partial(artifact, home.node),
         home.this_run(run.lease.token),
         own_runs=run_tokens(home.engine, run.lease.job),
-        may_continue=run.control.check,
+        may_continue=run.cancel.check,
     ) as claim:
         # Suspended before it made the folder, this run may have lost the job to another, which has completed it.
-        run.control.check()
+        run.cancel.check()
         run.partial = claim.folder
         if claim.other_owners:
             text = duplicate_node_message(claim.other_owners[0], home.node, home.settings.home)
@@ -156,12 +159,12 @@ def _install_parts(context: WorkerContext, run: Run, parts: ArtifactParts) -> No
     # and it renames nothing.
     lock = run.home.settings.locks / "install"
     try:
-        with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
+        with held_lock(lock, may_continue=run.cancel.check, at_most_s=2 * LEASE_S):
             _finish(context, run, _install(context, run, parts))
     except NameTaken as taken:
         if (result := _adopt(context, run, parts)) is None:
             raise taken from None
-        with held_lock(lock, may_continue=run.control.check, at_most_s=2 * LEASE_S):
+        with held_lock(lock, may_continue=run.cancel.check, at_most_s=2 * LEASE_S):
             _finish(context, run, result)
 
 
@@ -203,7 +206,7 @@ def _adopt(context: WorkerContext, run: Run, fetched: ArtifactParts | None = Non
     if existing is None or _owner(context, run)(existing.name) is not None:
         return None
     files = _files_as_installed(run, existing.name) if fetched is None else _files_as_fetched(artifact, fetched)
-    verified = recognize_existing(replace(artifact, files=files), existing, run.control.check)
+    verified = recognize_existing(replace(artifact, files=files), existing, run.cancel.check)
     if verified is None:
         raise _name_taken(run, existing)
     pinned = [file.pinned for file in fetched.files] if fetched else [_is_pinned(file) for file in artifact.files]
@@ -220,7 +223,7 @@ def _name_taken(run: Run, existing: Path) -> NameTaken:
             hint="Move that file to another folder, then {retry}.",
         )
     ref = run.claimed.artifact.ref
-    return NameTaken(f"{existing} is there already, and is not what {ref} would install; it is never replaced.")
+    return NameTaken(f"{existing} already exists and is not what {ref} would install. flowhub does not replace it.")
 
 
 def _is_pinned(file: ArtifactFile) -> bool:
@@ -228,8 +231,8 @@ def _is_pinned(file: ArtifactFile) -> bool:
 
 
 def _files_as_installed(run: Run, name: str) -> tuple[ArtifactFile, ...]:
-    """Return the artifact's files, those that nothing pins with their digests in the library: a copy of the store, or
-    a program that sets times, changes no byte.
+    """Return the artifact's files. A file without a pinned digest gets the one recorded in the library: copying the
+    store, or setting a file's time, changes no byte.
     """
     artifact, entry = run.claimed.artifact, run.home.library.named(name)
     if entry is None or entry.key != artifact.key:
@@ -257,7 +260,7 @@ def _owner(context: WorkerContext, run: Run) -> Callable[[str], str | None]:
 
     def owner(name: str) -> str | None:
         installed = library.owner(name, changed_too=run.claimed.forced, lost_too=True)
-        return installed or context.leases.claimed_by(name, but=run.lease.job, store=run.claimed.store)
+        return installed or context.leases.name_owner_by_intent(name, except_job=run.lease.job, store=run.claimed.store)
 
     return owner
 
@@ -272,7 +275,7 @@ def _installer(context: WorkerContext, run: Run) -> Installer:
         run.home.store,
         _RowIntent(context, run),
         owner=_owner(context, run),
-        check=run.control.check,
+        check=run.cancel.check,
         may_write=run.lease.check,
     )
 

@@ -30,10 +30,10 @@ class PlacementUpkeep:
     def settle_if_due(self) -> None:
         """Begin to finish what is unfinished, if there is any."""
         home = self._home()
-        now = home.clock.awake()
-        if self.busy or now < self._next_try or not home.placement_rows.any_due(home.clock.now_us()):
+        awake_s = home.clock.awake()
+        if self.busy or awake_s < self._next_try or not home.placement_rows.any_due(home.clock.now_us()):
             return
-        self._next_try = now + RETRY_S
+        self._next_try = awake_s + RETRY_S
         self._thread = threading.Thread(target=self._settle, name="placements", daemon=True)
         self._thread.start()
 

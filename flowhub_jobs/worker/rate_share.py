@@ -26,17 +26,17 @@ class RateShare:
 
     def update(self, *, at_once: bool = False) -> None:
         """Update the rate, if it is time. `at_once`: a job of this worker's has just begun."""
-        now = self._home.clock.awake()
+        awake_s = self._home.clock.awake()
         with self._lock:
-            if at_once or now - self._looked_at >= self._every_s:
-                self._looked_at = now
-                self._set(now, job_began=at_once)
+            if at_once or awake_s - self._looked_at >= self._every_s:
+                self._looked_at = awake_s
+                self._set(awake_s, job_began=at_once)
 
-    def _set(self, now: float, *, job_began: bool) -> None:
+    def _set(self, awake_s: float, *, job_began: bool) -> None:
         in_force = self._gates.limits(0.0 if job_began else self._every_s)
         rate = self._home.settings.limit_rate
         if in_force.rate_bps is not None:
-            share = int(in_force.rate_bps * self._share_at(now, job_began=job_began))
+            share = int(in_force.rate_bps * self._share_at(awake_s, job_began=job_began))
             rate = max(1, share if rate is None else min(rate, share))
         else:
             self._share, self._may_grow_since = 1.0, None
@@ -44,7 +44,7 @@ class RateShare:
             self._rate = rate
             self._bucket.set_rate(rate)
 
-    def _share_at(self, now: float, *, job_began: bool) -> float:
+    def _share_at(self, awake_s: float, *, job_began: bool) -> float:
         """Return this worker's part of the limit. It shrinks at once, and grows when the others have made room."""
         counts = running(self._home.database, self._home.node)
         own_jobs, total = counts[self._worker], counts.total()
@@ -57,7 +57,7 @@ class RateShare:
         if fair <= self._share:
             self._share, self._may_grow_since = fair, None
         elif self._may_grow_since is None:
-            self._may_grow_since = now
-        elif now - self._may_grow_since >= SETTLED_S:
+            self._may_grow_since = awake_s
+        elif awake_s - self._may_grow_since >= SETTLED_S:
             self._share, self._may_grow_since = fair, None
         return self._share

@@ -70,7 +70,7 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
     _delete_partial_if_purged(context, run)
     requested = None
     fault = error.error if isinstance(error, RetryLater) else error
-    if context.network.is_down(fault, run.claimed.artifact):
+    if context.network.report_if_offline(fault, run.claimed.artifact):
         requested = context.leases.hand_back(run.lease, "This machine is offline", fault.code)
         context.gates.refresh()
     elif isinstance(error, RetryLater):
@@ -81,16 +81,16 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
         reason = Reason.DISK if isinstance(error, DiskFull) else Reason.STORE_OFFLINE
         seconds = context.home.settings.look_again_s
         context.wait_log.waits(run.lease.job, reason, error.message, seconds)
-        until = context.home.clock.now_us() + round(seconds * 1e6)
+        until_us = context.home.clock.now_us() + round(seconds * 1e6)
         claimed = run.claimed  # a full disk says nothing of the source: its tries stay counted
-        requested = context.leases.wait(
+        requested = context.leases.requeue_after(
             run.lease,
-            until,
+            until_us,
             reason,
             error,
             faults=claimed.faults,
             fruitless_s=claimed.fruitless_s,
-            cost=False,
+            counts_as_attempt=False,
         )
     else:
         answered = isinstance(error, SourceError) and not isinstance(error, NETWORK_SETTINGS)
@@ -104,7 +104,7 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
 
 
 def _goes_to_another_node(context: WorkerContext, run: Run, error: DiskFull | StoreOffline) -> bool:
-    """Give a job for any node to the others, since it has no room here. Its partial, which only this node has, goes."""
+    """Give a job for any node to the others, since it has no room here, and delete its partial, which no other has."""
     context.any_node.refuse(error)
     if not context.leases.give_to_any(run.lease, error):
         return False
@@ -117,24 +117,24 @@ def _goes_to_another_node(context: WorkerContext, run: Run, error: DiskFull | St
 def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAction | None:
     """Queue the job for its next try: with all jobs of its host, where that was not reached, else by itself."""
     origin, tries = run.claimed.source_origin, late.faults
-    wait = context.outages.hold_host(origin, run.lease.token, late, run.began) if origin else None
+    wait = context.outages.hold_host(origin, run.lease.token, late, run.began_s) if origin else None
     if wait is None:
         context.wait_log.waits(run.lease.job, Reason.BACKOFF, late.error.message, late.seconds)
-        return context.leases.wait(
+        return context.leases.requeue_after(
             run.lease,
             context.home.clock.now_us() + round(late.seconds * 1e6),
             Reason.BACKOFF,
             late.error,
             faults=tries.faults,
             fruitless_s=tries.seconds + late.seconds,
-            cost=True,
+            counts_as_attempt=True,
         )
     if late.error.needs_user and wait.tries == 1:
         context.leases.record_event(run.lease, Note(EventKind.NEEDS_YOU, late.error.message, late.error.code))
     # A host that answers with an error may do so for this file alone: then the job has a backoff of its own, too.
     own_wait_s = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
     spent = tries.seconds + wait.wait_us / 1e6
-    return context.leases.wait_for_host(run.lease, wait, own_wait_s, faults=tries.faults, fruitless_s=spent)
+    return context.leases.requeue_held_by_host(run.lease, wait, own_wait_s, faults=tries.faults, fruitless_s=spent)
 
 
 def _is_partial_alone(home: Home, error: StoreOffline) -> bool:

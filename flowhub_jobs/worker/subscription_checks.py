@@ -91,13 +91,13 @@ class SubscriptionChecks:
 
     def _ready(self, gates: Gates, *, with_spacing: bool = True) -> list[Subscription]:
         """Return the subscriptions to check: of each origin the one that waits longest, of four origins."""
-        now = self._home.clock.now_us()
-        if self._checker is None or self._stopping.is_set() or gates.window_shut(now) or gates.network_down_until_us:
+        now_us = self._home.clock.now_us()
+        if self._checker is None or self._stopping.is_set() or gates.window_shut(now_us) or gates.network_down_until_us:
             return []
-        due = self._queries.due(now)
+        due = self._queries.due(now_us)
         if not due:
             return []
-        held = {origin for origin, wait in self._hosts.held().waits.items() if wait.until > now}
+        held = {origin for origin, wait in self._hosts.held().waits.items() if wait.until > now_us}
         chosen: dict[str, Subscription] = {}
         for subscription in due:
             origin = self._checker.origin_of(subscription)
@@ -117,12 +117,12 @@ class SubscriptionChecks:
     # The turn ------------------------------------------------------------------------------------------------------
 
     def _take_turn(self) -> bool:
-        stored, now = self._turn.read(), self._home.clock.now_us()
+        stored, now_us = self._turn.read(), self._home.clock.now_us()
         holder = stored.value["turn"] if stored else None
         # The lock file of a worker that ended, or was rescued, is removed: then nothing is known of it.
-        if holder is not None and 0 <= now - holder[1] < TURN_US and self._home.is_dead(holder[0]) is False:
+        if holder is not None and 0 <= now_us - holder[1] < TURN_US and self._home.is_dead(holder[0]) is False:
             return False
-        self._own_turn = self._turn.compare_and_set(stored, {"turn": [self._worker, now]})
+        self._own_turn = self._turn.compare_and_set(stored, {"turn": [self._worker, now_us]})
         return self._own_turn is not None
 
     def _give_turn_back(self) -> None:
@@ -131,10 +131,10 @@ class SubscriptionChecks:
             self._own_turn = None
 
     def _renew(self) -> None:
-        now = self._home.clock.now_us()
-        if self._own_turn is not None and not 0 <= now - self._own_turn.value["turn"][1] < RENEW_US:
+        now_us = self._home.clock.now_us()
+        if self._own_turn is not None and not 0 <= now_us - self._own_turn.value["turn"][1] < RENEW_US:
             # Without effect if it is another worker's by now: then the versions of the rows decide.
-            self._own_turn = self._turn.compare_and_set(self._own_turn, {"turn": [self._worker, now]})
+            self._own_turn = self._turn.compare_and_set(self._own_turn, {"turn": [self._worker, now_us]})
 
     # A round -------------------------------------------------------------------------------------------------------
 

@@ -29,14 +29,14 @@ def verify_installed(context: WorkerContext, run: Run, progress: ProgressWriter)
         raise NotFound(f"{task.place} is not installed any more.", hint="`flowhub list` shows what is.")
     files = [FileToCheck(file.store_path, file.bytes, file.sha256, file.pieces) for file in model.files]
     progress.reads(model.bytes, 0, [])
-    results = check_files(files, run.control.check, lambda read: _show(progress, model, read))
+    results = check_files(files, run.cancel.check, lambda read: _show(progress, model, read))
     run.lease.check()
     if all(result.good for result in results):
         _record_good(context, run, checks, model, results)
     else:
         checks.record_damaged(model, _damage(model, results))
         name = model.name if model.store == DEFAULT_STORE else f"{model.store}:{model.name}"
-        raise DigestMismatch(_difference_text(model, results), hint=f"`flowhub verify {name} --repair` mends it.")
+        raise DigestMismatch(_difference_text(model, results), hint=f"`flowhub verify {name} --repair` repairs it.")
 
 
 def _show(progress: ProgressWriter, model: InstalledArtifact, read: Sequence[int]) -> None:

@@ -24,8 +24,8 @@ def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -
     sha256 = max(pinned, key=lambda file: file.size or 0).sha256
     assert sha256 is not None, "it is pinned"
     stopped, began, logged = threading.Event(), time.monotonic(), False
-    run.control.on_stop(stopped.set)
-    while (node := context.download_limit.begin(run.lease, sha256, platform.node())) is not None:
+    run.cancel.on_stop(stopped.set)
+    while (node := context.download_limit.begin_or_find_downloader(run.lease, sha256, platform.node())) is not None:
         waited = time.monotonic() - began
         if waited > WAIT_MAX_S:
             return
@@ -34,4 +34,4 @@ def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -
             text = f"Waits to copy the file from node {node}, so that fewer nodes download it from its origin."
             context.leases.record_event(run.lease, Note(EventKind.MIRROR, text))
         stopped.wait(min(POLL_MAX_S, POLL_MIN_S + waited / 2))
-        run.control.check()
+        run.cancel.check()

@@ -179,7 +179,7 @@ def test_a_lease_that_ended_while_the_machine_slept_is_not_taken_up_again(home: 
         assert app.home.take_back_orphans() == [job]
         heartbeat._beat()
         with pytest.raises(Cancelled, match=StopReason.LEASE_LOST):
-            run.control.check()
+            run.cancel.check()
         context.end(run)
         context.close()
 

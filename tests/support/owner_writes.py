@@ -28,8 +28,8 @@ WRITES: dict[str, Callable[[JobStore, Claimed], None]] = {
     ),
     "complete": _complete,
     "fail": lambda job_store, run: job_store.owner.fail(run.lease, SourceMissing("Gone.")),
-    "wait": lambda job_store, run: job_store.owner.wait(
-        run.lease, 1, Reason.BACKOFF, FlowhubError("Waits."), faults=1, cost=True
+    "wait": lambda job_store, run: job_store.owner.requeue_after(
+        run.lease, 1, Reason.BACKOFF, FlowhubError("Waits."), faults=1, counts_as_attempt=True
     ),
     "hand_back": lambda job_store, run: job_store.owner.hand_back(run.lease),
     "obey": lambda job_store, run: job_store.owner.release_as_requested(run.lease),

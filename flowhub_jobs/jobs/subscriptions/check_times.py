@@ -15,23 +15,23 @@ RETRY_MAX_US = 6 * HOUR_US
 _DOUBLINGS = 16
 
 
-def regular_check(terms: Terms, now: int, jitter: float, zone: tzinfo | None = None) -> int:
+def regular_check(terms: Terms, now_us: int, jitter: float, zone: tzinfo | None = None) -> int:
     """Return when the check after one that answered is due."""
     if terms.at_minute is None:
-        return now + round(terms.every_us * (1 - SPREAD / 2 + SPREAD * jitter))
+        return now_us + round(terms.every_us * (1 - SPREAD / 2 + SPREAD * jitter))
     # An hour: a check that was early or late by its jitter is not repeated on the same day.
-    earliest = now + max(0, terms.every_us - DAY_US) + HOUR_US
+    earliest = now_us + max(0, terms.every_us - DAY_US) + HOUR_US
     return _next_clock(terms.at_minute, earliest, zone) + round(AT_SPREAD_US * jitter)
 
 
-def retry_check(terms: Terms, now: int, failures: int, wait_s: float | None, jitter: float) -> int:
+def retry_check(terms: Terms, now_us: int, failures: int, wait_s: float | None, jitter: float) -> int:
     """Return when the check after one that failed for a passing reason is due; `failures` counts from 1.
 
     `wait_s` is how long the source asks to wait. No failure delays a check longer than the interval.
     """
     backoff = min(RETRY_US * 2.0 ** min(failures - 1, _DOUBLINGS), RETRY_MAX_US)
     jittered = backoff * (0.5 + jitter / 2)
-    return now + round(min(max(jittered, (wait_s or 0) * 1e6), terms.every_us))
+    return now_us + round(min(max(jittered, (wait_s or 0) * 1e6), terms.every_us))
 
 
 def _next_clock(minute: int, earliest: int, zone: tzinfo | None) -> int:

@@ -47,9 +47,9 @@ class SubscriptionQueries:
         """Return all subscriptions, the oldest first."""
         return self._read(_ALL)
 
-    def due(self, now: int) -> list[Subscription]:
+    def due(self, now_us: int) -> list[Subscription]:
         """Return those whose check is due, the one first that waits longest; 200 at most."""
-        return self._read(_DUE, now=now, most=DUE_MAX)
+        return self._read(_DUE, now=now_us, most=DUE_MAX)
 
     def summary(self) -> Summary:
         with self._database.reading() as snapshot:

@@ -70,16 +70,20 @@ class SubscriptionRows:
         `before` and `known` are the subscription and its items as the check read them. Raises CheckOvertaken if the
         row has another version by now: then nothing of this check may stay.
         """
-        now = self._clock.now_us()
+        now_us = self._clock.now_us()
         as_read = (subscriptions.c.id == before.id, subscriptions.c.version == before.version)
-        values = {**_of_result(before, known, result, new_jobs, now), "next_at": next_at, "version": before.version + 1}
+        values = {
+            **_of_result(before, known, result, new_jobs, now_us),
+            "next_at": next_at,
+            "version": before.version + 1,
+        }
         if tx.execute(sa.update(subscriptions).where(*as_read).values(**values)).rowcount != 1:
             raise CheckOvertaken
         self._write_items(tx, before.id, known, result)
         for one in new_jobs:
             tx.execute(subscription_jobs.insert().values(subscription_id=before.id, job_id=one.job))
             if one.text is not None:
-                note(tx, one.job, now, EventKind.UPDATE, one.text)
+                note(tx, one.job, now_us, EventKind.UPDATE, one.text)
 
     def _write_items(self, tx: sa.Connection, number: int, known: Mapping[str, str], result: CheckOutcome) -> None:
         changed = {item: version for item, version in result.seen.items() if known.get(item) != version}
@@ -115,20 +119,20 @@ def _of_terms(terms: Terms) -> dict[str, Any]:
 
 
 def _of_result(
-    before: Subscription, known: Mapping[str, str], result: CheckOutcome, new_jobs: Sequence[NewJob], now: int
+    before: Subscription, known: Mapping[str, str], result: CheckOutcome, new_jobs: Sequence[NewJob], now_us: int
 ) -> dict[str, Any]:
     """Return the columns that the result of a check changes."""
     changed = bool(new_jobs) or any(item in known and known[item] != one for item, one in result.seen.items())
-    values: dict[str, Any] = {"checked_at": now, "error": sa.null(), "failures": 0, "failing_since": None}
+    values: dict[str, Any] = {"checked_at": now_us, "error": sa.null(), "failures": 0, "failing_since": None}
     if result.error is not None:
         same_error = before.error is not None and before.error.get("code") == result.error.code
         values |= {
             "error": result.error.as_dict(),
             "failures": before.failures + 1,
-            "failing_since": before.failing_since if same_error and before.failing_since else now,
+            "failing_since": before.failing_since if same_error and before.failing_since else now_us,
         }
     if changed:
-        values["changed_at"] = now
+        values["changed_at"] = now_us
     if new_jobs:
         values["job_id"] = new_jobs[-1].job
     return values

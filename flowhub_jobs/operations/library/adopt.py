@@ -133,7 +133,9 @@ class Adoption:
 
     def _owner(self, name: str) -> str | None:
         leases = LeaseStore(self._home.engine, self._home.node, "adopt", self._home.clock)
-        return self._home.library.owner(name) or leases.claimed_by(name, but=0, store=self._home.store.name)
+        return self._home.library.owner(name) or leases.name_owner_by_intent(
+            name, except_job=0, store=self._home.store.name
+        )
 
     def _installing(self) -> AbstractContextManager[None]:
         """The lock that a worker holds between the choice of a name and its row."""

@@ -291,7 +291,7 @@ def test_holds_that_outlast_the_reason_are_shown_too(cli, app):
 
 def test_a_network_that_is_down_is_shown_with_the_text_of_its_observer(cli, app):
     cli("enqueue", "a")
-    app.home.controls.set(NETWORK, {"text": "No name can be resolved."}, until=app.home.clock.now_us() + MINUTE_US)
+    app.home.controls.set(NETWORK, {"text": "No name can be resolved."}, until_us=app.home.clock.now_us() + MINUTE_US)
     text = wait_text(cli, 1)
     assert "This machine is offline; the next check is at " in text
     assert "No name can be resolved." in text
@@ -313,7 +313,9 @@ def test_the_wait_after_an_attempt_is_shown_with_its_time_and_its_text(cli, app,
     until = app.home.clock.now_us() + MINUTE_US
     claimed = leases.claim()
     assert claimed is not None
-    leases.wait(claimed.lease, until, reason, ServerBusy("The host says 503."), faults=1, cost=True)
+    leases.requeue_after(
+        claimed.lease, until, reason, ServerBusy("The host says 503."), faults=1, counts_as_attempt=True
+    )
     text = wait_text(cli, 1)
     assert words in text
     assert "The host says 503." in text

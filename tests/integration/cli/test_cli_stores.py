@@ -179,7 +179,7 @@ def test_each_store_has_a_job_of_its_own_that_verifies_one_model(cli, app, tmp_p
     (tmp_path / "fast" / "a.gguf").write_bytes(b"x" * len(A))
     result = cli("verify")
     assert result.out == "a.gguf: ok, 4.1 KB\nfast:a.gguf: damaged, 4.1 KB\n"
-    assert "`flowhub verify fast:a.gguf --repair` mends it." in result.err
+    assert "`flowhub verify fast:a.gguf --repair` repairs it." in result.err
     [repaired] = cli("verify", "fast:a.gguf", "--repair", "--json").json["models"]
     assert (repaired["store"], repaired["state"]) == ("fast", "repaired")
 

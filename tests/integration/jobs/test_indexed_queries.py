@@ -44,7 +44,7 @@ def job_store(tmp_path: Path) -> Iterator[JobStore]:
     [first] = job_store.enqueue("a", priority=1)
     job_store.enqueue("b", "c", priority=2, after=(first,))
     job_store.schedule("00:00-24:00")
-    job_store.controls.set(NETWORK, {"text": "Down."}, until=job_store.time.us_from_now(-1))
+    job_store.controls.set(NETWORK, {"text": "Down."}, until_us=job_store.time.us_from_now(-1))
     yield job_store
     job_store.close()
 
@@ -122,10 +122,13 @@ ACTIONS: dict[str, Callable[[JobStore], Callable[[], Any]]] = {
         job_store, lambda run: job_store.owner.progress(run.lease, progress_of(files=(FILE,)))
     ),
     "wait": lambda job_store: on_running_job(
-        job_store, lambda run: job_store.owner.wait(run.lease, 1, Reason.DISK, FULL, faults=1, cost=True)
+        job_store,
+        lambda run: job_store.owner.requeue_after(
+            run.lease, 1, Reason.DISK, FULL, faults=1, counts_as_attempt=True
+        ),
     ),
     "complete": lambda job_store: on_running_job(job_store, job_store.complete),
-    "claimed by": lambda job_store: lambda: job_store.owner.claimed_by("x", but=1, store="default"),
+    "name owner": lambda job_store: lambda: job_store.owner.name_owner_by_intent("x", except_job=1, store="default"),
     "rescue": lambda job_store: on_running_job(job_store, lambda run: job_store.rescue("w-1")),
     "shift waits": lambda job_store: lambda: shift_waits(job_store.engine, job_store.node, job_store.time.clock),
     "still to do": lambda job_store: job_store.queries.still_to_do,

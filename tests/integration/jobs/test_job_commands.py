@@ -205,7 +205,9 @@ def test_a_retry_keeps_the_users_own_time_if_it_is_still_ahead(job_store):
 def test_a_retry_does_not_wait_for_what_the_earlier_attempts_waited_for(job_store):
     [job] = job_store.enqueue("tiny")
     later = job_store.time.us_from_now(300)
-    job_store.owner.wait(job_store.claim().lease, later, Reason.BACKOFF, FlowhubError("It waits."), faults=3, cost=True)
+    job_store.owner.requeue_after(
+        job_store.claim().lease, later, Reason.BACKOFF, FlowhubError("It waits."), faults=3, counts_as_attempt=True
+    )
     job_store.commands.cancel(job)
     job_store.commands.retry(job)
     assert job_store.claim().lease.job == job

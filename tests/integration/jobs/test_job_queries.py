@@ -27,8 +27,13 @@ def wait(job_store: JobStore, job_reason: Reason, seconds: float = 60) -> int:
     """Queue a job that waits for this reason, as its last run left it."""
     [job] = job_store.enqueue(f"waits-{job_reason}")
     until = job_store.time.us_from_now(seconds)
-    job_store.owner.wait(
-        job_store.claim().lease, until, job_reason, FlowhubError(f"It waits: {job_reason}."), faults=0, cost=True
+    job_store.owner.requeue_after(
+        job_store.claim().lease,
+        until,
+        job_reason,
+        FlowhubError(f"It waits: {job_reason}."),
+        faults=0,
+        counts_as_attempt=True,
     )
     return job
 

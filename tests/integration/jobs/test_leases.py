@@ -256,13 +256,13 @@ def test_each_end_frees_the_lease_and_clears_what_a_run_sets(job_store, end, sta
 
 def test_a_wait_that_costs_nothing_gives_the_attempt_back(job_store):
     [job] = job_store.enqueue("a")
-    job_store.owner.wait(
+    job_store.owner.requeue_after(
         job_store.claim().lease,
         job_store.time.us_from_now(15),
         Reason.DISK,
         FlowhubError("Full."),
         faults=4,
-        cost=False,
+        counts_as_attempt=False,
     )
     row = job_store.row(job)
     assert (row["attempt"], row["faults"], row["wait_reason"], row["wait_text"]) == (0, 4, "disk", "Full.")

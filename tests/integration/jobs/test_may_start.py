@@ -38,7 +38,7 @@ def reason_and_end(job_store: JobStore, job: int) -> tuple[Reason | None, int | 
 
 
 def set_offline(job_store: JobStore, seconds: float, text: str = "No host answers.") -> None:
-    job_store.controls.set(NETWORK, {"text": text}, until=job_store.time.us_from_now(seconds))
+    job_store.controls.set(NETWORK, {"text": text}, until_us=job_store.time.us_from_now(seconds))
 
 
 # Jobs at a time ------------------------------------------------------------------------------------------------------
@@ -315,8 +315,8 @@ def test_of_several_reasons_the_first_is_shown_and_after_its_end_the_next(job_st
 def test_a_jobs_own_wait_has_its_place_among_the_reasons_of_the_node(job_store, reason):
     [job] = job_store.enqueue("a")
     until = job_store.time.us_from_now(300)
-    job_store.owner.wait(
-        job_store.claim().lease, until, reason, FlowhubError("As its run left it."), faults=0, cost=True
+    job_store.owner.requeue_after(
+        job_store.claim().lease, until, reason, FlowhubError("As its run left it."), faults=0, counts_as_attempt=True
     )
     job_store.schedule("23:00-07:00")
     set_offline(job_store, 60)

@@ -30,7 +30,7 @@ class Node:
 
     def begin(self):
         """Take a place at the origin and return None, or return the node whose copy to wait for."""
-        return self.limit.begin(self.lease, PIN, self.name)
+        return self.limit.begin_or_find_downloader(self.lease, PIN, self.name)
 
     def install(self):
         row = {"node": self.name, "name": "m", "name_key": "m", "artifact_key": "k", "ref": "m@q", "bytes": 1}

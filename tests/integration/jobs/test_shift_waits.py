@@ -112,7 +112,9 @@ def run_into_wait(job_store: JobStore, reason: Reason) -> int:
     """Queue a job whose run ends in a wait of a minute; return it."""
     [job] = job_store.enqueue("tiny")
     until = job_store.time.us_from_now(MINUTE)
-    job_store.owner.wait(job_store.claim().lease, until, reason, FlowhubError("It waits."), faults=1, cost=True)
+    job_store.owner.requeue_after(
+        job_store.claim().lease, until, reason, FlowhubError("It waits."), faults=1, counts_as_attempt=True
+    )
     return job
 
 
@@ -160,7 +162,7 @@ def test_a_wait_for_a_host_keeps_its_length_across_a_boot_with_another_calendar(
 
 def test_a_limit_for_a_time_keeps_its_length_when_the_calendar_is_set(job_store, monkeypatch):
     """Also if no worker has compared the clocks before the limit was set."""
-    job_store.controls.set("limit", {"rate_bps": 5}, until=job_store.time.us_from_now(MINUTE))
+    job_store.controls.set("limit", {"rate_bps": 5}, until_us=job_store.time.us_from_now(MINUTE))
     job_store.time.shift_calendar(DAY)
     assert shift(job_store) == DAY
     assert job_store.controls.get("limit") == ({"rate_bps": 5}, job_store.time.us_from_now(MINUTE))

@@ -127,7 +127,9 @@ def test_a_rescue_is_reported_and_a_wait_for_room_needs_the_user(cli, app):
     assert app.home.take_back_orphans() == [first]
     app.home.commands.set_priority(second, 5)
     soon = app.home.clock.now_us() + 60_000_000
-    leases.wait(leases.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, cost=False)
+    leases.requeue_after(
+        leases.claim().lease, soon, Reason.DISK, DiskFull("No room on the disk."), faults=0, counts_as_attempt=False
+    )
     page = cli("report", "--json").json
     assert page["healed"] == [{"kind": "rescue", "count": 1, "jobs": [first]}]
     assert [(need["job"], need["code"]) for need in page["needs_you"]] == [(second, "disk_full"), (None, "no_worker")]
@@ -172,7 +174,7 @@ def job_with_history(app) -> int:
     lease = leases.claim().lease
     leases.progress(lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, None, DigestState.RUNNING, ()))
     leases.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
-    leases.wait(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, cost=True)
+    leases.requeue_after(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, counts_as_attempt=True)
     leases.fail(leases.claim().lease, SourceMissing("It is gone."))
     app.home.commands.retry(job)
     return job
@@ -243,8 +245,8 @@ def test_logs_of_a_job_whose_events_were_dropped_say_why_there_are_none(cli, app
 def test_a_wait_for_a_full_disk_stays_in_the_history_of_a_completed_job(job_store):
     [job] = job_store.enqueue("tiny")
     full = DiskFull("The disk that holds /store has 1 GB free.")
-    job_store.owner.wait(
-        job_store.claim().lease, job_store.time.us_from_now(1), Reason.DISK, full, faults=0, cost=False
+    job_store.owner.requeue_after(
+        job_store.claim().lease, job_store.time.us_from_now(1), Reason.DISK, full, faults=0, counts_as_attempt=False
     )
     job_store.time.advance(2)
     job_store.complete(job_store.claim())

@@ -129,7 +129,7 @@ def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(app, 
 
             await asyncio.to_thread(home.controls.set, "schedule", opens.as_json())
             await next_controls()
-            await asyncio.to_thread(home.controls.set, "limit", {"rate_bps": 5}, until=clock.us_from_now(5400))
+            await asyncio.to_thread(home.controls.set, "limit", {"rate_bps": 5}, until_us=clock.us_from_now(5400))
             await next_controls()
             if set_back:
                 clock.shift_calendar(-82_800)  # to 13:00 of the day before

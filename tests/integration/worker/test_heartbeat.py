@@ -38,7 +38,7 @@ def test_a_pause_stops_the_run(app, monkeypatch, notified):
     polled, stopped = threading.Event(), threading.Event()
     requested_actions = context.leases.requested_actions
     monkeypatch.setattr(context.leases, "requested_actions", lambda: (requested_actions(), polled.set())[0])
-    run.control.on_stop(stopped.set)
+    run.cancel.on_stop(stopped.set)
     thread = Heartbeat(context)
     thread.start()
     try:
@@ -46,7 +46,7 @@ def test_a_pause_stops_the_run(app, monkeypatch, notified):
         app.home.commands.pause(job)
         assert stopped.wait(PATIENCE_S)
         with pytest.raises(Cancelled, match=StopReason.REQUESTED):
-            run.control.check()
+            run.cancel.check()
     finally:
         thread.stop()
         wakeups.close()

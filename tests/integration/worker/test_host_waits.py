@@ -39,7 +39,7 @@ def fail(job_store: JobStore, run: Claimed, delay_s: Callable[[int], float] = do
     """End a run as a worker does whose host cannot be reached."""
     wait = waits_of(job_store).hold(ORIGIN, run.lease.token, refused(), delay_s, 1.0)
     assert wait is not None
-    job_store.owner.wait_for_host(run.lease, wait, 0.0, faults=run.faults + 1, fruitless_s=run.fruitless_s + 1.0)
+    job_store.owner.requeue_held_by_host(run.lease, wait, 0.0, faults=run.faults + 1, fruitless_s=run.fruitless_s + 1.0)
     return wait
 
 
@@ -114,9 +114,9 @@ def test_a_host_that_answers_lets_all_its_jobs_continue_at_once(job_store):
     fail(job_store, job_store.claim())
     job_store.time.advance(2)
     probe = job_store.claim()
-    assert waits_of(job_store).clear(ORIGIN) is not None
+    assert waits_of(job_store).end_wait(ORIGIN) is not None
     assert [job_store.claim().lease.job for _ in range(2)] == [job for job in jobs if job != probe.lease.job]
-    assert waits_of(job_store).clear(ORIGIN) is None
+    assert waits_of(job_store).end_wait(ORIGIN) is None
 
 
 @pytest.mark.parametrize(("models", "message_end"), [("a", "its 1 job continues."), ("abc", "its 3 jobs continue.")])
@@ -137,9 +137,9 @@ def test_a_job_that_failed_in_an_outage_starts_with_the_others_whatever_its_own_
         run = job_store.claim()
         wait = waits_of(job_store).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
         assert wait is not None
-        job_store.owner.wait_for_host(run.lease, wait, 250.0, faults=run.faults + 1, fruitless_s=0.0)
+        job_store.owner.requeue_held_by_host(run.lease, wait, 250.0, faults=run.faults + 1, fruitless_s=0.0)
         job_store.time.advance(wait.wait_us / 1e6)
-    waits_of(job_store).clear(ORIGIN)
+    waits_of(job_store).end_wait(ORIGIN)
     assert [job_store.claim().lease.job for _ in range(3)] == jobs
 
 
@@ -148,10 +148,10 @@ def test_an_error_for_one_file_keeps_its_backoff_when_another_file_is_answered(j
     run = job_store.claim()
     wait = waits_of(job_store).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
     assert wait is not None
-    job_store.owner.wait_for_host(run.lease, wait, 60.0, faults=1, fruitless_s=0.0)
+    job_store.owner.requeue_held_by_host(run.lease, wait, 60.0, faults=1, fruitless_s=0.0)
     job_store.time.advance(3)
     assert job_store.claim().lease.job == good
-    waits_of(job_store).clear(ORIGIN)
+    waits_of(job_store).end_wait(ORIGIN)
     assert job_store.owner.claim() is None
     job_store.time.advance(60)
     assert job_store.claim().lease.job == bad

@@ -307,7 +307,7 @@ def test_a_linked_file_is_never_written_to_when_the_transfer_continues(app, user
     def stop_after_first_bytes(_, progress) -> None:
         if progress.kept:
             for run in context.runs().values():
-                run.control.stop(StopReason.WORKER_STOPS)
+                run.cancel.stop(StopReason.WORKER_STOPS)
 
     try:
         with pytest.MonkeyPatch.context() as patch:
@@ -336,7 +336,7 @@ def test_a_request_is_carried_out_while_another_programs_file_is_read(app, user_
     def read_once(fd, buffer, offset):
         getattr(app.home.commands, action)(job)
         for run in context.runs().values():
-            run.control.stop(StopReason.REQUESTED)
+            run.cancel.stop(StopReason.REQUESTED)
         return original_read_once(fd, buffer, offset)
 
     monkeypatch.setattr(file_hash, "read_once", read_once)

@@ -175,8 +175,13 @@ def test_a_job_that_is_parked_for_an_hour_needs_the_user_once(job_store, notifie
     for _ in range(30):  # the worker reads events both while the job runs and while it waits
         claimed = job_store.claim()
         events += notifier.deliver()
-        job_store.owner.wait(
-            claimed.lease, job_store.time.us_from_now(MINUTE), reason, FlowhubError("No room."), faults=0, cost=False
+        job_store.owner.requeue_after(
+            claimed.lease,
+            job_store.time.us_from_now(MINUTE),
+            reason,
+            FlowhubError("No room."),
+            faults=0,
+            counts_as_attempt=False,
         )
         events += notifier.deliver()
         job_store.time.advance(3 * MINUTE)
@@ -191,8 +196,13 @@ def test_a_job_that_made_progress_is_parked_again(job_store, notifier):
         claimed = job_store.claim()
         job_store.set_row(job, bytes_done=done)
         events += notifier.deliver()
-        job_store.owner.wait(
-            claimed.lease, job_store.time.us_from_now(1), Reason.DISK, FlowhubError("No room."), faults=0, cost=False
+        job_store.owner.requeue_after(
+            claimed.lease,
+            job_store.time.us_from_now(1),
+            Reason.DISK,
+            FlowhubError("No room."),
+            faults=0,
+            counts_as_attempt=False,
         )
         events += notifier.deliver()
         job_store.time.advance(0.75 * HOUR)
@@ -485,8 +495,13 @@ def test_a_wait_that_usually_needs_the_user_is_notified_at_once(job_store, notif
     [job] = job_store.enqueue("tiny")
     lease = job_store.claim().lease
     job_store.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
-    job_store.owner.wait(
-        lease, job_store.time.us_from_now(MINUTE), Reason.HOST_WAIT, FlowhubError("It waits."), faults=1, cost=False
+    job_store.owner.requeue_after(
+        lease,
+        job_store.time.us_from_now(MINUTE),
+        Reason.HOST_WAIT,
+        FlowhubError("It waits."),
+        faults=1,
+        counts_as_attempt=False,
     )
     [event] = notifier.deliver()
     assert (event["kind"], event["job"]) == ("needs_you", job)

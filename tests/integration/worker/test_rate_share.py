@@ -88,7 +88,7 @@ def test_the_shares_follow_the_running_jobs_and_an_idle_workers_share_is_used_by
 
 def test_a_new_limit_is_obeyed_at_the_next_check_and_none_after_its_end(workers, time, app):
     begin(workers[0])
-    app.home.controls.set(LIMIT, {"rate_bps": 7_000}, until=time.us_from_now(60))
+    app.home.controls.set(LIMIT, {"rate_bps": 7_000}, until_us=time.us_from_now(60))
     time.advance(LOOK_EVERY_S)
     assert rates(workers[:1]) == [7_000]
     time.advance(60)
