@@ -20,7 +20,7 @@ shared_select_sql   SQL of the modules that read jobs
 status_order        orders jobs for a screen
 current_holds       finds all that keeps a queued job from starting
 eta                 the time that a running job has left
-open_failures       finds the failed jobs that still need the user
+unreplaced_failures  finds the failed jobs that still need the user
 find_partial_owner  finds the job that a partial belongs to
 
 controls            the user's settings of a node: limit, schedule, cap
@@ -31,7 +31,7 @@ rate_limits         the speed limit in force
 cap                 the bytes that a node may receive in a day or month · wire_bytes: what it received by day
 wire_minutes        the bytes that a node received by minute
 host_waits          waits for hosts that do not answer · held_hosts: reads them
-disk_waits          jobs that wait for disk space · disk_demand: the space that jobs still need
+disk_wait_rows      jobs that wait for disk space · disk_demand: the space that jobs still need
 shift_waits         keeps the length of waits when the system clock is set
 refused_mirrors     mirrors that sent wrong bytes
 pending_upkeep_query  finds by one query which upkeep is due

@@ -10,7 +10,6 @@ from flowhub_jobs.jobs.controls import Controls
 from flowhub_jobs.jobs.current_holds import CurrentHolds
 from flowhub_jobs.jobs.eta import held_sources
 from flowhub_jobs.jobs.job_from_row import job_from_row
-from flowhub_jobs.jobs.open_failures import unanswered_failures
 from flowhub_jobs.jobs.row_decoding import shown_rows
 from flowhub_jobs.jobs.shared_select_sql import (
     BRING,
@@ -25,6 +24,7 @@ from flowhub_jobs.jobs.shared_select_sql import (
     no_such_job,
 )
 from flowhub_jobs.jobs.states import Hold
+from flowhub_jobs.jobs.unreplaced_failures import unreplaced_failures
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE, Event, Job, JobFile
@@ -80,13 +80,13 @@ class JobQueries:
             brought = [row["id"] for row in rows if row["kind"] in BRING][:RECENT]
             others = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_OTHERS]
             live = self._numbers(snapshot, LIVE_OF_NODE)
-            needed = unanswered_failures(snapshot, self._node, self._clock.now_us())
+            needed = unreplaced_failures(snapshot, self._node, self._clock.now_us())
             return self._numbered(snapshot, sorted({*brought, *others, *live, *needed}))
 
-    def need_user(self) -> list[int]:
+    def jobs_that_need_user(self) -> list[int]:
         """Return the failed jobs that no later job replaces, newest first."""
         with self._database.reading() as snapshot:
-            return unanswered_failures(snapshot, self._node, self._clock.now_us())
+            return unreplaced_failures(snapshot, self._node, self._clock.now_us())
 
     def all(
         self, *, state: State | None = None, since: int | None = None, live: bool = False, group: str | None = None

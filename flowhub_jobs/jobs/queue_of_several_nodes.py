@@ -28,14 +28,14 @@ class QueriesOfNodes(JobQueries):
 
     def overview(self) -> list[Job]:
         """Return all live jobs, the failed ones that need the user, and the last 20 that ended on any of the nodes."""
-        jobs, needed = [job for queries in self._each for job in queries.overview()], set(self.need_user())
+        jobs, needed = [job for queries in self._each for job in queries.overview()], set(self.jobs_that_need_user())
         unfinished = [job for job in jobs if job.live or job.id in needed]
         ended = [job for job in jobs if not (job.live or job.id in needed)]
         latest = sorted(ended, key=lambda job: job.finished_at or _NEVER)[-RECENT:]
         return sorted([*unfinished, *latest], key=lambda job: job.id)
 
-    def need_user(self) -> list[int]:
-        return sorted((job for queries in self._each for job in queries.need_user()), reverse=True)
+    def jobs_that_need_user(self) -> list[int]:
+        return sorted((job for queries in self._each for job in queries.jobs_that_need_user()), reverse=True)
 
     def all(
         self, *, state: State | None = None, since: int | None = None, live: bool = False, group: str | None = None

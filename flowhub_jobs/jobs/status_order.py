@@ -33,15 +33,15 @@ class Overview:
         return (*self.running, *self.waiting)
 
 
-def arrange(jobs: Iterable[Job], unanswered: Collection[int], order: QueueOrder = QueueOrder.OLDEST_FIRST) -> Overview:
-    """Return the sections of these jobs; `unanswered` are the failed ones that need the user.
+def arrange(jobs: Iterable[Job], need_user: Collection[int], order: QueueOrder = QueueOrder.OLDEST_FIRST) -> Overview:
+    """Return the sections of these jobs; `need_user` are the failed ones that need the user.
 
     `order` is that in which the waiting ones start within a priority.
     """
     by_number = sorted(jobs, key=lambda job: job.id)
     ended = [job for job in by_number if not job.live]
     waiting = [job for job in by_number if job.live and job.state is not State.RUNNING]
-    needs_user = {job.id for job in ended if job.state is State.FAILED} & set(unanswered)
+    needs_user = {job.id for job in ended if job.state is State.FAILED} & set(need_user)
     return Overview(
         running=tuple(job for job in by_number if job.state is State.RUNNING),
         failed=tuple(job for job in ended if job.id in needs_user),

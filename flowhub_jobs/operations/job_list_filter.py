@@ -42,7 +42,7 @@ class JobListFilter:
 
     def arranged(self, session: "Session") -> Overview:
         reports = session.queries
-        return arrange(reports.overview(), reports.need_user(), session.queue_order)
+        return arrange(reports.overview(), reports.jobs_that_need_user(), session.queue_order)
 
     def page(self, session: "Session") -> dict[str, Any]:
         """Return `flowhub/jobs/1`; one job that is named has its events, too."""

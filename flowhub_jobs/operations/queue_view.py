@@ -11,7 +11,7 @@ from flowhub_jobs.values.jobs import Job
 
 def read_overview(session: Session) -> Overview:
     """Return the live jobs, those that need the user, and the last that ended."""
-    return arrange(session.queries.overview(), session.queries.need_user(), session.queue_order)
+    return arrange(session.queries.overview(), session.queries.jobs_that_need_user(), session.queue_order)
 
 
 def needing(overview: Overview) -> tuple[Job, ...]:

@@ -11,7 +11,7 @@ wakeup_queue, wakeup_queue_postgresql   the queue in SQLite's `queue.db`, and in
 pipeline            one attempt from the claim to the completed job; start reading here
 release_or_fail     ends an attempt that did not complete: released, deferred or failed
 progress            writes the progress of a run into its row
-fetch_job           fetches an artifact: links local bytes, downloads the rest
+fetch_step          fetches an artifact: links local bytes, downloads the rest
 local_reuse         finds an artifact's bytes in the store and in other programs before a download
 transfer_options    makes the options of a transfer from the settings
 modelscope_mirror   addresses at ModelScope of files at the Hub
@@ -25,8 +25,8 @@ maintenance         the upkeep of every second: rescues, waits, retention, wake-
 subscription_checks  checks the subscriptions that are due
 placement_upkeep    tries failed placements again, and finishes those of killed processes
 any_node_jobs       takes jobs for any node, and gives them back
-disk_waits          ends or extends the waits for disk space
-network             detects that the machine is offline, and that it is back
+disk_wait_check     ends or extends the waits for disk space
+offline_watch       detects that the machine is offline, and that it is back
 host_outages        records the hosts that do not answer
 database_identity   detects that the database was replaced, restored or migrated
 node_description    writes memory, GPUs and free disk space into the node's row

@@ -28,7 +28,7 @@ from flowhub_jobs.worker.cap_watch import CapWatch
 from flowhub_jobs.worker.database_outage_log import DatabaseOutage
 from flowhub_jobs.worker.gate_cache import GateCache
 from flowhub_jobs.worker.host_outages import HostOutages
-from flowhub_jobs.worker.network import Network
+from flowhub_jobs.worker.offline_watch import OfflineWatch
 from flowhub_jobs.worker.rate_share import RateShare
 from flowhub_jobs.worker.reread_stores import CurrentStores
 from flowhub_jobs.worker.transfer_options import transfer_options
@@ -80,7 +80,7 @@ class WorkerContext:
         self.cap = CapWatch(home, self.shared.meter, self.gates)
         self.throttle = RateShare(home, self.worker, self.shared.bucket, self.gates)
         self.outages = HostOutages(home, self.shared.hosts, transfer_options(home.settings).patience)
-        self.network = Network(home)
+        self.offline_watch = OfflineWatch(home)
         self.download_limit = NodeDownloadLimit(home.engine, home.node, home.clock, home.settings.share_readers)
         self.refused_mirrors = RefusedMirrors(home.engine, home.node, home.clock)
         self.wait_log = WaitLog(home.clock)

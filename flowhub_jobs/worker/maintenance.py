@@ -23,7 +23,7 @@ from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.values.jobs import ANY_NODE
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.database_identity import DatabaseWatch
-from flowhub_jobs.worker.disk_waits import DiskWaitCheck
+from flowhub_jobs.worker.disk_wait_check import DiskWaitCheck
 from flowhub_jobs.worker.node_description import NodeDescription
 from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.placement_upkeep import PlacementUpkeep
@@ -54,7 +54,7 @@ class Maintenance(threading.Thread):
         request_exit: Callable[[], None],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
-        self._context, self._wakeups, self.disk_waits = context, wakeups, DiskWaitCheck(context.stores.home)
+        self._context, self._wakeups, self.disk_wait_check = context, wakeups, DiskWaitCheck(context.stores.home)
         self.placements = PlacementUpkeep(context.stores.home)
         self._notices, self._subscriptions, self._pulse = notices, subscriptions, pulse
         self._database = DatabaseWatch(context.home, context.worker)
@@ -103,7 +103,7 @@ class Maintenance(threading.Thread):
         if gates.window_shut(home.clock.now_us()):
             context.hand_back(StopReason.WINDOW_CLOSED)
         if gates.network_down_until_us is not None:
-            context.network.probe_if_due()
+            context.offline_watch.probe_if_due()
         self._wakeups.reopen_if_damaged()
         self._notices.deliver_pending()
         self._prune_if_due()
@@ -139,7 +139,7 @@ class Maintenance(threading.Thread):
             log.info("For any node again, since their nodes are gone: %s.", named_jobs(jobs, NAMED))
             self._wakeups.wake(len(jobs), node=ANY_NODE)
         if pending.disk_waits:
-            freed |= self.disk_waits.release_if_due()
+            freed |= self.disk_wait_check.release_if_due()
         if seldom and pending.host_waits:
             context.outages.check_hosts()
         if seldom:

@@ -36,7 +36,7 @@ from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
 from flowhub_jobs.values.jobs import Note
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.export_job import export_installed
-from flowhub_jobs.worker.fetch_job import check_need, fetch_artifact
+from flowhub_jobs.worker.fetch_step import check_need, fetch_artifact
 from flowhub_jobs.worker.import_job import import_into_partial
 from flowhub_jobs.worker.move_job import complete_move, copy_from_store, required_source_of, verified_in_new_store
 from flowhub_jobs.worker.progress import SHARED_EVERY_S, ProgressWriter

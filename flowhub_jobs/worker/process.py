@@ -78,7 +78,7 @@ def run_worker(
             or home.queries.still_to_do(context.outages.given_up(patience_s, started))
         ):
             return False
-        return not maintenance.disk_waits.release()  # room that was promised to a job may be free now
+        return not maintenance.disk_wait_check.release()  # room that was promised to a job may be free now
 
     heartbeat = Heartbeat(context)
     pulse = Pulse(notifier, lambda: _status_line(home), home.clock.awake)

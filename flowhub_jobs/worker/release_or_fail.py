@@ -70,7 +70,7 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
     _delete_partial_if_purged(context, run)
     requested = None
     fault = error.error if isinstance(error, RetryLater) else error
-    if context.network.report_if_offline(fault, run.claimed.artifact):
+    if context.offline_watch.report_if_offline(fault, run.claimed.artifact):
         requested = context.leases.hand_back(run.lease, "This machine is offline", fault.code)
         context.gates.refresh()
     elif isinstance(error, RetryLater):

@@ -56,7 +56,7 @@ def test_a_job_is_given_up_only_after_ten_rescues_in_a_row_without_progress(
         for _ in range(10):
             # The worker dies after the claim and before the first byte, as from a job that kills its worker.
             assert (
-                fork_server.drain(app, failpoints="fast_maintenance kill=flowhub_jobs.worker.fetch_job:fetch:before")
+                fork_server.drain(app, failpoints="fast_maintenance kill=flowhub_jobs.worker.fetch_step:fetch:before")
                 == -signal.SIGKILL
             )
         assert fork_server.drain(app) == 10

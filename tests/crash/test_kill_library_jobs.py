@@ -19,7 +19,7 @@ A = gguf((2 << 20) + 5, 1)
 FOLDER = mlx_folder(seed=7, size=300_000)
 NAME = "c-mlx-4bit"
 CHECKING, EXPORTING, IMPORTING, FETCHING = (
-    f"flowhub_jobs.worker.{module}" for module in ("verify_job", "export_job", "import_job", "fetch_job")
+    f"flowhub_jobs.worker.{module}" for module in ("verify_job", "export_job", "import_job", "fetch_step")
 )
 COPIER, WHOLE = "flowhub_jobs.worker.copier", "flowhub_jobs.fs.atomic_write"
 ERRANDS, SEED = "flowhub_jobs.operations.library_jobs", "flowhub_jobs.transfer.partial.seed_for_repair"

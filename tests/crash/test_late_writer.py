@@ -20,8 +20,8 @@ from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.values.enums import State
 
 MOMENTS = {
-    "before it looks for copies": "flowhub_jobs.worker.fetch_job:find_local_copies:before",
-    "before the fetch": "flowhub_jobs.worker.fetch_job:fetch:before",
+    "before it looks for copies": "flowhub_jobs.worker.fetch_step:find_local_copies:before",
+    "before the fetch": "flowhub_jobs.worker.fetch_step:fetch:before",
     "before the journal is opened": "flowhub_jobs.transfer.fetch:resume_partial:before",
     "before its partial is locked": "flowhub_jobs.transfer.partial.claim:lock_new:before",
     "with its partial locked": "flowhub_jobs.transfer.partial.claim:lock_new:after",

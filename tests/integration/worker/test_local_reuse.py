@@ -18,7 +18,7 @@ from flowhub_jobs.store import file_hash, install
 from flowhub_jobs.store.library_check import is_unchanged
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.enums import DigestState, State, StopReason
-from flowhub_jobs.worker import fetch_job, pipeline
+from flowhub_jobs.worker import fetch_step, pipeline
 from flowhub_jobs.worker.context import WorkerContext
 from flowhub_jobs.worker.progress import ProgressWriter
 
@@ -144,7 +144,7 @@ def test_a_linked_file_that_is_written_to_while_the_rest_is_fetched_is_fetched_t
 ):
     cache = hugging_face(user_home, "own/c", {"model.safetensors": MLX["model.safetensors"]})
     blob = cache / "blobs" / sha256(MLX["model.safetensors"])
-    act_after(monkeypatch, fetch_job, "fetch", lambda: flip_last_byte(blob))
+    act_after(monkeypatch, fetch_step, "fetch", lambda: flip_last_byte(blob))
     job = run_job(app, "c")
     total = sum(map(len, MLX.values()))
     assert (job.state, job.bytes_fetched, job.bytes_done) == (State.COMPLETED, total, total)
@@ -348,7 +348,7 @@ def test_a_request_is_carried_out_while_another_programs_file_is_read(app, user_
 
 def test_a_linked_file_that_needs_no_room_is_installed_on_a_full_disk(app, user_home, monkeypatch):
     lm_studio(user_home, "pub/repo/a.gguf", A)
-    monkeypatch.setattr("flowhub_jobs.worker.fetch_job.check_need", lambda *_: pytest.fail("it checked for room"))
+    monkeypatch.setattr("flowhub_jobs.worker.fetch_step.check_need", lambda *_: pytest.fail("it checked for room"))
     assert run_job(app, "a").state is State.COMPLETED
 
 

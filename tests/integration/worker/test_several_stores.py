@@ -31,7 +31,7 @@ from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import PARTIAL, STORE_ID
 from flowhub_jobs.values.enums import Condition, Reason, State
 from flowhub_jobs.worker.context import WorkerContext
-from flowhub_jobs.worker.disk_waits import DiskWaitCheck
+from flowhub_jobs.worker.disk_wait_check import DiskWaitCheck
 
 A, B, C = gguf(5000, 1), gguf(6000, 2), gguf(7000, 3)
 TMPFS = Path("/dev/shm")

@@ -7,7 +7,7 @@ from pathlib import Path
 from flowhub_jobs.errors import DiskFull, StoreOffline
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.disk_demand import needs_in_order
-from flowhub_jobs.jobs.disk_waits import DiskWaits, disk_waits, end_wait, extend_wait
+from flowhub_jobs.jobs.disk_wait_rows import DiskWait, end_wait, extend_wait, read_disk_waits
 from flowhub_jobs.store.space import Room, check_room
 from flowhub_jobs.values.enums import QueueOrder, Reason
 
@@ -36,9 +36,9 @@ class DiskWaitCheck:
     def release(self) -> bool:
         """Start the jobs that can run now, and extend the wait of every other; return whether there was one."""
         home = self._home()
-        waiting = disk_waits(home.engine, home.node)
-        texts: dict[DiskWaits, str] = {}
-        free: list[DiskWaits] = []
+        waiting = read_disk_waits(home.engine, home.node)
+        texts: dict[DiskWait, str] = {}
+        free: list[DiskWait] = []
         for store in dict.fromkeys(job.store for job in waiting):
             blocked, ready = self._check_store(store, [job for job in waiting if job.store == store])
             texts |= blocked
@@ -47,7 +47,7 @@ class DiskWaitCheck:
         end_wait(home.engine, free)
         return bool(free)
 
-    def _check_store(self, store: str, waiting: Sequence[DiskWaits]) -> tuple[dict[DiskWaits, str], list[DiskWaits]]:
+    def _check_store(self, store: str, waiting: Sequence[DiskWait]) -> tuple[dict[DiskWait, str], list[DiskWait]]:
         """Return the jobs of one store that still wait, each with the reason, and those that may start."""
         try:
             home = self._home().in_store(store)
@@ -61,7 +61,7 @@ class DiskWaitCheck:
         self._store_back -= {job.job for job in texts}
         return texts, self._startable(full, room) + self._store_is_back(ready)
 
-    def _store_is_back(self, ready: Sequence[DiskWaits]) -> list[DiskWaits]:
+    def _store_is_back(self, ready: Sequence[DiskWait]) -> list[DiskWait]:
         """Return the jobs whose store is back. A job that failed with StoreOffline again, although no check found its
         store offline, is not released early: it starts when its wait ends. Otherwise a draining worker would never
         exit.
@@ -70,7 +70,7 @@ class DiskWaitCheck:
         self._store_back |= {job.job for job in returned}
         return returned
 
-    def _startable(self, ready: Sequence[DiskWaits], room: Room) -> list[DiskWaits]:
+    def _startable(self, ready: Sequence[DiskWait], room: Room) -> list[DiskWait]:
         """Return the jobs for which there is more room than when they were last released, and failed again.
 
         A disk can be full although it has free bytes: a quota, inodes, a snapshot. Such a job starts at the end of its
@@ -80,7 +80,7 @@ class DiskWaitCheck:
         self._released.update({job.job: room.usable for job in roomier})
         return roomier
 
-    def _still_waiting(self, home: Home, waiting: Sequence[DiskWaits], room: Room) -> dict[DiskWaits, str]:
+    def _still_waiting(self, home: Home, waiting: Sequence[DiskWait], room: Room) -> dict[DiskWait, str]:
         try:
             home.open_store()
         except StoreOffline as error:
@@ -92,11 +92,11 @@ class DiskWaitCheck:
         return _without_room(home, full, room) if full else {}
 
 
-def _offline(waiting: Sequence[DiskWaits], error: StoreOffline) -> dict[DiskWaits, str]:
+def _offline(waiting: Sequence[DiskWait], error: StoreOffline) -> dict[DiskWait, str]:
     return {job: error.message for job in waiting if job.reason is Reason.STORE_OFFLINE}
 
 
-def _without_room(home: Home, full: Sequence[DiskWaits], own_room: Room) -> dict[DiskWaits, str]:
+def _without_room(home: Home, full: Sequence[DiskWait], own_room: Room) -> dict[DiskWait, str]:
     texts: dict[int, str] = {}
     for room, stores in home.rooms(own_room):
         running, queued = needs_in_order(home.engine, home.node, QueueOrder(home.settings.queue_order), stores)

@@ -11,24 +11,24 @@ from flowhub_jobs.values.enums import Reason, State
 
 
 @dataclass(frozen=True, slots=True)
-class DiskWaits:
-    """A queued job that waits for the disk, until that microsecond."""
+class DiskWait:
+    """A queued job that waits for the disk."""
 
     job: int
     reason: Reason
-    until: int
+    until_us: int
     target: str
     store: str
 
 
-def disk_waits(engine: sa.Engine, node: str) -> list[DiskWaits]:
+def read_disk_waits(engine: sa.Engine, node: str) -> list[DiskWait]:
     """Return the jobs of a node that wait for room, or for the store's disk."""
     columns = (jobs.c.id, jobs.c.wait_reason, jobs.c.not_before, jobs.c.target, jobs.c.store)
     waits = jobs.c.wait_reason.in_((Reason.DISK, Reason.STORE_OFFLINE))
     conditions = (jobs.c.node == node, is_live, is_queued, waits, jobs.c.not_before.is_not(None))
     with querying(engine) as tx:
         return [
-            DiskWaits(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*conditions))
+            DiskWait(row[0], Reason(row[1]), *row[2:]) for row in tx.execute(sa.select(*columns).where(*conditions))
         ]
 
 
@@ -41,7 +41,7 @@ _AS_READ = (
 )
 
 
-def extend_wait(engine: sa.Engine, texts: Mapping[DiskWaits, str], now_us: int, seconds: float) -> None:
+def extend_wait(engine: sa.Engine, texts: Mapping[DiskWait, str], now_us: int, seconds: float) -> None:
     """Let these jobs wait so many seconds from `now_us`, each for the reason that its text gives."""
     wait_us = round(seconds * 1e6)
     changes = {"not_before": now_us + wait_us, "wait_us": wait_us, "wait_text": sa.bindparam("text")}
@@ -51,7 +51,7 @@ def extend_wait(engine: sa.Engine, texts: Mapping[DiskWaits, str], now_us: int, 
             tx.execute(sa.update(jobs).where(*_AS_READ).values(**changes), rows)
 
 
-def end_wait(engine: sa.Engine, ready: Sequence[DiskWaits]) -> None:
+def end_wait(engine: sa.Engine, ready: Sequence[DiskWait]) -> None:
     """End the wait of these jobs, so that they may start."""
     ended = {"not_before": None, "wait_us": None, "wait_reason": None, "wait_text": None}
     if ready:
@@ -59,5 +59,5 @@ def end_wait(engine: sa.Engine, ready: Sequence[DiskWaits]) -> None:
             tx.execute(sa.update(jobs).where(*_AS_READ).values(**ended), [_as_read(job) for job in ready])
 
 
-def _as_read(job: DiskWaits) -> dict[str, object]:
-    return {"of_job": job.job, "of_reason": job.reason, "of_until": job.until}
+def _as_read(job: DiskWait) -> dict[str, object]:
+    return {"of_job": job.job, "of_reason": job.reason, "of_until": job.until_us}

@@ -31,25 +31,25 @@ PROBE_MAX_US = 60_000_000  # a name look-up may hang; a worker that took the tur
 LATE_US = 5_000_000  # the gate stays shut a little longer than until the next probe, which then keeps it shut
 
 
-class Network:
+class OfflineWatch:
     """One per worker."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._turn = SharedValue(home.engine, home.node, home.clock, TURN)
         self._lock = threading.Lock()
-        self._prober: threading.Thread | None = None
+        self._probe_thread: threading.Thread | None = None
 
     def report_if_offline(self, error: FlowhubError, artifact: Artifact) -> bool:
-        """Return whether an attempt ended because there is no network; then all jobs of the node wait from now on."""
+        """Return whether an attempt ended because there is no network. Then all jobs of the node wait from now on."""
         cause = local_network_fault(error) if isinstance(error, NetworkDown) else None  # a network disk has its own
         if cause is None:
             return False
         with self._lock:  # of jobs that fail together, one checks for all
-            return self._home.controls.get(NETWORK) is not None or self._all_hosts_fail(error, cause, artifact)
+            return self._home.controls.get(NETWORK) is not None or self._hold_if_all_hosts_fail(error, cause, artifact)
 
-    def _all_hosts_fail(self, error: FlowhubError, cause: OSError, artifact: Artifact) -> bool:
-        """Ask a few other hosts that jobs come from: if one answers, only that one host cannot be reached."""
+    def _hold_if_all_hosts_fail(self, error: FlowhubError, cause: OSError, artifact: Artifact) -> bool:
+        """Probe a few other hosts that jobs come from. If all fail, hold all jobs of the node and return True."""
         endpoint = self._home.settings.hf_endpoint
         own_urls = [at_endpoint(file.url, endpoint) for file in artifact.files]
         failed = _endpoints([url for url in own_urls if host_of(url) == error.host] or own_urls[:1])
@@ -74,7 +74,7 @@ class Network:
 
     def probe_if_due(self) -> None:
         """Probe whether the network is back, if it is time and this worker gets the turn. Returns at once."""
-        if self._prober is not None and self._prober.is_alive():
+        if self._probe_thread is not None and self._probe_thread.is_alive():
             return
         control, now_us = self._home.controls.get(NETWORK), self._home.clock.now_us()
         if control is None or not control[0].get("place"):
@@ -87,8 +87,10 @@ class Network:
         turn = self._turn.compare_and_set(stored, {"at": now_us + PROBE_MAX_US, "number": number})
         if turn is not None:
             self._home.controls.set(NETWORK, control[0], until_us=now_us + PROBE_MAX_US)
-            self._prober = threading.Thread(target=self._probe, args=(control[0], turn), name="network", daemon=True)
-            self._prober.start()
+            self._probe_thread = threading.Thread(
+                target=self._probe, args=(control[0], turn), name="network", daemon=True
+            )
+            self._probe_thread.start()
 
     def _probe(self, down: dict[str, Any], turn: ValueVersion) -> None:
         """Make the one connection: to the host that failed, and the next time to another one that jobs need."""
