@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.placement.place_and_unplace import Placements
     from flowhub_jobs.placement.rows import PlacementReader
     from flowhub_jobs.store.library import Library
-    from flowhub_jobs.transfer.partial.ownership import Owner
+    from flowhub_jobs.transfer.partial.ownership_decision import Owner
 
 log = logging.getLogger("flowhub.worker")
 
@@ -274,7 +274,7 @@ class Home:
     def discard_partials(self, artifact: Artifact, job: int) -> None:
         """Remove this node's partials of an artifact, except one that another home with this node's name works in."""
         from flowhub_jobs.jobs.find_partial_owner import run_tokens
-        from flowhub_jobs.transfer.partial.claim import discard
+        from flowhub_jobs.transfer.partial.hold import discard
 
         store = self.store
         partials = [*store.partials_of(artifact, self.node), *store.copies_of(artifact, self.node)]
@@ -283,7 +283,7 @@ class Home:
 
     def this_run(self, token: str = "") -> "Owner":
         """Return this home and run as the owner that the lock of a partial names."""
-        from flowhub_jobs.transfer.partial.ownership import this_run
+        from flowhub_jobs.transfer.partial.owner_lock import this_run
 
         return this_run(os.path.realpath(self.settings.home), token)
 

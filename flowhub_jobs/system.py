@@ -74,7 +74,7 @@ def process_name() -> str:
     return f"{boot_id()}/{_pid_namespace()}/{pid}/{_start_time(pid) or ''}"
 
 
-def process_lives(name: str) -> bool | None:
+def is_process_alive(name: str) -> bool | None:
     """Return whether the process of a `process_name` lives; None where this one cannot see it: another machine's."""
     try:
         boot, namespace, pid, started = name.split("/")

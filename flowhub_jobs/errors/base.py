@@ -21,7 +21,7 @@ class FlowhubError(Exception):
     needs_user: ClassVar[bool] = False  # the user should hear of it at once, although it is tried again
     from_host: ClassVar[bool] = True  # whether the fault came from the requested host, not from something in between
     default_hint: ClassVar[str | None] = None
-    may_pass = False  # whether hosts also send this refusal to clients that ask too often
+    may_be_transient = False  # whether hosts also send this refusal to clients that ask too often
 
     def __init__(self, text: str, *, hint: str | None = None, host: str | None = None, path: str | None = None) -> None:
         """`host`: the host that `text` names. `path` is not in `text`: the message begins with it."""

@@ -18,7 +18,7 @@ class SourceError(FlowhubError):
     about_range = False
     about_coding = False
     # Whether it can go away without the user: then a job gives up on it only after `give_up_after`, not ten tries.
-    passing: ClassVar[bool] = True
+    transient: ClassVar[bool] = True
     default_hint = "A worker tries again by itself; `flowhub status` shows when."
 
 
@@ -118,14 +118,14 @@ class WrongRange(SourceError):
 
     code = "wrong_range"
     coded = False
-    passing = False
+    transient = False
 
 
 class AnswerMalformed(SourceError):
     """What the host sent is not HTTP as RFC 9112 defines it: it can be reached, but does not answer as it should."""
 
     code = "answer_malformed"
-    passing = False
+    transient = False
 
 
 class AddressExpired(SourceError):
@@ -138,7 +138,7 @@ class SourceChanged(SourceError):
     """The file behind the URL differs from the one that the partial was begun with."""
 
     code = "source_changed"
-    passing = False
+    transient = False
 
 
 class SourceMissing(SourceError):
@@ -198,7 +198,7 @@ class WrongContent(SourceError):
     """The first bytes are not of the format that was promised: a log-in page, an error page."""
 
     code = "wrong_content"
-    passing = False  # a maintenance page or a captive portal's may be gone at the next try
+    transient = False  # a maintenance page or a captive portal's may be gone at the next try
     default_hint = "Open the address in a browser: it may want a sign-in, or serve an error page."
 
 

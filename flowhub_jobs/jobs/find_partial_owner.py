@@ -61,7 +61,7 @@ def _artifact_key(tx: sa.Connection, job: int) -> str:
 
 
 def run_tokens(engine: sa.Engine, job: int) -> set[str]:
-    """Return the tokens of all runs of a job, by which their partials are known (transfer/partial/ownership.py)."""
+    """Return the tokens of all runs of a job, which their partials name (transfer/partial/ownership_decision.py)."""
     with querying(engine) as tx:
         return set(tx.execute(sa.select(attempts.c.token).where(attempts.c.job_id == job)).scalars())
 

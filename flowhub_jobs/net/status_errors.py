@@ -1,4 +1,4 @@
-"""Converts a status that is neither 200 nor 206 into an error: passing, sign-in, missing or refused. Pure."""
+"""Converts a status that is neither 200 nor 206 into an error: transient, sign-in, missing or refused. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -77,7 +77,8 @@ def status_error(
     error = _refusal(status, headers, host, fresh, home, had_token, now, tuple(secrets), token_of, size, page)
     refused = isinstance(error, SourceRefused) and status not in _LASTING
     refused |= isinstance(error, TokenRefused) and status == 403
-    error.may_pass = refused and not signed and "x-error-code" not in headers  # the Hub's own refusals have a code
+    is_own_of_hub = "x-error-code" in headers  # the Hub's own refusals have a code
+    error.may_be_transient = refused and not signed and not is_own_of_hub
     if signed and isinstance(error, SourceRefused | SourceMissing):
         error.hint = _SIGNED_HINT
     if isinstance(error, SourceError):

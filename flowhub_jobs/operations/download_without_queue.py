@@ -21,8 +21,8 @@ from flowhub_jobs.transfer.fetch import Fetched, PriorAttempts, RetryLater, Shar
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.partial.claim import claimed
-from flowhub_jobs.transfer.partial.ownership import this_run
+from flowhub_jobs.transfer.partial.hold import hold_partial
+from flowhub_jobs.transfer.partial.owner_lock import this_run
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
@@ -50,12 +50,12 @@ def download_option(option: "DownloadOption", dest_dir: str | Path, on_progress:
 def _exclusive_partial(store: Store, artifact: Artifact) -> Iterator[Path]:
     """Hold the partial of an artifact: of two calls for the same, one fetches. Raises Busy."""
     fresh = store.new_partial(artifact, DIRECT_DOWNLOAD)
-    with claimed(store.partials_of(artifact, DIRECT_DOWNLOAD), fresh, this_run("", "")) as claim:
-        if claim.other_owners:
-            if claim.folder == fresh:
+    with hold_partial(store.partials_of(artifact, DIRECT_DOWNLOAD), fresh, this_run("", "")) as hold:
+        if hold.other_owners:
+            if hold.folder == fresh:
                 remove_partial(fresh)
             raise Busy(f"Another process is fetching {artifact.ref} into {store.root}.")
-        yield claim.folder
+        yield hold.folder
 
 
 def _verified_existing(artifact: Artifact, existing: Path) -> Path:

@@ -14,7 +14,7 @@ from flowhub_jobs.store.install import remove_partial
 from flowhub_jobs.store.layout import PARTIAL
 from flowhub_jobs.store.space import check_room
 from flowhub_jobs.store.verification_records import InstalledArtifact, VerificationRecords
-from flowhub_jobs.transfer.partial.claim import is_in_use
+from flowhub_jobs.transfer.partial.hold import is_in_use
 from flowhub_jobs.transfer.partial.seed_for_repair import SeedFile, seed_partial
 from flowhub_jobs.values.enums import JobKind
 from flowhub_jobs.values.jobs import JobTarget

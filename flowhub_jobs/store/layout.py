@@ -152,7 +152,7 @@ class Store:
         return sorted(partials, key=_touched_at, reverse=True) if len(partials) > 1 else partials
 
     def copies_of(self, artifact: Artifact, node: str) -> list[Path]:
-        """Return the remains of partials of the artifact that were copied (transfer/partial/ownership.py)."""
+        """Return the remains of partials of the artifact that were copied (transfer/partial/ownership_decision.py)."""
         return sorted((self.root / PARTIAL).glob(f"{TAKEN_OVER}{glob.escape(_partial_name(artifact, node))}*"))
 
     def new_partial(self, artifact: Artifact, node: str) -> Path:

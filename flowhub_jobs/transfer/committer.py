@@ -10,8 +10,8 @@ from typing import Any
 
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.pieces.ranges import MIB
-from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX, FileState
-from flowhub_jobs.transfer.open_parts import closable_locked, close_verified
+from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, PENDING_WRITES_MAX, FileState
+from flowhub_jobs.transfer.open_file_limit import closable_locked, close_verified
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial.journal import Journal, Record, file_entry
 from flowhub_jobs.transfer.partial.part_file import PartFile, sync_all
@@ -26,7 +26,7 @@ def unsynced_limit(writers: int) -> int:
 
     `admit` reads the count without the lock, so each of them may add a buffer at once, and the writer's queue a few.
     """
-    return max(BUFFER_DIRECT, UNSYNCED_MAX - (writers + UNDERWAY_MAX) * BUFFER_DIRECT)
+    return max(BUFFER_DIRECT, UNSYNCED_MAX - (writers + PENDING_WRITES_MAX) * BUFFER_DIRECT)
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Committer(threading.Thread):
                 self._journal.rewrite(snapshot.record)
             else:
                 self._journal.commit(snapshot.entry)
-        self._settle(snapshot)
+        self._apply_commit(snapshot)
 
     def commit_clean(self) -> None:
         """Commit, and mark the journal clean: the next run need not read anything again.
@@ -169,7 +169,7 @@ class Committer(threading.Thread):
             files=files, fetched=transfer.fetched, fetched_by_origin=dict(transfer.fetched_by_origin), tag=self._tag
         )
 
-    def _settle(self, snapshot: CommitSnapshot) -> None:
+    def _apply_commit(self, snapshot: CommitSnapshot) -> None:
         """Record what is committed, wake the fetchers that wait in `admit`, and remove the retired parts."""
         transfer = self._transfer
         with transfer.changed:

@@ -47,42 +47,42 @@ class Flow:
     is_low: bool = False
 
 
-def adjust(plan: ConcurrencyPlan, flow: Flow, cap: int) -> ConcurrencyPlan:
+def adjust(plan: ConcurrencyPlan, flow: Flow, connections_max: int) -> ConcurrencyPlan:
     """Return the next plan, of at most `cap` connections."""
-    if plan.count > cap:
-        return _new_window(replace(plan, count=cap, baseline=min(plan.baseline, cap)), flow)
+    if plan.count > connections_max:
+        return _new_window(replace(plan, count=connections_max, baseline=min(plan.baseline, connections_max)), flow)
     if flow.hash_bound and plan.count > 1:
         return _back_off(replace(plan, baseline=max(1, min(plan.baseline, plan.count // 2))), flow)
     if not plan.settled:
-        return _settle(plan, flow)
+        return _wait_until_flowing(plan, flow)
     if flow.at - plan.since < WINDOW_S or flow.fetched == plan.bytes:  # nothing moved: nothing is learned
         return plan
-    return _judge(plan, flow, (flow.fetched - plan.bytes) / (flow.at - plan.since), cap)
+    return _judge(plan, flow, (flow.fetched - plan.bytes) / (flow.at - plan.since), connections_max)
 
 
-def _settle(plan: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
+def _wait_until_flowing(plan: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
     waited = plan.since and flow.flowing and flow.at - plan.since > SETTLE_S
     if flow.flowing >= plan.count or waited:
         return _new_window(replace(plan, settled=True), flow)
     return plan if plan.since else replace(plan, since=flow.at)
 
 
-def _judge(plan: ConcurrencyPlan, flow: Flow, rate: float, cap: int) -> ConcurrencyPlan:
+def _judge(plan: ConcurrencyPlan, flow: Flow, rate: float, connections_max: int) -> ConcurrencyPlan:
     if plan.count > plan.baseline:
         if rate >= plan.best * GAIN[plan.factor]:
-            return _probe(replace(plan, baseline=plan.count, best=rate, recent=(rate,)), flow, cap)
+            return _probe(replace(plan, baseline=plan.count, best=rate, recent=(rate,)), flow, connections_max)
         if plan.factor == LEAP:
-            return _probe(replace(plan, factor=STEP), flow, cap)
+            return _probe(replace(plan, factor=STEP), flow, connections_max)
         return _back_off(plan, flow)
     recent = (*plan.recent, rate)[-RECENT:]
     plan = replace(plan, best=max(recent), recent=recent)  # the best: one bad moment is not the network
     wait = plan.backing_off_until > flow.at or flow.is_low
-    return _new_window(plan, flow) if wait else _probe(plan, flow, cap)
+    return _new_window(plan, flow) if wait else _probe(plan, flow, connections_max)
 
 
-def _probe(plan: ConcurrencyPlan, flow: Flow, cap: int) -> ConcurrencyPlan:
+def _probe(plan: ConcurrencyPlan, flow: Flow, connections_max: int) -> ConcurrencyPlan:
     can_gain = plan.best * GAIN[plan.factor] <= flow.digest_bps
-    count = max(1, min(cap, plan.baseline * plan.factor if can_gain else plan.baseline))
+    count = max(1, min(connections_max, plan.baseline * plan.factor if can_gain else plan.baseline))
     return _new_window(replace(plan, count=count, settled=count == plan.count), flow)
 
 

@@ -118,7 +118,7 @@ class ConnectionWatch:
         """Update the host's throughput; replace all its connections if it has collapsed, and return whether."""
         throughput = self._throughputs.get(origin, HostThroughput())
         if (
-            len(self._transfer.origins_locked) == 1 and not self._transfer.joined
+            len(self._transfer.origins_locked) == 1 and not self._transfer.extra_connections
         ):  # the plan knows the total of shorter intervals too
             throughput = learn_best(throughput, plan.best, plan.baseline)
         tasks = [task for task in samples if task.address.origin == origin]
@@ -126,7 +126,7 @@ class ConnectionWatch:
         collapsed = throughput.has_collapsed(now)
         self._throughputs[origin] = HostThroughput() if collapsed else throughput
         if collapsed:
-            self._hosts.limit_cap(origin, throughput.few)
+            self._hosts.restrict_connections(origin, throughput.few)
             total = sum(samples[task].bps for task in tasks)
             self._note(tasks[0], _collapse_text(address_host(tasks[0].address), total, throughput))
             for task in tasks:

@@ -92,7 +92,7 @@ class FaultHandler:
             address.location = None  # the target of the last redirect may be the cause
         continue_by_range(task)
         self._suspect_length(task, error)
-        if self._is_over_host_cap(task, error):
+        if self._is_over_host_limit(task, error):
             return
         if _has_other_address(task, error):
             last_fault = pass_over(self._transfer, task, error, self._hosts)
@@ -154,8 +154,8 @@ class FaultHandler:
             Note(EventKind.FAULT, f"{error.message}{_retry_sentence(decision.seconds)}", error.code)
         )
 
-    def _is_over_host_cap(self, task: RangeTask, error: FlowhubError) -> bool:
-        """Return whether the newest of several connections was refused while others work; then lower the host's cap.
+    def _is_over_host_limit(self, task: RangeTask, error: FlowhubError) -> bool:
+        """Return whether the newest of several connections was refused while others work; then restrict the host.
 
         It costs the job nothing.
         """
@@ -166,7 +166,7 @@ class FaultHandler:
         origin = task.address.origin
         if isinstance(error, ServerBusy) and error.wait_s is not None:
             self._hosts.cool_down(origin, min(error.wait_s, self._options.patience.server_wait_max_s))
-        return self._hosts.lower_cap(origin)
+        return self._hosts.note_connection_refused(origin)
 
 
 def _has_other_address(task: RangeTask, error: FlowhubError) -> bool:

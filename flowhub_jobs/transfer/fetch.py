@@ -203,7 +203,7 @@ class _Transfer:
         with transfer.commit_due:
             transfer.commit_due.wait_for(lambda: transfer.ended or transfer.done, TICK_S)
             flow = replace(transfer.flow_locked(time.monotonic()), is_low=self._watch.is_low)
-            self._plan = adjust(self._plan, flow, self._pool.cap_locked())
+            self._plan = adjust(self._plan, flow, self._pool.connections_max_locked())
             transfer.connections, transfer.probing = self._plan.count, self._plan.count > self._plan.baseline
         self._report()
 

@@ -16,8 +16,7 @@ from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.http.response_headers import read_answer
 from flowhub_jobs.transfer.mirror_switching import find_url
-from flowhub_jobs.transfer.open_parts import open_part, wait_to_open
-from flowhub_jobs.transfer.passing_refusals import as_one_too_many, as_refused_for_now
+from flowhub_jobs.transfer.open_file_limit import open_part, wait_to_open
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task, waits_for_copy
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 from flowhub_jobs.transfer.response_acceptance import (
@@ -26,6 +25,7 @@ from flowhub_jobs.transfer.response_acceptance import (
     drop_decoded_locked,
     note_other_form_locked,
 )
+from flowhub_jobs.transfer.transient_refusals import busy_if_served_before, busy_if_too_many_connections
 
 JOIN_S = 2.0
 LOOK_AGAIN_S = 0.5  # until another connection may have become slow
@@ -73,9 +73,9 @@ class FetcherPool:
         New ones are started, surplus ones finish their range and wait.
         """
         with self.transfer.changed:
-            joined = self.transfer.joined
-            joined.update({origin: min(count, self._hosts.cap(origin)) for origin in joined})
-            size = count + sum(joined.values()) + (self.transfer.probe is not None)
+            extra = self.transfer.extra_connections
+            extra.update({origin: min(count, self._hosts.connections_allowed(origin)) for origin in extra})
+            size = count + sum(extra.values()) + (self.transfer.probe is not None)
             if size != self._size:
                 self._size = size
                 self.transfer.pool_resized.notify_all()
@@ -94,10 +94,10 @@ class FetcherPool:
         for origin in {task.address.origin for task in self.transfer.tasks if task.accepted}:
             self._hosts.note_answer(origin)
 
-    def cap_locked(self) -> int:
-        """Return how many connections are worth a try, by the limits of the files' hosts."""
-        most = max((self._hosts.cap(origin) for origin in self.transfer.origins_locked), default=1)
-        return min(most, self._context.options.connections_per_host)
+    def connections_max_locked(self) -> int:
+        """Return how many connections the files' hosts and the options allow."""
+        allowed = max((self._hosts.connections_allowed(origin) for origin in self.transfer.origins_locked), default=1)
+        return min(allowed, self._context.options.connections_per_host)
 
     def join(self) -> bool:
         """Wait for the fetchers to end; False if one hangs where nothing can end it, as in a name look-up."""
@@ -134,9 +134,10 @@ class FetcherPool:
             if self._hosts.acquire(task.address.origin):
                 return task, None
             return_task(self.transfer, task)
-            if not self.transfer.joined.get(task.address.origin):
+            if not self.transfer.extra_connections.get(task.address.origin):
                 return None, HOST_FULL_S
-            self.transfer.joined[task.address.origin] = 0  # for this moment: the current address is used instead
+            # Until the next `resize`, the current address is used instead.
+            self.transfer.extra_connections[task.address.origin] = 0
         return None, LOOK_AGAIN_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
 
     def handle_fault(self, task: RangeTask, error: FlowhubError) -> None:
@@ -147,10 +148,10 @@ class FetcherPool:
                 return
             if task.address.mirror:
                 self._faults.handle_locked(task, error)
-            elif choose_other_form(task, error := as_one_too_many(task, error)):
+            elif choose_other_form(task, error := busy_if_too_many_connections(task, error)):
                 note_other_form_locked(self.transfer, task, error)
             else:
-                self._faults.handle_locked(task, as_refused_for_now(self.transfer, task, error))
+                self._faults.handle_locked(task, busy_if_served_before(self.transfer, task, error))
             self.transfer.changed.notify_all()
 
     def finish_task(self, task: RangeTask) -> None:

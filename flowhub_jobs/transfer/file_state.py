@@ -31,7 +31,7 @@ from flowhub_jobs.values.artifacts import ArtifactFile, FileDigest
 
 BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk
 BUFFER_DIRECT = 1 << 20  # the same for direct I/O, which is slow in small steps
-UNDERWAY_MAX = 2  # buffers that the writer of a transfer holds at once
+PENDING_WRITES_MAX = 2  # The writer of a transfer holds this many buffers at once.
 SILENT_S = 2.0  # without a first byte: another connection takes over the whole range
 JUDGED_S = 0.5  # before that, a connection's rate is not known well enough
 SHARE_MIN = 4 << 20  # bytes that are worth a request of their own
@@ -210,9 +210,9 @@ class Body(Protocol):
 
 @dataclass(slots=True, eq=False)
 class RangeTask:
-    """A range in flight. All before `at` is written; from `at` to `claimed_to` the bytes are being written.
+    """A range in flight. All before `at` is written; from `at` to `reserved_to` the bytes are being written.
 
-    Another connection may take over what is after `claimed_to`: then `end` moves closer. One fetcher runs the task and
+    Another connection may take over what is after `reserved_to`: then `end` moves closer. One fetcher runs the task and
     writes its fields; other threads change `end` and `replaced` alone.
     """
 
@@ -223,7 +223,7 @@ class RangeTask:
     ended_at: float = 0.0
     address: AddressState = field(default_factory=AddressState)  # the address that it is requested from
     at: int = field(init=False)
-    claimed_to: int = field(init=False)
+    reserved_to: int = field(init=False)
     started_at: float = field(default_factory=time.monotonic)
     form: RangeForm = RangeForm.BOUNDED  # of the request
     codings: int = 0  # of the request
@@ -240,7 +240,7 @@ class RangeTask:
     replaced: bool = False  # its connection was shut for being slow, which is no fault
 
     def __post_init__(self) -> None:
-        self.at = self.claimed_to = self.start
+        self.at = self.reserved_to = self.start
 
     @property
     def exclusive(self) -> bool:
@@ -265,7 +265,7 @@ class RangeTask:
 
     def remaining_s(self, now: float) -> float:
         """Return the seconds that the rest will take at the rate so far; `now` is on the monotonic clock."""
-        spent, missing = now - self.started_at, self.end - self.claimed_to
+        spent, missing = now - self.started_at, self.end - self.reserved_to
         if missing <= 0:
             return 0.0  # another connection has the rest
         if not self.received:
@@ -276,7 +276,7 @@ class RangeTask:
     @property
     def split_at(self) -> int:
         """Where another connection may take over: the middle of the rest, or all of it if nothing came yet."""
-        return self.claimed_to + (self.end - self.claimed_to) // 2 if self.received else self.claimed_to
+        return self.reserved_to + (self.end - self.reserved_to) // 2 if self.received else self.reserved_to
 
 
 @dataclass(slots=True, eq=False)

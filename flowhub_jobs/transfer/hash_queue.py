@@ -7,7 +7,7 @@ comes. The transfer's lock guards everything here except the spare buffers.
 import mmap
 from collections import defaultdict, deque
 
-from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX, FileState, QueuedChunk
+from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, PENDING_WRITES_MAX, FileState, QueuedChunk
 
 QUEUED_MAX = 8 << 20  # bytes in memory; a fetcher with more of them waits for the hasher
 
@@ -42,7 +42,7 @@ class HashQueue:
     def offer(self, state: FileState, offset: int, data: memoryview, buffer: memoryview) -> bool:
         """Queue bytes with their buffer if they are the next ones and there is room; return whether."""
         # The fetcher has checked for room before the write (`wait_for_hasher`): the writer's buffers may exceed it.
-        if not self.is_next(state, offset) or self.queued_bytes > QUEUED_MAX + UNDERWAY_MAX * BUFFER_DIRECT:
+        if not self.is_next(state, offset) or self.queued_bytes > QUEUED_MAX + PENDING_WRITES_MAX * BUFFER_DIRECT:
             return False
         state.digest.queued.append(QueuedChunk(offset, data, buffer))
         state.digest.queued_to = offset + len(data)

@@ -21,7 +21,7 @@ from flowhub_jobs.transfer.first_bytes_check import check_not_cut_short
 from flowhub_jobs.transfer.form_fallback import mistrust_parts
 from flowhub_jobs.transfer.identity_check import address_host, contradiction
 from flowhub_jobs.transfer.mirror_switching import distrust, name_bad_mirror
-from flowhub_jobs.transfer.open_parts import wait_to_open
+from flowhub_jobs.transfer.open_file_limit import wait_to_open
 from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import FileDigest, git_sha1

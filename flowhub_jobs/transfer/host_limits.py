@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LOWERED_S = 3600.0  # for so long a host that refused a connection gets fewer
-OUTAGE_S = 60.0  # a host that goes down within this time after a refusal refused them all: its cap is restored
+RESTRICTED_S = 3600.0  # A host that refused a connection gets fewer for this long.
+OUTAGE_S = 60.0  # A host that goes down within this time after a refusal refused all: its restriction ends.
 
 
 @dataclass(slots=True)
 class _Host:
     open: int = 0
-    cap: int = 0
-    capped_until: float = 0.0
+    connections_max: int = 0  # holds until `restricted_until`, the process's own limit after that
+    restricted_until: float = 0.0
     cooldown_until: float = 0.0
     answered_at: float = float("-inf")
     aside_until: float = 0.0
@@ -24,15 +24,15 @@ class _Host:
 class HostLimits:
     """Connections and cooldowns by origin. Thread-safe."""
 
-    def __init__(self, cap: int = 16, clock: Callable[[], float] = time.monotonic) -> None:
-        self._cap, self._clock, self._lock = cap, clock, threading.Lock()
+    def __init__(self, connections_max: int = 16, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connections_max, self._clock, self._lock = connections_max, clock, threading.Lock()
         self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
 
     def acquire(self, origin: str) -> bool:
         """Reserve one more connection; False if the host has as many as it takes."""
         with self._lock:
             host = self._hosts[origin]
-            if host.open >= self._cap_of(host):
+            if host.open >= self._allowed(host):
                 return False
             host.open += 1
             return True
@@ -41,36 +41,36 @@ class HostLimits:
         with self._lock:
             self._hosts[origin].open -= 1
 
-    def cap(self, origin: str) -> int:
+    def connections_allowed(self, origin: str) -> int:
         """Return how many connections the host takes, as far as is known."""
         with self._lock:
-            return self._cap_of(self._hosts[origin])
+            return self._allowed(self._hosts[origin])
 
-    def lower_cap(self, origin: str) -> bool:
+    def note_connection_refused(self, origin: str) -> bool:
         """Record that the newest connection was refused; False if it is the only one: the host takes none at all."""
         with self._lock:
             host = self._hosts[origin]
             if host.open <= 1:
                 return False
-            host.cap, host.capped_until = host.open - 1, self._clock() + LOWERED_S
+            host.connections_max, host.restricted_until = host.open - 1, self._clock() + RESTRICTED_S
             return True
 
     def note_unreachable(self, origin: str) -> None:
         """Record that the host takes no connection at all.
 
-        The refusals just before that say nothing about how many it takes: a cap lowered within the last minute is
-        restored.
+        The refusals just before that say nothing about how many it takes: a restriction of the last minute ends.
         """
         with self._lock:
             host = self._hosts[origin]
-            if host.capped_until - LOWERED_S > self._clock() - OUTAGE_S:
-                host.capped_until = float("-inf")
+            if host.restricted_until - RESTRICTED_S > self._clock() - OUTAGE_S:
+                host.restricted_until = float("-inf")
 
-    def limit_cap(self, origin: str, cap: int) -> None:
-        """Use no more than `cap` connections to the host for an hour: with more it gave next to nothing."""
+    def restrict_connections(self, origin: str, connections_max: int) -> None:
+        """Use no more than `connections_max` connections to the host for an hour: with more it gave next to nothing."""
         with self._lock:
             host = self._hosts[origin]
-            host.cap, host.capped_until = min(cap, self._cap_of(host)), self._clock() + LOWERED_S
+            host.connections_max = min(connections_max, self._allowed(host))
+            host.restricted_until = self._clock() + RESTRICTED_S
 
     def note_rate(self, origin: str, bps: float) -> None:
         """Record the mean rate of one connection to the host."""
@@ -119,5 +119,5 @@ class HostLimits:
         """Return the time on the clock of `answered_since`."""
         return self._clock()
 
-    def _cap_of(self, host: _Host) -> int:
-        return host.cap if self._clock() < host.capped_until else self._cap
+    def _allowed(self, host: _Host) -> int:
+        return host.connections_max if self._clock() < host.restricted_until else self._connections_max

@@ -17,10 +17,10 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import piece_size
+from flowhub_jobs.transfer.empty_digest_check import EMPTY_GIT_SHA1, EMPTY_SHA256, check_not_empty_digest
 from flowhub_jobs.transfer.file_state import CATALOG, AddressState, FileState, RangeTask
 from flowhub_jobs.transfer.first_bytes_check import Proof, check_first_bytes
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
-from flowhub_jobs.transfer.mistaken_empty_digest import EMPTY_GIT_SHA1, EMPTY_SHA256, check_digest_of_nothing
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -106,7 +106,7 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
             host=host,
             path=path,
         )
-    check_digest_of_nothing(state.file, total, host)
+    check_not_empty_digest(state.file, total, host)
     if answer.end == answer.start and total != answer.start:
         text = f"{host} answered 416 to a range from byte {answer.start} on and stated a size of {total} bytes."
         raise WrongRange(text, host=host, path=path)

@@ -30,8 +30,8 @@ WORTH_S = 10.0  # the rest of the file takes at least this long: else no other a
 PROBE_EVERY_S = 600.0
 COPY_WAIT_S = 30.0  # a copy that has enough readers is waited for so long, before an address that is no copy is used
 AT_ONCE_MAX = 3  # addresses that give bytes of one file at once
-JOIN_SHARE = 1 / 4  # of the bytes a second of all: an address that promises less is not used in addition
-JOIN_GAIN = 1.15  # with an additional address the total must be so many times as much
+EXTRA_SHARE_MIN = 1 / 4  # of the bytes a second of all: an address that promises less is not used in addition
+EXTRA_GAIN_MIN = 1.15  # with an additional address the total must be so many times as much
 
 # Faults of the whole host. Others concern one file: it is missing, has another size, requires a sign-in.
 HOST_FAULTS = (NetworkDown, TlsUntrusted, HeadersTimeout, ServerBusy, ConnectionLost, Stalled, TooSlow, AnswerMalformed)
@@ -200,12 +200,12 @@ def may_gain(bps: float, connections: int, next_bps: float) -> bool:
 
     `bps` is what all addresses in use give, `connections` how many the first of them has.
     """
-    return next_bps * connections >= bps * JOIN_SHARE
+    return next_bps * connections >= bps * EXTRA_SHARE_MIN
 
 
 def is_gain(before_bps: float, bps: float) -> bool:
     """Return whether an additional address has raised the total. Else this machine's own network is the limit."""
-    return bps >= before_bps * JOIN_GAIN
+    return bps >= before_bps * EXTRA_GAIN_MIN
 
 
 NOWHERE, UNTRIED, NO_MIRRORS = Address(""), AddressHealth(), Mirrors()

@@ -48,7 +48,7 @@ class _Use:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """An address that was joined to others; `before_bps` is what they gave without it."""
+    """An extra address on trial; `before_bps` is the total of the others without it."""
 
     origin: str
     before_bps: float
@@ -93,7 +93,8 @@ class MirrorSpeed:
 
     def _use_of(self, state: FileState, now: float) -> _Use:
         """Return the addresses in use. After a change their rates are measured from now on."""
-        self._transfer.joined.pop(state.current_address.origin, None)  # it was one in addition; those before it failed
+        # The current address may have been an extra one, if those before it failed.
+        self._transfer.extra_connections.pop(state.current_address.origin, None)
         addresses = (state.current_address, *extra_addresses(self._transfer, state))
         use = self._use
         origins = [address.origin for address in addresses]
@@ -104,20 +105,20 @@ class MirrorSpeed:
 
     def _use_one_alone(self) -> None:
         self._use = self._trial = None
-        self._transfer.joined.clear()
+        self._transfer.extra_connections.clear()
         self._transfer.connection_bps.clear()
 
     def _note_connection_rates(self, rates: dict[str, float]) -> None:
         counts = Counter(task.address.origin for task in self._transfer.tasks)
         self._transfer.connection_bps.clear()
-        if self._transfer.joined:
+        if self._transfer.extra_connections:
             each = {origin: bps / max(1, counts[origin]) for origin, bps in rates.items()}
             self._transfer.connection_bps.update(each)
 
     # Addresses in use ------------------------------------------------------------------------------------------------
 
     def _end_trial(self, rates: dict[str, float], now: float) -> bool:
-        """Judge an address that was joined; return whether it is not used any more."""
+        """Judge the extra address on trial; return whether flowhub stops using it."""
         trial, self._trial = self._trial, None
         if trial is None or trial.origin not in rates:
             return False
@@ -130,7 +131,7 @@ class MirrorSpeed:
             )
             self._transfer.notes.append(Note(EventKind.MIRROR, text))
             return False
-        self._leave_joined(trial.origin, now)
+        self._stop_using_extra(trial.origin, now)
         return True
 
     def _drop_slow(self, use: _Use, rates: dict[str, float], now: float) -> bool:
@@ -138,15 +139,15 @@ class MirrorSpeed:
         best = max(use.addresses, key=lambda address: rates[address.origin])
         slow = [address for address in use.addresses if is_far_slower(rates[address.origin], rates[best.origin])]
         for address in slow:
-            if address.origin in self._transfer.joined:
-                self._leave_joined(address.origin, now)
+            if address.origin in self._transfer.extra_connections:
+                self._stop_using_extra(address.origin, now)
             else:
                 self._leave_slow(address, best, rates[address.origin], rates[best.origin])
         return bool(slow)
 
-    def _leave_joined(self, origin: str, now: float) -> None:
-        """Use an address no longer in addition. Its connections end with their ranges, or lose them to others."""
-        self._transfer.joined.pop(origin, None)
+    def _stop_using_extra(self, origin: str, now: float) -> None:
+        """Stop using an extra address. Its connections end with their ranges, or lose them to others."""
+        self._transfer.extra_connections.pop(origin, None)
         self._useless_until[origin] = now + PROBE_EVERY_S
         self._use = None
 
@@ -170,12 +171,12 @@ class MirrorSpeed:
                 for slow in use.addresses:
                     self._leave_slow(slow, address, rates[slow.origin], rate)
                 return
-            if self._may_join(address, use, bps, rate, now):
-                self._transfer.joined[address.origin] = 0  # its connections are counted with those of the others
+            if self._may_use_extra(address, use, bps, rate, now):
+                self._transfer.extra_connections[address.origin] = 0  # until `FetcherPool.resize` sets the number
                 self._trial = _Trial(address.origin, bps)
                 return
 
-    def _may_join(self, address: AddressState, use: _Use, bps: float, rate: float, now: float) -> bool:
+    def _may_use_extra(self, address: AddressState, use: _Use, bps: float, rate: float, now: float) -> bool:
         if not address.mirror or len(use.addresses) >= AT_ONCE_MAX:
             return False
         if now < self._useless_until.get(address.origin, 0.0):
@@ -202,7 +203,7 @@ class MirrorSpeed:
 
     def _leave_slow(self, address: AddressState, following: AddressState, bps: float, next_bps: float) -> None:
         set_aside_slow(self._transfer, address, SLOW_ASIDE_S, self._hosts)
-        self._transfer.joined.pop(address.origin, None)
+        self._transfer.extra_connections.pop(address.origin, None)
         self._use = None
         rates = f"{address.name} gives {format_rate(bps)}, {following.name} {format_rate(next_bps)}"
         text = f"{rates}; flowhub uses {following.name} instead."

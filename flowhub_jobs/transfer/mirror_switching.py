@@ -35,7 +35,7 @@ def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
     for state in transfer.files:
         for address in state.addresses if len(state.addresses) > 1 else ():
             if address.target.connections_max is not None:
-                hosts.limit_cap(address.origin, address.target.connections_max)
+                hosts.restrict_connections(address.origin, address.target.connections_max)
             seconds = FOR_GOOD if address.mirror in dropped else hosts.aside_left(address.origin)
             if seconds:
                 address.health = passed_over(address.health, now, seconds)
@@ -76,26 +76,28 @@ def next_address(transfer: TransferState, state: FileState) -> AddressState | No
     """
     if not choose_address(state):
         return None
-    open_to: Counter[str] = Counter(task.address.origin for task in transfer.tasks) if transfer.joined else Counter()
+    open_to: Counter[str] = (
+        Counter(task.address.origin for task in transfer.tasks) if transfer.extra_connections else Counter()
+    )
     concurrent = extra_addresses(transfer, state)
     return next(
-        (address for address in concurrent if open_to[address.origin] < transfer.joined[address.origin]),
+        (address for address in concurrent if open_to[address.origin] < transfer.extra_connections[address.origin]),
         state.current_address,
     )
 
 
 def extra_addresses(transfer: TransferState, state: FileState) -> list[AddressState]:
-    """Return the addresses that give bytes of a file at once with the address in use.
+    """Return the addresses that give bytes of a file concurrently with the current one.
 
     Empty if only one connection may fetch the file.
     """
-    if not transfer.joined or state.exclusive:
+    if not transfer.extra_connections or state.exclusive:
         return []
     now, busy = time.monotonic(), _busy(state, state.addresses)
     return [
         address
         for address, is_busy in zip(state.addresses, busy, strict=True)
-        if address.origin in transfer.joined
+        if address.origin in transfer.extra_connections
         and address.origin != state.current_address.origin
         and address.health.usable(now)
         and not address.one_connection

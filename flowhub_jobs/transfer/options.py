@@ -37,13 +37,13 @@ class Cancelled(Exception):
 class CancelToken:
     """Whether a transfer may continue: checked before every write that outlives the process. Thread-safe.
 
-    `may_write` raises once the partial belongs to another run (the lease is lost, the clock says that it has expired).
+    `check_owner` raises once the partial belongs to another run: the lease is lost, or expired by the clock.
     A process can be suspended between any two instructions, so the check comes as late as possible before each write;
-    the journal and new part files are safe even against a write that comes later than that (`partial.claim`).
+    the journal and new part files are safe even against a write that comes later than that (`partial.hold`).
     """
 
-    def __init__(self, may_write: Callable[[], None] = lambda: None) -> None:
-        self._may_write, self._lock = may_write, threading.Lock()
+    def __init__(self, check_owner: Callable[[], None] = lambda: None) -> None:
+        self._check_owner, self._lock = check_owner, threading.Lock()
         self._reason: str | None = None
         self._callbacks: list[Callable[[], None]] = []
 
@@ -68,11 +68,11 @@ class CancelToken:
         return self._reason is not None
 
     def check(self) -> None:
-        """Raise Cancelled, or what `may_write` raises, if nothing may be written any more."""
+        """Raise Cancelled, or what `check_owner` raises, if nothing may be written any more."""
         if self._reason is not None:
             raise Cancelled(self._reason)
-        self._may_write()
+        self._check_owner()
 
     def check_owner(self) -> None:
-        """Raise only what `may_write` raises: the last commit of a graceful stop is still the owner's to write."""
-        self._may_write()
+        """Raise only what `check_owner` raises: the last commit of a graceful stop is still the owner's to write."""
+        self._check_owner()

@@ -17,7 +17,7 @@ BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes at which ranges are 
 STEAL_S = 2.0  # the rest of a range that takes longer than this is shared with an idle connection
 RANGE_MIN, RANGE_MAX, RANGE_S = MIB, 256 * MIB, 4.0
 HELPS_SHARE = 1 / 2  # of the fastest address's rate: a slower one does not take over the end of a range
-RANGE_LEAST, JOINED_RANGE_MIN = 16 * MIB, 4 * MIB  # of one address; of one of several that give bytes at once
+RANGE_LEAST, EXTRA_RANGE_MIN = 16 * MIB, 4 * MIB  # of one address; of one of several that give bytes at once
 
 
 def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask | None:
@@ -83,10 +83,10 @@ def _next_bounds(transfer: TransferState, state: FileState, requested_from: Addr
     if address.no_ranges or address.form is not RangeForm.BOUNDED:
         return next(kept.gaps(0, size), None)
     in_flight = Ranges((task.at, task.end) for task in state.tasks)
-    connections = transfer.connections + sum(transfer.joined.values())
+    connections = transfer.connections + sum(transfer.extra_connections.values())
     bps = transfer.connection_bps.get(requested_from.origin)
-    if transfer.joined and bps is not None:  # of several addresses each has its own rate: none holds back the others
-        return next_range(kept, in_flight, size, connections=connections, rate=bps, least=JOINED_RANGE_MIN)
+    if transfer.extra_connections and bps is not None:  # each address has its own rate: none holds back the others
+        return next_range(kept, in_flight, size, connections=connections, rate=bps, least=EXTRA_RANGE_MIN)
     return next_range(kept, in_flight, size, connections=connections, rate=_rate(transfer))
 
 

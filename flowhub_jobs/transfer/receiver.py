@@ -18,7 +18,7 @@ from flowhub_jobs.errors import ConnectionLost, FlowhubError, SourceChanged, Too
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.transfer.committer import Committer
-from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, UNDERWAY_MAX, RangeTask
+from flowhub_jobs.transfer.file_state import BUFFER, BUFFER_DIRECT, PENDING_WRITES_MAX, RangeTask
 from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, check_first_bytes
 from flowhub_jobs.transfer.http.response import RangeResponse
 from flowhub_jobs.transfer.identity_check import check_may_be_empty
@@ -32,23 +32,23 @@ from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.transfer.wire_meter import WireMeter
 from flowhub_jobs.values.enums import StopReason
 
-DIRECT_MIN = MIB  # a smaller range is copied sooner than its disk has written it
+DIRECT_MIN = MIB  # A shorter range is written faster through the cache.
 
 
 class Writer:
-    """A thread that runs jobs one after the other, in the order in which they were submitted."""
+    """A thread that runs writes one after the other, in the order in which they were submitted."""
 
     def __init__(self) -> None:
-        self._pool, self._slots = ThreadPoolExecutor(1, "writer"), threading.Semaphore(UNDERWAY_MAX)
+        self._pool, self._slots = ThreadPoolExecutor(1, "writer"), threading.Semaphore(PENDING_WRITES_MAX)
 
-    def submit(self, job: Callable[[], None]) -> "Future[None]":
-        """Run `job` in the thread; wait while enough jobs are queued. The future raises what the job raises."""
+    def submit(self, write: Callable[[], None]) -> "Future[None]":
+        """Run `write` in the thread; wait while enough writes are queued. The future raises what `write` raises."""
         self._slots.acquire()
-        return self._pool.submit(self._run, job)
+        return self._pool.submit(self._run, write)
 
-    def _run(self, job: Callable[[], None]) -> None:
+    def _run(self, write: Callable[[], None]) -> None:
         try:
-            job()
+            write()
         finally:
             self._slots.release()
 
@@ -89,7 +89,7 @@ class Receiver:
         self._may_write_direct = context.options.direct_io and task.end - task.start >= DIRECT_MIN
         self._buffer: memoryview = context.transfer.hash_queue.get_buffer(BUFFER)
         self._direct: DirectPart | None = None
-        self._underway: deque[Future[None]] = deque()  # the writer's jobs for this response
+        self._pending_writes: deque[Future[None]] = deque()  # in the writer thread, for this response
 
     def run(self) -> None:
         """Store the body up to the task's end; another connection may move that end closer."""
@@ -97,20 +97,20 @@ class Receiver:
         task.body = self
         try:
             while self._at < task.end and (count := self._read()):
-                self._take(count)
-            self._settle()
+                self._accept(count)
+            self._wait_for_writes()
         finally:
             task.body = None
-            wait(self._underway)
+            wait(self._pending_writes)
             if self._direct is not None:
                 self._direct.close()
         transfer.hash_queue.recycle(self._buffer)
         path = task.state.file.path
         if task.at == 0 and task.end == WHOLE:  # an empty body without a length: before the hasher may verify it
             check_may_be_empty(task.state, task.proof)
-        if self._at < task.claimed_to:
+        if self._at < task.reserved_to:
             raise ConnectionLost(
-                f"the response ended at byte {self._at}, although {task.claimed_to} bytes had been received before.",
+                f"the response ended at byte {self._at}, although {task.reserved_to} bytes had been received before.",
                 path=path,
             )
         if self._response.cut_off:
@@ -137,7 +137,7 @@ class Receiver:
         task.received += count
         bucket.take(count, lambda: self._context.transfer.ended)
         # Not simply the first range: one from the middle of the file may come sooner.
-        if task.claimed_to == 0 and not identity.head_checked and count:
+        if task.reserved_to == 0 and not identity.head_checked and count:
             while count < HEAD_BYTES and (received := self._slow_check.timed(self._response.fill, space[count:])):
                 count += received
             check_first_bytes(task.state.file.path, bytes(space[: min(count, HEAD_BYTES)]), task.proof)
@@ -149,47 +149,47 @@ class Receiver:
         last = (self._at + count) % len(self._buffer)
         return count - last if last < count else count
 
-    def _take(self, count: int) -> None:
+    def _accept(self, count: int) -> None:
         """Store the first `count` bytes of the buffer: those that are not kept yet and are still the task's."""
-        task, begin = self._task, self._task.claimed_to
+        task, begin = self._task, self._task.reserved_to
         repeated = max(0, begin - self._at)
         self._at += count
         if self._at > task.response_end:
             path, end = task.state.file.path, task.response_end
             raise WrongRange(f"the response continued past byte {end}, the end of its range.", path=path)
         data = self._buffer[repeated:count]
-        if granted := self._context.transfer.claim(task, len(data)):
-            self._keep(data[:granted], begin)
+        if granted := self._context.transfer.reserve(task, len(data)):
+            self._store(data[:granted], begin)
 
-    def _keep(self, data: memoryview, begin: int) -> None:
+    def _store(self, data: memoryview, begin: int) -> None:
         """Write bytes to `begin`, and queue them for the hasher if they are next."""
         transfer = self._context.transfer
         transfer.wait_for_hasher(self._task, len(data))
         if self._goes_direct(len(data), begin):
             self._context.cancel.check()
             buffer, self._buffer = self._buffer, transfer.hash_queue.get_buffer(BUFFER_DIRECT)
-            self._underway.append(self._context.writer.submit(partial(self._put, begin, data, buffer)))
-            while self._underway and self._underway[0].done():
-                self._underway.popleft().result()
+            self._pending_writes.append(self._context.writer.submit(partial(self._write_direct, begin, data, buffer)))
+            while self._pending_writes and self._pending_writes[0].done():
+                self._pending_writes.popleft().result()
         else:
-            self._write(data, begin)
+            self._write_buffered(data, begin)
 
     def _goes_direct(self, count: int, begin: int) -> bool:
         """Return whether `count` bytes from `begin` on are whole pages and go to the hasher from memory."""
         if not self._may_write_direct or count < BUFFER or count % PAGE or begin % PAGE:
             return False
         task, hash_queue = self._task, self._context.transfer.hash_queue
-        if not hash_queue.is_next(task.state, task.at) or not hash_queue.has_room(count):  # after the writer's jobs
+        if not hash_queue.is_next(task.state, task.at) or not hash_queue.has_room(count):  # after the pending writes
             return False
         if self._direct is None and self._part.takes_direct:
             self._direct = DirectPart(self._part)
         return self._part.takes_direct
 
-    def _put(self, begin: int, data: memoryview, buffer: memoryview) -> None:
+    def _write_direct(self, begin: int, data: memoryview, buffer: memoryview) -> None:
         """Write whole pages to `begin` and report them, in the writer thread, in the order of the bytes.
 
-        The transfer must never believe bytes after a gap: so a job whose predecessor failed does nothing. `task.at`
-        moves only in `note_written`, after the write, which is how a job knows.
+        The transfer must never believe bytes after a gap: so a write whose predecessor failed does nothing. `task.at`
+        moves only in `note_written`, after the write, which is how the next write knows.
         """
         context, task = self._context, self._task
         assert self._direct is not None
@@ -207,20 +207,20 @@ class Receiver:
             context.transfer.end(error)  # at once: the fetcher may wait for its next byte for long
             raise
 
-    def _write(self, data: memoryview, begin: int) -> None:
-        """Write to `begin` through the cache and report it, after all jobs of the writer."""
+    def _write_buffered(self, data: memoryview, begin: int) -> None:
+        """Write to `begin` through the cache and report it, after all pending writes."""
         context, buffer = self._context, self._buffer
-        self._settle()
+        self._wait_for_writes()
         context.committer.admit(len(data))
         context.cancel.check()
         self._part.write(data, begin)
         if context.transfer.note_written(self._task, data, buffer):
             self._buffer = context.transfer.hash_queue.get_buffer(BUFFER)
 
-    def _settle(self) -> None:
-        """Wait for all jobs of the writer for this response. Raises what they raised."""
-        while self._underway:
-            self._underway.popleft().result()
+    def _wait_for_writes(self) -> None:
+        """Wait for all pending writes of this response. Raises what they raised."""
+        while self._pending_writes:
+            self._pending_writes.popleft().result()
 
 
 class SlowBodyCheck:

@@ -21,14 +21,14 @@ def resume_partial(
     transfer: TransferState,
     tag: str,
     fetched: int,
-    may_write: Callable[[], None] = lambda: None,
+    check_owner: Callable[[], None] = lambda: None,
     fetched_by_origin: Mapping[str, int] | None = None,
 ) -> Journal:
     """Add all files with what is kept of them to the transfer; return the journal, rewritten, for this run alone.
 
     `fetched` is the job's own count, `fetched_by_origin` the same by origin; the journal's are used instead if it is of
-    the same job and has more. `may_write` raises if the partial belongs to another run by now: a run that was suspended
-    in here must change nothing of its successor's.
+    the same job and has more. `check_owner` raises if the partial belongs to another run by now: a run that was
+    suspended in here must change nothing of its successor's.
     """
     with disk_errors(transfer.folder):
         for folder in transfer.folder.glob(f"{FILES}*"):
@@ -43,22 +43,22 @@ def resume_partial(
     for number, file in enumerate(transfer.artifact.files):
         transfer.add(_resume_file(transfer.folder, number, file, last))
     with disk_errors(transfer.folder):
-        log = Journal(transfer.folder, _record_of(transfer, tag), may_write)
+        log = Journal(transfer.folder, _record_of(transfer, tag), check_owner)
         try:
-            _remove_unlisted(transfer, may_write)
+            _remove_unlisted(transfer, check_owner)
         except BaseException:
             log.close()
             raise
     return log
 
 
-def _remove_unlisted(transfer: TransferState, may_write: Callable[[], None]) -> None:
+def _remove_unlisted(transfer: TransferState, check_owner: Callable[[], None]) -> None:
     """Remove the files that no record names: parts of files that started over, which would fill the disk unseen."""
     listed = {transfer.folder / state.record.part for state in transfer.files}
     for folder in transfer.folder.glob(f"{FILES}*"):
         for path in folder.rglob("*"):
             if path not in listed and (path.is_symlink() or not path.is_dir()):
-                may_write()
+                check_owner()
                 path.unlink()
 
 

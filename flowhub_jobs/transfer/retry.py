@@ -14,7 +14,7 @@ class Patience:
     """How long and how often a source is tried again; the contract's defaults. Times are seconds."""
 
     base_s: float = 1.0
-    cap_s: float = 300.0
+    delay_max_s: float = 300.0
     faults_max: int = 10
     give_up_after_s: float = 86_400.0
     server_wait_max_s: float = 3600.0
@@ -63,7 +63,7 @@ def decide(
 ) -> Decision:
     """Return what follows a fault. `prior` includes the fault itself; `jitter` is in [0, 1).
 
-    A fault that can pass without the user (`error.passing`) ends the job only after `give_up_after_s` and
+    A transient fault, which can end without the user (`error.transient`), ends the job only after `give_up_after_s` and
     `faults_max` tries; any other retryable fault after `faults_max` tries.
     `free`: whether AddressExpired and SourceChanged may still be retried at no cost. A source that keeps changing
     eventually counts. `resumes`: whether the source can continue where a response broke off.
@@ -98,7 +98,7 @@ def _is_hopeless(error: SourceError, prior: PriorFaults, patience: Patience) -> 
     """Return whether to give up. Ten tries take minutes, and an ordinary outage is longer."""
     if prior.faults < patience.faults_max:
         return False
-    return not error.passing or prior.seconds >= patience.give_up_after_s
+    return not error.transient or prior.seconds >= patience.give_up_after_s
 
 
 def _format_tries(prior: PriorFaults) -> str:
@@ -111,5 +111,5 @@ def retry_delay(faults: int, jitter: float, patience: Patience) -> float:
 
     Full jitter: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
-    # Clamp the exponent: a float overflows long after the cap has stopped to matter.
-    return jitter * min(patience.cap_s, patience.base_s * 2.0 ** min(faults - 1, 16))
+    # Clamp the exponent: `delay_max_s` is reached long before a float overflows.
+    return jitter * min(patience.delay_max_s, patience.base_s * 2.0 ** min(faults - 1, 16))

@@ -71,7 +71,7 @@ class TransferState:
         self.bad_mirrors: set[str] = set()  # mirrors that sent wrong bytes
         self.probe: Probe | None = None  # a measurement that is wanted, or under way
         # Addresses that give bytes concurrently with the one in use: connections by origin, and one's bytes a second.
-        self.joined: dict[str, int] = {}
+        self.extra_connections: dict[str, int] = {}
         self.connection_bps: dict[str, float] = {}
         self.error: BaseException | None = None
         self.ended = False
@@ -192,15 +192,15 @@ class TransferState:
             self.changed.wait_for(lambda: self.ended or self.hash_queue.has_room(count), HASHER_S)
             self.waiting_for_hash -= 1
 
-    def claim(self, task: RangeTask, count: int) -> int:
+    def reserve(self, task: RangeTask, count: int) -> int:
         """Return how many of the next `count` bytes the task may write; another task has taken over the rest.
 
         No byte is written twice. A response with other bytes could otherwise overwrite bytes that are hashed already,
         and the digest would no longer describe what is on the disk.
         """
         with self.changed:
-            granted = max(0, min(count, task.end - task.claimed_to))
-            task.claimed_to += granted
+            granted = max(0, min(count, task.end - task.reserved_to))
+            task.reserved_to += granted
             return granted
 
     def note_written(self, task: RangeTask, data: memoryview, buffer: memoryview) -> bool:

@@ -48,7 +48,7 @@ class Run:
     began_s: float  # on the clock of `HostLimits.now`
     home: Home  # with the stores of the attempt's start; then with the job's store
     cancel: CancelToken = field(init=False)
-    partial: Path | None = None  # while this run alone owns it (transfer/partial/ownership.py)
+    partial: Path | None = None  # while this run alone owns it (transfer/partial/ownership_decision.py)
 
     def __post_init__(self) -> None:
         self.cancel = CancelToken(self.lease.check)

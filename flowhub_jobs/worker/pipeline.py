@@ -29,8 +29,8 @@ from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, 
 from flowhub_jobs.store.library_check import added_files
 from flowhub_jobs.store.recognize_existing import recognize_existing
 from flowhub_jobs.transfer.options import Cancelled
-from flowhub_jobs.transfer.partial.claim import claimed
-from flowhub_jobs.transfer.partial.ownership import duplicate_node_message
+from flowhub_jobs.transfer.partial.hold import hold_partial
+from flowhub_jobs.transfer.partial.ownership_decision import duplicate_node_message
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
 from flowhub_jobs.values.jobs import Note
@@ -131,18 +131,18 @@ def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
     """Hold the partial that this run works in; warn of a second home with this node's name."""
     home, artifact = run.home, run.claimed.artifact
     run.cancel.check()
-    with claimed(
+    with hold_partial(
         home.store.partials_of(artifact, home.node),
         home.store.new_partial(artifact, home.node),
         home.this_run(run.lease.token),
         own_runs=run_tokens(home.engine, run.lease.job),
-        may_continue=run.cancel.check,
-    ) as claim:
+        check_continue=run.cancel.check,
+    ) as hold:
         # Suspended before it made the folder, this run may have lost the job to another, which has completed it.
         run.cancel.check()
-        run.partial = claim.folder
-        if claim.other_owners:
-            text = duplicate_node_message(claim.other_owners[0], home.node, home.settings.home)
+        run.partial = hold.folder
+        if hold.other_owners:
+            text = duplicate_node_message(hold.other_owners[0], home.node, home.settings.home)
             log.warning("Job %d: %s", run.lease.job, text, extra={"job": run.lease.job})
             context.leases.record_event(run.lease, Note(EventKind.NAMESAKE, text))
         yield

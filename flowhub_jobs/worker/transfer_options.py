@@ -19,7 +19,7 @@ def transfer_options(
     """Return the options. `refused`: the mirrors that are not asked now; `copies`: other nodes' copies by sha256."""
     patience = Patience(
         base_s=settings.backoff_base_s,
-        cap_s=settings.backoff_cap_s,
+        delay_max_s=settings.backoff_cap_s,
         faults_max=settings.faults_max,
         give_up_after_s=settings.give_up_after,
         server_wait_max_s=settings.retry_after_max_s,

@@ -23,10 +23,10 @@ MOMENTS = {
     "before it looks for copies": "flowhub_jobs.worker.fetch_step:find_local_copies:before",
     "before the fetch": "flowhub_jobs.worker.fetch_step:fetch:before",
     "before the journal is opened": "flowhub_jobs.transfer.fetch:resume_partial:before",
-    "before its partial is locked": "flowhub_jobs.transfer.partial.claim:lock_new:before",
-    "with its partial locked": "flowhub_jobs.transfer.partial.claim:lock_new:after",
+    "before its partial is locked": "flowhub_jobs.transfer.partial.hold:lock_new:before",
+    "with its partial locked": "flowhub_jobs.transfer.partial.hold:lock_new:after",
     "before its first file": "flowhub_jobs.transfer.partial.part_file:_create:before",
-    "in download": "flowhub_jobs.transfer.receiver:Receiver._keep:before",
+    "in download": "flowhub_jobs.transfer.receiver:Receiver._store:before",
     "in verify": "flowhub_jobs.transfer.hasher:Hasher._finish:before:LAST",
     "verified": "flowhub_jobs.transfer.fetch:_Transfer._finish:before",
     "before the journal's last commit": "flowhub_jobs.transfer.partial.journal:Journal.commit:before",
@@ -113,7 +113,7 @@ def test_a_late_writer_that_has_bytes_underway_does_not_touch_what_another_has_i
     with app_of(home, model, other, clock=clock.clock) as app:
         app.enqueue("m")
         # The fifth: at most four chunks, of 256 KiB or more, come before the pause.
-        step = "flowhub_jobs.transfer.receiver:Receiver._put:before:5"
+        step = "flowhub_jobs.transfer.receiver:Receiver._write_direct:before:5"
         late_worker = fork_server.start_worker(
             app, "--jobs", "1", failpoints=f"fast_maintenance journal_period=0.01 clock={clock.path} suspend={step}"
         )

@@ -68,7 +68,7 @@ def test_bytes_that_had_come_before_make_no_budget_fresh(origin, tmp_path):
 def test_a_long_backoff_gives_the_slot_away(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("flowhub_jobs.transfer.fault_handler.random.random", lambda: 0.9)
     options = quick()
-    options = replace(options, patience=replace(options.patience, base_s=60, cap_s=60))
+    options = replace(options, patience=replace(options.patience, base_s=60, delay_max_s=60))
     with pytest.raises(fetch_room.RetryLater) as raised:
         run_transfer(serve_model(origin, True, EarlyClose()), tmp_path, options=options)
     assert not raised.value.asked_by_host

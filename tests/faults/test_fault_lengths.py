@@ -151,7 +151,7 @@ def test_an_answer_with_no_length_that_ends_before_what_came_is_no_end(origin, d
 
 
 # During the wait before the next try the hasher reads the received bytes.
-PATIENT = replace(quick(), patience=replace(quick().patience, base_s=0.2, cap_s=0.2))
+PATIENT = replace(quick(), patience=replace(quick().patience, base_s=0.2, delay_max_s=0.2))
 
 
 def test_a_file_of_the_right_digest_is_whole_although_more_bytes_were_announced(origin, downloader):

@@ -549,6 +549,8 @@ def test_an_outage_of_all_addresses_is_the_origins(origin, mirror, tmp_path):
     options = mirror_options(origin, mirror)
     with pytest.raises(RetryLater) as late:
         run_transfer(
-            artifact, tmp_path, options=replace(options, patience=replace(options.patience, base_s=500, cap_s=500))
+            artifact,
+            tmp_path,
+            options=replace(options, patience=replace(options.patience, base_s=500, delay_max_s=500)),
         )
     assert late.value.origin == origin_of(origin.address)

@@ -109,5 +109,5 @@ def test_a_host_that_crawls_when_crowded_is_asked_again_with_few_connections(ori
     assert texts
     assert f"The total rate of {host_of(origin)} fell from" in texts[0]
     assert "for an hour" in texts[0]
-    assert run.shared.hosts.cap(f"http://127.0.0.1:{origin.port}") <= 4
+    assert run.shared.hosts.connections_allowed(f"http://127.0.0.1:{origin.port}") <= 4
     assert run.fetched.bytes_fetched == MODEL.size

@@ -18,7 +18,7 @@ PRIOR_FAULTS = st.builds(PriorFaults, FAULTS, SECONDS)
 PATIENCES = st.builds(
     Patience,
     base_s=st.floats(0.001, 10),
-    cap_s=st.floats(0.001, 1000),
+    delay_max_s=st.floats(0.001, 1000),
     faults_max=st.integers(1, 20),
     give_up_after_s=st.floats(0, 1e6),
 )
@@ -45,7 +45,7 @@ def test_every_fault_has_a_decision_and_every_wait_an_end(error, prior, jitter, 
     assert isinstance(decision, RetryNow | RetryWait | GiveUp)
     if isinstance(decision, RetryWait):
         assert math.isfinite(decision.seconds)
-        assert 0 <= decision.seconds <= max(patience.cap_s, patience.server_wait_max_s)
+        assert 0 <= decision.seconds <= max(patience.delay_max_s, patience.server_wait_max_s)
     if isinstance(decision, GiveUp):
         assert decision.error is error or isinstance(decision.error, WaitTooLong)
 
@@ -68,7 +68,7 @@ def test_no_job_ends_before_its_tries_are_used(error, seconds, jitter, patience,
 def test_no_job_ends_for_a_fault_that_passes_before_its_time_is_used(error, faults, jitter, patience, data):
     seconds = data.draw(st.floats(0, patience.give_up_after_s, exclude_max=patience.give_up_after_s > 0))
     gave_up = isinstance(decide(error, PriorFaults(faults, seconds), jitter, patience, free=False), GiveUp)
-    assert not gave_up or not error.passing or seconds >= patience.give_up_after_s
+    assert not gave_up or not error.transient or seconds >= patience.give_up_after_s
 
 
 @given(PASSING_ERRORS, JITTERS, PATIENCES)
@@ -88,7 +88,7 @@ def test_a_host_that_names_a_time_gets_no_request_before_it(wait_s, faults, jitt
     decision = decide(ServerBusy("busy.", wait_s=wait_s), PriorFaults(faults), jitter, DEFAULT)
     assert isinstance(decision, RetryWait)
     assert decision.asked_by_host
-    assert wait_s <= decision.seconds <= max(wait_s, DEFAULT.cap_s)
+    assert wait_s <= decision.seconds <= max(wait_s, DEFAULT.delay_max_s)
 
 
 @given(st.floats(HOUR_S, exclude_min=True, allow_infinity=False), FAULTS, JITTERS)
@@ -104,7 +104,7 @@ def test_a_wait_of_more_than_an_hour_ends_the_job_with_its_reason(wait_s, faults
 @given(FAULTS, JITTERS, PATIENCES)
 def test_a_wait_is_never_longer_than_the_doubled_base_nor_the_cap(faults, jitter, patience):
     delay = retry_delay(faults, jitter, patience)
-    assert 0 <= delay <= patience.cap_s
+    assert 0 <= delay <= patience.delay_max_s
     assert delay <= patience.base_s * 2 ** min(faults - 1, 16)
 
 

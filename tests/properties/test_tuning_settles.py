@@ -25,8 +25,8 @@ def unchanging(link):
 
 
 @given(CONGESTED, CAPS)
-def test_there_is_one_connection_at_least_and_never_more_than_the_cap(link, cap):
-    assert all(1 <= moment.count <= cap for moment in simulate(unchanging(link), cap, 60))
+def test_there_is_one_connection_at_least_and_never_more_than_the_cap(link, connections_max):
+    assert all(1 <= moment.count <= connections_max for moment in simulate(unchanging(link), connections_max, 60))
 
 
 SAMPLES = st.lists(
@@ -37,27 +37,27 @@ SAMPLES = st.lists(
 @given(SAMPLES)
 def test_for_any_samples_and_changes_of_the_cap_the_number_stays_within_it(samples):
     plan, at, fetched = ConcurrencyPlan(), 1000.0, 0
-    for elapsed_s, received, flowing, hash_bound, cap in samples:
+    for elapsed_s, received, flowing, hash_bound, connections_max in samples:
         at, fetched = at + elapsed_s, fetched + received
-        plan = adjust(plan, Flow(at, fetched, flowing, hash_bound), cap)
-        assert 1 <= plan.count <= cap
+        plan = adjust(plan, Flow(at, fetched, flowing, hash_bound), connections_max)
+        assert 1 <= plan.count <= connections_max
 
 
 @given(LINKS, CAPS)
-def test_once_settled_nearly_all_of_the_link_is_used(link, cap):
-    moments = simulate(unchanging(link), cap, SETTLED_S + 30)
-    assert mean_rate(moments[round(SETTLED_S / TICK_S) :]) >= FULL * link.best(cap)
+def test_once_settled_nearly_all_of_the_link_is_used(link, connections_max):
+    moments = simulate(unchanging(link), connections_max, SETTLED_S + 30)
+    assert mean_rate(moments[round(SETTLED_S / TICK_S) :]) >= FULL * link.best(connections_max)
 
 
 @given(CONGESTED, CAPS)
-def test_most_of_a_link_that_too_many_connections_slow_down_is_used_all_the_same(link, cap):
-    moments = simulate(unchanging(link), cap, SETTLED_S + 30)
-    assert mean_rate(moments[round(SETTLED_S / TICK_S) :]) >= CONGESTED_FULL * link.best(cap)
+def test_most_of_a_link_that_too_many_connections_slow_down_is_used_all_the_same(link, connections_max):
+    moments = simulate(unchanging(link), connections_max, SETTLED_S + 30)
+    assert mean_rate(moments[round(SETTLED_S / TICK_S) :]) >= CONGESTED_FULL * link.best(connections_max)
 
 
 @given(CONGESTED, CAPS)
-def test_once_settled_the_number_changes_only_for_short_trials(link, cap):
-    counts = [moment.count for moment in simulate(unchanging(link), cap, SETTLED_S + 4 * BACK_OFF_S)][
+def test_once_settled_the_number_changes_only_for_short_trials(link, connections_max):
+    counts = [moment.count for moment in simulate(unchanging(link), connections_max, SETTLED_S + 4 * BACK_OFF_S)][
         round(SETTLED_S / TICK_S) :
     ]
     usual = max(set(counts), key=counts.count)
@@ -66,11 +66,11 @@ def test_once_settled_the_number_changes_only_for_short_trials(link, cap):
 
 @given(LINKS, LINKS, CAPS)
 @example(Link(21e6, 21e6), Link(1e5, 2e5), 2)
-def test_a_link_that_changes_is_measured_again(first, second, cap):
-    assume(second.best(cap) > 0)
+def test_a_link_that_changes_is_measured_again(first, second, connections_max):
+    assume(second.best(connections_max) > 0)
     change = 20.0
-    moments = simulate(lambda at: first if at < change else second, cap, change + 60)
-    assert mean_rate(moments[round((change + 30) / TICK_S) :]) >= 0.7 * second.best(cap)
+    moments = simulate(lambda at: first if at < change else second, connections_max, change + 60)
+    assert mean_rate(moments[round((change + 30) / TICK_S) :]) >= 0.7 * second.best(connections_max)
 
 
 CROWDS = st.builds(

@@ -171,7 +171,7 @@ def set_options(patch: pytest.MonkeyPatch, options: TransferOptions) -> None:
         "FLOWHUB_SLOW_BPS": options.slow_bps,
         "FLOWHUB_SLOW_WINDOW_S": options.slow_window_s,
         "FLOWHUB_BACKOFF_BASE_S": patience.base_s,
-        "FLOWHUB_BACKOFF_CAP_S": patience.cap_s,
+        "FLOWHUB_BACKOFF_CAP_S": patience.delay_max_s,
         "FLOWHUB_FAULTS_MAX": patience.faults_max,
         "FLOWHUB_GIVE_UP_AFTER": patience.give_up_after_s or 1e-6,
         "FLOWHUB_CONNECTIONS_PER_HOST": options.connections_per_host,

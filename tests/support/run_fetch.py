@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from support.fault_base import Fault
     from support.origin import Origin
 
-PATIENT = Patience(base_s=0.002, cap_s=0.02, give_up_after_s=0.0)  # the tries alone count
+PATIENT = Patience(base_s=0.002, delay_max_s=0.02, give_up_after_s=0.0)  # the tries alone count
 QUICK = TransferOptions(connect_s=30, headers_s=60, stall_s=60, patience=PATIENT)
 
 

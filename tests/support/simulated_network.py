@@ -31,9 +31,9 @@ class Link:
         surplus = max(0.0, count - max(1.0, self.whole_bps / self.each_bps))
         return min(count * self.each_bps, self.whole_bps) / (1 + self.crowd * surplus)
 
-    def best(self, cap: int) -> float:
+    def best(self, connections_max: int) -> float:
         """Return the highest total rate of any number of connections up to `cap`."""
-        return max(self.rate(count) for count in range(1, cap + 1))
+        return max(self.rate(count) for count in range(1, connections_max + 1))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Moment:
     rate: float
 
 
-def simulate(link_at: Callable[[float], Link], cap: int, seconds: float) -> list[Moment]:
+def simulate(link_at: Callable[[float], Link], connections_max: int, seconds: float) -> list[Moment]:
     """Return the connections of a plan tick by tick. `link_at` returns the link at a time."""
     plan, fetched, moments = ConcurrencyPlan(), 0.0, []
     started_at: list[float] = []  # the start of each connection
@@ -57,7 +57,7 @@ def simulate(link_at: Callable[[float], Link], cap: int, seconds: float) -> list
         rate = link.rate(flowing)
         moments.append(Moment(at, plan.count, rate))
         fetched += rate * TICK_S
-        plan = adjust(plan, Flow(START_S + at, int(fetched), flowing), cap)
+        plan = adjust(plan, Flow(START_S + at, int(fetched), flowing), connections_max)
     return moments
 
 
@@ -76,7 +76,7 @@ class CrowdedHost:
         return self.crawl_bps if at < self.crawls_until else self.each_bps
 
 
-def simulate_crowd(host: CrowdedHost, cap: int, seconds: float) -> list[Moment]:
+def simulate_crowd(host: CrowdedHost, connections_max: int, seconds: float) -> list[Moment]:
     """Return the connections of a plan that also watches the host's throughput. A range takes 4 s."""
     plan, fetched, moments, throughput = ConcurrencyPlan(), 0.0, [], HostThroughput()
     open_now = 1
@@ -87,14 +87,14 @@ def simulate_crowd(host: CrowdedHost, cap: int, seconds: float) -> list[Moment]:
         rate_each = host.rate_of_one(at, open_now)
         moments.append(Moment(at - START_S, open_now, rate_each * open_now))
         fetched += rate_each * open_now * TICK_S
-        plan = adjust(plan, Flow(at, int(fetched), open_now, is_low=throughput.is_low), cap)
+        plan = adjust(plan, Flow(at, int(fetched), open_now, is_low=throughput.is_low), connections_max)
         throughput = learn_best(throughput, plan.best, plan.baseline)
         if tick % round(SAMPLE_S / TICK_S) == 0:
             throughput = update_throughput(
                 throughput, [ConnectionSample(number, rate_each, 1.0) for number in range(open_now)], at
             )
             if throughput.has_collapsed(at):
-                cap, open_now, throughput = throughput.few, throughput.few, HostThroughput()
+                connections_max, open_now, throughput = throughput.few, throughput.few, HostThroughput()
     return moments
 
 

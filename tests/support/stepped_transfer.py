@@ -20,7 +20,7 @@ from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
 from flowhub_jobs.transfer.http.response_headers import HubMetadata, read_answer
-from flowhub_jobs.transfer.open_parts import open_part
+from flowhub_jobs.transfer.open_file_limit import open_part
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.range_scheduler import next_task
@@ -138,8 +138,8 @@ class SteppedTransfer:
         fetcher.received += len(chunk)
         task.received += len(chunk)
         assert at + len(chunk) <= task.response_end
-        fresh = memoryview(chunk)[max(0, task.claimed_to - at) :]
-        fresh = fresh[: self.transfer.claim(task, len(fresh))]
+        fresh = memoryview(chunk)[max(0, task.reserved_to - at) :]
+        fresh = fresh[: self.transfer.reserve(task, len(fresh))]
         kept = self._keep(fetcher, fresh) if fresh else None
         if fetcher in self.fetchers and (fetcher.received == len(answer.body) or task.at >= task.end):
             self._end(fetcher)

@@ -15,18 +15,18 @@ from flowhub_jobs.transfer.concurrency import (
 START = 1000.0
 
 
-def simulate(rates, cap=16):
+def simulate(rates, connections_max=16):
     """Return the plan after each window; `rates` gives bytes a second for a number of connections and a window."""
     plan, fetched, history = ConcurrencyPlan(), 0.0, []
     for window in range(1, 40):
         fetched += rates(plan.count, window) * WINDOW_S
-        plan = adjust(plan, Flow(START + window * WINDOW_S * 1.01, int(fetched), flowing=plan.count), cap)
+        plan = adjust(plan, Flow(START + window * WINDOW_S * 1.01, int(fetched), flowing=plan.count), connections_max)
         history.append(plan)
     return history
 
 
-def counts(rates, cap=16):
-    return [plan.count for plan in simulate(rates, cap)]
+def counts(rates, connections_max=16):
+    return [plan.count for plan in simulate(rates, connections_max)]
 
 
 def test_where_each_connection_adds_as_much_the_count_rises_to_the_cap():
@@ -65,12 +65,12 @@ def test_a_line_that_stays_slow_is_judged_by_its_new_rate():
     plan, fetched = ConcurrencyPlan(), 0.0
     for window, rate in enumerate([100e6] * 5 + [1e6] * RECENT, 1):
         fetched += rate * WINDOW_S
-        plan = adjust(plan, Flow(START + window * WINDOW_S * 1.01, int(fetched), plan.count), cap=1)
+        plan = adjust(plan, Flow(START + window * WINDOW_S * 1.01, int(fetched), plan.count), connections_max=1)
     assert plan.best < 1.01e6
 
 
 def test_a_cap_is_never_passed():
-    assert max(counts(lambda count, _: count * 20e6, cap=5)) == 5
+    assert max(counts(lambda count, _: count * 20e6, connections_max=5)) == 5
 
 
 def test_where_one_connection_fills_the_line_the_count_stays_near_one():

@@ -26,7 +26,7 @@ def test_a_web_page_is_refused_for_every_known_format(path, head):
         check_first_bytes(path, head[:HEAD_BYTES])
     assert raised.value.message.startswith(f"{path}: expected {path.lower().rsplit('.', 1)[1]}")
     assert raised.value.retryable
-    assert not raised.value.passing, "it is retried ten times, not for a day"
+    assert not raised.value.transient, "it is retried ten times, not for a day"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Limits of a host: a limit that one job met applies to all jobs."""
 
-from flowhub_jobs.transfer.host_limits import LOWERED_S, HostLimits
+from flowhub_jobs.transfer.host_limits import RESTRICTED_S, HostLimits
 
 HUB, OTHER = "https://hub.example:443", "https://other.example:443"
 
@@ -13,7 +13,7 @@ class FakeClock:
 
 
 def test_a_host_gets_as_many_connections_as_its_cap():
-    hosts = HostLimits(cap=3)
+    hosts = HostLimits(connections_max=3)
     assert [hosts.acquire(HUB) for _ in range(4)] == [True, True, True, False]
     assert hosts.acquire(OTHER)
     hosts.release(HUB)
@@ -22,12 +22,12 @@ def test_a_host_gets_as_many_connections_as_its_cap():
 
 def test_a_host_that_refused_a_connection_keeps_a_lower_cap_for_an_hour():
     clock = FakeClock()
-    hosts = HostLimits(cap=16, clock=clock)
+    hosts = HostLimits(connections_max=16, clock=clock)
     assert all(hosts.acquire(HUB) for _ in range(5))
-    assert hosts.lower_cap(HUB)
+    assert hosts.note_connection_refused(HUB)
     hosts.release(HUB)
     assert not hosts.acquire(HUB)
-    clock.now += LOWERED_S - 1
+    clock.now += RESTRICTED_S - 1
     assert not hosts.acquire(HUB)
     clock.now += 2
     assert hosts.acquire(HUB)
@@ -35,9 +35,9 @@ def test_a_host_that_refused_a_connection_keeps_a_lower_cap_for_an_hour():
 
 def test_a_host_that_refuses_its_only_connection_refuses_the_job():
     hosts = HostLimits()
-    assert not hosts.lower_cap(HUB)
+    assert not hosts.note_connection_refused(HUB)
     hosts.acquire(HUB)
-    assert not hosts.lower_cap(HUB)
+    assert not hosts.note_connection_refused(HUB)
     assert hosts.acquire(HUB), "nothing was lowered"
 
 

@@ -8,8 +8,8 @@ import pytest
 from flowhub_jobs.errors import DiskFull, OutOfMemory, StorageFailed, StoreOffline, TooManyFiles
 from flowhub_jobs.file_systems import CLUSTER, COARSE, EXACT, UNKNOWN, same_time, traits_of
 from flowhub_jobs.fs.disk_errors import disk_error
-from flowhub_jobs.system import process_lives, process_name
-from flowhub_jobs.transfer.partial.ownership import LockStatus, Owner, PartialUse, decide_use
+from flowhub_jobs.system import is_process_alive, process_name
+from flowhub_jobs.transfer.partial.ownership_decision import LockStatus, Owner, PartialUse, decide_use
 
 THIS_RUN = Owner("host", "boot-2/pid/20/9", "/home/me", "run-2")
 EARLIER_RUN = Owner("host", "boot-2/pid/10/5", "/home/me", "run-1")  # an earlier run of this job
@@ -68,11 +68,11 @@ def test_without_locks_a_dead_process_of_this_machine_is_recognized():
 def test_this_process_is_alive_and_one_of_another_boot_is_unknown():
     name = process_name()
     boot, namespace, pid, started = name.split("/")
-    assert process_lives(name) is True
-    assert process_lives("/".join([boot, namespace, pid, "1"])) is False
-    assert process_lives("/".join(["another", namespace, pid, started])) is None
-    assert process_lives("/".join([boot, "another", pid, started])) is None
-    assert process_lives("") is None
+    assert is_process_alive(name) is True
+    assert is_process_alive("/".join([boot, namespace, pid, "1"])) is False
+    assert is_process_alive("/".join(["another", namespace, pid, started])) is None
+    assert is_process_alive("/".join([boot, "another", pid, started])) is None
+    assert is_process_alive("") is None
 
 
 # File times ----------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_no_two_modules_of_one_package_have_one_name() -> None:
 
 # A row of a map: names of modules, two spaces or more, what they contain. An indented line continues it.
 ROW = re.compile(r"(?P<names>\w+/?(?:, \w+/?)*) {2,}(?P<contents>\S.*)")
-# A module may stand on the row of the one that uses it: "journal  … · owner_lock: …", "claim  … ─► ownership".
+# A module may stand on the row of the one that uses it: "journal  … · owner_lock: …", "hold  … ─► ownership".
 NEIGHBOURS = re.compile(r"(?:─►|·) (?P<names>\w+/?(?:, \w+/?)*)")
 MAPPED_FROM = 6  # modules; a smaller package needs no map
 

@@ -69,12 +69,12 @@ def test_a_range_that_another_connection_took_over_is_not_written_by_the_first(t
         transfer.withdraw(first)
         fetch_next(transfer)
     first.started_at, first.received = first.started_at - 60, MIB
-    assert transfer.claim(first, MIB) == MIB
+    assert transfer.reserve(first, MIB) == MIB
     second = take_next(transfer)
     assert first.start + MIB < second.start == first.end
-    assert transfer.claim(first, 4 * GIB) == second.start - (first.start + MIB)
-    assert transfer.claim(first, 1) == 0
-    assert transfer.claim(second, 4 * GIB) == second.end - second.start
+    assert transfer.reserve(first, 4 * GIB) == second.start - (first.start + MIB)
+    assert transfer.reserve(first, 1) == 0
+    assert transfer.reserve(second, 4 * GIB) == second.end - second.start
 
 
 def test_a_shared_range_without_a_connection_is_returned_to_its_first_task(transfer):

@@ -7,9 +7,9 @@ from flowhub_jobs.transfer.file_state import JUDGED_S, SHARE_MIN, SILENT_S, Rang
 STARTED_AT, SIZE = 1000.0, 8 * SHARE_MIN
 
 
-def task(at=0, claimed_to=None, **fields):
+def task(at=0, reserved_to=None, **fields):
     new_task = RangeTask(None, 0, SIZE, started_at=STARTED_AT, **fields)
-    new_task.at, new_task.claimed_to = at, at if claimed_to is None else claimed_to
+    new_task.at, new_task.reserved_to = at, at if reserved_to is None else reserved_to
     return new_task
 
 
@@ -32,10 +32,10 @@ def test_a_range_without_a_byte_takes_forever_after_a_while_and_is_taken_over_wh
 
 def test_bytes_that_the_writer_has_are_not_taken_over():
     """Else they would be written twice, and the second copy would not be hashed."""
-    half_claimed = task(at=0, claimed_to=SIZE // 2, received=SIZE // 2)
-    assert half_claimed.split_at == SIZE // 2 + SIZE // 4
-    assert half_claimed.remaining_s(STARTED_AT + 3) == 3
-    assert task(at=0, claimed_to=SIZE // 2).split_at == SIZE // 2
+    half_reserved = task(at=0, reserved_to=SIZE // 2, received=SIZE // 2)
+    assert half_reserved.split_at == SIZE // 2 + SIZE // 4
+    assert half_reserved.remaining_s(STARTED_AT + 3) == 3
+    assert task(at=0, reserved_to=SIZE // 2).split_at == SIZE // 2
 
 
 def test_bytes_that_wait_for_the_disk_count_as_received():

@@ -35,7 +35,7 @@ FINAL = [SourceMissing, Gated, TokenMissing, ProxyUnusable, RedirectRefused, Dig
 
 
 def test_the_default_patience():
-    assert (DEFAULT.base_s, DEFAULT.cap_s, DEFAULT.faults_max, DEFAULT.server_wait_max_s) == (1, 300, 10, 3600)
+    assert (DEFAULT.base_s, DEFAULT.delay_max_s, DEFAULT.faults_max, DEFAULT.server_wait_max_s) == (1, 300, 10, 3600)
     assert DEFAULT.give_up_after_s == DAY_S
 
 

@@ -24,7 +24,7 @@ from flowhub_jobs.store.disk_usage import measure
 from flowhub_jobs.store.layout import DIRECT_DOWNLOAD
 from flowhub_jobs.store.library_check import LibraryEntry, condition_of, is_gone, old_versions
 from flowhub_jobs.store.partials_dir import PartialsEntry, delete_trash, list_partials, move_to_trash
-from flowhub_jobs.transfer.partial.claim import is_in_use, run_unless_in_use
+from flowhub_jobs.transfer.partial.hold import is_in_use, run_unless_in_use
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import Condition
 from flowhub_jobs.values.store_settings import DEFAULT_STORE

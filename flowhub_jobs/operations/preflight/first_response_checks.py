@@ -17,8 +17,8 @@ from flowhub_jobs.net.content_range import coding_of
 from flowhub_jobs.net.get import Document
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.store.folder_scan import safe_name
+from flowhub_jobs.transfer.empty_digest_check import check_not_empty_digest
 from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, check_first_bytes
-from flowhub_jobs.transfer.mistaken_empty_digest import check_digest_of_nothing
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 ASKED_BYTES = 1024
@@ -90,7 +90,7 @@ def judged_answer(file: ArtifactFile, answer: Document) -> FirstAnswer:
         message = f"{file.path} should have {file.size} bytes, but {host_of(answer.url)} says that it has {size}."
         return FirstAnswer(error=SizeMismatch(message))
     try:
-        check_digest_of_nothing(file, size, host_of(answer.url))
+        check_not_empty_digest(file, size, host_of(answer.url))
     except DigestMismatch as error:
         return FirstAnswer(error=error)
     if len(head) < HEAD_BYTES and size != len(head):

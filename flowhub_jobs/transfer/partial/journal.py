@@ -129,16 +129,16 @@ def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
 class Journal:
     """The open journal of a running transfer. Not thread-safe: the committer serialises its calls."""
 
-    def __init__(self, folder: Path, record: Record, may_write: Callable[[], None] = lambda: None) -> None:
-        """`may_write` raises once the partial belongs to another run."""
-        self._folder, self._may_write = folder, may_write
+    def __init__(self, folder: Path, record: Record, check_owner: Callable[[], None] = lambda: None) -> None:
+        """`check_owner` raises once the partial belongs to another run."""
+        self._folder, self._check_owner = folder, check_owner
         self._fd = -1
         self._bytes = self._long = 0
         self.rewrite(record)
 
     def rewrite(self, record: Record) -> None:
         """Write the whole record into a new file, and replace the old one in one step."""
-        self._may_write()
+        self._check_owner()
         new = self._folder / f"{NAME}.new"
         with contextlib.suppress(FileNotFoundError):
             new.unlink()
@@ -147,7 +147,7 @@ class Journal:
             self._bytes = _write(fd, _snapshot(record))
             self._long = self._bytes + COMPACT_BYTES
             sync_data(fd)
-            self._may_write()  # checked again: a late run must not replace its successor's journal by an old one
+            self._check_owner()  # checked again: a late run must not replace its successor's journal by an old one
             new.replace(self._folder / NAME)
             sync_path(self._folder)
         except BaseException:

@@ -14,11 +14,11 @@ from flowhub_jobs.transfer.partial.part_file import part_path
 _COPY_BYTES = 1 << 20
 
 
-def copy_kept(late: Path, staged: Path, may_continue: Callable[[], None]) -> None:
-    """Fill the folder `staged` with the bytes that the journal of `late` claims, and with a journal of them.
+def copy_kept(late: Path, staged: Path, check_continue: Callable[[], None]) -> None:
+    """Fill the folder `staged` with the bytes that the journal of `late` records, and with a journal of them.
 
     The journal is written last: a copy without one keeps nothing. Bytes that the late run writes after its journal was
-    read are not claimed. `may_continue` is called before each MiB and may raise. Raises OSError.
+    read are not in the copy. `check_continue` is called before each MiB and may raise. Raises OSError.
     """
     record = journal.load(late)
     for path, file in list(record.files.items()):
@@ -32,17 +32,17 @@ def copy_kept(late: Path, staged: Path, may_continue: Callable[[], None]) -> Non
         target = staged / file.part
         target.parent.mkdir(parents=True, exist_ok=True)
         if not reflink(source, target):
-            _copy_ranges(source, target, file.kept, may_continue)
+            _copy_ranges(source, target, file.kept, check_continue)
         sync_path(target)
     sync_tree(staged)
     journal.Journal(staged, record).close()
 
 
-def _copy_ranges(source: Path, target: Path, kept: Iterable[Range], may_continue: Callable[[], None]) -> None:
+def _copy_ranges(source: Path, target: Path, kept: Iterable[Range], check_continue: Callable[[], None]) -> None:
     with source.open("rb") as old, target.open("xb") as new:
         for start, end in kept:
             for at in range(start, end, _COPY_BYTES):
-                may_continue()
+                check_continue()
                 data = os.pread(old.fileno(), min(_COPY_BYTES, end - at), at)
                 new.seek(at)
                 new.write(data)

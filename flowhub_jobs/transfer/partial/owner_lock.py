@@ -15,8 +15,9 @@ from flowhub_jobs.file_systems import traits_of
 from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.fs.locks import CONTENT_BYTES, NO_LOCKS, LockFile
 from flowhub_jobs.fs.safe_read import read_regular
+from flowhub_jobs.system import is_process_alive, machine_name, process_name
 from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.partial.ownership import UNKNOWN_OWNER, LockStatus, Owner, PartialUse, decide_use
+from flowhub_jobs.transfer.partial.ownership_decision import UNKNOWN_OWNER, LockStatus, Owner, PartialUse, decide_use
 
 LOCK = "lock"
 TAKEN_OVER = "taken-"  # prefix of a copy until it is complete, and of a copied partial until it is removed
@@ -58,6 +59,11 @@ class Inspection:
     lock: LockFile | None
 
 
+def this_run(home: str, run: str) -> Owner:
+    """Return this process as the owner of a partial; `home` is the flowhub home, `run` its lease's token."""
+    return Owner(machine_name(), process_name(), home, run)
+
+
 def inspect(folder: Path, owner: Owner, own_runs: Collection[str]) -> Inspection | None:
     """Return how `owner` may use the partial `folder`, locked if its lock was free; None if there is no partial."""
     with disk_errors(folder):
@@ -70,7 +76,15 @@ def inspect(folder: Path, owner: Owner, own_runs: Collection[str]) -> Inspection
         try:
             previous = _parse_owner(lock.content() if lock else read_regular(folder / LOCK, CONTENT_BYTES))
             traits = traits_of(folder)
-            use = decide_use(status, previous, owner, traits, own_runs=own_runs, is_silent=lambda: _is_silent(folder))
+            use = decide_use(
+                status,
+                previous,
+                owner,
+                traits,
+                own_runs=own_runs,
+                is_alive=is_process_alive,
+                is_silent=lambda: _is_silent(folder),
+            )
         except BaseException:
             if lock is not None:
                 lock.leave()

@@ -16,7 +16,7 @@ from flowhub_jobs.transfer.fetchers import FetcherPool
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.range_client import RangeClient
-from flowhub_jobs.transfer.open_parts import close_verified, open_part, wait_to_open
+from flowhub_jobs.transfer.open_file_limit import close_verified, open_part, wait_to_open
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.journal import Journal
 from flowhub_jobs.transfer.partial.part_file import PartFile

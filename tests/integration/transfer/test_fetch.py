@@ -86,7 +86,7 @@ def test_the_number_of_connections_grows_by_itself_where_each_is_slow(origin, tm
 def test_a_job_never_has_more_connections_to_a_host_than_all_jobs_may_have(origin, tmp_path, four_connections):
     model = gguf_pattern(52 * MIB, seed=3)
     origin.limit(per_connection_bps=60e6)
-    shared = SharedLimits(HostLimits(cap=2), TokenBucket())
+    shared = SharedLimits(HostLimits(connections_max=2), TokenBucket())
     run = run_transfer(pinned_artifact(origin.serve("m.gguf", model), model), tmp_path, shared=shared)
     assert run.content() == model.read()
     assert origin.peak_connections == 2

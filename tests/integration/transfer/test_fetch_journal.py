@@ -9,7 +9,7 @@ from support.origin import TrafficMeter
 from support.run_fetch import crash_after, journaled_bytes, pinned_artifact, quick, run_transfer
 
 from flowhub_jobs.transfer import committer
-from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, UNDERWAY_MAX
+from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, PENDING_WRITES_MAX
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.partial.journal import Journal
@@ -86,7 +86,7 @@ def test_no_more_than_64_mib_wait_to_be_synced(writers):
             return True
 
     limit = committer.unsynced_limit(writers)
-    assert limit + (writers + UNDERWAY_MAX) * BUFFER_DIRECT <= 64 * MIB
+    assert limit + (writers + PENDING_WRITES_MAX) * BUFFER_DIRECT <= 64 * MIB
     state = SimpleNamespace(
         changed=CountedCondition(),
         commit_due=threading.Condition(),

@@ -6,7 +6,7 @@ from support.run_fetch import pinned_artifact
 from flowhub_jobs.settings import HUB
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.open_parts import open_part
+from flowhub_jobs.transfer.open_file_limit import open_part
 from flowhub_jobs.transfer.resume import resume_partial
 from flowhub_jobs.transfer.state import TransferState
 

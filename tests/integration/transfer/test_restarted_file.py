@@ -23,7 +23,7 @@ from flowhub_jobs.transfer import hasher
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.open_parts import open_part
+from flowhub_jobs.transfer.open_file_limit import open_part
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.resume import resume_partial

@@ -1,4 +1,4 @@
-"""Detects digests of an empty file that stand by mistake for those of other files."""
+"""Reports a pinned digest that is by mistake that of an empty file: the source has some bytes."""
 
 from flowhub_jobs.errors import DigestMismatch
 from flowhub_jobs.values.artifacts import ArtifactFile
@@ -7,8 +7,8 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 EMPTY_GIT_SHA1 = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
-def check_digest_of_nothing(file: ArtifactFile, total: int | None, host: str) -> None:
-    """Raise DigestMismatch for a file of some bytes whose pinned digest is that of none, before it is fetched twice.
+def check_not_empty_digest(file: ArtifactFile, total: int | None, host: str) -> None:
+    """Raise DigestMismatch for a file of some bytes whose pinned digest is that of no bytes, before it is fetched.
 
     `curl … | sha256sum` prints it after a failed download. `total`: the size by the source, None if it is not known.
     """

@@ -1,7 +1,8 @@
-"""Claims a partial for one run, so that no two runs write into the same files: several databases may share a store.
+"""Holds a partial for one run, so that no two runs write into the same files: several databases may share a store.
 
-The lock file next to the bytes (`owner_lock`) names the run that works there, and `ownership` decides: continue the
-partial in place, copy its kept bytes into a partial with a new name, or leave it alone and start a separate one.
+The lock file next to the bytes (`owner_lock`) names the run that works there, and `ownership_decision` decides:
+continue the partial in place, copy its kept bytes into a partial with a new name, or leave it alone and start a
+separate one.
 
 The order makes each step safe against a crash and against a suspended run that wakes up late:
 
@@ -9,7 +10,7 @@ The order makes each step safe against a crash and against a suspended run that 
 2. Its lock is written before its first byte, its journal last; then one rename gives it its name. Before that rename
    the old partial is the one to continue, after it the copy.
 3. Only then the old partial is renamed and removed. A late run may still have its files open: it writes into files
-   without a name. A folder that it creates at the old path is removed when that run ends (`claimed`).
+   without a name. A folder that it creates at the old path is removed when that run ends (`hold_partial`).
 """
 
 import contextlib
@@ -24,11 +25,11 @@ from flowhub_jobs.fs.disk_errors import disk_errors
 from flowhub_jobs.system import rename_new
 from flowhub_jobs.transfer.partial.kept_bytes_copy import copy_kept
 from flowhub_jobs.transfer.partial.owner_lock import LOCK, TAKEN_OVER, Inspection, Lock, inspect, lock_new, write_owner
-from flowhub_jobs.transfer.partial.ownership import UNKNOWN_OWNER, Owner, PartialUse
+from flowhub_jobs.transfer.partial.ownership_decision import UNKNOWN_OWNER, Owner, PartialUse
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class PartialHold:
     """A partial that belongs to this run alone. `other_owners` are living owners of other partials of its name."""
 
     folder: Path
@@ -37,32 +38,32 @@ class Claim:
 
 
 @contextlib.contextmanager
-def claimed(
+def hold_partial(
     existing: Sequence[Path],
     fresh: Path,
     owner: Owner,
     *,
     own_runs: Collection[str] = (),
-    may_continue: Callable[[], None] = lambda: None,
-) -> Iterator[Claim]:
+    check_continue: Callable[[], None] = lambda: None,
+) -> Iterator[PartialHold]:
     """Hold a partial: one of `existing` whose owner is dead, else a copy of one named `fresh`, else an empty one.
 
-    `own_runs` are the tokens of this job's earlier runs. `may_continue` is called while bytes are copied and may raise.
-    Raises the errors of the disk.
+    `own_runs` are the tokens of this job's earlier runs. `check_continue` is called while bytes are copied; it may
+    raise. Raises the errors of the disk.
     """
-    claim = _claim(existing, fresh, owner, own_runs, may_continue)
+    hold = _hold(existing, fresh, owner, own_runs, check_continue)
     try:
-        yield claim
+        yield hold
     finally:
-        taken_over = not claim.lock.is_in_place()
-        claim.lock.release()
+        taken_over = not hold.lock.is_in_place()
+        hold.lock.release()
         with contextlib.suppress(OSError, FlowhubError):
             if taken_over:
                 # Another run has taken this partial over and may have completed the job. It does not know of a folder
                 # that a late write of this run makes at the old path.
-                discard([claim.folder], owner)
+                discard([hold.folder], owner)
             else:
-                claim.folder.rmdir()  # empty if the run kept nothing
+                hold.folder.rmdir()  # empty if the run kept nothing
 
 
 def discard(existing: Sequence[Path], owner: Owner, *, own_runs: Collection[str] = ()) -> None:
@@ -101,9 +102,9 @@ def run_unless_in_use(folder: Path, owner: Owner, action: Callable[[], None]) ->
     return True
 
 
-def _claim(
-    existing: Sequence[Path], fresh: Path, owner: Owner, own_runs: Collection[str], may_continue: Callable[[], None]
-) -> Claim:
+def _hold(
+    existing: Sequence[Path], fresh: Path, owner: Owner, own_runs: Collection[str], check_continue: Callable[[], None]
+) -> PartialHold:
     other_owners: list[Owner] = []
     to_copy: list[Path] = []
     for folder in existing:
@@ -112,9 +113,9 @@ def _claim(
             continue
         if (
             inspection.use is PartialUse.CONTINUE
-            and (claim := _continue_in(folder, fresh, owner, inspection)) is not None
+            and (hold := _continue_in(folder, fresh, owner, inspection)) is not None
         ):
-            return replace(claim, other_owners=tuple(other_owners))
+            return replace(hold, other_owners=tuple(other_owners))
         if inspection.lock is not None:
             inspection.lock.leave()
         if inspection.use is PartialUse.COPY:
@@ -122,21 +123,21 @@ def _claim(
         elif inspection.use is PartialUse.SEPARATE:
             other_owners.append(inspection.owner or UNKNOWN_OWNER)
     if to_copy:
-        return Claim(fresh, tuple(other_owners), _take_over(to_copy[0], fresh, owner, may_continue))
-    return Claim(fresh, tuple(other_owners), _create_partial(fresh, owner))
+        return PartialHold(fresh, tuple(other_owners), _take_over(to_copy[0], fresh, owner, check_continue))
+    return PartialHold(fresh, tuple(other_owners), _create_partial(fresh, owner))
 
 
-def _continue_in(folder: Path, fresh: Path, owner: Owner, inspection: Inspection) -> Claim | None:
-    """Return the claim of a partial whose owner is dead; None if another run was first."""
+def _continue_in(folder: Path, fresh: Path, owner: Owner, inspection: Inspection) -> PartialHold | None:
+    """Hold a partial whose owner is dead; None if another run was first."""
     with disk_errors(folder):
         if inspection.lock is not None:
             write_owner(inspection.lock, owner)
-            return Claim(folder, (), inspection.lock)
+            return PartialHold(folder, (), inspection.lock)
         try:
             folder.rename(fresh)  # without locks the rename decides: of two runs only one succeeds
         except FileNotFoundError:
             return None
-        return Claim(fresh, (), lock_new(fresh, owner))
+        return PartialHold(fresh, (), lock_new(fresh, owner))
 
 
 def _create_partial(fresh: Path, owner: Owner) -> Lock:
@@ -151,7 +152,7 @@ def _create_partial(fresh: Path, owner: Owner) -> Lock:
             raise
 
 
-def _take_over(late: Path, fresh: Path, owner: Owner, may_continue: Callable[[], None]) -> Lock:
+def _take_over(late: Path, fresh: Path, owner: Owner, check_continue: Callable[[], None]) -> Lock:
     """Copy the kept bytes of a partial to new files named `fresh`, remove the partial, return the copy's lock."""
     staged = fresh.with_name(f"{TAKEN_OVER}{fresh.name}")
     with disk_errors(staged):
@@ -159,7 +160,7 @@ def _take_over(late: Path, fresh: Path, owner: Owner, may_continue: Callable[[],
         try:
             staged.mkdir(0o775)
             lock = lock_new(staged, owner)
-            copy_kept(late, staged, may_continue)
+            copy_kept(late, staged, check_continue)
             rename_new(staged, fresh)
         except BaseException:
             if lock is not None:

@@ -1,4 +1,4 @@
-"""Claims of a partial on a disk that refuses a write: the run that fails leaves neither a lock nor a folder."""
+"""Holding a partial on a disk that refuses a write: the run that fails leaves neither a lock nor a folder."""
 
 import errno
 import os
@@ -8,9 +8,8 @@ import pytest
 
 from flowhub_jobs.errors import DiskFull, StorageFailed
 from flowhub_jobs.fs.locks import LockFile
-from flowhub_jobs.transfer.partial.claim import claimed
-from flowhub_jobs.transfer.partial.owner_lock import LOCK
-from flowhub_jobs.transfer.partial.ownership import this_run
+from flowhub_jobs.transfer.partial.hold import hold_partial
+from flowhub_jobs.transfer.partial.owner_lock import LOCK, this_run
 
 FIRST, SECOND = this_run("/home/me", "run-1"), this_run("/home/me", "run-2")
 
@@ -29,26 +28,26 @@ def existing(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fail_to_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def fail_to_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def fail(partials: list[Path]) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(LockFile, "write", full_disk)
-            with pytest.raises(DiskFull), claimed(partials, tmp_path / "m+2", FIRST):
+            with pytest.raises(DiskFull), hold_partial(partials, tmp_path / "m+2", FIRST):
                 pytest.fail("the disk is full")
 
     return fail
 
 
-def test_a_new_partial_that_cannot_be_locked_is_removed(tmp_path, fail_to_claim):
-    fail_to_claim([])
+def test_a_new_partial_that_cannot_be_locked_is_removed(tmp_path, fail_to_hold):
+    fail_to_hold([])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_partial_whose_owner_cannot_be_written_is_free_for_the_next_run(existing, tmp_path, fail_to_claim):
+def test_a_partial_whose_owner_cannot_be_written_is_free_for_the_next_run(existing, tmp_path, fail_to_hold):
     """A descriptor left open would keep it locked for as long as the process lives."""
-    fail_to_claim([existing])
-    with claimed([existing], tmp_path / "m+3", SECOND) as claim:
-        assert (claim.folder, claim.other_owners) == (existing, ())
+    fail_to_hold([existing])
+    with hold_partial([existing], tmp_path / "m+3", SECOND) as hold:
+        assert (hold.folder, hold.other_owners) == (existing, ())
         assert (existing / LOCK).exists()
     assert (existing / "files").read_bytes() == b"x"
 
@@ -59,7 +58,7 @@ def test_a_partial_that_cannot_be_read_is_not_kept_locked(existing, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(LockFile, "content", broken)
-        with pytest.raises(StorageFailed), claimed([existing], tmp_path / "m+2", FIRST):
+        with pytest.raises(StorageFailed), hold_partial([existing], tmp_path / "m+2", FIRST):
             pytest.fail("the lock cannot be read")
-    with claimed([existing], tmp_path / "m+3", SECOND) as claim:
-        assert claim.folder == existing
+    with hold_partial([existing], tmp_path / "m+3", SECOND) as hold:
+        assert hold.folder == existing

@@ -11,7 +11,6 @@ from enum import Enum
 from pathlib import Path
 
 from flowhub_jobs.file_systems import FileSystemTraits
-from flowhub_jobs.system import machine_name, process_lives, process_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +38,6 @@ class PartialUse(Enum):
     SEPARATE = "separate"  # leave it to its owner, and work in another partial
 
 
-def this_run(home: str, run: str) -> Owner:
-    return Owner(machine_name(), process_name(), home, run)
-
-
 def decide_use(
     status: LockStatus,
     previous: Owner | None,
@@ -50,7 +45,7 @@ def decide_use(
     traits: FileSystemTraits,
     *,
     own_runs: Collection[str],
-    is_alive: Callable[[str], bool | None] = process_lives,
+    is_alive: Callable[[str], bool | None],
     is_silent: Callable[[], bool],
 ) -> PartialUse:
     """Return how the run `owner` may use a partial whose last owner was `previous`; None: that run ended well.

@@ -1,4 +1,4 @@
-"""Opens and closes the part files of a transfer: a model may have more files than a process may open.
+"""Keeps no more part files open than a process may have: a model may have more files than that.
 
 A part is created by the first task of its file. It stays open until its file is verified, synced, and used by no task.
 """
