@@ -15,10 +15,10 @@ from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import is_live, job_files, jobs, nodes, workers
 from flowhub_jobs.jobs.queue_order_sql import goes_before, sort_columns
 from flowhub_jobs.jobs.run_values import LEASE_S
-from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, write_event
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import LIVE_STATES, EventKind, QueueOrder, Reason, State
-from flowhub_jobs.values.jobs import ANY_NODE, Note
+from flowhub_jobs.values.jobs import ANY_NODE, NewEvent
 from flowhub_jobs.values.store_settings import DEFAULT_STORE
 
 _LEASE_US = round(LEASE_S * 1_000_000)
@@ -85,7 +85,9 @@ def without_node(row: Mapping[str, Any]) -> dict[str, Any]:
     return NOT_RUNNING | NO_LEASE | DIGEST_PENDING | changes | {"bytes_done": 0, "intent": None} | waits
 
 
-def give_to_any(tx: sa.Connection, row: Mapping[str, Any], now_us: int, event: Note, outcome: str = "rescued") -> bool:
+def give_to_any(
+    tx: sa.Connection, row: Mapping[str, Any], now_us: int, event: NewEvent, outcome: str = "rescued"
+) -> bool:
     """Queue a job of `ROW_COLUMNS` for any node, inside a transaction that writes; a paused one stays paused.
 
     A run ends as `outcome`, at no cost.
@@ -109,7 +111,7 @@ def give_to_any(tx: sa.Connection, row: Mapping[str, Any], now_us: int, event: N
     tx.execute(sa.update(job_files).where(job_files.c.job_id == row["id"]).values(bytes_done=0))
     if row["lease_token"] is not None:
         end_attempt(tx, row["id"], row["lease_token"], now_us, outcome)
-    note(tx, row["id"], now_us, event.kind, event.text, event.code)
+    write_event(tx, row["id"], now_us, event.kind, event.text, event.code)
     return True
 
 
@@ -132,7 +134,7 @@ def take_from_gone_nodes(engine: sa.Engine, node: str, clock: Clock) -> list[int
 
 def _taken(engine: sa.Engine, row: sa.RowMapping, clock: Clock) -> bool:
     with writing(engine) as tx:
-        event = Note(EventKind.RESCUED, f"Its node {row['node']} is gone; any node may take it.")
+        event = NewEvent(EventKind.RESCUED, f"Its node {row['node']} is gone; any node may take it.")
         return give_to_any(tx, dict(row), clock.now_us(), event)
 
 

@@ -26,12 +26,19 @@ from flowhub_jobs.jobs.progress import (
 )
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
 from flowhub_jobs.jobs.run_values import Lease, LeaseLost, Progress
-from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, ended_attempt, new_event, note
+from flowhub_jobs.jobs.shared_update_sql import (
+    DIGEST_PENDING,
+    NO_LEASE,
+    NOT_RUNNING,
+    attempt_end_update,
+    event_insert,
+    write_event,
+)
 from flowhub_jobs.jobs.states import requested_state
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, RequestedAction, State
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 _ATTEMPT_NOT_COUNTED: dict[str, Any] = {"attempt": jobs.c.attempt - 1}
 
@@ -96,7 +103,7 @@ class AttemptWrites:
             values = {"bytes": file.bytes, "bytes_done": file.bytes, "sha256_state": state}
             tx.execute(sa.update(job_files).where(where).values(**values))
         changes |= self._without_secrets(tx, lease.job)
-        self._end(tx, lease, changes, EventKind.COMPLETED, Note(EventKind.COMPLETED, text))
+        self._end(tx, lease, changes, EventKind.COMPLETED, NewEvent(EventKind.COMPLETED, text))
 
     def _without_secrets(self, tx: sa.Connection, job: int) -> dict[str, Any]:
         """Return the change that removes signatures from the addresses of a completed job's artifact."""
@@ -117,7 +124,7 @@ class AttemptWrites:
             if requested is not None and requested is not RequestedAction.PAUSE:
                 self._end_as_requested(tx, lease, requested)
                 return requested
-            self._end(tx, lease, changes, EventKind.FAILED, failed(error))
+            self._end(tx, lease, changes, EventKind.FAILED, failure_event(error))
         return None
 
     def requeue_after(
@@ -140,7 +147,7 @@ class AttemptWrites:
         wait_us = max(0, until_us - self._clock.now_us())
         changes: dict[str, Any] = {"not_before": until_us, "wait_us": wait_us, "wait_reason": reason, "wait_text": text}
         changes |= {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
-        event = Note(EventKind.WAITS, text, error.code)
+        event = NewEvent(EventKind.WAITS, text, error.code)
         return self._release(
             lease, changes | ({} if counts_as_attempt else _ATTEMPT_NOT_COUNTED), EventKind.WAITS, event
         )
@@ -154,7 +161,7 @@ class AttemptWrites:
                 return False
             row = tx.execute(sa.select(*ROW_COLUMNS).where(jobs.c.id == lease.job)).mappings().one()
             now_us, text = self._clock.now_us(), f"{error.message} Another node may take it."
-            return give_to_any(tx, dict(row), now_us, Note(EventKind.WAITS, text, error.code), EventKind.WAITS)
+            return give_to_any(tx, dict(row), now_us, NewEvent(EventKind.WAITS, text, error.code), EventKind.WAITS)
 
     def requeue_held_by_host(
         self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float
@@ -170,7 +177,7 @@ class AttemptWrites:
             changes |= {"wait_reason": Reason.BACKOFF, "wait_text": wait.text}
         # The fault itself is in the history already, as the run met it.
         text = f"All jobs from {wait.host or wait.origin} wait until it answers."
-        event = Note(EventKind.WAITS, text, wait.code) if wait.tries == 1 else None
+        event = NewEvent(EventKind.WAITS, text, wait.code) if wait.tries == 1 else None
         return self._release(lease, changes | _ATTEMPT_NOT_COUNTED, EventKind.WAITS, event)
 
     def hand_back(
@@ -181,12 +188,12 @@ class AttemptWrites:
         `why` begins the sentence that the history keeps, as "The schedule's window closed"; `code` is the error's, if
         one is the cause.
         """
-        event = Note(EventKind.HANDED_BACK, f"{why}; the job was handed back.", code)
+        event = NewEvent(EventKind.HANDED_BACK, f"{why}; the job was handed back.", code)
         return self._release(lease, _ATTEMPT_NOT_COUNTED, EventKind.HANDED_BACK, event)
 
     def release_as_requested(self, lease: Lease) -> RequestedAction | None:
         """Carry out the requested action and return it. It may be another than the one that stopped the run."""
-        event = Note(EventKind.HANDED_BACK, "The request was withdrawn; the job was handed back.")
+        event = NewEvent(EventKind.HANDED_BACK, "The request was withdrawn; the job was handed back.")
         return self._release(lease, {}, EventKind.HANDED_BACK, event)
 
     def check_owner(self, tx: sa.Connection, lease: Lease) -> None:
@@ -202,7 +209,7 @@ class AttemptWrites:
         return requested_of(self._write(tx, lease, lease_token=lease.token))  # changes nothing: only the fence
 
     def _release(
-        self, lease: Lease, changes: Mapping[str, Any], outcome: EventKind, event: Note | None
+        self, lease: Lease, changes: Mapping[str, Any], outcome: EventKind, event: NewEvent | None
     ) -> RequestedAction | None:
         """Queue the job again, or pause or cancel it if the user has requested that; return the action.
 
@@ -221,11 +228,11 @@ class AttemptWrites:
     def _end_as_requested(self, tx: sa.Connection, lease: Lease, requested: RequestedAction, **changes: Any) -> None:
         state = requested_state(requested)
         changes |= {"bytes_done": 0} if requested is RequestedAction.PURGE else {}
-        event = Note(EventKind(state), f"{state.capitalize()} by request.")
+        event = NewEvent(EventKind(state), f"{state.capitalize()} by request.")
         self._end(tx, lease, NOT_RUNNING | {"state": state} | changes, event.kind, event)
 
     def _end(
-        self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: EventKind, event: Note | None
+        self, tx: sa.Connection, lease: Lease, changes: dict[str, Any], outcome: EventKind, event: NewEvent | None
     ) -> None:
         """Write how the attempt ended, and the event that the history keeps of it, if any."""
         now_us = self._clock.now_us()
@@ -233,9 +240,9 @@ class AttemptWrites:
         if changes["state"] is State.COMPLETED:
             changes |= {"intent": None}  # until the library's row exists, the intent alone knows of an installed file
         self._write(tx, lease, **(DIGEST_PENDING | changes | NO_LEASE | {"finished_at": now_us if final else None}))
-        written: list[sa.Insert | sa.Update] = [ended_attempt(lease.job, lease.token, now_us, outcome)]
+        written: list[sa.Insert | sa.Update] = [attempt_end_update(lease.job, lease.token, now_us, outcome)]
         if event is not None:
-            written.append(new_event(lease.job, now_us, event.kind, event.text, event.code))
+            written.append(event_insert(lease.job, now_us, event.kind, event.text, event.code))
         execute_together(tx, written)
 
     def _write(self, tx: sa.Connection, lease: Lease, **values: Any) -> str | None:
@@ -254,13 +261,13 @@ class AttemptWrites:
             lease.revoke()
             raise LeaseLost(lease.job)
 
-    def record_event(self, lease: Lease, event: Note) -> None:
+    def record_event(self, lease: Lease, event: NewEvent) -> None:
         """Write an event of the run into the job's history, for `status JOB`, `logs` and `report`."""
         with writing(self._engine) as tx:
             self._write(tx, lease, lease_token=lease.token)  # changes nothing: only the fence
-            note(tx, lease.job, self._clock.now_us(), event.kind, event.text, event.code)
+            write_event(tx, lease.job, self._clock.now_us(), event.kind, event.text, event.code)
 
 
-def failed(error: FlowhubError) -> Note:
+def failure_event(error: FlowhubError) -> NewEvent:
     """Return the event of an attempt that failed."""
-    return Note(EventKind.FAILED, error.message, error.code)
+    return NewEvent(EventKind.FAILED, error.message, error.code)

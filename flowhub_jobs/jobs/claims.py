@@ -17,11 +17,11 @@ from flowhub_jobs.database.lazy import snapshot_of
 from flowhub_jobs.database.tables import attempts, is_live, is_queued, is_running, jobs
 from flowhub_jobs.jobs.any_node import any_node_jobs, take_any_node_job
 from flowhub_jobs.jobs.held_hosts import HeldHosts, held_hosts
-from flowhub_jobs.jobs.host_waits import set_prober
+from flowhub_jobs.jobs.host_waits import record_trial
 from flowhub_jobs.jobs.queue_order_sql import sort_columns
 from flowhub_jobs.jobs.row_decoding import artifact_of, check_row, intent_of, sources_of, task_of
 from flowhub_jobs.jobs.run_values import Claimed, Lease
-from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, new_event
+from flowhub_jobs.jobs.shared_update_sql import NOT_RUNNING, ended_all_earlier, event_insert
 from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.system import boot_id
 from flowhub_jobs.values.enums import EventKind, JobKind, QueueOrder, Stage, State
@@ -42,7 +42,7 @@ class ClaimableJobs:
         """`any_room` is how many bytes a job for any node may need here; None: this worker takes none."""
         self._tx, self._node, self._now_us, self._order, self._any_room = tx, node, now_us, order, any_room
         self._hosts = held_hosts(snapshot_of(tx), node)
-        self._to_probe = self._hosts.to_probe(now_us)
+        self._due_for_trial = self._hosts.due_for_trial(now_us)
         allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now_us) else []
         if gates.cap_reached(now_us):
             allowed.append(jobs.c.kind != JobKind.FETCH)
@@ -67,9 +67,9 @@ class ClaimableJobs:
         startable = sa.select(jobs.c.id).where(self._startable)
         claimable = startable.where(*_not_held(self._hosts)).limit(at_most).subquery()
         count = int(self._tx.execute(sa.select(sa.func.count()).select_from(claimable)).scalar_one())
-        if self._to_probe:
-            probes = startable.where(jobs.c.source_origin.in_(self._to_probe)).limit(1)
-            count += self._tx.execute(probes).first() is not None
+        if self._due_for_trial:
+            trials = startable.where(jobs.c.source_origin.in_(self._due_for_trial)).limit(1)
+            count += self._tx.execute(trials).first() is not None
         if self._any_room is not None:
             count += len(self._tx.execute(self._any_node_candidates().limit(at_most)).all())
         return count
@@ -117,7 +117,7 @@ class ClaimableJobs:
         own_jobs = sa.and_(self._startable, *_not_held(self._hosts))
         return take_any_node_job(self._tx, self._node, self._any_node_candidates(), own_jobs, self._order, claimed)
 
-    def probed_by(self, row: sa.RowMapping) -> str | None:
+    def trial_of(self, row: sa.RowMapping) -> str | None:
         """Return the origin of the host that a taken job tries for all others, or None."""
         origin = row["source_origin"]
         return origin if origin in self._hosts.waits else None
@@ -132,25 +132,25 @@ class ClaimableJobs:
         if only is not None:
             yield best.where(self._startable, jobs.c.id == only)
             return
-        if self._to_probe:
+        if self._due_for_trial:
             least_failed = sa.select(jobs.c.id).order_by(jobs.c.faults, jobs.c.priority.desc(), jobs.c.id).limit(1)
-            yield least_failed.where(self._startable, jobs.c.source_origin.in_(self._to_probe))
+            yield least_failed.where(self._startable, jobs.c.source_origin.in_(self._due_for_trial))
         yield best.where(self._startable, *_not_held(self._hosts))
 
     def _records(self, row: sa.RowMapping, worker: str, token: str) -> "Iterator[sa.Insert | sa.Update]":
         """Yield the statements that record the attempt."""
-        probed = self.probed_by(row)
-        if probed is not None:
-            set_prober(self._tx, self._node, probed, token)
+        origin_in_trial = self.trial_of(row)
+        if origin_in_trial is not None:
+            record_trial(self._tx, self._node, origin_in_trial, token)
         attempt = {"job_id": row["id"], "attempt": row["attempt"], "worker": worker, "token": token}
         yield attempts.insert().values(**attempt, started_at=self._now_us)
-        if probed is None:  # the tries of a long outage would hide every other event
+        if origin_in_trial is None:  # the tries of a long outage would hide every other event
             # After a graceful stop the next claim continues the same attempt.
             same = (attempts.c.job_id == row["id"], attempts.c.attempt == row["attempt"])
             given_back = sa.exists().where(*same, attempts.c.outcome == "handed_back")
             claim = f"Attempt {row['attempt']}"
             text = sa.case((given_back, f"{claim} continued."), else_=f"{claim} began.")
-            yield new_event(row["id"], self._now_us, EventKind.CLAIMED, text)
+            yield event_insert(row["id"], self._now_us, EventKind.CLAIMED, text)
 
 
 def has_come(now_us: int) -> sa.ColumnElement[bool]:
@@ -166,7 +166,7 @@ def _not_held(hosts: HeldHosts) -> tuple[sa.ColumnElement[bool], ...]:
     return (sa.or_(origin.is_(None), origin.not_in(list(hosts.waits))),)
 
 
-def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed:
+def claimed_job(row: sa.RowMapping, lease: Lease, trial_of_origin: str | None) -> Claimed:
     """Return a claimed row as the run needs it. Raises JobUnreadable."""
     check_row(row)
     return Claimed(
@@ -179,7 +179,7 @@ def claimed_job(row: sa.RowMapping, lease: Lease, probes: str | None) -> Claimed
         intent_of(row),
         task_of(row),
         row["source_origin"],
-        probes,
+        trial_of_origin,
         row["limit_bps"],
         row["start_now"],
         sources_of(row),

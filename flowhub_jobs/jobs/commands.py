@@ -32,7 +32,7 @@ from flowhub_jobs.jobs.enqueue_rows import (
 from flowhub_jobs.jobs.host_waits import make_try_due
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of
 from flowhub_jobs.jobs.shared_select_sql import live_jobs, no_such_job
-from flowhub_jobs.jobs.shared_update_sql import note
+from flowhub_jobs.jobs.shared_update_sql import write_event
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import LIVE_STATES, DigestState, EventKind, JobKind, Reason, RequestedAction, State
@@ -170,7 +170,7 @@ class JobCommands:
             pausing = (jobs.c.id == job, jobs.c.state == State.RUNNING, jobs.c.requested == RequestedAction.PAUSE)
             tx.execute(sa.update(jobs).where(*pausing).values(requested=None))
             if self._move(tx, job, (State.PAUSED,), {"state": State.QUEUED}):
-                note(tx, job, self._clock.now_us(), EventKind.RESUMED, "Resumed.")
+                write_event(tx, job, self._clock.now_us(), EventKind.RESUMED, "Resumed.")
             return self._checked_state(tx, job, {State.QUEUED, State.RUNNING}, "resumed")
 
     def start(self, job: int) -> State:
@@ -185,7 +185,7 @@ class JobCommands:
             tx.execute(sa.update(jobs).where(running).values(start_now=True))
             if self._move(tx, job, (State.QUEUED, State.PAUSED), begin):
                 text = "Started by `flowhub start`; --at and the schedule are ignored."
-                note(tx, job, now_us, EventKind.STARTED, text)
+                write_event(tx, job, now_us, EventKind.STARTED, text)
                 self._try_its_host(tx, job, now_us)
             return self._checked_state(tx, job, {State.QUEUED, State.RUNNING}, "started")
 
@@ -217,7 +217,7 @@ class JobCommands:
         with self._locked(job) as tx:
             self._refuse_a_second(tx, job)
             if self._move(tx, job, (State.FAILED, State.CANCELLED), fresh):
-                note(tx, job, self._clock.now_us(), EventKind.RETRIED, "Queued again by `retry`.")
+                write_event(tx, job, self._clock.now_us(), EventKind.RETRIED, "Queued again by `retry`.")
                 self._try_its_host(tx, job, self._clock.now_us())
             return self._checked_state(tx, job, set(LIVE_STATES), "retried")
 
@@ -229,7 +229,7 @@ class JobCommands:
         with self._locked(job) as tx:
             if not self._move(tx, job, LIVE_STATES, {"priority": priority}):
                 self._checked_state(tx, job, set(), "given another priority")
-            note(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
+            write_event(tx, job, self._clock.now_us(), EventKind.PRIORITY, f"Its priority is {priority} now.")
             return self._checked_state(tx, job, set(LIVE_STATES), "given another priority")
 
     def _change_or_request(
@@ -244,7 +244,7 @@ class JobCommands:
     ) -> State:
         with self._locked(job) as tx:
             if self._move(tx, job, idle, changes):
-                note(tx, job, self._clock.now_us(), EventKind(already), f"{verb.capitalize()} by request.")
+                write_event(tx, job, self._clock.now_us(), EventKind(already), f"{verb.capitalize()} by request.")
             running = sa.and_(jobs.c.id == job, jobs.c.state == State.RUNNING)
             if action is RequestedAction.PAUSE:  # it does not take back a cancel
                 running = sa.and_(running, jobs.c.requested.is_(None))

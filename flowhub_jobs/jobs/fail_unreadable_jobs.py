@@ -7,7 +7,7 @@ from flowhub_jobs.database.lazy import Row, snapshot_of
 from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import JobUnreadable
 from flowhub_jobs.jobs.row_decoding import check_row, shown_rows
-from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, note
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, write_event
 from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import EventKind, State
 
@@ -44,4 +44,4 @@ def _fail(engine: sa.Engine, clock: Clock, job: int, error: JobUnreadable) -> No
             | {"state": State.FAILED, "finished_at": now_us, "error": error.as_row()}
         )
         tx.execute(sa.update(jobs).where(jobs.c.id == job, jobs.c.state.not_in(ENDED)).values(**changes))
-        note(tx, job, now_us, EventKind.FAILED, error.message, error.code)
+        write_event(tx, job, now_us, EventKind.FAILED, error.message, error.code)

@@ -4,7 +4,7 @@
     `until` passes ─► the next claim takes one of the jobs, whose lease's token becomes the row's `prober`
                    ─► it fails too: hold, with a longer wait    ─► it gets an answer: end_wait, and all jobs continue
 
-A prober that dies, or ends without a request, blocks nothing: its token is then no running job's.
+A job that tries the host and dies, or ends without a request, blocks nothing: its token is then no running job's.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def is_hosts_fault(error: FlowhubError) -> bool:
 # Reads and writes ---------------------------------------------------------------------------------------------------
 
 
-def set_prober(tx: sa.Connection, node: str, origin: str, token: str) -> None:
+def record_trial(tx: sa.Connection, node: str, origin: str, token: str) -> None:
     """Record the lease of the job that tries a host, inside the transaction that claims the job."""
     where = (host_waits.c.node == node, host_waits.c.origin == origin)
     tx.execute(sa.update(host_waits).where(*where).values(prober=token))
@@ -70,7 +70,7 @@ class HostWaits:
 
         `delay_s` returns the seconds to wait after so many failed tries; `took_s` is how long this one took.
         Returns None where another job of the node gets bytes from the host: then the fault is this job's own.
-        A run that failed while another one is the prober, or had failed before it, changes nothing: sixteen runs that
+        A run that failed while another one tries the host, or had failed before it, changes nothing: sixteen runs that
         lose their connections together are one fault.
         """
         with writing(self._engine) as tx:

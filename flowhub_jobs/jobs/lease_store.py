@@ -12,7 +12,7 @@ from flowhub_jobs.database.clock import shared_now_us
 from flowhub_jobs.database.engine import querying, reading, writing
 from flowhub_jobs.database.tables import is_live, is_running, jobs, workers
 from flowhub_jobs.errors import JobUnreadable
-from flowhub_jobs.jobs.attempt_writes import AttemptWrites, failed
+from flowhub_jobs.jobs.attempt_writes import AttemptWrites, failure_event
 from flowhub_jobs.jobs.claims import ClaimableJobs, claimed_job
 from flowhub_jobs.jobs.node_registry import NodeRegistry
 from flowhub_jobs.jobs.row_decoding import requested_of
@@ -88,10 +88,10 @@ class LeaseStore(AttemptWrites):
                 return None
             lease = Lease(row["id"], row["attempt"], token, lease_until_awake_s, self._clock.awake)
             try:
-                return claimed_job(row, lease, queue.probed_by(row))
+                return claimed_job(row, lease, queue.trial_of(row))
             except JobUnreadable as error:  # inside the transaction that claims it, so that no other run claims it
                 changes = NOT_RUNNING | {"state": State.FAILED, "error": error.as_row()}
-                self._end(tx, lease, changes, EventKind.FAILED, failed(error))
+                self._end(tx, lease, changes, EventKind.FAILED, failure_event(error))
                 log.warning("%s", error.message, extra={"job": lease.job})
                 return error
 

@@ -15,12 +15,12 @@ from flowhub_jobs.database.tables import controls, host_waits, jobs, nodes
 from flowhub_jobs.errors import Busy, UsageInvalid
 from flowhub_jobs.jobs.any_node import give_to_any, live_rows
 from flowhub_jobs.jobs.node_rows import NodeStatus
-from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, write_event
 from flowhub_jobs.jobs.subscriptions.subscription_rows import remove_of_node
 from flowhub_jobs.system import Clock
 from flowhub_jobs.units import counted
 from flowhub_jobs.values.enums import EventKind, JobKind, State
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 REQUEUE, CANCEL = "requeue", "cancel"
 
@@ -56,7 +56,7 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
             raise UsageInvalid(f"The node {node.node} has {live}.", hint=hint)
         for row in rows:
             moved = action == REQUEUE and row["kind"] == JobKind.FETCH
-            event = Note(EventKind.RESCUED, f"Its node {node.node} was removed; any node may take it.")
+            event = NewEvent(EventKind.RESCUED, f"Its node {node.node} was removed; any node may take it.")
             if moved and give_to_any(tx, row, now_us, event):
                 removed.requeued.append(row["id"])
             else:
@@ -73,4 +73,4 @@ def _cancel(tx: sa.Connection, row: Mapping[str, Any], now_us: int, node: str) -
     tx.execute(sa.update(jobs).where(jobs.c.id == row["id"]).values(**changes))
     if row["lease_token"] is not None:
         end_attempt(tx, row["id"], row["lease_token"], now_us, EventKind.CANCELLED)
-    note(tx, row["id"], now_us, EventKind.CANCELLED, f"Cancelled: its node {node} was removed.")
+    write_event(tx, row["id"], now_us, EventKind.CANCELLED, f"Cancelled: its node {node} was removed.")

@@ -8,7 +8,7 @@ from flowhub_jobs.database.engine import querying, writing
 from flowhub_jobs.database.tables import is_live, is_running, jobs
 from flowhub_jobs.errors import WorkerLost
 from flowhub_jobs.jobs.row_decoding import requested_of
-from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, note
+from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, write_event
 from flowhub_jobs.jobs.states import rescued_state
 from flowhub_jobs.system import Clock, boot_id
 from flowhub_jobs.values.enums import EventKind, RequestedAction, State
@@ -70,9 +70,9 @@ def _take_back(
         tx.execute(sa.update(jobs).where(held).values(**changes))
         end_attempt(tx, job, token, now_us, "rescued")
         outcome = {State.QUEUED: "was queued again", State.FAILED: "failed"}.get(state, f"was {state}")
-        note(tx, job, now_us, EventKind.RESCUED, f"Its worker was gone; the job {outcome}.")
+        write_event(tx, job, now_us, EventKind.RESCUED, f"Its worker was gone; the job {outcome}.")
         if state is State.FAILED:
-            note(tx, job, now_us, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
+            write_event(tx, job, now_us, EventKind.FAILED, _lost(rescues).message, WorkerLost.code)
     return {job: requested}
 
 

@@ -64,7 +64,7 @@ class Claimed:
     intent: dict[str, Any] | None  # what an earlier attempt was about to install
     task: JobTarget | None = None  # None: to fetch the artifact
     source_origin: str | None = None
-    probes: str | None = None  # the origin that this run tries for all jobs of its host
+    trial_of_origin: str | None = None  # the origin that this run tries for all jobs of its host
     limit_bps: int | None = None  # of this job alone, bytes a second
     start_now: bool = False  # the schedule's window does not hold it
     sources: Mapping[str, int] = field(default_factory=dict)  # `fetched` by origin

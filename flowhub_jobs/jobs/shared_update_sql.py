@@ -27,22 +27,24 @@ DIGEST_PENDING: dict[str, Any] = {"sha256_state": DigestState.PENDING}
 
 def end_attempt(tx: sa.Connection, job: int, token: str, now_us: int, outcome: str) -> None:
     """Write how an attempt ended."""
-    tx.execute(ended_attempt(job, token, now_us, outcome))
+    tx.execute(attempt_end_update(job, token, now_us, outcome))
 
 
-def ended_attempt(job: int, token: str, now_us: int, outcome: str) -> sa.Update:
+def attempt_end_update(job: int, token: str, now_us: int, outcome: str) -> sa.Update:
     """Return the statement of `end_attempt`. The attempt is found by its job, since the token has no index."""
     its = sa.and_(attempts.c.job_id == job, attempts.c.token == token)
     return sa.update(attempts).where(its).values(finished_at=now_us, outcome=outcome)
 
 
-def note(tx: sa.Connection, job: int | None, now_us: int, kind: EventKind, text: str, code: str | None = None) -> None:
+def write_event(
+    tx: sa.Connection, job: int | None, now_us: int, kind: EventKind, text: str, code: str | None = None
+) -> None:
     """Write an event. The text is for people, and holds no secret; `code` is that of the error behind it."""
-    tx.execute(new_event(job, now_us, kind, text, code))
+    tx.execute(event_insert(job, now_us, kind, text, code))
 
 
-def new_event(
+def event_insert(
     job: int | None, now_us: int, kind: EventKind, text: str | sa.ColumnElement[str], code: str | None = None
 ) -> sa.Insert:
-    """Return the statement of `note`, whose text may be SQL."""
+    """Return the statement of `write_event`, whose text may be SQL."""
     return events.insert().values(job_id=job, at=now_us, kind=kind, text=text, code=code)

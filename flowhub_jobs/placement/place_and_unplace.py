@@ -15,7 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from flowhub_jobs.errors import Busy, FlowhubError
-from flowhub_jobs.jobs.shared_update_sql import note
+from flowhub_jobs.jobs.shared_update_sql import write_event
 from flowhub_jobs.placement.app import App
 from flowhub_jobs.placement.apps import app_named
 from flowhub_jobs.placement.carry_out_plan import Overtaken, PlacementResult, make_placement, plan_for
@@ -59,7 +59,7 @@ class Placements:
             app = app_named(program)
             root, entry = self.context.root_of(app), self.context.entry(name)
         except FlowhubError as error:
-            self.context.rows.note(job, self.context.clock.now_us(), *refusal(program, error))
+            self.context.rows.write_event(job, self.context.clock.now_us(), *refusal(program, error))
             raise
         fault = learn_commit(self.context, name, PATIENCE_S) if app.needs_commit else None
         with self.context.alone():
@@ -118,7 +118,7 @@ class Placements:
                 values = self.context.new_values(name, artifact, app, self.context.root_of(app))
             except FlowhubError as error:  # config.toml was changed since, or the program's folder is unknown
                 log.warning("Job %d: %s", job, error.message, extra={"job": job})
-                note(tx, job, self.context.clock.now_us(), *refusal(program, error))
+                write_event(tx, job, self.context.clock.now_us(), *refusal(program, error))
             else:
                 self.context.rows.want(tx, values | {"job_id": job})
 

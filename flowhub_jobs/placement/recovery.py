@@ -51,7 +51,7 @@ def record_failure(context: PlacementContext, before: PlacementRow, error: Flowh
     row, now = context.rows.row(before.id), context.clock.now_us()
     if row is None:
         log.warning("%s is not placed in %s: %s", before.name, before.app, error.message)
-        context.rows.note(before.job, now, *refusal(before.app, error))
+        context.rows.write_event(before.job, now, *refusal(before.app, error))
         return
     failures = row.tries + 1
     context.rows.update(row.id, error=error.as_dict(), tries=failures, next_at=next_try(now, failures))
@@ -62,7 +62,7 @@ def record_failure(context: PlacementContext, before: PlacementRow, error: Flowh
     else:
         log.warning("%s is not placed in %s yet: %s It is tried again.", row.name, row.app, error.message)
         text = f"Not placed in {row.app} yet: {error.message} It is tried again."
-        context.rows.note(row.job, now, EventKind.PLACEMENT_WAITS, text, error.code)
+        context.rows.write_event(row.job, now, EventKind.PLACEMENT_WAITS, text, error.code)
 
 
 def refusal(program: str, error: FlowhubError) -> tuple[EventKind, str, str]:
@@ -127,4 +127,6 @@ def _is_link_of(entry: Entry, model: Path) -> bool:
 def _note_placed(context: PlacementContext, row: PlacementRow) -> None:
     log.info("%s is placed in %s: %s", row.name, row.app, row.path)
     kind_text = f" ({row.how.text})" if row.how else ""
-    context.rows.note(row.job, context.clock.now_us(), EventKind.PLACED, f"Placed in {row.app}: {row.path}{kind_text}.")
+    context.rows.write_event(
+        row.job, context.clock.now_us(), EventKind.PLACED, f"Placed in {row.app}: {row.path}{kind_text}."
+    )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import jobs, placements
-from flowhub_jobs.jobs.shared_update_sql import note
+from flowhub_jobs.jobs.shared_update_sql import write_event
 from flowhub_jobs.placement.entries import Entry
 from flowhub_jobs.placement.rows import PlacementReader, PlacementRow, RowState
 from flowhub_jobs.values.enums import EventKind
@@ -59,13 +59,13 @@ class PlacementRows(PlacementReader):
                 tx.execute(sa.update(placements).where(placements.c.id == number).values(**values))
             tx.execute(sa.delete(placements).where(placements.c.id == row.id))
 
-    def note(self, job: int | None, now: int, kind: EventKind, text: str, code: str | None = None) -> None:
+    def write_event(self, job: int | None, now: int, kind: EventKind, text: str, code: str | None = None) -> None:
         """Write an event into the history of a job, if it is known and still there."""
         if job is None:
             return
         with writing(self._engine) as tx:
             if tx.execute(sa.select(jobs.c.id).where(jobs.c.id == job)).first():
-                note(tx, job, now, kind, text, code)
+                write_event(tx, job, now, kind, text, code)
 
     # In the transaction that completes a job --------------------------------------------------------------------------
 

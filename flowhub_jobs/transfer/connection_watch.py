@@ -24,7 +24,7 @@ from flowhub_jobs.transfer.slow_connection_rules import (
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 STEADY_S = 2.0  # the mean rate of a younger connection is no measure for later ones
 
@@ -134,7 +134,7 @@ class ConnectionWatch:
         return collapsed
 
     def _note(self, task: RangeTask, text: str) -> None:
-        self._transfer.notes.append(Note(EventKind.CONNECTION, f"{task.state.file.path}: {text}"))
+        self._transfer.notes.append(NewEvent(EventKind.CONNECTION, f"{task.state.file.path}: {text}"))
 
 
 def _can_be_replaced(task: Hashable) -> bool:

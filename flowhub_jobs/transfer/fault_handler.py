@@ -34,7 +34,7 @@ from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, RetryWait, decide
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 # Faults that concern the source: their messages name the file and the host. A full disk or a lost lease does neither.
 _SOURCE_FAULTS = (SourceError, TokenMissing, TokenRefused, Gated, DigestMismatch, SizeMismatch)
@@ -116,7 +116,7 @@ class FaultHandler:
             recorded = not first and self._last is not None and self._last.code == error.code
             self._wait(address.origin, error, decision, recorded=recorded)
         else:
-            self._transfer.notes.append(Note(EventKind.AGAIN, error.message, error.code))
+            self._transfer.notes.append(NewEvent(EventKind.AGAIN, error.message, error.code))
 
     def _suspect_length(self, task: RangeTask, error: FlowhubError) -> None:
         """Have the hasher check the digest where a response that cannot be resumed broke off.
@@ -151,7 +151,7 @@ class FaultHandler:
         if recorded or (self._transfer.one_try and not self._transfer.fetched_now):
             return  # the host's wait records each try of a night; a note for each would bury all others
         self._transfer.notes.append(
-            Note(EventKind.FAULT, f"{error.message}{_retry_sentence(decision.seconds)}", error.code)
+            NewEvent(EventKind.FAULT, f"{error.message}{_retry_sentence(decision.seconds)}", error.code)
         )
 
     def _is_over_host_limit(self, task: RangeTask, error: FlowhubError) -> bool:

@@ -37,7 +37,7 @@ from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.transfer.wire_meter import WireMeter
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import DigestState, Stage
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 TICK_S = 0.05
 WATCH_S = 0.5
@@ -88,7 +88,7 @@ class TransferProgress:
     rate: int
     connections: int
     files: tuple[FileProgress, ...]
-    notes: tuple[Note, ...] = ()
+    notes: tuple[NewEvent, ...] = ()
     faults: PriorFaults = NO_FAULTS
     fetched_by_origin: tuple[tuple[str, int], ...] = ()  # `fetched` by origin
     bad_mirrors: frozenset[str] = frozenset()  # mirrors that sent wrong bytes

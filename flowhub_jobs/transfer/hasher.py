@@ -26,7 +26,7 @@ from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import FileDigest, git_sha1
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 READ = MIB
 FINISH_S = 1.0  # the longest that a stop waits for the digest to catch up
@@ -162,7 +162,7 @@ class Hasher(threading.Thread):
         self._transfer.discard_locked(state, check.start, check.end)
         piece = f"{state.file.path}: bytes {check.start}-{check.end - 1}"
         text = f"{piece} are not what was received; that piece is fetched again."
-        self._transfer.notes.append(Note(EventKind.PIECE_AGAIN, text))
+        self._transfer.notes.append(NewEvent(EventKind.PIECE_AGAIN, text))
 
     # The end of a file ---------------------------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class Hasher(threading.Thread):
             state.disk.dirty = True
             host = address_host(state.current_address)
             text = f"{host} announced {announced} bytes and sent {state.size}: the digest is right."
-            transfer.notes.append(Note(EventKind.AGAIN, f"{state.file.path}: {text}"))
+            transfer.notes.append(NewEvent(EventKind.AGAIN, f"{state.file.path}: {text}"))
             transfer.file_changed_locked(state)
             transfer.wake_workers_locked()
 
@@ -255,7 +255,7 @@ class Hasher(threading.Thread):
             self._transfer.end(wrong)
         else:
             text = f"{wrong.message} It is fetched once more."
-            self._transfer.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
+            self._transfer.notes.append(NewEvent(EventKind.FILE_AGAIN, text, wrong.code))
 
 
 def _cut_short(state: FileState, part: PartFile, size: int) -> FlowhubError | None:

@@ -27,7 +27,7 @@ from flowhub_jobs.transfer.rate_limit import TransferRate
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 RECENT_S = 12.0  # of several addresses in use only the recent rates count
 
@@ -129,7 +129,7 @@ class MirrorSpeed:
             text = (
                 f"{name} gives {format_rate(trial_bps)} in addition to {format_rate(others_bps)}; all are used at once."
             )
-            self._transfer.notes.append(Note(EventKind.MIRROR, text))
+            self._transfer.notes.append(NewEvent(EventKind.MIRROR, text))
             return False
         self._stop_using_extra(trial.origin, now)
         return True
@@ -207,7 +207,7 @@ class MirrorSpeed:
         self._use = None
         rates = f"{address.name} gives {format_rate(bps)}, {following.name} {format_rate(next_bps)}"
         text = f"{rates}; flowhub uses {following.name} instead."
-        self._transfer.notes.append(Note(EventKind.MIRROR, text))
+        self._transfer.notes.append(NewEvent(EventKind.MIRROR, text))
 
 
 def _following(state: FileState, use: _Use, now: float) -> Iterator[AddressState]:

@@ -25,7 +25,7 @@ from flowhub_jobs.transfer.mirror_choice import (
 )
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 
 def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
@@ -151,12 +151,12 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     if is_waiting_for_copy(state):
         if first_busy:
             text = f"{error.message} Other nodes read from it; flowhub requests it again."
-            transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
+            transfer.notes.append(NewEvent(EventKind.MIRROR, text, error.code))
         return None
     usable = next((other for other in state.addresses if other.health.usable(now)), None)
     if usable is not None:
         text = f"{error.message} flowhub requests the rest from {host_of(usable.url)}."
-        transfer.notes.append(Note(EventKind.MIRROR, text, error.code))
+        transfer.notes.append(NewEvent(EventKind.MIRROR, text, error.code))
         return None
     own_fault = next((other.fault for other in state.addresses if not other.mirror), None)
     for other in state.addresses:
@@ -226,7 +226,7 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
         text = (
             f"{wrong.message} flowhub fetches what {_host_of_mirror(state, mirror)} sent again, from another address."
         )
-        transfer.notes.append(Note(EventKind.FILE_AGAIN, text, wrong.code))
+        transfer.notes.append(NewEvent(EventKind.FILE_AGAIN, text, wrong.code))
     return True
 
 
@@ -236,7 +236,7 @@ def name_bad_mirror(transfer: TransferState, state: FileState) -> None:
     host = _host_of_mirror(state, mirror)
     text = f"the mirror {host} sent wrong bytes. flowhub does not use it for a day and fetches those bytes elsewhere."
     error = MirrorMismatch(text, host=host, path=state.file.path)
-    transfer.notes.append(Note(EventKind.MIRROR, error.message, error.code))
+    transfer.notes.append(NewEvent(EventKind.MIRROR, error.message, error.code))
     transfer.bad_mirrors.add(mirror)
 
 

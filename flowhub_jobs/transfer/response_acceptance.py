@@ -28,7 +28,7 @@ from flowhub_jobs.transfer.response_checks import (
 )
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 
 def check_hub(transfer: TransferState, task: RangeTask, hub: HubMetadata) -> None:
@@ -102,4 +102,4 @@ def note_other_form_locked(transfer: TransferState, task: RangeTask, error: Flow
     transfer.faults += error.retryable  # a source that never sends the right bytes has a limited number of tries
     error.at(host=address_host(task.address), path=task.state.file.path)
     text = f"{error.message} flowhub asks for it in another form."
-    transfer.notes.append(Note(EventKind.AGAIN, text, error.code))
+    transfer.notes.append(NewEvent(EventKind.AGAIN, text, error.code))

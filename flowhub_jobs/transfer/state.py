@@ -26,7 +26,7 @@ from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, par
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 HASHER_S = 1.0  # the longest that a fetcher waits for the hasher: it may be busy with another file
 COMMIT_AT = 24 * MIB  # unsynced bytes that wake the committer before its period is over
@@ -67,7 +67,7 @@ class TransferState:
         self.connections = 1
         self.probing = False  # more connections than are known to help: they get short ranges
         self.rate = 0.0  # bytes a second
-        self.notes: list[Note] = []  # events for the job's history
+        self.notes: list[NewEvent] = []  # events for the job's history
         self.bad_mirrors: set[str] = set()  # mirrors that sent wrong bytes
         self.probe: Probe | None = None  # a measurement that is wanted, or under way
         # Addresses that give bytes concurrently with the one in use: connections by origin, and one's bytes a second.
@@ -239,7 +239,7 @@ class TransferState:
         state, address = task.state, task.address
         if not address.no_resume_noted and (state.size or state.record.kept.total) >= NO_RESUME_MIN:
             address.no_resume_noted = True
-            self.notes.append(Note(EventKind.NO_RESUME, address.no_resume_reason))
+            self.notes.append(NewEvent(EventKind.NO_RESUME, address.no_resume_reason))
 
     # A file --------------------------------------------------------------------------------------------------------
 

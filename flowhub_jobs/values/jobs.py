@@ -129,8 +129,8 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something that a run wants its job's history to keep: an event without its time."""
+class NewEvent:
+    """An event for the history of a job, without its time."""
 
     kind: EventKind
     text: str

@@ -11,7 +11,7 @@ from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.transfer.retry import PriorFaults
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind, QueueOrder
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.local_reuse import LocalCopies, changed_text, find_local_copies
 from flowhub_jobs.worker.peer_copies import peer_copies
@@ -28,7 +28,7 @@ def fetch_artifact(context: WorkerContext, run: Run, progress: ProgressWriter) -
         # The owner of a linked file may have written into it during the download: then it is not what was verified.
         if (valid := local_copies.still_valid()) is local_copies:
             return local_copies.combined(fetched)
-        context.leases.record_event(run.lease, Note(EventKind.LINKED, changed_text(local_copies, valid)))
+        context.leases.record_event(run.lease, NewEvent(EventKind.LINKED, changed_text(local_copies, valid)))
         local_copies = valid
 
 
@@ -42,7 +42,7 @@ def _fetch_missing(
     context.throttle.update(at_once=True)
     context.cap.update()
     faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
-    one_try = run.claimed.probes is not None
+    one_try = run.claimed.trial_of_origin is not None
     tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
     prior = PriorAttempts(tag, fetched, faults, one_try=one_try, fetched_by_origin=sources)
     wait_for_other_nodes(context, run, missing)
@@ -81,19 +81,21 @@ def _watch(
 ) -> Callable[[TransferProgress], None]:
     """Return the callback of the transfer: it writes the progress, and checks the room once the sizes are known."""
     unknown = run.claimed.artifact.size is None
-    probes = run.claimed.probes
+    trial_of_origin = run.claimed.trial_of_origin
     bad_mirrors: frozenset[str] = frozenset()
 
     def watch(current: TransferProgress) -> None:
-        nonlocal unknown, probes, bad_mirrors
+        nonlocal unknown, trial_of_origin, bad_mirrors
         progress.show(local_copies.whole_progress(current))
         if current.bad_mirrors != bad_mirrors and context.refused_mirrors.refuse(current.bad_mirrors - bad_mirrors):
             bad_mirrors = current.bad_mirrors
-        if probes is not None and current.fetched > run.claimed.fetched:  # from the host, or from a mirror of it
-            context.outages.reached(probes)
-            probes = None
-        if probes is not None and context.outages.note_if_reached(probes, run.began_s):
-            probes = None
+        if (
+            trial_of_origin is not None and current.fetched > run.claimed.fetched
+        ):  # from the host, or from a mirror of it
+            context.outages.reached(trial_of_origin)
+            trial_of_origin = None
+        if trial_of_origin is not None and context.outages.note_if_reached(trial_of_origin, run.began_s):
+            trial_of_origin = None
         if unknown and current.total is not None:
             unknown = False
             check_need(context, run, current.total - current.kept)

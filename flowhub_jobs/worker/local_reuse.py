@@ -24,7 +24,7 @@ from flowhub_jobs.transfer.fetch import Fetched, FileProgress, TransferProgress
 from flowhub_jobs.transfer.partial import journal
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile, FileDigest
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.progress import ProgressWriter
 
@@ -147,7 +147,7 @@ def find_local_copies(context: WorkerContext, run: Run, progress: ProgressWriter
     if linked:
         with disk_errors(partial):
             sync_tree(partial / LINKED)
-        context.leases.record_event(run.lease, Note(EventKind.LINKED, _linked_text(artifact, linked)))
+        context.leases.record_event(run.lease, NewEvent(EventKind.LINKED, _linked_text(artifact, linked)))
     return LocalCopies(artifact, partial, linked, run.home.store.root)
 
 

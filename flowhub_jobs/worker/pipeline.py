@@ -33,7 +33,7 @@ from flowhub_jobs.transfer.partial.hold import hold_partial
 from flowhub_jobs.transfer.partial.ownership_decision import duplicate_node_message
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import EventKind, JobKind, Stage, StopReason
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from flowhub_jobs.worker.context import Run, WorkerContext
 from flowhub_jobs.worker.export_job import export_installed
 from flowhub_jobs.worker.fetch_step import check_need, fetch_artifact
@@ -68,7 +68,7 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
 
 def _run_to_its_end(context: WorkerContext, run: Run) -> None:
     try:
-        if run.claimed.probes is None:  # else each try of a long outage would add a line
+        if run.claimed.trial_of_origin is None:  # else each try of a long outage would add a line
             context.wait_log.begins(run.lease.job, run.claimed.artifact.ref)
         _attempt(context, run)
         context.wait_log.ended(run.lease.job)
@@ -144,7 +144,7 @@ def _own_partial(context: WorkerContext, run: Run) -> Iterator[None]:
         if hold.other_owners:
             text = duplicate_node_message(hold.other_owners[0], home.node, home.settings.home)
             log.warning("Job %d: %s", run.lease.job, text, extra={"job": run.lease.job})
-            context.leases.record_event(run.lease, Note(EventKind.NAMESAKE, text))
+            context.leases.record_event(run.lease, NewEvent(EventKind.NAMESAKE, text))
         yield
     run.partial = None
 

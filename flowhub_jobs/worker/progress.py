@@ -11,7 +11,7 @@ from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.run_values import Claimed, FileCounts, Progress
 from flowhub_jobs.transfer.fetch import TransferProgress
 from flowhub_jobs.values.enums import DigestState, EventKind, Stage
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 log = logging.getLogger("flowhub.worker")
 
@@ -28,7 +28,7 @@ class ProgressWriter:
         sources = tuple(claimed.sources.items())
         self._last = Progress(Stage.RESOLVE, None, 0, claimed.fetched, None, DigestState.PENDING, sources=sources)
         self._files: dict[int, FileCounts] = {}
-        self._notes: list[Note] = []
+        self._events: list[NewEvent] = []
         self._started_at = time.monotonic()
 
     def show(self, progress: TransferProgress) -> None:
@@ -55,10 +55,10 @@ class ProgressWriter:
             tries.seconds,
             progress.fetched_by_origin,
         )
-        self._notes += progress.notes
+        self._events += progress.notes
         if self._write():
             self._files = files
-            self._write_notes()
+            self._write_events()
 
     def _write(self) -> bool:
         """Write the job's progress; return whether the database took it.
@@ -75,18 +75,18 @@ class ProgressWriter:
         self._written = (self._last.stage, time.monotonic())
         return True
 
-    def _write_notes(self) -> None:
-        while self._notes:
-            note = self._notes[0]
+    def _write_events(self) -> None:
+        while self._events:
+            event = self._events[0]
             try:
-                self._leases.record_event(self._lease, note)
+                self._leases.record_event(self._lease, event)
             except SQLAlchemyError as error:
                 if not is_outage(error):
                     raise
                 return
-            del self._notes[0]
-            if note.kind is EventKind.CONNECTION:
-                log.info("Job %d: %s", self._lease.job, note.text, extra={"job": self._lease.job})
+            del self._events[0]
+            if event.kind is EventKind.CONNECTION:
+                log.info("Job %d: %s", self._lease.job, event.text, extra={"job": self._lease.job})
 
     def reads(self, total: int, read: int, files: Sequence[FileCounts]) -> None:
         """Write the progress of a job that transfers nothing: how many bytes of `total` it has read or copied."""

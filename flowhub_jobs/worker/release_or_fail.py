@@ -25,7 +25,7 @@ from flowhub_jobs.home import Home
 from flowhub_jobs.net.redaction import driver_words, scrub
 from flowhub_jobs.transfer.fetch import RetryLater
 from flowhub_jobs.values.enums import EventKind, Reason, RequestedAction, StopReason
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from flowhub_jobs.worker.context import Run, WorkerContext
 
 log = logging.getLogger("flowhub.job")
@@ -94,8 +94,8 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
         )
     else:
         answered = isinstance(error, SourceError) and not isinstance(error, NETWORK_SETTINGS)
-        if answered and run.claimed.probes is not None:
-            context.outages.reached(run.claimed.probes)
+        if answered and run.claimed.trial_of_origin is not None:
+            context.outages.reached(run.claimed.trial_of_origin)
         context.wait_log.ended(run.lease.job)
         # Before the row: if the database is lost, the log alone has the reason.
         log.warning("Job %d failed: %s", run.lease.job, error.message, extra={"job": run.lease.job})
@@ -130,7 +130,7 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
             counts_as_attempt=True,
         )
     if late.error.needs_user and wait.tries == 1:
-        context.leases.record_event(run.lease, Note(EventKind.NEEDS_YOU, late.error.message, late.error.code))
+        context.leases.record_event(run.lease, NewEvent(EventKind.NEEDS_YOU, late.error.message, late.error.code))
     # A host that answers with an error may do so for this file alone: then the job has a backoff of its own, too.
     own_wait_s = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
     spent = tries.seconds + wait.wait_us / 1e6

@@ -6,7 +6,7 @@ import time
 
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.enums import EventKind
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from flowhub_jobs.worker.context import Run, WorkerContext
 
 WAIT_MAX_S = 3600.0  # then the file is downloaded, whatever the other nodes do: one of them may be very slow
@@ -32,6 +32,6 @@ def wait_for_other_nodes(context: WorkerContext, run: Run, artifact: Artifact) -
         if not logged:
             logged = True
             text = f"Waits to copy the file from node {node}, so that fewer nodes download it from its origin."
-            context.leases.record_event(run.lease, Note(EventKind.MIRROR, text))
+            context.leases.record_event(run.lease, NewEvent(EventKind.MIRROR, text))
         stopped.wait(min(POLL_MAX_S, POLL_MIN_S + waited / 2))
         run.cancel.check()

@@ -6,7 +6,7 @@ from flowhub_jobs.database.engine import writing
 from flowhub_jobs.errors import FlowhubError, SourceMissing
 from flowhub_jobs.jobs.run_values import Claimed, FileCounts, Progress
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from support.job_store import JobStore, file_digests
 
 FILE = FileCounts(0, 1000, 9, None, None, DigestState.RUNNING)
@@ -34,6 +34,6 @@ WRITES: dict[str, Callable[[JobStore, Claimed], None]] = {
     "hand_back": lambda job_store, run: job_store.owner.hand_back(run.lease),
     "obey": lambda job_store, run: job_store.owner.release_as_requested(run.lease),
     "record_event": lambda job_store, run: job_store.owner.record_event(
-        run.lease, Note(EventKind.FILE_AGAIN, "Fetched again.")
+        run.lease, NewEvent(EventKind.FILE_AGAIN, "Fetched again.")
     ),
 }

@@ -23,7 +23,7 @@ from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.transfer.retry import Patience
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 from flowhub_jobs.values.enums import HubFormat
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 if TYPE_CHECKING:
     from lib.origin.content import Content
@@ -114,7 +114,7 @@ class TransferRun:
         return self.fetched.parts[number].read_bytes()
 
     @property
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[NewEvent]:
         return [note for progress in self.progress for note in progress.notes]
 
     @property

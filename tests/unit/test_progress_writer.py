@@ -5,10 +5,10 @@ import pytest
 from flowhub_jobs.jobs.run_values import Lease
 from flowhub_jobs.transfer.fetch import TransferProgress
 from flowhub_jobs.values.enums import EventKind, Stage
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from flowhub_jobs.worker.progress import ProgressWriter
 
-NOTE = Note(EventKind.CONNECTION, "It was slow.")
+NOTE = NewEvent(EventKind.CONNECTION, "It was slow.")
 
 
 class Leases:
@@ -16,7 +16,7 @@ class Leases:
 
     def __init__(self) -> None:
         self.written: list[int] = []
-        self.events: list[Note] = []
+        self.events: list[NewEvent] = []
 
     def progress(self, lease, progress):
         self.written.append(progress.done)

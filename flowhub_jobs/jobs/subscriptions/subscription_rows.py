@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.batches import in_groups
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import subscription_items, subscription_jobs, subscriptions
-from flowhub_jobs.jobs.shared_update_sql import note
+from flowhub_jobs.jobs.shared_update_sql import write_event
 from flowhub_jobs.jobs.subscriptions.subscription_values import (
     CheckOutcome,
     NewJob,
@@ -83,7 +83,7 @@ class SubscriptionRows:
         for one in new_jobs:
             tx.execute(subscription_jobs.insert().values(subscription_id=before.id, job_id=one.job))
             if one.text is not None:
-                note(tx, one.job, now_us, EventKind.UPDATE, one.text)
+                write_event(tx, one.job, now_us, EventKind.UPDATE, one.text)
 
     def _write_items(self, tx: sa.Connection, number: int, known: Mapping[str, str], result: CheckOutcome) -> None:
         changed = {item: version for item, version in result.seen.items() if known.get(item) != version}

@@ -24,7 +24,7 @@ from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQue
 from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows
 from flowhub_jobs.jobs.subscriptions.subscription_values import SubscriptionKind, Terms
 from flowhub_jobs.values.enums import EventKind, RequestedAction, State
-from flowhub_jobs.values.jobs import ANY_NODE, Note
+from flowhub_jobs.values.jobs import ANY_NODE, NewEvent
 
 
 def worker_of(job_store: JobStore, name: str, home: str = "/home-a") -> LeaseStore:
@@ -283,7 +283,7 @@ def test_an_owner_that_renewed_after_it_was_judged_keeps_its_job(job_store):
     job_store.time.advance(1)
     worker.renew({job: claimed.lease})
     with writing(job_store.engine) as tx:
-        assert not give_to_any(tx, judged, 0, Note(EventKind.RESCUED, "late"))
+        assert not give_to_any(tx, judged, 0, NewEvent(EventKind.RESCUED, "late"))
     assert job_store.row(job)["lease_token"] == claimed.lease.token
 
 

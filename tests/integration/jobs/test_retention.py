@@ -9,7 +9,7 @@ from flowhub_jobs.database.tables import attempts, events, jobs
 from flowhub_jobs.jobs import event_retention
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.event_retention import prune
-from flowhub_jobs.jobs.shared_update_sql import note
+from flowhub_jobs.jobs.shared_update_sql import write_event
 from flowhub_jobs.values.enums import State
 
 DAY, HOUR = 86_400.0, 3600.0
@@ -27,7 +27,7 @@ def count(job_store: JobStore, table: sa.Table = events) -> int:
 def add_events(job_store: JobStore, job: int, number: int) -> None:
     with writing(job_store.engine) as tx:
         for _ in range(number):
-            note(tx, job, job_store.time.calendar_us, "fault", "It fell.")
+            write_event(tx, job, job_store.time.calendar_us, "fault", "It fell.")
 
 
 def test_events_older_than_the_setting_go_and_the_job_stays_with_its_attempts(job_store):

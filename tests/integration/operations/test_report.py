@@ -17,7 +17,7 @@ from flowhub_jobs.jobs.attempts_and_events import SEEN_EVERY_US, History
 from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.operations.report import read_report
 from flowhub_jobs.values.enums import DigestState, EventKind, Reason, Stage, State
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 A = gguf(300_000, 1)
@@ -173,7 +173,7 @@ def job_with_history(app) -> int:
     job, leases = app.enqueue("m0"), lease_store_of(app)
     lease = leases.claim().lease
     leases.progress(lease, Progress(Stage.DOWNLOAD, 1000, 10, 10, None, DigestState.RUNNING, ()))
-    leases.record_event(lease, Note(EventKind.FAULT, "The line\nfell."))
+    leases.record_event(lease, NewEvent(EventKind.FAULT, "The line\nfell."))
     leases.requeue_after(lease, 1, Reason.BACKOFF, ConnectionLost("The line fell."), faults=1, counts_as_attempt=True)
     leases.fail(leases.claim().lease, SourceMissing("It is gone."))
     app.home.commands.retry(job)

@@ -76,7 +76,7 @@ def test_when_the_wait_ends_one_job_tries_the_host_and_the_others_wait_on(job_st
     job_store.time.advance(2)
     assert job_store.owner.due() == 1
     probe = job_store.claim()
-    assert probe.probes == ORIGIN
+    assert probe.trial_of_origin == ORIGIN
     assert job_store.owner.claim() is None
     assert job_store.owner.due() == 0
 
@@ -170,7 +170,7 @@ def test_a_job_that_dies_while_it_tries_the_host_blocks_no_other(job_store):
     job_store.time.advance(2)
     probe = job_store.claim()
     assert job_store.rescue("w-1") == [probe.lease.job]
-    assert job_store.claim().probes == ORIGIN
+    assert job_store.claim().trial_of_origin == ORIGIN
 
 
 def test_the_time_without_a_byte_counts_for_every_job_that_could_run_and_for_no_other(job_store):

@@ -37,7 +37,7 @@ from flowhub_jobs.jobs.subscriptions.subscription_values import (
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.store.layout import Store
 from flowhub_jobs.values.enums import EventKind, Reason, State
-from flowhub_jobs.values.jobs import Note
+from flowhub_jobs.values.jobs import NewEvent
 from flowhub_jobs.values.notify_settings import NOTICES, Notify
 from flowhub_jobs.worker.notifications import Notifications
 from flowhub_jobs.worker.notify_delivery import Delivery
@@ -494,7 +494,9 @@ def test_a_wait_that_usually_needs_the_user_is_notified_at_once(job_store, notif
     """A captive portal shows its own certificate to every job: jobs retry the host, and the user can sign in."""
     [job] = job_store.enqueue("tiny")
     lease = job_store.claim().lease
-    job_store.owner.record_event(lease, Note(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted."))
+    job_store.owner.record_event(
+        lease, NewEvent(EventKind.NEEDS_YOU, "h.example shows a certificate that is not trusted.")
+    )
     job_store.owner.requeue_after(
         lease,
         job_store.time.us_from_now(MINUTE),
@@ -511,7 +513,7 @@ def test_a_wait_that_usually_needs_the_user_is_notified_at_once(job_store, notif
 
 def test_a_model_that_could_not_be_placed_is_notified(job_store, notifier):
     [job] = job_store.enqueue("tiny")
-    note = Note(EventKind.PLACEMENT_FAILED, "Not placed in hf-cache: a.gguf is there already.", "name_taken")
+    note = NewEvent(EventKind.PLACEMENT_FAILED, "Not placed in hf-cache: a.gguf is there already.", "name_taken")
     lease = job_store.claim().lease
     job_store.owner.record_event(lease, note)
     job_store.owner.hand_back(lease)
