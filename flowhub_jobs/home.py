@@ -182,7 +182,7 @@ class Home:
         identity = self.store.open(last_identity, own=in_home, is_same=library.is_same_store)
         self._refuse_twin(identity)
         if identity != last_identity:
-            library.take_in(identity)
+            library.adopt_entries_of_copied_store(identity)
         if (former_host := library.remember_store(identity, platform.node(), self.clock.now_us())) is not None:
             self.warn_of_host(former_host)
 

@@ -85,7 +85,7 @@ def without_node(row: Mapping[str, Any]) -> dict[str, Any]:
     return NOT_RUNNING | NO_LEASE | DIGEST_PENDING | changes | {"bytes_done": 0, "intent": None} | waits
 
 
-def give_to_any(
+def offer_to_any_node(
     tx: sa.Connection, row: Mapping[str, Any], now_us: int, event: NewEvent, outcome: str = "rescued"
 ) -> bool:
     """Queue a job of `ROW_COLUMNS` for any node, inside a transaction that writes; a paused one stays paused.
@@ -135,10 +135,10 @@ def take_from_gone_nodes(engine: sa.Engine, node: str, clock: Clock) -> list[int
 def _taken(engine: sa.Engine, row: sa.RowMapping, clock: Clock) -> bool:
     with writing(engine) as tx:
         event = NewEvent(EventKind.RESCUED, f"Its node {row['node']} is gone; any node may take it.")
-        return give_to_any(tx, dict(row), clock.now_us(), event)
+        return offer_to_any_node(tx, dict(row), clock.now_us(), event)
 
 
 def live_rows(tx: sa.Connection, node: str) -> list[dict[str, Any]]:
-    """Return the live jobs of a node as `give_to_any` takes them, with kind; their rows are locked until the commit."""
+    """Return the live jobs of a node for `offer_to_any_node`, with kind. Their rows are locked until the commit."""
     query = sa.select(*ROW_COLUMNS, jobs.c.kind).where(jobs.c.node == node, is_live).order_by(jobs.c.id)
     return [dict(row) for row in tx.execute(query.with_for_update()).mappings()]

@@ -13,16 +13,16 @@ from flowhub_jobs.database.batches import execute_together
 from flowhub_jobs.database.engine import querying, writing, writing_own_rows
 from flowhub_jobs.database.tables import is_live, job_files, jobs
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.any_node import ROW_COLUMNS, give_to_any
+from flowhub_jobs.jobs.any_node import ROW_COLUMNS, offer_to_any_node
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.progress import (
-    WRITE_BOTH_AT_ONCE,
+    WRITE_BOTH_IN_ONE_STATEMENT,
     WRITE_FILE,
     WRITE_JOB,
-    WRITE_JOB_AT_ONCE,
+    WRITE_JOB_IN_ONE_STATEMENT,
     file_values,
     job_values,
-    values_at_once,
+    values_in_one_statement,
 )
 from flowhub_jobs.jobs.row_decoding import artifact_of, intent_of, requested_of
 from flowhub_jobs.jobs.run_values import Lease, LeaseLost, Progress
@@ -54,7 +54,7 @@ class AttemptWrites:
         if (
             self._engine.dialect.name == "postgresql"
             and len(progress.files) <= 1
-            and self._wrote_at_once(lease, progress)
+            and self._wrote_in_one_statement(lease, progress)
         ):
             return
         with writing_own_rows(self._engine) as tx:
@@ -63,12 +63,12 @@ class AttemptWrites:
             if progress.files:
                 tx.execute(WRITE_FILE, [file_values(lease.job, file) for file in progress.files])
 
-    def _wrote_at_once(self, lease: Lease, progress: Progress) -> bool:
+    def _wrote_in_one_statement(self, lease: Lease, progress: Progress) -> bool:
         """Write the progress by one message; return False if it changed no row: a transaction then finds out why."""
-        statement = WRITE_BOTH_AT_ONCE if progress.files else WRITE_JOB_AT_ONCE
+        statement = WRITE_BOTH_IN_ONE_STATEMENT if progress.files else WRITE_JOB_IN_ONE_STATEMENT
         lease.check()
         with querying(self._engine) as tx:
-            return bool(tx.execute(statement, values_at_once(lease, progress)).scalar())
+            return bool(tx.execute(statement, values_in_one_statement(lease, progress)).scalar())
 
     def record_intent(self, lease: Lease, intent: dict[str, Any]) -> RequestedAction | None:
         """Write ahead what the run is about to install. After a crash it tells whether the rename happened.
@@ -152,7 +152,7 @@ class AttemptWrites:
             lease, changes | ({} if counts_as_attempt else _ATTEMPT_NOT_COUNTED), EventKind.WAITS, event
         )
 
-    def give_to_any(self, lease: Lease, error: FlowhubError) -> bool:
+    def offer_to_any_node(self, lease: Lease, error: FlowhubError) -> bool:
         """Queue a job for any node again for the other nodes, since it has no room here; return whether it was queued.
         It was not if the user requests an action, or another live job for any node brings the same artifact.
         """
@@ -161,7 +161,9 @@ class AttemptWrites:
                 return False
             row = tx.execute(sa.select(*ROW_COLUMNS).where(jobs.c.id == lease.job)).mappings().one()
             now_us, text = self._clock.now_us(), f"{error.message} Another node may take it."
-            return give_to_any(tx, dict(row), now_us, NewEvent(EventKind.WAITS, text, error.code), EventKind.WAITS)
+            return offer_to_any_node(
+                tx, dict(row), now_us, NewEvent(EventKind.WAITS, text, error.code), EventKind.WAITS
+            )
 
     def requeue_held_by_host(
         self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float

@@ -37,10 +37,10 @@ class ClaimableJobs:
         now_us: int,
         gates: Gates,
         order: QueueOrder = QueueOrder.OLDEST_FIRST,
-        any_room: int | None = None,
+        any_node_room: int | None = None,
     ) -> None:
-        """`any_room` is how many bytes a job for any node may need here; None: this worker takes none."""
-        self._tx, self._node, self._now_us, self._order, self._any_room = tx, node, now_us, order, any_room
+        """`any_node_room` is how many bytes a job for any node may need here; None: this worker takes none."""
+        self._tx, self._node, self._now_us, self._order, self._any_node_room = tx, node, now_us, order, any_node_room
         self._hosts = held_hosts(snapshot_of(tx), node)
         self._due_for_trial = self._hosts.due_for_trial(now_us)
         allowed: list[sa.ColumnElement[bool]] = [jobs.c.start_now] if gates.window_shut(now_us) else []
@@ -70,13 +70,16 @@ class ClaimableJobs:
         if self._due_for_trial:
             trials = startable.where(jobs.c.source_origin.in_(self._due_for_trial)).limit(1)
             count += self._tx.execute(trials).first() is not None
-        if self._any_room is not None:
+        if self._any_node_room is not None:
             count += len(self._tx.execute(self._any_node_candidates().limit(at_most)).all())
         return count
 
-    def has_any(self) -> bool:
+    def has_any_node_job(self) -> bool:
         """Return whether a claim would find a job for any node."""
-        return self._any_room is not None and self._tx.execute(self._any_node_candidates().limit(1)).first() is not None
+        return (
+            self._any_node_room is not None
+            and self._tx.execute(self._any_node_candidates().limit(1)).first() is not None
+        )
 
     def take(
         self, worker: str, token: str, lease_until_awake_s: float, only: int | None, with_it: Sequence[sa.Update] = ()
@@ -96,7 +99,7 @@ class ClaimableJobs:
             "lease_boot": boot_id(),
             "lease_until": lease_until_awake_s,
         }
-        row = self._take_any(claimed) if self._any_room is not None and only is None else None
+        row = self._take_any_node_job(claimed) if self._any_node_room is not None and only is None else None
         candidates = iter(()) if row is not None else self._candidates(only)
         for candidate in candidates:
             # Its node, too: `nodes remove` of another machine may have taken the job from it.
@@ -109,11 +112,11 @@ class ClaimableJobs:
         return row
 
     def _any_node_candidates(self) -> "sa.Select[Any]":
-        assert self._any_room is not None
+        assert self._any_node_room is not None
         waiting = sa.and_(self._may_start, *_not_held(self._hosts))
-        return any_node_jobs(self._node, waiting, self._any_room, self._order)
+        return any_node_jobs(self._node, waiting, self._any_node_room, self._order)
 
-    def _take_any(self, claimed: dict[str, Any]) -> sa.RowMapping | None:
+    def _take_any_node_job(self, claimed: dict[str, Any]) -> sa.RowMapping | None:
         own_jobs = sa.and_(self._startable, *_not_held(self._hosts))
         return take_any_node_job(self._tx, self._node, self._any_node_candidates(), own_jobs, self._order, claimed)
 

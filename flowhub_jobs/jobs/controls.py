@@ -19,7 +19,7 @@ SCHEDULE = "schedule"  # Schedule.as_json
 JOBS_MAX = "jobs_max"  # {"jobs": how many may run at a time on the node}
 NETWORK = "network"  # {"text": the cause, "place": [host, port] to probe}, until the next probe
 GATES = (SCHEDULE, NETWORK, CAP, JOBS_MAX)
-InForce = dict[str, tuple[Any, int | None]]  # value and end, by name
+ControlsInForce = dict[str, tuple[Any, int | None]]  # value and end, by name
 _IN_FORCE = (
     'SELECT name, value, "until" FROM controls '
     'WHERE node = :node AND name IN :names AND ("until" IS NULL OR "until" > :now)'
@@ -55,29 +55,29 @@ class Controls:
         return self.in_force(name).get(name)
 
     def schedule(self) -> Schedule | None:
-        in_force = self.get(SCHEDULE)
-        return Schedule.from_json(in_force[0]) if in_force else None
+        control = self.get(SCHEDULE)
+        return Schedule.from_json(control[0]) if control else None
 
     def jobs_max(self) -> int | None:
         """Return how many jobs may run at a time on the node; None: as many as its workers have slots."""
-        in_force = self.get(JOBS_MAX)
-        return in_force[0]["jobs"] if in_force else None
+        control = self.get(JOBS_MAX)
+        return control[0]["jobs"] if control else None
 
     def cap(self, zone: tzinfo | None = None) -> CapUse | None:
         """Return the cap and its use now; `zone` is that of its days, None the machine's."""
         with self._database.reading() as snapshot:
-            in_force = self._in_force(snapshot, CAP).get(CAP)
-            return self._use(snapshot, in_force, zone) if in_force else None
+            control = self._in_force(snapshot, CAP).get(CAP)
+            return self._use(snapshot, control, zone) if control else None
 
     def gates(self, zone: tzinfo | None = None) -> Gates:
         """Return what holds all jobs of the node now; `zone` is that of the schedule's times, None the machine's."""
         return self.gates_of(self.in_force(*GATES), zone)
 
-    def in_force(self, *names: str) -> InForce:
+    def in_force(self, *names: str) -> ControlsInForce:
         """Return the controls of these names that are in force."""
         return _by_name(self._database.query(_IN_FORCE, **self._names(*names)))
 
-    def gates_of(self, in_force: InForce, zone: tzinfo | None = None) -> Gates:
+    def gates_of(self, in_force: ControlsInForce, zone: tzinfo | None = None) -> Gates:
         """Return the gates from what `in_force` returned for GATES, and perhaps for other names."""
         if CAP not in in_force:  # every worker asks every second: one query, and no transaction
             return self._gates(in_force, None, zone)
@@ -88,7 +88,7 @@ class Controls:
         """Return the same, as one state of the database has it."""
         return self._gates(self._in_force(snapshot, *GATES), snapshot, zone)
 
-    def _gates(self, in_force: InForce, snapshot: Snapshot | None, zone: tzinfo | None) -> Gates:
+    def _gates(self, in_force: ControlsInForce, snapshot: Snapshot | None, zone: tzinfo | None) -> Gates:
         """Return the gates of these controls; `snapshot` is needed where a cap is one of them."""
         now_us = self._clock.now_us()
         why, down_until = in_force.get(NETWORK, ({}, None))
@@ -104,10 +104,10 @@ class Controls:
             return replace(gates, window_opens_us=schedule.opens_at(now_us, zone))
         return replace(gates, rate_bps=None if rate == UNLIMITED else rate)
 
-    def _use(self, snapshot: Snapshot, in_force: tuple[Any, int | None], zone: tzinfo | None) -> CapUse:
-        return use_of(snapshot, self._node, Cap.from_json(in_force[0]), self._clock.now_us(), zone)
+    def _use(self, snapshot: Snapshot, control: tuple[Any, int | None], zone: tzinfo | None) -> CapUse:
+        return use_of(snapshot, self._node, Cap.from_json(control[0]), self._clock.now_us(), zone)
 
-    def _in_force(self, snapshot: Snapshot, *names: str) -> InForce:
+    def _in_force(self, snapshot: Snapshot, *names: str) -> ControlsInForce:
         return _by_name(snapshot.rows(_IN_FORCE, **self._names(*names)))
 
     def _names(self, *names: str) -> dict[str, Any]:
@@ -115,12 +115,12 @@ class Controls:
         return {"node": self._node, "names": list(names), "now": self._clock.now_us()}
 
 
-def still_in_force(in_force: InForce, now_us: int) -> InForce:
+def still_in_force(in_force: ControlsInForce, now_us: int) -> ControlsInForce:
     """Return those whose time is not over at that microsecond."""
     return {
         name: (value, until_us) for name, (value, until_us) in in_force.items() if until_us is None or until_us > now_us
     }
 
 
-def _by_name(rows: Sequence[Row]) -> InForce:
+def _by_name(rows: Sequence[Row]) -> ControlsInForce:
     return {row["name"]: (json_of(row["value"]), row["until"]) for row in rows}

@@ -53,7 +53,7 @@ class Request:
         return self.node, self.key
 
     @property
-    def settled(self) -> bool:
+    def needs_no_fetch(self) -> bool:
         """Return whether nothing needs to be fetched for it."""
         return self.installed and not self.terms.force
 
@@ -78,8 +78,8 @@ def needing_job(requests: Iterable[Request], live: Mapping[LiveKey, int]) -> dic
     fresh: dict[LiveKey, Request] = {}
     for request in requests:
         key = request.live_key
-        answered = key in live or (request.settled and request.installed_by is not None)
-        if not answered and (key not in fresh or (fresh[key].settled and not request.settled)):
+        answered = key in live or (request.needs_no_fetch and request.installed_by is not None)
+        if not answered and (key not in fresh or (fresh[key].needs_no_fetch and not request.needs_no_fetch)):
             fresh[key] = request
     return fresh
 
@@ -92,12 +92,12 @@ def enqueued_for(request: Request, known: Mapping[LiveKey, int], fresh: dict[Liv
     is_new = fresh.get(key) is request
     if is_new:
         del fresh[key]
-    return Enqueued(number, new=is_new and not request.settled)
+    return Enqueued(number, new=is_new and not request.needs_no_fetch)
 
 
 def job_row(request: Request, now_us: int) -> dict[str, Any]:
     """Return the row of a request that gets a job of its own."""
-    artifact, terms, installed = request.artifact, request.terms, request.settled
+    artifact, terms, installed = request.artifact, request.terms, request.needs_no_fetch
     return {
         "node": request.node,
         "any_node": request.node == ANY_NODE,
@@ -141,13 +141,15 @@ def source_origin(artifact: Artifact) -> str | None:
 
 
 def first_event(number: int, request: Request, now_us: int) -> dict[str, Any]:
-    kind, text = (EventKind.INSTALLED, "It is installed already.") if request.settled else (EventKind.QUEUED, "Queued.")
+    kind, text = (
+        (EventKind.INSTALLED, "It is installed already.") if request.needs_no_fetch else (EventKind.QUEUED, "Queued.")
+    )
     return {"job_id": number, "at": now_us, "kind": kind, "text": text}
 
 
 def after_rows(number: int, request: Request) -> list[dict[str, Any]]:
     """Return which jobs this one waits for: earlier ones only, so that no two can wait for each other."""
-    earlier = () if request.settled else dict.fromkeys(request.terms.after)
+    earlier = () if request.needs_no_fetch else dict.fromkeys(request.terms.after)
     return [{"job_id": number, "after_id": other} for other in earlier]
 
 
@@ -158,7 +160,7 @@ def file_rows(number: int, request: Request) -> list[dict[str, Any]]:
             "number": place,
             "path": file.path,
             "bytes": file.size,
-            "bytes_done": (file.size or 0) if request.settled else 0,
+            "bytes_done": (file.size or 0) if request.needs_no_fetch else 0,
             "sha256": file.sha256,
         }
         for place, file in enumerate(request.artifact.files)

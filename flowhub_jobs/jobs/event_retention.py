@@ -10,7 +10,7 @@ from flowhub_jobs.system import Clock
 NAME = "pruned"  # in `controls`: when it ran last
 EVERY_US = 3_600_000_000
 DAY_US = 86_400_000_000
-AT_ONCE = 500  # events per transaction: another writer waits for milliseconds
+BATCH = 500  # events per transaction: another writer waits for milliseconds
 TURNS_MAX = 100  # the rest is deleted an hour later; the maintenance has other work
 
 
@@ -25,7 +25,7 @@ def prune(engine: sa.Engine, node: str, clock: Clock, keep_days: int) -> int:
     for _ in range(TURNS_MAX):
         count = _drop_some(engine, node, before)
         dropped += count
-        if count < AT_ONCE:
+        if count < BATCH:
             break
     return dropped
 
@@ -42,4 +42,4 @@ def _drop_some(engine: sa.Engine, node: str, until_us: int) -> int:
     of_node = sa.exists().where(jobs.c.id == events.c.job_id, jobs.c.node == node)
     old = sa.select(events.c.id).where(events.c.at < until_us, events.c.job_id.not_in(live), of_node)
     with writing(engine) as tx:
-        return tx.execute(sa.delete(events).where(events.c.id.in_(old.order_by(events.c.at).limit(AT_ONCE)))).rowcount
+        return tx.execute(sa.delete(events).where(events.c.id.in_(old.order_by(events.c.at).limit(BATCH)))).rowcount

@@ -13,7 +13,7 @@ from flowhub_jobs.jobs.row_decoding import artifact_of
 from flowhub_jobs.jobs.shared_update_sql import writes_to_store
 from flowhub_jobs.values.enums import State
 
-_WAITS = (State.FAILED, State.CANCELLED)
+_ENDED_WITH_PARTIAL = (State.FAILED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class PartialOwner:
 
     @property
     def live(self) -> bool:
-        return self.state not in _WAITS
+        return self.state not in _ENDED_WITH_PARTIAL
 
 
 def partial_owners(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[str, PartialOwner]:
@@ -40,7 +40,7 @@ def partial_owners(engine: sa.Engine, node: str, keys: Collection[str]) -> dict[
 def _ended_owners(tx: sa.Connection, node: str, keys: Collection[str]) -> dict[str, PartialOwner]:
     # By state, for which there is an index: a table of a hundred thousand completed jobs is not read through.
     columns = (jobs.c.artifact_key, jobs.c.id, jobs.c.ref, jobs.c.state)
-    ended = (jobs.c.node == node, jobs.c.state.in_(_WAITS), writes_to_store)
+    ended = (jobs.c.node == node, jobs.c.state.in_(_ENDED_WITH_PARTIAL), writes_to_store)
     rows = tx.execute(sa.select(*columns).where(*ended).order_by(jobs.c.id))
     return {key: PartialOwner(job, ref, State(state)) for key, job, ref, state in rows if key in keys}
 

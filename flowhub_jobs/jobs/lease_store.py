@@ -26,7 +26,7 @@ from flowhub_jobs.values.enums import EventKind, QueueOrder, RequestedAction, St
 log = logging.getLogger("flowhub.job")
 
 OPEN = Gates()
-_ANY_DUE = sa.text(f"SELECT EXISTS ({DUE_JOBS})")
+_HAS_DUE_JOBS = sa.text(f"SELECT EXISTS ({DUE_JOBS})")
 
 
 class LeaseStore(AttemptWrites):
@@ -40,16 +40,16 @@ class LeaseStore(AttemptWrites):
         clock: Clock,
         order: QueueOrder = QueueOrder.OLDEST_FIRST,
         registry: NodeRegistry | None = None,
-        any_room: Callable[[], int | None] = lambda: None,
+        any_node_room: Callable[[], int | None] = lambda: None,
     ) -> None:
         """`order` is that in which it claims the jobs of one priority.
 
         `registry` is of a worker that registers its machine as a node; without one, only jobs are written.
-        `any_room` returns how many bytes a job for any node may need here; None: this worker takes none.
+        `any_node_room` returns how many bytes a job for any node may need here; None: this worker takes none.
         """
         super().__init__(engine, node, clock)
         self._worker, self._order = worker, order
-        self._registry, self._any_room, self._registered = registry, any_room, False
+        self._registry, self._any_node_room, self._registered = registry, any_node_room, False
 
     # Claim and renew -----------------------------------------------------------------------------------------------
 
@@ -70,17 +70,17 @@ class LeaseStore(AttemptWrites):
         if self._engine.dialect.name != "postgresql":
             return True
         with querying(self._engine) as tx:
-            return bool(tx.execute(_ANY_DUE, {"node": self._node, "now": self._clock.now_us()}).scalar())
+            return bool(tx.execute(_HAS_DUE_JOBS, {"node": self._node, "now": self._clock.now_us()}).scalar())
 
     def _claim(self, gates: Gates, only: int | None) -> Claimed | JobUnreadable | None:
         token = secrets.token_hex(8)
         # Read before the UPDATE, which may wait for the write lock. So the deadline that the run keeps is never later
         # than the lease in the row, and the run stops writing before a rescuer may take the job.
         lease_until_awake_s = self._clock.awake() + LEASE_S
-        any_room = self._any_room()
+        any_node_room = self._any_node_room()
         with writing(self._engine) as tx:
             now_us = self._clock.now_us()  # under the write lock, so that times follow the order of the transactions
-            queue = ClaimableJobs(tx, self._node, now_us, gates, self._order, any_room)
+            queue = ClaimableJobs(tx, self._node, now_us, gates, self._order, any_node_room)
             # Other machines know a lease's end by the time at which its worker was seen, and by no other.
             with_it = (self._update_seen_at(tx),) if self._registry else ()
             row = queue.take(self._worker, token, lease_until_awake_s, only, with_it)
@@ -100,17 +100,17 @@ class LeaseStore(AttemptWrites):
         now_us = self._clock.now_us()
         if gates.holds(now_us, start_now=True) or at_most == 0:
             return 0
-        any_room = self._any_room()
+        any_node_room = self._any_node_room()
         with reading(self._engine) as tx:
-            return ClaimableJobs(tx, self._node, now_us, gates, self._order, any_room).count(at_most)
+            return ClaimableJobs(tx, self._node, now_us, gates, self._order, any_node_room).count(at_most)
 
-    def due_for_any(self, gates: Gates = OPEN) -> bool:
+    def any_node_job_is_due(self, gates: Gates = OPEN) -> bool:
         """Return whether a queued job for any node may start here now."""
-        now_us, any_room = self._clock.now_us(), self._any_room()
-        if any_room is None or gates.holds(now_us, start_now=True):
+        now_us, any_node_room = self._clock.now_us(), self._any_node_room()
+        if any_node_room is None or gates.holds(now_us, start_now=True):
             return False
         with reading(self._engine) as tx:
-            return ClaimableJobs(tx, self._node, now_us, gates, self._order, any_room).has_any()
+            return ClaimableJobs(tx, self._node, now_us, gates, self._order, any_node_room).has_any_node_job()
 
     def renew(self, leases: Mapping[int, Lease]) -> None:
         """Renew all leases of this worker in one UPDATE; revoke a lease whose row has another owner.

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import controls, host_waits, jobs, nodes
 from flowhub_jobs.errors import Busy, UsageInvalid
-from flowhub_jobs.jobs.any_node import give_to_any, live_rows
+from flowhub_jobs.jobs.any_node import live_rows, offer_to_any_node
 from flowhub_jobs.jobs.node_rows import NodeStatus
 from flowhub_jobs.jobs.shared_update_sql import DIGEST_PENDING, NO_LEASE, NOT_RUNNING, end_attempt, write_event
 from flowhub_jobs.jobs.subscriptions.subscription_rows import remove_of_node
@@ -57,7 +57,7 @@ def remove(engine: sa.Engine, node: NodeStatus, clock: Clock, action: str | None
         for row in rows:
             moved = action == REQUEUE and row["kind"] == JobKind.FETCH
             event = NewEvent(EventKind.RESCUED, f"Its node {node.node} was removed; any node may take it.")
-            if moved and give_to_any(tx, row, now_us, event):
+            if moved and offer_to_any_node(tx, row, now_us, event):
                 removed.requeued.append(row["id"])
             else:
                 _cancel(tx, row, now_us, node.node)

@@ -12,7 +12,7 @@ from flowhub_jobs.database.tables import events, is_live, jobs
 from flowhub_jobs.errors import ERRORS
 from flowhub_jobs.errors.hint_placeholders import for_jobs
 from flowhub_jobs.jobs.remedies import disk_wait_remedy, what_to_do
-from flowhub_jobs.jobs.report_values import PARKED, PLACEMENT_REMEDY, PLACEMENT_WAIT_REMEDY
+from flowhub_jobs.jobs.report_values import DISK_WAIT_REASONS, PLACEMENT_REMEDY, PLACEMENT_WAIT_REMEDY
 from flowhub_jobs.jobs.subscriptions.subscription_queries import subscriptions_of
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
 from flowhub_jobs.times import moment, rfc3339
@@ -20,7 +20,7 @@ from flowhub_jobs.values.enums import EventKind, JobKind, Reason, State
 from flowhub_jobs.values.notify_settings import FAILED, NEEDS_YOU, QUEUE_EMPTY, UPDATE
 
 PATIENCE_US = 3_600_000_000  # a job that is parked for longer needs a person
-AT_ONCE = 100  # of one notice; the rest is in the next
+BATCH = 100  # of one notice; the rest is in the next
 SIGN_IN = 4  # the exit status of sign-in and licence
 _ENDS = (EventKind.COMPLETED, EventKind.FAILED, EventKind.CANCELLED, EventKind.RESCUED)
 
@@ -43,11 +43,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """The events of a notice, oldest first, and the cursor after it. `calm`: no running job may add to it."""
+    """The events of a notice, oldest first, and the cursor after it. `no_job_runs`: no running job may add to it."""
 
     items: tuple[dict[str, Any], ...]
     since: int  # the microsecond of the oldest
-    calm: bool
+    no_job_runs: bool
     cursor: Cursor
 
 
@@ -67,7 +67,7 @@ class PendingNotifications:
         """Return what is new, with the next cursor, also where there is nothing."""
         with reading(self._engine) as tx:
             failed, last_event = self._failed(tx, cursor.event)
-            running = self._any(tx, jobs.c.state == State.RUNNING)
+            running = self._exists(tx, jobs.c.state == State.RUNNING)
             parked, parked_ids = self._parked_events(tx, cursor, now_us)
             ended, counts = self._queue_end(tx, cursor.ended)
             updates = self._updates(tx, cursor.event, last_event)
@@ -90,7 +90,7 @@ class PendingNotifications:
         after = replace(cursor, event=last_event, ended=ended, parked=parked_ids, subscriptions=failing_since)
         return Notification(tuple(items), since, not running, after)
 
-    def _any(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
+    def _exists(self, tx: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
         conditions = (jobs.c.node == self._node, is_live, which)
         return tx.execute(sa.select(jobs.c.id).where(*conditions).limit(1)).first() is not None
 
@@ -100,7 +100,7 @@ class PendingNotifications:
         """Return the jobs that failed, or need the user, since then, each with its event; and the last event read."""
         last = _last_event(tx)
         where = (events.c.id > after, events.c.kind.in_(_OF_A_FAULT))
-        rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(AT_ONCE)).mappings().all()
+        rows = tx.execute(sa.select(events).where(*where).order_by(events.c.id).limit(BATCH)).mappings().all()
         those_jobs = (jobs.c.node == self._node, jobs.c.id.in_({row["job_id"] for row in rows}))
         by_number = {job["id"]: job for job in tx.execute(sa.select(jobs).where(*those_jobs)).mappings()}
         # For a job that its rescuer failed, the rescue is the event.
@@ -110,7 +110,7 @@ class PendingNotifications:
             if (job := by_number.get(row["job_id"]))
             and (row["kind"] != EventKind.RESCUED or job["state"] == State.FAILED)
         }
-        return list(by_job.values()), rows[-1]["id"] if len(rows) == AT_ONCE else max(last, after)
+        return list(by_job.values()), rows[-1]["id"] if len(rows) == BATCH else max(last, after)
 
     def _updates(self, tx: sa.Connection, after: int, last: int) -> list[tuple[sa.RowMapping, str]]:
         """Return the events of newer versions that a subscription queued, each with the reference of its job."""
@@ -129,7 +129,7 @@ class PendingNotifications:
 
     def _queue_end(self, tx: sa.Connection, after: int) -> tuple[int, dict[str, int]]:
         """Return the last end of a job and, if the queue is empty since, how many ended in which state."""
-        if QUEUE_EMPTY not in self._on or self._any(tx, is_live):
+        if QUEUE_EMPTY not in self._on or self._exists(tx, is_live):
             return after, {}
         ends = (events.c.id > after, events.c.kind.in_(_ENDS))
         last = tx.execute(sa.select(sa.func.max(events.c.id)).where(*ends)).scalar()
@@ -147,7 +147,7 @@ class PendingNotifications:
 
         A parked job runs for a moment now and then, to check: until it has kept more bytes, it counts as parked.
         """
-        waits = sa.and_(jobs.c.state == State.QUEUED, jobs.c.wait_reason.in_(PARKED))
+        waits = sa.and_(jobs.c.state == State.QUEUED, jobs.c.wait_reason.in_(DISK_WAIT_REASONS))
         looks = sa.and_(jobs.c.state == State.RUNNING, jobs.c.id.in_([int(job) for job in cursor.parked]))
         query = sa.select(jobs).where(jobs.c.node == self._node, is_live, sa.or_(waits, looks)).order_by(jobs.c.id)
         items: list[dict[str, Any]] = []
@@ -157,8 +157,8 @@ class PendingNotifications:
             if row["state"] == State.RUNNING and row["bytes_done"] != done:
                 continue
             late = now_us - since >= PATIENCE_US and not announced and row["state"] == State.QUEUED
-            if late and len(items) < AT_ONCE:
-                items.append(_park(row, now_us))
+            if late and len(items) < BATCH:
+                items.append(_disk_wait_item(row, now_us))
             known_parked[str(row["id"])] = [since, row["bytes_done"], bool(announced or late)]
         return items, known_parked
 
@@ -197,8 +197,8 @@ def _new_blocked(blocked: Sequence[Subscription], cursor: Cursor) -> tuple[list[
     """Return the blocked subscriptions to announce now, and since when each announced one has been failing."""
     since = {str(one.id): one.failing_since or 0 for one in blocked}
     new = [one for one in blocked if cursor.subscriptions.get(str(one.id)) != since[str(one.id)]]
-    left = {str(one.id) for one in new[AT_ONCE:]}  # for the next notice
-    return new[:AT_ONCE], {number: at for number, at in since.items() if number not in left}
+    left = {str(one.id) for one in new[BATCH:]}  # for the next notice
+    return new[:BATCH], {number: at for number, at in since.items() if number not in left}
 
 
 def _blocked(one: Subscription) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _blocked(one: Subscription) -> dict[str, Any]:
     return _item(NEEDS_YOU, one.failing_since or 0, None, one.ref, error.get("code"), message, error.get("hint"))
 
 
-def _park(row: sa.RowMapping, now_us: int) -> dict[str, Any]:
+def _disk_wait_item(row: sa.RowMapping, now_us: int) -> dict[str, Any]:
     code, message, template = disk_wait_remedy(Reason(row["wait_reason"]))
     hint = for_jobs(template, str(row["id"]), [row["ref"]])
     return _item(NEEDS_YOU, now_us, row["id"], row["ref"], code, row["wait_text"] or message, hint)

@@ -57,12 +57,12 @@ _file = (
     .values({name: sa.bindparam(f"file_{name}") for name in _seen})
     .cte("file")
 )
-WRITE_JOB_AT_ONCE = sa.select(sa.func.count()).select_from(_job)
-WRITE_BOTH_AT_ONCE = WRITE_JOB_AT_ONCE.add_cte(_file)
+WRITE_JOB_IN_ONE_STATEMENT = sa.select(sa.func.count()).select_from(_job)
+WRITE_BOTH_IN_ONE_STATEMENT = WRITE_JOB_IN_ONE_STATEMENT.add_cte(_file)
 
 
-def values_at_once(lease: Lease, progress: Progress) -> dict[str, Any]:
-    """Return the parameters of WRITE_JOB_AT_ONCE, and, with a file, of WRITE_BOTH_AT_ONCE."""
+def values_in_one_statement(lease: Lease, progress: Progress) -> dict[str, Any]:
+    """Return the parameters of WRITE_JOB_IN_ONE_STATEMENT, and, with a file, of WRITE_BOTH_IN_ONE_STATEMENT."""
     values = job_values(lease, progress)
     for file in progress.files:
         of_file = file_values(lease.job, file)

@@ -30,7 +30,7 @@ from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import ANY_NODE, Event, Job, JobFile
 
 RECENT, RECENT_OTHERS = 20, 5
-LOOKED_THROUGH = 500  # of the last that ended, to find them among
+RECENT_SCANNED = 500  # of the last that ended, to find them among
 # A worker that drains does not wait for these: they may hold for hours, and the user knows.
 HELD = (Reason.AT, Reason.WINDOW, Reason.STORE_OFFLINE, Reason.DISK, Reason.NETWORK)
 _NEED = "(jobs.bytes_total - jobs.bytes_done)"
@@ -76,7 +76,7 @@ class JobQueries:
         """
         lately = "finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT :most"
         with self._database.reading() as snapshot:
-            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {OF_NODE} AND {lately}", most=LOOKED_THROUGH)  # noqa: S608, fixed text
+            rows = self._rows(snapshot, f"SELECT id, kind FROM jobs WHERE {OF_NODE} AND {lately}", most=RECENT_SCANNED)  # noqa: S608, fixed text
             brought = [row["id"] for row in rows if row["kind"] in BRING][:RECENT]
             others = [row["id"] for row in rows if row["kind"] not in BRING][:RECENT_OTHERS]
             live = self._numbers(snapshot, LIVE_OF_NODE)
@@ -126,7 +126,7 @@ class JobQueries:
             live = {key for _, key in live_jobs(snapshot, [self._node])}
         return sorted(job for key, job in newest.items() if key not in live)
 
-    def waiting_for_any(self) -> int:
+    def waiting_for_any_node(self) -> int:
         """Return how many jobs are queued for any node, which none has taken yet."""
         with self._database.reading() as snapshot:
             query = "SELECT count(*) AS jobs FROM jobs WHERE node = :node AND state = 'queued'"
@@ -195,15 +195,15 @@ class JobQueries:
                 queued += " AND jobs.start_now"
             if gates.cap_reached(now_us):
                 queued += " AND jobs.kind <> 'fetch'"
-            if self._any(snapshot, RUNNING_OF_NODE):
+            if self._exists(snapshot, RUNNING_OF_NODE):
                 return True
-            return not gates.holds(now_us, start_now=True) and self._any(snapshot, queued, now=now_us, **values)
+            return not gates.holds(now_us, start_now=True) and self._exists(snapshot, queued, now=now_us, **values)
 
     def ended_badly(self, since: int) -> bool:
         """Return whether a job of the node has ended since then otherwise than completed."""
         with self._database.reading() as snapshot:
             bad = f"{OF_NODE} AND jobs.finished_at >= :since AND jobs.state <> 'completed'"
-            return self._any(snapshot, bad, since=since)
+            return self._exists(snapshot, bad, since=since)
 
     def bytes_being_fetched(self, but: int) -> int:
         """Return the bytes that the node's running jobs, except `but`, have yet to put on the disk."""
@@ -249,7 +249,7 @@ class JobQueries:
         rows = self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} ORDER BY id", **values)  # noqa: S608, fixed text
         return [row["id"] for row in rows]
 
-    def _any(self, snapshot: Snapshot, where: str, **values: Any) -> bool:
+    def _exists(self, snapshot: Snapshot, where: str, **values: Any) -> bool:
         return bool(self._rows(snapshot, f"SELECT id FROM jobs WHERE {where} LIMIT 1", **values))  # noqa: S608, fixed text
 
     # From rows to values -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from flowhub_jobs.system import Clock
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.jobs import Job
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class QueriesOfNodes(JobQueries):
@@ -31,7 +31,7 @@ class QueriesOfNodes(JobQueries):
         jobs, needed = [job for queries in self._each for job in queries.overview()], set(self.jobs_that_need_user())
         unfinished = [job for job in jobs if job.live or job.id in needed]
         ended = [job for job in jobs if not (job.live or job.id in needed)]
-        latest = sorted(ended, key=lambda job: job.finished_at or _NEVER)[-RECENT:]
+        latest = sorted(ended, key=lambda job: job.finished_at or _EARLIEST)[-RECENT:]
         return sorted([*unfinished, *latest], key=lambda job: job.id)
 
     def jobs_that_need_user(self) -> list[int]:

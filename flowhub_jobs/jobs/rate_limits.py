@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from flowhub_jobs.database.lazy import Database
-from flowhub_jobs.jobs.controls import Controls, InForce
+from flowhub_jobs.jobs.controls import Controls, ControlsInForce
 from flowhub_jobs.jobs.shared_select_sql import IS_LIVE
 
 LIMIT = "limit"  # in `controls`: {"rate_bps": bytes a second}
@@ -28,14 +28,14 @@ class Limits:
     jobs_max: int | None = None  # how many jobs may run at a time on the node
 
     @property
-    def rules(self) -> str | None:
+    def lowest(self) -> str | None:
         """Return the name of the limit in force: the lowest; None where there is none."""
         rates = {name: rate for name in ("limit", "schedule", "setting") if (rate := getattr(self, name)) is not None}
         return min(rates, key=lambda name: rates[name]) if rates else None
 
     @property
     def rate_bps(self) -> int | None:
-        return getattr(self, self.rules) if self.rules else None
+        return getattr(self, self.lowest) if self.lowest else None
 
 
 def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None) -> Limits:
@@ -43,7 +43,7 @@ def limits(controls: Controls, schedule_bps: int | None, setting_bps: int | None
     return limits_of(controls.in_force(LIMIT), schedule_bps, setting_bps)
 
 
-def limits_of(in_force: InForce, schedule_bps: int | None, setting_bps: int | None) -> Limits:
+def limits_of(in_force: ControlsInForce, schedule_bps: int | None, setting_bps: int | None) -> Limits:
     """Return the same from what `Controls.in_force` returned for LIMIT, and perhaps for other names."""
     value, until = in_force.get(LIMIT, ({}, None))
     return Limits(value.get("rate_bps"), until, schedule_bps, setting_bps)
@@ -54,7 +54,7 @@ def limits_with_jobs(controls: Controls, schedule_bps: int | None, setting_bps: 
     return replace(limits(controls, schedule_bps, setting_bps), jobs_max=controls.jobs_max())
 
 
-def running(database: Database, node: str) -> Counter[str]:
+def running_jobs_by_worker(database: Database, node: str) -> Counter[str]:
     """Return how many jobs each worker of the node runs."""
     with database.reading() as snapshot:
         return Counter({row["lease_worker"]: row["running"] for row in snapshot.rows(_RUNNING, node=node)})

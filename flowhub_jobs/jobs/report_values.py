@@ -16,7 +16,7 @@ from flowhub_jobs.values.jobs import Event, Job
 PLACEMENT_REMEDY = "The model is installed; `flowhub place MODEL --in APP` places it."
 PLACEMENT_WAIT_REMEDY = "The model is installed; `flowhub placements` says what to do for its placement."
 # A job that waits for these waits for the user.
-PARKED = (Reason.DISK, Reason.STORE_OFFLINE)
+DISK_WAIT_REASONS = (Reason.DISK, Reason.STORE_OFFLINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def make_report(
         twice=sum(_fetched_twice(job) for job in jobs),
         work_s=work,
     )
-    going = tuple(job for job in jobs if job.live and job.reason not in PARKED)
+    going = tuple(job for job in jobs if job.live and job.reason not in DISK_WAIT_REASONS)
     return Report(since, until, completed_jobs, recoveries(jobs, events), going, _needs(jobs, workers), totals)
 
 
@@ -152,7 +152,7 @@ def _work_seconds(attempts: Iterable[Sequence[Attempt]]) -> float | None:
 def _needs(jobs: Sequence[Job], workers: int) -> tuple[ActionNeeded, ...]:
     last = _last_of_each(jobs)
     needs = [_need_of_failed(job) for job in jobs if job.state is State.FAILED and not _is_replaced(job, last)]
-    needs += [_of_parked(job) for job in jobs if job.state is State.QUEUED and job.reason in PARKED]
+    needs += [_of_disk_wait(job) for job in jobs if job.state is State.QUEUED and job.reason in DISK_WAIT_REASONS]
     needs += [_of_waiting(job) for job in jobs if needs_user(job)]
     if not workers and any(job.state in (State.QUEUED, State.RUNNING) for job in jobs):
         needs.append(ActionNeeded(None, "no_worker", "No worker is running.", "Start one with `flowhub worker`."))
@@ -174,7 +174,7 @@ def need_of(job: Job) -> ActionNeeded:
     """Return what one job needs of the user: a failed one, one that is parked, or one that waits (`needs_user`)."""
     if job.state is State.FAILED:
         return _need_of_failed(job)
-    return _of_parked(job) if job.reason in PARKED else _of_waiting(job)
+    return _of_disk_wait(job) if job.reason in DISK_WAIT_REASONS else _of_waiting(job)
 
 
 def _need_of_failed(job: Job) -> ActionNeeded:
@@ -183,7 +183,7 @@ def _need_of_failed(job: Job) -> ActionNeeded:
     return ActionNeeded(job, error["code"], error["message"], remedy(job.ref, job.model, error, job.kind))
 
 
-def _of_parked(job: Job) -> ActionNeeded:
+def _of_disk_wait(job: Job) -> ActionNeeded:
     assert job.reason is not None
     code, message, hint = disk_wait_remedy(job.reason)
     return ActionNeeded(job, code, (job.wait.message if job.wait else None) or message, hint)

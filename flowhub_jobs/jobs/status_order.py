@@ -8,7 +8,7 @@ from flowhub_jobs.values.enums import QueueOrder, State
 from flowhub_jobs.values.jobs import Job
 
 _LAST = 2**63 - 1
-_NOW = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def arrange(jobs: Iterable[Job], need_user: Collection[int], order: QueueOrder =
 
 def _queue_place(job: Job, order: QueueOrder) -> tuple[bool, datetime, tuple[int, int, int]]:
     """Return the place in the queue: what may start first stands first, what is paused last."""
-    return job.state is State.PAUSED, job.not_before or _NOW, start_rank(job, order)
+    return job.state is State.PAUSED, job.not_before or _EARLIEST, start_rank(job, order)
 
 
 def start_rank(job: Job, order: QueueOrder) -> tuple[int, int, int]:

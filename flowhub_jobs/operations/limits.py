@@ -99,7 +99,7 @@ def _end(now: int, span: str | None) -> int | None:
 def limit_line(session: "Session") -> str | None:
     """Return the limit in force in one line, for the screens; None where there is none."""
     limits = in_force(session)
-    return limit_sentence(limits, session.now_us()) if limits.rules else None
+    return limit_sentence(limits, session.now_us()) if limits.lowest else None
 
 
 def limit_lines(limits: Limits, now: int) -> list[str]:
@@ -107,18 +107,18 @@ def limit_lines(limits: Limits, now: int) -> list[str]:
     others = [
         f"Also, {_limit_text(limits, name, rate, now)}."
         for name in ("limit", "schedule", "setting")
-        if (rate := getattr(limits, name)) is not None and name != limits.rules
+        if (rate := getattr(limits, name)) is not None and name != limits.lowest
     ]
     jobs = [f"At most {counted(limits.jobs_max, 'job runs', 'jobs run')} at a time."] if limits.jobs_max else []
-    return [limit_sentence(limits, now) if limits.rules else "No limit set.", *others, *jobs]
+    return [limit_sentence(limits, now) if limits.lowest else "No limit set.", *others, *jobs]
 
 
 def limit_sentence(limits: Limits, now: int) -> str:
     """Return e.g. "All jobs together are limited to 5.0 MB/s by `flowhub limit`, until 07:00, for 3 h."."""
-    assert limits.rules is not None
+    assert limits.lowest is not None
     assert limits.rate_bps is not None
-    end = f", {_until(limits.until, now)}" if limits.rules == "limit" and limits.until else ""
-    return f"All jobs together are limited to {format_rate(limits.rate_bps)} by {_BY[limits.rules]}{end}."
+    end = f", {_until(limits.until, now)}" if limits.lowest == "limit" and limits.until else ""
+    return f"All jobs together are limited to {format_rate(limits.rate_bps)} by {_BY[limits.lowest]}{end}."
 
 
 def _limit_text(limits: Limits, name: str, rate: int, now: int) -> str:

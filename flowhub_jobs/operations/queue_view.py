@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.jobs.report_values import PARKED, needs_user
+from flowhub_jobs.jobs.report_values import DISK_WAIT_REASONS, needs_user
 from flowhub_jobs.jobs.status_order import Overview, arrange
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.jobs import Job
@@ -16,7 +16,7 @@ def read_overview(session: Session) -> Overview:
 
 def needing(overview: Overview) -> tuple[Job, ...]:
     """Return the waiting jobs that wait for something only the user can do: room, a disk, a certificate."""
-    return tuple(job for job in overview.waiting if needs_user(job) or job.reason in PARKED)
+    return tuple(job for job in overview.waiting if needs_user(job) or job.reason in DISK_WAIT_REASONS)
 
 
 def titles_or_none(session: Session) -> Mapping[str, str]:

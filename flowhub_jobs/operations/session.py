@@ -151,7 +151,7 @@ class Session:
             pins = request.artifact.model is not None and all(
                 file.sha256 or file.git_sha1 for file in request.artifact.files
             )
-            if not (request.settled or request.key in live or (pins and not pinned_too)):
+            if not (request.needs_no_fetch or request.key in live or (pins and not pinned_too)):
                 to_check[number] = request.artifact
         answers = check(list(to_check.values()), self.home.settings)
         by_number = {
@@ -198,7 +198,7 @@ class Session:
         """Place the models that are installed here already, where their jobs would have placed them."""
         self.placement_notes = []
         on_this_node = [pair for pair in zip(requests, answers, strict=True) if pair[0].node == self.home.node]
-        to_place = [pair for pair in on_this_node if pair[0].settled and pair[0].terms.place]
+        to_place = [pair for pair in on_this_node if pair[0].needs_no_fetch and pair[0].terms.place]
         if to_place:
             from flowhub_jobs.operations.library.placed import place_installed
 

@@ -64,7 +64,7 @@ class PlacementContext:
         )
 
     def rows_here(self) -> list[PlacementRow]:
-        """Return the placements of the models in the store that is there."""
+        """Return the placements of the models in the mounted store."""
         ids = self.library.ids_here
         return [row for row in self.rows.all() if row.store_id in ids]
 

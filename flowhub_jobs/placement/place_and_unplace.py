@@ -39,7 +39,7 @@ HUB_PATIENCE_S = 5.0  # with a busy Hub, for a worker, which asks again later
 def _needs_commit(row: PlacementRow) -> bool:
     try:
         return app_named(row.app).needs_commit
-    except FlowhubError:  # the row is of a newer version; `settle` records the error
+    except FlowhubError:  # the row is of a newer version; `place_pending` records the error
         return False
 
 
@@ -106,7 +106,7 @@ class Placements:
     # For jobs ------------------------------------------------------------------------------------------------------
 
     def want(self, tx: sa.Connection, job: int, artifact: Artifact, name: str) -> None:
-        """Have the placements of a job made by `settle`, in the transaction that completes it.
+        """Have the placements of a job made by `place_pending`, in the transaction that completes it.
 
         Those of the model's older versions follow to this one.
         """
@@ -123,11 +123,11 @@ class Placements:
                 self.context.rows.want(tx, values | {"job_id": job})
 
     def follow(self, tx: sa.Connection, job: int, store_ids: Sequence[str], old: str, new: str) -> None:
-        """Have the placements of the model `old` of those stores follow to `new` in this store, by `settle`."""
+        """Have the placements of the model `old` of those stores follow to `new` in this store, by `place_pending`."""
         version = {"store_id": self.context.library.store_id, "name": new, "job_id": job}
         self.context.rows.follow(tx, store_ids, old, version)
 
-    def settle(self, *, wait: bool) -> bool:
+    def place_pending(self, *, wait: bool) -> bool:
         """Finish or undo what killed processes have begun, and make the placements that completed jobs want.
 
         Without `wait`, nothing is done while another process places. Return whether nothing is left to do now. No error
@@ -160,7 +160,7 @@ class Placements:
     # Read ----------------------------------------------------------------------------------------------------------
 
     def all(self) -> list[PlacementRow]:
-        """Return the placements of the models in the store that is there."""
+        """Return the placements of the models in the mounted store."""
         return self.context.rows_here()
 
     def state(self, row: PlacementRow) -> PlacementState:

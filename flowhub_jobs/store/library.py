@@ -30,11 +30,11 @@ class Library(LibraryReader):
 
     # Write ---------------------------------------------------------------------------------------------------------
 
-    def index(
+    def record_installed(
         self,
         tx: sa.Connection,
         artifact: Artifact,
-        placed: "InstallResult",
+        installed: "InstallResult",
         job: int | None,
         now_us: int,
         *,
@@ -46,23 +46,23 @@ class Library(LibraryReader):
         """
         store_id = self._store.identity() or ""
         unknown = "" if self._store.name == DEFAULT_STORE else store_id
-        same = artifacts.c.store_id.in_([store_id, unknown]), artifacts.c.name_key == same_name_key(placed.name)
+        same = artifacts.c.store_id.in_([store_id, unknown]), artifacts.c.name_key == same_name_key(installed.name)
         tx.execute(sa.delete(artifacts).where(artifacts.c.node == self._node, *same))
         values = {
             "node": self._node,
             "store_id": store_id,
-            "name": placed.name,
-            "name_key": same_name_key(placed.name),
+            "name": installed.name,
+            "name_key": same_name_key(installed.name),
             "artifact_key": artifact.key,
             "ref": artifact.ref,
             "model": artifact.model,
             "option": artifact.option,
             "format": artifact.format,
-            "bytes": sum(file.bytes for file in placed.files),
-            "sha256": None if artifact.folder else placed.files[0].sha256,
+            "bytes": sum(file.bytes for file in installed.files),
+            "sha256": None if artifact.folder else installed.files[0].sha256,
             "job_id": job,
-            "artifact": artifact.of_commits(placed.files).without_secrets().as_dict(),
-            "linked_from": placed.linked_from,
+            "artifact": artifact.of_commits(installed.files).without_secrets().as_dict(),
+            "linked_from": installed.linked_from,
             "installed_at": now_us if installed_at is None else installed_at,
             "verified_at": now_us,
         }
@@ -70,15 +70,15 @@ class Library(LibraryReader):
         rows = [
             {
                 "artifact_id": number,
-                "path": file.path if artifact.folder else placed.name,
+                "path": file.path if artifact.folder else installed.name,
                 "bytes": file.bytes,
                 "sha256": file.sha256,
-                "mtime_ns": _time_of(file, placed.path / file.path if artifact.folder else placed.path),
+                "mtime_ns": _time_of(file, installed.path / file.path if artifact.folder else installed.path),
             }
-            for file in placed.files
+            for file in installed.files
         ]
         tx.execute(artifact_files.insert(), rows)
-        pieces_by_path = {file.path if artifact.folder else placed.name: file.pieces for file in placed.files}
+        pieces_by_path = {file.path if artifact.folder else installed.name: file.pieces for file in installed.files}
         write_pieces(tx, number, {path: pieces for path, pieces in pieces_by_path.items() if pieces is not None})
 
     def forget(self, name: str) -> None:
@@ -110,8 +110,8 @@ class Library(LibraryReader):
         with writing(self._engine) as tx:
             tx.execute(sa.delete(pins).where(pins.c.node == self._node, pins.c.claim == claim))
 
-    def take_in(self, identity: str) -> None:
-        """Give the store that is there the entries of another whose files are in it, unchanged: it was copied."""
+    def adopt_entries_of_copied_store(self, identity: str) -> None:
+        """Assign to the mounted store the entries of the store it was copied from, for each unchanged model."""
         entries = self.entries_of_no_other()
         own_names = {entry.name for entry in entries if entry.store_id == identity}
         copied = [
@@ -207,7 +207,7 @@ class Library(LibraryReader):
 
 
 def in_this_store(engine: sa.Engine, node: str, store: Store) -> sa.ColumnElement[bool]:
-    """Return the condition for a row of `artifacts` in the store that is there."""
+    """Return the condition for a row of `artifacts` in the mounted store."""
     ids = LibraryReader(Database.of(engine), node, store).ids_here
     return sa.and_(artifacts.c.node == node, artifacts.c.store_id.in_(ids))
 

@@ -62,7 +62,7 @@ class LibraryReader:
         return self._entries(_HERE, ids=[*self.ids_used, *self.ids_here])
 
     def entries_here(self) -> list[LibraryEntry]:
-        """Return the entries of the store that is there."""
+        """Return the entries of the mounted store."""
         return self._entries(_HERE, ids=self.ids_here)
 
     def entries_of_no_other(self) -> list[LibraryEntry]:
@@ -74,7 +74,7 @@ class LibraryReader:
 
     @property
     def ids_used(self) -> list[str]:
-        """The identities of the store that is there now, and of the one that was last used."""
+        """The identities of the mounted store, and of the one that was last used."""
         return [identity for identity in (self._store.identity(), self.known_store()) if identity]
 
     @property
@@ -92,12 +92,12 @@ class LibraryReader:
         return {number: artifact for number, artifact in readable.items() if artifact is not None}
 
     def entry(self, name: str) -> LibraryEntry | None:
-        """Return the entry of a name in the store that is there; the case of letters counts."""
+        """Return the entry of a name in the mounted store; the case of letters counts."""
         entry = self.named(name)
         return entry if entry is not None and entry.name == name else None
 
     def named(self, name: str) -> LibraryEntry | None:
-        """Return the entry of a name in the store that is there, whatever the case of its letters."""
+        """Return the entry of a name in the mounted store, whatever the case of its letters."""
         if "\0" in name:  # no file has such a name, and PostgreSQL refuses the query
             return None
         entries = self._entries(_NAMED, ids=self.ids_here, name_key=same_name_key(name))
@@ -136,14 +136,14 @@ class LibraryReader:
         return take_inventory(self._store, self.entries_here(), in_catalog, lambda entry: Presence.HERE).models
 
     def with_key(self, key: str) -> list[LibraryEntry]:
-        """Return the entries of an artifact in the store that is there, by name."""
+        """Return the entries of an artifact in the mounted store, by name."""
         return self._entries(f"{_HERE} AND artifact_key = :key", ids=self.ids_here, key=key)
 
     # The store's identity ------------------------------------------------------------------------------------------
 
     @property
     def store_id(self) -> str:
-        """The identity of the store that is there; '' for one that was never used. Nothing is written.
+        """The identity of the mounted store; '' for one that was never used. Nothing is written.
 
         A store without an identity is the last used one, if its folder is missing or holds one of its models.
         """

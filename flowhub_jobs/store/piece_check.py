@@ -21,7 +21,7 @@ from flowhub_jobs.values.artifacts import Pieces
 
 READ = MIB
 STRETCH = 64 * MIB
-AT_ONCE = min(4, os.cpu_count() or 1)
+READ_THREADS = min(4, os.cpu_count() or 1)
 TELL_S = 0.5
 
 
@@ -63,7 +63,7 @@ def check_files(
     """
     results = [CheckResult(file, *_stamp(file.path)) for file in files]
     counter = _ReadCounter(len(files), may_continue)
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="recheck") as pool:
+    with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="recheck") as pool:
         futures = [
             pool.submit(work) for number, result in enumerate(results) for work in _check_tasks(result, number, counter)
         ]

@@ -17,7 +17,7 @@ class AnyNodeJobs:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._refused_until = self._looked_at = float("-inf")
+        self._refused_until = self._polled_at = float("-inf")
 
     def room(self) -> int | None:
         """Return how many bytes such a job may need here; None: this worker takes none now."""
@@ -38,7 +38,7 @@ class AnyNodeJobs:
     def rescue_if_due(self) -> list[int]:
         """Give the jobs of nodes that are gone to all nodes again; return them."""
         home, awake_s = self._home, self._home.clock.awake()
-        if not home.database.is_shared or awake_s - self._looked_at < EVERY_S:
+        if not home.database.is_shared or awake_s - self._polled_at < EVERY_S:
             return []
-        self._looked_at = awake_s
+        self._polled_at = awake_s
         return take_from_gone_nodes(home.engine, home.node, home.clock)

@@ -22,13 +22,13 @@ class CapWatch:
         self._lock, self._written_at = threading.Lock(), float("-inf")
         self._without_cap_s = WITHOUT_CAP_SHARED_S if home.database.is_shared else WITHOUT_CAP_S
 
-    def update(self, *, at_once: bool = False) -> None:
+    def update(self, *, immediately: bool = False) -> None:
         """Write the count and read the rest of the cap: at most twice a second, less often without, or `at_once`."""
         awake_s = self._home.clock.awake()
         with self._lock:
             capped = self._gates.has_cap()
             every_s = WRITE_EVERY_S if capped else self._without_cap_s
-            if at_once or self._meter.exhausted or awake_s - self._written_at >= every_s:
+            if immediately or self._meter.exhausted or awake_s - self._written_at >= every_s:
                 self._written_at = awake_s
                 self._write()
                 use = self._home.controls.cap() if capped else None
@@ -36,7 +36,7 @@ class CapWatch:
 
     def reached(self) -> None:
         """Write the count, and have the gates say at once that the cap is reached, before a job is claimed again."""
-        self.update(at_once=True)
+        self.update(immediately=True)
         self._gates.refresh()
 
     def _write(self) -> None:

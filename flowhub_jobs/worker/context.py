@@ -69,7 +69,7 @@ class WorkerContext:
         self.registry, self.any_node = home.registry, AnyNodeJobs(home)
         order = QueueOrder(home.settings.queue_order)
         self.leases = LeaseStore(
-            *(home.engine, home.node, self.worker, home.clock, order, self.registry), any_room=self.any_node.room
+            *(home.engine, home.node, self.worker, home.clock, order, self.registry), any_node_room=self.any_node.room
         )
         self.shared = SharedLimits(
             HostLimits(home.settings.connections_per_host), TokenBucket(home.settings.limit_rate)
@@ -146,7 +146,7 @@ class WorkerContext:
     def close(self) -> None:
         try:
             if self.database_lost is None and self.shared.meter.pending:
-                self.cap.update(at_once=True)
+                self.cap.update(immediately=True)
             self.leases.unregister()
         except DatabaseNewer:  # the newer version's workers remove the row
             pass

@@ -25,7 +25,7 @@ class DatabaseWatch:
 
     def __init__(self, home: Home, worker: str) -> None:
         self._home, self._worker = home, worker
-        self._looked_at = self._decoded_at = float("-inf")
+        self._polled_at = self._decoded_at = float("-inf")
         self._every_s = SHARED_EVERY_S if home.database.is_shared else EVERY_S
         self._decode_every_s = UNREADABLE_SHARED_EVERY_S if home.database.is_shared else EVERY_S
 
@@ -35,9 +35,9 @@ class DatabaseWatch:
         guard = guard_of(home.engine)
         if guard is not None:
             guard.check_disk(self._is_known)
-        if awake_s - self._looked_at < self._every_s:
+        if awake_s - self._polled_at < self._every_s:
             return
-        self._looked_at = awake_s
+        self._polled_at = awake_s
         check_current(home.engine)
         check_registered(home.engine, self._worker)
         if awake_s - self._decoded_at >= self._decode_every_s:

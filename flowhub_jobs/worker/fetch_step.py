@@ -39,7 +39,7 @@ def _fetch_missing(
     if (missing := local_copies.missing) is None:
         return None
     _check_room(context, run, missing)
-    context.throttle.update(at_once=True)
+    context.throttle.update(job_began=True)
     context.cap.update()
     faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
     one_try = run.claimed.trial_of_origin is not None

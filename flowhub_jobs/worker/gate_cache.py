@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.cap import CAP
-from flowhub_jobs.jobs.controls import GATES, InForce, still_in_force
+from flowhub_jobs.jobs.controls import GATES, ControlsInForce, still_in_force
 from flowhub_jobs.jobs.rate_limits import LIMIT, Limits, limits_of
 from flowhub_jobs.jobs.states import Gates
 
@@ -21,7 +21,7 @@ class GateCache:
         """`is_notified`: whether `expire` is called for each new control now."""
         self._home, self._is_notified, self._lock = home, is_notified, threading.Lock()
         self._every_s = READ_SHARED_EVERY_S if home.database.is_shared else READ_EVERY_S
-        self._gates, self._in_force = Gates(), InForce()
+        self._gates, self._in_force = Gates(), ControlsInForce()
         # When the rows were read, and when the gates were computed from them.
         self._read_at = self._computed_at = float("-inf")
 

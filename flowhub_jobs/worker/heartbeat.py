@@ -10,8 +10,8 @@ from flowhub_jobs.jobs.run_values import LEASE_S
 from flowhub_jobs.values.enums import StopReason
 from flowhub_jobs.worker.context import Run, WorkerContext
 
-LOOK_S, LOOK_SHARED_S = 0.25, 0.5  # a requested action is carried out within a second
-LOOK_NOTIFIED_S = 5.0  # where the database notifies of one, in case that is lost
+POLL_S, POLL_SHARED_S = 0.25, 0.5  # a requested action is carried out within a second
+POLL_NOTIFIED_S = 5.0  # where the database notifies of one, in case that is lost
 RENEW_S = LEASE_S / 3
 
 
@@ -21,14 +21,14 @@ class Heartbeat(threading.Thread):
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._context, self._stopped = context, threading.Event()
-        self._look_s = LOOK_SHARED_S if context.home.database.is_shared else LOOK_S
-        self._renewed_at, self._looked_at = 0.0, float("-inf")
+        self._poll_s = POLL_SHARED_S if context.home.database.is_shared else POLL_S
+        self._renewed_at, self._polled_at = 0.0, float("-inf")
 
     def run(self) -> None:
         while True:
-            if self._context.changed.wait(self._look_s):
+            if self._context.changed.wait(self._poll_s):
                 self._context.changed.clear()
-                self._looked_at = float("-inf")
+                self._polled_at = float("-inf")
             if self._stopped.is_set():
                 return
             try:
@@ -53,9 +53,9 @@ class Heartbeat(threading.Thread):
         if not runs:
             return
         context.throttle.update()
-        if awake_s - self._looked_at >= (LOOK_NOTIFIED_S if context.is_notified() else 0.0):
+        if awake_s - self._polled_at >= (POLL_NOTIFIED_S if context.is_notified() else 0.0):
             self._deliver_requests(runs)
-            self._looked_at = awake_s
+            self._polled_at = awake_s
 
     def _deliver_requests(self, runs: Mapping[str, Run]) -> None:
         """Stop the runs whose jobs the user paused or cancelled, and those that have lost their lease."""

@@ -35,7 +35,7 @@ log = logging.getLogger("flowhub.maintenance")
 PERIOD_S = 1.0
 # With a shared database, which answers all workers and notifies them of queued jobs: periods between two checks for
 # pending upkeep, and how many of those pass between two checks of the kinds that may wait.
-LOOK, SELDOM = 2, 2
+CHECK_EVERY_ROUNDS, SELDOM_EVERY_CHECKS = 2, 2
 RETENTION_EVERY_S = 60.0
 NAMED = 8  # jobs that a line of the log names
 
@@ -59,9 +59,9 @@ class Maintenance(threading.Thread):
         self._notices, self._subscriptions, self._pulse = notices, subscriptions, pulse
         self._database = DatabaseWatch(context.home, context.worker)
         self._clock_watch = ClockWatch(context.home.engine, context.home.node, context.home.clock)
-        self._rounds, self._look, self._seldom = 0, 1, 1
+        self._rounds, self._check_every, self._seldom_every = 0, 1, 1
         if context.home.database.is_shared:
-            self._look, self._seldom = LOOK, LOOK * SELDOM
+            self._check_every, self._seldom_every = CHECK_EVERY_ROUNDS, CHECK_EVERY_ROUNDS * SELDOM_EVERY_CHECKS
         self._pruned_at = float("-inf")
         self._node = NodeDescription(context.home, context.registry)
         self._may_exit, self._request_exit = may_exit, request_exit
@@ -110,8 +110,8 @@ class Maintenance(threading.Thread):
         if jump := self._clock_watch.shift_waits():
             log.info("System clock changed by %+.0f s; pending waits were shifted to match.", jump / 1e6)
         self._database.check()
-        if self._rounds % self._look == 0:
-            self._do_pending(gates, seldom=self._rounds % self._seldom == 0)
+        if self._rounds % self._check_every == 0:
+            self._do_pending(gates, seldom=self._rounds % self._seldom_every == 0)
         self._rounds += 1
 
     def _prune_if_due(self) -> None:

@@ -90,7 +90,7 @@ def complete_move(context: WorkerContext, run: Run, result: InstallResult) -> No
     record_in_new_store(context, run, source, result)
     if source is not None:
         for home in (run.home, source.home):
-            home.placements.settle(wait=True)
+            home.placements.place_pending(wait=True)
     removed = source is None or remove_from_old_store(run, source)
     with writing(run.home.engine) as tx:
         if source is not None and removed:
@@ -105,10 +105,10 @@ def record_in_new_store(context: WorkerContext, run: Run, source: MoveSource | N
     with writing(home.engine) as tx:
         context.leases.check_owner(tx, run.lease)
         if source is None:
-            home.library.index(tx, run.claimed.artifact, result, run.lease.job, now_us)
+            home.library.record_installed(tx, run.claimed.artifact, result, run.lease.job, now_us)
             return
         model = source.model
-        home.library.index(tx, model.artifact, result, model.job, now_us, installed_at=model.installed_at)
+        home.library.record_installed(tx, model.artifact, result, model.job, now_us, installed_at=model.installed_at)
         home.placements.follow(tx, run.lease.job, source.home.library.ids_here, model.name, result.name)
 
 

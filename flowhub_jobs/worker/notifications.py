@@ -44,7 +44,7 @@ class Notifications:
         """Return whether a delivery is under way."""
         return self._sender is not None and self._sender.is_alive()
 
-    def settled(self) -> bool:
+    def is_idle(self) -> bool:
         """Read once more, and return whether nothing is left to deliver: a worker that drains waits for that."""
         self.deliver_pending()
         return not self.busy
@@ -79,7 +79,7 @@ class Notifications:
         """Return whether it is time: one notice in `every_s`, and not while a running job may still add to it."""
         every = self._notify.every_s * 1e6
         rested = not 0 <= now_us - pending.cursor.at < every  # a time ahead: the calendar was set back
-        return rested and (pending.calm or now_us - pending.since >= every)
+        return rested and (pending.no_job_runs or now_us - pending.since >= every)
 
     def _begin(self, stored: ValueVersion, cursor: Cursor, pending: Notification, now_us: int) -> None:
         """Take the turn by one conditional UPDATE, and deliver in a thread."""

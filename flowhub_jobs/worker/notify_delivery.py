@@ -17,7 +17,7 @@ log = logging.getLogger("flowhub.notices")
 
 COMMAND_S = 30.0
 KILL_S = 1.0  # between asking a command to end and ending it
-LOOK_S = 0.1
+POLL_S = 0.1
 PAUSES_S = (1.0, 4.0)  # between the tries of a webhook
 # Environment variables that the command has no use for.
 _SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "FLOWHUB_DATABASE_URL")
@@ -70,7 +70,7 @@ class Delivery:
     def _wait_for(self, command: "subprocess.Popen[bytes]") -> str | None:
         patience = time.monotonic() + self._command_s
         while command.poll() is None:
-            if self.stopping.wait(LOOK_S) or time.monotonic() >= patience:
+            if self.stopping.wait(POLL_S) or time.monotonic() >= patience:
                 _end(command)
                 return f"it was ended after {self._command_s:g} s"
         return f"its exit status is {command.returncode}" if command.returncode else None

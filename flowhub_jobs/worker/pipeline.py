@@ -300,7 +300,7 @@ class _RowIntent:
 def _complete(context: WorkerContext, run: Run, result: InstallResult) -> None:
     home, artifact = run.home, run.claimed.artifact
     with writing(home.engine) as tx:
-        home.library.index(tx, artifact, result, run.lease.job, home.clock.now_us())
+        home.library.record_installed(tx, artifact, result, run.lease.job, home.clock.now_us())
         home.placements.want(tx, run.lease.job, artifact, result.name)
         context.leases.complete(tx, run.lease, str(result.path), result.files, _completed_text(artifact, result))
     _place(run)
@@ -309,7 +309,7 @@ def _complete(context: WorkerContext, run: Run, result: InstallResult) -> None:
 def _place(run: Run) -> None:
     """Make the placements that the completed job wants. The job is done whether that succeeds or not."""
     try:
-        run.home.placements.settle(wait=True)
+        run.home.placements.place_pending(wait=True)
     except Exception:  # whatever it is, it must not fail a job whose model is installed
         log.warning("Placements could not be made; maintenance tries again.", exc_info=True)
 

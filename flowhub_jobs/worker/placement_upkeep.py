@@ -44,7 +44,7 @@ class PlacementUpkeep:
 
     def _settle(self) -> None:
         try:
-            if [home.placements.settle(wait=False) for home in self._home().each_store()][-1]:
+            if [home.placements.place_pending(wait=False) for home in self._home().each_store()][-1]:
                 self._next_try = float("-inf")
         except (SQLAlchemyError, FlowhubError, OSError) as error:
             log.warning("Placements could not be finished; they are tried again: %s", driver_words(error))

@@ -66,15 +66,15 @@ def run_worker(
 
     def may_exit() -> bool:
         late = until_us is not None and home.clock.now_us() >= until_us
-        return late or (drain and is_drained() and notices.settled())
+        return late or (drain and is_drained() and notices.is_idle())
 
     def is_drained() -> bool:
-        if not subscriptions.settled(context.gates.current()):
+        if not subscriptions.is_idle(context.gates.current()):
             return False
         if (
             context.runs()
             or maintenance.placements.busy
-            or context.leases.due_for_any(context.gates.current())
+            or context.leases.any_node_job_is_due(context.gates.current())
             or home.queries.still_to_do(context.outages.given_up(patience_s, started))
         ):
             return False

@@ -3,11 +3,11 @@
 import threading
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.rate_limits import running
+from flowhub_jobs.jobs.rate_limits import running_jobs_by_worker
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 from flowhub_jobs.worker.gate_cache import GateCache
 
-LOOK_EVERY_S, LOOK_SHARED_EVERY_S = 0.25, 1.0  # in a database of this machine; in one that machines share
+POLL_S, POLL_SHARED_S = 0.25, 1.0  # in a database of this machine; in one that machines share
 # Before a share grows, the other workers must have had time to see that theirs is smaller.
 SETTLED_S = 1.5
 
@@ -18,19 +18,19 @@ class RateShare:
     def __init__(self, home: Home, worker: str, bucket: TokenBucket, gates: GateCache) -> None:
         self._home, self._worker, self._bucket, self._gates = home, worker, bucket, gates
         self._lock = threading.Lock()
-        self._every_s = LOOK_SHARED_EVERY_S if home.database.is_shared else LOOK_EVERY_S
-        self._looked_at = float("-inf")
+        self._every_s = POLL_SHARED_S if home.database.is_shared else POLL_S
+        self._polled_at = float("-inf")
         self._share = 1.0
         self._may_grow_since: float | None = None
         self._rate = home.settings.limit_rate
 
-    def update(self, *, at_once: bool = False) -> None:
-        """Update the rate, if it is time. `at_once`: a job of this worker's has just begun."""
+    def update(self, *, job_began: bool = False) -> None:
+        """Update the rate if it is time, or if a job of this worker has just begun."""
         awake_s = self._home.clock.awake()
         with self._lock:
-            if at_once or awake_s - self._looked_at >= self._every_s:
-                self._looked_at = awake_s
-                self._set(awake_s, job_began=at_once)
+            if job_began or awake_s - self._polled_at >= self._every_s:
+                self._polled_at = awake_s
+                self._set(awake_s, job_began=job_began)
 
     def _set(self, awake_s: float, *, job_began: bool) -> None:
         in_force = self._gates.limits(0.0 if job_began else self._every_s)
@@ -46,7 +46,7 @@ class RateShare:
 
     def _share_at(self, awake_s: float, *, job_began: bool) -> float:
         """Return this worker's part of the limit. It shrinks at once, and grows when the others have made room."""
-        counts = running(self._home.database, self._home.node)
+        counts = running_jobs_by_worker(self._home.database, self._home.node)
         own_jobs, total = counts[self._worker], counts.total()
         if own_jobs == total:
             fair, self._share = 1.0, 1.0

@@ -106,7 +106,7 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
 def _goes_to_another_node(context: WorkerContext, run: Run, error: DiskFull | StoreOffline) -> bool:
     """Give a job for any node to the others, since it has no room here, and delete its partial, which no other has."""
     context.any_node.refuse(error)
-    if not context.leases.give_to_any(run.lease, error):
+    if not context.leases.offer_to_any_node(run.lease, error):
         return False
     if isinstance(error, DiskFull):
         run.home.discard_partials(run.claimed.artifact, run.lease.job)

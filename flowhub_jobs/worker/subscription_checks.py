@@ -60,7 +60,7 @@ class SubscriptionChecks:
     def busy(self) -> bool:
         return self._round is not None and self._round.is_alive()
 
-    def settled(self, gates: Gates) -> bool:
+    def is_idle(self, gates: Gates) -> bool:
         """Return whether no check is under way, and none is due that may begin: a worker that drains waits for that."""
         return not self.busy and not self._ready(gates, with_spacing=False)
 

@@ -131,7 +131,7 @@ def _room(foot: int) -> int:
 def hint_any(session: Session) -> None:
     """Print a hint about jobs that no node has taken yet, which the list of one node does not show."""
     if session.home.database.is_shared and len(session.home.nodes) < 2:
-        waiting = session.queries.waiting_for_any()
+        waiting = session.queries.waiting_for_any_node()
         if waiting:
             text = counted(waiting, "job is queued for any node", "jobs are queued for any node")
             output.hint(f"{text}: `flowhub status --node all`.")

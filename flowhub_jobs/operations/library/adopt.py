@@ -143,7 +143,7 @@ class Adoption:
 
     def _index(self, offer: AdoptableModel, placed: InstallResult, artifact: Artifact) -> None:
         with writing(self._home.engine) as tx:
-            self._home.library.index(tx, artifact, placed, None, self._home.clock.now_us())
+            self._home.library.record_installed(tx, artifact, placed, None, self._home.clock.now_us())
             # The index has taken each file's time: from here on a change is noticed, and until here there was none.
             for file, source in zip(artifact.files, offer.recognized.files, strict=True):
                 _check_unchanged(placed.path / file.path if artifact.folder else placed.path, source.stamp)

@@ -92,7 +92,7 @@ class InstalledModels:
 
     @property
     def presence_of(self) -> Callable[[LibraryEntry], Presence]:
-        """Whether an entry is of the store that is there."""
+        """Whether an entry is of the mounted store."""
         presence, store_id = self.presence, self._home.entries.store_id
         if presence is Presence.AWAY:
             return lambda entry: Presence.AWAY
@@ -138,7 +138,7 @@ class InstalledModels:
         return replace(model, placed_in=tuple(programs_by_name(self._home).get(name, ())))
 
     def _entry(self, name: str) -> LibraryEntry | None:
-        """Return the entry of a name in the store that is there, else in another."""
+        """Return the entry of a name in the mounted store, else in another."""
         if (entry_here := self._home.entries.entry(name)) is not None:
             return entry_here
         return next((entry for entry in self._home.entries.entries() if entry.name == name), None)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def placement_rows(home: Home) -> "list[PlacementRow]":
-    """Return the placements of the models in the store that is there."""
+    """Return the placements of the models in the mounted store."""
     ids = home.entries.ids_here
     return [row for row in home.placement_rows.all() if row.store_id in ids]
 

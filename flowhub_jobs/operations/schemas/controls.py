@@ -18,7 +18,7 @@ def limit_json(limits: Limits) -> dict[str, Any]:
     return {
         "schema": "flowhub/limit/1",
         "rate_bps": limits.rate_bps,
-        "rules": limits.rules,
+        "rules": limits.lowest,
         "limit_bps": limits.limit,
         "until": time_json(known_moment(limits.until)) if limits.until else None,
         "schedule_bps": limits.schedule,

@@ -14,7 +14,7 @@ from support.job_store import NODE, JobStore
 from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import jobs, nodes, workers
 from flowhub_jobs.errors import Busy, DiskFull, NodeTaken, SourceMissing, UsageInvalid
-from flowhub_jobs.jobs.any_node import give_to_any, take_from_gone_nodes
+from flowhub_jobs.jobs.any_node import offer_to_any_node, take_from_gone_nodes
 from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.node_registry import NodeRegistry, owner_of
 from flowhub_jobs.jobs.node_removal import Removed, remove
@@ -283,7 +283,7 @@ def test_an_owner_that_renewed_after_it_was_judged_keeps_its_job(job_store):
     job_store.time.advance(1)
     worker.renew({job: claimed.lease})
     with writing(job_store.engine) as tx:
-        assert not give_to_any(tx, judged, 0, NewEvent(EventKind.RESCUED, "late"))
+        assert not offer_to_any_node(tx, judged, 0, NewEvent(EventKind.RESCUED, "late"))
     assert job_store.row(job)["lease_token"] == claimed.lease.token
 
 
@@ -309,7 +309,7 @@ def worker_for_any(job_store: JobStore, room: int | None = 10**9) -> LeaseStore:
     registry = NodeRegistry(job_store.engine, job_store.node, f"{job_store.node}/1 /home", job_store.time.clock)
     name = f"w-{job_store.node}"
     worker = LeaseStore(
-        job_store.engine, job_store.node, name, job_store.time.clock, registry=registry, any_room=lambda: room
+        job_store.engine, job_store.node, name, job_store.time.clock, registry=registry, any_node_room=lambda: room
     )
     worker.register(1, 3, f"/{job_store.node}")
     return worker
@@ -405,7 +405,7 @@ def test_a_job_for_any_node_that_has_no_room_goes_to_another(make_nodes):
     [job] = enqueue_for_any(a, "m")
     full = worker_for_any(a)
     claimed = full.claim()
-    assert full.give_to_any(claimed.lease, DiskFull("It is full."))
+    assert full.offer_to_any_node(claimed.lease, DiskFull("It is full."))
     assert (a.row(job)["node"], a.row(job)["attempt"], a.row(job)["target"]) == (ANY_NODE, 0, "m.gguf")
     with pytest.raises(LeaseLost):
         full.fail(claimed.lease, SourceMissing("It is gone."))
@@ -418,7 +418,7 @@ def test_a_job_that_its_user_cancels_does_not_go_to_another(make_nodes):
     full = worker_for_any(a)
     claimed = full.claim()
     a.commands.cancel(job)
-    assert not full.give_to_any(claimed.lease, DiskFull("It is full."))
+    assert not full.offer_to_any_node(claimed.lease, DiskFull("It is full."))
     assert full.release_as_requested(claimed.lease) is RequestedAction.CANCEL
 
 

@@ -80,7 +80,7 @@ def test_a_calendar_that_was_set_back_does_not_prevent_pruning(job_store):
 
 
 def test_each_transaction_is_small_and_the_rest_waits_for_the_next_hour(job_store, monkeypatch):
-    monkeypatch.setattr(event_retention, "AT_ONCE", 10)
+    monkeypatch.setattr(event_retention, "BATCH", 10)
     monkeypatch.setattr(event_retention, "TURNS_MAX", 3)
     add_events(job_store, job_store.job_in(State.COMPLETED), 47)
     job_store.time.advance(91 * DAY)

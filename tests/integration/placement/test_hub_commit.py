@@ -79,7 +79,7 @@ def test_a_hub_that_does_not_answer_is_asked_again(cli, app, hub, origin, tmp_pa
     assert row.error["message"].startswith("The Hub does not tell the commit")
     hub.break_front()
     app.home.placements.context.rows.update(row.id, next_at=None)  # an hour later
-    assert app.home.placements.settle(wait=True)
+    assert app.home.placements.place_pending(wait=True)
     assert read_llama_cpp(tmp_path / "llama", REPO, "Q4_K_M")["parts"][0].read_bytes() == A
 
 

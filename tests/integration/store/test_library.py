@@ -35,7 +35,7 @@ def install(job_store: JobStore, store: Store, wanted: Artifact, name: str | Non
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"x" * (file.size or 0))
     with writing(job_store.engine) as tx:
-        Library(Database.of(job_store.engine), NODE, store).index(
+        Library(Database.of(job_store.engine), NODE, store).record_installed(
             tx, wanted, InstallResult(path.name, path, file_digests(wanted)), job, NOW
         )
     return job
@@ -94,7 +94,7 @@ def test_the_index_is_written_with_the_end_of_the_job_or_not_at_all(job_store, s
 
     def end() -> None:
         with writing(job_store.engine) as tx:
-            library.index(tx, claimed.artifact, placed, claimed.lease.job, NOW)
+            library.record_installed(tx, claimed.artifact, placed, claimed.lease.job, NOW)
             job_store.owner.complete(tx, claimed.lease, str(placed.path), placed.files, "Installed.")
 
     with pytest.raises(LeaseLost):

@@ -101,7 +101,7 @@ def test_no_request_is_sent_once_the_cap_is_reached(home: Path, origin: Origin):
         job = app.enqueue("m")
         context = WorkerContext(app.home, 1)
         context.shared.meter.count(5)
-        context.cap.update(at_once=True)
+        context.cap.update(immediately=True)
         context.close()
         app.run_next_job()
         assert app.job(job).reason is Reason.CAP
@@ -130,7 +130,7 @@ def workers(home: Path, time: FakeClock) -> Iterator[list[WorkerContext]]:
         set_cap(app, 1000)
         contexts = [WorkerContext(app.home, 1) for _ in range(2)]
         for worker in contexts:
-            worker.cap.update(at_once=True)
+            worker.cap.update(immediately=True)
         yield contexts
         for worker in contexts:
             worker.close()
@@ -139,7 +139,7 @@ def workers(home: Path, time: FakeClock) -> Iterator[list[WorkerContext]]:
 def test_two_workers_share_what_is_left(workers, time):
     first, second = workers
     first.shared.meter.count(600)
-    first.cap.update(at_once=True)
+    first.cap.update(immediately=True)
     second.shared.meter.count(399)
     time.advance(WRITE_EVERY_S)
     second.cap.update()
@@ -175,9 +175,9 @@ def test_a_count_that_could_not_be_written_is_written_later(workers, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr("flowhub_jobs.worker.cap_watch.add_received", fail)
         with pytest.raises(OSError, match="gone"):
-            worker.cap.update(at_once=True)
+            worker.cap.update(immediately=True)
     assert isinstance(worker.cap, CapWatch)
     worker.shared.meter.count(300)
-    worker.cap.update(at_once=True)
+    worker.cap.update(immediately=True)
     assert worker.home.controls.cap().received == 1000
     assert worker.shared.meter.exhausted

@@ -28,7 +28,7 @@ def app(home, monkeypatch, any_database):
 @pytest.mark.parametrize("notified", [True, False])
 def test_a_pause_stops_the_run(app, monkeypatch, notified):
     # A heartbeat that is notified polls again only after a quarter of an hour.
-    monkeypatch.setattr(heartbeat, "LOOK_NOTIFIED_S", 900.0)
+    monkeypatch.setattr(heartbeat, "POLL_NOTIFIED_S", 900.0)
     job, context = app.enqueue("a"), WorkerContext(app.home, 1)
     wakeups = worker_wakeups(app.home, lambda: None, 1, context.note_change)
     run = context.begin(context.leases.claim())

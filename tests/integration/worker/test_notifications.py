@@ -245,7 +245,7 @@ def test_there_is_one_notice_a_minute_and_nothing_is_left_out(job_store, notifie
         later.append(fail(job_store, f"m{number}"))
         job_store.time.advance(10)
         assert notifier.deliver() == []
-        assert not notifier.notifications.settled()  # a worker that drains waits for the delivery
+        assert not notifier.notifications.is_idle()  # a worker that drains waits for the delivery
     job_store.time.advance(10)
     assert [event["job"] for event in notifier.deliver()] == later
     assert len(webhook.posts) == 2
@@ -270,7 +270,7 @@ def test_a_calendar_that_was_set_back_suppresses_no_notice(job_store, notifier):
 
 
 def test_very_many_failures_are_delivered_in_several_notices(job_store, notifier, monkeypatch):
-    monkeypatch.setattr(notices_due, "AT_ONCE", 10)
+    monkeypatch.setattr(notices_due, "BATCH", 10)
     job_store.enqueue("waits", priority=-1)
     failed = [fail(job_store, f"m{number}") for number in range(15)]
     first = notifier.deliver()
@@ -456,14 +456,14 @@ def test_a_worker_without_pending_notices_does_not_wait(job_store, notifier):
     [job] = job_store.enqueue("tiny")
     notifier.deliver()
     assert job_store.state(job) is State.QUEUED
-    assert notifier.notifications.settled()
+    assert notifier.notifications.is_idle()
 
 
 def test_a_worker_that_drains_stays_until_the_last_notice_is_delivered(job_store, notifier, webhook):
     fail(job_store, "tiny")
-    assert not notifier.notifications.settled()
+    assert not notifier.notifications.is_idle()
     notifier.wait_until_delivered()
-    assert notifier.notifications.settled()
+    assert notifier.notifications.is_idle()
     assert kinds(webhook.posts[0]["events"]) == ["failed", "queue_empty"]
 
 

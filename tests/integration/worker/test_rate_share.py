@@ -13,7 +13,7 @@ from flowhub_jobs.jobs.rate_limits import LIMIT, Limits
 from flowhub_jobs.jobs.run_values import Claimed
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.worker.context import WorkerContext
-from flowhub_jobs.worker.rate_share import LOOK_EVERY_S, SETTLED_S
+from flowhub_jobs.worker.rate_share import POLL_S, SETTLED_S
 
 RATE = 1_000_000
 A = gguf()
@@ -45,7 +45,7 @@ def workers(app: App) -> Iterator[list[WorkerContext]]:
 def begin(context: WorkerContext) -> Claimed:
     claimed = context.leases.claim()
     assert claimed is not None
-    context.throttle.update(at_once=True)
+    context.throttle.update(job_began=True)
     return claimed
 
 
@@ -68,7 +68,7 @@ def test_a_second_worker_gets_its_share_once_the_first_uses_less(workers, time):
     for _ in range(20):
         shares = rates(workers)
         assert sum(share or 0 for share in shares) <= RATE + 1  # no share is below one byte a second
-        time.advance(LOOK_EVERY_S)
+        time.advance(POLL_S)
     assert rates(workers) == [RATE // 2, RATE // 2]
 
 
@@ -82,14 +82,14 @@ def test_the_shares_follow_the_running_jobs_and_an_idle_workers_share_is_used_by
     assert rates(workers) == [RATE * 3 // 4, RATE // 4]
     for claimed in claims:
         first.leases.hand_back(claimed.lease)
-    time.advance(LOOK_EVERY_S)
+    time.advance(POLL_S)
     assert rates([second]) == [RATE]
 
 
 def test_a_new_limit_is_obeyed_at_the_next_check_and_none_after_its_end(workers, time, app):
     begin(workers[0])
     app.home.controls.set(LIMIT, {"rate_bps": 7_000}, until_us=time.us_from_now(60))
-    time.advance(LOOK_EVERY_S)
+    time.advance(POLL_S)
     assert rates(workers[:1]) == [7_000]
     time.advance(60)
     assert rates(workers[:1]) == [None]
@@ -130,5 +130,5 @@ def test_a_worker_obeys_its_own_limit_if_that_is_lower(home, monkeypatch, settin
     ],
 )
 def test_the_lowest_of_all_limits_applies(limits, lowest):
-    assert limits.rules == lowest
+    assert limits.lowest == lowest
     assert limits.rate_bps == (getattr(limits, lowest) if lowest else None)

@@ -396,7 +396,7 @@ def test_a_slow_source_does_not_keep_maintenance_waiting(harness, hub):
     checks.check_if_due(harness.app.home.controls.gates())
     assert entered.wait(30)
     assert checks.busy
-    assert not checks.settled(harness.app.home.controls.gates())
+    assert not checks.is_idle(harness.app.home.controls.gates())
     harness.clock.advance(40)
     checks.check_if_due(harness.app.home.controls.gates())  # it renews the turn
     may_answer.set()
@@ -404,7 +404,7 @@ def test_a_slow_source_does_not_keep_maintenance_waiting(harness, hub):
     while checks.busy:
         pause.wait(0.001)
     checks.check_if_due(harness.app.home.controls.gates())
-    assert checks.settled(harness.app.home.controls.gates())
+    assert checks.is_idle(harness.app.home.controls.gates())
 
 
 def test_a_check_that_ends_in_an_unexpected_error_is_not_repeated_at_once(harness):
@@ -519,7 +519,7 @@ def test_each_new_version_is_placed_in_the_programs_of_the_subscription(harness,
     publish_version(hub, 2)
     harness.advance(2 * DAY, step=HOUR)
     run_due_jobs(harness.app)
-    harness.app.home.placements.settle(wait=True)  # as maintenance does
+    harness.app.home.placements.place_pending(wait=True)  # as maintenance does
     assert (tmp_path / "program" / "Tiny-v2-Q4_K_M.gguf").read_bytes() == gguf(4096, 2)
     with pytest.raises(UsageInvalid):
         harness.follow(f"hf:{REPO}:Q4_K_M", place=["nothing"])
