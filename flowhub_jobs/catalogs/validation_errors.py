@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 _WORDS = {
     "missing": "is missing",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
@@ -117,7 +117,7 @@ def _why(fault: ErrorDetails) -> str:
 def _actual_value(value: Any) -> str:
     """Return the actual value of a field, as the end of a sentence."""
     if isinstance(value, str):
-        return f', not the text "{shown(value, 40)}"'
+        return f', not the string "{shown(value, 40)}"'
     if isinstance(value, bool):
         return f", not {str(value).lower()}"
     if isinstance(value, int | float):

@@ -77,7 +77,7 @@ class _Fields:
     def text(self, name: str) -> str | None:
         value = self.values.get(name)
         if value is not None and not isinstance(value, str):
-            raise self._invalid(name, "a text")
+            raise self._invalid(name, "a string")
         return value[:200] if value else None
 
     def count(self, name: str) -> int | None:

@@ -93,8 +93,10 @@ _ENQUEUE = (
     Field("priority", NUMBER, help="Higher starts first (default 0)."),
     Field("group", TEXT, help="Name of a group, for list_jobs."),
     Field("sha256", TEXT, help="Digest of the one URL in refs, 64 hexadecimal digits."),
-    Field("include", TEXTS, help="Of Hub repositories: only files that match these globs."),
-    Field("exclude", TEXTS, help="Of Hub repositories: no files that match these globs."),
+    Field(
+        "include", TEXTS, help="Of a Hub model: also download files that match these globs. Of a data set: only these."
+    ),
+    Field("exclude", TEXTS, help="Of Hub repositories: skip files that match these globs."),
     Field(
         "place",
         {"type": "array", "items": {"type": "string", "enum": [*APPS]}},

@@ -28,7 +28,7 @@ def steer(session: Session, verb: str, job: int) -> State:
         "top": lambda number: move_to_top(session, number),
     }
     if verb not in ELIGIBLE:
-        raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to a job.", hint=f"It may be {_joined_verbs()}.")
+        raise UsageInvalid(f"{verb[:40]!r} is not an action on jobs.", hint=f"Actions: {', '.join(ELIGIBLE)}.")
     session.rescue_orphans()  # a job whose worker died changes at once
     return actions[verb](job) if verb in actions else session.requeue(job, verb)
 
@@ -55,8 +55,3 @@ def move_to_top(session: Session, job: int) -> State:
 def top_priority(others: Sequence[int]) -> int:
     """Return the lowest priority that is above all others, and at least 0."""
     return max(0, max((priority + 1 for priority in others), default=0))
-
-
-def _joined_verbs() -> str:
-    *first, last = ELIGIBLE
-    return f"{', '.join(first)} or {last}"

@@ -62,8 +62,10 @@ def cap_from(data: Mapping[str, Any]) -> Cap | None:
     if name is None:
         raise UsageInvalid("The object has no cap.", hint=_HINT)
     size, per = data[name], data.get("per")
-    if isinstance(size, bool) or not isinstance(size, str | int | None) or not isinstance(per, str | None):
-        raise UsageInvalid(f"{name} is neither a text nor a whole number, or per no text.", hint=_HINT)
+    if isinstance(size, bool) or not isinstance(size, str | int | None):
+        raise UsageInvalid(f"{name!r} must be a string or an integer.", hint=_HINT)
+    if not isinstance(per, str | None):
+        raise UsageInvalid("'per' must be a string.", hint=_HINT)
     if size is None:
         return None
     # A number is of bytes; as a text it would need a unit.

@@ -25,10 +25,10 @@ _TYPES = {
     "null": type(None),
 }
 _WORDS = {
-    "string": "a text",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "array": "a list",
+    "string": "a string",
+    "integer": "an integer",
+    "boolean": "a boolean",
+    "array": "an array",
     "object": "an object",
 }
 
@@ -75,7 +75,7 @@ def _check(name: str, value: Any, schema: Schema) -> None:
         return
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if type(value) not in [_TYPES[one] for one in types]:  # a bool is no int
-        raise UsageInvalid(f"{name} is not {_type_names(schema)}.")
+        raise UsageInvalid(f"{name!r} must be {_type_names(schema)}.")
     if value not in schema.get("enum", [value]):
         raise UsageInvalid(f"{name} is {str(value)[:40]!r}.", hint=f"It may be: {', '.join(schema['enum'])}.")
     if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
@@ -84,9 +84,9 @@ def _check(name: str, value: Any, schema: Schema) -> None:
         _check_object(name, value, schema)
     if isinstance(value, list):
         if len(value) < schema.get("minItems", 0):
-            raise UsageInvalid(f"{name} is an empty list.")
-        for item in value if "items" in schema else ():
-            _check(f"An item of {name}", item, schema["items"])
+            raise UsageInvalid(f"{name!r} is an empty array.")
+        for at, item in enumerate(value if "items" in schema else ()):
+            _check(f"{name}[{at}]", item, schema["items"])
 
 
 def _check_object(name: str, value: Mapping[str, Any], schema: Schema) -> None:

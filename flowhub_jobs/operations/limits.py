@@ -64,16 +64,17 @@ def set_limit_from(session: "Session", data: Mapping[str, Any]) -> None:
 def _jobs_in(data: Mapping[str, Any]) -> int | None:
     jobs = data.get("jobs")
     if isinstance(jobs, bool) or not isinstance(jobs, str | int | None):
-        raise UsageInvalid("jobs is neither a text nor a whole number.", hint='Send {"jobs": 2}.')
+        raise UsageInvalid("'jobs' must be an integer or a string.", hint='Send {"jobs": 2}.')
     return None if jobs is None else jobs_of(str(jobs))
 
 
 def _set_rate_from(session: "Session", data: Mapping[str, Any], name: str) -> None:
-    rate, span = data[name], data.get("for", data.get("until"))
+    rate, end = data[name], "for" if "for" in data else "until"
+    span = data.get(end)
     if isinstance(rate, bool) or not isinstance(rate, str | int | None):
-        raise UsageInvalid(f"{name} is neither a text nor a whole number.", hint='Send {"rate": "5M"}.')
+        raise UsageInvalid(f"{name!r} must be a string or an integer.", hint='Send {"rate": "5M"}.')
     if not isinstance(span, str | None):
-        raise UsageInvalid("The time of the limit is no text.", hint='Send {"rate": "5M", "for": "2h"}.')
+        raise UsageInvalid(f"{end!r} must be a string.", hint='Send {"rate": "5M", "for": "2h"}.')
     set_limit(session, "off" if rate is None else str(rate), span if rate is not None else None)
 
 

@@ -79,7 +79,7 @@ def _text_of(data: Mapping[str, Any], typed: str, number: str, hint: str) -> str
     """Return a rate as the command line takes it, of either key. Raises UsageInvalid."""
     rate = data.get(typed, data.get(number))
     if isinstance(rate, bool) or not isinstance(rate, str | int | None):
-        raise UsageInvalid(f"{typed} is neither a text nor a number.", hint=hint)
+        raise UsageInvalid(f"{typed!r} must be a string or an integer.", hint=hint)
     if isinstance(rate, int) and 0 < rate < 1000:  # a number is of bytes; as a text it would need a unit
         return f"{rate / 1000}K"
     return None if rate is None else str(rate)
@@ -90,7 +90,7 @@ def _further_groups(groups: Any) -> tuple[DayWindows, ...]:
     if not isinstance(groups, list | tuple) or not all(
         isinstance(group, dict) and "windows" in group for group in groups
     ):
-        raise UsageInvalid("more is not a list of objects with windows and days.", hint=_MORE_HINT)
+        raise UsageInvalid("'more' must be an array of objects with windows and days.", hint=_MORE_HINT)
     return tuple(_group_from(group) for group in groups)
 
 
@@ -119,7 +119,7 @@ def _joined_texts(name: str, value: Any) -> str | None:
     if parts is None:
         return None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise UsageInvalid(f"{name} is neither a text nor a list of texts.")
+        raise UsageInvalid(f"{name!r} must be a string or an array of strings.")
     return ",".join(parts) or None
 
 

@@ -36,7 +36,7 @@ def notify_from(table: Any) -> Notify:
     if not isinstance(table, dict):
         raise ValueError("it is not a table")
     if unknown := set(table) - {"command", "webhook", "on", "every_s"}:
-        raise ValueError(f"{min(unknown)!r} is nothing that can be set there")
+        raise ValueError(f"{min(unknown)!r} is not a key of [notify]")
     command, notices = _texts(table, "command", ()), _texts(table, "on", NOTICES)
     if wrong := [name for name in notices if name not in NOTICES]:
         raise ValueError(f"on has {wrong[0]!r}, but there are only {', '.join(NOTICES)}")
@@ -47,7 +47,7 @@ def _texts(table: Mapping[str, Any], name: str, default: tuple[str, ...]) -> tup
     value = table.get(name, default)
     if isinstance(value, list | tuple) and all(isinstance(text, str) and "\0" not in text for text in value):
         return tuple(value)
-    raise ValueError(f"{name} is not a list of texts")
+    raise ValueError(f"{name} is not a list of strings")
 
 
 def _webhook(table: Mapping[str, Any]) -> str | None:

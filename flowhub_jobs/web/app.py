@@ -58,7 +58,7 @@ def _signs_in(cookie: str) -> Callable[[Call], Response]:
         """Exchange the ticket for a cookie, and take it out of the address."""
         value = call.context.sign_in.redeem(call.query("ticket") or "") if call.request.method == "GET" else None
         if value is None and not call.page_token:
-            raise SignInRequired("This link was used already, or is too old.")
+            raise SignInRequired("This sign-in link is not valid: it was used already, or the server was restarted.")
         response = RedirectResponse("/", 303)
         if value is not None:
             response.set_cookie(cookie, value, max_age=COOKIE_S, httponly=True, samesite="strict")

@@ -76,10 +76,11 @@ def test_all_faults_are_named_at_once_with_entry_and_field():
         name=5,
     )
     assert texts(inspect_document(bad).faults) == [
-        'model "m", field "name": must be a text, not the number 5',
+        'model "m", field "name": must be a string, not the number 5',
         'model "m", field "downloads": has \'q\' twice',
-        'model "m", option "q", field "format": must be one of \'gguf\', \'mlx\' or \'safetensors\', not the text "x"',
-        'model "m", option "q", field "sizeBytes": must be a whole number, not the text "12"',
+        'model "m", option "q", field "format": must be one of '
+        "'gguf', 'mlx' or 'safetensors', not the string \"x\"",
+        'model "m", option "q", field "sizeBytes": must be a whole number, not the string "12"',
         'model "m", option "q", field "sizeBytes": must be more than 0; leave it out if it is unknown',
         'model "m", option "q": must have either `url` or `files`',
         'model "m", option "f", field "files": has \'a\' twice (case does not count)',
@@ -244,4 +245,4 @@ models:
     assert (model.context_length, model.hardware.min_ram_gb, model.downloads[0].size_bytes) == (4096, 1.5, 12)
     assert (model.versions[0].version, model.versions[0].released_at) == ("1.0", "2024-09-19")
     quoted = raw.replace("sizeBytes: 12", "sizeBytes: '12'")
-    assert "not the text" in inspect(quoted.encode()).faults[0].why
+    assert "not the string" in inspect(quoted.encode()).faults[0].why

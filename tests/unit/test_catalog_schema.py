@@ -86,7 +86,7 @@ def without(name: str, *path: Any) -> Edit:
 FIELDS = [
     (top(apiVersion="v2"), "field \"apiVersion\": is 'v2'; this flowhub reads version v1"),
     (top(apiVersion="v10"), "field \"apiVersion\": is 'v10'"),
-    (top(apiVersion=1), 'field "apiVersion": must be a text'),
+    (top(apiVersion=1), 'field "apiVersion": must be a string'),
     (top(models={}), 'field "models": must be a list'),
     (top(models=["x"]), "model number 1: must be an object"),
     (without("models"), 'field "models": is missing'),
@@ -101,7 +101,7 @@ FIELDS = [
     (model(description="a \x1b[2J b"), 'field "description": holds the character U+001B'),
     (model(downloads=[]), 'field "downloads": is empty'),
     (model(tags="chat"), 'field "tags": must be a list'),
-    (model(tags=["chat", 1]), 'field "tags[1]": must be a text'),
+    (model(tags=["chat", 1]), 'field "tags[1]": must be a string'),
     (model(contextLength="8192"), 'field "contextLength": must be a whole number'),
     (model(contextLength=0), 'field "contextLength": must be more than 0'),
     (model(homepage="javascript:alert(1)"), 'field "homepage": must begin with https://'),

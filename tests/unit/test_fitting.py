@@ -89,7 +89,7 @@ def test_another_format_than_the_first_is_chosen_only_where_it_fits_better():
 def test_where_nothing_is_known_the_first_variant_is_chosen():
     assert best_option(variant("q4", Fit.UNKNOWN, 4), variant("q8", Fit.UNKNOWN, 8)) == (
         "q4",
-        "the first, since of none is it known whether it fits: so",
+        "the first variant that may fit; none is known to fit: so",
     )
 
 

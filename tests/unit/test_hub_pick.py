@@ -255,6 +255,11 @@ def test_globs_add_and_remove_files_and_make_another_reference():
     assert artifact.ref == "hf:o/r,include=README.md,include=onnx/,exclude=*.TXT"
 
 
+def test_globs_choose_the_only_files_of_a_data_set():
+    picked = pick_files("hf:datasets/o/r,include=*.parquet", "README.md", "a.parquet", "b.csv", kind=RepoKind.DATASET)
+    assert [file.path for file in picked.artifact.files] == ["a.parquet"]
+
+
 def test_a_repository_of_both_formats_gives_its_folder_when_ggufs_are_excluded():
     assert pick_artifact("hf:o/r,exclude=*.gguf", *GGUFS, *MLX).format is HubFormat.SAFETENSORS
 

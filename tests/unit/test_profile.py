@@ -59,7 +59,7 @@ def test_fields_of_a_later_version_are_ignored(profile):
         ({"ram_total_bytes": -1}, "`ram_total_bytes` must be"),
         ({"ram_total_bytes": 2**80}, "`ram_total_bytes` must be"),
         ({"ram_total_bytes": True}, "`ram_total_bytes` must be"),
-        ({"platform": 3}, "`platform` must be a text; it is 3"),
+        ({"platform": 3}, "`platform` must be a string; it is 3"),
         ({"platform": "linux", "unified_memory": "yes"}, "`unified_memory` must be true or false"),
         ({"gpus": {"name": "x"}}, "`gpus` must be a list of objects"),
         ({"gpus": ["RTX 4090"]}, "`gpus` must be a list of objects"),

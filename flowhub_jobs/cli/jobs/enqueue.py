@@ -47,11 +47,17 @@ def enqueue(
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option("--include", metavar="GLOB", help="Of a Hub repository: also download these files; repeatable."),
+        typer.Option(
+            "--include",
+            metavar="GLOB",
+            help="Of a Hub model: also download files that match this glob. Of a data set: only these. Repeatable.",
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="GLOB", help="Of a Hub repository: skip these files; repeatable."),
+        typer.Option(
+            "--exclude", metavar="GLOB", help="Of a Hub repository: skip files that match this glob; repeatable."
+        ),
     ] = None,
     place: PlaceIn = None,
     best_fit: Annotated[

@@ -42,7 +42,8 @@ def follow(
         typer.Option(
             "--include",
             metavar="GLOB",
-            help="Of hf:owner/: repositories, or REPO:QUANT. Of a repository: also these files. Repeatable.",
+            help="Of hf:owner/: the repositories, or REPO:QUANT, to follow. Of a Hub model: also download these files. "
+            "Of a data set: only these. Repeatable.",
         ),
     ] = None,
     keep: Annotated[
@@ -59,7 +60,7 @@ def follow(
     list_them: Annotated[bool, typer.Option("--list", help="List what is followed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Keep references up to date by themselves.
+    """Keep models up to date automatically.
 
     A worker checks them, inside the schedule's windows, and queues what is new. The old version stays until the new one
     is verified.

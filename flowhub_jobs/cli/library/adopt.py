@@ -29,7 +29,7 @@ from flowhub_jobs.values.store_settings import DEFAULT_STORE
 Outcomes = Mapping[int, "Adopted | FlowhubError"]
 
 SHOWN_MAX = 8  # skipped files that are named
-BEFORE, HINT = "it changes anything", "Add -y to adopt, or --dry-run to look."  # for the error without a terminal
+HINT = "Pass -y to adopt, or --dry-run to see what would be adopted."
 
 
 def adopt(
@@ -53,7 +53,7 @@ def adopt(
     anything. Models are linked; --copy copies them.
     """
     if not (yes or dry_run):
-        demand_terminal("adopt", before=BEFORE, hint=HINT)
+        demand_terminal("adopt", hint=HINT)
     kinds = OWN_BYTES if copy else LINKS
     with open_session() as opened:
         session = opened.in_store(OptionReader(opened).store(store) or DEFAULT_STORE)
@@ -102,7 +102,7 @@ class _ReadProgress:
 def _confirm(offers: Sequence[AdoptableModel], root: Path) -> bool:
     size = format_bytes(sum(offer.size for offer in offers))
     question = f"Adopt {_count(len(offers))} ({size}) into {output.clean(str(root))}?"
-    return confirm("adopt", question, before=BEFORE, hint=HINT)
+    return confirm("adopt", question, hint=HINT)
 
 
 def _adopt_each(session: Session, offers: Mapping[int, AdoptableModel], kinds: tuple[LinkKind, ...]) -> Outcomes:

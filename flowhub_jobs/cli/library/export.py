@@ -1,4 +1,4 @@
-"""export: copies installed models to a folder, to carry them to another machine."""
+"""export: copies installed models to a folder, for another machine."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ def export(
     later: Later = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy installed models to a folder, to carry them.
+    """Copy installed models to a folder, for another machine.
 
     Writes a manifest with their digests. `flowhub import DIR` imports them on another machine.
     """

@@ -148,7 +148,7 @@ def remove(
 
 def _confirm(names: list[str]) -> bool:
     question = f"Remove the imported {'catalogs' if len(names) > 1 else 'catalog'} {', '.join(names)}?"
-    return confirm("It", question, hint="Add -y to remove.")
+    return confirm("catalog remove", question, hint="Pass -y to remove.")
 
 
 @catalog.command()

@@ -22,7 +22,7 @@ def cap(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cap downloaded bytes per day or month, or show the use.
+    """Cap downloaded bytes per day or month, or show usage.
 
     Every byte that jobs receive counts, repeated ones too. Once the cap is reached, jobs wait until the next period.
     """

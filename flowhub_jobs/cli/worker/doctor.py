@@ -9,7 +9,6 @@ from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.operations.doctor.check import Check, Status
 from flowhub_jobs.operations.doctor.run import run_checks
 from flowhub_jobs.operations.schemas.doctor import doctor_json
-from flowhub_jobs.units import counted
 
 _COLOURS = {Status.WARN: "33", Status.FAIL: "1;31"}
 _NAME, _STATUS = 22, 6  # columns
@@ -17,7 +16,7 @@ _NAME, _STATUS = 22, 6  # columns
 
 def doctor(
     online: Annotated[
-        bool, typer.Option("--online", help="Also ask the Hub, its token, and the hosts that files come from.")
+        bool, typer.Option("--online", help="Also check the Hub, the token, and the download hosts.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +51,8 @@ def _print(check: Check) -> None:
 def _summary(checks: list[Check]) -> str:
     counts = {status: sum(check.status is status for check in checks) for status in Status}
     if counts[Status.FAIL]:
-        return f"{counted(counts[Status.FAIL], 'check fails', 'checks fail')}, of {len(checks)}."
+        return f"{counts[Status.FAIL]} of {len(checks)} checks failed."
     if counts[Status.WARN]:
-        return f"No check fails; {counted(counts[Status.WARN], 'warns', 'warn')}, of {len(checks)}."
-    return f"All {len(checks) - counts[Status.SKIP]} checks are well."
+        verb = "has" if counts[Status.WARN] == 1 else "have"
+        return f"No check failed; {counts[Status.WARN]} of {len(checks)} {verb} a warning."
+    return f"All {len(checks) - counts[Status.SKIP]} checks passed."

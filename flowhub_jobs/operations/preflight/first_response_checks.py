@@ -22,6 +22,7 @@ from flowhub_jobs.transfer.first_bytes_check import HEAD_BYTES, check_first_byte
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
 
 ASKED_BYTES = 1024
+ALL_MAX = 512  # files that one call checks
 _TOTAL = re.compile(r"/\s*([0-9]{1,18})\s*$")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _PROGRAMS = {".php", ".asp", ".aspx", ".ashx", ".jsp", ".cgi", ".do", ".action", ".html", ".htm"}
@@ -59,9 +60,9 @@ def judged_artifact(artifact: Artifact, first_answers: Sequence[FirstAnswer]) ->
     """Return the artifact as changed by the answers about its first files."""
     unseen = next((one.unseen for one in first_answers if one.unseen), None)
     if not first_answers and artifact.files:
-        unseen = "a call looks at so many files and no more"
+        unseen = f"not checked; one command checks at most {ALL_MAX} files"
     elif not unseen and len(first_answers) < len(artifact.files):
-        unseen = f"only {len(first_answers)} of its {len(artifact.files)} files were looked at"
+        unseen = f"only {len(first_answers)} of its {len(artifact.files)} files were checked"
     if error := next((one.error for one in first_answers if one.error), None):
         if isinstance(error, SizeMismatch):
             error.hint = _CATALOG_HINT if artifact.option is not None else _HUB_HINT

@@ -22,6 +22,7 @@ from flowhub_jobs.net.status_errors import status_error
 from flowhub_jobs.net.token_choice import token_for
 from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
 from flowhub_jobs.operations.preflight.first_response_checks import (
+    ALL_MAX,
     ASKED_BYTES,
     Checked,
     FirstAnswer,
@@ -35,7 +36,6 @@ FILE_S, CONNECT_S = 10.0, 5.0  # for one file
 CALL_S = 20.0  # for all files of a call
 AT_ONCE = 8
 FILES_MAX = 64  # of one artifact
-ALL_MAX = 512  # of one call
 
 _LASTING = (TokenMissing, TokenRefused, Gated, SourceMissing)
 
@@ -63,7 +63,7 @@ class _SourceProbe:
     _away: dict[str, str] = field(default_factory=dict)  # why, by origin
 
     def at(self, files: Sequence[ArtifactFile]) -> list[FirstAnswer]:
-        answers = [FirstAnswer(unseen="there was no time to look")] * len(files)
+        answers = [FirstAnswer(unseen=f"not checked within {CALL_S:g} s")] * len(files)
         pending: SimpleQueue[int] = SimpleQueue()
         for number in range(len(files)):
             pending.put(number)

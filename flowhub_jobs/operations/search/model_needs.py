@@ -102,7 +102,7 @@ def best_fit(variants: Sequence[Variant]) -> tuple[Variant, str]:
 def _why_best(best: Variant, equals: int, count: int) -> str:
     verdict = best.verdict
     if verdict.fit is Fit.UNKNOWN:
-        return f"the first, since of none is it known whether it fits: {verdict.why}"
+        return f"the first variant that may fit; none is known to fit: {verdict.why}"
     clause = {Fit.FITS: "that fit", Fit.TIGHT: "that fit tightly", Fit.SLOW: "that run slowly"}[verdict.fit]
     if count == 1:
         return f"the only variant: {verdict.why}"

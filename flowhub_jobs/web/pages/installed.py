@@ -328,7 +328,7 @@ def change_installed(call: Call) -> Response:
     jobs = LibraryJobs(session)
     model = next((one for one in jobs.installed([name]) if name in (one.name, f"{one.store}:{one.name}")), None)
     if model is None or verb not in ("verify", "repair"):
-        raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to {name[:200]!r}.")
+        raise UsageInvalid(f"{verb[:40]!r} is not an action on {name[:200]!r}.")
     numbers = jobs.verify([model]) if verb == "verify" else [jobs.repair(model)]
     session.wake_workers(len(numbers))
     return back(call, "/installed", verb, numbers)

@@ -318,7 +318,7 @@ def steer_job(call: Call) -> Response:
 def steer_queue(call: Call) -> Response:
     verb = call.form().get("do", [""])[0]
     if verb not in ELIGIBLE:
-        raise UsageInvalid(f"{verb[:40]!r} is nothing that can be done to all jobs.")
+        raise UsageInvalid(f"{verb[:40]!r} is not an action on all jobs.")
     steer_all(call.session, verb)
     return back(call, "/queue", f"{verb}-all")
 

@@ -46,7 +46,7 @@ def test_the_screen_has_a_line_for_each_check_and_fits_80_columns(home):
     result = run_command("doctor", COLUMNS="80", FLOWHUB_HOME=str(home))
     assert result.status == 0
     assert "store.rename" in result.out
-    assert "No check fails" in result.err or "are well" in result.err
+    assert "No check failed" in result.err or "checks passed" in result.err
 
 
 def test_nothing_is_left_in_the_store(cli, home):

@@ -166,14 +166,14 @@ def test_a_failed_job_says_what_to_do(app, agent):
 
 REFUSED = [
     ("enqueue", {"refs": ["c"]}, "not_found", "'c'"),
-    ("enqueue", {"refs": []}, "usage", "refs is an empty list"),
+    ("enqueue", {"refs": []}, "usage", "'refs' is an empty array"),
     ("enqueue", {"refs": ["a"], "at": "whenever"}, "usage", "whenever"),
     ("enqueue", {"refs": ["a"], "purge": True}, "usage", "'purge' is not a key"),
     ("enqueue", {"refs": ["a"], "place": ["dir:/etc"]}, "usage", "dir:/etc"),
     ("enqueue", {}, "usage", "no refs"),
     ("job_status", {"job": 999}, "not_found", "999"),
-    ("job_status", {"job": "1"}, "usage", "a whole number"),
-    ("pause", {"jobs": [True]}, "usage", "a whole number"),
+    ("job_status", {"job": "1"}, "usage", "an integer"),
+    ("pause", {"jobs": [True]}, "usage", "an integer"),
     ("search_models", {"format": "exe"}, "usage", "exe"),
     ("search_models", {"limit": 0}, "usage", "limit is 0"),
     ("search_models", {"sort": "worst"}, "usage", "worst"),

@@ -202,8 +202,9 @@ def test_a_dry_run_changes_nothing_and_says_how_it_would_be_linked(cli, app, use
 
 def test_without_a_terminal_and_without_y_no_question_is_asked(cli, app, user_home):
     lm_studio(user_home, "pub/repo/a.gguf", A)
-    assert cli("adopt", "--json").error["code"] == "usage"
-    assert "this is not a terminal" in cli("adopt").error_text
+    error = cli("adopt", "--json").error
+    assert (error["code"], error["message"]) == ("usage", "`flowhub adopt --json` cannot ask for confirmation.")
+    assert "`flowhub adopt` asks for confirmation, but stdin is not a terminal." in cli("adopt").error_text
     assert list_models(cli) == {}
 
 
@@ -278,7 +279,7 @@ def test_a_foreign_file_of_that_name_is_never_replaced(cli, app, user_home):
     (app.store / "A-Q4.gguf").write_bytes(b"notes")
     result = cli("adopt", "-y")
     assert (result.status, (app.store / "A-Q4.gguf").read_bytes()) == (1, b"notes")
-    assert "is not flowhub's" in result.err
+    assert "was not installed by flowhub" in result.err
 
 
 def test_two_models_with_the_same_name_get_different_ones(cli, app, user_home):
