@@ -3,36 +3,38 @@
 from dataclasses import dataclass, replace
 from math import inf
 
-WINDOW_S = 0.2  # how long a number of connections is measured before it is judged
-RECENT = 5  # windows; the best of them is what the network gives
-SETTLE_S = 1.0  # the longest that new connections may take to their first bytes before the window begins
-LEAP, STEP = 4, 2  # factors: large ones first, then small ones
-GAIN = {LEAP: 1.5, STEP: 1.2}  # a larger number is kept if the total gains this much
-BACK_OFF_S, BACK_OFF_MAX_S = 10.0, 80.0  # before the next probe; doubled after each probe without a gain
+WINDOW_S = 0.2  # A number of connections is measured for this long before it is judged.
+RECENT = 5  # The best of this many windows is what the network gives.
+SETTLE_S = 1.0  # The window begins after this time, even if a new connection has no byte yet.
+LEAP = 4  # The number of connections is first multiplied by this,
+STEP = 2  # and by this after the first leap without a gain.
+GAIN = {LEAP: 1.5, STEP: 1.2}  # A larger number is kept if the total rate grows by this factor.
+BACK_OFF_S = 10.0  # The next probe begins after this time, doubled after each probe without a gain.
+BACK_OFF_MAX_S = 80.0  # The time between two probes grows no longer than this.
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyPlan:
-    """`count` is what to run now; `baseline` the number that proved good, with `best` bytes a second in total.
+    """`count` is what to run now; `baseline` the number that proved good, with `best_bps` bytes a second in total.
 
     While `count` is larger than `baseline`, a larger number is being probed.
     """
 
     count: int = 1
     baseline: int = 1
-    best: float = 0.0
-    recent: tuple[float, ...] = ()  # bytes a second of the last windows with `baseline`
-    factor: int = LEAP
-    since: float = 0.0  # when the window began; before it is settled, when the count was set
-    bytes: int = 0
-    settled: bool = False
+    best_bps: float = 0.0
+    recent_bps: tuple[float, ...] = ()  # of the last windows with `baseline`
+    growth: int = LEAP  # the factor of the next probe
+    window_start: float = 0.0  # s; before `is_measuring`, when the count was set
+    window_start_bytes: int = 0
+    is_measuring: bool = False  # the new connections have sent bytes, and the window has begun
     backing_off_until: float = 0.0
     back_off_s: float = BACK_OFF_S
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
-    """The transfer at the time `at` (s): bytes so far, and connections that have brought some.
+class TransferSample:
+    """The transfer at the time `at` (s): bytes so far, and the connections that have sent some.
 
     `hash_bound`: the network is faster than the digest, so that more connections are of no use. `digest_bps` is the
     digest's rate. `is_low`: the host gives far less than it did. Then each additional connection gains, and may be what
@@ -41,56 +43,58 @@ class Flow:
 
     at: float
     fetched: int
-    flowing: int
+    active_connections: int
     hash_bound: bool = False
     digest_bps: float = inf
     is_low: bool = False
 
 
-def adjust(plan: ConcurrencyPlan, flow: Flow, connections_max: int) -> ConcurrencyPlan:
+def adjust(plan: ConcurrencyPlan, sample: TransferSample, connections_max: int) -> ConcurrencyPlan:
     """Return the next plan, of at most `cap` connections."""
     if plan.count > connections_max:
-        return _new_window(replace(plan, count=connections_max, baseline=min(plan.baseline, connections_max)), flow)
-    if flow.hash_bound and plan.count > 1:
-        return _back_off(replace(plan, baseline=max(1, min(plan.baseline, plan.count // 2))), flow)
-    if not plan.settled:
-        return _wait_until_flowing(plan, flow)
-    if flow.at - plan.since < WINDOW_S or flow.fetched == plan.bytes:  # nothing moved: nothing is learned
+        return _new_window(replace(plan, count=connections_max, baseline=min(plan.baseline, connections_max)), sample)
+    if sample.hash_bound and plan.count > 1:
+        return _back_off(replace(plan, baseline=max(1, min(plan.baseline, plan.count // 2))), sample)
+    if not plan.is_measuring:
+        return _wait_until_flowing(plan, sample)
+    passed_s, received = sample.at - plan.window_start, sample.fetched - plan.window_start_bytes
+    if passed_s < WINDOW_S or received == 0:  # nothing moved: nothing is learned
         return plan
-    return _judge(plan, flow, (flow.fetched - plan.bytes) / (flow.at - plan.since), connections_max)
+    return _judge(plan, sample, received / passed_s, connections_max)
 
 
-def _wait_until_flowing(plan: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
-    waited = plan.since and flow.flowing and flow.at - plan.since > SETTLE_S
-    if flow.flowing >= plan.count or waited:
-        return _new_window(replace(plan, settled=True), flow)
-    return plan if plan.since else replace(plan, since=flow.at)
+def _wait_until_flowing(plan: ConcurrencyPlan, sample: TransferSample) -> ConcurrencyPlan:
+    waited = plan.window_start and sample.active_connections and sample.at - plan.window_start > SETTLE_S
+    if sample.active_connections >= plan.count or waited:
+        return _new_window(replace(plan, is_measuring=True), sample)
+    return plan if plan.window_start else replace(plan, window_start=sample.at)
 
 
-def _judge(plan: ConcurrencyPlan, flow: Flow, rate: float, connections_max: int) -> ConcurrencyPlan:
+def _judge(plan: ConcurrencyPlan, sample: TransferSample, rate_bps: float, connections_max: int) -> ConcurrencyPlan:
     if plan.count > plan.baseline:
-        if rate >= plan.best * GAIN[plan.factor]:
-            return _probe(replace(plan, baseline=plan.count, best=rate, recent=(rate,)), flow, connections_max)
-        if plan.factor == LEAP:
-            return _probe(replace(plan, factor=STEP), flow, connections_max)
-        return _back_off(plan, flow)
-    recent = (*plan.recent, rate)[-RECENT:]
-    plan = replace(plan, best=max(recent), recent=recent)  # the best: one bad moment is not the network
-    wait = plan.backing_off_until > flow.at or flow.is_low
-    return _new_window(plan, flow) if wait else _probe(plan, flow, connections_max)
+        if rate_bps >= plan.best_bps * GAIN[plan.growth]:
+            better = replace(plan, baseline=plan.count, best_bps=rate_bps, recent_bps=(rate_bps,))
+            return _probe(better, sample, connections_max)
+        if plan.growth == LEAP:
+            return _probe(replace(plan, growth=STEP), sample, connections_max)
+        return _back_off(plan, sample)
+    recent = (*plan.recent_bps, rate_bps)[-RECENT:]
+    plan = replace(plan, best_bps=max(recent), recent_bps=recent)  # the best: one bad moment is not the network
+    wait = plan.backing_off_until > sample.at or sample.is_low
+    return _new_window(plan, sample) if wait else _probe(plan, sample, connections_max)
 
 
-def _probe(plan: ConcurrencyPlan, flow: Flow, connections_max: int) -> ConcurrencyPlan:
-    can_gain = plan.best * GAIN[plan.factor] <= flow.digest_bps
-    count = max(1, min(connections_max, plan.baseline * plan.factor if can_gain else plan.baseline))
-    return _new_window(replace(plan, count=count, settled=count == plan.count), flow)
+def _probe(plan: ConcurrencyPlan, sample: TransferSample, connections_max: int) -> ConcurrencyPlan:
+    can_gain = plan.best_bps * GAIN[plan.growth] <= sample.digest_bps
+    count = max(1, min(connections_max, plan.baseline * plan.growth if can_gain else plan.baseline))
+    return _new_window(replace(plan, count=count, is_measuring=count == plan.count), sample)
 
 
-def _back_off(plan: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
-    until = flow.at + plan.back_off_s
-    plan = replace(plan, count=plan.baseline, factor=STEP, backing_off_until=until, settled=True)
-    return _new_window(replace(plan, back_off_s=min(BACK_OFF_MAX_S, 2 * plan.back_off_s)), flow)
+def _back_off(plan: ConcurrencyPlan, sample: TransferSample) -> ConcurrencyPlan:
+    until = sample.at + plan.back_off_s
+    plan = replace(plan, count=plan.baseline, growth=STEP, backing_off_until=until, is_measuring=True)
+    return _new_window(replace(plan, back_off_s=min(BACK_OFF_MAX_S, 2 * plan.back_off_s)), sample)
 
 
-def _new_window(plan: ConcurrencyPlan, flow: Flow) -> ConcurrencyPlan:
-    return replace(plan, since=flow.at, bytes=flow.fetched)
+def _new_window(plan: ConcurrencyPlan, sample: TransferSample) -> ConcurrencyPlan:
+    return replace(plan, window_start=sample.at, window_start_bytes=sample.fetched)

@@ -10,7 +10,7 @@ from flowhub_jobs.transfer.concurrency import ConcurrencyPlan
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity_check import address_host
-from flowhub_jobs.transfer.rate_limit import TransferRate
+from flowhub_jobs.transfer.rate_limit import TransferRateLimit
 from flowhub_jobs.transfer.slow_connection_rules import (
     REPLACED_MAX,
     ConnectionSample,
@@ -26,7 +26,7 @@ from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import NewEvent
 
-STEADY_S = 2.0  # the mean rate of a younger connection is no measure for later ones
+STEADY_S = 2.0  # The mean rate of a younger connection is no measure for later ones.
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class _Measurement:
 class ConnectionWatch:
     """The watch of one transfer. The transfer's lock is held throughout."""
 
-    def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TransferRate) -> None:
-        self._transfer, self._hosts, self._bucket = transfer, hosts, bucket
+    def __init__(self, transfer: TransferState, hosts: HostLimits, rate_limit: TransferRateLimit) -> None:
+        self._transfer, self._hosts, self._rate_limit = transfer, hosts, rate_limit
         self._measurements: dict[RangeTask, _Measurement] = {}
         self._slow: dict[str, SlowConnections] = {}  # by origin
         self._replaced_at = float("-inf")
@@ -57,7 +57,7 @@ class ConnectionWatch:
     def sample(self, now: float, plan: ConcurrencyPlan) -> bool:
         """Replace slow connections; return whether a host has collapsed: then no idle connection may be reused."""
         samples = self._samples(now)
-        if self._bucket.limited:  # then a rate shows nothing
+        if self._rate_limit.limited:  # then a rate shows nothing
             self._slow.clear()
             return False
         self._replace_slow(samples, now)
@@ -70,7 +70,7 @@ class ConnectionWatch:
         for task in self._transfer.tasks:
             if task.body is None or task.exclusive or task.replaced:
                 continue
-            measurement = measurements[task] = _Measurement(now, task.received, task.body.waited_s(now))
+            measurement = measurements[task] = _Measurement(now, task.bytes_received, task.body.waited_s(now))
             before = self._measurements.get(task)
             if before is not None and now > before.at:
                 passed = now - before.at
@@ -107,8 +107,8 @@ class ConnectionWatch:
         """Return the best rate that one connection to the host ever had, those of now included."""
         for task in samples:
             if task.address.origin == origin and now - task.started_at >= STEADY_S:
-                self._hosts.note_rate(origin, task.received / (now - task.started_at))
-        return self._hosts.best_rate(origin)
+                self._hosts.note_rate(origin, task.bytes_received / (now - task.started_at))
+        return self._hosts.best_rate_bps(origin)
 
     # A host ----------------------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class ConnectionWatch:
         if (
             len(self._transfer.origins_locked) == 1 and not self._transfer.extra_connections
         ):  # the plan knows the total of shorter intervals too
-            throughput = learn_best(throughput, plan.best, plan.baseline)
+            throughput = learn_best(throughput, plan.best_bps, plan.baseline)
         tasks = [task for task in samples if task.address.origin == origin]
         throughput = update_throughput(throughput, [samples[task] for task in tasks], now)
         collapsed = throughput.has_collapsed(now)

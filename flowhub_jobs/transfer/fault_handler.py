@@ -88,7 +88,7 @@ class FaultHandler:
         """Decide and do what follows a fault of a task's connection."""
         error = located(error, task)
         address = task.address
-        if task.kept == 0 and address.location == task.location:
+        if task.bytes_written == 0 and address.location == task.location:
             address.location = None  # the target of the last redirect may be the cause
         continue_by_range(task)
         self._suspect_length(task, error)
@@ -124,14 +124,14 @@ class FaultHandler:
         A size that the catalog has is right: then the end of the response is not the end of the file.
         """
         state = task.state
-        may_be_whole = task.address.no_ranges and task in state.tasks and task.at == state.record.kept.reach(0)
+        may_be_whole = task.address.no_ranges and task in state.tasks and task.written_to == state.record.kept.reach(0)
         if (
             may_be_whole
-            and task.at
+            and task.written_to
             and state.file.size is None
             and isinstance(error, ConnectionLost | Stalled | TooSlow)
         ):
-            state.digest.may_end_at = task.at
+            state.digest.may_end_at = task.written_to
             self._transfer.hash_queue.mark_ready(state)
             self._transfer.hash_ready.notify_all()
 
@@ -159,7 +159,7 @@ class FaultHandler:
 
         It costs the job nothing.
         """
-        refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.kept == 0
+        refused = isinstance(error, ServerBusy | NetworkDown | ConnectionLost) and task.bytes_written == 0
         tasks = [other for other in self._transfer.tasks if other.address.origin == task.address.origin]
         if not refused or not any(other.accepted and other.started_at < task.started_at for other in tasks):
             return False

@@ -28,8 +28,8 @@ from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.mirror_speed import MirrorSpeed
 from flowhub_jobs.transfer.mirror_switching import begin_addresses
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
-from flowhub_jobs.transfer.partial import journal
-from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate
+from flowhub_jobs.transfer.partial.journal import Journal
+from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRateLimit
 from flowhub_jobs.transfer.receiver import TransferContext, Writer
 from flowhub_jobs.transfer.resume import resume_partial
 from flowhub_jobs.transfer.retry import NO_FAULTS, TRY_INSIDE_S, WAIT_INSIDE_S, PriorFaults
@@ -79,13 +79,13 @@ class FileProgress:
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """The transfer at one moment: `kept` is what the journal has, `fetched` came over the wire, `rate` is bytes/s."""
+    """The transfer at one moment: `kept` is what the journal has, `fetched` came over the wire."""
 
     stage: Stage
     total: int | None
     kept: int
     fetched: int
-    rate: int
+    rate_bps: int
     connections: int
     files: tuple[FileProgress, ...]
     notes: tuple[NewEvent, ...] = ()
@@ -144,14 +144,14 @@ def fetch(
         folder.mkdir(exist_ok=True)  # not its parents: a disk that is not there must not be taken for an empty one
     transfer = TransferState(artifact, folder, options.hub_endpoint, options.mirrors)
     try:
-        log = resume_partial(transfer, prior.tag, prior.fetched, cancel.check_owner, prior.fetched_by_origin)
+        journal = resume_partial(transfer, prior.tag, prior.fetched, cancel.check_owner, prior.fetched_by_origin)
         begin_addresses(transfer, shared.hosts)
         transfer.faults, transfer.no_progress_s = prior.faults.faults, prior.faults.seconds
         transfer.one_try = prior.one_try
         try:
-            return _Transfer(transfer, log, options, shared, cancel, prior, on_progress).run()
+            return _Transfer(transfer, journal, options, shared, cancel, prior, on_progress).run()
         finally:
-            log.close()
+            journal.close()
     finally:
         transfer.close()
 
@@ -162,7 +162,7 @@ class _Transfer:
     def __init__(
         self,
         transfer: TransferState,
-        log: journal.Journal,
+        journal: Journal,
         options: TransferOptions,
         shared: SharedLimits,
         cancel: CancelToken,
@@ -171,14 +171,14 @@ class _Transfer:
     ) -> None:
         self._transfer, self._cancel, self._on_progress = transfer, cancel, on_progress
         self._client = RangeClient(options, shared.meter.count)
-        self._committer = Committer(transfer, log, prior.tag, cancel)
+        self._committer = Committer(transfer, journal, prior.tag, cancel)
         self._hasher = Hasher(transfer)
         self._writer = Writer()
         own_bucket = None if options.rate_bps is None else TokenBucket(options.rate_bps)
-        bucket = TransferRate(shared.bucket, own_bucket)
+        bucket = TransferRateLimit(shared.bucket, own_bucket)
         context = TransferContext(transfer, self._committer, bucket, cancel, options, self._writer, shared.meter)
         self._pool = FetcherPool(self._client, shared.hosts, context)
-        self._plan = ConcurrencyPlan(bytes=transfer.fetched)
+        self._plan = ConcurrencyPlan(window_start_bytes=transfer.fetched)
         self._watch = ConnectionWatch(transfer, shared.hosts, bucket)
         self._speed = MirrorSpeed(transfer, shared.hosts, bucket)
         self._last_fetched = transfer.fetched
@@ -202,8 +202,8 @@ class _Transfer:
         transfer = self._transfer
         with transfer.commit_due:
             transfer.commit_due.wait_for(lambda: transfer.ended or transfer.done, TICK_S)
-            flow = replace(transfer.flow_locked(time.monotonic()), is_low=self._watch.is_low)
-            self._plan = adjust(self._plan, flow, self._pool.connections_max_locked())
+            sample = replace(transfer.sample_locked(time.monotonic()), is_low=self._watch.is_low)
+            self._plan = adjust(self._plan, sample, self._pool.connections_max_locked())
             transfer.connections, transfer.probing = self._plan.count, self._plan.count > self._plan.baseline
         self._report()
 
@@ -216,9 +216,9 @@ class _Transfer:
         with transfer.changed:
             if self._reported_at:
                 latest = (transfer.fetched - self._last_fetched) / max(now - self._reported_at, 1e-3)
-                transfer.rate = latest if not transfer.rate else 0.7 * transfer.rate + 0.3 * latest
+                transfer.rate_bps = latest if not transfer.rate_bps else 0.7 * transfer.rate_bps + 0.3 * latest
                 if latest:
-                    self._pool.note_answers_locked()
+                    self._pool.note_responses_locked()
             self._last_fetched, self._reported_at = transfer.fetched, now
             collapsed = self._watch.sample(now, self._plan) if not last else False
             if not last:
@@ -296,7 +296,7 @@ def _progress_locked(transfer: TransferState) -> TransferProgress:
         total=total,
         kept=sum(file.kept for file in files),
         fetched=transfer.fetched_committed,
-        rate=int(transfer.rate),
+        rate_bps=int(transfer.rate_bps),
         connections=transfer.active,
         files=files,
         notes=tuple(transfer.notes),

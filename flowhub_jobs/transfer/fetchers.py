@@ -14,7 +14,7 @@ from flowhub_jobs.transfer.form_fallback import choose_other_form
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.http.range_client import RangeClient
-from flowhub_jobs.transfer.http.response_headers import read_answer
+from flowhub_jobs.transfer.http.response_headers import parse_body_range
 from flowhub_jobs.transfer.mirror_switching import find_url
 from flowhub_jobs.transfer.open_file_limit import open_part, wait_to_open
 from flowhub_jobs.transfer.range_scheduler import next_task, return_task, waits_for_copy
@@ -28,8 +28,8 @@ from flowhub_jobs.transfer.response_acceptance import (
 from flowhub_jobs.transfer.transient_refusals import busy_if_served_before, busy_if_too_many_connections
 
 JOIN_S = 2.0
-LOOK_AGAIN_S = 0.5  # until another connection may have become slow
-HOST_FULL_S = 0.2  # until a connection of another job may have ended
+POLL_S = 0.5  # An idle fetcher looks for a slow connection this often.
+HOST_FULL_S = 0.2  # A fetcher tries a host that has all its connections again after this time.
 
 
 class Fetcher(threading.Thread):
@@ -89,10 +89,10 @@ class FetcherPool:
                 raise
             self._fetchers.append(fetcher)
 
-    def note_answers_locked(self) -> None:
+    def note_responses_locked(self) -> None:
         """Record that the hosts of the ranges in flight send bytes."""
         for origin in {task.address.origin for task in self.transfer.tasks if task.accepted}:
-            self._hosts.note_answer(origin)
+            self._hosts.note_response(origin)
 
     def connections_max_locked(self) -> int:
         """Return how many connections the files' hosts and the options allow."""
@@ -130,7 +130,7 @@ class FetcherPool:
 
     def _try_next_locked(self) -> tuple[RangeTask | None, float | None]:
         """Return a range if there is one and its host takes another connection; else how long to wait."""
-        while (task := next_task(self.transfer, may_steal=not self._context.bucket.limited)) is not None:
+        while (task := next_task(self.transfer, may_steal=not self._context.rate_limit.limited)) is not None:
             if self._hosts.acquire(task.address.origin):
                 return task, None
             return_task(self.transfer, task)
@@ -138,7 +138,7 @@ class FetcherPool:
                 return None, HOST_FULL_S
             # Until the next `resize`, the current address is used instead.
             self.transfer.extra_connections[task.address.origin] = 0
-        return None, LOOK_AGAIN_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
+        return None, POLL_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
 
     def handle_fault(self, task: RangeTask, error: FlowhubError) -> None:
         with self.transfer.changed:
@@ -185,13 +185,13 @@ class FetcherPool:
             host, path, hub = host_of(response.url), state.file.path, response.hub
             size = hub.size if size is None and hub is not None else size
             ranged = range_header is not None
-            answer = read_answer(
+            body_range = parse_body_range(
                 response.status, response.headers, requested, host, ranged=ranged, path=path, size=size
             )
             location = None if response.needed_cookie or response.url == task.address.url else response.url
             task.location = location
-            accept_response(transfer, task, answer, hub, location)
-            self._hosts.note_answer(task.address.origin)
-            if answer.coding is not None:
-                response.decode(answer.coding, state.size)
-            Receiver(self._context, task, response, answer.start).run()
+            accept_response(transfer, task, body_range, hub, location)
+            self._hosts.note_response(task.address.origin)
+            if body_range.coding is not None:
+                response.decode(body_range.coding, state.size)
+            Receiver(self._context, task, response, body_range.start).run()

@@ -29,13 +29,14 @@ from flowhub_jobs.transfer.partial.part_file import PartFile
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm, range_header
 from flowhub_jobs.values.artifacts import ArtifactFile, FileDigest
 
-BUFFER = 256 * 1024  # bytes; a read of the network, a write to the disk
-BUFFER_DIRECT = 1 << 20  # the same for direct I/O, which is slow in small steps
+BUFFER = 256 * 1024  # This many bytes are read from the network and written to the disk at a time.
+BUFFER_DIRECT = 1 << 20  # The same for direct I/O, which is slow in small steps.
 PENDING_WRITES_MAX = 2  # The writer of a transfer holds this many buffers at once.
-SILENT_S = 2.0  # without a first byte: another connection takes over the whole range
-JUDGED_S = 0.5  # before that, a connection's rate is not known well enough
-SHARE_MIN = 4 << 20  # bytes that are worth a request of their own
-SHARE_SLOW_MIN, SHARE_SLOW_S = 256 << 10, 4.0  # fewer bytes are, if they take longer than this
+SILENT_S = 2.0  # Another connection takes over the whole range if no byte came for this long.
+JUDGED_S = 0.5  # The rate of a younger connection is not known well enough.
+SHARE_MIN = 4 << 20  # More bytes than this are worth a request of their own.
+SHARE_SLOW_MIN = 256 << 10  # So are more than this, if they take longer than SHARE_SLOW_S.
+SHARE_SLOW_S = 4.0
 CATALOG = "the catalog"
 
 
@@ -210,7 +211,7 @@ class Body(Protocol):
 
 @dataclass(slots=True, eq=False)
 class RangeTask:
-    """A range in flight. All before `at` is written; from `at` to `reserved_to` the bytes are being written.
+    """A range in flight. All before `written_to` is written; from there to `reserved_to` the bytes are being written.
 
     Another connection may take over what is after `reserved_to`: then `end` moves closer. One fetcher runs the task and
     writes its fields; other threads change `end` and `replaced` alone.
@@ -222,7 +223,7 @@ class RangeTask:
     part: PartFile | None = None
     ended_at: float = 0.0
     address: AddressState = field(default_factory=AddressState)  # the address that it is requested from
-    at: int = field(init=False)
+    written_to: int = field(init=False)
     reserved_to: int = field(init=False)
     started_at: float = field(default_factory=time.monotonic)
     form: RangeForm = RangeForm.BOUNDED  # of the request
@@ -234,13 +235,13 @@ class RangeTask:
     location: str | None = None  # where a redirect led, if the request did not go to the file's own URL
     accepted: bool = False  # the response was found to be what was requested
     response_end: int = 0  # where the response ends
-    received: int = 0  # bytes that were read from the response
-    kept: int = 0  # bytes that were written
+    bytes_received: int = 0  # from the response
+    bytes_written: int = 0
     body: "Body | None" = None  # while it is being read
     replaced: bool = False  # its connection was shut for being slow, which is no fault
 
     def __post_init__(self) -> None:
-        self.at = self.reserved_to = self.start
+        self.written_to = self.reserved_to = self.start
 
     @property
     def exclusive(self) -> bool:
@@ -268,15 +269,15 @@ class RangeTask:
         spent, missing = now - self.started_at, self.end - self.reserved_to
         if missing <= 0:
             return 0.0  # another connection has the rest
-        if not self.received:
+        if not self.bytes_received:
             return 0.0 if spent < SILENT_S else float("inf")
-        seconds = missing * spent / self.received if spent >= JUDGED_S else 0.0
+        seconds = missing * spent / self.bytes_received if spent >= JUDGED_S else 0.0
         return seconds if missing > SHARE_MIN or (missing > SHARE_SLOW_MIN and seconds > SHARE_SLOW_S) else 0.0
 
     @property
     def split_at(self) -> int:
         """Where another connection may take over: the middle of the rest, or all of it if nothing came yet."""
-        return self.reserved_to + (self.end - self.reserved_to) // 2 if self.received else self.reserved_to
+        return self.reserved_to + (self.end - self.reserved_to) // 2 if self.bytes_received else self.reserved_to
 
 
 @dataclass(slots=True, eq=False)

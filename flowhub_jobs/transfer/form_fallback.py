@@ -9,8 +9,8 @@ from flowhub_jobs.transfer.file_state import AddressState, RangeTask
 from flowhub_jobs.transfer.http.content_decoding import ACCEPTED
 from flowhub_jobs.transfer.range_forms import RangeForm, forms_of
 
-WITHOUT_RANGE_AFTER = 3  # tries without a byte
-REPEATED_MAX = 64 << 20  # bytes that a restart may fetch a second time
+WITHOUT_RANGE_AFTER = 3  # After this many tries without a byte, the file is requested once without Range.
+REPEATED_MAX = 64 << 20  # A restart may fetch no more bytes than this a second time.
 
 
 def is_about_range(error: FlowhubError) -> bool:
@@ -68,7 +68,7 @@ def try_once_without_range(task: RangeTask, error: FlowhubError, faults: int) ->
     kept than a restart may cost. `faults` counts the tries without a byte.
     """
     state = task.state
-    silent = isinstance(error, ServerBusy | ConnectionLost) and task.kept == 0
+    silent = isinstance(error, ServerBusy | ConnectionLost) and task.bytes_written == 0
     cheap = not state.identity.identified and state.record.kept.total <= REPEATED_MAX
     if silent and cheap and faults == WITHOUT_RANGE_AFTER:
         task.address.form = RangeForm.NONE

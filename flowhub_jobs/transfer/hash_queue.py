@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 
 from flowhub_jobs.transfer.file_state import BUFFER_DIRECT, PENDING_WRITES_MAX, FileState, QueuedChunk
 
-QUEUED_MAX = 8 << 20  # bytes in memory; a fetcher with more of them waits for the hasher
+QUEUED_MAX = 8 << 20  # A fetcher waits for the hasher while more bytes than this would be in memory.
 
 
 class HashQueue:
@@ -74,7 +74,7 @@ class HashQueue:
         self._hashed, self._busy_s = self._hashed + hashed, self._busy_s + seconds
 
     @property
-    def rate(self) -> float:
+    def rate_bps(self) -> float:
         """The bytes a second that the hasher processes while it has something to hash."""
         return self._hashed / self._busy_s if self._busy_s else float("inf")
 

@@ -18,7 +18,7 @@ class _Host:
     cooldown_until: float = 0.0
     answered_at: float = float("-inf")
     aside_until: float = 0.0
-    best_rate: float = 0.0  # bytes a second of one connection
+    best_rate_bps: float = 0.0  # bytes a second of one connection
 
 
 class HostLimits:
@@ -76,12 +76,12 @@ class HostLimits:
         """Record the mean rate of one connection to the host."""
         with self._lock:
             host = self._hosts[origin]
-            host.best_rate = max(host.best_rate, bps)
+            host.best_rate_bps = max(host.best_rate_bps, bps)
 
-    def best_rate(self, origin: str) -> float:
+    def best_rate_bps(self, origin: str) -> float:
         """Return the best mean rate that one connection to the host had in this process; 0.0 if none is known."""
         with self._lock:
-            return self._hosts[origin].best_rate
+            return self._hosts[origin].best_rate_bps
 
     def cool_down(self, origin: str, seconds: float) -> None:
         """Request nothing from the host for so long, in any job: it asked for that."""
@@ -105,7 +105,7 @@ class HostLimits:
         with self._lock:
             return max(0.0, self._hosts[origin].aside_until - self._clock())
 
-    def note_answer(self, origin: str) -> None:
+    def note_response(self, origin: str) -> None:
         """Record that the host has just sent what was requested."""
         with self._lock:
             self._hosts[origin].answered_at = self._clock()

@@ -20,11 +20,11 @@ from flowhub_jobs.pieces.ranges import piece_size
 from flowhub_jobs.transfer.empty_digest_check import EMPTY_GIT_SHA1, EMPTY_SHA256, check_not_empty_digest
 from flowhub_jobs.transfer.file_state import CATALOG, AddressState, FileState, RangeTask
 from flowhub_jobs.transfer.first_bytes_check import Proof, check_first_bytes
-from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
+from flowhub_jobs.transfer.http.response_headers import BodyRange, HubMetadata
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-RESTARTS_MAX = 2  # for another ETag, before ETags are no longer trusted
+RESTARTS_MAX = 2  # After more restarts for another ETag, ETags are no longer trusted.
 
 
 def check_hub_metadata(task: RangeTask, hub: HubMetadata) -> None:
@@ -82,22 +82,22 @@ def address_host(address: AddressState) -> str:
     return host_of(address.location or address.url)
 
 
-def is_another_version(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> bool:
+def is_another_version(state: FileState, body_range: BodyRange, hub: HubMetadata | None) -> bool:
     """Return whether the response's content is another version than that of the kept bytes."""
-    total = _total(answer, hub)
+    total = _total(body_range, hub)
     resized = total is not None and state.size is not None and total != state.size
     # Also before the first byte is kept: another connection may be about to write bytes of an accepted response.
     has_version = state.record.identity is not None or bool(state.record.kept.total)
-    return resized or (has_version and identity_of(state, answer, hub) != state.record.identity)
+    return resized or (has_version and identity_of(state, body_range, hub) != state.record.identity)
 
 
-def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None) -> None:
+def accept(task: RangeTask, body_range: BodyRange, hub: HubMetadata | None, location: str | None) -> None:
     """Adopt the response's facts about the file, and set the task to the bytes of the body.
 
     Raises WrongRange for an impossible end, SourceChanged if the file must be requested in one go, SizeMismatch if the
     Hub and the place it redirects to have different sizes.
     """
-    state, total, host = task.state, _total(answer, hub), address_host(task.address)
+    state, total, host = task.state, _total(body_range, hub), address_host(task.address)
     path = state.file.path
     if hub is not None and hub.size is not None and total != hub.size:
         raise SizeMismatch(
@@ -107,26 +107,26 @@ def accept(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, locati
             path=path,
         )
     check_not_empty_digest(state.file, total, host)
-    if answer.end == answer.start and total != answer.start:
-        text = f"{host} answered 416 to a range from byte {answer.start} on and stated a size of {total} bytes."
+    if body_range.end == body_range.start and total != body_range.start:
+        text = f"{host} answered 416 to a range from byte {body_range.start} on and stated a size of {total} bytes."
         raise WrongRange(text, host=host, path=path)
-    received = task.start if answer.whole else state.record.kept.end
+    received = task.start if body_range.whole else state.record.kept.end
     if total is not None and total < received:
         text = f"{host} states a size of {total} bytes, but {received} were already received."
         raise WrongRange(text, host=host, path=path)
     if total == 0:  # before the hasher may verify it
         check_may_be_empty(state, state.identity.proof)
     in_one_go = task.address.no_validator
-    _adopt(task, answer, total, identity_of(state, answer, hub), location)
-    if answer.whole and len(state.tasks) > 1:
+    _adopt(task, body_range, total, identity_of(state, body_range, hub), location)
+    if body_range.whole and len(state.tasks) > 1:
         text = f"{host} ignores ranges; flowhub requests the file over one connection."
         raise SourceChanged(text, host=host, path=path)
-    if answer.whole:
+    if body_range.whole:
         _accept_whole_file(task, total)
-    elif answer.end is not None:
-        task.end = _end_in(task, answer.end)
-    task.response_end = task.end if answer.whole or answer.end is None else max(task.end, answer.end)
-    if task.address.no_validator and not answer.whole and task.end < (WHOLE if total is None else total):
+    elif body_range.end is not None:
+        task.end = _end_in(task, body_range.end)
+    task.response_end = task.end if body_range.whole or body_range.end is None else max(task.end, body_range.end)
+    if task.address.no_validator and not body_range.whole and task.end < (WHOLE if total is None else total):
         if in_one_go:  # the whole was requested, and a part came: that could repeat without end
             raise WrongRange(
                 f"it cannot be fetched safely: {host} sends it in parts, "
@@ -149,21 +149,23 @@ def check_may_be_empty(state: FileState, proof: Proof) -> None:
         raise WrongContent("expected a file of some bytes, but what came is an empty file.", path=path)
 
 
-def _total(answer: RangeAnswer, hub: HubMetadata | None) -> int | None:
+def _total(body_range: BodyRange, hub: HubMetadata | None) -> int | None:
     """Return the size by the response, else by the Hub's metadata."""
-    return answer.total if answer.total is not None or hub is None else hub.size
+    return body_range.total if body_range.total is not None or hub is None else hub.size
 
 
-def _adopt(task: RangeTask, answer: RangeAnswer, total: int | None, identity: str | None, location: str | None) -> None:
+def _adopt(
+    task: RangeTask, body_range: BodyRange, total: int | None, identity: str | None, location: str | None
+) -> None:
     state, record, address = task.state, task.state.record, task.address
     if total is not None and record.size is None:
         record.size = total
-        if not answer.whole and not address.mistrusted:
+        if not body_range.whole and not address.mistrusted:
             address.form = RangeForm.BOUNDED  # from now on no range ends after the file
     record.piece = record.piece or piece_size(record.size)
     record.identity = identity
     # The whole that was requested for wrong parts says nothing of ranges.
-    address.no_ranges = address.no_ranges or (answer.whole and not address.mistrusted)
+    address.no_ranges = address.no_ranges or (body_range.whole and not address.mistrusted)
     address.no_validator = identity is None
     state.identity.identified, state.disk.dirty = True, True
     if location is not None:
@@ -185,10 +187,10 @@ def _accept_whole_file(task: RangeTask, total: int | None) -> None:
     task.end = WHOLE if size is None else size
 
 
-def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) -> str | None:
+def identity_of(state: FileState, body_range: BodyRange, hub: HubMetadata | None) -> str | None:
     """Return what identifies the response's content, the strongest first; None if nothing does."""
     recorded = state.record.identity
-    if answer.end == answer.start and not answer.whole:
+    if body_range.end == body_range.start and not body_range.whole:
         return recorded  # 416: there is no body. An empty 200 is a version of its own.
     if state.identity.expected_sha256 is not None:
         return f"sha256:{state.identity.expected_sha256}"
@@ -199,10 +201,10 @@ def identity_of(state: FileState, answer: RangeAnswer, hub: HubMetadata | None) 
     if state.current_address.location is not None and recorded is not None and recorded.startswith("commit:"):
         return recorded  # the request went to where the Hub had redirected; the CDN's own ETag means nothing
     # A validator that changes with every response identifies nothing. The ETag may be stable where the date is not.
-    if answer.etag is not None and state.restarts <= RESTARTS_MAX:
-        return f"etag:{answer.etag}"
-    if answer.modified is not None and state.restarts <= 2 * RESTARTS_MAX:
-        return f"modified:{answer.modified}"
+    if body_range.etag is not None and state.restarts <= RESTARTS_MAX:
+        return f"etag:{body_range.etag}"
+    if body_range.modified is not None and state.restarts <= 2 * RESTARTS_MAX:
+        return f"modified:{body_range.modified}"
     return None
 
 

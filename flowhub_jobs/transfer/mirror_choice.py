@@ -20,18 +20,19 @@ from flowhub_jobs.errors import (
 )
 
 ORIGIN = "origin"  # in a rule: where the file's own URL stands
-FAULTS_MAX = 3  # connections that ended early in a row, each with new bytes, before an address is passed over
-ASIDE_S, ASIDE_MAX_S = 60.0, 3600.0  # how long an address that is down is passed over; doubled each time
-SLOW_ASIDE_S = 600.0
-FAR_SLOWER = 4.0  # the next address gives so many times as much
-PROBE_AFTER_S = 3.0  # an address is in use so long before the next one is measured
-PROBE_BYTES = 4 << 20  # requested from the next address to measure it
-WORTH_S = 10.0  # the rest of the file takes at least this long: else no other address is tried for speed
-PROBE_EVERY_S = 600.0
-COPY_WAIT_S = 30.0  # a copy that has enough readers is waited for so long, before an address that is no copy is used
-AT_ONCE_MAX = 3  # addresses that give bytes of one file at once
-EXTRA_SHARE_MIN = 1 / 4  # of the bytes a second of all: an address that promises less is not used in addition
-EXTRA_GAIN_MIN = 1.15  # with an additional address the total must be so many times as much
+FAULTS_MAX = 3  # An address is passed over after this many connections in a row that ended early, with new bytes.
+ASIDE_S = 60.0  # An address that is down is passed over for this long, doubled each time.
+ASIDE_MAX_S = 3600.0  # An address that is down is passed over no longer than this.
+SLOW_ASIDE_S = 600.0  # A slow address is passed over for this long.
+FAR_SLOWER = 4.0  # An address is far slower if another gives more than this many times as much.
+PROBE_AFTER_S = 3.0  # An address is in use for this long before the next one is measured.
+PROBE_BYTES = 4 << 20  # This many bytes are requested from the next address to measure it.
+WORTH_S = 10.0  # If the rest of the file takes less than this, no other address is tried for speed.
+PROBE_EVERY_S = 600.0  # An address is measured once in this time.
+COPY_WAIT_S = 30.0  # flowhub waits this long for a copy with enough readers before it uses an address that is no copy.
+CONCURRENT_ADDRESSES_MAX = 3  # No more addresses give bytes of one file concurrently.
+EXTRA_SHARE_MIN = 1 / 4  # An address that promises less than this share of the total rate is not used in addition.
+EXTRA_GAIN_MIN = 1.15  # With an additional address the total rate must grow by this factor.
 
 # Faults of the whole host. Others concern one file: it is missing, has another size, requires a sign-in.
 HOST_FAULTS = (NetworkDown, TlsUntrusted, HeadersTimeout, ServerBusy, ConnectionLost, Stalled, TooSlow, AnswerMalformed)
@@ -131,7 +132,7 @@ class AddressHealth:
         return bool(self.passed_over or self.faults) and not self.proven
 
 
-def after_answer(health: AddressHealth) -> AddressHealth:
+def after_response(health: AddressHealth) -> AddressHealth:
     return AddressHealth(health.faults, health.passed_over, health.aside_until, proven=True)
 
 
@@ -173,7 +174,7 @@ def choose(healths: Sequence[AddressHealth], busy: Sequence[bool], now: float) -
 
 
 def waits_for_copy(copies: Sequence[AddressHealth], busy: Sequence[bool], now: float) -> bool:
-    """Return whether to request nothing now, since the copies have enough readers; arguments as of `choose`.
+    """Return whether to request nothing now, since the copies have enough readers; arguments as in `choose`.
 
     The wait is worth it: each node that goes to the origin instead costs a download that the copies should save.
     """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from flowhub_jobs.transfer.file_state import AddressState, FileState, Probe
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.mirror_choice import (
-    AT_ONCE_MAX,
+    CONCURRENT_ADDRESSES_MAX,
     PROBE_AFTER_S,
     PROBE_EVERY_S,
     SLOW_ASIDE_S,
@@ -23,13 +23,13 @@ from flowhub_jobs.transfer.mirror_choice import (
     may_gain,
 )
 from flowhub_jobs.transfer.mirror_switching import extra_addresses, set_aside_slow
-from flowhub_jobs.transfer.rate_limit import TransferRate
+from flowhub_jobs.transfer.rate_limit import TransferRateLimit
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import NewEvent
 
-RECENT_S = 12.0  # of several addresses in use only the recent rates count
+RECENT_S = 12.0  # The rates of several addresses in use are measured over no longer than this.
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class _Trial:
 class MirrorSpeed:
     """The rates of one transfer's addresses. The transfer's lock is held throughout."""
 
-    def __init__(self, transfer: TransferState, hosts: HostLimits, bucket: TransferRate) -> None:
-        self._transfer, self._hosts, self._bucket = transfer, hosts, bucket
+    def __init__(self, transfer: TransferState, hosts: HostLimits, rate_limit: TransferRateLimit) -> None:
+        self._transfer, self._hosts, self._rate_limit = transfer, hosts, rate_limit
         self._use: _Use | None = None
         self._trial: _Trial | None = None
         self._rates: dict[str, tuple[float, float]] = {}  # by origin: bytes a second, when it was measured
@@ -68,7 +68,7 @@ class MirrorSpeed:
         """Measure the addresses in use; have another one measured, or use it, if that is worth it."""
         self._take_probe(now)
         state = self._state_in_use()
-        if state is None or self._bucket.limited:
+        if state is None or self._rate_limit.limited:
             self._use_one_alone()
             return
         if self._transfer.hash_bound:  # then ranges are not started, and an idle address is not a slow one
@@ -88,7 +88,7 @@ class MirrorSpeed:
     def _state_in_use(self) -> FileState | None:
         """Return the file that bytes come for, if it has several addresses and several connections may fetch it."""
         tasks = self._transfer.tasks
-        flowing = (task for task in tasks if task.received and task.address is task.state.current_address)
+        flowing = (task for task in tasks if task.bytes_received and task.address is task.state.current_address)
         return next((task.state for task in flowing if len(task.state.addresses) > 1 and not task.exclusive), None)
 
     def _use_of(self, state: FileState, now: float) -> _Use:
@@ -177,7 +177,7 @@ class MirrorSpeed:
                 return
 
     def _may_use_extra(self, address: AddressState, use: _Use, bps: float, rate: float, now: float) -> bool:
-        if not address.mirror or len(use.addresses) >= AT_ONCE_MAX:
+        if not address.mirror or len(use.addresses) >= CONCURRENT_ADDRESSES_MAX:
             return False
         if now < self._useless_until.get(address.origin, 0.0):
             return False
@@ -198,7 +198,7 @@ class MirrorSpeed:
         if task in self._transfer.tasks and now - task.started_at < PROBE_AFTER_S:
             return
         until = now if task in self._transfer.tasks else task.ended_at
-        self._rates[probe.address.origin] = task.kept / max(until - task.started_at, 1e-3), now
+        self._rates[probe.address.origin] = task.bytes_written / max(until - task.started_at, 1e-3), now
         self._transfer.probe = None
 
     def _leave_slow(self, address: AddressState, following: AddressState, bps: float, next_bps: float) -> None:

@@ -12,7 +12,7 @@ from flowhub_jobs.errors import AddressExpired, FlowhubError, MirrorMismatch, Mi
 from flowhub_jobs.net.urls import host_of
 from flowhub_jobs.transfer.file_state import AddressState, FileState, RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
-from flowhub_jobs.transfer.http.response_headers import RangeAnswer
+from flowhub_jobs.transfer.http.response_headers import BodyRange
 from flowhub_jobs.transfer.mirror_choice import (
     ASIDE_MAX_S,
     FOR_GOOD,
@@ -30,13 +30,13 @@ from flowhub_jobs.values.jobs import NewEvent
 
 def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
     """Pass over the mirrors that earlier attempts dropped, and those that other jobs found to be down or slow."""
-    dropped = {mirror for state in transfer.files for mirror in state.record.dropped}
+    bad_mirrors = {mirror for state in transfer.files for mirror in state.record.bad_mirrors}
     now = time.monotonic()
     for state in transfer.files:
         for address in state.addresses if len(state.addresses) > 1 else ():
             if address.target.connections_max is not None:
                 hosts.restrict_connections(address.origin, address.target.connections_max)
-            seconds = FOR_GOOD if address.mirror in dropped else hosts.aside_left(address.origin)
+            seconds = FOR_GOOD if address.mirror in bad_mirrors else hosts.aside_left(address.origin)
             if seconds:
                 address.health = passed_over(address.health, now, seconds)
         choose_address(state)  # before the first wait: the cooldown of another address holds nothing
@@ -117,14 +117,14 @@ def find_url(address: AddressState) -> None:
         raise MirrorUnfit(error.message, host=host_of(address.url)) from error
 
 
-def check_mirror_answer(task: RangeTask, answer: RangeAnswer) -> None:
+def check_mirror_response(task: RangeTask, body_range: BodyRange) -> None:
     """Raise MirrorUnfit if a mirror's answer is of another file, or if using it would cost bytes that are kept."""
     state, host = task.state, host_of(task.address.url)
-    if answer.coding is not None:
+    if body_range.coding is not None:
         raise MirrorUnfit(f"{host} sends the file compressed.", host=host)
-    if answer.total is not None and answer.total != state.size:
-        raise MirrorUnfit(f"{host} has {answer.total} bytes, not {state.size}.", host=host)
-    if answer.whole and (answer.total is None or state.record.kept.total or len(state.tasks) > 1):
+    if body_range.total is not None and body_range.total != state.size:
+        raise MirrorUnfit(f"{host} has {body_range.total} bytes, not {state.size}.", host=host)
+    if body_range.whole and (body_range.total is None or state.record.kept.total or len(state.tasks) > 1):
         raise MirrorUnfit(f"{host} ignores ranges.", host=host)
 
 
@@ -138,7 +138,7 @@ def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hos
     if not address.health.usable(now) or _is_expired_redirect(task, error):
         return None  # a request that began before another one failed
     first_busy = all(other.health.busy_since is None for other in state.addresses)
-    address.health = after_fault(address.health, error, received=task.kept, now=now)
+    address.health = after_fault(address.health, error, received=task.bytes_written, now=now)
     if address.health.usable(now):
         return None
     address.fault = error
@@ -206,12 +206,12 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
     of its own URL alone. So each byte is fetched twice at most: other mirrors that gave bytes of the file are under
     suspicion too, and are used for it only if no other address is left.
     """
-    ranges_by_mirror = {name: ranges for name, ranges in state.record.given.items() if ranges.total}
+    ranges_by_mirror = {name: ranges for name, ranges in state.record.bytes_by_mirror.items() if ranges.total}
     mirror = max(ranges_by_mirror, key=lambda name: ranges_by_mirror[name].total, default="")
     if not mirror:
         return False
-    ranges = state.record.given.pop(mirror)
-    state.record.dropped.add(mirror)
+    ranges = state.record.bytes_by_mirror.pop(mirror)
+    state.record.bad_mirrors.add(mirror)
     _drop(transfer, mirror)
     for address in state.addresses:
         if address.mirror in ranges_by_mirror and address.mirror != mirror:

@@ -12,12 +12,16 @@ from flowhub_jobs.transfer.mirror_switching import extra_addresses, is_waiting_f
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 from flowhub_jobs.transfer.state import TransferState
 
-FIRST_RANGE = 16 * MIB  # of a file of unknown size
-BEHIND_MAX, CAUGHT_UP = 64 * MIB, 2 * MIB  # unhashed bytes at which ranges are no longer started, and are again
-STEAL_S = 2.0  # the rest of a range that takes longer than this is shared with an idle connection
-RANGE_MIN, RANGE_MAX, RANGE_S = MIB, 256 * MIB, 4.0
-HELPS_SHARE = 1 / 2  # of the fastest address's rate: a slower one does not take over the end of a range
-RANGE_LEAST, EXTRA_RANGE_MIN = 16 * MIB, 4 * MIB  # of one address; of one of several that give bytes at once
+FIRST_RANGE = 16 * MIB  # The first range of a file of unknown size has this length.
+BEHIND_MAX = 64 * MIB  # With more unhashed bytes than this, no range is started.
+CAUGHT_UP = 2 * MIB  # With fewer unhashed bytes than this, ranges are started again.
+STEAL_S = 2.0  # An idle connection takes over a part of a range whose rest takes longer than this.
+RANGE_MIN = MIB  # No range is shorter, unless the gap is.
+RANGE_MAX = 256 * MIB  # No range is longer.
+RANGE_S = 4.0  # A range takes about this long at the connection's rate.
+HELPS_SHARE = 1 / 2  # An address with less than this share of the fastest one's rate does not take over a range.
+RANGE_LEAST = 16 * MIB  # Ranges are at least this long, until the end of the file is near.
+EXTRA_RANGE_MIN = 4 * MIB  # The same, while several addresses give bytes of the file concurrently.
 
 
 def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask | None:
@@ -44,7 +48,7 @@ def _start_probe(transfer: TransferState) -> RangeTask | None:
     if probe is None or probe.task is not None or probe.state.complete or probe.state.exclusive:
         return None
     state = probe.state
-    busy = Ranges((*state.record.kept, *((task.at, task.end) for task in state.tasks)))
+    busy = Ranges((*state.record.kept, *((task.written_to, task.end) for task in state.tasks)))
     gap = max(busy.gaps(0, state.size or 0), default=None)
     if gap is not None:
         start, end = max(gap[0], gap[1] - PROBE_BYTES), gap[1]
@@ -82,21 +86,21 @@ def _next_bounds(transfer: TransferState, state: FileState, requested_from: Addr
         return start, size
     if address.no_ranges or address.form is not RangeForm.BOUNDED:
         return next(kept.gaps(0, size), None)
-    in_flight = Ranges((task.at, task.end) for task in state.tasks)
+    in_flight = Ranges((task.written_to, task.end) for task in state.tasks)
     connections = transfer.connections + sum(transfer.extra_connections.values())
     bps = transfer.connection_bps.get(requested_from.origin)
     if transfer.extra_connections and bps is not None:  # each address has its own rate: none holds back the others
-        return next_range(kept, in_flight, size, connections=connections, rate=bps, least=EXTRA_RANGE_MIN)
-    return next_range(kept, in_flight, size, connections=connections, rate=_rate(transfer))
+        return next_range(kept, in_flight, size, connections=connections, rate_bps=bps, least=EXTRA_RANGE_MIN)
+    return next_range(kept, in_flight, size, connections=connections, rate_bps=_connection_bps(transfer))
 
 
-def _rate(transfer: TransferState) -> float:
+def _connection_bps(transfer: TransferState) -> float:
     """Return the bytes a second that one connection can be relied on to bring: 0 while more of them are tried."""
     if transfer.probing:
         return 0.0
     # Until a rate was measured, assume that the bytes so far took as long as one range. So the first ranges double:
     # they neither cost a fast network a request for each moment, nor give a slow one more than it has shown to bring.
-    return (transfer.rate or transfer.fetched_now / RANGE_S) / max(1, transfer.active)
+    return (transfer.rate_bps or transfer.fetched_now / RANGE_S) / max(1, transfer.active)
 
 
 def _steal(transfer: TransferState) -> RangeTask | None:
@@ -136,17 +140,17 @@ def _is_hash_bound(transfer: TransferState) -> bool:
     """
     behind = sum(state.unhashed for state in transfer.hash_queue.ready)
     limit = CAUGHT_UP if transfer.hash_bound else BEHIND_MAX
-    transfer.hash_bound = behind > limit and transfer.rate > transfer.hash_queue.rate
+    transfer.hash_bound = behind > limit and transfer.rate_bps > transfer.hash_queue.rate_bps
     return transfer.hash_bound
 
 
 def next_range(
-    kept: Ranges, in_flight: Ranges, size: int, *, connections: int, rate: float, least: int = RANGE_LEAST
+    kept: Ranges, in_flight: Ranges, size: int, *, connections: int, rate_bps: float, least: int = RANGE_LEAST
 ) -> Range | None:
     """Return the next range to request: the front of the first gap, or None if all is kept or in flight.
 
-    `rate` is one connection's bytes a second. A range takes about four seconds at that rate: requests cost little, and
-    bytes out of order stay near the frontier. Towards the end each connection gets a share of the rest, so that all
+    `rate_bps` is one connection's. A range takes about four seconds at that rate: requests cost little, and bytes out
+    of order stay near the frontier. Towards the end each connection gets a share of the rest, so that all
     end together. Until then none is shorter than `least`.
     """
     busy = kept.copy()
@@ -157,5 +161,5 @@ def next_range(
         return None
     missing = sum(end - start for start, end in busy.gaps(0, size))
     share = missing // (2 * connections) if connections > 1 else missing
-    length = max(RANGE_MIN, min(RANGE_MAX, max(int(rate * RANGE_S), least), share))
+    length = max(RANGE_MIN, min(RANGE_MAX, max(int(rate_bps * RANGE_S), least), share))
     return gap[0], min(gap[1], gap[0] + length)

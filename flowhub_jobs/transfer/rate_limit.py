@@ -7,9 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 
-READ_S, READ_MIN = 0.05, 64  # of the rate; bytes: the first bytes of a file are checked together
-WINDOW_S, WINDOW_MIN, WINDOW_MAX = 0.05, 64 << 10, 1 << 20  # of the rate; a distant host gets more connections
-BURST_S = 0.1  # of the rate; a smaller bucket flows more evenly
+READ_S = 0.05  # One read takes the bytes of this time at the limit.
+READ_MIN = 64  # One read takes at least this many bytes: the first bytes of a file are checked together.
+WINDOW_S = 0.05  # The receive window holds the bytes of this time at the limit.
+WINDOW_MIN = 64 << 10  # The receive window has at least this many bytes.
+WINDOW_MAX = 1 << 20  # It has no more, although that slows a connection to a distant host: more connections make up.
+BURST_S = 0.1  # The bucket holds the bytes of this time at the limit: a smaller one flows more evenly.
 
 
 class TokenBucket:
@@ -66,7 +69,7 @@ class TokenBucket:
         self._at = now
 
 
-class TransferRate:
+class TransferRateLimit:
     """The limits of one transfer: the bucket that all transfers share, and its own, if it has one."""
 
     def __init__(self, shared: TokenBucket, own: TokenBucket | None = None) -> None:

@@ -25,7 +25,7 @@ from flowhub_jobs.transfer.identity_check import check_may_be_empty
 from flowhub_jobs.transfer.options import CancelToken, TransferOptions
 from flowhub_jobs.transfer.partial.part_file import PAGE, DirectPart
 from flowhub_jobs.transfer.range_forms import WHOLE
-from flowhub_jobs.transfer.rate_limit import TransferRate
+from flowhub_jobs.transfer.rate_limit import TransferRateLimit
 from flowhub_jobs.transfer.response_acceptance import accept_end
 from flowhub_jobs.transfer.response_checks import check_cut_off
 from flowhub_jobs.transfer.state import TransferState
@@ -62,7 +62,7 @@ class TransferContext:
 
     transfer: TransferState
     committer: Committer
-    bucket: TransferRate
+    rate_limit: TransferRateLimit
     cancel: CancelToken
     options: TransferOptions
     writer: Writer
@@ -106,7 +106,9 @@ class Receiver:
                 self._direct.close()
         transfer.hash_queue.recycle(self._buffer)
         path = task.state.file.path
-        if task.at == 0 and task.end == WHOLE:  # an empty body without a length: before the hasher may verify it
+        if (
+            task.written_to == 0 and task.end == WHOLE
+        ):  # an empty body without a length: before the hasher may verify it
             check_may_be_empty(task.state, task.proof)
         if self._at < task.reserved_to:
             raise ConnectionLost(
@@ -116,9 +118,9 @@ class Receiver:
         if self._response.cut_off:
             check_cut_off(task, self._at)
         accept_end(transfer, task)
-        if task.at < task.end:
+        if task.written_to < task.end:
             raise ConnectionLost(
-                f"the response ended at byte {task.at}, before the end of its range, {task.end}.", path=path
+                f"the response ended at byte {task.written_to}, before the end of its range, {task.end}.", path=path
             )
 
     def waited_s(self, now: float) -> float:
@@ -130,12 +132,12 @@ class Receiver:
     def _read(self) -> int:
         """Fill the buffer with what comes within a moment; return the count. The first bytes of a file are checked."""
         self._context.check_cap()
-        identity, task, bucket = self._task.state.identity, self._task, self._context.bucket
-        space = self._buffer[: self._to_boundary(bucket.read_size(len(self._buffer)))]
-        self._response.limit_read_ahead(bucket.receive_window)
+        identity, task, rate_limit = self._task.state.identity, self._task, self._context.rate_limit
+        space = self._buffer[: self._to_boundary(rate_limit.read_size(len(self._buffer)))]
+        self._response.limit_read_ahead(rate_limit.receive_window)
         count = self._slow_check.timed(self._response.fill, space)
-        task.received += count
-        bucket.take(count, lambda: self._context.transfer.ended)
+        task.bytes_received += count
+        rate_limit.take(count, lambda: self._context.transfer.ended)
         # Not simply the first range: one from the middle of the file may come sooner.
         if task.reserved_to == 0 and not identity.head_checked and count:
             while count < HEAD_BYTES and (received := self._slow_check.timed(self._response.fill, space[count:])):
@@ -179,7 +181,9 @@ class Receiver:
         if not self._may_write_direct or count < BUFFER or count % PAGE or begin % PAGE:
             return False
         task, hash_queue = self._task, self._context.transfer.hash_queue
-        if not hash_queue.is_next(task.state, task.at) or not hash_queue.has_room(count):  # after the pending writes
+        if not hash_queue.is_next(task.state, task.written_to) or not hash_queue.has_room(
+            count
+        ):  # after the pending writes
             return False
         if self._direct is None and self._part.takes_direct:
             self._direct = DirectPart(self._part)
@@ -188,12 +192,12 @@ class Receiver:
     def _write_direct(self, begin: int, data: memoryview, buffer: memoryview) -> None:
         """Write whole pages to `begin` and report them, in the writer thread, in the order of the bytes.
 
-        The transfer must never believe bytes after a gap: so a write whose predecessor failed does nothing. `task.at`
-        moves only in `note_written`, after the write, which is how the next write knows.
+        The transfer must never believe bytes after a gap: so a write whose predecessor failed does nothing.
+        `task.written_to` moves only in `note_written`, after the write, which is how the next write knows.
         """
         context, task = self._context, self._task
         assert self._direct is not None
-        if begin != task.at:
+        if begin != task.written_to:
             return  # the bytes before these were not written
         try:
             context.committer.admit(len(data))

@@ -6,7 +6,7 @@ the lock.
 
 from flowhub_jobs.errors import FlowhubError, SourceChanged
 from flowhub_jobs.transfer.file_state import RangeTask
-from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
+from flowhub_jobs.transfer.http.response_headers import BodyRange, HubMetadata
 from flowhub_jobs.transfer.identity_check import (
     accept,
     address_host,
@@ -14,8 +14,8 @@ from flowhub_jobs.transfer.identity_check import (
     check_size,
     is_another_version,
 )
-from flowhub_jobs.transfer.mirror_choice import after_answer, after_bytes
-from flowhub_jobs.transfer.mirror_switching import check_mirror_answer
+from flowhub_jobs.transfer.mirror_choice import after_bytes, after_response
+from flowhub_jobs.transfer.mirror_switching import check_mirror_response
 from flowhub_jobs.transfer.range_forms import WHOLE
 from flowhub_jobs.transfer.response_checks import (
     check_condition,
@@ -38,7 +38,7 @@ def check_hub(transfer: TransferState, task: RangeTask, hub: HubMetadata) -> Non
 
 
 def accept_response(
-    transfer: TransferState, task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None, location: str | None
+    transfer: TransferState, task: RangeTask, body_range: BodyRange, hub: HubMetadata | None, location: str | None
 ) -> None:
     """Check a response against what is known of the file, before a byte of it is written.
 
@@ -53,19 +53,23 @@ def accept_response(
         if hub is not None:
             check_hub_metadata(task, hub)
         if task.address.mirror:
-            check_mirror_answer(task, answer)
-        check_not_a_page(task, answer, hub)
-        check_not_a_part(task, answer)
-        check_size(task, answer.total)
-        check_condition(task, answer, hub)
-        if is_another_version(state, answer, hub):
+            check_mirror_response(task, body_range)
+        check_not_a_page(task, body_range, hub)
+        check_not_a_part(task, body_range)
+        check_size(task, body_range.total)
+        check_condition(task, body_range, hub)
+        if is_another_version(state, body_range, hub):
             transfer.restart_locked(state)
             raise SourceChanged("the file behind the address is another one now.", path=state.file.path)
-        check_inside(task, answer)
-        accept(task, answer, hub, location)
-        task.address.health, task.address.pages = after_answer(task.address.health), 0
-        task.accepted, task.total_stated, task.encoded = True, answer.total is not None, answer.coding is not None
-        task.address.no_resume_reason = no_resume_reason(task, answer)
+        check_inside(task, body_range)
+        accept(task, body_range, hub, location)
+        task.address.health, task.address.pages = after_response(task.address.health), 0
+        task.accepted, task.total_stated, task.encoded = (
+            True,
+            body_range.total is not None,
+            body_range.coding is not None,
+        )
+        task.address.no_resume_reason = no_resume_reason(task, body_range)
         if task.address.no_resume_reason:
             transfer.note_no_resume_locked(task)
         transfer.file_changed_locked(state)  # its size may be known now
@@ -76,14 +80,14 @@ def accept_end(transfer: TransferState, task: RangeTask) -> None:
     """Record that a body has ended. A file of unknown size ends there too."""
     with transfer.changed:
         state = task.state
-        if task.at < task.end:
+        if task.written_to < task.end:
             check_end(task)
             if task.encoded:
                 check_decoded(task)
         if state.size is None and task.end == WHOLE:
-            check_size(task, task.at)
+            check_size(task, task.written_to)
             task.address.size_from_close = True
-            state.record.size = task.end = task.at
+            state.record.size = task.end = task.written_to
             state.disk.dirty = True
             transfer.file_changed_locked(state)
         task.address.form_faults = 0

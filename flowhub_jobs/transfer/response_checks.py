@@ -1,33 +1,34 @@
 """Checks responses with valid headers that may still be wrong: a page, a part, a cut or decoded body.
 
-The transfer's lock is held throughout.
+The transfer's lock is held throughout. Before they raise, they also set on the address how the next request differs:
+`form` (the whole file), `ignores_if_range`, and the counters `pages` and `cut_at`.
 """
 
 from flowhub_jobs.errors import ConnectionLost, SourceChanged, WrongContent, WrongRange
 from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.first_bytes_check import is_never_text
 from flowhub_jobs.transfer.form_fallback import request_whole
-from flowhub_jobs.transfer.http.response_headers import HubMetadata, RangeAnswer
+from flowhub_jobs.transfer.http.response_headers import BodyRange, HubMetadata
 from flowhub_jobs.transfer.identity_check import address_host, check_size, identity_of
 from flowhub_jobs.transfer.range_forms import WHOLE, RangeForm
 
-PAGE_MAX = 1 << 20  # bytes; an error page is smaller
-PAGES_MAX = 3  # in a row, before they may be the answer to ranges
+PAGE_MAX = 1 << 20  # An error page has no more bytes than this.
+PAGES_MAX = 3  # More pages than this in a row may be the host's answer to ranges.
 
 
-def check_not_a_page(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None) -> None:
+def check_not_a_page(task: RangeTask, body_range: BodyRange, hub: HubMetadata | None) -> None:
     """Raise WrongContent for a page with status 200 that stands in the place of a longer file.
 
     A rate limit, a portal or a proxy sends one, also in the middle of a download, and the next answer is the file
     again. It says nothing about the file's size, and costs no kept byte. A page is recognised by its type, or because
     it is shorter than what came already; a version of the file that is so short names itself, by another validator.
     """
-    state, address, total = task.state, task.address, answer.total
-    if not answer.whole or not total or total == state.size or total > PAGE_MAX:
+    state, address, total = task.state, task.address, body_range.total
+    if not body_range.whole or not total or total == state.size or total > PAGE_MAX:
         return
     kept = state.record.kept.total
-    is_shorter = total < kept and identity_of(state, answer, hub) in (None, state.record.identity)
-    if not is_shorter and not (answer.page and total < (state.size or 0) and is_never_text(state.file.path)):
+    is_shorter = total < kept and identity_of(state, body_range, hub) in (None, state.record.identity)
+    if not is_shorter and not (body_range.page and total < (state.size or 0) and is_never_text(state.file.path)):
         return
     host = address_host(address)
     size_text = f"{kept} were already received" if is_shorter else f"the file has {state.size}"
@@ -38,34 +39,34 @@ def check_not_a_page(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | No
     raise error
 
 
-def check_not_a_part(task: RangeTask, answer: RangeAnswer) -> None:
+def check_not_a_part(task: RangeTask, body_range: BodyRange) -> None:
     """Raise WrongRange for a response that claims to be the whole file and is exactly as long as the requested part.
 
     A server that cuts the file and answers 200, or names the length of the part as the total, would have a part
     installed as the whole file. The file is then requested without a range; a file that really is that long costs one
     more request. The same holds for a shorter 200 to a range: a server may send less than was requested.
     """
-    state, total, host = task.state, answer.total, address_host(task.address)
+    state, total, host = task.state, body_range.total, address_host(task.address)
     if task.form is RangeForm.NONE or (total is not None and total == state.size):
         return
-    if answer.whole and task.start > 0 and (total is None or state.size is None):
+    if body_range.whole and task.start > 0 and (total is None or state.size is None):
         request_whole(task.address)
         raise WrongRange(f"{host} does not say how much of the file it sends, though a part was requested.", host=host)
     if total is None or task.end == WHOLE:
         return
     cut_first = total == task.end
-    may_be_cut = answer.whole and total <= task.end - task.start
-    if cut_first or may_be_cut or (answer.whole and total == (state.size or 0) - task.start):
+    may_be_cut = body_range.whole and total <= task.end - task.start
+    if cut_first or may_be_cut or (body_range.whole and total == (state.size or 0) - task.start):
         request_whole(task.address)
         raise WrongRange(f"{host} sends {total} bytes as the whole file, which may be a part of it.", host=host)
 
 
-def check_inside(task: RangeTask, answer: RangeAnswer) -> None:
+def check_inside(task: RangeTask, body_range: BodyRange) -> None:
     """Raise WrongRange for a part that ends after the end of the file."""
     size = task.state.size
-    if size is not None and answer.end is not None and answer.end > size:
+    if size is not None and body_range.end is not None and body_range.end > size:
         host = address_host(task.address)
-        raise WrongRange(f"{host} sends bytes up to {answer.end} of a file of {size}.", host=host)
+        raise WrongRange(f"{host} sends bytes up to {body_range.end} of a file of {size}.", host=host)
 
 
 def check_end(task: RangeTask) -> None:
@@ -74,12 +75,14 @@ def check_end(task: RangeTask) -> None:
     if (
         task.form is not RangeForm.NONE
         and not task.total_stated
-        and task.start == 0 < task.at
-        and (task.at == task.requested_end or (unpinned and task.at < task.requested_end < WHOLE))
+        and task.start == 0 < task.written_to
+        and (task.written_to == task.requested_end or (unpinned and task.written_to < task.requested_end < WHOLE))
     ):
         request_whole(task.address)
         host = address_host(task.address)
-        raise WrongRange(f"{host} ends the file at byte {task.at}, which may be the end of a part of it.", host=host)
+        raise WrongRange(
+            f"{host} ends the file at byte {task.written_to}, which may be the end of a part of it.", host=host
+        )
 
 
 def check_cut_off(task: RangeTask, at: int) -> None:
@@ -99,30 +102,32 @@ def check_cut_off(task: RangeTask, at: int) -> None:
 def check_decoded(task: RangeTask) -> None:
     """Raise SizeMismatch or WrongRange for a decoded body that ended, by its own checksum, before the file's end."""
     state, host = task.state, address_host(task.address)
-    check_size(task, task.at)
+    check_size(task, task.written_to)
     if state.size is not None:
-        raise WrongRange(f"{host} sent {task.at} bytes of a file of {state.size}.", host=host, path=state.file.path)
+        raise WrongRange(
+            f"{host} sent {task.written_to} bytes of a file of {state.size}.", host=host, path=state.file.path
+        )
 
 
-def check_condition(task: RangeTask, answer: RangeAnswer, hub: HubMetadata | None) -> None:
+def check_condition(task: RangeTask, body_range: BodyRange, hub: HubMetadata | None) -> None:
     """Raise SourceChanged for a wrong answer to If-Range: the next request has Range alone.
 
     The whole of the same version would repeat the kept bytes. A part without a validator does not show which version
     it is of (a 206 to If-Range may leave Last-Modified out, RFC 9110, section 15.3.7).
     """
     state = task.state
-    if not task.conditional or answer.end == answer.start:
+    if not task.conditional or body_range.end == body_range.start:
         return
-    is_same = identity_of(state, answer, hub) == state.record.identity
-    has_no_validator = answer.etag is None and answer.modified is None
-    if (answer.whole and is_same) or (not answer.whole and has_no_validator):
+    is_same = identity_of(state, body_range, hub) == state.record.identity
+    has_no_validator = body_range.etag is None and body_range.modified is None
+    if (body_range.whole and is_same) or (not body_range.whole and has_no_validator):
         task.address.ignores_if_range = True
         host = address_host(task.address)
         text = f"{host} ignores If-Range; flowhub requests the range without it."
         raise SourceChanged(text, host=host, path=state.file.path)
 
 
-def no_resume_reason(task: RangeTask, answer: RangeAnswer) -> str:
+def no_resume_reason(task: RangeTask, body_range: BodyRange) -> str:
     """Return why an interrupted download of the file starts over; "" if it can be resumed."""
     address, path, host = task.address, task.state.file.path, address_host(task.address)
     if address.no_validator:
@@ -130,7 +135,7 @@ def no_resume_reason(task: RangeTask, answer: RangeAnswer) -> str:
             f"{path}: {host} names no version of the file (no strong ETag, no Last-Modified) and no digest is known. "
             "An interrupted download starts again at the first byte; with --sha256 it is resumed."
         )
-    if address.no_ranges and answer.whole:
+    if address.no_ranges and body_range.whole:
         return (
             f"{path}: {host} sends the whole file or nothing (no ranges). "
             "An interrupted download starts again at the first byte."

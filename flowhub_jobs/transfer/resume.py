@@ -43,13 +43,13 @@ def resume_partial(
     for number, file in enumerate(transfer.artifact.files):
         transfer.add(_resume_file(transfer.folder, number, file, last))
     with disk_errors(transfer.folder):
-        log = Journal(transfer.folder, _record_of(transfer, tag), check_owner)
+        journal = Journal(transfer.folder, _record_of(transfer, tag), check_owner)
         try:
             _remove_unlisted(transfer, check_owner)
         except BaseException:
-            log.close()
+            journal.close()
             raise
-    return log
+    return journal
 
 
 def _remove_unlisted(transfer: TransferState, check_owner: Callable[[], None]) -> None:

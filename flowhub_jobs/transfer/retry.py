@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from flowhub_jobs.errors import AddressExpired, FlowhubError, ServerBusy, SourceChanged, SourceError, WaitTooLong
 from flowhub_jobs.units import format_duration
 
-WAIT_INSIDE_S = 5.0  # a longer wait gives the slot to another job
-TRY_INSIDE_S = 20.0  # so does any wait, once all tries together have brought no byte for this long
+WAIT_INSIDE_S = 5.0  # A longer wait gives the slot to another job.
+TRY_INSIDE_S = 20.0  # Once all tries together have brought no byte for this long, any wait gives the slot away.
 
 
 @dataclass(frozen=True, slots=True)

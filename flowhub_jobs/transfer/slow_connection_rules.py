@@ -9,11 +9,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-SLOW_SHARE, ALONE_SHARE = 1 / 4, 1 / 3  # of the others' rate; of the best rate of one connection to the host
-SLOW_S = 5.0  # how long a connection is slow before it is replaced
-RECENT_S = 4.0  # shorter than that: if all become slow together, none is replaced
-REPLACE_EVERY_S, REPLACED_MAX = 1.0, 8  # one connection at most; of one file
-LOW_SHARE, COLLAPSED_S, FEW = 1 / 8, 30.0, 4  # of the host's best; how long it is low; connections to use after that
+SLOW_SHARE = 1 / 4  # A connection with less than this share of the others' middle rate is slow.
+ALONE_SHARE = 1 / 3  # A single connection is slow with less than this share of the best that one to its host had.
+SLOW_S = 5.0  # A connection that is slow for this long is replaced.
+RECENT_S = 4.0  # Less than SLOW_S: if all become slow together, their old rate is forgotten before any is replaced.
+REPLACE_EVERY_S = 1.0  # At most one connection is replaced within this time.
+REPLACED_MAX = 8  # No more connections to one address of a file are replaced.
+LOW_SHARE = 1 / 8  # A host that gives less than this share of its best total rate is low.
+COLLAPSED_S = 30.0  # A host that is low for this long has collapsed.
+FEW = 4  # No more connections are opened to a collapsed host.
 
 
 @dataclass(frozen=True, slots=True)

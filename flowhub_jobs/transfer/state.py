@@ -15,12 +15,12 @@ from flowhub_jobs.errors import SourceChanged
 from flowhub_jobs.net.urls import request_origin
 from flowhub_jobs.pieces.ranges import MIB
 from flowhub_jobs.pieces.resumable_sha256 import Sha256
-from flowhub_jobs.transfer.concurrency import Flow
+from flowhub_jobs.transfer.concurrency import TransferSample
 from flowhub_jobs.transfer.file_state import AddressState, FileState, Probe, RangeTask
 from flowhub_jobs.transfer.hash_queue import HashQueue
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, proof_of
 from flowhub_jobs.transfer.mirror_choice import NO_MIRRORS, Mirrors
-from flowhub_jobs.transfer.partial.bytes_by_mirror import note_given
+from flowhub_jobs.transfer.partial.bytes_by_mirror import note_bytes_of_mirror
 from flowhub_jobs.transfer.partial.journal import FileRecord
 from flowhub_jobs.transfer.partial.part_file import PartFile, generation_of, part_path
 from flowhub_jobs.transfer.retry import PriorFaults
@@ -28,10 +28,11 @@ from flowhub_jobs.values.artifacts import Artifact, FileDigest
 from flowhub_jobs.values.enums import EventKind
 from flowhub_jobs.values.jobs import NewEvent
 
-HASHER_S = 1.0  # the longest that a fetcher waits for the hasher: it may be busy with another file
-COMMIT_AT = 24 * MIB  # unsynced bytes that wake the committer before its period is over
-NO_RESUME_MIN = 64 * MIB  # a smaller file is soon fetched again
-COMMIT_AT_FILES, OPEN_FILES_MAX = 64, 128  # verified files with open parts; a Mac allows a process 256 descriptors
+HASHER_S = 1.0  # A fetcher waits no longer for the hasher, which may be busy with another file.
+COMMIT_AT = 24 * MIB  # This many unsynced bytes wake the committer before its period is over.
+NO_RESUME_MIN = 64 * MIB  # A smaller file is soon fetched again.
+COMMIT_AT_FILES = 64  # This many verified files with open parts wake the committer.
+OPEN_FILES_MAX = 128  # With this many, no other part is opened: a Mac allows a process 256 descriptors.
 
 
 class TransferState:
@@ -66,11 +67,12 @@ class TransferState:
         self.one_try = False  # no fault is waited out: this run tries the host for all jobs that wait for it
         self.connections = 1
         self.probing = False  # more connections than are known to help: they get short ranges
-        self.rate = 0.0  # bytes a second
+        self.rate_bps = 0.0
         self.notes: list[NewEvent] = []  # events for the job's history
         self.bad_mirrors: set[str] = set()  # mirrors that sent wrong bytes
         self.probe: Probe | None = None  # a measurement that is wanted, or under way
-        # Addresses that give bytes concurrently with the one in use: connections by origin, and one's bytes a second.
+        # By origin, of the addresses that give bytes concurrently with the current one: how many connections each has,
+        # and the bytes a second of one connection.
         self.extra_connections: dict[str, int] = {}
         self.connection_bps: dict[str, float] = {}
         self.error: BaseException | None = None
@@ -124,10 +126,10 @@ class TransferState:
     def done(self) -> bool:
         return self.verified == len(self.files)
 
-    def flow_locked(self, at: float) -> Flow:
+    def sample_locked(self, at: float) -> TransferSample:
         """Return what `concurrency` needs to know, at the time `at`."""
-        flowing = sum(task.kept > 0 for task in self.tasks)
-        return Flow(at, self.fetched, flowing, self.hash_bound, digest_bps=self.hash_queue.rate)
+        flowing = sum(task.bytes_written > 0 for task in self.tasks)
+        return TransferSample(at, self.fetched, flowing, self.hash_bound, digest_bps=self.hash_queue.rate_bps)
 
     def wake_workers_locked(self) -> None:
         """Wake the fetchers and the hasher."""
@@ -185,7 +187,7 @@ class TransferState:
 
     def wait_for_hasher(self, task: RangeTask, count: int) -> None:
         """Wait while the hash queue has no room for `count` bytes: the hasher would have to read them from the disk."""
-        if self.hash_queue.has_room(count) or not self.hash_queue.is_next(task.state, task.at):
+        if self.hash_queue.has_room(count) or not self.hash_queue.is_next(task.state, task.written_to):
             return
         with self.changed:
             self.waiting_for_hash += 1
@@ -204,19 +206,19 @@ class TransferState:
             return granted
 
     def note_written(self, task: RangeTask, data: memoryview, buffer: memoryview) -> bool:
-        """Record that `data`, which is part of `buffer`, was written at `task.at`.
+        """Record that `data`, which is part of `buffer`, was written at `task.written_to`.
 
         Returns whether the hash queue has taken the buffer. Raises SourceChanged if the file started over.
         """
         with self.changed:
             state, count = task.state, len(data)
             self.check_current_locked(task)
-            begin, task.at = task.at, task.at + count
-            task.kept += count
-            state.record.kept.add(begin, task.at)
+            begin, task.written_to = task.written_to, task.written_to + count
+            task.bytes_written += count
+            state.record.kept.add(begin, task.written_to)
             self.fetched += count
             self.fetched_by_origin[task.address.name] += count
-            note_given(state.record, task.address.mirror, begin, task.at)
+            note_bytes_of_mirror(state.record, task.address.mirror, begin, task.written_to)
             self.unsynced += count
             disk = state.disk
             if state.record.kept.total > disk.most_kept:
@@ -254,7 +256,9 @@ class TransferState:
             self.retired_parts.append(state.disk.part)
         part = part_path(state.file.path, generation_of(state.record.part) + 1)
         state.restarts += 1
-        state.record = FileRecord(part, size=state.file.size, dropped=state.record.dropped, restarts=state.restarts)
+        state.record = FileRecord(
+            part, size=state.file.size, bad_mirrors=state.record.bad_mirrors, restarts=state.restarts
+        )
         state.disk.part, state.disk.committed = None, 0
         identity = state.identity
         identity.expected_sha256, identity.expected_git_sha1 = state.file.sha256, state.file.git_sha1

@@ -48,7 +48,7 @@ class ProgressWriter:
             progress.total,
             progress.kept,
             progress.fetched,
-            progress.rate,
+            progress.rate_bps,
             digest,
             changed,
             tries.faults,

@@ -406,7 +406,7 @@ def test_two_mirrors_give_one_file_at_once_and_the_origin_is_spared(
 def bytes_by_mirror(partial):
     """Return the bytes of `m.gguf` in a partial by mirror."""
     files = journal.load(partial).files.values()
-    return {mirror: ranges.total for file in files for mirror, ranges in file.given.items()}
+    return {mirror: ranges.total for file in files for mirror, ranges in file.bytes_by_mirror.items()}
 
 
 def test_after_a_crash_the_wrong_one_of_two_mirrors_of_a_file_is_found(

@@ -46,7 +46,7 @@ def pin_concurrency(monkeypatch, count):
     monkeypatch.setattr(
         fetch_room,
         "ConcurrencyPlan",
-        lambda **_: ConcurrencyPlan(count=count, baseline=count, settled=True, backing_off_until=float("inf")),
+        lambda **_: ConcurrencyPlan(count=count, baseline=count, is_measuring=True, backing_off_until=float("inf")),
     )
 
 

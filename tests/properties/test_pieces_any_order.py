@@ -223,11 +223,11 @@ class TransferMachine(RuleBasedStateMachine):
     @invariant()
     def no_byte_is_fetched_by_two_or_after_it_is_kept(self) -> None:
         for state in self.run.transfer.files:
-            spans = sorted((task.at, task.end) for task in state.tasks)
+            spans = sorted((task.written_to, task.end) for task in state.tasks)
             assert all(left[1] <= right[0] for left, right in pairwise(spans))
             for task in state.tasks:
-                unwritten_end = task.at if not task.accepted else task.end
-                assert all(end <= task.at or start >= unwritten_end for start, end in state.record.kept)
+                unwritten_end = task.written_to if not task.accepted else task.end
+                assert all(end <= task.written_to or start >= unwritten_end for start, end in state.record.kept)
 
     @invariant()
     def kept_bytes_are_of_one_version_and_on_the_disk(self) -> None:
@@ -324,5 +324,5 @@ def test_a_gap_in_a_file_of_unknown_size_is_fetched_without_the_kept_bytes_after
     state.record.kept.remove(0, 1)
     machine.run.drop(machine.run.fetchers[0])
     machine.start_fetcher()
-    assert [(task.at, task.end) for task in state.tasks] == [(0, 1)]
+    assert [(task.written_to, task.end) for task in state.tasks] == [(0, 1)]
     machine.teardown()

@@ -104,7 +104,7 @@ def at_half_mib(spans):
 @given(SIZES, SPANS_IN_HALF_MIB, SPANS_IN_HALF_MIB, CONNECTIONS, RATES)
 def test_the_next_range_is_missing_and_not_in_flight(size, kept, in_flight, connections, rate):
     kept, in_flight = at_half_mib(kept), at_half_mib(in_flight)
-    requested = next_range(kept, in_flight, size, connections=connections, rate=rate)
+    requested = next_range(kept, in_flight, size, connections=connections, rate_bps=rate)
     busy = Ranges([*kept, *in_flight])
     if requested is None:
         assert not list(busy.gaps(0, size))
@@ -118,7 +118,7 @@ def test_the_next_range_is_neither_too_short_to_be_worth_a_request_nor_longer_th
     size, kept, in_flight, connections, rate
 ):
     kept, in_flight = at_half_mib(kept), at_half_mib(in_flight)
-    requested = next_range(kept, in_flight, size, connections=connections, rate=rate)
+    requested = next_range(kept, in_flight, size, connections=connections, rate_bps=rate)
     if requested is not None:
         [gap] = list(Ranges([*kept, *in_flight]).gaps(requested[0], size))[:1]
         assert min(RANGE_MIN, gap[1] - gap[0]) <= requested[1] - requested[0] <= RANGE_MAX
@@ -130,7 +130,7 @@ def test_repeated_requests_cover_the_missing_bytes_once_from_the_front(size, kep
     in_flight = Ranges()
     while True:
         connections, rate = terms[len(requested) % len(terms)]
-        span = next_range(kept, in_flight, size, connections=connections, rate=rate)
+        span = next_range(kept, in_flight, size, connections=connections, rate_bps=rate)
         if span is None:
             break
         requested.append(span)
@@ -150,7 +150,7 @@ def test_no_byte_is_requested_twice_or_lost_whatever_arrives_and_drops(size, con
     kept, held = Ranges(), []
 
     def take():
-        requested = next_range(kept, Ranges(held), size, connections=connections, rate=rate)
+        requested = next_range(kept, Ranges(held), size, connections=connections, rate_bps=rate)
         if requested is not None:
             assert list(Ranges([*kept, *held]).gaps(*requested)) == [requested]
             held.append(requested)

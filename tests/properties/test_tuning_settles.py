@@ -4,7 +4,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from support.simulated_network import TICK_S, CrowdedHost, Link, mean_rate, simulate, simulate_crowd
 
-from flowhub_jobs.transfer.concurrency import BACK_OFF_S, ConcurrencyPlan, Flow, adjust
+from flowhub_jobs.transfer.concurrency import BACK_OFF_S, ConcurrencyPlan, TransferSample, adjust
 
 SETTLED_S = 10.0  # every number of connections up to the cap has been tried by then
 FULL, CONGESTED_FULL = 0.8, 0.65  # shares of the best possible rate
@@ -39,7 +39,7 @@ def test_for_any_samples_and_changes_of_the_cap_the_number_stays_within_it(sampl
     plan, at, fetched = ConcurrencyPlan(), 1000.0, 0
     for elapsed_s, received, flowing, hash_bound, connections_max in samples:
         at, fetched = at + elapsed_s, fetched + received
-        plan = adjust(plan, Flow(at, fetched, flowing, hash_bound), connections_max)
+        plan = adjust(plan, TransferSample(at, fetched, flowing, hash_bound), connections_max)
         assert 1 <= plan.count <= connections_max
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flowhub_jobs.transfer.concurrency import ConcurrencyPlan, Flow, adjust
+from flowhub_jobs.transfer.concurrency import ConcurrencyPlan, TransferSample, adjust
 from flowhub_jobs.transfer.slow_connection_rules import ConnectionSample, HostThroughput, learn_best, update_throughput
 
 SAMPLE_S = 0.5  # period of its samples of the connections
@@ -57,7 +57,7 @@ def simulate(link_at: Callable[[float], Link], connections_max: int, seconds: fl
         rate = link.rate(flowing)
         moments.append(Moment(at, plan.count, rate))
         fetched += rate * TICK_S
-        plan = adjust(plan, Flow(START_S + at, int(fetched), flowing), connections_max)
+        plan = adjust(plan, TransferSample(START_S + at, int(fetched), flowing), connections_max)
     return moments
 
 
@@ -87,8 +87,8 @@ def simulate_crowd(host: CrowdedHost, connections_max: int, seconds: float) -> l
         rate_each = host.rate_of_one(at, open_now)
         moments.append(Moment(at - START_S, open_now, rate_each * open_now))
         fetched += rate_each * open_now * TICK_S
-        plan = adjust(plan, Flow(at, int(fetched), open_now, is_low=throughput.is_low), connections_max)
-        throughput = learn_best(throughput, plan.best, plan.baseline)
+        plan = adjust(plan, TransferSample(at, int(fetched), open_now, is_low=throughput.is_low), connections_max)
+        throughput = learn_best(throughput, plan.best_bps, plan.baseline)
         if tick % round(SAMPLE_S / TICK_S) == 0:
             throughput = update_throughput(
                 throughput, [ConnectionSample(number, rate_each, 1.0) for number in range(open_now)], at

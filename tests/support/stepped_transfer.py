@@ -19,7 +19,7 @@ from flowhub_jobs.transfer import state as transfer_state
 from flowhub_jobs.transfer.committer import Committer
 from flowhub_jobs.transfer.file_state import FileState, RangeTask
 from flowhub_jobs.transfer.hasher import Hasher
-from flowhub_jobs.transfer.http.response_headers import HubMetadata, read_answer
+from flowhub_jobs.transfer.http.response_headers import HubMetadata, parse_body_range
 from flowhub_jobs.transfer.open_file_limit import open_part
 from flowhub_jobs.transfer.options import CancelToken
 from flowhub_jobs.transfer.partial import journal
@@ -113,7 +113,7 @@ class SteppedTransfer:
         try:
             if answer.hub is not None and answer.location is not None:
                 check_hub(self.transfer, task, answer.hub)
-            response = read_answer(
+            response = parse_body_range(
                 answer.status, Headers(answer.headers), fetcher.requested, "h.example", ranged=fetcher.ranged
             )
             accept_response(self.transfer, task, response, answer.hub, answer.location)
@@ -128,7 +128,7 @@ class SteppedTransfer:
         """
         task, answer = fetcher.task, fetcher.answer
         assert answer is not None
-        if task.at >= task.end:  # another fetcher has taken over the rest
+        if task.written_to >= task.end:  # another fetcher has taken over the rest
             self._end(fetcher)
             return None
         at = answer.start + fetcher.received
@@ -136,12 +136,12 @@ class SteppedTransfer:
         if flip is not None and chunk:
             chunk[flip % len(chunk)] ^= 0x55
         fetcher.received += len(chunk)
-        task.received += len(chunk)
+        task.bytes_received += len(chunk)
         assert at + len(chunk) <= task.response_end
         fresh = memoryview(chunk)[max(0, task.reserved_to - at) :]
         fresh = fresh[: self.transfer.reserve(task, len(fresh))]
         kept = self._keep(fetcher, fresh) if fresh else None
-        if fetcher in self.fetchers and (fetcher.received == len(answer.body) or task.at >= task.end):
+        if fetcher in self.fetchers and (fetcher.received == len(answer.body) or task.written_to >= task.end):
             self._end(fetcher)
         return kept
 
@@ -152,7 +152,7 @@ class SteppedTransfer:
 
     def _keep(self, fetcher: Fetcher, data: memoryview) -> Range | None:
         task = fetcher.task
-        begin = task.at
+        begin = task.written_to
         assert task.part is not None
         task.part.write(data, begin)
         try:
@@ -165,7 +165,7 @@ class SteppedTransfer:
     def drop(self, fetcher: Fetcher) -> None:
         """End a connection, as a fetcher does after a fault."""
         self.fetchers.remove(fetcher)
-        if fetcher.task.kept == 0:
+        if fetcher.task.bytes_written == 0:
             fetcher.task.state.current_address.location = None
         self.transfer.release(fetcher.task)
 

@@ -8,7 +8,7 @@ from flowhub_jobs.transfer.concurrency import (
     SETTLE_S,
     WINDOW_S,
     ConcurrencyPlan,
-    Flow,
+    TransferSample,
     adjust,
 )
 
@@ -20,7 +20,11 @@ def simulate(rates, connections_max=16):
     plan, fetched, history = ConcurrencyPlan(), 0.0, []
     for window in range(1, 40):
         fetched += rates(plan.count, window) * WINDOW_S
-        plan = adjust(plan, Flow(START + window * WINDOW_S * 1.01, int(fetched), flowing=plan.count), connections_max)
+        plan = adjust(
+            plan,
+            TransferSample(START + window * WINDOW_S * 1.01, int(fetched), active_connections=plan.count),
+            connections_max,
+        )
         history.append(plan)
     return history
 
@@ -40,7 +44,7 @@ def test_no_more_connections_are_tried_than_the_digest_can_keep_up_with():
     def most_connections(digest_bps):
         plan, most_seen = ConcurrencyPlan(), 0
         for window in range(1, 20):
-            flow = Flow(
+            flow = TransferSample(
                 START + window * WINDOW_S * 1.01, int(window * WINDOW_S * 700e6), plan.count, digest_bps=digest_bps
             )
             plan = adjust(plan, flow, 16)
@@ -56,7 +60,9 @@ def test_one_slow_window_adds_no_connection():
     plan, fetched = ConcurrencyPlan(), 0.0
     for window, rate in enumerate(rates, 1):
         fetched += rate * WINDOW_S
-        plan = adjust(plan, Flow(START + window * WINDOW_S * 1.01, int(fetched), plan.count, digest_bps=900e6), 16)
+        plan = adjust(
+            plan, TransferSample(START + window * WINDOW_S * 1.01, int(fetched), plan.count, digest_bps=900e6), 16
+        )
         assert plan.count == 1
 
 
@@ -65,8 +71,10 @@ def test_a_line_that_stays_slow_is_judged_by_its_new_rate():
     plan, fetched = ConcurrencyPlan(), 0.0
     for window, rate in enumerate([100e6] * 5 + [1e6] * RECENT, 1):
         fetched += rate * WINDOW_S
-        plan = adjust(plan, Flow(START + window * WINDOW_S * 1.01, int(fetched), plan.count), connections_max=1)
-    assert plan.best < 1.01e6
+        plan = adjust(
+            plan, TransferSample(START + window * WINDOW_S * 1.01, int(fetched), plan.count), connections_max=1
+        )
+    assert plan.best_bps < 1.01e6
 
 
 def test_a_cap_is_never_passed():
@@ -86,7 +94,7 @@ def test_where_four_fill_the_line_the_count_falls_back_and_rests():
     resting = [
         plan.count
         for plan in history
-        if plan.backing_off_until and plan.since < backed_off.since + BACK_OFF_S - WINDOW_S
+        if plan.backing_off_until and plan.window_start < backed_off.window_start + BACK_OFF_S - WINDOW_S
     ]
     assert set(resting) == {4}
 
@@ -104,29 +112,29 @@ def test_nothing_is_learned_while_nothing_moves():
 
 
 def test_too_short_a_window_changes_nothing():
-    plan = ConcurrencyPlan(since=START, settled=True)
-    assert adjust(plan, Flow(START + WINDOW_S / 2, 10**9, flowing=1), 16) is plan
+    plan = ConcurrencyPlan(window_start=START, is_measuring=True)
+    assert adjust(plan, TransferSample(START + WINDOW_S / 2, 10**9, active_connections=1), 16) is plan
 
 
 def test_new_connections_are_judged_only_when_all_of_them_flow_or_a_second_has_passed():
-    trying = ConcurrencyPlan(count=4, baseline=1, best=20e6, since=START)
-    assert adjust(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=3), 16) is trying
-    assert adjust(trying, Flow(START + SETTLE_S / 2, 10**7, flowing=4), 16).settled
-    assert adjust(trying, Flow(START + SETTLE_S * 1.1, 10**7, flowing=3), 16).settled
+    trying = ConcurrencyPlan(count=4, baseline=1, best_bps=20e6, window_start=START)
+    assert adjust(trying, TransferSample(START + SETTLE_S / 2, 10**7, active_connections=3), 16) is trying
+    assert adjust(trying, TransferSample(START + SETTLE_S / 2, 10**7, active_connections=4), 16).is_measuring
+    assert adjust(trying, TransferSample(START + SETTLE_S * 1.1, 10**7, active_connections=3), 16).is_measuring
 
 
 def test_nothing_is_judged_before_the_first_byte_however_long_it_takes():
-    waiting = adjust(ConcurrencyPlan(), Flow(START, 0, flowing=0), 16)
-    assert adjust(waiting, Flow(START + 60, 0, flowing=0), 16) == waiting
+    waiting = adjust(ConcurrencyPlan(), TransferSample(START, 0, active_connections=0), 16)
+    assert adjust(waiting, TransferSample(START + 60, 0, active_connections=0), 16) == waiting
 
 
 def test_a_line_that_outruns_the_digest_gets_fewer_connections_and_a_rest():
-    plan = ConcurrencyPlan(count=8, baseline=8, best=1e9, settled=True, since=START)
-    reduced = adjust(plan, Flow(START + 1, 10**9, flowing=8, hash_bound=True), 16)
+    plan = ConcurrencyPlan(count=8, baseline=8, best_bps=1e9, is_measuring=True, window_start=START)
+    reduced = adjust(plan, TransferSample(START + 1, 10**9, active_connections=8, hash_bound=True), 16)
     assert reduced.count == 4
     assert reduced.backing_off_until > START
 
 
 def test_a_lower_cap_is_obeyed_at_once():
-    plan = ConcurrencyPlan(count=16, baseline=16, settled=True, since=START)
-    assert adjust(plan, Flow(START + 0.01, 10, flowing=16), 3).count == 3
+    plan = ConcurrencyPlan(count=16, baseline=16, is_measuring=True, window_start=START)
+    assert adjust(plan, TransferSample(START + 0.01, 10, active_connections=16), 3).count == 3

@@ -8,7 +8,7 @@ from httpx import Headers
 from flowhub_jobs.errors import WrongRange
 from flowhub_jobs.net.retry_after import asked_wait
 from flowhub_jobs.net.status_errors import unsatisfied_total
-from flowhub_jobs.transfer.http.response_headers import parse_hub_metadata, read_answer, strong_date, strong_etag
+from flowhub_jobs.transfer.http.response_headers import parse_body_range, parse_hub_metadata, strong_date, strong_etag
 
 NOW = datetime(2026, 11, 22, 23, 0, 0, tzinfo=UTC)
 HEX64, HEX40 = "ab" * 32, "cd" * 20
@@ -20,7 +20,7 @@ def headers(**named):
 
 
 def read(status=206, requested=(10, 20), **named):
-    return read_answer(status, headers(**named), requested, "cdn.example")
+    return parse_body_range(status, headers(**named), requested, "cdn.example")
 
 
 # The body ------------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_content_range_decides_whether_a_200_is_a_part():
 
 
 def test_a_206_without_content_range_is_the_whole_file_where_no_range_was_requested():
-    answer = read_answer(206, headers(content_length="100"), (10, 100), "cdn.example", ranged=False)
+    answer = parse_body_range(206, headers(content_length="100"), (10, 100), "cdn.example", ranged=False)
     assert (answer.start, answer.end, answer.total, answer.whole) == (0, 100, 100, True)
 
 
@@ -140,9 +140,9 @@ def test_a_coding_is_refused_wherever_it_is_in_the_list(coding):
 
 def test_a_coding_that_only_repeats_the_files_suffix_is_ignored():
     gzip_headers = headers(content_encoding="x-gzip", content_range="bytes 10-19/100")
-    assert read_answer(206, gzip_headers, (10, 20), "cdn.example", path="a/b.tar.gz")
+    assert parse_body_range(206, gzip_headers, (10, 20), "cdn.example", path="a/b.tar.gz")
     with pytest.raises(WrongRange, match="x-gzip"):
-        read_answer(206, gzip_headers, (10, 20), "cdn.example", path="a/b.zst")
+        parse_body_range(206, gzip_headers, (10, 20), "cdn.example", path="a/b.zst")
 
 
 def test_a_200_is_the_whole_file_whatever_was_requested():
@@ -279,7 +279,7 @@ CODED = {"gzip": "gzip", "X-Gzip": "x-gzip", "deflate": "deflate"}
 
 @pytest.mark.parametrize(("content_encoding", "coding"), CODED.items(), ids=CODED)
 def test_a_whole_answer_to_a_request_without_range_is_decoded_and_its_length_is_not_the_files(content_encoding, coding):
-    answer = read_answer(
+    answer = parse_body_range(
         200, headers(content_encoding=content_encoding, content_length="50"), (0, 100), "cdn.example", ranged=False
     )
     assert (answer.start, answer.end, answer.total, answer.whole, answer.coding) == (0, None, None, True, coding)
@@ -297,7 +297,7 @@ NOT_DECODED = {
 @pytest.mark.parametrize(("status", "coded_headers", "ranged"), NOT_DECODED.values(), ids=NOT_DECODED)
 def test_no_other_coded_answer_is_decoded(status, coded_headers, ranged):
     with pytest.raises(WrongRange, match="requested plain bytes") as raised:
-        read_answer(status, headers(**coded_headers, content_length="10"), (0, 10), "cdn.example", ranged=ranged)
+        parse_body_range(status, headers(**coded_headers, content_length="10"), (0, 10), "cdn.example", ranged=ranged)
     assert raised.value.coded == (coded_headers["content_encoding"] == "gzip"), (
         "in answer to a request for the whole file it may be decoded"
     )
@@ -306,5 +306,5 @@ def test_no_other_coded_answer_is_decoded(status, coded_headers, ranged):
 @pytest.mark.parametrize("length", [0, 100], ids=["empty", "as long as the file"])
 def test_a_coding_is_ignored_where_the_length_is_that_of_the_stored_file(length):
     gzip_headers = headers(content_encoding="gzip", content_length=str(length))
-    answer = read_answer(200, gzip_headers, (0, 100), "cdn.example", ranged=False, size=100)
+    answer = parse_body_range(200, gzip_headers, (0, 100), "cdn.example", ranged=False, size=100)
     assert (answer.total, answer.coding) == (length, None)

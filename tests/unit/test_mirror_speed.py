@@ -8,10 +8,10 @@ import pytest
 from flowhub_jobs.net.urls import HUB
 from flowhub_jobs.transfer.file_state import AddressState, RangeTask
 from flowhub_jobs.transfer.host_limits import HostLimits
-from flowhub_jobs.transfer.mirror_choice import AT_ONCE_MAX, Address, Mirrors
+from flowhub_jobs.transfer.mirror_choice import CONCURRENT_ADDRESSES_MAX, Address, Mirrors
 from flowhub_jobs.transfer.mirror_speed import MirrorSpeed
 from flowhub_jobs.transfer.mirror_switching import begin_addresses, choose_address, extra_addresses
-from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate
+from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRateLimit
 from flowhub_jobs.transfer.resume import resume_partial
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
@@ -38,7 +38,7 @@ class Simulation:
         begin_addresses(self.transfer, self.hosts)
         [self.state] = self.transfer.files
         self.state.identity.identified = True
-        self.speed = MirrorSpeed(self.transfer, self.hosts, TransferRate(self.limit, None))
+        self.speed = MirrorSpeed(self.transfer, self.hosts, TransferRateLimit(self.limit, None))
         self.now = time.monotonic()
         self.measured: list[str] = []
 
@@ -62,7 +62,7 @@ class Simulation:
 
     def _task(self, address: AddressState) -> RangeTask:
         task = RangeTask(self.state, 0, 1 << 30)
-        task.address, task.received, task.accepted = address, 1, True
+        task.address, task.bytes_received, task.accepted = address, 1, True
         return task
 
     def _measure(self) -> None:
@@ -71,7 +71,7 @@ class Simulation:
         if probe is not None and probe.task is None:
             probe.task = self._task(probe.address)
             probe.task.started_at, probe.task.ended_at = self.now, self.now + 1
-            probe.task.kept = int(self.rates[probe.address.name])
+            probe.task.bytes_written = int(self.rates[probe.address.name])
             self.measured.append(probe.address.name)
 
 
@@ -127,7 +127,7 @@ def test_a_mirror_that_promises_little_is_not_used_in_addition(simulate):
 def test_at_most_three_addresses_are_used_at_once(simulate):
     simulation = simulate([A, B, C, D], dict.fromkeys((A, B, C, D, OWN), 1e6))
     assert simulation.run(60) == [A, B, C]
-    assert AT_ONCE_MAX == 3
+    assert CONCURRENT_ADDRESSES_MAX == 3
 
 
 def test_an_address_that_becomes_far_slower_loses_its_part_to_the_others(simulate):

@@ -29,16 +29,16 @@ def test_pieces_grow_with_the_file_up_to_a_limit():
 
 
 def test_one_connection_asks_for_all_of_a_small_file_at_once():
-    assert next_range(Ranges(), Ranges(), 10 * MIB, connections=1, rate=0) == (0, 10 * MIB)
+    assert next_range(Ranges(), Ranges(), 10 * MIB, connections=1, rate_bps=0) == (0, 10 * MIB)
 
 
 def test_several_connections_share_what_is_left():
-    assert next_range(Ranges(), Ranges(), 16 * MIB, connections=4, rate=0) == (0, 2 * MIB)
+    assert next_range(Ranges(), Ranges(), 16 * MIB, connections=4, rate_bps=0) == (0, 2 * MIB)
 
 
 def test_a_range_is_not_so_small_that_the_request_costs_more_than_the_bytes():
-    assert next_range(Ranges(), Ranges(), 2 * MIB, connections=16, rate=0) == (0, RANGE_MIN)
+    assert next_range(Ranges(), Ranges(), 2 * MIB, connections=16, rate_bps=0) == (0, RANGE_MIN)
 
 
 def test_a_range_is_about_four_seconds_of_a_connections_rate():
-    assert next_range(Ranges(), Ranges(), 4 * GIB, connections=4, rate=20e6) == (0, 80_000_000)
+    assert next_range(Ranges(), Ranges(), 4 * GIB, connections=4, rate_bps=20e6) == (0, 80_000_000)

@@ -45,7 +45,7 @@ def test_ranges_double_until_a_rate_was_measured(transfer):
 
 def test_a_measured_rate_decides(transfer):
     fetch_next(transfer)
-    transfer.rate = 10e6
+    transfer.rate_bps = 10e6
     assert fetch_next(transfer) == 40_000_000
 
 
@@ -68,7 +68,7 @@ def test_a_range_that_another_connection_took_over_is_not_written_by_the_first(t
     while (first := take_next(transfer)).end < 4 * GIB:
         transfer.withdraw(first)
         fetch_next(transfer)
-    first.started_at, first.received = first.started_at - 60, MIB
+    first.started_at, first.bytes_received = first.started_at - 60, MIB
     assert transfer.reserve(first, MIB) == MIB
     second = take_next(transfer)
     assert first.start + MIB < second.start == first.end
@@ -81,7 +81,7 @@ def test_a_shared_range_without_a_connection_is_returned_to_its_first_task(trans
     while (first := take_next(transfer)).end < 4 * GIB:
         transfer.withdraw(first)
         fetch_next(transfer)
-    first.started_at, first.received, first.response_end = first.started_at - 60, MIB, first.end
+    first.started_at, first.bytes_received, first.response_end = first.started_at - 60, MIB, first.end
     for _ in range(3):
         with transfer.changed:
             return_task(transfer, take_next(transfer))

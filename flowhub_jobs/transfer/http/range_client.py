@@ -21,13 +21,14 @@ from flowhub_jobs.transfer.http.response_headers import HubMetadata, folded, par
 from flowhub_jobs.transfer.mirror_choice import Address
 from flowhub_jobs.transfer.options import TransferOptions
 
-REDIRECTS, REDIRECTS_MAX = (300, 301, 302, 303, 307, 308), 10
+REDIRECTS = (300, 301, 302, 303, 307, 308)
+REDIRECTS_MAX = 10
 ANSWERED = (200, 203, 206)  # 203: what a proxy made of a 200 (RFC 9110, section 15.3.4)
 HEADERS = {"User-Agent": "flowhub", "Accept": "*/*"}
 
 
 class RangeClient:
-    """The connections of one transfer: kept alive, and aborted all at once."""
+    """Sends the range requests of one transfer over its HttpBackend, which keeps the connections."""
 
     def __init__(self, options: TransferOptions, note_received: Callable[[int], None] = lambda size: None) -> None:
         """`note_received` counts the bytes of all answers, their heads included."""
@@ -66,19 +67,26 @@ class RangeClient:
         """
         start = at_endpoint(url, self._options.hub_endpoint)
         optional = {"Range": range_header, "If-Range": if_range if range_header else None}
-        sent = HEADERS | {name: value for name, value in optional.items() if value is not None}
-        sent["Accept-Encoding"] = accept_encoding
+        request_headers = HEADERS | {name: value for name, value in optional.items() if value is not None}
+        request_headers["Accept-Encoding"] = accept_encoding
         cookies = RedirectCookies()
         first = redirected_to or start
-        context = _RequestContext(sent, pinned, on_hub_metadata, new_connection, cookies, mirror)
+        context = _RequestContext(request_headers, pinned, on_hub_metadata, new_connection, cookies, mirror)
         response, headers, final_url, hub = self._follow(first, context)
         try:
             if response.status_code not in ANSWERED and not tells_end(response.status_code, headers):
                 # The target of an earlier redirect may be a signed address that has expired, at the same host too.
-                at_home = redirected_to is None and origin(final_url) == origin(start)
+                from_first_url = redirected_to is None
+                same_origin = from_first_url and origin(final_url) == origin(start)
                 size = hub.size if hub is not None and hub.size is not None else size
-                fresh = redirected_to is None
-                raise self._status_error(response.status_code, headers, final_url, fresh=fresh, home=at_home, size=size)
+                raise self._status_error(
+                    response.status_code,
+                    headers,
+                    final_url,
+                    from_first_url=from_first_url,
+                    same_origin=same_origin,
+                    size=size,
+                )
             needed_cookie = bool(cookies.header_for(final_url))
             yield RangeResponse(response, headers, final_url, hub, self._options.stall_s, needed_cookie=needed_cookie)
         finally:
@@ -110,7 +118,7 @@ class RangeClient:
     def _send(self, url: str, context: "_RequestContext") -> httpx.Response:
         token = token_for(url, self._options.tokens) if context.mirror is None else context.mirror.credential
         # Chosen again for each hop: a token goes to the exact origin it belongs to, never along with a redirect.
-        sent_headers = context.sent | ({"Authorization": f"Bearer {token}"} if token else {})
+        sent_headers = context.headers | ({"Authorization": f"Bearer {token}"} if token else {})
         cookie = context.cookies.header_for(url)
         sent_headers |= {"Cookie": cookie} if cookie else {}
         with convert_httpx_errors(url, in_body=False, within=self._options.headers_s):
@@ -143,22 +151,23 @@ class RangeClient:
                 raise
 
     def _status_error(
-        self, status: int, headers: Headers, url: str, *, fresh: bool, home: bool, size: int | None
+        self, status: int, headers: Headers, url: str, *, from_first_url: bool, same_origin: bool, size: int | None
     ) -> FlowhubError:
+        """`from_first_url`: no remembered redirect was used; `same_origin`: `url` is at the first URL's origin, too."""
         hub_endpoint, tokens = self._options.hub_endpoint, self._options.tokens
         error = status_error(
             status,
             headers,
             host=host_of(url),
-            fresh=fresh,
-            home=home,
+            fresh=from_first_url,
+            home=same_origin,
             had_token=token_for(url, tokens) is not None,
             now=datetime.now(UTC),
             secrets=tokens.values(),
             token_of=None if origin(url) == origin(hub_endpoint) else origin(url),
             size=size,
             page=hub_page(url, hub_endpoint),
-            signed=home and is_signed(url),
+            signed=same_origin and is_signed(url),
         )
         return with_withheld_token(error, url, tokens)
 
@@ -179,7 +188,7 @@ class RangeClient:
 class _RequestContext:
     """How a request and its redirects are sent. Few mirrors may redirect to another origin."""
 
-    sent: dict[str, str]
+    headers: dict[str, str]
     pinned: bool
     on_hub_metadata: Callable[[HubMetadata], None]
     new_connection: bool

@@ -20,13 +20,13 @@ DATE_STRONG_S = 1.0  # RFC 9110, section 8.8.2.2; it was 60 s in RFC 7232
 
 
 @dataclass(frozen=True, slots=True)
-class RangeAnswer:
-    """A body: the bytes from `start` to `end` of a file of `total`; None is unknown. `whole`: all of the file.
+class BodyRange:
+    """The part of the file that a response's body contains: bytes `start` to `end` (half-open) of `total`.
 
-    `end` is `start` if a 416 says that the file ends before the requested range: there is no body. `modified` is
-    Last-Modified if that is a strong validator, followed by a weak ETag, which may tell more. `coding`: the body must
-    be decoded; the number of decoded bytes is not known. `page`: its media type, if that is
-    one of web pages and error texts.
+    None: unknown. `whole`: the body is all of the file. `end` is `start` if a 416 says that the file ends before the
+    requested range: there is no body. `modified` is Last-Modified if that is a strong validator, followed by a weak
+    ETag, which may tell more. `coding`: the body must be decoded; the number of decoded bytes is not known. `page`: its
+    media type, if that is one of web pages and error texts.
     """
 
     start: int
@@ -68,7 +68,7 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def read_answer(
+def parse_body_range(
     status: int,
     headers: Headers,
     requested: Range,
@@ -77,25 +77,25 @@ def read_answer(
     ranged: bool = True,
     path: str = "",
     size: int | None = None,
-) -> RangeAnswer:
-    """Return what the body of a 200, 203, 206 or 416 is; raise WrongRange unless it has the first requested byte.
+) -> BodyRange:
+    """Return which bytes the body of a 200, 203, 206 or 416 contains.
 
-    `ranged`: the request had a Range header. `path` and `size` (bytes, if known) are the file's. A server may send
-    less than was requested (RFC 9110, section 15.3.7), or more. Content-Range says what the body is, whatever the
-    status (modelscope_hub #50: 200).
+    Raises WrongRange unless the first requested byte is one of them. `ranged`: the request had a Range header. `path`
+    and `size` (bytes, if known) are the file's. A server may send less than was requested (RFC 9110, section 15.3.7),
+    or more. Content-Range says what the body is, whatever the status (modelscope_hub #50: 200).
     """
     tags = {"etag": strong_etag(headers), "modified": strong_date(headers)}
     if coding := _coding(status, headers, path, size, ranged=ranged):
         _check_decodable(coding, status, headers, host, ranged=ranged)
-        return RangeAnswer(0, None, None, whole=True, coding=coding, **tags)
+        return BodyRange(0, None, None, whole=True, coding=coding, **tags)
     if status == 416:
-        return RangeAnswer(requested[0], requested[0], unsatisfied_total(headers), whole=False, **tags)
+        return BodyRange(requested[0], requested[0], unsatisfied_total(headers), whole=False, **tags)
     if headers.get("content-type", "").lower().startswith("multipart/byteranges"):
         raise WrongRange(f"{host} answered one range with a multipart body.", host=host)
     length, part = body_length(headers), _part(headers, host)
     if _is_whole(status, part, length, ranged=ranged):
         length = _number(headers.get("content-length"))
-        return RangeAnswer(0, length, length, whole=True, page=_page_type(headers), **tags)
+        return BodyRange(0, length, length, whole=True, page=_page_type(headers), **tags)
     if part is None:
         value = _printable(headers.get("content-range"))
         raise WrongRange(f"{host} sent a part of the file without saying which (Content-Range: {value}).", host=host)
@@ -104,7 +104,7 @@ def read_answer(
         raise WrongRange(
             f"flowhub requested bytes {_span(*requested)}, and {host} sent {_span(part.start, end)}.", host=host
         )
-    return RangeAnswer(part.start, end, part.total, whole=False, **tags)
+    return BodyRange(part.start, end, part.total, whole=False, **tags)
 
 
 def _coding(status: int, headers: Headers, path: str, size: int | None, *, ranged: bool) -> str | None:

@@ -4,13 +4,13 @@ from flowhub_jobs.pieces.ranges import Ranges
 from flowhub_jobs.transfer.partial.journal import FileRecord
 
 
-def note_given(record: FileRecord, mirror: str, start: int, end: int) -> None:
+def note_bytes_of_mirror(record: FileRecord, mirror: str, start: int, end: int) -> None:
     """Record that bytes came from a mirror; `mirror` is "" for the file's own URL. They no longer count for any other
     mirror."""
-    if not mirror and not record.given:
+    if not mirror and not record.bytes_by_mirror:
         return
-    for other, ranges in record.given.items():
+    for other, ranges in record.bytes_by_mirror.items():
         if other != mirror:
             ranges.remove(start, end)
     if mirror:
-        record.given.setdefault(mirror, Ranges()).add(start, end)
+        record.bytes_by_mirror.setdefault(mirror, Ranges()).add(start, end)

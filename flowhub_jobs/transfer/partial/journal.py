@@ -40,9 +40,8 @@ class FileRecord:
     states: dict[int, str] = field(default_factory=dict)
     frontier: int = 0
     frontier_state: str | None = None
-    # By mirror: the bytes that came from it, and whether its bytes were wrong, so that it is not asked again.
-    given: dict[str, Ranges] = field(default_factory=dict)
-    dropped: set[str] = field(default_factory=set)
+    bytes_by_mirror: dict[str, Ranges] = field(default_factory=dict)  # the bytes that each mirror sent
+    bad_mirrors: set[str] = field(default_factory=set)  # mirrors that sent wrong bytes: not used again
     # How often the file started over, and the most bytes that were kept before: the next attempt continues the count.
     restarts: int = 0
     most_kept: int = 0
@@ -104,8 +103,10 @@ def _apply(record: Record, entry: dict[str, Any]) -> None:
         file.kept = Ranges((start, end) for start, end in change["kept"])
         file.states |= {int(number): state for number, state in change.get("states", {}).items()}
         file.frontier, file.frontier_state = change["frontier"], change["state"]
-        file.given = {mirror: Ranges(map(tuple, ranges)) for mirror, ranges in change.get("given", {}).items()}
-        file.dropped = set(change.get("dropped", ()))
+        file.bytes_by_mirror = {
+            mirror: Ranges(map(tuple, ranges)) for mirror, ranges in change.get("given", {}).items()
+        }
+        file.bad_mirrors = set(change.get("dropped", ()))
         file.restarts, file.most_kept = change.get("restarts", 0), change.get("most_kept", 0)
 
 
@@ -117,10 +118,10 @@ def file_entry(record: FileRecord, states: dict[int, str]) -> dict[str, Any]:
         "frontier": record.frontier,
         "state": record.frontier_state,
     }
-    if record.given:
-        entry["given"] = {mirror: list(ranges) for mirror, ranges in record.given.items()}
-    if record.dropped:
-        entry["dropped"] = sorted(record.dropped)
+    if record.bytes_by_mirror:
+        entry["given"] = {mirror: list(ranges) for mirror, ranges in record.bytes_by_mirror.items()}
+    if record.bad_mirrors:
+        entry["dropped"] = sorted(record.bad_mirrors)
     if record.restarts or record.identity is None:
         entry |= {"restarts": record.restarts, "most_kept": record.most_kept}
     return entry

@@ -20,7 +20,7 @@ from flowhub_jobs.fs.disk_errors import disk_error, disk_errors, refuse_links
 from flowhub_jobs.system import direct_twin, read_once, sync_data
 
 FILES = "files"
-SYNCS_MAX = 8  # at the same time
+SYNCS_MAX = 8  # No more files are synced at the same time.
 PAGE = 4096  # bytes
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 _NEW = _OPEN | os.O_CREAT | os.O_EXCL

@@ -186,7 +186,7 @@ def test_a_writer_waits_until_a_commit_makes_room(tmp_path: Path) -> None:
     limit = unsynced_limit(len(transfer.tasks))
     for _ in range(limit // MIB):
         committer.admit(MIB)
-        task.part.write(bytes(MIB), task.at)
+        task.part.write(bytes(MIB), task.written_to)
         transfer.note_written(task, memoryview(bytes(MIB)), memoryview(b""))
     admitted = threading.Event()
 

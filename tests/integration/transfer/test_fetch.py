@@ -270,7 +270,7 @@ def test_progress_is_reported_to_the_end(origin, tmp_path, monkeypatch):
     assert first.stage in (Stage.RESOLVE, Stage.DOWNLOAD)
     assert (last.stage, last.total, last.kept, last.fetched) == (Stage.VERIFY, MODEL.size, MODEL.size, MODEL.size)
     assert last.files[0].state is DigestState.VERIFIED
-    assert any(report.stage is Stage.DOWNLOAD and report.rate > 0 for report in run.progress)
+    assert any(report.stage is Stage.DOWNLOAD and report.rate_bps > 0 for report in run.progress)
     assert [report.kept for report in run.progress] == sorted(report.kept for report in run.progress)
     assert all(report.kept <= report.fetched for report in run.progress)
 

@@ -6,7 +6,7 @@ import pytest
 from support.models import gguf_pattern
 from support.run_fetch import TransferRun, pinned_artifact, quick
 
-from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRate
+from flowhub_jobs.transfer.rate_limit import TokenBucket, TransferRateLimit
 
 RATE = 2_000_000
 
@@ -30,7 +30,7 @@ def test_a_transfer_keeps_to_its_own_limit_although_the_worker_has_none(origin, 
 @pytest.mark.parametrize(("own", "shared", "lower"), [(1_000, 5_000, 1_000), (5_000, 1_000, 1_000), (None, 700, 700)])
 def test_the_lower_of_the_two_limits_applies(own, shared, lower):
     clock = Clock()
-    rate = TransferRate(TokenBucket(shared, clock), TokenBucket(own, clock) if own else None)
+    rate = TransferRateLimit(TokenBucket(shared, clock), TokenBucket(own, clock) if own else None)
     assert rate.limited
     assert rate.read_size(1 << 20) == TokenBucket(lower, clock).read_size(1 << 20)
     assert rate.receive_window == TokenBucket(lower, clock).receive_window
@@ -44,7 +44,7 @@ def test_the_lower_of_the_two_limits_applies(own, shared, lower):
 
 
 def test_without_a_limit_nothing_is_held_up():
-    rate = TransferRate(TokenBucket())
+    rate = TransferRateLimit(TokenBucket())
     assert not rate.limited
     assert rate.receive_window is None
     assert rate.read_size(12_345) == 12_345
