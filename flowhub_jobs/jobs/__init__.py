@@ -2,7 +2,7 @@
 
 states              the states of a job, who moves it, and the holds of a queued one; pure
 commands            the user's writes: enqueue, cancel, pause, resume, start, retry, priority
-enqueue_rows        the rows that an enqueued artifact becomes; pure
+enqueue_rows        the rows that an enqueued artifact becomes
 lease_store         a worker's claims, the renewal of its leases, its row · run_values: their values
 attempt_writes      a worker's writes of an attempt: progress, events, its end
 claims              the jobs that may start now, and the UPDATE that takes the best of them

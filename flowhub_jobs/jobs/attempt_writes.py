@@ -135,18 +135,18 @@ class AttemptWrites:
         error: FlowhubError,
         *,
         faults: int,
-        fruitless_s: float = 0.0,
+        no_progress_s: float = 0.0,
         counts_as_attempt: bool,
     ) -> RequestedAction | None:
         """Queue the job again because of an error, to start at `until_us`. Return the action carried out instead.
 
         Without `counts_as_attempt` the next run continues the same attempt. `faults` tries in a row brought no byte,
-        and took `fruitless_s`.
+        and took `no_progress_s`.
         """
         text = error.message
         wait_us = max(0, until_us - self._clock.now_us())
         changes: dict[str, Any] = {"not_before": until_us, "wait_us": wait_us, "wait_reason": reason, "wait_text": text}
-        changes |= {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
+        changes |= {"faults": faults, "fruitless_us": round(no_progress_s * 1e6)}
         event = NewEvent(EventKind.WAITS, text, error.code)
         return self._release(
             lease, changes | ({} if counts_as_attempt else _ATTEMPT_NOT_COUNTED), EventKind.WAITS, event
@@ -166,14 +166,14 @@ class AttemptWrites:
             )
 
     def requeue_held_by_host(
-        self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, fruitless_s: float
+        self, lease: Lease, wait: HostWait, seconds: float, *, faults: int, no_progress_s: float
     ) -> RequestedAction | None:
         """Queue the job again, held with all others of its host. Return the action carried out instead.
 
         `seconds` is a backoff of its own, 0 for none. The attempt does not count, and an outage leaves one event.
         """
         wait_us = round(seconds * 1e6)
-        changes: dict[str, Any] = {"faults": faults, "fruitless_us": round(fruitless_s * 1e6)}
+        changes: dict[str, Any] = {"faults": faults, "fruitless_us": round(no_progress_s * 1e6)}
         if wait_us:
             changes |= {"not_before": self._clock.now_us() + wait_us, "wait_us": wait_us}
             changes |= {"wait_reason": Reason.BACKOFF, "wait_text": wait.text}

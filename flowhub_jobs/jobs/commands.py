@@ -20,8 +20,8 @@ from flowhub_jobs.database.tables import events, is_live, job_after, job_files, 
 from flowhub_jobs.errors import Busy, JobUnreadable, NotFound, WrongState
 from flowhub_jobs.jobs.enqueue_rows import (
     Enqueued,
+    EnqueueRequest,
     LiveKey,
-    Request,
     after_rows,
     enqueued_for,
     file_rows,
@@ -51,7 +51,7 @@ class JobCommands:
 
     # Enqueue -------------------------------------------------------------------------------------------------------
 
-    def enqueue(self, requests: Sequence[Request], alongside: Alongside | None = None) -> list[Enqueued]:
+    def enqueue(self, requests: Sequence[EnqueueRequest], alongside: Alongside | None = None) -> list[Enqueued]:
         """Return the job of each request, in order; all are committed together, or none.
 
         A live job for the same artifact on the same node is returned as it is; for an installed artifact, the job that
@@ -64,7 +64,7 @@ class JobCommands:
                 return self._enqueue(requests, alongside)
         return self._enqueue(requests, alongside)
 
-    def _enqueue(self, requests: Sequence[Request], alongside: Alongside | None) -> list[Enqueued]:
+    def _enqueue(self, requests: Sequence[EnqueueRequest], alongside: Alongside | None) -> list[Enqueued]:
         requests = [request if request.node else replace(request, node=self._node) for request in requests]
         with writing(self._engine) as tx:
             _check_earlier(tx, requests)
@@ -117,7 +117,7 @@ class JobCommands:
             if tx.execute(sa.update(jobs).where(ended).values(bytes_done=0)).rowcount:
                 tx.execute(sa.update(job_files).where(job_files.c.job_id == job).values(bytes_done=0))
 
-    def _insert(self, tx: sa.Connection, requests: Sequence[Request]) -> dict[LiveKey, int]:
+    def _insert(self, tx: sa.Connection, requests: Sequence[EnqueueRequest]) -> dict[LiveKey, int]:
         """Write a job for each request; return their numbers by node and artifact key.
 
         One statement per table: ten thousand single inserts would keep every other writer waiting for seconds.
@@ -135,7 +135,7 @@ class JobCommands:
             tx.execute(job_after.insert(), waits)
         return {request.live_key: number for number, request in numbered}
 
-    def _add_programs(self, tx: sa.Connection, requests: Sequence[Request], live: Mapping[LiveKey, int]) -> None:
+    def _add_programs(self, tx: sa.Connection, requests: Sequence[EnqueueRequest], live: Mapping[LiveKey, int]) -> None:
         """Have the live jobs of these requests place their models in the programs of the requests, too."""
         for request in requests:
             if request.terms.place and (job := live.get(request.live_key)) is not None:
@@ -304,7 +304,7 @@ def _hold_nodes(tx: sa.Connection, names: Collection[str]) -> None:
         raise NotFound(f"There is no node {missing[0]!r}.", hint="`flowhub nodes` lists all.")
 
 
-def _check_earlier(tx: sa.Connection, requests: Iterable[Request]) -> None:
+def _check_earlier(tx: sa.Connection, requests: Iterable[EnqueueRequest]) -> None:
     """Raise NotFound for the first job of an `after` that does not exist."""
     for group in in_groups(dict.fromkeys(job for request in requests for job in request.terms.after)):
         existing = set(tx.execute(sa.select(jobs.c.id).where(jobs.c.id.in_(group))).scalars())

@@ -1,4 +1,4 @@
-"""Requests to enqueue an artifact, and the rows that they become. Pure: `JobCommands` writes them."""
+"""Requests to enqueue an artifact, and the rows that they become. `JobCommands` writes them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class EnqueueTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EnqueueRequest:
     """An artifact to enqueue. If it is installed, `installed_by` is the job that installed it, if known."""
 
     artifact: Artifact
@@ -73,9 +73,9 @@ def checked_priority(number: int) -> int:
     return number
 
 
-def needing_job(requests: Iterable[Request], live: Mapping[LiveKey, int]) -> dict[LiveKey, Request]:
+def needing_job(requests: Iterable[EnqueueRequest], live: Mapping[LiveKey, int]) -> dict[LiveKey, EnqueueRequest]:
     """Return the requests that need a job of their own, by their keys; one that fetches stands for all of its key."""
-    fresh: dict[LiveKey, Request] = {}
+    fresh: dict[LiveKey, EnqueueRequest] = {}
     for request in requests:
         key = request.live_key
         answered = key in live or (request.needs_no_fetch and request.installed_by is not None)
@@ -84,7 +84,9 @@ def needing_job(requests: Iterable[Request], live: Mapping[LiveKey, int]) -> dic
     return fresh
 
 
-def enqueued_for(request: Request, known: Mapping[LiveKey, int], fresh: dict[LiveKey, Request]) -> Enqueued:
+def enqueued_for(
+    request: EnqueueRequest, known: Mapping[LiveKey, int], fresh: dict[LiveKey, EnqueueRequest]
+) -> Enqueued:
     """Return the job of a request. A new job counts as new for one request: it is removed from `fresh`."""
     key = request.live_key
     number = known.get(key, request.installed_by)
@@ -95,7 +97,7 @@ def enqueued_for(request: Request, known: Mapping[LiveKey, int], fresh: dict[Liv
     return Enqueued(number, new=is_new and not request.needs_no_fetch)
 
 
-def job_row(request: Request, now_us: int) -> dict[str, Any]:
+def job_row(request: EnqueueRequest, now_us: int) -> dict[str, Any]:
     """Return the row of a request that gets a job of its own."""
     artifact, terms, installed = request.artifact, request.terms, request.needs_no_fetch
     return {
@@ -128,7 +130,7 @@ def job_row(request: Request, now_us: int) -> dict[str, Any]:
     }
 
 
-def _installs(request: Request) -> bool:
+def _installs(request: EnqueueRequest) -> bool:
     return request.task is None or request.task.kind is JobKind.IMPORT
 
 
@@ -140,20 +142,20 @@ def source_origin(artifact: Artifact) -> str | None:
         return None
 
 
-def first_event(number: int, request: Request, now_us: int) -> dict[str, Any]:
+def first_event(number: int, request: EnqueueRequest, now_us: int) -> dict[str, Any]:
     kind, text = (
         (EventKind.INSTALLED, "It is installed already.") if request.needs_no_fetch else (EventKind.QUEUED, "Queued.")
     )
     return {"job_id": number, "at": now_us, "kind": kind, "text": text}
 
 
-def after_rows(number: int, request: Request) -> list[dict[str, Any]]:
+def after_rows(number: int, request: EnqueueRequest) -> list[dict[str, Any]]:
     """Return which jobs this one waits for: earlier ones only, so that no two can wait for each other."""
     earlier = () if request.needs_no_fetch else dict.fromkeys(request.terms.after)
     return [{"job_id": number, "after_id": other} for other in earlier]
 
 
-def file_rows(number: int, request: Request) -> list[dict[str, Any]]:
+def file_rows(number: int, request: EnqueueRequest) -> list[dict[str, Any]]:
     return [
         {
             "job_id": number,

@@ -83,7 +83,7 @@ def job_values(lease: Lease, progress: Progress) -> dict[str, Any]:
         "sources": dict(progress.sources),
         "rate_bps": progress.rate_bps,
         "faults": progress.faults,
-        "fruitless_us": round(progress.fruitless_s * 1e6),
+        "fruitless_us": round(progress.no_progress_s * 1e6),
         "sha256_state": progress.sha256_state,
     }
 

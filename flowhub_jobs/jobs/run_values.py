@@ -59,8 +59,8 @@ class Claimed:
     artifact: Artifact
     forced: bool
     fetched: int
-    faults: int
-    fruitless_s: float  # seconds that those tries and their waits took
+    faults: int  # since the last new byte: failed tries in a row
+    no_progress_s: float  # seconds of those tries and of the waits between them
     intent: dict[str, Any] | None  # what an earlier attempt was about to install
     task: JobTarget | None = None  # None: to fetch the artifact
     source_origin: str | None = None
@@ -86,7 +86,7 @@ class FileCounts:
 class Progress:
     """The progress of a running job, in bytes and bytes a second.
 
-    `faults` tries in a row brought no new byte, and took `fruitless_s` seconds with the waits between them.
+    `faults` tries in a row brought no new byte, and took `no_progress_s` seconds with the waits between them.
     """
 
     stage: Stage
@@ -97,5 +97,5 @@ class Progress:
     sha256_state: DigestState
     files: tuple[FileCounts, ...] = ()
     faults: int = 0
-    fruitless_s: float = 0.0
+    no_progress_s: float = 0.0
     sources: tuple[tuple[str, int], ...] = ()  # `fetched` by origin

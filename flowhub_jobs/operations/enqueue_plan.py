@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, LiveKey, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest, EnqueueTerms, LiveKey
 from flowhub_jobs.operations.target_store import TargetStores
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.jobs import JobTarget
@@ -37,7 +37,7 @@ class EnqueuePlan:
     store: str = DEFAULT_STORE
 
 
-def requests_for(home: Home, items: Sequence[EnqueueItem]) -> list[Request]:
+def requests_for(home: Home, items: Sequence[EnqueueItem]) -> list[EnqueueRequest]:
     """Return the items with where they go, also those for other nodes, in order."""
     own_items = {number: item for number, item in enumerate(items) if item.node in ("", home.node)}
     requests = dict(zip(own_items, own_requests(home, list(own_items.values())), strict=True))
@@ -49,7 +49,7 @@ def requests_for(home: Home, items: Sequence[EnqueueItem]) -> list[Request]:
     return [requests[number] for number in range(len(items))]
 
 
-def own_requests(home: Home, items: Sequence[EnqueueItem]) -> list[Request]:
+def own_requests(home: Home, items: Sequence[EnqueueItem]) -> list[EnqueueRequest]:
     """Return the items with where they go, and whether they are here already."""
     stores = TargetStores(home, [item.artifact.key for item in items])
     requests = []
@@ -61,7 +61,7 @@ def own_requests(home: Home, items: Sequence[EnqueueItem]) -> list[Request]:
         target = str(in_store.store.root / name)
         by = existing.installed.job if existing else None
         details = (existing is not None, by, item.task, item.size_seen)
-        requests.append(Request(artifact, target, item.terms, *details, home.node, in_store.store.name))
+        requests.append(EnqueueRequest(artifact, target, item.terms, *details, home.node, in_store.store.name))
     return requests
 
 
@@ -72,7 +72,7 @@ def plan_enqueue(home: Home, items: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
     return [_plan(home, request, live) for request in requests]
 
 
-def _plan(home: Home, request: Request, live: Mapping[LiveKey, int]) -> EnqueuePlan:
+def _plan(home: Home, request: EnqueueRequest, live: Mapping[LiveKey, int]) -> EnqueuePlan:
     artifact, target = request.artifact, Path(request.target)
     if (key := (request.node, artifact.key)) in live:
         return EnqueuePlan(artifact, target, "queued", live[key], 0, 0, artifact.size)
@@ -85,7 +85,7 @@ def _plan(home: Home, request: Request, live: Mapping[LiveKey, int]) -> EnqueueP
     return EnqueuePlan(artifact, target, "fetch", None, on_disk, to_fetch, size, store)
 
 
-def _bytes_on_disk(home: Home, request: Request) -> int:
+def _bytes_on_disk(home: Home, request: EnqueueRequest) -> int:
     from flowhub_jobs.transfer.partial.journal import load
 
     store = home.in_store(request.store).store

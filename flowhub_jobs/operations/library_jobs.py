@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowhub_jobs.errors import Busy, NotFound
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest, EnqueueTerms
 from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.store.export_manifest import ManifestEntry, read_manifest
@@ -82,7 +82,7 @@ class LibraryJobs:
             if (job := live.get(model.artifact.key)) is not None:
                 self._refuse_other_job(model, job, store)
         requests = [
-            Request(
+            EnqueueRequest(
                 model.artifact,
                 str(root / model.name),
                 EnqueueTerms(),
@@ -133,12 +133,12 @@ class LibraryJobs:
             _seed(home, model)
         return self._session.enqueue([EnqueueItem(artifact, EnqueueTerms(force=True, store=model.store))])[0].job
 
-    def _request(self, model: InstalledArtifact, task: JobTarget) -> Request:
+    def _request(self, model: InstalledArtifact, task: JobTarget) -> EnqueueRequest:
         root = self._home.in_store(model.store).store.root
         shown_path = root / model.name if task.kind is JobKind.VERIFY else Path(task.place) / model.name
-        return Request(model.artifact, str(shown_path), EnqueueTerms(), task=task, store=model.store)
+        return EnqueueRequest(model.artifact, str(shown_path), EnqueueTerms(), task=task, store=model.store)
 
-    def _queue(self, requests: Sequence[Request]) -> list[int]:
+    def _queue(self, requests: Sequence[EnqueueRequest]) -> list[int]:
         return [answer.job for answer in self._home.commands.enqueue(requests)]
 
 

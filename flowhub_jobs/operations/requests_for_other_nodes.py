@@ -10,7 +10,7 @@ from typing import Protocol
 from flowhub_jobs.database.lazy import Row, Snapshot
 from flowhub_jobs.errors import UsageInvalid
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest, EnqueueTerms
 from flowhub_jobs.values.artifacts import Artifact
 from flowhub_jobs.values.jobs import ANY_NODE, JobTarget
 from flowhub_jobs.values.store_settings import DEFAULT_STORE
@@ -37,7 +37,7 @@ class ArtifactToQueue(Protocol):
     def node(self) -> str: ...
 
 
-def requests_elsewhere(home: Home, items: Sequence[ArtifactToQueue]) -> list[Request]:
+def requests_elsewhere(home: Home, items: Sequence[ArtifactToQueue]) -> list[EnqueueRequest]:
     """Return the items for other nodes as requests, in order."""
     installed_here = home.installed_names([item.artifact.key for item in items])
     with home.database.reading() as snapshot:
@@ -75,13 +75,13 @@ def _store_paths(snapshot: Snapshot) -> dict[tuple[str, str], str]:
     }
 
 
-def _request(item: ArtifactToQueue, installed: Sequence[Row], stores: Mapping[tuple[str, str], str]) -> Request:
+def _request(item: ArtifactToQueue, installed: Sequence[Row], stores: Mapping[tuple[str, str], str]) -> EnqueueRequest:
     artifact, store = item.artifact, item.terms.store or DEFAULT_STORE
     folder = stores.get((item.node, store))
     rows = [row for row in installed if item.task is None and item.node in (row["node"], ANY_NODE)]
     if not rows:
         size, target = item.size_seen, _target(artifact, folder)
-        return Request(artifact, target, item.terms, task=item.task, size_seen=size, node=item.node, store=store)
+        return EnqueueRequest(artifact, target, item.terms, task=item.task, size_seen=size, node=item.node, store=store)
     best = rows[0]
     # Of a job for any node that is answered here, no row is left without a node.
     node = item.node if item.terms.force else best["node"]
@@ -89,7 +89,7 @@ def _request(item: ArtifactToQueue, installed: Sequence[Row], stores: Mapping[tu
         target = _target(artifact, folder)
     else:
         target = _target(artifact, best["store"] if node == best["node"] else None, best["name"])
-    return Request(artifact, target, item.terms, True, best["job_id"], None, item.size_seen, node, store)
+    return EnqueueRequest(artifact, target, item.terms, True, best["job_id"], None, item.size_seen, node, store)
 
 
 def _target(artifact: Artifact, store: str | None, name: str | None = None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from flowhub_jobs.errors import DatabaseUnusable, WrongState
 from flowhub_jobs.home import Home
-from flowhub_jobs.jobs.enqueue_rows import Enqueued, Request, checked_priority
+from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueRequest, checked_priority
 from flowhub_jobs.operations.enqueue_plan import EnqueueItem, EnqueuePlan, own_requests, plan_enqueue, requests_for
 from flowhub_jobs.operations.library.installed import InstalledModels
 from flowhub_jobs.store.space import Room, room_at
@@ -194,7 +194,7 @@ class Session:
         self._place_installed(requests, answers)
         return answers
 
-    def _place_installed(self, requests: Sequence[Request], answers: Sequence[Enqueued]) -> None:
+    def _place_installed(self, requests: Sequence[EnqueueRequest], answers: Sequence[Enqueued]) -> None:
         """Place the models that are installed here already, where their jobs would have placed them."""
         self.placement_notes = []
         on_this_node = [pair for pair in zip(requests, answers, strict=True) if pair[0].node == self.home.node]

@@ -41,7 +41,7 @@ def _fetch_missing(
     _check_room(context, run, missing)
     context.throttle.update(job_began=True)
     context.cap.update()
-    faults = PriorFaults(run.claimed.faults, run.claimed.fruitless_s)
+    faults = PriorFaults(run.claimed.faults, run.claimed.no_progress_s)
     one_try = run.claimed.trial_of_origin is not None
     tag, fetched, sources = f"{home.node}/{run.lease.job}", run.claimed.fetched, run.claimed.sources
     prior = PriorAttempts(tag, fetched, faults, one_try=one_try, fetched_by_origin=sources)

@@ -89,7 +89,7 @@ def fail_or_defer(context: WorkerContext, run: Run, error: FlowhubError | RetryL
             reason,
             error,
             faults=claimed.faults,
-            fruitless_s=claimed.fruitless_s,
+            no_progress_s=claimed.no_progress_s,
             counts_as_attempt=False,
         )
     else:
@@ -126,7 +126,7 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
             Reason.BACKOFF,
             late.error,
             faults=tries.faults,
-            fruitless_s=tries.seconds + late.seconds,
+            no_progress_s=tries.seconds + late.seconds,
             counts_as_attempt=True,
         )
     if late.error.needs_user and wait.tries == 1:
@@ -134,7 +134,7 @@ def _postpone(context: WorkerContext, run: Run, late: RetryLater) -> RequestedAc
     # A host that answers with an error may do so for this file alone: then the job has a backoff of its own, too.
     own_wait_s = late.seconds if isinstance(late.error, ServerBusy) and not late.asked_by_host else 0.0
     spent = tries.seconds + wait.wait_us / 1e6
-    return context.leases.requeue_held_by_host(run.lease, wait, own_wait_s, faults=tries.faults, fruitless_s=spent)
+    return context.leases.requeue_held_by_host(run.lease, wait, own_wait_s, faults=tries.faults, no_progress_s=spent)
 
 
 def _is_partial_alone(home: Home, error: StoreOffline) -> bool:

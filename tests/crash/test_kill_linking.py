@@ -33,8 +33,8 @@ ADOPT_STEPS = [
     f"{ADOPTING}:rename_into_place:before",
     f"{INSTALL}:rename_new:before",
     f"{INSTALL}:rename_new:after",
-    f"{LIBRARY}.index:before",
-    f"{LIBRARY}.index:after",
+    f"{LIBRARY}.record_installed:before",
+    f"{LIBRARY}.record_installed:after",
     f"{ADOPTING}:_check_unchanged:after",
 ]
 

@@ -40,8 +40,8 @@ STEPS = [
     f"{PIPELINE}:remove_partial:before",
     f"{PIPELINE}:remove_partial:amid",
     f"{PIPELINE}:remove_partial:after",
-    f"{LIBRARY}.index:before",
-    f"{LIBRARY}.index:after",
+    f"{LIBRARY}.record_installed:before",
+    f"{LIBRARY}.record_installed:after",
     f"{LEASES}.complete:before",
     f"{LEASES}.complete:after",  # written, not committed
     f"{PIPELINE}:_complete:after",

@@ -14,7 +14,7 @@ from support.python_process import kill, start_python
 from flowhub_jobs.database.engine import translated
 from flowhub_jobs.errors import DatabaseUnusable, HomeUnusable, SettingInvalid, StoreOffline
 from flowhub_jobs.home import opened
-from flowhub_jobs.jobs.enqueue_rows import Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest
 from flowhub_jobs.settings import Settings, load_settings
 from flowhub_jobs.store.installed_options import installed_options
 from flowhub_jobs.store.layout import Store
@@ -128,7 +128,7 @@ def test_a_read_only_database_is_unusable(unprivileged_folder):
         opened(settings_of(unprivileged_folder)) as home,
         translated(home.settings.database_url),
     ):
-        home.commands.enqueue([Request(artifact(), "/x")])
+        home.commands.enqueue([EnqueueRequest(artifact(), "/x")])
 
 
 def test_the_error_of_a_database_that_is_a_text_file_names_it(tmp_path):
@@ -183,7 +183,7 @@ with opened(load_settings({"FLOWHUB_HOME": sys.argv[1]})) as home:
 
 def test_the_job_of_a_worker_that_was_killed_is_taken_back_at_once_and_not_before(tmp_path):
     with opened(settings_of(tmp_path)) as home:
-        [answer] = home.commands.enqueue([Request(artifact(), "/x")])
+        [answer] = home.commands.enqueue([EnqueueRequest(artifact(), "/x")])
         worker = start_python(CLAIM_A_JOB, tmp_path)
         try:
             assert worker.stdout.readline() == f"{answer.job}\n"

@@ -10,7 +10,7 @@ INSTALLATION = [
     f"{INSTALL}:rename_new:before",
     f"{INSTALL}:rename_new:after",
     f"{PIPELINE}:remove_partial:amid",
-    f"{LIBRARY}.index:before",
-    f"{LIBRARY}.index:after",
+    f"{LIBRARY}.record_installed:before",
+    f"{LIBRARY}.record_installed:after",
     f"{LEASES}.complete:after",
 ]

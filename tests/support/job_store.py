@@ -14,7 +14,7 @@ from flowhub_jobs.database.tables import jobs
 from flowhub_jobs.errors import SourceMissing
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.controls import SCHEDULE, Controls
-from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest, EnqueueTerms
 from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.queries import JobQueries
 from flowhub_jobs.jobs.rescue import rescue
@@ -83,7 +83,7 @@ class JobStore:
 
     def enqueue(self, *models: str, **terms: Any) -> list[int]:
         """Queue one artifact for each model; return the jobs."""
-        requests = [Request(artifact(model), f"/store/{model}", EnqueueTerms(**terms)) for model in models]
+        requests = [EnqueueRequest(artifact(model), f"/store/{model}", EnqueueTerms(**terms)) for model in models]
         return [answer.job for answer in self.commands.enqueue(requests)]
 
     def claim(self) -> Claimed:

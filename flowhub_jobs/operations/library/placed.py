@@ -8,7 +8,7 @@ from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
 
 if TYPE_CHECKING:
-    from flowhub_jobs.jobs.enqueue_rows import Enqueued, Request
+    from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueRequest
     from flowhub_jobs.placement.rows import PlacementRow
 
 
@@ -78,7 +78,7 @@ def remedy_of_placement(row: "PlacementRow", error: Mapping[str, Any]) -> str:
     return f"{error['hint']} {next_try}" if error.get("hint") else next_try
 
 
-def place_installed(home: Home, installed: "Sequence[tuple[Request, Enqueued]]") -> list[str]:
+def place_installed(home: Home, installed: "Sequence[tuple[EnqueueRequest, Enqueued]]") -> list[str]:
     """Place models that are installed already; return sentences on those that could not be placed."""
     failed = []
     for request, answer in installed:

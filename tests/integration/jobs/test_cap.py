@@ -8,7 +8,7 @@ from support.fake_clock import micros_of
 from support.job_store import JobStore, artifact, store_in_berlin
 
 from flowhub_jobs.jobs.cap import CAP, Cap
-from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest, EnqueueTerms
 from flowhub_jobs.jobs.wire_bytes import add_received
 from flowhub_jobs.times import micros
 from flowhub_jobs.values.enums import JobKind, Period, Reason
@@ -94,7 +94,7 @@ def test_a_job_that_the_user_started_waits_too_and_one_that_fetches_nothing_does
     [fetch] = job_store.enqueue("a")
     job_store.commands.start(fetch)
     task = JobTarget(JobKind.VERIFY, "/store/b")
-    [verify] = job_store.commands.enqueue([Request(artifact("b"), "/store/b", EnqueueTerms(), task=task)])
+    [verify] = job_store.commands.enqueue([EnqueueRequest(artifact("b"), "/store/b", EnqueueTerms(), task=task)])
     assert reason_and_end(job_store, fetch)[0] is Reason.CAP
     assert reason_and_end(job_store, verify.job)[0] is None
     assert job_store.owner.due(job_store.controls.gates()) == 1

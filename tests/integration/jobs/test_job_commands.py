@@ -11,7 +11,7 @@ from flowhub_jobs.database.engine import reading, writing
 from flowhub_jobs.database.tables import attempts, job_files, jobs, nodes
 from flowhub_jobs.errors import Busy, FlowhubError, NotFound, SourceMissing, WrongState
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import Enqueued, EnqueueRequest, EnqueueTerms
 from flowhub_jobs.jobs.run_values import Progress
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
 from flowhub_jobs.values.jobs import ANY_NODE
@@ -108,7 +108,7 @@ def test_commands_of_two_nodes_that_queue_the_same_for_a_third_get_the_same_job(
     barrier = threading.Barrier(2)
 
     def enqueue_all(node: JobStore) -> list[int]:
-        requests = [Request(artifact(f"m{number}"), "/s/m", node="n-third") for number in range(20)]
+        requests = [EnqueueRequest(artifact(f"m{number}"), "/s/m", node="n-third") for number in range(20)]
         barrier.wait()
         return [node.commands.enqueue([request])[0].job for request in requests]
 
@@ -121,15 +121,15 @@ def test_commands_of_two_nodes_that_queue_the_same_for_a_third_get_the_same_job(
 
 def test_nothing_is_queued_for_a_node_that_is_not_registered(job_store):
     with pytest.raises(NotFound, match="no node 'n-third'"):
-        job_store.commands.enqueue([Request(artifact("m"), "/s/m", node="n-third")])
+        job_store.commands.enqueue([EnqueueRequest(artifact("m"), "/s/m", node="n-third")])
 
 
 def test_a_request_for_any_node_is_answered_by_the_live_job_of_one(job_store):
     [own] = job_store.enqueue("m")
-    [again] = job_store.commands.enqueue([Request(artifact("m"), "m", node=ANY_NODE)])
+    [again] = job_store.commands.enqueue([EnqueueRequest(artifact("m"), "m", node=ANY_NODE)])
     assert (again.job, again.new) == (own, False)
-    [first] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
-    [second] = job_store.commands.enqueue([Request(artifact("n"), "n", node=ANY_NODE)])
+    [first] = job_store.commands.enqueue([EnqueueRequest(artifact("n"), "n", node=ANY_NODE)])
+    [second] = job_store.commands.enqueue([EnqueueRequest(artifact("n"), "n", node=ANY_NODE)])
     assert (first.new, second.new, second.job) == (True, False, first.job)
     assert (job_store.row(first.job)["node"], job_store.row(first.job)["any_node"]) == (ANY_NODE, True)
 
@@ -283,7 +283,7 @@ def test_a_priority_is_refused_for_an_unknown_job_and_set_for_that_of_another_no
 def test_a_request_for_the_artifact_of_a_live_job_returns_that_job_unchanged(job_store, state, force):
     job = job_store.job_in(state)
     before = job_store.row(job)
-    request = Request(artifact(), "/elsewhere", EnqueueTerms(priority=5, group="night", force=force))
+    request = EnqueueRequest(artifact(), "/elsewhere", EnqueueTerms(priority=5, group="night", force=force))
     assert job_store.commands.enqueue([request]) == [Enqueued(job, new=False)]
     assert job_store.row(job) == before
 
@@ -291,19 +291,19 @@ def test_a_request_for_the_artifact_of_a_live_job_returns_that_job_unchanged(job
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED])
 def test_after_the_end_of_a_job_a_new_one_is_made_where_nothing_is_installed(job_store, state):
     job = job_store.job_in(state)
-    assert job_store.commands.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
+    assert job_store.commands.enqueue([EnqueueRequest(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
     assert job_store.state(job) is state
 
 
 def test_a_request_for_an_installed_artifact_returns_the_job_that_installed_it(job_store):
     job = job_store.job_in(State.COMPLETED)
-    request = Request(artifact(), "/store/x", installed=True, installed_by=job)
+    request = EnqueueRequest(artifact(), "/store/x", installed=True, installed_by=job)
     assert job_store.commands.enqueue([request, request]) == [Enqueued(job, new=False)] * 2
 
 
 @pytest.mark.parametrize(("sha256", "digest_state"), [("ab" * 32, "verified"), (None, "unpinned")])
 def test_an_installed_artifact_without_a_job_gets_a_completed_one(job_store, sha256, digest_state):
-    request = Request(
+    request = EnqueueRequest(
         artifact(sha256=sha256), "/store/x", EnqueueTerms(not_before=job_store.time.us_from_now(60)), installed=True
     )
     [answer] = job_store.commands.enqueue([request])
@@ -322,15 +322,15 @@ def test_an_installed_artifact_without_a_job_gets_a_completed_one(job_store, sha
 
 def test_force_fetches_what_is_installed_again(job_store):
     job = job_store.job_in(State.COMPLETED)
-    request = Request(artifact(), "/store/x", EnqueueTerms(force=True), installed=True, installed_by=job)
+    request = EnqueueRequest(artifact(), "/store/x", EnqueueTerms(force=True), installed=True, installed_by=job)
     [answer] = job_store.commands.enqueue([request])
     assert answer == Enqueued(job + 1, new=True)
     assert job_store.claim().forced
 
 
 def test_of_two_requests_for_one_installed_artifact_one_that_forces_is_enough(job_store):
-    plain = Request(artifact(), "/store/x", installed=True)
-    forced = Request(artifact(), "/store/x", EnqueueTerms(force=True), installed=True)
+    plain = EnqueueRequest(artifact(), "/store/x", installed=True)
+    forced = EnqueueRequest(artifact(), "/store/x", EnqueueTerms(force=True), installed=True)
     first, second = job_store.commands.enqueue([plain, forced])
     assert first == Enqueued(second.job, new=False)
     assert second.new
@@ -339,7 +339,7 @@ def test_of_two_requests_for_one_installed_artifact_one_that_forces_is_enough(jo
 
 @pytest.mark.parametrize("installed", [False, True])
 def test_the_same_artifact_twice_in_one_call_is_one_job(job_store, installed):
-    request = Request(artifact(), "/store/x", installed=installed)
+    request = EnqueueRequest(artifact(), "/store/x", installed=installed)
     first, second = job_store.commands.enqueue([request, request])
     assert first.job == second.job
     assert not second.new
@@ -353,13 +353,13 @@ def test_the_answers_are_in_the_order_of_the_requests(job_store):
 def test_the_same_artifact_on_another_node_is_another_job(job_store):
     [job] = job_store.enqueue("tiny")
     other = JobCommands(job_store.engine, "n-other", job_store.time.clock)
-    assert other.enqueue([Request(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
+    assert other.enqueue([EnqueueRequest(artifact(), "/store/x")]) == [Enqueued(job + 1, new=True)]
 
 
 def test_a_request_is_stored_with_its_terms(job_store):
     big = artifact("big", size=None, sha256=None)
     terms = EnqueueTerms(priority=-3, group="night", not_before=job_store.time.us_from_now(60))
-    [answer] = job_store.commands.enqueue([Request(big, "/store/big", terms)])
+    [answer] = job_store.commands.enqueue([EnqueueRequest(big, "/store/big", terms)])
     row = job_store.row(answer.job)
     assert job_store.commands.artifact(answer.job) == big
     expected = {"ref": "big@q4", "target": "/store/big", "priority": -3, "group": "night", "bytes_total": None}
@@ -378,9 +378,9 @@ def test_to_wait_for_a_job_that_is_not_there_is_refused_and_nothing_is_queued(jo
 
 
 def test_if_one_request_cannot_be_written_none_of_the_call_is(job_store):
-    bad = Request(artifact("b"), None)  # type: ignore[arg-type]
+    bad = EnqueueRequest(artifact("b"), None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
-        job_store.commands.enqueue([Request(artifact("a"), "/store/a"), bad])
+        job_store.commands.enqueue([EnqueueRequest(artifact("a"), "/store/a"), bad])
     assert job_store.queries.all() == []
 
 

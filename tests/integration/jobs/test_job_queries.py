@@ -8,7 +8,7 @@ from support.job_store import NODE, JobStore, artifact, folder_artifact
 
 from flowhub_jobs.errors import FlowhubError, NotFound, SourceMissing
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.enqueue_rows import Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest
 from flowhub_jobs.jobs.run_values import FileCounts, Progress
 from flowhub_jobs.times import rfc3339
 from flowhub_jobs.values.enums import DigestState, Reason, Stage, State
@@ -56,7 +56,7 @@ def test_a_job_has_the_keys_of_the_contract_in_their_order():
 
 
 def test_the_unknown_fields_of_a_new_job_are_null(job_store):
-    [answer] = job_store.commands.enqueue([Request(artifact(size=None, sha256=None), "/store/x")])
+    [answer] = job_store.commands.enqueue([EnqueueRequest(artifact(size=None, sha256=None), "/store/x")])
     [job] = job_store.queries.jobs([answer.job])
     assert (job.ref, job.model, job.option, job.format, job.node) == ("tiny@q4", "tiny", "q4", "gguf", NODE)
     assert (job.state, job.sha256_state, job.priority, job.attempt) == ("queued", "pending", 0, 0)
@@ -89,7 +89,7 @@ def test_without_a_total_or_a_rate_the_end_is_unknown(job_store, total, rate):
 
 def test_the_files_of_a_folder_are_in_the_artifacts_order(job_store):
     folder = folder_artifact(sizes={"z.json": 1, "a/b.safetensors": 2, "m.json": 3})
-    [answer] = job_store.commands.enqueue([Request(folder, "/store/x")])
+    [answer] = job_store.commands.enqueue([EnqueueRequest(folder, "/store/x")])
     [job] = job_store.queries.jobs([answer.job])
     assert [(file.path, file.bytes) for file in job.files] == [("z.json", 1), ("a/b.safetensors", 2), ("m.json", 3)]
     assert job.bytes_total == 6
@@ -167,7 +167,7 @@ def test_the_overview_is_every_live_job_and_the_last_20_that_ended(job_store):
     ended = job_store.enqueue(*(f"ended-{number}" for number in range(25)))
     for job in ended:
         job_store.commands.cancel(job)
-    JobCommands(job_store.engine, "n-other", job_store.time.clock).enqueue([Request(artifact("other"), "/x")])
+    JobCommands(job_store.engine, "n-other", job_store.time.clock).enqueue([EnqueueRequest(artifact("other"), "/x")])
     assert [job.id for job in job_store.queries.overview()] == [*live, *ended[5:]]
 
 
@@ -222,7 +222,7 @@ def test_a_drain_waits_for_jobs_with_short_waits_and_not_for_held_ones(job_store
 
 
 def test_a_drain_does_not_wait_for_jobs_of_another_node(job_store):
-    JobCommands(job_store.engine, "n-other", job_store.time.clock).enqueue([Request(artifact(), "/x")])
+    JobCommands(job_store.engine, "n-other", job_store.time.clock).enqueue([EnqueueRequest(artifact(), "/x")])
     assert not job_store.queries.still_to_do()
 
 

@@ -10,7 +10,7 @@ from support.job_store import JobStore, artifact, store_in_berlin
 from flowhub_jobs.errors import FlowhubError, SourceMissing
 from flowhub_jobs.jobs.commands import JobCommands
 from flowhub_jobs.jobs.controls import JOBS_MAX, NETWORK
-from flowhub_jobs.jobs.enqueue_rows import EnqueueTerms, Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest, EnqueueTerms
 from flowhub_jobs.times import micros
 from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
@@ -266,14 +266,14 @@ def test_a_job_that_was_queued_before_keeps_its_terms_so_that_no_job_waits_for_i
 
 def test_a_job_for_an_installed_model_waits_for_no_other(job_store):
     [first] = job_store.enqueue("a")
-    request = Request(artifact("b"), "/store/b", EnqueueTerms(after=(first,)), installed=True)
+    request = EnqueueRequest(artifact("b"), "/store/b", EnqueueTerms(after=(first,)), installed=True)
     [answer] = job_store.commands.enqueue([request])
     assert status_of(job_store, answer.job).state == "completed"
 
 
 def test_a_job_of_another_node_is_waited_for_too(job_store):
     other_commands = JobCommands(job_store.engine, "n-other", job_store.time.clock)
-    [first] = [answer.job for answer in other_commands.enqueue([Request(artifact("a"), "/x")])]
+    [first] = [answer.job for answer in other_commands.enqueue([EnqueueRequest(artifact("a"), "/x")])]
     [second] = job_store.enqueue("b", after=(first,))
     assert reason_and_end(job_store, second)[0] is Reason.AFTER
     assert job_store.queries.still_to_do()

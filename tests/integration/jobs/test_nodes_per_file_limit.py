@@ -7,7 +7,7 @@ from support.job_store import PIN, artifact
 from flowhub_jobs.database.engine import writing
 from flowhub_jobs.database.tables import artifact_files, artifacts, jobs, workers
 from flowhub_jobs.jobs.commands import JobCommands
-from flowhub_jobs.jobs.enqueue_rows import Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest
 from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.node_shares import NodeShares
 from flowhub_jobs.jobs.nodes_per_file_limit import NodeDownloadLimit
@@ -22,7 +22,7 @@ class Node:
         self.engine, self.name, clock = job_store.engine, name, job_store.time.clock
         if shares:
             NodeShares(self.engine, name, clock).publish(f"http://{name}.example", name, "/store")
-        JobCommands(self.engine, name, clock).enqueue([Request(artifact(), "/store/tiny")])
+        JobCommands(self.engine, name, clock).enqueue([EnqueueRequest(artifact(), "/store/tiny")])
         self.leases = LeaseStore(self.engine, name, f"w-{name}", clock)
         self.leases.register(1, 3)
         self.lease = self.leases.claim().lease

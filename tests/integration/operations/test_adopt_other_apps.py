@@ -256,7 +256,7 @@ def test_a_file_that_changes_between_the_scan_and_the_link_is_not_adopted(cli, a
 @pytest.mark.parametrize("when", ["at the sync", "at the index"])
 def test_a_failure_after_the_link_removes_it(cli, app, user_home, monkeypatch, error, when):
     original = lm_studio(user_home, "pub/repo/a.gguf", A)
-    failing = {"at the sync": "store.install.sync_path", "at the index": "store.library.Library.index"}[when]
+    failing = {"at the sync": "store.install.sync_path", "at the index": "store.library.Library.record_installed"}[when]
 
     def fail(*_arguments, **_options):
         assert (app.store / "A-Q4.gguf").exists()

@@ -9,7 +9,7 @@ import pytest
 from support.job_store import JobStore, artifact
 
 from flowhub_jobs.errors import NetworkDown, ServerBusy
-from flowhub_jobs.jobs.enqueue_rows import Request
+from flowhub_jobs.jobs.enqueue_rows import EnqueueRequest
 from flowhub_jobs.jobs.held_hosts import HostWait
 from flowhub_jobs.jobs.host_waits import OUTAGE_TRIES, HostWaits
 from flowhub_jobs.jobs.run_values import Claimed, Progress
@@ -39,14 +39,16 @@ def fail(job_store: JobStore, run: Claimed, delay_s: Callable[[int], float] = do
     """End a run as a worker does whose host cannot be reached."""
     wait = waits_of(job_store).hold(ORIGIN, run.lease.token, refused(), delay_s, 1.0)
     assert wait is not None
-    job_store.owner.requeue_held_by_host(run.lease, wait, 0.0, faults=run.faults + 1, fruitless_s=run.fruitless_s + 1.0)
+    job_store.owner.requeue_held_by_host(
+        run.lease, wait, 0.0, faults=run.faults + 1, no_progress_s=run.no_progress_s + 1.0
+    )
     return wait
 
 
 def enqueue_for_another_host(job_store: JobStore, model: str) -> int:
     original = artifact(model)
     file = replace(original.files[0], url="https://other.example/x.gguf", size=1000, sha256=None)
-    return job_store.commands.enqueue([Request(replace(original, files=(file,)), "/x")])[0].job
+    return job_store.commands.enqueue([EnqueueRequest(replace(original, files=(file,)), "/x")])[0].job
 
 
 def test_the_first_failure_holds_every_job_of_the_host_with_its_reason_and_end(job_store):
@@ -137,7 +139,7 @@ def test_a_job_that_failed_in_an_outage_starts_with_the_others_whatever_its_own_
         run = job_store.claim()
         wait = waits_of(job_store).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
         assert wait is not None
-        job_store.owner.requeue_held_by_host(run.lease, wait, 250.0, faults=run.faults + 1, fruitless_s=0.0)
+        job_store.owner.requeue_held_by_host(run.lease, wait, 250.0, faults=run.faults + 1, no_progress_s=0.0)
         job_store.time.advance(wait.wait_us / 1e6)
     waits_of(job_store).end_wait(ORIGIN)
     assert [job_store.claim().lease.job for _ in range(3)] == jobs
@@ -148,7 +150,7 @@ def test_an_error_for_one_file_keeps_its_backoff_when_another_file_is_answered(j
     run = job_store.claim()
     wait = waits_of(job_store).hold(ORIGIN, run.lease.token, ServerBusy("h.example answers 503."), doubling, 1.0)
     assert wait is not None
-    job_store.owner.requeue_held_by_host(run.lease, wait, 60.0, faults=1, fruitless_s=0.0)
+    job_store.owner.requeue_held_by_host(run.lease, wait, 60.0, faults=1, no_progress_s=0.0)
     job_store.time.advance(3)
     assert job_store.claim().lease.job == good
     waits_of(job_store).end_wait(ORIGIN)
