@@ -32,8 +32,8 @@ partial.ownership_decision.
 Threads and their conditions (all share the transfer's lock, `TransferState.changed`):
 
     the caller     `fetch`: reports progress, adjusts the number of connections  waits on commit_due, 50 ms at most
-    the fetchers   1 to 16: request, check, read, write or hand to the writer    wait on changed (a range, room to
-                                                                                 write, the hash queue), pool_resized
+    the fetchers   request, check, read, write or hand to the writer; 1 to 16    wait on changed (a range, room to
+                   for each address in use, and one for a measurement            write, the hash queue), pool_resized
     the writer     writes whole pages past the cache, in order                   a queue of two buffers
     the hasher     follows each file's frontier; verifies                        waits on hash_ready
     the committer  snapshot under the lock, sync and journal without it          waits on commit_due, 250 ms at most

@@ -50,7 +50,7 @@ class TransferSample:
 
 
 def adjust(plan: ConcurrencyPlan, sample: TransferSample, connections_max: int) -> ConcurrencyPlan:
-    """Return the next plan, of at most `cap` connections."""
+    """Return the next plan, of at most `connections_max` connections."""
     if plan.count > connections_max:
         return _new_window(replace(plan, count=connections_max, baseline=min(plan.baseline, connections_max)), sample)
     if sample.hash_bound and plan.count > 1:

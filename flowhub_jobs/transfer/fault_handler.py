@@ -29,7 +29,7 @@ from flowhub_jobs.transfer.file_state import RangeTask
 from flowhub_jobs.transfer.form_fallback import continue_by_range, try_once_without_range
 from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.identity_check import RESTARTS_MAX, address_host
-from flowhub_jobs.transfer.mirror_switching import pass_over
+from flowhub_jobs.transfer.mirror_switching import handle_address_fault
 from flowhub_jobs.transfer.options import TransferOptions
 from flowhub_jobs.transfer.retry import WAIT_INSIDE_S, GiveUp, PriorFaults, RetryWait, decide
 from flowhub_jobs.transfer.state import TransferState
@@ -95,7 +95,7 @@ class FaultHandler:
         if self._is_over_host_limit(task, error):
             return
         if _has_other_address(task, error):
-            last_fault = pass_over(self._transfer, task, error, self._hosts)
+            last_fault = handle_address_fault(self._transfer, task, error, self._hosts)
             if last_fault is None:
                 return
             error, address = last_fault, next(other for other in task.state.addresses if not other.mirror)

@@ -175,12 +175,12 @@ class _Transfer:
         self._hasher = Hasher(transfer)
         self._writer = Writer()
         own_bucket = None if options.rate_bps is None else TokenBucket(options.rate_bps)
-        bucket = TransferRateLimit(shared.bucket, own_bucket)
-        context = TransferContext(transfer, self._committer, bucket, cancel, options, self._writer, shared.meter)
+        rate_limit = TransferRateLimit(shared.bucket, own_bucket)
+        context = TransferContext(transfer, self._committer, rate_limit, cancel, options, self._writer, shared.meter)
         self._pool = FetcherPool(self._client, shared.hosts, context)
         self._plan = ConcurrencyPlan(window_start_bytes=transfer.fetched)
-        self._watch = ConnectionWatch(transfer, shared.hosts, bucket)
-        self._speed = MirrorSpeed(transfer, shared.hosts, bucket)
+        self._watch = ConnectionWatch(transfer, shared.hosts, rate_limit)
+        self._speed = MirrorSpeed(transfer, shared.hosts, rate_limit)
         self._last_fetched = transfer.fetched
         self._reported_at = 0.0
 

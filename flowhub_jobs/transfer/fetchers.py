@@ -17,7 +17,7 @@ from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.http.response_headers import parse_body_range
 from flowhub_jobs.transfer.mirror_switching import find_url
 from flowhub_jobs.transfer.open_file_limit import open_part, wait_to_open
-from flowhub_jobs.transfer.range_scheduler import next_task, return_task, waits_for_copy
+from flowhub_jobs.transfer.range_scheduler import any_file_waits_for_copy, next_task, return_task
 from flowhub_jobs.transfer.receiver import Receiver, TransferContext
 from flowhub_jobs.transfer.response_acceptance import (
     accept_response,
@@ -138,7 +138,7 @@ class FetcherPool:
                 return None, HOST_FULL_S
             # Until the next `resize`, the current address is used instead.
             self.transfer.extra_connections[task.address.origin] = 0
-        return None, POLL_S if self.transfer.tasks or waits_for_copy(self.transfer) else None
+        return None, POLL_S if self.transfer.tasks or any_file_waits_for_copy(self.transfer) else None
 
     def handle_fault(self, task: RangeTask, error: FlowhubError) -> None:
         with self.transfer.changed:

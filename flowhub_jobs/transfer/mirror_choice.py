@@ -118,7 +118,7 @@ class AddressHealth:
     """
 
     faults: int = 0  # in a row
-    passed_over: int = 0  # how often
+    times_excluded: int = 0
     aside_until: float = 0.0
     proven: bool = False
     busy_since: float | None = None
@@ -129,38 +129,38 @@ class AddressHealth:
     @property
     def on_trial(self) -> bool:
         """Whether it has failed and not answered since: then one connection tries it, and others use the next."""
-        return bool(self.passed_over or self.faults) and not self.proven
+        return bool(self.times_excluded or self.faults) and not self.proven
 
 
 def after_response(health: AddressHealth) -> AddressHealth:
-    return AddressHealth(health.faults, health.passed_over, health.aside_until, proven=True)
+    return AddressHealth(health.faults, health.times_excluded, health.aside_until, proven=True)
 
 
 def after_bytes(health: AddressHealth) -> AddressHealth:
     """Return the health after a whole range arrived."""
-    return AddressHealth(0, health.passed_over, health.aside_until, proven=True)
+    return AddressHealth(0, health.times_excluded, health.aside_until, proven=True)
 
 
 def after_fault(health: AddressHealth, error: FlowhubError, *, received: int, now: float) -> AddressHealth:
     """Return the health after a fault; `received` bytes of the range had come."""
     faults = health.faults + 1
     if received and isinstance(error, ConnectionLost) and faults < FAULTS_MAX:
-        return AddressHealth(faults, health.passed_over, health.aside_until, proven=True)
-    seconds = ASIDE_S * 2.0 ** min(health.passed_over, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
+        return AddressHealth(faults, health.times_excluded, health.aside_until, proven=True)
+    seconds = ASIDE_S * 2.0 ** min(health.times_excluded, 16) if isinstance(error, HOST_FAULTS) else FOR_GOOD
     if isinstance(error, ServerBusy) and error.wait_s is not None:
         since = now if health.busy_since is None else health.busy_since
-        next_health = passed_over(health, now, min(ASIDE_MAX_S, max(1.0, error.wait_s)))
+        next_health = excluded_for(health, now, min(ASIDE_MAX_S, max(1.0, error.wait_s)))
         return replace(next_health, busy_since=since)
-    return passed_over(health, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
+    return excluded_for(health, now, seconds if seconds == FOR_GOOD else min(ASIDE_MAX_S, seconds))
 
 
-def passed_over(health: AddressHealth, now: float, seconds: float) -> AddressHealth:
-    return AddressHealth(0, health.passed_over + 1, max(health.aside_until, now + seconds))
+def excluded_for(health: AddressHealth, now: float, seconds: float) -> AddressHealth:
+    return AddressHealth(0, health.times_excluded + 1, max(health.aside_until, now + seconds))
 
 
 def retry_early(health: AddressHealth) -> AddressHealth:
     """Return the health for a try before its time, since no address is left; a permanent exclusion stays."""
-    return health if health.aside_until == FOR_GOOD else AddressHealth(health.faults, health.passed_over)
+    return health if health.aside_until == FOR_GOOD else AddressHealth(health.faults, health.times_excluded)
 
 
 def choose(healths: Sequence[AddressHealth], busy: Sequence[bool], now: float) -> int | None:
@@ -173,7 +173,7 @@ def choose(healths: Sequence[AddressHealth], busy: Sequence[bool], now: float) -
     return next(free, usable[0] if usable else None)
 
 
-def waits_for_copy(copies: Sequence[AddressHealth], busy: Sequence[bool], now: float) -> bool:
+def should_wait_for_copy(copies: Sequence[AddressHealth], busy: Sequence[bool], now: float) -> bool:
     """Return whether to request nothing now, since the copies have enough readers; arguments as in `choose`.
 
     The wait is worth it: each node that goes to the origin instead costs a download that the copies should save.

@@ -19,9 +19,9 @@ from flowhub_jobs.transfer.mirror_choice import (
     HOST_FAULTS,
     after_fault,
     choose,
-    passed_over,
+    excluded_for,
     retry_early,
-    waits_for_copy,
+    should_wait_for_copy,
 )
 from flowhub_jobs.transfer.state import TransferState
 from flowhub_jobs.values.enums import EventKind
@@ -38,7 +38,7 @@ def begin_addresses(transfer: TransferState, hosts: HostLimits) -> None:
                 hosts.restrict_connections(address.origin, address.target.connections_max)
             seconds = FOR_GOOD if address.mirror in bad_mirrors else hosts.aside_left(address.origin)
             if seconds:
-                address.health = passed_over(address.health, now, seconds)
+                address.health = excluded_for(address.health, now, seconds)
         choose_address(state)  # before the first wait: the cooldown of another address holds nothing
 
 
@@ -60,7 +60,7 @@ def choose_address(state: FileState) -> bool:
 def is_waiting_for_copy(state: FileState) -> bool:
     """Return whether nothing of a file is requested now, since its copies have enough readers."""
     copies = [address for address in state.addresses if address.target.is_copy]
-    return waits_for_copy([address.health for address in copies], _busy(state, copies), time.monotonic())
+    return should_wait_for_copy([address.health for address in copies], _busy(state, copies), time.monotonic())
 
 
 def _busy(state: FileState, addresses: Sequence[AddressState]) -> list[bool]:
@@ -128,7 +128,9 @@ def check_mirror_response(task: RangeTask, body_range: BodyRange) -> None:
         raise MirrorUnfit(f"{host} ignores ranges.", host=host)
 
 
-def pass_over(transfer: TransferState, task: RangeTask, error: FlowhubError, hosts: HostLimits) -> FlowhubError | None:
+def handle_address_fault(
+    transfer: TransferState, task: RangeTask, error: FlowhubError, hosts: HostLimits
+) -> FlowhubError | None:
     """Record a fault of one of a file's addresses; return None if the file is requested again at no cost.
 
     If no address is left, return the error of the file's own URL, which decides what follows; all addresses that may
@@ -180,7 +182,7 @@ def set_aside_slow(transfer: TransferState, address: AddressState, seconds: floa
     for state in transfer.incomplete.values():
         for other in state.addresses if len(state.addresses) > 1 else ():
             if other.origin == address.origin:
-                other.health = passed_over(other.health, now, seconds)
+                other.health = excluded_for(other.health, now, seconds)
     for task in transfer.tasks:
         if task.address.origin == address.origin and task.body is not None and len(task.state.addresses) > 1:
             task.replaced = True
@@ -215,7 +217,7 @@ def distrust(transfer: TransferState, state: FileState, wrong: FlowhubError) -> 
     _drop(transfer, mirror)
     for address in state.addresses:
         if address.mirror in ranges_by_mirror and address.mirror != mirror:
-            address.health = passed_over(address.health, time.monotonic(), ASIDE_MAX_S)
+            address.health = excluded_for(address.health, time.monotonic(), ASIDE_MAX_S)
     state.suspect = mirror
     for start, end in ranges:
         transfer.discard_locked(state, start, end)
@@ -250,4 +252,4 @@ def _drop(transfer: TransferState, mirror: str) -> None:
     for state in transfer.files:
         for address in state.addresses:
             if address.mirror == mirror:
-                address.health = passed_over(address.health, now, FOR_GOOD)
+                address.health = excluded_for(address.health, now, FOR_GOOD)

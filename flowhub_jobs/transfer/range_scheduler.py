@@ -37,7 +37,7 @@ def next_task(transfer: TransferState, *, may_steal: bool = True) -> RangeTask |
     return _steal(transfer) if may_steal else None
 
 
-def waits_for_copy(transfer: TransferState) -> bool:
+def any_file_waits_for_copy(transfer: TransferState) -> bool:
     """Return whether a file has no request because a busy copy of it is waited for."""
     return any(is_waiting_for_copy(state) for state in transfer.incomplete.values())
 

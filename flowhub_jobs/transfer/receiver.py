@@ -106,9 +106,8 @@ class Receiver:
                 self._direct.close()
         transfer.hash_queue.recycle(self._buffer)
         path = task.state.file.path
-        if (
-            task.written_to == 0 and task.end == WHOLE
-        ):  # an empty body without a length: before the hasher may verify it
+        if task.written_to == 0 and task.end == WHOLE:
+            # An empty body without a length: before the hasher may verify it.
             check_may_be_empty(task.state, task.proof)
         if self._at < task.reserved_to:
             raise ConnectionLost(
@@ -181,9 +180,8 @@ class Receiver:
         if not self._may_write_direct or count < BUFFER or count % PAGE or begin % PAGE:
             return False
         task, hash_queue = self._task, self._context.transfer.hash_queue
-        if not hash_queue.is_next(task.state, task.written_to) or not hash_queue.has_room(
-            count
-        ):  # after the pending writes
+        # `written_to` is behind this body's end while writes are pending: they come first.
+        if not hash_queue.is_next(task.state, task.written_to) or not hash_queue.has_room(count):
             return False
         if self._direct is None and self._part.takes_direct:
             self._direct = DirectPart(self._part)

@@ -1,4 +1,4 @@
-"""Properties of the tuning of connections: the number settles soon, near the best rate, and never above the cap."""
+"""Properties of the tuning of connections: the number settles soon, near the best rate, and never above the limit."""
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -6,7 +6,7 @@ from support.simulated_network import TICK_S, CrowdedHost, Link, mean_rate, simu
 
 from flowhub_jobs.transfer.concurrency import BACK_OFF_S, ConcurrencyPlan, TransferSample, adjust
 
-SETTLED_S = 10.0  # every number of connections up to the cap has been tried by then
+SETTLED_S = 10.0  # every number of connections up to the limit has been tried by then
 FULL, CONGESTED_FULL = 0.8, 0.65  # shares of the best possible rate
 
 RATES = st.floats(1e5, 1e8)

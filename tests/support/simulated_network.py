@@ -32,7 +32,7 @@ class Link:
         return min(count * self.each_bps, self.whole_bps) / (1 + self.crowd * surplus)
 
     def best(self, connections_max: int) -> float:
-        """Return the highest total rate of any number of connections up to `cap`."""
+        """Return the highest total rate of any number of connections up to `connections_max`."""
         return max(self.rate(count) for count in range(1, connections_max + 1))
 
 

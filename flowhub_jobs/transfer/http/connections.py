@@ -1,6 +1,7 @@
 """The connections of one transfer, as httpcore's network backend: made, kept for the next request, aborted all at once.
 
-httpcore keeps none itself: it would have to read each body to its end, and flowhub reads the bodies (`stream`).
+httpcore cannot keep them: it reuses a connection only after it has read the body to its end, and `socket_stream` reads
+the bodies.
 """
 
 import threading
