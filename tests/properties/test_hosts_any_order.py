@@ -1,4 +1,4 @@
-"""Properties of HostLimits: never more connections to a host than its limit, and no request before its cooldown ends."""
+"""Properties of HostLimits: no more connections to a host than it takes, and no request before its cooldown ends."""
 
 from hypothesis import given
 from hypothesis import strategies as st
