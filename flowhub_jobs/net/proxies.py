@@ -76,14 +76,14 @@ def _value(name: str, variables: Mapping[str, str]) -> str:
 
 def parse_proxy(variable: str, value: str) -> Proxy:
     """Return the proxy that a variable's value names. Raises ProxyUnusable, which never shows a password."""
-    address_text, rest = _VALUE.fullmatch(value.strip()).groups()  # type: ignore[union-attr]  # it matches any text
-    scheme = _SCHEMES.get((address_text or "http").lower())
+    scheme_text, rest = _VALUE.fullmatch(value.strip()).groups()  # type: ignore[union-attr]  # it matches any text
+    scheme = _SCHEMES.get((scheme_text or "http").lower())
     if scheme is None:
-        text = f"{variable} names a proxy of the scheme {address_text}, which flowhub cannot speak."
+        text = f"{variable} names a proxy of the scheme {scheme_text}, which flowhub cannot speak."
         raise ProxyUnusable(text, hint=_HINT)
-    login, _, place = rest.rpartition("@")  # the last one: a password may hold "@" and "/" itself
-    parts = _HOST_PORT.fullmatch(re.split(r"[/?#]", place, maxsplit=1)[0])
-    if parts is None or not place.isprintable() or not 0 < int(parts[2] or 1) < 65536:
+    login, _, host_port = rest.rpartition("@")  # the last one: a password may hold "@" and "/" itself
+    parts = _HOST_PORT.fullmatch(re.split(r"[/?#]", host_port, maxsplit=1)[0])
+    if parts is None or not host_port.isprintable() or not 0 < int(parts[2] or 1) < 65536:
         raise ProxyUnusable(f"{variable} is not the address of a proxy.", hint=_HINT)
     host, port = parts[1].strip("[]"), int(parts[2] or DEFAULT_PORTS[scheme])
     return Proxy(scheme, host, port, variable, _credentials(login))

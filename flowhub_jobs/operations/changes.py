@@ -16,7 +16,7 @@ from flowhub_jobs.jobs.cap import CAP
 from flowhub_jobs.jobs.controls import JOBS_MAX, SCHEDULE
 from flowhub_jobs.jobs.rate_limits import LIMIT
 from flowhub_jobs.operations.caps import read_cap
-from flowhub_jobs.operations.library.usage import StoreUsage, list_store
+from flowhub_jobs.operations.library.usage import StoreListing, list_store
 from flowhub_jobs.operations.limits import in_force
 from flowhub_jobs.operations.schemas.controls import cap_json, limit_json, schedule_json
 from flowhub_jobs.operations.session import Session
@@ -57,11 +57,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Changes up to `position`. `usage` and `controls` are None where they did not change."""
+    """Changes up to `position`. `listing` and `controls` are None where they did not change."""
 
     position: Position
     jobs: Sequence[Job]
-    usage: StoreUsage | None
+    listing: StoreListing | None
     controls: dict[str, Any] | None
 
 
@@ -97,7 +97,7 @@ def changes_since(session: Session, since: Position) -> Changes:
     return Changes(
         position=now,
         jobs=home.queries.known([*numbers, *running]),
-        usage=list_store(session) if now.library != since.library else None,
+        listing=list_store(session) if now.library != since.library else None,
         controls=controls_object(session) if now.controls != since.controls else None,
     )
 

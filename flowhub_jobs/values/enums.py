@@ -149,6 +149,11 @@ class Fit(StrEnum):
     UNKNOWN = "unknown"
 
 
+FITS_WELL = (Fit.FITS, Fit.TIGHT)
+RUNNABLE = (*FITS_WELL, Fit.SLOW)
+NOT_EXCLUDED = (*RUNNABLE, Fit.UNKNOWN)  # an unknown fit is better only than a known misfit
+
+
 class Condition(StrEnum):
     """Condition of an installed model, by its files' sizes and times, and by the last `verify`."""
 

@@ -166,8 +166,8 @@ def _items(changes: Changes) -> Iterator[tuple[str, str, int | None]]:
     """Yield the kind and the JSON of each change, and the number of a job."""
     for job in changes.jobs:
         yield "job", _json(job_json(job)), job.id
-    if changes.usage is not None:
-        yield "installed", _json(installed_json(changes.usage)), None
+    if changes.listing is not None:
+        yield "installed", _json(installed_json(changes.listing)), None
     if changes.controls is not None:
         yield "controls", _json(changes.controls), None
 

@@ -4,9 +4,7 @@ from flowhub_jobs.errors import DoesNotFit
 from flowhub_jobs.operations.search import variants
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import Fit
-
-_RUNS = (Fit.FITS, Fit.TIGHT, Fit.SLOW)
+from flowhub_jobs.values.enums import RUNNABLE, Fit
 
 
 def best_of(session: Session, ref: str, notes: list[str]) -> str:
@@ -24,6 +22,6 @@ def best_of(session: Session, ref: str, notes: list[str]) -> str:
 def require_fit(session: Session, artifact: Artifact) -> None:
     """Raise DoesNotFit for an artifact that does not run here, or whose fit is unknown."""
     verdict = variants.judge_one(session, artifact, ask_unknown=True).verdict
-    if verdict.fit not in _RUNS:
+    if verdict.fit not in RUNNABLE:
         phrase = "does not fit" if verdict.fit is not Fit.UNKNOWN else "may not fit"
         raise DoesNotFit(f"{artifact.ref} {phrase} ({verdict.fit}): {verdict.why}.")

@@ -3,7 +3,7 @@
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.library.usage import Share, StoreState, by_disk, measure_store
+from flowhub_jobs.operations.library.usage import ModelDiskUsage, StoreState, by_disk, measure_store
 from flowhub_jobs.operations.schemas.library import du_json
 from flowhub_jobs.units import format_bytes, listed
 
@@ -20,10 +20,10 @@ def du(as_json: AsJson = False) -> None:
     if output.chosen.json:
         output.result_json(du_json(used))
         return
-    shares = [*used.models, *(share for share in (used.partials, used.leftovers) if share.on_disk)]
-    if shares:
+    rows = [*used.models, *(model for model in (used.partials, used.leftovers) if model.on_disk)]
+    if rows:
         head = ("ON DISK", "", "", "WHAT")
-        output.result(output.folded_table(head, [_share_row(share) for share in shares], right=(0, 1)))
+        output.result(output.folded_table(head, [_usage_row(model) for model in rows], right=(0, 1)))
     line = f"{format_bytes(used.total)} in {used.root}; {format_bytes(used.free)} free on its disk."
     if len(used.stores) > 1:
         line = f"{format_bytes(used.total)} in {len(used.stores)} stores; {_free(by_disk(used.stores))}."
@@ -41,9 +41,9 @@ def _free(disks: list[list[StoreState]]) -> str:
     return f"free on their disks: {', '.join(f'{size} on that of {names}' for size, names in free)}"
 
 
-def _share_row(share: Share) -> tuple[str, str, str, str]:
-    notes = {"shared": share.weight.shared, "elsewhere": share.weight.linked}
+def _usage_row(model: ModelDiskUsage) -> tuple[str, str, str, str]:
+    notes = {"shared": model.weight.shared, "elsewhere": model.weight.linked}
     note = ", ".join(f"{format_bytes(size)} {name}" for name, size in notes.items() if size)
-    name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(share.name, share.name)
-    bar = "█" * round(share.part * BAR) or "▏"
-    return format_bytes(share.on_disk), f"{share.part:.0%}", bar, f"{name} ({note})" if note else name
+    name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(model.name, model.name)
+    bar = "█" * round(model.fraction * BAR) or "▏"
+    return format_bytes(model.on_disk), f"{model.fraction:.0%}", bar, f"{name} ({note})" if note else name

@@ -6,7 +6,7 @@ from dataclasses import replace
 from flowhub_jobs.cli import output, text_width
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.match import can_be_enqueued
-from flowhub_jobs.operations.library.usage import StoreState, StoreUsage
+from flowhub_jobs.operations.library.usage import StoreListing, StoreState
 from flowhub_jobs.units import format_bytes, format_duration
 from flowhub_jobs.values.artifacts import InstalledModel
 from flowhub_jobs.values.enums import Condition
@@ -33,9 +33,9 @@ def models_text(models: Sequence[InstalledModel], *, verbose: bool) -> str:
     alone = ("STORE",) if all(model.store == DEFAULT_STORE for model in models) else ()
     for left_out in range(0 if verbose else len(_LESS) + 1):
         columns = [number for number, name in enumerate(_HEAD) if name not in (*_LESS[:left_out], *alone)]
-        head, text_width = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
-        if output.width_of(head, text_width) <= output.columns():
-            first, *lines = output.table(head, text_width, right=(head.index("SIZE"),)).split("\n")
+        head, visible_rows = _chosen(columns, _HEAD), [_chosen(columns, row) for row in rows]
+        if output.width_of(head, visible_rows) <= output.columns():
+            first, *lines = output.table(head, visible_rows, right=(head.index("SIZE"),)).split("\n")
             return "\n".join([output.bold(first), *map(_painted, models, lines)])
     return "\n".join(_two_line_rows(models, rows, verbose=verbose))
 
@@ -96,9 +96,9 @@ def _facts(model: InstalledModel) -> list[str]:
     return [f"    {name:<10}{output.clean(text)}" for name, text in facts if text]
 
 
-def without_tiny_partials(stock: StoreUsage) -> StoreUsage:
+def without_tiny_partials(listing: StoreListing) -> StoreListing:
     """Return the same without the partials that hold a journal and next to nothing else."""
-    return replace(stock, partials=[partial for partial in stock.partials if partial.leaving.bytes >= TRIFLE])
+    return replace(listing, partials=[partial for partial in listing.partials if partial.leaving.bytes >= TRIFLE])
 
 
 def partials_text(partials: Sequence[Partial]) -> str:
@@ -133,22 +133,22 @@ def sums(partials: Sequence[Partial]) -> str:
     return f"Partials: {'; '.join(parts)}."
 
 
-def foot(stock: StoreUsage) -> list[str]:
+def foot(listing: StoreListing) -> list[str]:
     """Return the lines below the list: count, sizes, and models that are missing, changed or damaged."""
     lines = []
-    if stock.models:
-        count = f"{len(stock.models)} model" + ("s" if len(stock.models) > 1 else "")
-        free = f"; {format_bytes(stock.free)} free" if stock.free is not None else ""
-        size = format_bytes(sum(model.bytes for model in stock.models))
-        lines.append(f"{count}, {size}, in {stock.root}{free}" if len(stock.stores) < 2 else f"{count}, {size}")
-    if len(stock.stores) > 1:
-        lines += [_store_line(state, stock.models) for state in stock.stores if state.online]
-    if placed := sum(bool(model.placed_in) for model in stock.models):
-        programs = sorted({program for model in stock.models for program in model.placed_in})
+    if listing.models:
+        count = f"{len(listing.models)} model" + ("s" if len(listing.models) > 1 else "")
+        free = f"; {format_bytes(listing.free)} free" if listing.free is not None else ""
+        size = format_bytes(sum(model.bytes for model in listing.models))
+        lines.append(f"{count}, {size}, in {listing.root}{free}" if len(listing.stores) < 2 else f"{count}, {size}")
+    if len(listing.stores) > 1:
+        lines += [_store_line(state, listing.models) for state in listing.stores if state.online]
+    if placed := sum(bool(model.placed_in) for model in listing.models):
+        programs = sorted({program for model in listing.models for program in model.placed_in})
         lines.append(f"Placed in {', '.join(programs)}: {placed} of them (`flowhub placements`).")
-    if stock.partials:
-        lines.append(sums(stock.partials))
-    return [*lines, *_problems(stock)]
+    if listing.partials:
+        lines.append(sums(listing.partials))
+    return [*lines, *_problems(listing)]
 
 
 def _store_line(state: StoreState, models: Sequence[InstalledModel]) -> str:
@@ -157,28 +157,28 @@ def _store_line(state: StoreState, models: Sequence[InstalledModel]) -> str:
     return f"{state.name}: {size} in {state.path}; {format_bytes(state.free or 0)} free"
 
 
-def _problems(stock: StoreUsage) -> list[str]:
+def _problems(listing: StoreListing) -> list[str]:
     lines = []
-    if offline := [state for state in stock.stores if not state.online]:
+    if offline := [state for state in listing.stores if not state.online]:
         text = "The store {} is offline: its disk is not mounted. The list shows what was on it."
         lines += [text.format(state.path) for state in offline]
-    elif any(model.condition is Condition.OFFLINE for model in stock.models):
-        if len(stock.stores) > 1:
+    elif any(model.condition is Condition.OFFLINE for model in listing.models):
+        if len(listing.stores) > 1:
             lines.append("The offline models are in stores that are not mounted, or no longer in config.toml.")
         else:
-            lines.append(f"The offline models are in another store than the one at {stock.root} now.")
-    if changed := [model.name for model in stock.models if model.condition is Condition.CHANGED]:
+            lines.append(f"The offline models are in another store than the one at {listing.root} now.")
+    if changed := [model.name for model in listing.models if model.condition is Condition.CHANGED]:
         lines.append(f"Changed by hand: {_first_names(changed)}. `flowhub verify {changed[0]}` checks it.")
-    if damaged := [model.name for model in stock.models if model.condition is Condition.DAMAGED]:
+    if damaged := [model.name for model in listing.models if model.condition is Condition.DAMAGED]:
         lines.append(f"Damaged: {_first_names(damaged)}. `flowhub verify --repair {damaged[0]}` repairs it.")
-    if stock.waiting:
-        lines.append(f"Not placed yet: {_first_names(stock.waiting)}. `flowhub placements` says why.")
-    if stock.old:
-        lines.append(f"Old versions: {_first_names(stock.old)}. `flowhub prune` removes them.")
-    if stock.gone:
-        refs = " ".join(dict.fromkeys(entry.ref for entry in stock.gone[:3] if can_be_enqueued(entry)))
+    if listing.waiting:
+        lines.append(f"Not placed yet: {_first_names(listing.waiting)}. `flowhub placements` says why.")
+    if listing.old:
+        lines.append(f"Old versions: {_first_names(listing.old)}. `flowhub prune` removes them.")
+    if listing.gone:
+        refs = " ".join(dict.fromkeys(entry.ref for entry in listing.gone[:3] if can_be_enqueued(entry)))
         fetches = f"`flowhub enqueue {refs}` downloads it again; " if refs else ""
-        names = _first_names([entry.name for entry in stock.gone])
+        names = _first_names([entry.name for entry in listing.gone])
         lines.append(f"Removed by hand: {names}. {fetches}`flowhub prune` forgets it.")
     return lines
 

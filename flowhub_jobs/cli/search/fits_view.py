@@ -6,7 +6,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.device.device_values import Device
 from flowhub_jobs.operations.search.model_needs import Variant
 from flowhub_jobs.units import format_bytes
-from flowhub_jobs.values.enums import Fit
+from flowhub_jobs.values.enums import RUNNABLE
 
 
 def print_fits(variants: Sequence[Variant], machine: Device, profile: str | None) -> None:
@@ -33,7 +33,7 @@ def print_fits(variants: Sequence[Variant], machine: Device, profile: str | None
 
 
 def _print_next(variants: Sequence[Variant]) -> None:
-    runs = [variant for variant in variants if variant.verdict.fit in (Fit.FITS, Fit.TIGHT, Fit.SLOW)]
+    runs = [variant for variant in variants if variant.verdict.fit in RUNNABLE]
     model = variants[0].artifact.model
     if len(variants) > 1 and runs and model:
         output.hint(f"\n`flowhub enqueue {model} --best-fit` queues the best of them.")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from flowhub_jobs.cli import output, text_width
-from flowhub_jobs.operations.search.search import RUNS, FoundModel, FoundVariant, SearchRequest, SearchResult
+from flowhub_jobs.operations.search.search import FoundModel, FoundVariant, SearchRequest, SearchResult
 from flowhub_jobs.units import format_bytes
-from flowhub_jobs.values.enums import Fit
+from flowhub_jobs.values.enums import FITS_WELL, Fit
 
-QUIET = (Fit.TOO_BIG, Fit.WRONG_PLATFORM)  # variants that do not run here
+DIMMED = (Fit.TOO_BIG, Fit.WRONG_PLATFORM)  # variants that do not run here
 _BEST, _BEST_MIN = 2, 8  # the column that gives way, and to how many characters
 _Row = tuple[str, str, str, str, str]
 
@@ -62,13 +62,13 @@ def _print_table(head: _Row, rows: Sequence[_Row], fits: Sequence[Fit]) -> None:
         first, *texts = output.table(head, rows, right=(1, 3)).split("\n")
         output.result(output.bold(first))
     for text, fit in zip(texts, fits, strict=True):
-        output.result(output.dim(text) if fit in QUIET else text)
+        output.result(output.dim(text) if fit in DIMMED else text)
 
 
 def _footer(findings: SearchResult) -> str:
     """Return the number of further models, and the next step with the first one that runs here."""
     hidden = findings.total - len(findings.models)
-    first = next((model for model in findings.models if model.best.verdict.fit in RUNS), findings.models[0])
+    first = next((model for model in findings.models if model.best.verdict.fit in FITS_WELL), findings.models[0])
     lines = [f"{hidden:,} more: --limit 0 shows all; more words narrow the search."] if hidden > 0 else []
     lines.append(f"Details: `flowhub show {first.row.id}`.")
     if not first.best.installed:

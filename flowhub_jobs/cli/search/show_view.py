@@ -9,7 +9,7 @@ from flowhub_jobs.operations.search.model_details import DetailedVariant, ModelD
 from flowhub_jobs.operations.search.variant_ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import InstalledModel
-from flowhub_jobs.values.enums import Fit
+from flowhub_jobs.values.enums import RUNNABLE
 
 VERSIONS_SHOWN = 5
 # Characters shown of a catalog's texts, whose length the catalog's author decides.
@@ -144,5 +144,5 @@ def _next(details: ModelDetails) -> str:
         return f"`flowhub path {name}` prints its path."
     first = details.variants[0]
     best = min(details.variants, key=lambda one: rank_key(one.verdict, one.format, first.format))
-    runs = best.verdict.fit in (Fit.FITS, Fit.TIGHT, Fit.SLOW)
+    runs = best.verdict.fit in RUNNABLE
     return f"`flowhub enqueue {(best if runs else first).ref}` queues it."

@@ -26,7 +26,7 @@ class StoreState:
 
 def store_states(session: Session) -> tuple[StoreState, ...]:
     """Return each store of the settings, the default one first; no file in it is looked at."""
-    return tuple(_state_of(one) for one in session.each_store())
+    return tuple(_state_of(store_session) for store_session in session.each_store())
 
 
 def _state_of(session: Session) -> StoreState:
@@ -36,7 +36,7 @@ def _state_of(session: Session) -> StoreState:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreUsage:
+class StoreListing:
     """Content of `list`. `gone` were removed by hand, `old` are names of models with a newer version installed.
 
     `free` bytes has the store's disk, None while it is not there. `waiting` are placements that could not be made yet,
@@ -58,21 +58,21 @@ class StoreUsage:
         return self.presence is not Presence.AWAY
 
 
-def list_store(session: Session) -> StoreUsage:
+def list_store(session: Session) -> StoreListing:
     """Return the content of all stores; nothing is written, and no job is blocked."""
-    usages = [_list_one(usage) for usage in session.each_store()]
+    listings = [_list_one(store_session) for store_session in session.each_store()]
     return replace(
-        usages[0],
-        models=sorted((model for usage in usages for model in usage.models), key=lambda model: model.name),
-        gone=[entry for usage in usages for entry in usage.gone],
-        old=[name for usage in usages for name in usage.old],
-        partials=[partial for usage in usages for partial in usage.partials],
+        listings[0],
+        models=sorted((model for listing in listings for model in listing.models), key=lambda model: model.name),
+        gone=[entry for listing in listings for entry in listing.gone],
+        old=[name for listing in listings for name in listing.old],
+        partials=[partial for listing in listings for partial in listing.partials],
         waiting=tuple(f"{row.name} in {row.app}" for row in waiting_placements(session.home)),
-        stores=tuple(state for usage in usages for state in usage.stores),
+        stores=tuple(state for listing in listings for state in listing.stores),
     )
 
 
-def _list_one(session: Session) -> StoreUsage:
+def _list_one(session: Session) -> StoreListing:
     inventory, installed = session.installed.inventory(), session.installed
     presence = installed.presence
     is_online = presence is not Presence.AWAY
@@ -82,17 +82,17 @@ def _list_one(session: Session) -> StoreUsage:
     models = [replace(model, placed_in=tuple(programs.get(model.name, ()))) for model in inventory.models]
     state = StoreState(session.store.name, session.store.root, is_online, free)
     details = (inventory.old, unfinished, presence, session.store.root, free)
-    return StoreUsage(models, inventory.gone, *details, stores=(state,))
+    return StoreListing(models, inventory.gone, *details, stores=(state,))
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Disk usage of one model. `part` is its share of the store's, from 0 to 1."""
+class ModelDiskUsage:
+    """Disk usage of one model. `fraction` is its part of the store's, from 0 to 1."""
 
     name: str
     bytes: int
     weight: Size
-    part: float = 0.0
+    fraction: float = 0.0
 
     @property
     def on_disk(self) -> int:
@@ -100,39 +100,45 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class DiskUsageReport:
     """Disk usage of the store: models, the largest first, and the entries of the partials folder. Bytes."""
 
-    models: list[Share]
-    partials: Share
-    leftovers: Share
+    models: list[ModelDiskUsage]
+    partials: ModelDiskUsage
+    leftovers: ModelDiskUsage
     free: int
     root: Path
     stores: tuple[StoreState, ...] = ()  # those that are there, this one first
 
     @property
     def total(self) -> int:
-        return sum(share.on_disk for share in self._all)
+        return sum(model.on_disk for model in self._all)
 
     @property
     def shared(self) -> int:
         """The bytes that have names outside of the store, too: to remove them here frees nothing."""
-        return sum(share.weight.shared for share in self._all)
+        return sum(model.weight.shared for model in self._all)
 
     @property
     def linked(self) -> int:
         """The bytes that are elsewhere, behind symbolic links."""
-        return sum(share.weight.linked for share in self._all)
+        return sum(model.weight.linked for model in self._all)
 
     @property
-    def _all(self) -> list[Share]:
+    def _all(self) -> list[ModelDiskUsage]:
         return [*self.models, self.partials, self.leftovers]
 
 
-def measure_store(session: Session) -> Usage:
+def measure_store(session: Session) -> DiskUsageReport:
     """Measure everything in the stores that are there; a file with several names counts once. Raises StoreOffline."""
     session.installed.require_store()
-    return _sum_usages([_measure_one(one) for one in session.each_store() if not one.home.store_is_away()])
+    return _sum_reports(
+        [
+            _measure_one(store_session)
+            for store_session in session.each_store()
+            if not store_session.home.store_is_away()
+        ]
+    )
 
 
 def by_disk(states: Iterable[StoreState]) -> list[list[StoreState]]:
@@ -150,7 +156,7 @@ class StoresDisk:
     stores: tuple[str, ...]
     total: int
     promised: int
-    used: Usage
+    used: DiskUsageReport
 
 
 def measure_disks(session: Session) -> list[StoresDisk]:
@@ -164,32 +170,32 @@ def measure_disks(session: Session) -> list[StoresDisk]:
             stores=tuple(store_session.store.name for store_session in on_disk),
             total=disk_size(on_disk[0].store.root),
             promised=on_disk[0].home.bytes_promised(),
-            used=_sum_usages([_measure_one(store_session) for store_session in on_disk]),
+            used=_sum_reports([_measure_one(store_session) for store_session in on_disk]),
         )
         for on_disk in disks.values()
     ]
 
 
-def _sum_usages(usages: list[Usage]) -> Usage:
-    if len(usages) == 1:
-        return usages[0]
-    partials = _sum_shares([usage.partials for usage in usages])
-    leftovers = _sum_shares([usage.leftovers for usage in usages])
-    models = [share for usage in usages for share in usage.models]
-    states = tuple(state for usage in usages for state in usage.stores)
-    return _with_parts(replace(usages[0], models=models, partials=partials, leftovers=leftovers, stores=states))
+def _sum_reports(reports: list[DiskUsageReport]) -> DiskUsageReport:
+    if len(reports) == 1:
+        return reports[0]
+    partials = _sum_measured([usage.partials for usage in reports])
+    leftovers = _sum_measured([usage.leftovers for usage in reports])
+    models = [model for usage in reports for model in usage.models]
+    states = tuple(state for usage in reports for state in usage.stores)
+    return _with_fractions(replace(reports[0], models=models, partials=partials, leftovers=leftovers, stores=states))
 
 
-def _sum_shares(shares: list[Share]) -> Share:
-    total = Size(*(sum(getattr(share.weight, part) for share in shares) for part in ("own", "shared", "linked")))
-    return Share(shares[0].name, total.total, total)
+def _sum_measured(measured: list[ModelDiskUsage]) -> ModelDiskUsage:
+    total = Size(*(sum(getattr(model.weight, part) for model in measured) for part in ("own", "shared", "linked")))
+    return ModelDiskUsage(measured[0].name, total.total, total)
 
 
-def _measure_one(session: Session) -> Usage:
+def _measure_one(session: Session) -> DiskUsageReport:
     disk_usage, store = DiskUsage(), session.store
     links = placed_links(session.home)
     models = [
-        Share(model.name, model.bytes, disk_usage.measure(model.path, links.get(model.name, ())))
+        ModelDiskUsage(model.name, model.bytes, disk_usage.measure(model.path, links.get(model.name, ())))
         for model in store.models()
     ]
     listed = list_partials(store)
@@ -197,19 +203,21 @@ def _measure_one(session: Session) -> Usage:
     leftovers = _sum("rests", disk_usage, [entry.path for entry in listed if entry.operation is not None])
     free = session.disk_free
     state = StoreState(store.name, store.root, True, free)
-    return _with_parts(Usage(models, unfinished, leftovers, free, store.root, (state,)))
+    return _with_fractions(DiskUsageReport(models, unfinished, leftovers, free, store.root, (state,)))
 
 
-def _with_parts(usage: Usage) -> Usage:
-    """Return the same with the part of each share, and the largest model first."""
+def _with_fractions(usage: DiskUsageReport) -> DiskUsageReport:
+    """Return `usage` with the fraction of each model, the largest model first."""
     total = usage.total or 1
-    parts = [replace(share, part=share.on_disk / total) for share in usage.models]
-    largest = sorted(parts, key=lambda share: (-share.on_disk, share.name))
-    partials, leftovers = (replace(share, part=share.on_disk / total) for share in (usage.partials, usage.leftovers))
+    models = [replace(model, fraction=model.on_disk / total) for model in usage.models]
+    largest = sorted(models, key=lambda model: (-model.on_disk, model.name))
+    partials, leftovers = (
+        replace(model, fraction=model.on_disk / total) for model in (usage.partials, usage.leftovers)
+    )
     return replace(usage, models=largest, partials=partials, leftovers=leftovers)
 
 
-def _sum(name: str, disk_usage: DiskUsage, paths: list[Path]) -> Share:
+def _sum(name: str, disk_usage: DiskUsage, paths: list[Path]) -> ModelDiskUsage:
     weights = [disk_usage.measure(path) for path in paths]
     total = Size(*(sum(getattr(weight, part) for weight in weights) for part in ("own", "shared", "linked")))
-    return Share(name, total.total, total)
+    return ModelDiskUsage(name, total.total, total)

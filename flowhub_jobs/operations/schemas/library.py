@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.operations.library.on_nodes import ModelOnNode, ModelsOnNodes
     from flowhub_jobs.operations.library.outdated import OutdatedCheck, OutdatedModel
     from flowhub_jobs.operations.library.quick_verify import VerifyResult
-    from flowhub_jobs.operations.library.usage import Share, StoreState, StoreUsage, Usage
+    from flowhub_jobs.operations.library.usage import DiskUsageReport, ModelDiskUsage, StoreListing, StoreState
     from flowhub_jobs.operations.placement import ShownPlacement
     from flowhub_jobs.values.artifacts import InstalledModel
 
@@ -42,15 +42,15 @@ _INSTALLED = [
 ]  # the contract's order
 
 
-def installed_json(usage: "StoreUsage") -> dict[str, Any]:
+def installed_json(listing: "StoreListing") -> dict[str, Any]:
     """Return `flowhub/installed/1`: the models, the partial downloads, the models removed by hand, the store."""
     return {
         "schema": "flowhub/installed/1",
-        "models": [installed_model_json(model) for model in usage.models],
-        "partials": [partial_json(partial) for partial in usage.partials],
-        "removed_by_hand": [{"name": entry.name, "source": entry.ref} for entry in usage.gone],
-        "store": {"path": str(usage.root), "online": usage.online, "free": usage.free},
-        "stores": [_store_json(one) for one in usage.stores],
+        "models": [installed_model_json(model) for model in listing.models],
+        "partials": [partial_json(partial) for partial in listing.partials],
+        "removed_by_hand": [{"name": entry.name, "source": entry.ref} for entry in listing.gone],
+        "store": {"path": str(listing.root), "online": listing.online, "free": listing.free},
+        "stores": [_store_json(one) for one in listing.stores],
     }
 
 
@@ -211,12 +211,12 @@ def _item_json(item: "Item") -> dict[str, Any]:
     )
 
 
-def du_json(usage: "Usage") -> dict[str, Any]:
+def du_json(usage: "DiskUsageReport") -> dict[str, Any]:
     return {
         "schema": "flowhub/du/1",
-        "models": [_share_json(share) for share in usage.models],
-        "partials": _share_json(usage.partials),
-        "rests": _share_json(usage.leftovers),
+        "models": [_disk_usage_json(model) for model in usage.models],
+        "partials": _disk_usage_json(usage.partials),
+        "rests": _disk_usage_json(usage.leftovers),
         "bytes_on_disk": usage.total,
         "bytes_shared": usage.shared,
         "bytes_elsewhere": usage.linked,
@@ -225,15 +225,15 @@ def du_json(usage: "Usage") -> dict[str, Any]:
     }
 
 
-def _share_json(share: "Share") -> dict[str, Any]:
-    """Return one share of the disk; `part` is from 0 to 1."""
+def _disk_usage_json(model: "ModelDiskUsage") -> dict[str, Any]:
+    """Return the disk usage of a model; `part` is from 0 to 1."""
     return {
-        "name": share.name,
-        "bytes": share.bytes,
-        "bytes_on_disk": share.on_disk,
-        "bytes_shared": share.weight.shared,
-        "bytes_elsewhere": share.weight.linked,
-        "part": round(share.part, 4),
+        "name": model.name,
+        "bytes": model.bytes,
+        "bytes_on_disk": model.on_disk,
+        "bytes_shared": model.weight.shared,
+        "bytes_elsewhere": model.weight.linked,
+        "part": round(model.fraction, 4),
     }
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.device.need import ModelNeeds
 from flowhub_jobs.errors import DoesNotFit
-from flowhub_jobs.operations.search.variant_ranking import RUNNING, rank_key
+from flowhub_jobs.operations.search.variant_ranking import rank_key
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import Fit, Offload, platform_of
+from flowhub_jobs.values.enums import NOT_EXCLUDED, Fit, Offload, platform_of
 
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import HubModel
@@ -87,7 +87,7 @@ def best_fit(variants: Sequence[Variant]) -> tuple[Variant, str]:
     that of its first option, comes first, and in it the largest weights: of one model, more bytes mean more precision.
     A variant of unknown fit is chosen only if no other is left, and then the first. Raises DoesNotFit.
     """
-    running = [variant for variant in variants if variant.verdict.fit in RUNNING]
+    running = [variant for variant in variants if variant.verdict.fit in NOT_EXCLUDED]
     if not running:
         least = min(variants, key=lambda variant: variant.artifact.size or 0)
         model = least.artifact.model or least.artifact.ref

@@ -18,13 +18,12 @@ from flowhub_jobs.operations.search.index_update import query_index
 from flowhub_jobs.operations.search.machine import Machine
 from flowhub_jobs.operations.search.variant_ranking import BEST_FIRST, rank_key
 from flowhub_jobs.settings import Settings
-from flowhub_jobs.values.enums import Fit, HubFormat
+from flowhub_jobs.values.enums import FITS_WELL, HubFormat
 
 if TYPE_CHECKING:
     from flowhub_jobs.device.device_values import Device
 
 SORTS = ("fit", "size", "name", "recent")
-RUNS = (Fit.FITS, Fit.TIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class _Search:
         return models
 
     def _counts(self, variant: FoundVariant) -> bool:
-        runs = not self._request.fits or variant.verdict.fit in RUNS
+        runs = not self._request.fits or variant.verdict.fit in FITS_WELL
         return runs and (not self._request.installed or variant.installed is True)
 
     def _variant(self, model: IndexedModel, option: OptionRow) -> FoundVariant:

@@ -4,7 +4,6 @@ from flowhub_jobs.device.fit import Verdict
 from flowhub_jobs.values.enums import Fit, HubFormat
 
 BEST_FIRST = (Fit.FITS, Fit.TIGHT, Fit.SLOW, Fit.UNKNOWN, Fit.TOO_BIG, Fit.WRONG_PLATFORM)
-RUNNING = BEST_FIRST[:4]  # an unknown fit is better only than a known misfit
 
 Merit = tuple[int, bool, int]
 

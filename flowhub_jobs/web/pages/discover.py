@@ -15,8 +15,9 @@ from flowhub_jobs.operations.result_types import DEFAULT_CONTEXT, Filters
 from flowhub_jobs.operations.search.facets import PARAMETERS, Facets, facets
 from flowhub_jobs.operations.search.search import FoundModel, SearchRequest, SearchResult, run_search
 from flowhub_jobs.units import format_bytes
+from flowhub_jobs.values.enums import RUNNABLE
 from flowhub_jobs.web.call import Call, endpoint
-from flowhub_jobs.web.pages.fit_badges import BADGES, RUNS, Badge, memory
+from flowhub_jobs.web.pages.fit_badges import BADGES, Badge, memory
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.naming import FORMATS
@@ -206,7 +207,7 @@ def model_row(model: FoundModel, search: Search, queued: frozenset[str]) -> Mode
         memory=memory(best.verdict),
         badge=BADGES[best.verdict.fit],
         ref=best.ref,
-        runs=best.verdict.fit in RUNS,
+        runs=best.verdict.fit in RUNNABLE,
         mark="installed" if best.installed else "queued" if best.ref in queued else "",
     )
 

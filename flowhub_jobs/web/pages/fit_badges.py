@@ -24,7 +24,6 @@ BADGES = {
     Fit.WRONG_PLATFORM: Badge("platform", "slash", "Wrong platform"),
     Fit.UNKNOWN: Badge("unknown", "ask", "Unknown"),
 }
-RUNS = (Fit.FITS, Fit.TIGHT, Fit.SLOW)
 
 
 def why(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.fs.names import name_problem
 from flowhub_jobs.operations.library.cleanup import Partial, PartialState
 from flowhub_jobs.operations.library.installed import Removal, freed_note
-from flowhub_jobs.operations.library.usage import StoreState, StoreUsage, Usage, list_store, measure_disks
+from flowhub_jobs.operations.library.usage import DiskUsageReport, StoreListing, StoreState, list_store, measure_disks
 from flowhub_jobs.operations.library_jobs import LibraryJobs
 from flowhub_jobs.operations.queue_view import titles_or_none
 from flowhub_jobs.operations.session import Session
@@ -114,7 +114,9 @@ class InstalledView:
 # The disk -------------------------------------------------------------------------------------------------------------
 
 
-def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int, stores: Sequence[StoreState] = ()) -> Disk:
+def disk_of(
+    used: DiskUsageReport, total: int, promised: int, models: int, jobs: int, stores: Sequence[StoreState] = ()
+) -> Disk:
     """Return the picture of a disk of `total` bytes; `promised` are the bytes that queued jobs still need.
 
     `stores` are those to name.
@@ -141,13 +143,13 @@ def disk_of(used: Usage, total: int, promised: int, models: int, jobs: int, stor
     )
 
 
-def disks_of(session: Session, usage: StoreUsage, live: Collection[Job]) -> tuple[Disk, ...]:
+def disks_of(session: Session, listing: StoreListing, live: Collection[Job]) -> tuple[Disk, ...]:
     """Return the picture of each disk that has a store; those that are away have none."""
-    several = len(usage.stores) > 1
+    several = len(listing.stores) > 1
     disks = []
     for disk in measure_disks(session):
         models = [
-            model for model in usage.models if model.store in disk.stores and model.condition is not Condition.OFFLINE
+            model for model in listing.models if model.store in disk.stores and model.condition is not Condition.OFFLINE
         ]
         waiting = [job for job in live if job.brings and job.store in disk.stores]
         stores = disk.used.stores if several else ()
@@ -159,25 +161,25 @@ def disks_of(session: Session, usage: StoreUsage, live: Collection[Job]) -> tupl
 
 
 def installed_view(
-    usage: StoreUsage, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
+    listing: StoreListing, disks: tuple[Disk, ...], live: Collection[Job], titles: Mapping[str, str], sort: str
 ) -> InstalledView:
     at_work = {(_store_of(job), Path(job.target).name): _AT_WORK[job.kind][job.state is State.RUNNING] for job in live}
-    ordered = sorted(usage.models, key=lambda model: _order(model, sort))
-    total = sum(model.bytes for model in usage.models)
-    count, stores = len(usage.models), len(usage.stores)
-    in_several = {name for name, times in Counter(model.name for model in usage.models).items() if times > 1}
+    ordered = sorted(listing.models, key=lambda model: _order(model, sort))
+    total = sum(model.bytes for model in listing.models)
+    count, stores = len(listing.models), len(listing.stores)
+    in_several = {name for name, times in Counter(model.name for model in listing.models).items() if times > 1}
     return InstalledView(
         summary=f"{count} model{'' if count == 1 else 's'}, {format_bytes(total)} in"
         + (f" {stores} stores" if stores > 1 else ""),
-        root="" if stores > 1 else str(usage.root),
-        away=tuple(str(store.path) for store in usage.stores if not store.online),
+        root="" if stores > 1 else str(listing.root),
+        away=tuple(str(store.path) for store in listing.stores if not store.online),
         disks=disks,
         rows=tuple(
             installed_row(
                 model,
                 titles,
                 at_work.get((model.store, model.name)) or at_work.get((None, model.name)),
-                usage.old,
+                listing.old,
                 key=f"{model.store}:{model.name}" if model.name in in_several else model.name,
                 store=model.store if stores > 1 else "",
             )
@@ -185,9 +187,9 @@ def installed_view(
         ),
         shown_count=f"{min(count, SHOWN)} of {count}" if count > SHOWN else str(count),
         sort=sort,
-        gone=tuple((entry.name, address_of(entry.name)) for entry in usage.gone),
-        partials=tuple(_partial_row(partial) for partial in usage.partials if partial.leaving.operation is None),
-        can_verify=any(model.condition in _BUTTONS for model in usage.models),
+        gone=tuple((entry.name, address_of(entry.name)) for entry in listing.gone),
+        partials=tuple(_partial_row(partial) for partial in listing.partials if partial.leaving.operation is None),
+        can_verify=any(model.condition in _BUTTONS for model in listing.models),
     )
 
 
@@ -286,8 +288,8 @@ def show_installed(call: Call) -> Response:
     session, sort = call.session, call.query("sort") or "size"
     if sort not in SORTS:
         raise UsageInvalid(f"{sort[:40]!r} is not an order.", hint=f"Sort by: {', '.join(SORTS)}.")
-    usage, live = list_store(session), session.home.queries.all(live=True)
-    view = installed_view(usage, disks_of(session, usage, live), live, titles_or_none(session), sort)
+    listing, live = list_store(session), session.home.queries.all(live=True)
+    view = installed_view(listing, disks_of(session, listing, live), live, titles_or_none(session), sort)
     return render(
         call,
         "installed.html",

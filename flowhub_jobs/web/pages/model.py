@@ -13,10 +13,10 @@ from flowhub_jobs.operations.search.model_details import DetailedVariant, ModelD
 from flowhub_jobs.operations.search.variant_ranking import rank_key
 from flowhub_jobs.units import format_bytes
 from flowhub_jobs.values.artifacts import Artifact
-from flowhub_jobs.values.enums import Offload
+from flowhub_jobs.values.enums import RUNNABLE, Offload
 from flowhub_jobs.web.call import Call, endpoint
 from flowhub_jobs.web.pages.discover import CONTEXT_LEAST, CONTEXT_MOST, context_of, license_name
-from flowhub_jobs.web.pages.fit_badges import BADGES, RUNS, Badge, memory, why
+from flowhub_jobs.web.pages.fit_badges import BADGES, Badge, memory, why
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.naming import FORMATS
@@ -135,7 +135,7 @@ def _variant_row(variant: DetailedVariant, is_best: bool) -> VariantRow:
         badge=BADGES[variant.verdict.fit],
         why=why(variant.verdict),
         mark=variant.state or "",
-        checked=is_best and variant.state is None and variant.verdict.fit in RUNS,
+        checked=is_best and variant.state is None and variant.verdict.fit in RUNNABLE,
     )
 
 
