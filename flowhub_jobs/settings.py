@@ -213,7 +213,9 @@ def _refuse_notify(env: Mapping[str, str]) -> None:
     """Raise, rather than ignore it: the user relies on being notified of failures."""
     if name := next((name for name in env if env[name] and name.startswith("FLOWHUB_NOTIFY")), None):
         hint = "Unset it, and write a [notify] table into config.toml in flowhub's home."
-        raise SettingInvalid(f"{name} is set; whom flowhub notifies is taken from config.toml alone.", hint=hint)
+        raise SettingInvalid(
+            f"{name} is set, but flowhub reads the notification settings from config.toml only.", hint=hint
+        )
 
 
 def _from_file(path: Path) -> dict[str, Any]:

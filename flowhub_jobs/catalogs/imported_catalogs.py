@@ -146,7 +146,7 @@ def _models_of(imported: ImportedCatalogs, name: str) -> "tuple[HubModel, ...]":
     """Return the models of one imported catalog; CatalogMalformed says which is damaged and what to do."""
     from flowhub_jobs.catalogs.schema import parse_catalog
 
-    remedy = f"`flowhub catalog update {name}` fetches it again, `flowhub catalog remove {name}` drops it."
+    remedy = f"`flowhub catalog update {name}` downloads it again, `flowhub catalog remove {name}` drops it."
     try:
         raw = read_regular(imported.path(name), MAX_BYTES)
         return parse_catalog(raw, where=f"The imported catalog {name}", error=CatalogMalformed).models

@@ -23,7 +23,7 @@ def load_catalog(source: str | None, *, shipped: Path, cache_dir: Path, fetch: F
         return load_remote(source, cache_dir, fetch)
     if is_other_scheme(source):
         raise AddressRefused(
-            f"The catalog {redaction.public_url(source)!r} is of a scheme that flowhub does not read.",
+            f"The catalog {redaction.public_url(source)!r} uses a scheme that flowhub does not support.",
             hint="Set FLOWHUB_CATALOG to a path, or to an http or https URL.",
         )
     return _from_file(Path(source).expanduser(), f"catalog file {source}")
@@ -41,7 +41,9 @@ def _read(path: Path, where: str) -> bytes:
         if path.exists() and not path.is_file():
             raise CatalogUnreadable(f"{where}: is not a file.")
         if path.stat().st_size > MAX_BYTES:
-            raise CatalogUnreadable(f"{where}: has more than {MAX_BYTES // 1_000_000} MB, the most that is read.")
+            raise CatalogUnreadable(
+                f"{where}: is larger than {MAX_BYTES // 1_000_000} MB, the most that flowhub reads."
+            )
         return read_regular(path, MAX_BYTES)
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path
         reason = getattr(fault, "strerror", None) or str(fault)

@@ -60,20 +60,19 @@ def is_address(text: str) -> bool:
         raise _to_come(text, later["scheme"].lower())
     public = redaction.public_url(text)
     if _ONE_SLASH.match(text):
-        raise UsageInvalid(f"The address {public!r} lacks a slash.", hint="Write https:// and the name of the host.")
+        raise UsageInvalid(f"The URL {public!r} lacks a slash.", hint="Write https:// and the name of the host.")
     if is_other_scheme(text):
-        message = f"The reference {public!r} is of the scheme {text.partition(':')[0].lower()}, which is not fetched."
-        raise AddressRefused(
-            message, hint="Give the https address of the file, a model of the catalog, or hf:owner/repo."
-        )
+        scheme_name = text.partition(":")[0].lower()
+        message = f"The reference {public!r} uses the scheme {scheme_name}, which flowhub does not support."
+        raise AddressRefused(message, hint="Give the https URL of the file, a model of the catalog, or hf:owner/repo.")
     return False
 
 
 def _to_come(text: str, scheme: str) -> AddressRefused:
     source = _LATER_NAMES.get(scheme, "OCI registries")
-    hint = "Until then, give the https address of the file, or the same model as hf:owner/repo."
+    hint = "Until then, give the https URL of the file, or the same model as hf:owner/repo."
     return AddressRefused(
-        f"References to {source} ({scheme}:) are to come; this version does not read {redaction.public_url(text)!r}.",
+        f"flowhub does not support references to {source} ({scheme}:) yet: {redaction.public_url(text)!r}.",
         hint=hint,
     )
 

@@ -65,7 +65,7 @@ _BELOW = {
         "ls": "`flowhub catalog list` lists the catalogs.",
         "rm delete uninstall": "`flowhub catalog remove NAME` removes a catalog.",
         "check": "`flowhub catalog validate FILE` checks a catalog.",
-        "refresh upgrade": "`flowhub catalog update` fetches the catalogs again.",
+        "refresh upgrade": "`flowhub catalog update` downloads the catalogs again.",
     },
 }
 _WORDS = {"flowhub": _TOP, **_BELOW}

@@ -11,8 +11,8 @@ from flowhub_jobs.worker.log_format import set_up
 def mcp() -> None:
     """Serve tools for agents (MCP) on stdin and stdout.
 
-    An agent's program starts it. The tools search, check the fit, queue and steer jobs, and list what is installed; no
-    tool removes a model. Ends when stdin ends.
+    An agent's program starts it. The tools search, check the fit, queue, pause and cancel jobs, and list installed
+    models; no tool removes a model. Ends when stdin ends.
     """
     try:  # late, since the package of the extra may be missing
         from flowhub_jobs.mcp.server import serve

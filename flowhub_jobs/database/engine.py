@@ -325,7 +325,9 @@ def _migrating(engine: sa.Engine) -> Iterator[sa.Connection]:
             broken = _broken_references(connection)
             if len(broken) > len(before):
                 table, parent = broken[-1][0], broken[-1][2]
-                raise Damaged(f"Its migration would leave rows of {table} without theirs in {parent}; it was undone.")
+                raise Damaged(
+                    f"The migration would leave rows of {table} that refer to missing rows of {parent}; it was undone."
+                )
 
 
 def _broken_references(connection: sa.Connection) -> list[tuple[Any, ...]]:

@@ -104,7 +104,7 @@ def platform_finding(needs: ModelNeeds, device: "Device") -> PartVerdict | None:
     else:
         return None
     if unknown:
-        return Fit.UNKNOWN, lambda: "what kind of machine it is, is not known"
+        return Fit.UNKNOWN, lambda: "the kind of machine is not known"
     return Fit.WRONG_PLATFORM, lambda: fit_texts.wrong_platform(mlx, needs.platforms or (), device)
 
 

@@ -69,7 +69,7 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "app_folder_unusable": (
         "The folder of another program is away, or may not be written.",
-        "Mount its disk, or give your user the right to write there. A worker tries again what a job is to place.",
+        "Mount its disk, or give your user the right to write there. A worker retries the placements of jobs.",
     ),
     "worker_lost": (
         "The worker died ten times in a row without any progress on this job.",
@@ -101,7 +101,7 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         f"Raise the limit of processes (`ulimit -u`). {CALL_AGAIN}",
     ),
     "out_of_memory": (
-        "This machine has no memory left for the job. It is tried again after a minute.",
+        "This machine has no memory left for the job. A worker tries it again after a minute.",
         "Close other programs, or run fewer jobs at once (`flowhub worker --jobs 1`).",
         f"Close other programs. {CALL_AGAIN}",
     ),
@@ -145,7 +145,7 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "usage": ("The command was not understood.", "`flowhub VERB --help` shows the options and arguments."),
     "address_refused": (
-        "The address uses plain http to another machine, or a scheme that flowhub does not fetch.",
+        "The address uses plain http to another machine, or a scheme that flowhub does not support.",
         "Use https, or add --sha256 HEX for plain http.",
         "Use https, or give the option a sha256 for plain http.",
     ),
@@ -304,7 +304,7 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         "For a model of the catalog, update the catalog; else look at the source. Then call download() again.",
     ),
     "busy": (
-        "A job works on the same files, or another process fetches them.",
+        "A job works on the same files, or another process downloads them.",
         "Wait for it (`flowhub wait JOB`), or cancel it first.",
         "Wait until the other process has ended, then call again.",
     ),

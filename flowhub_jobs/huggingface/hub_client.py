@@ -89,7 +89,7 @@ class HubClient:
             info = read_info(_json(answer), repo, kind)
             if info is None:
                 raise WrongContent(
-                    f"{host_of(answer.url)} names no commit of {title}: it does not answer as the Hub does."
+                    f"{host_of(answer.url)} did not return a commit for {title}; it is not a Hub-compatible API."
                 )
             if info.disabled:
                 raise _disabled(title)
@@ -112,7 +112,7 @@ class HubClient:
         for answer in self._pages(owner_url(owner), title, f"{HUB}/{owner}"):
             page = read_models(_json(answer), owner)
             if page is None:
-                raise WrongContent(f"{host_of(answer.url)} answers with something else than the {title}.")
+                raise WrongContent(f"{host_of(answer.url)} did not return the {title}.")
             models += page
             if len(models) > FILES_MAX:
                 raise TooLarge(f"{owner} has more than {FILES_MAX:,} models.", hint="Follow them by name.")
@@ -125,9 +125,7 @@ class HubClient:
         for answer in self._pages(url, f"files of the {title}", page_url(repo, kind)):
             page = read_tree(_json(answer))
             if page is None:
-                raise WrongContent(
-                    f"{host_of(answer.url)} answers with something else than the list of files of {title}."
-                )
+                raise WrongContent(f"{host_of(answer.url)} did not return the list of files of {title}.")
             files += page
             if len(files) > FILES_MAX:
                 hint = "Give the URL of one file: https://huggingface.co/owner/repo/resolve/main/path/of/a.file."
@@ -162,7 +160,9 @@ class HubClient:
         except (AddressRefused, ValueError):  # urljoin reads no broken brackets
             stays = False
         if not stays:
-            raise SourceRefused(f"{host_of(answer.url)} continues its list of files on another host: not followed.")
+            raise SourceRefused(
+                f"{host_of(answer.url)} continues its list on another host; flowhub does not follow it."
+            )
         return following
 
     # One request ----------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class HubClient:
                     self._away = error
                     raise
                 if pause > SILENT_S:
-                    self.on_wait(f"{error.message} It is asked again in {format_duration(pause)}.")
+                    self.on_wait(f"{error.message} flowhub tries again in {format_duration(pause)}.")
                 self.sleep(pause)
                 waited += pause
         raise AssertionError("unreachable")

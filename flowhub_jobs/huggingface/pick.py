@@ -136,7 +136,7 @@ def _no_such_quant(models: Sequence[GgufModel], files: Sequence[RepoFile], ref: 
         reference = HubRef(ref.repo, ref.revision, path=pieces[0].path, kind=ref.kind).text
         return NotFound(
             f"{ref.repo} has {label} only in {len(pieces)} pieces that must be joined: {_file_name(path)}.",
-            hint=f"`flowhub enqueue {reference}` fetches the pieces. {hint}",
+            hint=f"`flowhub enqueue {reference}` downloads the pieces. {hint}",
         )
     return NotFound(f"{ref.repo} has no {label}.", hint=hint)
 
@@ -294,7 +294,7 @@ def companion_offer(files: Sequence[RepoFile], chosen: Sequence[RepoFile]) -> st
         return None
     best = min(offered, key=lambda file: _COMPANIONS.index(q) if (q := quant_of(file.path)) in _COMPANIONS else 9)
     name = best.path.rpartition("/")[2]
-    return f"It has a companion for images or sound: add --include {name} to fetch that too."
+    return f"It has a companion for images or sound: add --include {name} to download that too."
 
 
 def left_out(bad: dict[str, str]) -> str | None:
@@ -306,7 +306,7 @@ def gated(info: RepoInfo) -> str | None:
     if not info.gated:
         return None
     page = page_url(info.repo, info.kind)
-    return f"It is gated: accept its terms at {page}, and set HF_TOKEN, before a worker fetches it."
+    return f"It is gated: accept its terms at {page}, and set HF_TOKEN, before a worker downloads it."
 
 
 def list_some(names: Sequence[str]) -> str:

@@ -106,7 +106,7 @@ def split_kind(text: str, repo_part: str) -> tuple[RepoKind, str]:
     prefix = first.lower()
     if other := _OTHER_KINDS.get(prefix):
         raise UsageInvalid(
-            f"{_quoted_public(text)} is of the Hub's {other}; flowhub fetches models and data sets.", hint=_EXAMPLE
+            f"{_quoted_public(text)} is of the Hub's {other}; flowhub downloads models and data sets.", hint=_EXAMPLE
         )
     if slash and prefix in _KINDS and (prefix == "datasets" or "/" in rest):
         return _KINDS[prefix], rest

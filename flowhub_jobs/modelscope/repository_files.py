@@ -106,4 +106,4 @@ def _files_in(body: bytes, repo: str, host: str) -> Iterator[tuple[str, str]]:
             if isinstance(file.get("Sha256"), str) and isinstance(file.get("Path"), str) and file["Sha256"]:
                 yield file["Path"], file["Sha256"].lower()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise MirrorUnfit(f"{host} answers with something else than a list of files.", host=host) from None
+        raise MirrorUnfit(f"{host} did not return a list of files.", host=host) from None

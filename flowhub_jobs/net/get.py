@@ -249,7 +249,7 @@ def _read_body(response: "httpx.Response", host: str, max_bytes: int, keep: int 
         if keep is not None and len(body) >= keep:
             return bytes(body[:keep])
         if len(body) > max_bytes:
-            raise TooLarge(f"What {host} sends is larger than {max_bytes / 1e6:.3g} MB.", host=host)
+            raise TooLarge(f"The response of {host} is larger than {max_bytes / 1e6:.3g} MB.", host=host)
     unpack(b"", 1)  # the end of the body
     return bytes(body)
 
@@ -290,7 +290,7 @@ def unpacker(encoding: str, host: str) -> Unpack:
         try:
             return stream.decompress(chunk, most)
         except zlib.error as error:
-            raise WrongContent(f"{host} sends what cannot be unpacked: {error}.", host=host) from error
+            raise WrongContent(f"The response of {host} cannot be decompressed: {error}.", host=host) from error
 
     return unpack
 

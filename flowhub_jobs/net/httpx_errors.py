@@ -120,7 +120,7 @@ def convert_httpx_errors(url: str, *, in_body: bool, within: float) -> Iterator[
         raise _connection_error(host, error) from error
     # UnicodeError: a name "xn--…" that IDNA 2008 does not decode, as that of an emoji domain.
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, UnicodeError) as error:
-        raise SourceRefused(f"{host} cannot be asked: {scrub(str(error))}.", host=host) from error
+        raise SourceRefused(f"flowhub cannot send a request to {host}: {scrub(str(error))}.", host=host) from error
     except httpx.RemoteProtocolError as error:
         raise (dropped if _ENDED.match(str(error)) else malformed)(host, error) from error
     except httpx.TransportError as error:

@@ -110,10 +110,8 @@ def _refusal(
         )
     if status == 416:
         total = unsatisfied_total(headers)
-        return WrongRange(
-            f"{host} says that the file ends before what is missing ({total if total is not None else '?'} bytes).",
-            host=host,
-        )
+        end = total if total is not None else "?"
+        return WrongRange(f"{host} says that the file ends before the requested part (at {end} bytes).", host=host)
     if status == 400 and size is not None and size >= HUGE and (fresh or home):
         return _too_large_for_the_hub(host, size)
     # If one Hub redirects to another, as a mirror to the original, the second counts as the file's own origin.
@@ -149,7 +147,7 @@ def _at_the_edge(status: int, host: str, *, fresh: bool, size: int | None) -> Fl
 def _too_large_for_the_hub(host: str, size: int) -> SourceRefused:
     return SourceRefused(
         f"{host} refuses to send a file of {format_bytes(size)} ({size} bytes, status 400).",
-        hint="The Hub serves no plain download of a file this large. Fetch it with `hf download`, "
+        hint="The Hub serves no plain download of a file this large. Download it with `hf download`, "
         "then `flowhub adopt` installs it from there.",
         host=host,
     )

@@ -22,7 +22,7 @@ def as_flowhub_error(error: Exception) -> FlowhubError:
     if (no_thread := TooManyThreads.of(error)) is not None:
         return no_thread
     hint = f"{InternalError.default_hint} FLOWHUB_DEBUG=1 shows where it happened."
-    return InternalError(f"A fault of flowhub's own: {type(error).__name__}: {scrub(str(error))[:300]}", hint=hint)
+    return InternalError(f"Internal error in flowhub: {type(error).__name__}: {scrub(str(error))[:300]}", hint=hint)
 
 
 def _of_database(error: Exception) -> DatabaseUnusable:

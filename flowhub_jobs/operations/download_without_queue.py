@@ -61,7 +61,7 @@ def _exclusive_partial(store: Store, artifact: Artifact) -> Iterator[Path]:
 def _verified_existing(artifact: Artifact, existing: Path) -> Path:
     if recognize_existing(artifact, existing, lambda: None) is None:
         raise NameTaken(
-            f"{existing} already exists and is not what {artifact.ref} is. flowhub does not replace it.",
+            f"{existing} already exists, with other content than {artifact.ref}. flowhub does not replace it.",
             hint="Move or remove it, then call download() again.",
         )
     return existing

@@ -25,7 +25,7 @@ def refuse_digest_of_model(artifact: Artifact, sha256: str | None, option: str, 
     """Raise UsageInvalid where `option` gives a digest for a model, whose digests the catalog has."""
     if sha256 is not None and artifact.model is not None:
         hint = "The catalog has the digests of its models."
-        raise UsageInvalid(f"{option} goes with the address of a file, not with the model {ref!r}.", hint=hint)
+        raise UsageInvalid(f"{option} applies only to the URL of a file; {ref!r} is a model.", hint=hint)
 
 
 def named_together(errors: Sequence[FlowhubError]) -> str:
@@ -49,7 +49,7 @@ def enqueue_refs(session: Session, refs: Sequence[str], options: Mapping[str, An
     """
     given = dict(options or {})
     if given.get("sha256") is not None and len(refs) != 1:
-        raise UsageInvalid("sha256 is of one file, and goes with one address.", hint="Send each address by itself.")
+        raise UsageInvalid("sha256 needs exactly one URL.", hint="Send each URL by itself.")
     nodes = chosen_nodes(session.home, given["on"]) if given.get("on") is not None else []
     terms, checks = OptionReader(session, nodes).terms(given), session.settings.check
     session.references.may_lack_name = checks

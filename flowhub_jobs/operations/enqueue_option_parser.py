@@ -70,7 +70,7 @@ class OptionReader:
 
     def _start(self, at: str | None, *, tonight: bool) -> int | None:
         if at is not None and tonight:
-            raise UsageInvalid("--at and --tonight are two times.", hint="Give one of them.")
+            raise UsageInvalid("--at and --tonight cannot be used together.", hint="Give one of them.")
         if tonight:
             if self._tonight is None:
                 schedule = self._session.controls.schedule()

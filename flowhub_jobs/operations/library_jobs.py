@@ -46,7 +46,7 @@ class LibraryJobs:
             if model is None:
                 installed.require_store_of(name)
                 raise NotFound(
-                    f"{name} was put there by hand: flowhub knows no digest to hold it against.",
+                    f"{name} was put there by hand: flowhub knows no digest to compare it with.",
                     hint=f"`flowhub adopt {home.store.root / own_name}` takes it in.",
                 )
             models.append(model)
@@ -128,7 +128,7 @@ class LibraryJobs:
         artifact, home = model.artifact, self._home.in_store(model.store)
         if not all(file.url for file in artifact.files):
             hint = f"`flowhub rm {model.name}`, and enqueue it again."
-            raise NotFound(f"It is not known where {model.name} can be fetched from.", hint=hint)
+            raise NotFound(f"It is not known where {model.name} can be downloaded from.", hint=hint)
         if artifact.key not in home.queries.live_jobs():
             _seed(home, model)
         return self._session.enqueue([EnqueueItem(artifact, EnqueueTerms(force=True, store=model.store))])[0].job

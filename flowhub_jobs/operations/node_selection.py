@@ -63,7 +63,7 @@ def _nodes_by_name(home: Home, nodes: Sequence[NodeStatus], text: str) -> list[s
     node_names = {node.node for node in nodes} | {home.node}
     for name in names:
         if name in (ANY, ALL_NODES):
-            raise UsageInvalid(f"--on {name} stands alone.", hint=_HOW)
+            raise UsageInvalid(f"--on {name} cannot be combined with other nodes.", hint=_HOW)
         if name not in node_names:
             raise unknown_node(name, node_names)
     return names

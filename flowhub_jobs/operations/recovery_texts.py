@@ -3,20 +3,20 @@
 from flowhub_jobs.jobs.report_recoveries import Recovered
 
 _TEXTS = {  # one of it, several of it
-    "rescue": ("A worker died; another one continued its job", "{} times a worker died; its job continued"),
+    "rescue": ("A worker died; another one continued its job", "{} times a worker died; another resumed its job"),
     "retry": ("A fault of the network or a host passed", "{} faults of the network or a host passed"),
     "host_busy": ("A busy or failing host answered later", "{} times a busy or failing host answered later"),
     "wrong_range": (
-        "A wrong range was refused and asked again",
-        "{} wrong ranges were refused and asked again",
+        "A range came wrong and was requested again",
+        "{} ranges came wrong and were requested again",
     ),
     "asked_anew": ("A file was requested at a new address", "{} times a file was requested at a new address"),
     "piece_again": ("A damaged piece was downloaded again", "{} damaged pieces were downloaded again"),
     "file_again": (
-        "A file with a wrong digest came again",
-        "{} files with a wrong digest came again",
+        "A file with a wrong digest was downloaded again",
+        "{} files with wrong digests were downloaded again",
     ),
-    "offline": ("The network was away for a while", "{} times a job was handed back: no network"),
+    "offline": ("A job waited for the network", "{} times a job waited for the network"),
     "parked": ("A job waited for the disk", "{} jobs waited for the disk"),
 }
 

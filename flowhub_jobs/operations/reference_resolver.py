@@ -73,11 +73,11 @@ class References:
     def _of_file_or_catalog(self, ref: str, sha256: str | None, globs: Sequence[str], name: str | None) -> Artifact:
         if globs:
             hint = "They choose among the files of a repository: flowhub enqueue hf:owner/repo --include 'mmproj*'."
-            raise UsageInvalid("--include and --exclude go with a repository of the Hub.", hint=hint)
+            raise UsageInvalid("--include and --exclude apply only to a repository of the Hub.", hint=hint)
         if is_address(ref):
             return artifact_for_url(hub_file_url(_as_address(ref)), sha256, name, may_lack_name=self.may_lack_name)
         if name is not None:
-            raise UsageInvalid(f"--name goes with the URL of a file, not with the model {ref!r}.")
+            raise UsageInvalid(f"--name applies only to the URL of a file; {ref!r} is a model.")
         return artifact_for(self.catalog(), ref)
 
     @property
@@ -104,9 +104,9 @@ def _refuse_options(ref: str, sha256: str | None, name: str | None) -> None:
     """Raise UsageInvalid for options of a single URL that are used with a repository."""
     if sha256 is not None:
         hint = "The Hub has the digests of its files; they are checked anyway."
-        raise UsageInvalid(f"A sha256 goes with the address of a file, not with {ref}.", hint=hint)
+        raise UsageInvalid(f"A sha256 applies only to the URL of a file, not to {ref}.", hint=hint)
     if name is not None:
-        raise UsageInvalid(f"--name goes with the URL of a file, not with {ref}.")
+        raise UsageInvalid(f"--name applies only to the URL of a file, not to {ref}.")
 
 
 def _with_globs(hub_ref: "HubRef", include: Sequence[str], exclude: Sequence[str]) -> "HubRef":

@@ -61,7 +61,7 @@ _CAUSES = {  # of an error's code, behind the name of the host
     "proxy_unreachable": "proxy unreachable",
 }
 SHARED_SHOWN = 3
-_STORE_IS_BACK = "The disk is here now: the worker's next check starts the job."
+_STORE_IS_BACK = "The store is online again: the worker's next check starts the job."
 # The same in two or three words, for the further reasons.
 _BESIDES = {
     Reason.WINDOW: "the schedule's window",
@@ -156,7 +156,7 @@ def _what_would_free(session: Session) -> list[str]:
         return []
     names = ", ".join(f"{model.name} ({format_bytes(model.frees)})" for model in chosen[:SHARED_SHOWN])
     rest = f" and {len(chosen) - SHARED_SHOWN} more" if len(chosen) > SHARED_SHOWN else ""
-    return [f"The models that were not opened for the longest: {names}{rest}. `flowhub pin` keeps one."]
+    return [f"Least recently opened models: {names}{rest}. `flowhub pin MODEL` protects one."]
 
 
 def _hold_lines(job: int, holds: Sequence[Hold], now: datetime) -> list[str]:
@@ -228,5 +228,5 @@ def _why_running(session: Session, job: Job) -> list[str]:
     last = session.queries.events(job.id)[-1:]
     if job.stage == Stage.RESOLVE:  # it may wait for another node's copy
         last = [event for event in last if event.kind in (*_TROUBLE, EventKind.MIRROR)]
-        return [event.text for event in last] or ["It is at work."]
-    return [event.text for event in last if event.kind in _TROUBLE] or ["It is at work."]
+        return [event.text for event in last] or ["A worker is working on it."]
+    return [event.text for event in last if event.kind in _TROUBLE] or ["A worker is working on it."]

@@ -133,7 +133,10 @@ def _make(context: PlacementContext, row: PlacementRow, plan: Plan, app: App) ->
 
 def _advance(context: PlacementContext, row: PlacementRow, **values: Any) -> None:
     if not context.rows.advance(row, **values):
-        raise Overtaken(f"A newer version of {row.name} was installed during this.", hint="A worker places that one.")
+        raise Overtaken(
+            f"A newer version of {row.name} was installed during the placement.",
+            hint="A worker places the newer version.",
+        )
 
 
 def complete_row(context: PlacementContext, row: PlacementRow, entries: Sequence[Entry]) -> None:

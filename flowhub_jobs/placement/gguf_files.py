@@ -68,7 +68,7 @@ def gguf_files(installed: InstalledForPlacement, program: str) -> list[GgufFiles
         missing = broken.count - len(broken.files)
         raise PlacementRefused(
             f"{installed.name} lacks {missing} of the {broken.count} parts of {broken.files[0].path}.",
-            hint="`flowhub verify --repair` fetches what is missing.",
+            hint="`flowhub verify --repair` downloads the missing files.",
         )
     projector = _projector(installed)
     models = [GgufFiles(one.quant, tuple(by_path[part.path] for part in one.files), projector) for one in gguf_models]

@@ -60,8 +60,8 @@ def record_failure(context: PlacementContext, before: PlacementRow, error: Flowh
     if row.state is RowState.REMOVING:
         log.warning("%s is not removed from %s yet: %s", row.name, row.app, error.message)
     else:
-        log.warning("%s is not placed in %s yet: %s It is tried again.", row.name, row.app, error.message)
-        text = f"Not placed in {row.app} yet: {error.message} It is tried again."
+        log.warning("%s is not placed in %s yet: %s A worker tries it again.", row.name, row.app, error.message)
+        text = f"Not placed in {row.app} yet: {error.message} A worker tries it again."
         context.rows.write_event(row.job, now, EventKind.PLACEMENT_WAITS, text, error.code)
 
 

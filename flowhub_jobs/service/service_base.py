@@ -109,7 +109,7 @@ def read_own(path: Path) -> str | None:
         raise FlowhubError(f"{path} cannot be read: {error.strerror}.") from error
     if MARK not in text:
         hint = f"If it is of no use to you, `rm {path}`, then try again."
-        raise NameTaken(f"{path} was not written by flowhub, and is let be.", hint=hint)
+        raise NameTaken(f"flowhub did not write {path}, and leaves it unchanged.", hint=hint)
     return text
 
 

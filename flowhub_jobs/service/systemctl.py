@@ -69,7 +69,8 @@ class Systemd:
         try:
             self.check()
         except ServiceUnavailable as error:
-            raise ServiceUnavailable(error.message, hint=f"`rm {self.path}` is all that is left to do here.") from error
+            hint = f"Without systemd, remove the file yourself: `rm {self.path}`."
+            raise ServiceUnavailable(error.message, hint=hint) from error
         run_or_fail([*CTL, "disable", "--now", UNIT], hint=f"`systemctl --user status {UNIT}` shows how it stands.")
         self.path.unlink(missing_ok=True)
         run_or_fail([*CTL, "daemon-reload"], hint="The file is gone; the next log-in notices.")

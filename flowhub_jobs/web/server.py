@@ -179,7 +179,7 @@ def _unusable(host: str, port: int, error: OSError) -> PortUnusable:
         hint = "Another program, or another `flowhub web`, has it; give another with --port, or 0 for any."
         return PortUnusable(f"Port {port} of {host} is in use.", hint=hint)
     cause = error.strerror or error
-    return PortUnusable(f"{host} cannot be listened at, port {port}: {cause}.", hint="Give an address of this machine.")
+    return PortUnusable(f"Cannot listen on {host}, port {port}: {cause}.", hint="Give an address of this machine.")
 
 
 def _address(host: str) -> tuple[socket.AddressFamily, str]:
@@ -188,7 +188,7 @@ def _address(host: str) -> tuple[socket.AddressFamily, str]:
     try:
         addresses = socket.getaddrinfo(bare, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise UsageInvalid(f"{host!r} is no address of this machine.", hint="Try 127.0.0.1, or 0.0.0.0.") from error
+        raise UsageInvalid(f"{host!r} is not an address of this machine.", hint="Try 127.0.0.1, or 0.0.0.0.") from error
     family, *_, address = addresses[0]
     return family, str(address[0])
 

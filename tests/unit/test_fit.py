@@ -284,8 +284,16 @@ def test_weights_that_alone_are_more_than_the_gpu_has_are_slow_whatever_the_cata
         (LLAMA_8B_Q4, replace(LAPTOP, ram_total_bytes=None), "this machine's memory is not known"),
         (LLAMA_8B_Q4, replace(LAPTOP, disk_free_bytes=None), "the free space of the store's disk is not known"),
         (LLAMA_8B_Q4, replace(LAPTOP, gpus=(Gpu("GB10", "nvidia"),)), "the memory of GB10 is not known"),
-        (replace(LLAMA_8B_Q4, platforms=("linux",)), replace(LAPTOP, platform=None), "what kind of machine it is"),
-        (replace(LLAMA_8B_Q4, format=HubFormat.MLX), replace(APPLE, architecture=None), "what kind of machine it is"),
+        (
+            replace(LLAMA_8B_Q4, platforms=("linux",)),
+            replace(LAPTOP, platform=None),
+            "the kind of machine is not known",
+        ),
+        (
+            replace(LLAMA_8B_Q4, format=HubFormat.MLX),
+            replace(APPLE, architecture=None),
+            "the kind of machine is not known",
+        ),
     ],
 )
 def test_a_figure_that_is_missing_is_named(needs, machine, missing):

@@ -205,7 +205,7 @@ def test_a_companion_is_suggested_and_never_picked_as_the_model():
     picked = pick_files("hf:o/r", "mmproj-m-BF16.gguf", "mmproj-m-F16.gguf", "m-Q4_K_M.gguf", "imatrix.gguf")
     assert picked.artifact.name == "m-Q4_K_M.gguf"
     assert picked.notes == (
-        "It has a companion for images or sound: add --include mmproj-m-F16.gguf to fetch that too.",
+        "It has a companion for images or sound: add --include mmproj-m-F16.gguf to download that too.",
     )
 
 

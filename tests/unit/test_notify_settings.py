@@ -28,7 +28,9 @@ def test_the_table_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", ["FLOWHUB_NOTIFY", "FLOWHUB_NOTIFY_COMMAND", "FLOWHUB_NOTIFY_WEBHOOK"])
 def test_a_variable_of_notify_is_refused_with_one_clear_error(tmp_path, name):
-    with pytest.raises(SettingInvalid, match=rf"{name} is set; whom flowhub notifies is taken from config\.toml alone"):
+    with pytest.raises(
+        SettingInvalid, match=rf"{name} is set, but flowhub reads the notification settings from config\.toml only"
+    ):
         load(tmp_path, "", {name: "/bin/sh"})
     assert not load(tmp_path, "", {name: ""}).notify
 

@@ -295,7 +295,7 @@ def test_llama_server_opens_a_model_whatever_revision_was_requested(tmp_path, re
     [
         ({}, "models of the Hub alone"),
         ({"repository": "q/d", "kind": RepoKind.DATASET}, "models of the Hub alone"),
-        ({"repository": "q/.-d"}, "no repository of the name"),
+        ({"repository": "q/.-d"}, "does not accept the repository name"),
     ],
 )
 def test_llama_cpp_refuses_what_its_cache_cannot_have(tmp_path, fields, part):

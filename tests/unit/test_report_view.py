@@ -290,7 +290,7 @@ def test_each_row_says_size_time_speed_and_whether_it_was_verified():
     [unpinned] = [line for line in lines if line.startswith("  2  model-2@q4_k_m")]
     at = (SINCE + timedelta(hours=1)).astimezone().strftime("%a %H:%M")
     assert verified.split() == ["1", "model-1@q4_k_m", "5.0", "GB", *at.split(), "16.7", "MB/s", "verified"]
-    assert unpinned.split()[-3:] == ["was", "here", "unpinned"]
+    assert unpinned.split()[-3:] == ["already", "present", "unpinned"]
 
 
 def test_a_waiting_job_shows_its_time_and_a_paused_one_its_remedy():

@@ -38,7 +38,7 @@ class Remark(StrEnum):
     MD5 = "unpinned: md5 only"
     NO_DIGEST = "unpinned: no sha256"
     QUANT = "quantization taken from the file's name"
-    WARNING = "probably not as meant"
+    WARNING = "suspicious value"
 
 
 class EntrySkipped(Exception):

@@ -48,7 +48,7 @@ def read_yaml(raw: bytes, *, numbers: Collection[str] = ()) -> Any:
     `numbers` are the fields whose value is a number where it is written as one, without quotes.
     """
     if len(raw) > BYTES_MAX:
-        raise NotYaml(f"is {len(raw) // 1_000_000} MB of YAML; {BYTES_MAX // 1_000_000} MB are read")
+        raise NotYaml(f"is {len(raw) // 1_000_000} MB of YAML; flowhub reads at most {BYTES_MAX // 1_000_000} MB")
     try:
         return _Builder(numbers).build(_events(raw))
     except yaml.YAMLError as fault:

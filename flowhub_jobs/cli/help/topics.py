@@ -40,7 +40,7 @@ def states() -> str:
 def reasons() -> str:
     """Return why a queued job waits, in the order in which the reasons are shown."""
     rows = "\n".join(f"{reason:<14} {why}." for reason, (why, _) in REASONS.items())
-    foot = "Where several hold, the first of this list is shown. `flowhub status JOB` shows until when."
+    foot = "If several apply, the first one in this list is shown. `flowhub status JOB` shows until when."
     return f"{rows}\n\n{output.fold(foot)}"
 
 
@@ -74,7 +74,7 @@ def units() -> str:
 
 
 def catalog() -> str:
-    """Return the shape of a catalog, with an example."""
+    """Return the format of a catalog, with an example."""
     return f"{CATALOG_HELP}\n\n`flowhub catalog --help` lists the commands."
 
 
@@ -129,17 +129,17 @@ TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
     "reasons": ("Why a queued job waits.", reasons),
     "settings": ("Every setting, its value and where to set it.", settings),
     "references": ("How a model is named.", references),
-    "catalog": ("The shape of a catalog, with an example.", catalog),
+    "catalog": ("The format of a catalog, with an example.", catalog),
     "units": ("How times, rates and sizes are written.", units),
     "skill": ("A SKILL.md that teaches agents to use flowhub.", skill),
 }
 
 _REFERENCES = [
     ("model", "a model of the catalog; its first option"),
-    ("model@option", "that option (model:option is taken too)"),
+    ("model@option", "that option (model:option also works)"),
     ("hf:owner/repo", "a repository of the Hub: its Q4_K_M, or the folder of its model"),
     ("hf:owner/repo:QUANT", "one quantization of it"),
-    ("hf:owner/repo/path", "one file of it; @revision stands behind repo"),
+    ("hf:owner/repo/path", "one file of it; @revision follows the repository name"),
     ("https://huggingface.co/…", "a link to a page of the Hub or to a file, as it is pasted"),
     ("https://host/file", "the URL of a file; --sha256 HEX pins it"),
     ("-f FILE", "a list: one reference a line, then options of `enqueue`; # begins a comment"),

@@ -19,7 +19,7 @@ from flowhub_jobs.operations.subscriptions.follow import Followed
 from flowhub_jobs.times import clock_time, known_moment
 from flowhub_jobs.units import format_duration
 
-_ALONE = "It stands alone: `flowhub follow --list`."
+_ALONE = "Use it alone: `flowhub follow --list`."
 
 
 def follow(
@@ -52,8 +52,8 @@ def follow(
             "--keep",
             metavar="N",
             min=0,
-            help="Old versions that each check leaves, of those that it downloaded (default: all). "
-            "Placed and pinned ones stay.",
+            help="Number of old versions to keep, of those that this subscription downloaded (default: all). "
+            "Placed and pinned versions are always kept.",
         ),
     ] = None,
     place: PlaceIn = None,

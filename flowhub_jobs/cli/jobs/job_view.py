@@ -69,7 +69,7 @@ def _facts(job: Job, last_attempt: int) -> list[tuple[str, str]]:
         *([("sources", _sources(job))] if job.sources else []),
         ("digest", str(job.sha256_state)),
         ("target", job.target),
-        ("attempt", str(job.attempt) if job.attempt >= last_attempt else f"{last_attempt} (given back)"),
+        ("attempt", str(job.attempt) if job.attempt >= last_attempt else f"{last_attempt} (handed back, not counted)"),
         ("priority", str(job.priority) + (f", group {job.group}" if job.group else "")),
         ("queued", _local(job.created_at)),
     ]

@@ -30,8 +30,8 @@ def print_plan(session: Session, requested: EnqueueList) -> None:
     if output.chosen.quiet:
         output.result("\n".join(plan.artifact.ref for plan in plans))
         return
-    rows = [(plan.artifact.ref, _size(plan.size), plan.action, _size(plan.to_fetch)) for plan in plans]
-    output.result(output.table(("MODEL", "SIZE", "WOULD", "TO FETCH"), rows[:SHOWN], right=(1, 3)))
+    rows = [(plan.artifact.ref, _size(plan.size), _action(plan), _size(plan.to_fetch)) for plan in plans]
+    output.result(output.table(("MODEL", "SIZE", "WOULD", "TO DOWNLOAD"), rows[:SHOWN], right=(1, 3)))
     if len(rows) > SHOWN:
         output.result(f"… and {len(rows) - SHOWN} more.")
     for line in outlook_lines(outlook):
@@ -48,6 +48,10 @@ def _unique_plans(plans: Sequence[EnqueuePlan]) -> list[EnqueuePlan]:
     return list(by_key.values())
 
 
+def _action(plan: EnqueuePlan) -> str:
+    return "download" if plan.action == "fetch" else plan.action
+
+
 def _size(size: int | None) -> str:
     return "unknown" if size is None else format_bytes(size)
 
@@ -60,7 +64,7 @@ def outlook_lines(outlook: Forecast) -> list[str]:
 def _to_fetch(outlook: Forecast) -> str:
     sizes = f", and {outlook.unknown} of unknown size" if outlook.unknown else ""
     before = f"; {format_bytes(outlook.queued)} are queued before it" if outlook.queued else ""
-    return f"To fetch: {format_bytes(outlook.to_fetch)}{sizes}{before}."
+    return f"To download: {format_bytes(outlook.to_fetch)}{sizes}{before}."
 
 
 def _disk(outlook: Forecast) -> str:

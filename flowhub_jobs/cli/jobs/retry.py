@@ -27,7 +27,7 @@ def retry(
     A job keeps its number and continues its partial download.
     """
     if cancelled and not (every or group is not None):
-        raise UsageInvalid("--cancelled goes with --all or --group.", hint="`flowhub retry --all --cancelled`.")
+        raise UsageInvalid("--cancelled needs --all or --group.", hint="`flowhub retry --all --cancelled`.")
     states = (*ELIGIBLE["retry"], State.CANCELLED) if cancelled else ELIGIBLE["retry"]
     steer("retry", jobs, every, group, states, lambda session, job: session.requeue(job, "retry"), _retryable)
 

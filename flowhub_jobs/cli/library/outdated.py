@@ -52,11 +52,11 @@ def _print_check(session: Session, check: OutdatedCheck) -> None:
             size = sizes[one.entry.name]
             installed, available = _short_version(one.installed), _short_version(one.available)
             rows.append((one.entry.name, installed, available, "unknown" if size is None else format_bytes(size)))
-        head = ("NAME", "INSTALLED", "AVAILABLE", "TO FETCH")
+        head = ("NAME", "INSTALLED", "AVAILABLE", "TO DOWNLOAD")
         if output.width_of(head, rows) <= output.columns():
             output.result(output.table(head, rows, right=(3,)))
         else:
-            lines = ((output.clean(name), f"{old} → {new}, {size} to fetch") for name, old, new, size in rows)
+            lines = ((output.clean(name), f"{old} → {new}, {size} to download") for name, old, new, size in rows)
             output.result("\n".join(f"{name}\n{output.fold(rest, '  ')}" for name, rest in lines))
     for other in check.unknown:
         output.hint(output.fold(f"{other.name}: unknown; {other.why}.", after="  "))

@@ -34,21 +34,21 @@ def backup(
     The copy is one checked file. To restore it, stop the workers, and put it in the place of flowhub.db.
     """
     target = file or Path(f"flowhub-{datetime.now().astimezone():%Y-%m-%dT%H%M%S}.db")
-    _show(back_up_database(load_settings(), target), "is the backup")
+    _show(back_up_database(load_settings(), target), "Backup written to {}")
 
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Read all of the database.
+    """Check the whole database, including indexes and foreign keys.
 
-    It compares indices and references, too. Exit status 1 if something is wrong.
+    Exit status 1 if it is damaged.
     """
-    _show(check_database(load_settings()), "is whole")
+    _show(check_database(load_settings()), "{} is intact")
 
 
-def _show(file: DatabaseFile, action: str) -> None:
+def _show(file: DatabaseFile, sentence: str) -> None:
     if output.chosen.json:
         output.result_json(database_json(file))
     else:
         counts = f"{file.jobs} jobs, {file.installed} installed models, schema {file.schema}"
-        output.result(f"{output.clean(str(file.path))} {action}: {format_bytes(file.bytes)}, {counts}.")
+        output.result(f"{sentence.format(output.clean(str(file.path)))}: {format_bytes(file.bytes)}, {counts}.")

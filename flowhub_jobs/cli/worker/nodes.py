@@ -63,7 +63,9 @@ def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the node.")],
     requeue: Annotated[bool, typer.Option("--requeue", help="Give its unfinished jobs to the other nodes.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel its unfinished jobs.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also if it is alive: its worker stops.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove the node even if it is alive. Its worker stops.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove a node that is gone.
@@ -82,7 +84,7 @@ def remove(
         return
     output.result(f"The node {removed.node} is removed.")
     if removed.requeued:
-        output.result(f"For any node now: {named_jobs(removed.requeued, NAMED)}.")
+        output.result(f"Requeued for any node: {named_jobs(removed.requeued, NAMED)}.")
     if removed.cancelled:
         output.result(f"Cancelled: {named_jobs(removed.cancelled, NAMED)}.")
 

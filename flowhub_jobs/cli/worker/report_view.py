@@ -98,7 +98,7 @@ def _at(moment: datetime, now: datetime) -> str:
 
 def _speed_and_digest(completed: CompletedJob) -> tuple[str, str]:
     fast = format_rate(completed.rate_bps) if completed.rate_bps else "-"
-    return fast if completed.job.bytes_fetched else "was here", _digest(completed.job)
+    return fast if completed.job.bytes_fetched else "already present", _digest(completed.job)
 
 
 def _digest(job: Job) -> str:
@@ -107,7 +107,7 @@ def _digest(job: Job) -> str:
 
 def _recovered_lines(healed: Iterable[Recovered]) -> list[str]:
     lines = [f"  {recovered_sentence(one)} ({named_jobs(one.jobs, JOBS_NAMED)})." for one in healed]
-    return [output.bold("HEALED BY ITSELF"), *lines] if lines else []
+    return [output.bold("RECOVERED AUTOMATICALLY"), *lines] if lines else []
 
 
 def _unfinished_lines(report: Report, *, nodes: bool) -> list[str]:
@@ -147,9 +147,9 @@ def _totals(report: Report) -> list[str]:
     if not totals.fetched:
         return []
     speed = f", {format_rate(totals.rate_bps)} on average" if totals.rate_bps else ""
-    line = f"Fetched {format_bytes(totals.fetched)} in {format_duration(max(1, totals.work_s))} of work{speed}"
-    repeated = f"{format_bytes(totals.twice)} of it twice" if totals.twice else "nothing twice"
-    return output.fold(f"{line}; {repeated}.").split("\n")
+    line = f"Downloaded {format_bytes(totals.fetched)} in {format_duration(max(1, totals.work_s))} of work{speed}"
+    repeated = f"{format_bytes(totals.twice)} of it" if totals.twice else "nothing"
+    return output.fold(f"{line}; {repeated} was downloaded twice.").split("\n")
 
 
 def _more_line(rows: Sequence[Any], command: str) -> list[str]:

@@ -91,13 +91,16 @@ def _also_running(settings: Settings, service: Service) -> list[str]:
         pids = [str(worker.pid) for worker in living_workers(home) if started_by(worker, state) == "hand"]
     if not pids:
         return []
-    return [f"A worker runs by hand, too (process {', '.join(pids)}): they share the queue, each has its own slots."]
+    return [
+        f"A worker started by hand is also running (process {', '.join(pids)}). "
+        "Both use the same queue, each with its own slots."
+    ]
 
 
 def _print_plan(service: Service, text: str, commands: Sequence[Sequence[str]], hints: list[str]) -> None:
     """Print the file on stdout, so that it can be redirected, and the commands on stderr."""
     output.exactly(text.removesuffix("\n"))
-    output.hint(f"\nNothing was done. It would be written to {service.path}, then be run:")
+    output.hint(f"\nNothing was done. The file would be written to {service.path}, and these commands run:")
     for command in commands:
         output.hint(f"  {shlex.join(command)}")
     _print_hints(hints)

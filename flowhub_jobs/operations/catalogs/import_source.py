@@ -41,7 +41,7 @@ def source_of(text: str) -> str:
     if is_other_scheme(text):
         public = redaction.public_url(text)
         raise AddressRefused(
-            f"The catalog {public!r} is of a scheme that flowhub does not read.", hint="Give a path, or an https URL."
+            f"The catalog {public!r} uses a scheme that flowhub does not support.", hint="Give a path, or an https URL."
         )
     return str(Path(text).expanduser().absolute())
 
@@ -93,7 +93,7 @@ def _from_file(path: Path) -> SourceBytes:
         if path.stat().st_size > BYTES_MAX:
             size = path.stat().st_size // 1_000_000
             raise CatalogUnreadable(
-                f"The catalog {path} has {size} MB; {BYTES_MAX // 1_000_000} MB are read.", hint=hint
+                f"The catalog {path} is {size} MB; flowhub reads at most {BYTES_MAX // 1_000_000} MB.", hint=hint
             )
         return SourceBytes(read_regular(path, BYTES_MAX))
     except (OSError, ValueError) as fault:  # ValueError: a NUL in the path

@@ -101,7 +101,8 @@ def update_base(settings: Settings) -> Change:
     """Ask FLOWHUB_CATALOG's URL again. Raises CatalogUnreachable, also where the cached copy stays in use."""
     if not is_at_url(settings):
         raise UsageInvalid(
-            "The base is a file, which is read again each time.", hint="Only catalogs at a URL are asked."
+            "The base catalog is a file, which every command reads anyway.",
+            hint="Only a catalog at a URL can be updated.",
         )
     url = settings.catalog or ""
     cached = cached_catalog(url, settings.home / "catalogs")

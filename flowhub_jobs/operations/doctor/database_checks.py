@@ -40,7 +40,7 @@ def database_checks(home: Home) -> Iterator[Check]:
 
 def _schema(home: Home) -> Check:
     check_current(home.engine)
-    return ok("database.schema", f"schema {HEAD}, as this flowhub wants it")
+    return ok("database.schema", f"schema {HEAD}, current")
 
 
 def _integrity(home: Home) -> Check:
@@ -161,7 +161,7 @@ def versions(own_name: str, nodes: list[NodeStatus]) -> Check:
     if others:
         return warn(
             name,
-            f"Nodes run another flowhub than {own_name} ({__version__}): {', '.join(others)}.",
+            f"These nodes run a different version of flowhub than {own_name} ({__version__}): {', '.join(others)}.",
             "Install the same version on all machines; the next migration ends the workers of older ones.",
         )
     return ok(name, f"{counted(len(living), 'node is', 'nodes are')} alive; this is flowhub {__version__}")
@@ -174,6 +174,6 @@ def clock_skew(skew_us: int) -> Check:
         return warn(
             name,
             f"The server's clock is {seconds:.0f} s {'ahead of' if skew_us > 0 else 'behind'} this machine's.",
-            "Let both set their clocks over the network (NTP).",
+            "Synchronize both clocks with NTP.",
         )
     return ok(name, f"within {max(seconds, 0.1):.1f} s of this machine's")

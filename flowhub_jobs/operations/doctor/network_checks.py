@@ -13,7 +13,7 @@ from flowhub_jobs.net.urls import host_of, is_loopback
 from flowhub_jobs.operations.doctor.check import Check, fail, failed_by, guarded, ok, skip, warn
 from flowhub_jobs.settings import Settings
 
-_NOT_ASKED = "asked with --online"
+_NOT_ASKED = "not checked; add --online"
 _HOSTS_AT_ONCE = 8
 _LISTS = ("lfsDomains", "cdnDomains")  # of /.well-known/meta.json
 _HOSTS_MAX = 100
@@ -34,7 +34,7 @@ def _proxy(settings: Settings) -> Check:
     name, host = "network.proxy", host_of(settings.hf_endpoint)
     scheme, bare, port = host_and_port(settings.hf_endpoint)
     proxy = proxy_for(scheme, bare, int(port))  # ProxyUnusable names the variable
-    return ok(name, f"{host} is asked {f'through {proxy}' if proxy else 'directly'}")
+    return ok(name, f"requests to {host} go {f'through {proxy}' if proxy else 'directly'}")
 
 
 def _certificates() -> Check:

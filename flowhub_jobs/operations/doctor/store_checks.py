@@ -121,7 +121,7 @@ def _locks(folder: Path) -> Check:
 def _names(folder: Path) -> Check:
     """Find out whether names that differ in case are one file; flowhub treats them as one everywhere."""
     (folder / "Case").touch()
-    return ok("store.names", "upper and lower case are " + ("one name" if (folder / "case").exists() else "two names"))
+    return ok("store.names", f"names are case-{'insensitive' if (folder / 'case').exists() else 'sensitive'}")
 
 
 def _file_system(root: Path) -> Check:

@@ -62,7 +62,7 @@ def _library(home: Home) -> Check:
         return warn(
             name,
             f"Missing or incomplete, {len(changed)} of {len(entries)} installed: {examples}",
-            "`flowhub verify` shows which files; `flowhub verify --repair` fetches them again.",
+            "`flowhub verify` shows which files; `flowhub verify --repair` downloads them again.",
         )
     models = counted(len(entries), "installed model has its", "installed models have their")
     return ok(name, f"{models} files; `flowhub verify` checks the bytes")

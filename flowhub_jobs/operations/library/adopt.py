@@ -77,7 +77,7 @@ class Adoption:
         path = self._home.store.root / name
         with self._installing():
             if self._owner(name) is not None:
-                raise Busy(f"{name} was installed meanwhile.", hint="`flowhub list` shows it.")
+                raise Busy(f"{name} was installed by another process.", hint="`flowhub list` shows it.")
             self._index(offer, InstallResult(name, path, _digests(offer), offer.shares), artifact)
         return Adopted(name, path, None)
 
@@ -152,7 +152,7 @@ class Adoption:
 def _link_file(source: HashedFile, target: Path, kinds: tuple[LinkKind, ...]) -> LinkKind:
     kind = link(source.path, source.stamp, target, kinds)
     if kind is None:
-        raise StorageFailed(f"{source.path} can be linked in no way that was allowed.")
+        raise StorageFailed(f"{source.path} cannot be linked with any of the allowed methods.")
     if kind is LinkKind.COPY and hash_file(target, lambda: None).sha256 != source.sha256:
         raise UnreadableFile("was written to while it was copied")
     return kind

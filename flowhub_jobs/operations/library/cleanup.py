@@ -258,7 +258,7 @@ def _run_unless_used(home: Home, item: Item, leaving: PartialsEntry, remove: Cal
 
 
 def _in_use_again(item: Item) -> Busy:
-    return Busy(f"{item.name} is not left over any more: something has begun with it meanwhile.", hint="Look again.")
+    return Busy(f"{item.name} is in use again.", hint="Run `flowhub prune` again to see what can be removed.")
 
 
 def chosen(items: Sequence[Item], kinds: Sequence[Removable], older_s: float | None) -> list[Item]:

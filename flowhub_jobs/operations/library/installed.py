@@ -175,7 +175,7 @@ class InstalledModels:
             ref = entries[0].ref
             raise NotFound(
                 f"{text} was installed as {entries[0].name}, which was removed by hand since.",
-                hint=(f"`flowhub enqueue {ref}` fetches it again; " if can_be_enqueued(entries[0]) else "")
+                hint=(f"`flowhub enqueue {ref}` downloads it again; " if can_be_enqueued(entries[0]) else "")
                 + f"`flowhub rm {entries[0].name}` forgets it.",
             )
         raise NotFound(
@@ -201,7 +201,9 @@ class InstalledModels:
         self.require_store_of(names[0])
         model = self.model(names[0])
         if model is None:
-            raise NotFound(f"{names[0]} was removed meanwhile.", hint="`flowhub list` shows what is installed.")
+            raise NotFound(
+                f"{names[0]} was removed by another process.", hint="`flowhub list` shows what is installed."
+            )
         return model
 
     def named(self, name: str) -> str:

@@ -160,7 +160,7 @@ def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: Outda
         model = session.loaded.catalog.by_id.get(str(entry.model))
         option = next((option for option in model.downloads if option.id == entry.option), None) if model else None
         if model is None or option is None:
-            check.unknown.append(Unknown(entry.name, entry.ref, "the catalog has it no longer"))
+            check.unknown.append(Unknown(entry.name, entry.ref, "it is no longer in the catalog"))
             continue
         version = max(model.versions, key=lambda item: item.released_at or "", default=None)
         before = session.installed.home_of(entry).library.artifact(entry.name)
@@ -226,7 +226,7 @@ def refuse_changed_by_hand(session: Session, newer: OutdatedModel, *, force: boo
     if same_name_key(name) not in keys or library.owner(name, changed_too=force) is not None:
         return
     if library.owner(name, changed_too=True) is None:
-        problem = f"{name} is not as flowhub installed it: there are other files in it, or it is gone."
+        problem = f"{name} has changed since flowhub installed it: files were added to it, or it was removed."
         raise NameTaken(problem, hint="Move what is yours out of it, then update again.")
     problem = f"{name} was changed by hand since it was installed; it is not replaced."
-    raise NameTaken(problem, hint="--force fetches the newer version in its place.")
+    raise NameTaken(problem, hint="--force downloads the newer version in its place.")

@@ -161,7 +161,8 @@ def _inspect_page(source: str, raw: bytes, malformed: type[FlowhubError]) -> tup
         return page, None
     more_text = f" (and {len(report.faults) - 1:,} more)" if len(report.faults) > 1 else ""
     error = malformed(
-        f"The catalog {source}: {report.faults[0].text}{more_text}", hint=f"It is refused whole. {_DOCUMENTED}"
+        f"The catalog {source}: {report.faults[0].text}{more_text}",
+        hint=f"flowhub refuses the whole catalog. {_DOCUMENTED}",
     )
     return page, error
 
@@ -176,7 +177,7 @@ def _in_force(settings: Settings) -> tuple[Page, FlowhubError | None]:
     imported = imported_catalogs(settings)
     if damaged := [name for name in imported.names() if name not in loaded.hidden]:
         hint = (
-            f"`flowhub catalog update {damaged[0]}` fetches it again, `flowhub catalog remove {damaged[0]}` drops it."
+            f"`flowhub catalog update {damaged[0]}` downloads it again, `flowhub catalog remove {damaged[0]}` drops it."
         )
         raise CatalogMalformed(f"The imported catalog {damaged[0]} is damaged and is not used.", hint=hint)
     where = base_catalog(settings).where

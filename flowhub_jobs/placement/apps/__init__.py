@@ -32,7 +32,7 @@ def app_named(name: str) -> App:
         return directory_app(name)
     if name not in _MODULES:
         raise UsageInvalid(
-            f"flowhub places models for no program {name!r}.",
+            f"flowhub cannot place models in {name!r}.",
             hint=f"The programs: {', '.join((*APPS, 'dir:PATH'))}.",
         )
     app: App = importlib.import_module(f"flowhub_jobs.placement.apps.{_MODULES[name]}").APP

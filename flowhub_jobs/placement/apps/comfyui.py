@@ -49,7 +49,7 @@ def default_root(environ: Mapping[str, str], home: Path) -> Path:
     folder = model_folder(COMFYUI, UserFolders(environ, home))
     if folder is None:
         raise PlacementRefused(
-            "ComfyUI is in none of the folders where it is usually installed.",
+            "ComfyUI was not found in its usual folders.",
             hint='Set COMFYUI_PATH to it, or add `comfyui = "/path/to/ComfyUI/models"` under [apps] in config.toml.',
         )
     return folder

@@ -31,7 +31,7 @@ def plan_hf_cache(installed: InstalledForPlacement, root: Path) -> Plan:
     """
     if installed.repository is None or installed.commit is None:
         raise PlacementRefused(
-            f"{installed.name} is from no known commit of a Hugging Face repository, as the Hub's cache needs it.",
+            f"flowhub does not know the commit of {installed.name} at the Hub; the Hub's cache needs it.",
             hint="Download it by a reference such as hf:owner/repo, then place that.",
         )
     top = root / f"{installed.kind}s--{installed.repository.replace('/', '--')}"

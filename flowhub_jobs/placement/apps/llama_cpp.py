@@ -37,7 +37,7 @@ def plan(installed: InstalledForPlacement, root: Path) -> Plan:
         )
     if not _REPOSITORY.fullmatch(installed.repository):
         raise PlacementRefused(
-            f"{PROGRAM} takes no repository of the name {installed.repository}.",
+            f"{PROGRAM} does not accept the repository name {installed.repository}.",
             hint="Place it with `--in dir:FOLDER`, and start `llama-server --models-dir FOLDER`.",
         )
     by_branch = replace(installed, revision="main") if installed.revision == installed.commit else installed

@@ -58,8 +58,8 @@ _LIMIT = (
     Field("rate", TEXT_OR_NUMBER, help="Bytes a second: 500K, 5M; off, or null, for no limit."),
     Field("for", TEXT_OR_NULL, "--for"),
     Field("jobs", TEXT_OR_NUMBER, "--jobs"),
-    Field("limit_bps", TEXT_OR_NUMBER, help="The same as rate, as the answer has it."),
-    Field("until", {"type": ["string", "null"]}, help="When the limit ends by itself, as the answer has it."),
+    Field("limit_bps", TEXT_OR_NUMBER, help="The same as rate, as in the response."),
+    Field("until", {"type": ["string", "null"]}, help="When the limit ends by itself, as in the response."),
 )
 _TEXT_OR_TEXTS = {"type": ["string", "array", "null"], "items": TEXT}
 _NUMBER_OR_NULL = {"type": ["integer", "null"]}
@@ -78,9 +78,9 @@ _SCHEDULE = (
     Field("windows", _TEXT_OR_TEXTS, help="23:00-07:00; none: no schedule."),
     Field("days", _TEXT_OR_TEXTS, "--days"),
     Field("rate", TEXT_OR_NUMBER, "--rate"),
-    Field("rate_bps", _NUMBER_OR_NULL, help="The same as rate, as the answer has it; null: no limit."),
+    Field("rate_bps", _NUMBER_OR_NULL, help="The same as rate, as in the response; null: no limit."),
     Field("outside", TEXT_OR_NUMBER, "--outside"),
-    Field("outside_bps", _NUMBER_OR_NULL, help="The same as outside, as the answer has it; null: pause."),
+    Field("outside_bps", _NUMBER_OR_NULL, help="The same as outside, as in the response; null: pause."),
     Field(
         "more",
         {"type": ["array", "null"], "items": _WINDOWS},
@@ -90,14 +90,14 @@ _SCHEDULE = (
 _CAP = (
     Field("cap", TEXT_OR_NUMBER, help="Bytes in each period: 200G; off, or null, for none."),
     Field("per", {"type": ["string", "null"]}, "--per"),
-    Field("cap_bytes", _NUMBER_OR_NULL, help="The same as cap, as the answer has it."),
+    Field("cap_bytes", _NUMBER_OR_NULL, help="The same as cap, as in the response."),
 )
 
 
 def _answer_fields(page: Mapping[str, Any], fields: Iterable[Field]) -> tuple[Field, ...]:
     """Return the other keys of an answer, so that a program can send back what it got."""
     names = {field.name for field in fields}
-    ignored_help = "Ignored; it is a key of the answer."
+    ignored_help = "Ignored; accepted so that a response can be sent back."
     return tuple(Field(name, {}, help=ignored_help, ignored=True) for name in page if name not in names)
 
 
@@ -141,7 +141,7 @@ OPERATIONS = (
         "GET",
         "/api/v1/report",
         show_report,
-        "Return what arrived, what needed no help, what needs the user.",
+        "Return completed and unfinished jobs, recoveries, and problems that need the user.",
         "flowhub/report/1",
         "report",
         query=_REPORT,

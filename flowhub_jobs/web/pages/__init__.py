@@ -30,10 +30,10 @@ _TITLES = {
     401: "Sign in",
     403: "Not allowed",
     404: "Not found",
-    405: "Not possible",
-    409: "Not now",
+    405: "Method not allowed",
+    409: "Conflict",
     421: "Not here",
-    422: "Not understood",
+    422: "Invalid request",
     502: "The source failed",
     507: "No room on the disk",
 }
@@ -43,7 +43,7 @@ def error_page(request: Request, error: FlowhubError) -> Response:
     """Return the answer to a browser whose request failed, also of one that has not signed in."""
     status = status_of(error)
     values = {
-        "title": _TITLES.get(status, "It failed"),
+        "title": _TITLES.get(status, "Error"),
         "message": error.message,
         "hint": error.hint,
         "back": path_of(request.headers.get("referer", "")),

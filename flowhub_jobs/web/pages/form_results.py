@@ -16,7 +16,7 @@ _OF_JOBS = {
     "retry": "{} is queued again and continues with what was kept.",
     "start": "{} starts now.",
     "top": "{} is next.",
-    "move": "{} has another place in the queue.",
+    "move": "{} was moved in the queue.",
     "verify": "{} will be verified.",
     "repair": "{} will be repaired: only what differs is downloaded.",
 }
@@ -30,7 +30,7 @@ _SENTENCES = {
     "schedule": "The schedule is saved.",
     "limit": "The limit is saved.",
     "cap": "The cap is saved.",
-    "looked": "This machine was looked at again.",
+    "looked": "The hardware information was refreshed.",
 }
 _REQUESTED = {"pause": "{} is pausing.", "cancel": "{} is being cancelled."}
 

@@ -129,7 +129,7 @@ def disk_of(
         ("models", "Models", installed, f"{models} installed"),
         ("partial", "Partials", partial, "kept for jobs"),
         ("other", "Other", other, "not flowhub's"),
-        ("promised", "Promised", promised, f"to {jobs} job{'' if jobs == 1 else 's'}"),
+        ("promised", "Needed", promised, f"by {jobs} job{'' if jobs == 1 else 's'}"),
         ("free", "Free", used.free - reserved, f"of {format_bytes(total)}"),
     ]
     visible = [entry for entry in sizes if entry[2] or entry[0] in ("models", "free")]

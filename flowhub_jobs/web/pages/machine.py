@@ -153,7 +153,7 @@ def _completed_row(completed: CompletedJob, titles: Mapping[str, str], now: date
         about=title.about,
         size=format_bytes(job.bytes_total or 0),
         at=day_or_time(job.finished_at or job.created_at, now),
-        speed=fast if job.bytes_fetched else "was here",
+        speed=fast if job.bytes_fetched else "already present",
     )
 
 

@@ -248,7 +248,7 @@ def _result_text(job: Job) -> str:
     if job.state is not State.COMPLETED:
         return f"{format_bytes(job.bytes_done)} kept" if job.bytes_done else ""
     if job.brings and not job.bytes_fetched:
-        return "was here already"
+        return "already present"
     if not (job.started_at and job.finished_at):
         return ""
     return format_duration((job.finished_at - job.started_at).total_seconds())

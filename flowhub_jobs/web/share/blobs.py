@@ -21,7 +21,11 @@ def send_blob(call: Call) -> Response:
         raise not_shared
     readers, reader = call.context.readers, call.context.fleet.reader(call.request, sha256)
     if not readers.admit(reader):
-        return JSONResponse({"error": "Enough other nodes read from here."}, 503, {"Retry-After": str(BUSY_S)})
+        return JSONResponse(
+            {"error": "This node already serves as many other nodes as it may; try again later."},
+            503,
+            {"Retry-After": str(BUSY_S)},
+        )
     try:
         answer = send_file(call.request.method, call.request.headers, file, {})
     except FileChanged:

@@ -165,7 +165,7 @@ def test_a_file_of_200_mb_is_refused_unread(cli, app, tmp_path):
         file.truncate(200_000_000)
     result = cli("catalog", "import", tmp_path / "huge.json")
     assert result.status == 1
-    assert "200 MB; 50 MB are read" in result.error_text
+    assert "is 200 MB; flowhub reads at most 50 MB" in result.error_text
 
 
 @pytest.mark.parametrize("source", [".", "none.json", "/dev/zero", "a\0b"])

@@ -210,7 +210,7 @@ def test_ten_thousand_lines_are_queued_by_one_call(cli, app, tmp_path):
         (["a", "--priority", "9" * 30], "out of range"),
         (["a", "--group", ""], "group"),
         (["a", "--group", "a\x1b[31m"], "group"),
-        (["a", "--sha256", "ab" * 32], "not with the model"),
+        (["a", "--sha256", "ab" * 32], "is a model"),
         (["a", "b", "--sha256", "ab" * 32], "one address"),
         (["https://h.example/f.gguf", "--sha256", "xyz"], "64 hex"),
         (["ftp://h.example/f.gguf"], "scheme"),

@@ -136,6 +136,6 @@ def test_a_dry_run_prints_the_action_of_each_model_the_space_afterwards_and_the_
     assert page["usual_bps"] > 0
     assert page["done_at"].endswith("Z")
     output = cli("enqueue", "m3", "--dry-run").err
-    for part in ("To fetch: 4.1 KB", "afterwards", "the speed of the last day", "Nothing was queued"):
+    for part in ("To download: 4.1 KB", "afterwards", "the speed of the last day", "Nothing was queued"):
         assert part in output
     assert "Nothing to download" in cli("enqueue", "m1", "--dry-run").err

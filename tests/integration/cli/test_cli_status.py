@@ -57,7 +57,7 @@ def test_the_attempt_of_a_job_is_that_of_its_events_also_after_it_was_handed_bac
     assert "attempt    1\n" in cli("status", number).out
     leases.hand_back(lease)
     output = cli("status", number).out
-    assert "attempt    1 (given back)\n" in output
+    assert "attempt    1 (handed back, not counted)\n" in output
     assert "Attempt 1 began." in output
     leases.claim()
     assert "attempt    1\n" in cli("status", number).out

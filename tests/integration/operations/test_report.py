@@ -65,7 +65,7 @@ def test_the_report_as_a_screen(cli, app):
     assert ": 1 completed." in result.out.splitlines()[0]
     assert "bare@q4" in result.out
     assert "unpinned" in result.out
-    assert "nothing twice" in result.out
+    assert "nothing was downloaded twice" in result.out
 
 
 def test_the_report_of_a_time_without_events_exits_with_0(cli, app):

@@ -75,7 +75,7 @@ print(json.dumps([[str(w) for w in cache.warnings], sorted(r.repo_id for r in ca
 def test_a_model_that_is_not_from_the_hub_is_refused(cli, app):
     error = cli("place", "a", "--in", "hf-cache", "--json").error
     assert error["code"] == "placement_refused"
-    assert "no known commit" in error["message"]
+    assert "does not know the commit" in error["message"]
 
 
 NEWER = "c" * 40

@@ -191,7 +191,7 @@ def test_a_program_whose_folder_is_unknown_is_an_error(harness, tmp_path, monkey
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
     job = harness.install("comfyui")
     [event] = [event for event in harness.app.events(job) if event.kind == "placement_failed"]
-    assert (event.code, "ComfyUI is in none of the folders" in event.text) == ("placement_refused", True)
+    assert (event.code, "ComfyUI was not found in its usual folders." in event.text) == ("placement_refused", True)
 
 
 def test_a_fault_during_a_placement_leaves_no_files_and_is_tried_again(harness, tmp_path, monkeypatch):

@@ -182,7 +182,7 @@ def test_a_waiting_job_is_dragged_to_another_place(visitor, app, four):
     expect(page.locator(f"#job-{second}")).to_have_class("land-before")
     page.mouse.up()
     rows_are(page, [first, last, second, third])
-    expect(page.locator(".notice")).to_contain_text("has another place in the queue")
+    expect(page.locator(".notice")).to_contain_text("was moved in the queue")
     assert [job.id for job in in_turn(app.home.queries.all(), QueueOrder.OLDEST_FIRST)] == [first, last, second, third]
 
     page.locator(f"#grip-{first}").hover()

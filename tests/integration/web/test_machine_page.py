@@ -64,7 +64,7 @@ def test_last_night_says_what_needs_the_user(visitor_without_javascript, app, or
 def test_look_again_probes_the_machine_again(visitor_without_javascript):
     page = visitor_without_javascript.open("/machine")
     page.get_by_role("button", name="Look again").click()
-    expect(page.locator(".notice")).to_have_text("This machine was looked at again.")
+    expect(page.locator(".notice")).to_have_text("The hardware information was refreshed.")
 
 
 def test_the_speed_of_the_night_is_a_chart_with_the_same_in_words(visitor, received):
