@@ -1,7 +1,7 @@
 """Imported catalogs: each is a file in flowhub's format with a record of its source.
 
-`NAME.json` is read with every catalog in force; `NAME.facts.json` to list and update it. The facts may hold an
-address with a token in its query: they are the owner's alone (mode 0600), and are shown by `Facts.shown` only.
+`NAME.json` is read with every catalog in force; `NAME.facts.json` to list and update it. The record may hold a URL
+with a token in its query: only the owner may read the file (mode 0600), and `ImportRecord.shown` alone shows the URL.
 """
 
 import hashlib

@@ -144,7 +144,7 @@ class _Part:
             if name not in known:
                 yield _at(self.steps, shown(name, 40), self._unknown(name), document)
         if (url := self.text("url")) and _PAGE.match(url):
-            yield _at(self.steps, "url", "is the address of a page; the file is at /resolve/ in its place", document)
+            yield _at(self.steps, "url", "is the URL of a page; the file is at /resolve/ in its place", document)
         if self.kind is HubVersion and (day := self.text("releasedAt")) and not _is_date(day):
             yield _at(self.steps, "releasedAt", f'is not a date such as 2024-09-19: "{shown(day, 40)}"', document)
         if self.kind is Hardware:

@@ -91,7 +91,7 @@ def parse_reference(text: str) -> ModelRef:
     UsageInvalid if it is none of them, AddressRefused and UsageInvalid as `is_address` says.
     """
     if is_address(text):
-        raise UsageInvalid(f"{redaction.public_url(text)!r} is an address, not a model of the catalog.")
+        raise UsageInvalid(f"{redaction.public_url(text)!r} is a URL, not a model of the catalog.")
     parts = _MODEL.fullmatch(text.strip().lower())
     if parts is None:
         hint = "Write `model` or `model@option`, e.g. qwen3-8b@q4_k_m, hf:owner/repo, or the URL of a file."

@@ -34,7 +34,7 @@ def shorten(text: str, cells: int) -> str:
 
 
 def shorten_words(text: str, cells: int) -> str:
-    """Return the same, cut after a whole word if at least half of the cells stay filled."""
+    """Return `text` shortened to `cells`, after a whole word if at least half of the cells stay filled."""
     short = shorten(text, cells)
     if short == text or text[len(short) - 1 : len(short)] == " ":
         return short

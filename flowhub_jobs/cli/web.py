@@ -74,7 +74,7 @@ def _announce(serving: "Serving", *, no_open: bool) -> None:
         output.result(serving.url)
     sys.stdout.flush()
     if serving.on_network:
-        output.hint("Other machines reach this address, and nothing is encrypted. Put a TLS proxy in front of it.")
+        output.hint("Other machines can reach this address, and nothing is encrypted. Put a TLS proxy in front of it.")
         if serving.share_token_file:
             output.hint(f"They read the share with the token of {serving.share_token_file}, sent as HF_TOKEN.")
     if not (no_open or output.chosen.json) and sys.stdout.isatty():

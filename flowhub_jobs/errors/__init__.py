@@ -245,14 +245,14 @@ class MisdirectedRequest(UsageInvalid):
     """HTTP 421: the request's Host names another server."""
 
     code = "misdirected"
-    default_hint = "Use the address that `flowhub web` printed, or start it with --allow-host for another name."
+    default_hint = "Use the URL that `flowhub web` printed, or start it with --allow-host for another name."
 
 
 class MethodNotAllowed(UsageInvalid):
     """HTTP 405."""
 
     code = "method_not_allowed"
-    default_hint = "GET /api/openapi.json lists every address with its methods."
+    default_hint = "GET /api/openapi.json lists every path with its methods."
 
 
 class BodyTooLarge(UsageInvalid):

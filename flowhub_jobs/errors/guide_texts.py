@@ -128,11 +128,11 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "misdirected": (
         "The Host of an HTTP request is no name or address of this `flowhub web` (HTTP 421).",
-        "Use the address that `flowhub web` prints; --allow-host adds a name, such as that of a proxy.",
+        "Use the URL that `flowhub web` prints; --allow-host adds a name, such as that of a proxy.",
     ),
     "method_not_allowed": (
-        "The address of the HTTP API does not take this method (HTTP 405).",
-        "GET /api/openapi.json lists every address with its methods.",
+        "The path of the HTTP API does not take this method (HTTP 405).",
+        "GET /api/openapi.json lists every path with its methods.",
     ),
     "body_too_large": ("The body of an HTTP request is too large (HTTP 413).", "Send it in parts."),
     "sign_in_required": (
@@ -141,11 +141,11 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "forbidden": (
         "A page of another site made the request, or a change lacks the page's token (HTTP 403).",
-        "Open the page at the address that `flowhub web` prints, and make changes there.",
+        "Open the page at the URL that `flowhub web` prints, and make changes there.",
     ),
     "usage": ("The command was not understood.", "`flowhub VERB --help` shows the options and arguments."),
     "address_refused": (
-        "The address uses plain http to another machine, or a scheme that flowhub does not support.",
+        "The URL uses plain http to another machine, or a scheme that flowhub does not support.",
         "Use https, or add --sha256 HEX for plain http.",
         "Use https, or give the option a sha256 for plain http.",
     ),
@@ -215,7 +215,7 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
         f"Check the address and its port; {CALL_AGAIN[0].lower() + CALL_AGAIN[1:]}",
     ),
     "address_expired": (
-        "The signed address of the CDN is no longer valid.",
+        "The signed URL of the CDN is no longer valid.",
         "A worker asks the Hub for a new one by itself.",
         CALL_AGAIN,
     ),
@@ -231,15 +231,15 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "source_refused": (
         "The source refuses the request, and asking again will not help.",
-        "Open the address in a browser to see what the host wants.",
+        "Open the URL in a browser to see what the host wants.",
     ),
     "redirect_refused": (
-        "A redirect leads to an unsafe address, or never ends.",
-        "Tell the address's publisher, or use another source.",
+        "A redirect leads to an unsafe URL, or never ends.",
+        "Tell the URL's publisher, or use another source.",
     ),
     "too_large": (
         "An answer was far larger than such an answer can be, and was cut off.",
-        "Open the address in a browser to check that it is what you meant.",
+        "Open the URL in a browser to check that it is what you meant.",
     ),
     "tls_untrusted": (
         "The host's certificate is not trusted: a captive portal, a company's proxy, or a wrong clock.",
@@ -272,7 +272,7 @@ TEXTS: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     ),
     "wrong_content": (
         "The first bytes are not a model: a sign-in page or an error page.",
-        "Open the address in a browser; it may want a sign-in.",
+        "Open the URL in a browser; it may want a sign-in.",
     ),
     "cut_short": (
         "A model file that no digest pins ends before its own header says; it is not installed.",

@@ -37,4 +37,4 @@ class RequestForbidden(FlowhubError):
 
     code = "forbidden"
     exit_status = 4
-    default_hint = "Open the page at the address that `flowhub web` printed, and make changes there."
+    default_hint = "Open the page at the URL that `flowhub web` printed, and make changes there."

@@ -152,13 +152,13 @@ class SourceRefused(SourceError):
 
     code = "source_refused"
     retryable = False
-    default_hint = "Open the address in a browser to see what its host wants."
+    default_hint = "Open the URL in a browser to see what its host wants."
 
 
 class RedirectRefused(SourceError):
     code = "redirect_refused"
     retryable = False
-    default_hint = "Tell the owner of that address: the redirect is unsafe or endless."
+    default_hint = "Tell the owner of that URL: the redirect is unsafe or endless."
 
 
 class TooLarge(SourceError):
@@ -166,7 +166,7 @@ class TooLarge(SourceError):
 
     code = "too_large"
     retryable = False
-    default_hint = "Open the address in a browser: it may not be what you think it is."
+    default_hint = "Open the URL in a browser: it may not be what you think it is."
 
 
 class TlsUntrusted(SourceError):
@@ -199,7 +199,7 @@ class WrongContent(SourceError):
 
     code = "wrong_content"
     transient = False  # a maintenance page or a captive portal's may be gone at the next try
-    default_hint = "Open the address in a browser: it may want a sign-in, or serve an error page."
+    default_hint = "Open the URL in a browser: it may want a sign-in, or serve an error page."
 
 
 class MirrorUnfit(SourceError):

@@ -37,7 +37,7 @@ _NEVER_ABOUT_RANGE = {401, 402, 404, 407, 410, 451} | _PASSING_4XX
 _LASTING = {402, 451}
 _MISSING = {"RepoNotFound": "repository", "RevisionNotFound": "revision", "EntryNotFound": "file"}
 
-_SIGNED_HINT = "The address is signed and may have expired: copy it again where you found it, and enqueue that."
+_SIGNED_HINT = "The URL is signed and may have expired: copy it again where you found it, and enqueue that."
 _NO_REVISION_HINT = (  # huggingface_hub #3406
     "The history of its repository was rewritten. To get the present revision, {enqueue}; a catalog that pins this one "
     "is out of date."

@@ -79,7 +79,7 @@ def cap_line(session: "Session") -> str | None:
 
 
 def cap_reached_line(session: "Session") -> str | None:
-    """Return the same once the cap is reached; None while something is left of it."""
+    """Return the cap and its use in one line, or None while some of it is left."""
     use = session.controls.cap()
     return None if use is None or use.left else f"Cap: {_sentence(use, session.now_us())}"
 

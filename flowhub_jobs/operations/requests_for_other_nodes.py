@@ -23,7 +23,7 @@ _INSTALLED = (
 
 
 class ArtifactToQueue(Protocol):
-    """An artifact to queue, for a node (operations/session.py: EnqueueItem)."""
+    """An artifact to queue, for a node (operations/enqueue_plan.py: EnqueueItem)."""
 
     @property
     def artifact(self) -> Artifact: ...
@@ -83,7 +83,7 @@ def _request(item: ArtifactToQueue, installed: Sequence[Row], stores: Mapping[tu
         size, target = item.size_seen, _target(artifact, folder)
         return EnqueueRequest(artifact, target, item.terms, task=item.task, size_seen=size, node=item.node, store=store)
     best = rows[0]
-    # Of a job for any node that is answered here, no row is left without a node.
+    # If the model is already installed, record its node, so that no job is left without one.
     node = item.node if item.terms.force else best["node"]
     if item.terms.force and item.terms.store:
         target = _target(artifact, folder)

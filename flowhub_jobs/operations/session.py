@@ -1,4 +1,4 @@
-"""Session: the operations of one opened home, for the command line and the page."""
+"""Session: the operations of one opened home, for the command line, the page and MCP."""
 
 import os
 import sqlite3
@@ -37,7 +37,7 @@ WAKEUPS_MAX = 16  # a wake-up tells a thread to look; it works until nothing is 
 
 
 class Session:
-    """One opened home as the user interfaces use it. They read and write through it alone."""
+    """The operations of one opened home; `home` gives direct access to its queries and stores."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -329,7 +329,7 @@ class Session:
         return self._looked_up(lambda lookup: lookup.titles(), self._base_at_url)
 
     def known_titles(self) -> dict[str, str]:
-        """Return the same; a catalog at a URL that was asked within the hour is not asked again."""
+        """Return the names of `titles`, but do not ask a catalog at a URL that was asked within the hour."""
         return self._looked_up(lambda lookup: lookup.titles(), None)
 
     @cached_property

@@ -17,7 +17,7 @@ class SpeedHistory:
     """`rates` are bytes a second in each step of `step_s` seconds, from `begin` on.
 
     `fastest` is the begin of the first minute with the highest rate, and that rate; None where nothing was received.
-    `busy_s` are the seconds of the minutes in which something was.
+    `busy_s` is the total length of the minutes in which data was received.
     """
 
     begin: datetime

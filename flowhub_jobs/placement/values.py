@@ -31,9 +31,8 @@ class InstalledForPlacement:
     """An installed model, as layouts need it. What is unknown is None.
 
     `name` is its name in the store; it is a folder there if `folder`. `repository` is "owner/name" at the Hub and
-    `commit` 40 hex digits; the commit alone may be unknown. `revision` is the branch or tag that was asked for.
-    `title`, `publisher`, `family`, `parameters` ("7B"), `quantization` ("Q4_K_M") and `license` are for display: of
-    the catalog, or of the Hub.
+    `commit` 40 hex digits; the commit alone may be unknown. `revision` is the requested branch or tag, `quantization`
+    e.g. "Q4_K_M".
     """
 
     name: str
@@ -46,12 +45,7 @@ class InstalledForPlacement:
     kind: RepoKind = RepoKind.MODEL
     revision: str | None = None
     commit: str | None = None
-    title: str | None = None
-    publisher: str | None = None
-    family: str | None = None
-    parameters: str | None = None
     quantization: str | None = None
-    license: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -59,8 +53,8 @@ class InstalledForPlacement:
 
     @property
     def owner(self) -> str:
-        """Return a publisher's name that is one component of a path: the repository's owner, else the catalog's."""
-        return self.repository.partition("/")[0] if self.repository else path_component(self.publisher or "flowhub")
+        """Return the repository's owner, or `flowhub`, as one component of a path."""
+        return self.repository.partition("/")[0] if self.repository else "flowhub"
 
     @property
     def short_name(self) -> str:

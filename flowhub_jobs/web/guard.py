@@ -110,7 +110,7 @@ class Guard:
         session = self._session(headers)
         if session is not None or of_fleet or self._is_open(scope) or self._has_token(headers, scope["path"]):
             return session
-        raise SignInRequired("This address needs a sign-in.")
+        raise SignInRequired("This URL needs a sign-in.")
 
     def _session(self, headers: Headers) -> BrowserSession | None:
         for text in headers.getlist("cookie"):

@@ -15,7 +15,7 @@ READING_S = 1.0  # a node that has asked for nothing for so long, since its last
 
 
 class Fleet:
-    """Thread-safe."""
+    """Tells by its credential which node asks for a file. Thread-safe."""
 
     def __init__(self, home: Callable[[], Home]) -> None:
         self._home, self._lock = home, threading.Lock()

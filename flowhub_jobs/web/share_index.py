@@ -29,7 +29,7 @@ class Shared:
 
 
 class ShareIndex:
-    """Thread-safe."""
+    """Caches which models are shared. Thread-safe."""
 
     def __init__(self) -> None:
         self._cached: tuple[int, float, Shared] | None = None

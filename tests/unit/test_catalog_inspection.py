@@ -192,7 +192,7 @@ def test_addresses_of_pages_bad_dates_and_repeated_fields_are_warnings():
     page = option(url="https://huggingface.co/a/b/blob/main/m.gguf")
     report = inspect_document(document(page, versions=[{"version": "1", "releasedAt": "soon"}]))
     assert [(warning.field, warning.why.split(":")[0]) for warning in report.warnings] == [
-        ("url", "is the address of a page; the file is at /resolve/ in its place"),
+        ("url", "is the URL of a page; the file is at /resolve/ in its place"),
         ("releasedAt", "is not a date such as 2024-09-19"),
     ]
     repeated = json.dumps(document(option())).replace('"format"', '"format": "mlx", "format"')

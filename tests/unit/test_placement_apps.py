@@ -145,9 +145,9 @@ def test_lm_studio_refuses_two_files_of_one_name(tmp_path):
     assert "one folder" in refusal(tmp_path, "lm-studio", files, name="m", **REPO)
 
 
-def test_a_model_of_no_repository_has_the_catalogs_publisher(tmp_path):
-    root, _ = place(tmp_path, "lm-studio", {"x.gguf": gguf()}, model="qwen3-14b", option="q4", publisher="Qwen Team/…")
-    assert read_lm_studio(root) == {"Qwen-Team/qwen3-14b": ["x.gguf"]}
+def test_a_model_of_no_repository_has_the_owner_flowhub(tmp_path):
+    root, _ = place(tmp_path, "lm-studio", {"x.gguf": gguf()}, model="qwen3-14b", option="q4")
+    assert read_lm_studio(root) == {"flowhub/qwen3-14b": ["x.gguf"]}
 
 
 # Ollama -------------------------------------------------------------------------------------------------------------
@@ -360,7 +360,7 @@ def test_jan_refuses_mlx_weights_without_their_config(tmp_path):
 @pytest.mark.parametrize("app", ["jan", "localai"])
 def test_a_name_with_special_characters_is_written_as_yaml_and_as_the_program_allows(tmp_path, app):
     read_app = {"jan": read_jan, "localai": read_localai}[app]
-    root, _ = place(tmp_path, app, {"a: b's #1 é.gguf": gguf()}, publisher="Ä & Co")
+    root, _ = place(tmp_path, app, {"a: b's #1 é.gguf": gguf()})
     [name] = read_app(root)
     assert name.rpartition("/")[2] == "a-b-s-1"
 

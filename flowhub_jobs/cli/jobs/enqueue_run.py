@@ -143,7 +143,7 @@ def _check(refs: Sequence[str], file: str | None, defaults: Mapping[str, Any]) -
     for option in ("sha256", "name"):
         if defaults[option] and len(refs) != 1:
             hint = "In a list, write it after the address."
-            raise UsageInvalid(f"--{option} needs exactly one address.", hint=hint)
+            raise UsageInvalid(f"--{option} needs exactly one URL.", hint=hint)
 
 
 def _parse_item(

@@ -44,7 +44,7 @@ def _rows(jobs: Sequence[Job], now: datetime, *, brief: bool = False) -> list[tu
 
 
 def _with_nodes(jobs: Sequence[Job], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the same with a column of nodes, in place of that of sizes."""
+    """Return the table of jobs with a column of nodes in place of the sizes."""
     head = (*HEAD[:2], "NODE", HEAD[2], *HEAD[4:])
     nodes = [output.shorten(node_name(job), NODE_MOST) for job in jobs]
     placed = [(*row[:2], node, row[2], *row[4:]) for node, row in zip(nodes, rows, strict=True)]

@@ -97,7 +97,7 @@ def _facts(model: InstalledModel) -> list[str]:
 
 
 def without_tiny_partials(listing: StoreListing) -> StoreListing:
-    """Return the same without the partials that hold a journal and next to nothing else."""
+    """Return the listing without the partials that hold a journal and next to nothing else."""
     return replace(listing, partials=[partial for partial in listing.partials if partial.leaving.bytes >= TRIFLE])
 
 

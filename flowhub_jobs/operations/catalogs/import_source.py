@@ -62,7 +62,7 @@ def _from_url(url: str, last_import: ImportRecord | None, settings: Settings) ->
         {"If-None-Match": last_import.etag, "If-Modified-Since": last_import.last_modified} if last_import else {}
     )
     headers = {name: value for name, value in validators.items() if value}
-    hint = f"Check the network and the address. {_NOTHING_DONE}"
+    hint = f"Check the network and the URL. {_NOTHING_DONE}"
     try:
         answer = get.get(
             url,

@@ -99,7 +99,7 @@ class Adoption:
                     self._index(offer, InstallResult(name, path, _digests(offer), _shared_path(offer, kind)), artifact)
                 except NameTaken:
                     raise  # flowhub did not install what has the name
-                except BaseException:  # also Ctrl-C: what no row speaks of would count as put there by hand
+                except BaseException:  # also Ctrl-C: without a row, the file would count as put there by hand
                     self._take_back(name, mark)
                     raise
         except NameTaken as error:

@@ -173,7 +173,7 @@ def _ask_hub(session: Session, entries: Sequence[LibraryEntry], check: OutdatedC
     for entry in entries:
         before = session.installed.home_of(entry).library.artifact(entry.name)
         if before is None or before.hub is None:
-            check.unknown.append(Unknown(entry.name, entry.ref, "it came from an address that names no version"))
+            check.unknown.append(Unknown(entry.name, entry.ref, "it came from a URL that names no version"))
         else:
             from_hub.append((entry, before))
     if not from_hub:

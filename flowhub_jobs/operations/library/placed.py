@@ -59,7 +59,7 @@ def waiting_placements(home: Home) -> "list[PlacementRow]":
 
 
 def count_waiting(home: Home) -> int:
-    """Return the number of the same, and of those whose store is away. For screens that start fast."""
+    """Return the number of placements that wait, those of absent stores included. For screens that start fast."""
     query = "SELECT count(*) AS many FROM placements WHERE node = :node AND state <> 'placed' AND tries > 0"
     with home.database.reading() as tx:
         return int(tx.rows(query, node=home.node)[0]["many"])

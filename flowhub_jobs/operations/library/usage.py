@@ -16,7 +16,7 @@ from flowhub_jobs.values.artifacts import InstalledModel
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """A store of the settings. `free` bytes has its disk, None while it is not there."""
+    """A store of the settings. `free`: free bytes on its disk, None while the disk is not there."""
 
     name: str
     path: Path

@@ -26,7 +26,7 @@ ALL_MAX = 512  # files that one call checks
 _TOTAL = re.compile(r"/\s*([0-9]{1,18})\s*$")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _PROGRAMS = {".php", ".asp", ".aspx", ".ashx", ".jsp", ".cgi", ".do", ".action", ".html", ".htm"}
-_PAGE_HINT = "Open the address in a browser: it may want a sign-in, or be the page about the file."
+_PAGE_HINT = "Open the URL in a browser: it may want a sign-in, or be the page about the file."
 # Who stated the size: an address alone has none.
 _CATALOG_HINT = "The size in the catalog is out of date: update the catalog, then enqueue again."
 _HUB_HINT = "The Hub lists another size for the file than its server has: look at the repository, then enqueue again."

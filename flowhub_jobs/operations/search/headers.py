@@ -66,7 +66,7 @@ def remote_metadata(artifact: Artifact, settings: "Settings") -> HeaderReading:
 def metadata_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> HeaderReading:
     """Return the metadata in the first bytes of a remote file; a config.json is read whole.
 
-    Raises HeaderUnreadable and what `documents.get` does.
+    Raises HeaderUnreadable and what `net.get.get` does.
     """
     sizes: list[int] = []
 

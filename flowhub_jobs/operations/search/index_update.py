@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.catalogs.schema import DownloadOption, HubModel
     from flowhub_jobs.catalogs.search_index import Source
 
-# A search does not ask the source of a catalog at a URL that was asked within the hour. What is to be fetched is: a
+# A search does not ask the source of a catalog at a URL that was asked within the hour. Downloads always ask it: a
 # digest must not be an hour old.
 ASK_AGAIN = timedelta(hours=1)
 Answer = TypeVar("Answer")

@@ -76,4 +76,4 @@ def followed_artifact(session: Session, ref: str) -> Artifact:
 def refuse_address(ref: str) -> UsageInvalid:
     """Return the error for the URL of a file, which names no version that could change."""
     hint = "`flowhub enqueue` downloads it once. Follow a model of the catalog, or hf:owner/repo."
-    return UsageInvalid(f"{ref[:200]!r} is the address of one file: no newer version of it can be known.", hint=hint)
+    return UsageInvalid(f"{ref[:200]!r} is the URL of one file: flowhub cannot know of a newer version.", hint=hint)

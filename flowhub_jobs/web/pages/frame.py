@@ -129,7 +129,7 @@ def announcement(overview: Overview) -> str:
 
 
 def back(call: Call, default: str, done: str, jobs: Sequence[int] = ()) -> Response:
-    """Return to the page that a form was on, which then says what was done (notices.py)."""
+    """Return to the page that a form was on, which then says what was done (form_results.py)."""
     path = local_path((call.form().get("next") or [default])[0], default)
     clean = "&".join(
         part for part in urlsplit(path).query.split("&") if part and part.partition("=")[0] not in ("done", "job")
