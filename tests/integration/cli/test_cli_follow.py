@@ -76,7 +76,7 @@ def test_a_repository_is_followed_with_the_quant_that_is_chosen_now(cli, app):
         (["--list", "a"], 2, "--list takes no reference"),
         (["nothing"], 3, "nothing"),
         (["hf:org/Absent"], 4, "Absent"),
-        (["https://h.example/a.gguf"], 2, "no newer version"),
+        (["https://h.example/a.gguf"], 2, "cannot know of a newer version"),
         (["hf:org/"], 2, "--include"),
         (["hf:nobody/", "--include", "*"], 3, "nobody"),
         (["a", "--every", "1m"], 2, "15m to 366d"),
