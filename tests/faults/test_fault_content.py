@@ -72,7 +72,7 @@ MID = [CappedRange(most=HALF).once(), *(LoginPage().nth(n) for n in range(2, 30)
 
 def test_a_log_in_page_in_mid_file_is_no_part_of_it_and_costs_nothing_that_came(origin, tmp_path, pin):
     """As from an expired session, or a rate limit with status 200."""
-    with pytest.raises(WrongContent, match=rf"m\.gguf: {re.escape(host_of(origin))} sends 52 bytes .* {HALF} came"):
+    with pytest.raises(WrongContent, match=rf"m\.gguf: {re.escape(host_of(origin))} sends 52 bytes .* {HALF} were"):
         run_transfer(serve_model(origin, pin, *MID), tmp_path)
     assert journaled_bytes(tmp_path) == HALF
 
