@@ -19,7 +19,7 @@ from support.hub import Hub  # noqa: E402
 from support.origin import Origin  # noqa: E402
 from support.postgres import Server, close_server, fresh_database, server  # noqa: E402
 
-from flowhub_jobs.net import httpx_errors  # noqa: E402
+from flowhub_jobs.net import tls_context  # noqa: E402
 
 load_profile()
 
@@ -80,9 +80,9 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture
 def uncached_trust() -> Iterator[None]:
     """Read the trusted certificates again in this test and after it: they are cached for the process."""
-    httpx_errors.trust.cache_clear()
+    tls_context.ssl_context.cache_clear()
     yield
-    httpx_errors.trust.cache_clear()
+    tls_context.ssl_context.cache_clear()
 
 
 @pytest.fixture

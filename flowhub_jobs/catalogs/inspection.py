@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flowhub_jobs.catalogs import validation_rules
-from flowhub_jobs.catalogs.parsing import NotJson, loads, read_json, read_text
+from flowhub_jobs.catalogs.parsing import CatalogUnparsable, loads, read_object, read_text
 from flowhub_jobs.catalogs.schema import DownloadFile, DownloadOption, Hardware, HubCatalog, HubModel, HubVersion
 from flowhub_jobs.catalogs.suggest import typos
 from flowhub_jobs.catalogs.validation_errors import Finding, faults_of, locate, shown
@@ -45,8 +45,8 @@ class CatalogInspection:
 def inspect(raw: bytes) -> CatalogInspection:
     """Return all findings on the catalog in `raw`."""
     try:
-        document = read_json(raw)
-    except NotJson as fault:
+        document = read_object(raw)
+    except CatalogUnparsable as fault:
         return CatalogInspection(faults=[Finding("", None, str(fault))])
     parts = list(_parts(document))
     faults = _faults(document, parts)
@@ -236,7 +236,7 @@ def _repeated(raw: bytes) -> list[Finding]:
 
     try:
         loads(read_text(raw), pairs=pairs)
-    except NotJson:  # YAML
+    except CatalogUnparsable:  # YAML
         return []
     return [
         Finding(

@@ -25,7 +25,7 @@ from flowhub_jobs.catalogs.field_types import (
     Whole,
     Words,
 )
-from flowhub_jobs.catalogs.parsing import NotJson, read_json
+from flowhub_jobs.catalogs.parsing import CatalogUnparsable, read_object
 from flowhub_jobs.catalogs.validation_errors import first_fault_text, rule_error
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.fs import names
@@ -184,8 +184,8 @@ def artifact(model: HubModel | None, option: DownloadOption) -> Artifact:
 def parse_catalog(raw: bytes, *, where: str, error: type[FlowhubError]) -> HubCatalog:
     """Return the catalog that `raw` holds, or raise one `error` that names `where`, the entry, the field and why."""
     try:
-        document = read_json(raw)
-    except NotJson as fault:
+        document = read_object(raw)
+    except CatalogUnparsable as fault:
         raise error(f"{where}: {fault}") from fault
     try:
         return HubCatalog.model_validate(document)

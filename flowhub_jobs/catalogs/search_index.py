@@ -69,7 +69,7 @@ _Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class IndexContent:
     """Content of a new index.
 
     `signature` identifies the source files; `catalog_of` names the catalog that a model is from; `parameters` parses a
@@ -85,7 +85,7 @@ class Source:
     warning: str | None = None
 
 
-def build(path: Path, source: Source) -> None:
+def build(path: Path, content: IndexContent) -> None:
     """Write the index and give it its name. Raises OSError or sqlite3.Error where that cannot be done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _check_place(path)
@@ -94,7 +94,7 @@ def build(path: Path, source: Source) -> None:
     os.close(handle)
     try:
         with closing(sqlite3.connect(name, isolation_level=None)) as scratch:
-            _fill(scratch, source)
+            _fill(scratch, content)
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
@@ -106,10 +106,10 @@ def _check_place(path: Path) -> None:
         raise OSError(errno.EEXIST, f"{path.name} is not a regular file", str(path))
 
 
-def build_in_memory(source: Source) -> sqlite3.Connection:
+def build_in_memory(content: IndexContent) -> sqlite3.Connection:
     """Return an index that lives as long as its connection: for a home that cannot be written to."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    _fill(connection, source)
+    _fill(connection, content)
     return connection
 
 
@@ -121,7 +121,7 @@ def _sweep(folder: Path) -> None:
                 leftover.unlink()
 
 
-def _fill(connection: sqlite3.Connection, source: Source) -> None:
+def _fill(connection: sqlite3.Connection, content: IndexContent) -> None:
     from sqlite_utils import Database
 
     # No journal and no fsync: it is read only after its rename, and a damaged one is built again.
@@ -135,20 +135,20 @@ def _fill(connection: sqlite3.Connection, source: Source) -> None:
     index.table("vocabulary").create({"word": str, "models": int}, pk="word")
     index.table("about").create({"name": str, "value": str}, pk="name")
     connection.execute("BEGIN")
-    _insert(index, source)
+    _insert(index, content)
     connection.execute("COMMIT")
     index.table("options").create_index(["model"])
     index.table("words").enable_fts(list(WEIGHTS), tokenize="unicode61")
 
 
-def _insert(index: Any, source: Source) -> None:
+def _insert(index: Any, content: IndexContent) -> None:
     models, options, cards, texts = [], [], [], []
     vocabulary: Counter[str] = Counter()
-    for number, model in enumerate(source.models, start=1):
-        variants = [_option_row(number, option, source.needs(model, option)) for option in model.downloads]
+    for number, model in enumerate(content.models, start=1):
+        variants = [_option_row(number, option, content.needs(model, option)) for option in model.downloads]
         text = _text_row(number, model, variants)
         vocabulary.update({word for name in WEIGHTS for word in text[name].split()})
-        models.append(_model_row(number, model, source))
+        models.append(_model_row(number, model, content))
         cards.append(_card_row(number, model))
         texts.append(text)
         options += variants
@@ -157,18 +157,18 @@ def _insert(index: Any, source: Source) -> None:
     index.table("cards").insert_all(cards)
     index.table("words").insert_all(texts)
     index.table("vocabulary").insert_all({"word": word, "models": count} for word, count in vocabulary.items())
-    about = {"schema": str(SCHEMA), "signature": source.signature, "warning": source.warning or ""}
+    about = {"schema": str(SCHEMA), "signature": content.signature, "warning": content.warning or ""}
     index.table("about").insert_all({"name": name, "value": value} for name, value in about.items())
 
 
-def _model_row(number: int, model: "HubModel", source: Source) -> _Row:
+def _model_row(number: int, model: "HubModel", content: IndexContent) -> _Row:
     as_written = {name: getattr(model, name) for name in _AS_WRITTEN}
     return as_written | {
         "number": number,
         "tags": json.dumps(model.tags),
         "released_at": released_at(model),
-        "catalog": source.catalog_of(model.id),
-        "parameter_count": source.parameters(model.parameters),
+        "catalog": content.catalog_of(model.id),
+        "parameter_count": content.parameters(model.parameters),
         "id_key": key(model.id),
         "name_key": key(model.name),
         "license_key": key(model.license or ""),

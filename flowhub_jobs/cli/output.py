@@ -111,7 +111,7 @@ def result(text: str) -> None:
         sys.stdout.write(_folded(text, sys.stdout) + "\n")
 
 
-def exactly(text: str) -> None:
+def print_raw(text: str) -> None:
     """Print a line without folding it, with the bytes of a path as they are: for copying, and for other programs."""
     with writing_result():
         if text.isascii() or not hasattr(sys.stdout, "buffer"):

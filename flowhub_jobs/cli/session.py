@@ -7,7 +7,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.remedies import NO_WORKER
-from flowhub_jobs.operations.act_on_each import Outcome, Thing, error_of
+from flowhub_jobs.operations.act_on_each import Item, Outcome, error_of
 from flowhub_jobs.operations.job_numbers import job_numbers
 from flowhub_jobs.operations.nodes import home_of
 from flowhub_jobs.operations.session import Session
@@ -53,7 +53,7 @@ def chosen_jobs(
     return job_numbers(typed) if typed else query(group)
 
 
-def raise_for(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> None:
+def raise_outcome_errors(outcomes: Mapping[Item, Outcome | FlowhubError]) -> None:
     """Raise the error, if there was one job or model; SomeFailed if some of several failed."""
     error = error_of(outcomes)
     if error is not None:

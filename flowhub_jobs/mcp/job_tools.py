@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.mcp.tool import Act, AgentTool, Arguments, ToolResult
-from flowhub_jobs.operations.act_on_each import each, error_of
+from flowhub_jobs.mcp.tool import AgentTool, Arguments, ToolFunction, ToolResult
+from flowhub_jobs.operations.act_on_each import apply_to_each, error_of
 from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
 from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
@@ -57,12 +57,12 @@ def job_status(session: Session, arguments: Arguments) -> ToolResult:
     return ToolResult(choice.page(session), tuple(why_not_moving(session, job, datetime.now(UTC))))
 
 
-def _steering(verb: str) -> Act:
+def _steering(verb: str) -> ToolFunction:
     """Return the action of a verb that steers jobs: each of them, whether or not another one refuses."""
 
     def act(session: Session, arguments: Arguments) -> ToolResult:
         numbers = list(dict.fromkeys(arguments["jobs"]))
-        outcomes = each(numbers, lambda job: steer(session, verb, job))
+        outcomes = apply_to_each(numbers, lambda job: steer(session, verb, job))
         changed = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         failed = tuple(
             {"job": number, "error": outcome.as_dict()}

@@ -77,7 +77,7 @@ def _tool_description(tool: AgentTool) -> types.Tool:
         title=tool.title,
         description=tool.description,
         input_schema=tool.input_schema,
-        output_schema=result_schema(tool.answer),
+        output_schema=result_schema(tool.result_schema),
         annotations=types.ToolAnnotations(
             title=tool.title,
             read_only_hint=not tool.changes,

@@ -9,7 +9,7 @@ from flowhub_jobs.operations.json_arguments import Field, object_schema
 from flowhub_jobs.operations.session import Session
 
 Arguments = Mapping[str, Any]
-Act = Callable[[Session, Arguments], "ToolResult"]
+ToolFunction = Callable[[Session, Arguments], "ToolResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,15 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class AgentTool:
-    """`answer` names the schema of the result. `changes` is whether it changes a job; `asks` whether it may use the
-    network; `wants_worker` whether a note says that no worker runs.
+    """`result_schema` names the schema of the result. `changes` is whether it changes a job; `asks` whether it may use
+    the network; `wants_worker` whether a note says that no worker runs.
     """
 
     name: str
     title: str
     description: str
-    act: Act
-    answer: str
+    act: ToolFunction
+    result_schema: str
     fields: tuple[Field, ...] = ()
     changes: bool = False
     asks: bool = False

@@ -85,21 +85,21 @@ def get(
     check_address(url, pinned=pinned)
     url = at_endpoint(url, endpoint)
     check_address(url, pinned=pinned)
-    with _with_deadline(total_s, url) as watch:
+    with _with_deadline(total_s, url) as deadline:
         try:
             with _client(connect_s, byte_range, headers) as client:
-                return _follow(client, url, watch, max_bytes, byte_range, tokens)
+                return _follow(client, url, deadline, max_bytes, byte_range, tokens)
         except WrongContent as error:
             if not error.about_coding:
                 raise
             with _client(connect_s, byte_range, {**headers, "Accept-Encoding": NOTHING_CODED}) as client:
-                return _follow(client, url, watch, max_bytes, byte_range, tokens)
+                return _follow(client, url, deadline, max_bytes, byte_range, tokens)
 
 
 def _follow(
     client: "httpx.Client",
     url: str,
-    watch: "_Watch",
+    deadline: "_Deadline",
     max_bytes: int,
     byte_range: Range | None,
     tokens: Mapping[str, str],
@@ -112,7 +112,7 @@ def _follow(
         cookie = cookies.header_for(url)
         request_headers = {"Authorization": f"Bearer {token}"} if token else {}
         request_headers |= {"Cookie": cookie} if cookie else {}
-        with _open_response(client, url, request_headers, watch) as response:
+        with _open_response(client, url, request_headers, deadline) as response:
             if not response.has_redirect_location:
                 body = _body(response, url, max_bytes, byte_range)
                 return Document(response.status_code, dict(response.headers), body, url, tuple(redirects))
@@ -139,7 +139,7 @@ def _next_hop(url: str, location: str) -> str:
 # The time limit ------------------------------------------------------------------------------------------------------
 
 
-class _Watch:
+class _Deadline:
     """Shuts the connection when the time is over. A socket's own time-out would start again with every byte."""
 
     def __init__(self, seconds: float) -> None:
@@ -162,20 +162,20 @@ class _Watch:
 
 
 @contextmanager
-def _with_deadline(seconds: float, url: str) -> Iterator[_Watch]:
-    watch = _Watch(seconds)
+def _with_deadline(seconds: float, url: str) -> Iterator[_Deadline]:
+    deadline = _Deadline(seconds)
     too_slow = TooSlow(f"{host_of(url)} took longer than {seconds:.3g} s.", host=host_of(url))
-    watch.timer.start()
+    deadline.timer.start()
     try:
-        yield watch
+        yield deadline
     except FlowhubError as error:
-        if watch.over:
+        if deadline.over:
             raise too_slow from error
         raise
     finally:
-        watch.timer.cancel()
-        watch.timer.join()
-    if watch.over:  # a body of unknown length ends without an error when its connection is shut
+        deadline.timer.cancel()
+        deadline.timer.join()
+    if deadline.over:  # a body of unknown length ends without an error when its connection is shut
         raise too_slow
 
 
@@ -207,7 +207,7 @@ def _client(connect_s: float, requested: Range | None, headers: Mapping[str, str
 
 @contextmanager
 def _open_response(
-    client: "httpx.Client", url: str, headers: Mapping[str, str], watch: _Watch
+    client: "httpx.Client", url: str, headers: Mapping[str, str], deadline: _Deadline
 ) -> "Iterator[httpx.Response]":
     from flowhub_jobs.net.httpx_errors import convert_httpx_errors, host_header
     from flowhub_jobs.net.httpx_lean import httpx
@@ -216,16 +216,16 @@ def _open_response(
         with convert_httpx_errors(url, in_body=False, within=READ_S):
             address = httpx.URL(url)
             sent = host_header(address) | dict(headers)
-            request = client.build_request("GET", address, headers=sent, extensions=_extensions(client, watch))
+            request = client.build_request("GET", address, headers=sent, extensions=_extensions(client, deadline))
             response = client.send(request, stream=True)
             closing.callback(response.close)
         with convert_httpx_errors(url, in_body=True, within=READ_S):
             yield response
 
 
-def _extensions(client: "httpx.Client", watch: _Watch) -> dict[str, Any]:
+def _extensions(client: "httpx.Client", deadline: _Deadline) -> dict[str, Any]:
     # These replace the client's own extensions, so its time-outs are repeated here.
-    return {"trace": watch.trace, "timeout": client.timeout.as_dict()}
+    return {"trace": deadline.trace, "timeout": client.timeout.as_dict()}
 
 
 # The body ------------------------------------------------------------------------------------------------------------

@@ -1,16 +1,11 @@
-"""Converts the errors of httpx and of sockets into flowhub's: the cause, without secrets.
-
-It also loads the trusted certificates, whose errors come from the system as well.
-"""
+"""Converts the errors of httpx and of sockets into flowhub's: the cause, without secrets."""
 
 import errno
-import functools
-import logging
 import os
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date
 
 from flowhub_jobs.errors import (
@@ -25,16 +20,14 @@ from flowhub_jobs.errors import (
     SourceRefused,
     Stalled,
     TlsUntrusted,
-    TrustUnreadable,
 )
 from flowhub_jobs.fs.disk_errors import too_many_files
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.proxies import Proxy
 from flowhub_jobs.net.proxy_auth_schemes import UNSUPPORTED_HINT, unsupported_schemes
 from flowhub_jobs.net.redaction import scrub
+from flowhub_jobs.net.tls_context import CERTIFICATE_VARIABLES
 from flowhub_jobs.net.urls import host_of
-
-log = logging.getLogger("flowhub.tls")
 
 # h11's messages for a connection that ended before the response did; its other messages are about malformed responses.
 _ENDED = re.compile(r"Server disconnected|peer closed connection|can't handle event type ConnectionClosed")
@@ -43,65 +36,6 @@ _DETAIL_MAX = 120  # characters
 _OF_THE_SYSTEM = re.compile(r"\[Errno -?\d+\] |\[SSL[^\]]*\] |\s*\(_ssl\.c:\d+\)")
 # The numbers of OpenSSL's verification errors (x509_vfy.h); Python names none of them.
 _NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
-
-
-@functools.cache
-def trust() -> ssl.SSLContext:
-    """Return the trusted certificates: SSL_CERT_FILE, else SSL_CERT_DIR, else certifi. Loaded once: it takes 20 ms.
-
-    Raises TrustUnreadable, which names the variable and its value.
-    """
-    import certifi
-
-    setting = next(((name, value) for name in _TRUST_VARIABLES if (value := os.environ.get(name))), None)
-    variable, path = setting or ("certifi", certifi.where())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Not ssl.create_default_context: from Python 3.13 on it refuses CAs that RFC 5280 would have made otherwise, as
-    # those of company networks often are (python/cpython#107361, VERIFY_X509_STRICT); OpenSSL, curl and Go take them.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a certificate that the user trusts need not be a root
-    try:
-        _load(context, variable, path)
-    except (OSError, ssl.SSLError) as error:
-        raise TrustUnreadable(
-            f"The certificates of {variable} ({path}) cannot be read: {_why_not(path, error)}."
-        ) from error
-    _keep_key_log(context)
-    return context
-
-
-_TRUST_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-def _load(context: ssl.SSLContext, variable: str, path: str) -> None:
-    if variable == "SSL_CERT_DIR":
-        folders = path.split(os.pathsep)
-        if not any(os.path.isdir(folder) for folder in folders):  # OpenSSL does not read it before the first handshake
-            os.listdir(folders[0])
-        context.load_verify_locations(capath=path)
-    else:
-        context.load_verify_locations(cafile=path)
-
-
-def _why_not(path: str, error: OSError) -> str:
-    if os.path.isdir(path):
-        return "it is a folder (SSL_CERT_DIR names folders)"
-    return error.strerror or "there is no certificate in it" if error.errno else "there is no certificate (PEM) in it"
-
-
-def _keep_key_log(context: ssl.SSLContext) -> None:
-    """Log the keys of TLS to SSLKEYLOGFILE, as curl and browsers do, if it can be written."""
-    path = os.environ.get("SSLKEYLOGFILE")
-    if path:
-        try:
-            context.keylog_filename = path
-        except OSError as error:
-            log.info("SSLKEYLOGFILE (%s) cannot be written, so no TLS keys are logged: %s.", path, error.strerror)
-
-
-def warm_trust() -> None:
-    """Load the certificates in advance, in a thread. The first request raises what is wrong with them."""
-    with suppress(FlowhubError):
-        trust()
 
 
 @contextmanager
@@ -192,7 +126,7 @@ def untrusted(host: str, error: ssl.SSLCertVerificationError, *, subject: str = 
     if error.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
         hint = "If this network requires a sign-in, as in a hotel: open any page in a browser. A worker then continues."
         return TlsUntrusted(text, hint=hint, host=host)
-    variable = next((name for name in _TRUST_VARIABLES if os.environ.get(name)), None)
+    variable = next((name for name in CERTIFICATE_VARIABLES if os.environ.get(name)), None)
     if variable is not None:
         only = f"Only the certificates of {variable} ({os.environ[variable]}) are trusted"
         return TlsUntrusted(text, hint=f"{only}: add the CA of this network or host to them (PEM).", host=host)

@@ -16,10 +16,11 @@ from httpcore._backends.sync import SyncStream  # httpcore has no public way to 
 from flowhub_jobs.errors import ProxyUnusable
 from flowhub_jobs.net.framing_repair import ResponseFraming
 from flowhub_jobs.net.happy_eyeballs import open_connection
-from flowhub_jobs.net.httpx_errors import proxy_refused, through_proxy, trust
+from flowhub_jobs.net.httpx_errors import proxy_refused, through_proxy
 from flowhub_jobs.net.httpx_lean import httpx
 from flowhub_jobs.net.proxies import Proxy, proxy_for
 from flowhub_jobs.net.socks import check_installed, open_through
+from flowhub_jobs.net.tls_context import ssl_context
 
 Backend = Callable[[Proxy | None], httpcore.NetworkBackend]  # made for a SOCKS proxy, or for direct connections
 Route = tuple[str, str, int]  # scheme, host, port
@@ -115,7 +116,7 @@ class EnvironmentTransport(httpx.BaseTransport):
 
     def _make(self, scheme: str, proxy: Proxy | None) -> httpx.HTTPTransport:
         # A connection without TLS needs no certificates: unreadable ones must not make it fail.
-        verify = trust() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        verify = ssl_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         socks = proxy if proxy is not None and proxy.scheme == "socks5" else None
         if socks is not None:
             check_installed(socks)
@@ -149,7 +150,7 @@ def _trace_challenges(request: httpx.Request) -> list[str]:
 def _httpx_proxy(proxy: Proxy) -> httpx.Proxy:
     try:
         httpx_proxy = httpx.Proxy(
-            f"{proxy.scheme}://{proxy.netloc}", ssl_context=trust() if proxy.scheme == "https" else None
+            f"{proxy.scheme}://{proxy.netloc}", ssl_context=ssl_context() if proxy.scheme == "https" else None
         )
     except httpx.InvalidURL as error:
         raise ProxyUnusable(f"{proxy.variable} is not the address of a proxy.") from error

@@ -5,13 +5,13 @@ from typing import TypeVar
 
 from flowhub_jobs.errors import FlowhubError, SomeFailed
 
-Thing = TypeVar("Thing", int, str)
+Item = TypeVar("Item", int, str)
 Outcome = TypeVar("Outcome")
 
 
-def each(items: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing, Outcome | FlowhubError]:
+def apply_to_each(items: Sequence[Item], act: Callable[[Item], Outcome]) -> dict[Item, Outcome | FlowhubError]:
     """Apply `act` to each job or model; return each result, or the error of each that failed."""
-    outcomes: dict[Thing, Outcome | FlowhubError] = {}
+    outcomes: dict[Item, Outcome | FlowhubError] = {}
     for item in items:
         try:
             outcomes[item] = act(item)
@@ -20,7 +20,7 @@ def each(items: Sequence[Thing], act: Callable[[Thing], Outcome]) -> dict[Thing,
     return outcomes
 
 
-def error_of(outcomes: Mapping[Thing, Outcome | FlowhubError]) -> FlowhubError | None:
+def error_of(outcomes: Mapping[Item, Outcome | FlowhubError]) -> FlowhubError | None:
     """Return the error, if there was one job or model; SomeFailed if some of several failed; None without an error."""
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, FlowhubError)]
     if not errors or len(outcomes) == 1:

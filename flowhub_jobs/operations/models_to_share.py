@@ -30,13 +30,13 @@ RepoId = tuple[RepoKind, str]
 
 @dataclass(frozen=True, slots=True)
 class SharedFile:
-    """One file. `path` is in its repository, `place` on this machine; `size` is bytes.
+    """One file. `path` is in its repository, `local_path` on this machine; `size` is bytes.
 
     `git_sha1` is the id of its git blob, where the Hub tells that in the place of a sha256.
     """
 
     path: str
-    place: Path
+    local_path: Path
     size: int
     mtime_ns: int
     sha256: str
@@ -120,7 +120,9 @@ def is_as_shared(file: SharedFile, status: os.stat_result) -> bool:
     """Return whether a file that was opened has the size and the time that it was verified with."""
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         return False
-    return status.st_mtime_ns == file.mtime_ns or same_time(file.mtime_ns, status.st_mtime_ns, traits_of(file.place))
+    return status.st_mtime_ns == file.mtime_ns or same_time(
+        file.mtime_ns, status.st_mtime_ns, traits_of(file.local_path)
+    )
 
 
 def shared_repos(models: Sequence[SharedModel]) -> dict[RepoId, SharedRepo]:
@@ -167,7 +169,7 @@ def _shared_model(entry: LibraryEntry, model_path: Path, artifact: Artifact | No
     files = tuple(
         SharedFile(
             path=repo_path,
-            place=model_path / path if folder else model_path,
+            local_path=model_path / path if folder else model_path,
             size=entry.files[path].bytes,
             mtime_ns=entry.files[path].mtime_ns,
             sha256=entry.files[path].sha256,
@@ -231,7 +233,7 @@ def _option(model: SharedModel, used_ids: set[str], address_of: Mapping[str, str
     option = option_id if option_id not in used_ids else f"{option_id}-{model.commit[:8]}"
     fields = {"id": option, "format": str(model.entry.format)}
     files = [
-        {"path": path, "url": address_of[str(file.place)], "sizeBytes": file.size, "sha256": file.sha256}
+        {"path": path, "url": address_of[str(file.local_path)], "sizeBytes": file.size, "sha256": file.sha256}
         for path, file in zip(model.paths, model.files, strict=True)
     ]
     if model.folder:

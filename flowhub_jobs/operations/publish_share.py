@@ -12,7 +12,7 @@ from flowhub_jobs.jobs.node_shares import NodeShares
 from flowhub_jobs.net.redaction import driver_words
 
 log = logging.getLogger("flowhub.web")
-AGAIN_S = 10.0
+REPUBLISH_S = 10.0
 
 
 def publish_share(home: Home, url: str) -> None:
@@ -25,7 +25,7 @@ def publish_share(home: Home, url: str) -> None:
 
 def keep_published(home: Home, url: str, stopped: threading.Event) -> None:
     """Record the address again where it is missing, until `stopped` is set: the node may be removed and come back."""
-    while not stopped.wait(AGAIN_S):
+    while not stopped.wait(REPUBLISH_S):
         with contextlib.suppress(SQLAlchemyError):
             _shares(home).publish_again(url)
 

@@ -126,26 +126,26 @@ class JSONResponse(Response):
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
-Act = Callable[[Call], Response]
+Handler = Callable[[Call], Response]
 
 
-def _answer(act: Act, request: Request, body: bytes) -> Response:
+def _answer(handler: Handler, request: Request, body: bytes) -> Response:
     """Return the answer; if the database was replaced, it is opened again, and what only reads is asked again."""
     call = Call(request, body)
     home = call.context.home
     try:
-        return act(call)
+        return handler(call)
     except DatabaseReplaced:
         call.context.reopen(home)
         if request.method not in ("GET", "HEAD"):
             raise
-        return act(Call(request, body))
+        return handler(Call(request, body))
 
 
-def endpoint(act: Act) -> Callable[[Request], Awaitable[Response]]:
-    """Return `act` as a Starlette endpoint. The guard has read the body already, and limited it."""
+def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return `handler` as a Starlette endpoint. The guard has read the body already, and limited it."""
 
     async def handle(request: Request) -> Response:
-        return await run_in_threadpool(_answer, act, request, await request.body())
+        return await run_in_threadpool(_answer, handler, request, await request.body())
 
     return handle

@@ -81,7 +81,7 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[CONTEXT] = self.context
         try:
-            session = self._admit(scope, of_fleet=await self._is_of_fleet(scope))
+            session = self._admit(scope, is_node_request=await self._is_node_request(scope))
             scope[SESSION] = session
             body = b""
             if scope["method"] not in SAFE_METHODS:
@@ -93,22 +93,22 @@ class Guard:
         else:
             await self.app(scope, _replay_body(body, receive), send)
 
-    async def _is_of_fleet(self, scope: Scope) -> bool:
+    async def _is_node_request(self, scope: Scope) -> bool:
         """Return whether another node of this database asks for a file with a credential for it."""
         blob = BLOB.fullmatch(scope["path"]) if self.context.share and scope["method"] in SAFE_METHODS else None
         authorization = Headers(scope=scope).get("authorization", "")
         if blob is None or not authorization:
             return False
         # In a thread: it may read the database.
-        return await run_in_threadpool(self.context.fleet.node_of, authorization, blob[1]) is not None
+        return await run_in_threadpool(self.context.node_authenticator.node_of, authorization, blob[1]) is not None
 
-    def _admit(self, scope: Scope, *, of_fleet: bool) -> BrowserSession | None:
+    def _admit(self, scope: Scope, *, is_node_request: bool) -> BrowserSession | None:
         """Return the browser's session; None for a program, and for what needs no sign-in. Raises FlowhubError."""
         headers = Headers(scope=scope)
         host = _one_host(headers, self.hosts)
         _refuse_foreign(headers, host)
         session = self._session(headers)
-        if session is not None or of_fleet or self._is_open(scope) or self._has_token(headers, scope["path"]):
+        if session is not None or is_node_request or self._is_open(scope) or self._has_token(headers, scope["path"]):
             return session
         raise SignInRequired("This URL needs a sign-in.")
 

@@ -22,8 +22,8 @@ from flowhub_jobs.operations.session import Session
 
 log = logging.getLogger("flowhub.web")
 
-LOOK_S = 0.1  # between two looks at the database's counter
-REST_S = 0.15  # after a read: a worker's writes of progress come in bursts
+POLL_S = 0.1  # between two reads of the database's counter
+PAUSE_AFTER_READ_S = 0.15  # after a read: a worker's writes of progress come in bursts
 FAILED_S = 5.0  # after a read that failed
 TURN_MAX_US = 60_000_000  # after this a window may have turned in any case: the clock may have been set
 BATCHES_MAX = 200  # that may wait for a slow subscriber
@@ -47,7 +47,7 @@ class Batch:
     events: Sequence[LiveEvent]
 
 
-class Live:
+class LiveChanges:
     """Of one event loop. `open_session` makes the session of one read."""
 
     def __init__(self, open_session: Callable[[], Session], reopen: Callable[[Home], None]) -> None:
@@ -68,8 +68,8 @@ class Live:
             while True:
                 await self._has_subscribers.wait()
                 if self._signal.has_changed() or self._turn_has_passed():
-                    await asyncio.sleep(REST_S if await self._publish_changes() else FAILED_S)
-                await asyncio.sleep(LOOK_S)
+                    await asyncio.sleep(PAUSE_AFTER_READ_S if await self._publish_changes() else FAILED_S)
+                await asyncio.sleep(POLL_S)
         finally:
             self._signal.close()
 

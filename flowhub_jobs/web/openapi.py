@@ -114,9 +114,9 @@ def _answer(operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object"}
     if operation.media_type != "application/json":
         schema = {"type": "string"}
-    elif operation.answer.startswith("flowhub/"):
-        schema |= {"properties": {"schema": {"const": operation.answer}}, "required": ["schema"]}
-    return {"description": operation.answer, "content": {operation.media_type: {"schema": schema}}}
+    elif operation.response_schema.startswith("flowhub/"):
+        schema |= {"properties": {"schema": {"const": operation.response_schema}}, "required": ["schema"]}
+    return {"description": operation.response_schema, "content": {operation.media_type: {"schema": schema}}}
 
 
 _PROBLEM_ANSWER = {

@@ -14,7 +14,7 @@ KNOWN_S = 5.0  # for how long a token is kept: then a new one takes effect
 READING_S = 1.0  # a node that has asked for nothing for so long, since its last answer ended, no longer reads
 
 
-class Fleet:
+class NodeAuthenticator:
     """Tells by its credential which node asks for a file. Thread-safe."""
 
     def __init__(self, home: Callable[[], Home]) -> None:
@@ -42,8 +42,8 @@ class Fleet:
             return self._cached[1]
 
 
-class Readers:
-    """The nodes that read from a share now: at most so many at a time. Thread-safe."""
+class ReaderLimiter:
+    """Limits how many nodes read from this share at the same time. Thread-safe."""
 
     def __init__(self, readers_max: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._readers_max, self._clock, self._lock = readers_max, clock, threading.Lock()

@@ -15,7 +15,7 @@ from flowhub_jobs.operations.models_to_share import (
 )
 from flowhub_jobs.operations.session import Session
 
-LOOK_AGAIN_S = 10.0
+MAX_AGE_S = 10.0
 RECENT_S = 1.0
 
 
@@ -39,7 +39,7 @@ class ShareIndex:
     def read(self, session: Session) -> Shared:
         version, now = library_version(session.home), time.monotonic()
         with self._lock:
-            if self._cached is None or self._cached[0] != version or now - self._cached[1] > LOOK_AGAIN_S:
+            if self._cached is None or self._cached[0] != version or now - self._cached[1] > MAX_AGE_S:
                 models = shared_models(session)
                 by_digest = {file.sha256: file for model in models for file in model.files}
                 self._cached = version, now, Shared(models, shared_repos(models), by_digest)

@@ -11,8 +11,8 @@ from flowhub_jobs.errors import HomeUnusable
 from flowhub_jobs.operations.nodes import home_of
 from flowhub_jobs.operations.open_home import Home, describe_machine, opened
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.web.live import Live
-from flowhub_jobs.web.share_admission import Fleet, Readers
+from flowhub_jobs.web.live import LiveChanges
+from flowhub_jobs.web.share_admission import NodeAuthenticator, ReaderLimiter
 from flowhub_jobs.web.share_index import ShareIndex
 from flowhub_jobs.web.sign_in import SignIn
 from flowhub_jobs.web.speed_samples import RateHistory
@@ -34,12 +34,15 @@ class WebContext:
         self._reopening = threading.Lock()
         self.rates = RateHistory()
         self.shared = ShareIndex()
-        self.fleet, self.readers = Fleet(lambda: self.home), Readers(home.settings.share_readers)
+        self.node_authenticator, self.readers = (
+            NodeAuthenticator(lambda: self.home),
+            ReaderLimiter(home.settings.share_readers),
+        )
         self._device: tuple[float, Device] | None = None
 
     @cached_property
-    def live(self) -> Live:
-        return Live(self.session, self.reopen)
+    def live(self) -> LiveChanges:
+        return LiveChanges(self.session, self.reopen)
 
     def session(self, of_node: str | None = None) -> Session:
         """Return a session for one request, which reads the catalog again where it has changed.

@@ -10,8 +10,8 @@ from flowhub_jobs.database.engine import check_whole
 from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseNewer
 from flowhub_jobs.home import Home
-from flowhub_jobs.net.httpx_errors import warm_trust
 from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.tls_context import preload_ssl_context
 from flowhub_jobs.service.sd_notify import Notifier, Pulse, status_line
 from flowhub_jobs.units import format_duration
 from flowhub_jobs.values.enums import LIVE_STATES, State
@@ -50,7 +50,7 @@ def run_worker(
     check_whole(home.engine)  # before any thread starts that the process would have to wait for at its end
     started = home.clock.now_us()
     # No daemon: the process crashes (SIGSEGV) if it ends while a thread is in OpenSSL.
-    threading.Thread(target=warm_trust, name="trust").start()
+    threading.Thread(target=preload_ssl_context, name="trust").start()
     context = WorkerContext(home, slots)
     wakeups = worker_wakeups(home, lambda: run_claimable_jobs(context), slots, context.note_change)
     context.is_notified = wakeups.hears_changes

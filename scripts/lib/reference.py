@@ -120,7 +120,7 @@ def _operations(page: dict[str, Any]) -> Iterator[str]:
             f"`{entry.method} {entry.path.replace(':path', '')}`",
             entry.summary,
             ", ".join(f"`{field.name}`" for field in (*entry.query, *entry.body) if not field.ignored),
-            f"`{entry.answer}`" if "/" in entry.answer else entry.media_type,
+            f"`{entry.response_schema}`" if "/" in entry.response_schema else entry.media_type,
             f"`{entry.verb}`" if entry.verb else "",
         )
         for entry in OPERATIONS
@@ -134,7 +134,7 @@ def _tools(_page: dict[str, Any]) -> Iterator[str]:
             f"`{tool.name}`",
             f"{tool.description.partition('. ')[0].rstrip('.')}.",
             ", ".join(f"`{field.name}`" for field in tool.fields),
-            f"`{tool.answer}`",
+            f"`{tool.result_schema}`",
         )
         for tool in TOOLS
     )

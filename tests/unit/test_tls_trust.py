@@ -6,7 +6,8 @@ from datetime import date
 import pytest
 
 from flowhub_jobs.errors import NETWORK_SETTINGS, TlsUntrusted, TrustUnreadable
-from flowhub_jobs.net.httpx_errors import trust, untrusted
+from flowhub_jobs.net.httpx_errors import untrusted
+from flowhub_jobs.net.tls_context import ssl_context
 
 pytestmark = pytest.mark.usefixtures("uncached_trust", "home")
 
@@ -60,26 +61,26 @@ def unreadable(tmp_path):
 def test_a_file_of_certificates_that_cannot_be_read_is_named_with_its_variable(unreadable, monkeypatch, name):
     monkeypatch.setenv("SSL_CERT_FILE", str(unreadable / name))
     with pytest.raises(TrustUnreadable) as raised:
-        trust()
+        ssl_context()
     assert f"SSL_CERT_FILE ({unreadable / name}) cannot be read: " in raised.value.message
     monkeypatch.delenv("SSL_CERT_FILE")
-    assert trust().verify_mode is ssl.CERT_REQUIRED
+    assert ssl_context().verify_mode is ssl.CERT_REQUIRED
 
 
 def test_a_missing_folder_of_certificates_is_named(unreadable, monkeypatch):
     monkeypatch.setenv("SSL_CERT_DIR", str(unreadable / "missing"))
     with pytest.raises(TrustUnreadable, match=r"SSL_CERT_DIR \(.*missing\) cannot be read: No such file"):
-        trust()
+        ssl_context()
 
 
 def test_a_key_log_that_cannot_be_written_does_not_change_trust(monkeypatch, tmp_path):
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
-    assert trust().check_hostname
-    trust.cache_clear()
+    assert ssl_context().check_hostname
+    ssl_context.cache_clear()
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
-    assert trust().keylog_filename == str(tmp_path / "keys")
+    assert ssl_context().keylog_filename == str(tmp_path / "keys")
 
 
 def test_a_ca_that_python_3_13_is_too_strict_for_is_trusted():
     """CAs of company networks often lack fields that RFC 5280 requires (python/cpython#107361)."""
-    assert not trust().verify_flags & ssl.VERIFY_X509_STRICT
+    assert not ssl_context().verify_flags & ssl.VERIFY_X509_STRICT

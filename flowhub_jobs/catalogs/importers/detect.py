@@ -6,7 +6,7 @@ from typing import Any
 from flowhub_jobs.catalogs.import_record import TITLES
 from flowhub_jobs.catalogs.importers import gpt4all, lmstudio, localai, native
 from flowhub_jobs.catalogs.importers.import_result import ImportResult
-from flowhub_jobs.catalogs.parsing import NotJson, read_value
+from flowhub_jobs.catalogs.parsing import CatalogUnparsable, read_value
 from flowhub_jobs.errors import FlowhubError
 
 BYTES_MAX = 50_000_000
@@ -29,7 +29,7 @@ def read_catalog(raw: bytes, *, where: str, error: type[FlowhubError], shape: st
         document = read_value(raw)
         shape_name = shape or _shape_of(document)
         return _READERS[shape_name](_entries(document, shape_name))
-    except NotJson as fault:
+    except CatalogUnparsable as fault:
         raise error(f"{where}: {fault}.") from fault
 
 
@@ -42,15 +42,15 @@ def _shape_of(document: Any) -> str:
         best = max(votes, key=lambda name: votes[name])
         if votes[best]:
             return best
-    raise NotJson("has no format that flowhub knows: LM Studio's, GPT4All's, LocalAI's, or its own")
+    raise CatalogUnparsable("has no format that flowhub knows: LM Studio's, GPT4All's, LocalAI's, or its own")
 
 
 def _entries(document: Any, shape: str) -> list[Any]:
     if shape == "flowhub":
         version = document.get("apiVersion") if isinstance(document, dict) else None
         if not isinstance(version, str) or version.partition(".")[0] != "v1":
-            raise NotJson(f"has the apiVersion {str(version)[:40]!r}; this flowhub reads version v1")
+            raise CatalogUnparsable(f"has the apiVersion {str(version)[:40]!r}; this flowhub reads version v1")
         document = document.get("models")
     if not isinstance(document, list):
-        raise NotJson(f"is not a catalog of {TITLES[shape]}: it holds no list of models")
+        raise CatalogUnparsable(f"is not a catalog of {TITLES[shape]}: it holds no list of models")
     return document

@@ -15,7 +15,7 @@ from flowhub_jobs.catalogs.importers.import_result import (
     import_entries,
 )
 from flowhub_jobs.catalogs.inspection import warnings_of_model
-from flowhub_jobs.catalogs.parsing import NotJson
+from flowhub_jobs.catalogs.parsing import CatalogUnparsable
 from flowhub_jobs.catalogs.validation_errors import shown
 
 
@@ -25,12 +25,12 @@ def read(entries: list[Any]) -> ImportResult:
 
 
 def _reject_duplicates(entries: list[Any]) -> None:
-    """Raise NotJson if two entries have one id: a reference must mean one model."""
+    """Raise CatalogUnparsable if two entries have one id: a reference must mean one model."""
     seen: set[str] = set()
     for entry in entries:
         model_id = entry.get("id") if isinstance(entry, dict) else None
         if isinstance(model_id, str) and model_id in seen:
-            raise NotJson(f"field \"models\": has '{shown(model_id)}' twice")
+            raise CatalogUnparsable(f"field \"models\": has '{shown(model_id)}' twice")
         seen |= {model_id} if isinstance(model_id, str) else set()
 
 

@@ -23,4 +23,4 @@ def completion(
     """
     if shell not in SHELLS:
         raise UsageInvalid(f"There is no completion for {shell!r}.", hint=f"Shells: {', '.join(SHELLS)}.")
-    output.exactly(script(shell, manual_json()["verbs"]).rstrip("\n"))
+    output.print_raw(script(shell, manual_json()["verbs"]).rstrip("\n"))

@@ -129,6 +129,6 @@ def enqueue(
                 enqueue_run.print_numbers(numbers)
             else:
                 enqueue_run.print_jobs(session, requested, numbers, brief=wait or watch)
-        enqueue_run.raise_for(requested)
+        enqueue_run.raise_line_errors(requested)
         if (wait or watch) and not dry_run:
-            jobs_wait.raise_for(session, numbers)
+            jobs_wait.raise_job_failures(session, numbers)

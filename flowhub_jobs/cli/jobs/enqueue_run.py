@@ -219,7 +219,7 @@ def _hint_errors(errors: Sequence[FlowhubError]) -> None:
         output.hint(f"… and {len(errors) - SHOWN} lines more.")
 
 
-def raise_for(requested: EnqueueList) -> None:
+def raise_line_errors(requested: EnqueueList) -> None:
     """Raise the error of the wrong lines, after the others were queued. Several are printed first."""
     errors = requested.errors
     if not errors:

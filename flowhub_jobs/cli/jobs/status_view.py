@@ -31,7 +31,7 @@ def print_json(session: Session, choice: JobListFilter) -> None:
 def print_numbers(session: Session, choice: JobListFilter) -> None:
     """Print the numbers alone, one a line."""
     for job in choice.read(session):
-        output.exactly(str(job.id))
+        output.print_raw(str(job.id))
 
 
 def print_plain(session: Session, choice: JobListFilter) -> None:

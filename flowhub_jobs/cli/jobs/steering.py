@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.session import chosen_jobs, hint_no_worker, open_session, raise_for
+from flowhub_jobs.cli.session import chosen_jobs, hint_no_worker, open_session, raise_outcome_errors
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.act_on_each import each
+from flowhub_jobs.operations.act_on_each import apply_to_each
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.wait_reasons import in_short
@@ -36,7 +36,7 @@ def steer(
         session.rescue_orphans()  # a job whose worker died changes at once
         eligible = partial(query, session, states)
         numbers = chosen_jobs(typed, every, group, eligible)
-        outcomes = each(numbers, lambda job: act(session, job))
+        outcomes = apply_to_each(numbers, lambda job: act(session, job))
         done = [number for number, outcome in outcomes.items() if not isinstance(outcome, FlowhubError)]
         if output.chosen.json and (done or not numbers):
             output.result_json(jobs_json(session.queries.jobs(done)))
@@ -44,7 +44,7 @@ def steer(
             _print_states(session, verb, done)
             if not numbers:
                 output.hint(_nothing_to_do(verb, states))
-        raise_for(outcomes)
+        raise_outcome_errors(outcomes)
 
 
 def _nothing_to_do(verb: str, states: Sequence[State]) -> str:

@@ -19,7 +19,7 @@ from flowhub_jobs.units import named_jobs
 from flowhub_jobs.values.enums import LIVE_STATES, State
 from flowhub_jobs.values.jobs import Job
 
-LOOK_S = 0.2
+POLL_S = 0.2
 NAMED = 5
 
 
@@ -43,7 +43,7 @@ def wait(
         session.queries.jobs(numbers)  # raises NotFound for an unknown number before it waits
         until_ended(session, numbers, limit_s=limit)
         status_view.print_some(session, numbers)
-        raise_for(session, numbers)
+        raise_job_failures(session, numbers)
 
 
 def until_ended(session: Session, numbers: Sequence[int], *, watch: bool = False, limit_s: float | None = None) -> None:
@@ -61,7 +61,7 @@ def until_ended(session: Session, numbers: Sequence[int], *, watch: bool = False
     while live := [job for job, state in session.queries.state_of(numbers).items() if state in LIVE_STATES]:
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(_not_in_time(live, len(set(numbers))))
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
 def _not_in_time(live: Sequence[int], count: int) -> str:
@@ -70,16 +70,18 @@ def _not_in_time(live: Sequence[int], count: int) -> str:
     return f"{len(live)} of {count} jobs did not finish in that time; the first is {live[0]}."
 
 
-def raise_for(session: Session, numbers: Sequence[int]) -> None:
+def raise_job_failures(session: Session, numbers: Sequence[int]) -> None:
     """Raise the job's own error if one job was waited for and failed, SomeFailed if some of several failed."""
     jobs = session.queries.jobs(list(dict.fromkeys(numbers)))
-    bad = [job for job in jobs if job.state in (State.FAILED, State.CANCELLED)]
-    if not bad:
+    failed = [job for job in jobs if job.state in (State.FAILED, State.CANCELLED)]
+    if not failed:
         return
     if len(jobs) == 1:
-        raise error_of(bad[0])
-    hint = f"`flowhub status {bad[0].id}` says why; `flowhub retry` queues them again."
-    raise SomeFailed(f"{len(bad)} of {len(jobs)} jobs failed or were cancelled; the first is {bad[0].id}.", hint=hint)
+        raise error_of(failed[0])
+    hint = f"`flowhub status {failed[0].id}` says why; `flowhub retry` queues them again."
+    raise SomeFailed(
+        f"{len(failed)} of {len(jobs)} jobs failed or were cancelled; the first is {failed[0].id}.", hint=hint
+    )
 
 
 def error_of(job: Job) -> FlowhubError:

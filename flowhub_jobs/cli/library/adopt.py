@@ -12,9 +12,9 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import confirm, demand_terminal
-from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
+from flowhub_jobs.cli.session import open_session, raise_outcome_errors, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.act_on_each import each
+from flowhub_jobs.operations.act_on_each import apply_to_each
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.library.adopt import Adopted, Adoption
 from flowhub_jobs.operations.library.adopt_scan import AdoptableModel, AdoptScan, AdoptScanner
@@ -76,7 +76,7 @@ def adopt(
         else:
             _print_outcomes(outcomes, scan)
             _hint_partials(session)
-        raise_for(outcomes)
+        raise_outcome_errors(outcomes)
 
 
 class _ReadProgress:
@@ -107,7 +107,7 @@ def _confirm(offers: Sequence[AdoptableModel], root: Path) -> bool:
 
 def _adopt_each(session: Session, offers: Mapping[int, AdoptableModel], kinds: tuple[LinkKind, ...]) -> Outcomes:
     with closing(Adoption(session.home, kinds)) as adoption:
-        return each(list(offers), lambda number: adoption.adopt(offers[number]))
+        return apply_to_each(list(offers), lambda number: adoption.adopt(offers[number]))
 
 
 # Printing ------------------------------------------------------------------------------------------------------------

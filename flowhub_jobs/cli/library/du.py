@@ -42,7 +42,7 @@ def _free(disks: list[list[StoreState]]) -> str:
 
 
 def _usage_row(model: ModelDiskUsage) -> tuple[str, str, str, str]:
-    notes = {"shared": model.weight.shared, "elsewhere": model.weight.linked}
+    notes = {"shared": model.size.shared, "elsewhere": model.size.linked}
     note = ", ".join(f"{format_bytes(size)} {name}" for name, size in notes.items() if size)
     name = {"partials": "(partials)", "rests": "(leftovers; `flowhub prune`)"}.get(model.name, model.name)
     bar = "█" * round(model.fraction * BAR) or "▏"

@@ -38,7 +38,7 @@ def list_models(
         count = Counter(model.name for model in usage.models)
         for model in usage.models:
             name = output.clean(model.name)
-            output.exactly(name if count[model.name] == 1 else f"{model.store}:{name}")
+            output.print_raw(name if count[model.name] == 1 else f"{model.store}:{name}")
         return
     if usage.models:
         output.result(list_view.models_text(usage.models, verbose=verbose))
@@ -60,7 +60,7 @@ def _list_of_nodes(name: str) -> None:
         output.result_json(installed_on_nodes_json(models))
     elif output.chosen.quiet:
         for ref in dict.fromkeys(model.name for model in models.models):
-            output.exactly(output.clean(ref))
+            output.print_raw(output.clean(ref))
     elif not models.refs:
         output.hint("Nothing is installed there. `flowhub enqueue MODEL --on NODE` queues a model.")
     else:

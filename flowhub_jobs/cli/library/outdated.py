@@ -7,7 +7,7 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
-from flowhub_jobs.cli.session import open_session, raise_for, warn_of_catalog
+from flowhub_jobs.cli.session import open_session, raise_outcome_errors, warn_of_catalog
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 from flowhub_jobs.operations.library.outdated import ModelVersion, OutdatedCheck, check_outdated
@@ -30,7 +30,7 @@ def outdated(refs: Refs = None, as_json: AsJson = False) -> None:
             output.result_json(outdated_json(check, _to_fetch(session, check)))
         else:
             _print_check(session, check)
-    raise_for(errors_by_model(check))
+    raise_outcome_errors(errors_by_model(check))
 
 
 def check_of(session: Session, refs: Sequence[str] | None) -> OutdatedCheck:

@@ -31,4 +31,4 @@ def path(
     if output.chosen.json:
         output.result_json(path_json(model, where))
     else:
-        output.exactly(str(where))
+        output.print_raw(str(where))

@@ -7,9 +7,9 @@ import typer
 
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
-from flowhub_jobs.cli.session import open_session, raise_for
+from flowhub_jobs.cli.session import open_session, raise_outcome_errors
 from flowhub_jobs.errors import FlowhubError
-from flowhub_jobs.operations.act_on_each import each
+from flowhub_jobs.operations.act_on_each import apply_to_each
 from flowhub_jobs.operations.placement import PlaceResult, place_model
 from flowhub_jobs.operations.schemas.placements import placements_json
 from flowhub_jobs.placement.apps import program_names
@@ -44,7 +44,7 @@ def place(
             for name in dict.fromkeys(session.installed.key(model.store, model.name) for model in models)
             for program in program_names(programs)
         }
-        outcomes = each(list(pairs), lambda key: place_model(session, *pairs[key], copy=copy))
+        outcomes = apply_to_each(list(pairs), lambda key: place_model(session, *pairs[key], copy=copy))
     results = [one for one in outcomes.values() if isinstance(one, PlaceResult)]
     if output.chosen.json:
         if results:
@@ -56,7 +56,7 @@ def place(
             output.hint(output.fold(note))
         for line in list(_failures(outcomes))[1:]:  # the first is in the error
             output.hint(output.fold(line, after="  "))
-    raise_for(outcomes)
+    raise_outcome_errors(outcomes)
 
 
 def _failures(outcomes: Mapping[str, PlaceResult | FlowhubError]) -> Iterator[str]:

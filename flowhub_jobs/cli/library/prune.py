@@ -8,8 +8,8 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import confirm, demand_terminal
-from flowhub_jobs.cli.session import open_session, raise_for
-from flowhub_jobs.operations.act_on_each import each
+from flowhub_jobs.cli.session import open_session, raise_outcome_errors
+from flowhub_jobs.operations.act_on_each import apply_to_each
 from flowhub_jobs.operations.library.cleanup import Item, Removable, chosen
 from flowhub_jobs.operations.library.cleanup_in_stores import find_in_stores, find_to_fit_in_stores, remove_from_store
 from flowhub_jobs.operations.schemas.library import pruned_json
@@ -60,7 +60,7 @@ def prune(
         if items and not (yes or dry_run) and not confirm("prune", _question(items)):
             output.hint("Nothing was removed.")
             return
-        outcomes = each(
+        outcomes = apply_to_each(
             range(len(items)),
             lambda number: 0 if dry_run else remove_from_store(session, items[number]),
         )
@@ -69,7 +69,7 @@ def prune(
         output.result_json(pruned_json(done, _kept(removable, done), dry_run=dry_run))
     elif items:
         _print_freed(done, dry_run=dry_run)
-    raise_for(outcomes)
+    raise_outcome_errors(outcomes)
 
 
 def _hint_missing(missing: int) -> None:

@@ -8,8 +8,8 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import confirm
-from flowhub_jobs.cli.session import open_session, raise_for
-from flowhub_jobs.operations.act_on_each import each
+from flowhub_jobs.cli.session import open_session, raise_outcome_errors
+from flowhub_jobs.operations.act_on_each import apply_to_each
 from flowhub_jobs.operations.library.installed import Removal, freed_note
 from flowhub_jobs.operations.schemas.library import removed_json
 from flowhub_jobs.operations.subscriptions.next_check_line import followed_refs
@@ -34,7 +34,7 @@ def rm(
             output.hint("Nothing was removed.")
             return
         followed = followed_refs(session, names)
-        outcomes = each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
+        outcomes = apply_to_each(names, lambda name: plans[name].bytes if dry_run else session.installed.remove(name))
         removed = {name: plans[name] for name, size in outcomes.items() if isinstance(size, int)}
         if removed and output.chosen.json:
             output.result_json(removed_json(list(removed.values()), dry_run=dry_run))
@@ -44,7 +44,7 @@ def rm(
             for ref in followed:
                 note = f"{ref} is followed: its next version will be downloaded. `flowhub unfollow {ref}` ends that."
                 output.hint(output.fold(note, after="  "))
-        raise_for(outcomes)
+        raise_outcome_errors(outcomes)
 
 
 def _confirm(plans: Mapping[str, Removal]) -> bool:
@@ -60,6 +60,6 @@ def _sentence(name: str, one: Removal, dry_run: bool) -> str:
         would = "Would forget" if dry_run else "Forgot"
         return f"{would} {name}: it was removed by hand."
     would = "Would remove" if dry_run else "Removed"
-    link = "the link " if one.leads_to else ""
+    link = "the link " if one.link_target else ""
     placed = f", and from {' and '.join(one.placed_in)}" if one.placed_in else ""
     return f"{would} {link}{name}{placed}: {format_bytes(one.bytes)}{freed_note(one)}."

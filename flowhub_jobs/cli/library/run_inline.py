@@ -15,7 +15,7 @@ from flowhub_jobs.values.enums import Reason, State
 from flowhub_jobs.values.jobs import Job
 from flowhub_jobs.worker.inline import running_inline
 
-LOOK_S = 0.2
+POLL_S = 0.2
 
 
 def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
@@ -30,7 +30,7 @@ def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
             while not over.is_set() or State.RUNNING in session.queries.state_of(unique).values():
                 if shows:
                     output.progress(_line(verb, session.queries.jobs(unique)))
-                over.wait(LOOK_S) if not over.is_set() else _wait_for_other_worker(session)
+                over.wait(POLL_S) if not over.is_set() else _wait_for_other_worker(session)
     except KeyboardInterrupt:
         if shows:
             output.progress("")
@@ -48,7 +48,7 @@ def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: boo
         return
     jobs = run_here(session, numbers, verb)
     print_jobs(jobs)
-    raise_for_undone(jobs)
+    raise_undone_jobs(jobs)
 
 
 def leave(session: Session, numbers: Sequence[int]) -> None:
@@ -71,7 +71,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
 
 def _wait_for_other_worker(session: Session) -> None:
     """Wait for a job that another worker has; if that one dies, its job goes back into the queue."""
-    time.sleep(LOOK_S)
+    time.sleep(POLL_S)
     session.rescue_orphans()
 
 
@@ -93,7 +93,7 @@ def _why(reason: Reason) -> str:
     return text[0].lower() + text[1:]
 
 
-def raise_for_undone(jobs: Sequence[Job]) -> None:
+def raise_undone_jobs(jobs: Sequence[Job]) -> None:
     """Raise the error of the only job, or SomeFailed if some of several are not done."""
     errors = [error for job in jobs if (error := why_not_done(job))]
     if errors and len(jobs) == 1:

@@ -11,9 +11,9 @@ from flowhub_jobs.cli.foreign_commands import AnsweringGroup
 from flowhub_jobs.cli.options import AsJson, Yes
 from flowhub_jobs.cli.prompts import confirm
 from flowhub_jobs.cli.search.catalog_view import import_lines, list_table, update_lines, validate_lines
-from flowhub_jobs.cli.session import raise_for
+from flowhub_jobs.cli.session import raise_outcome_errors
 from flowhub_jobs.errors import FlowhubError, UsageInvalid
-from flowhub_jobs.operations.act_on_each import each
+from flowhub_jobs.operations.act_on_each import apply_to_each
 from flowhub_jobs.operations.catalogs.active import imported_catalogs
 from flowhub_jobs.operations.catalogs.imports import (
     BASE,
@@ -103,13 +103,13 @@ def update(
     """
     settings = load_settings()
     chosen = list(dict.fromkeys(names)) if names else updatable(settings)
-    done = each(chosen, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
+    done = apply_to_each(chosen, lambda name: update_base(settings) if name == BASE else update_catalog(settings, name))
     alone = len(done) == 1 and isinstance(done[chosen[0]], FlowhubError)  # which is printed once, as the error
     if output.chosen.json and not alone:
         output.result_json(update_json(done))
     elif not alone:
         _hint_update(done)
-    raise_for(done)
+    raise_outcome_errors(done)
 
 
 def _hint_update(done: Mapping[str, Change | FlowhubError]) -> None:
@@ -137,13 +137,13 @@ def remove(
     if not (yes or _confirm(chosen)):
         output.hint("Nothing was removed.")
         return
-    done = each(chosen, lambda name: remove_catalog(settings, name))
+    done = apply_to_each(chosen, lambda name: remove_catalog(settings, name))
     removed = [name for name, outcome in done.items() if outcome == name]
     if output.chosen.json and removed:
         output.result_json(catalog_removed_json(removed))
     elif removed:
         output.result(f"Removed {', '.join(removed)}.")
-    raise_for(done)
+    raise_outcome_errors(done)
 
 
 def _confirm(names: list[str]) -> bool:

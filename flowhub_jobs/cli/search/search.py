@@ -75,7 +75,7 @@ def search(
         output.result_json(search_json(findings, typed))
     elif quiet:
         for ref in references(findings, every_variant=variants):
-            output.exactly(ref)
+            output.print_raw(ref)
     else:
         print_findings(findings, request, every_variant=variants)
 

@@ -43,9 +43,9 @@ def _print(check: Check) -> None:
     indent = " " * (_STATUS + _NAME)
     name = f"{check.name:<{_NAME - 2}}  "
     text = output.fold(output.clean(check.message), indent, indent).strip()
-    output.exactly(f"{painted}  {name}{text}")
+    output.print_raw(f"{painted}  {name}{text}")
     if check.hint:
-        output.exactly(output.fold(output.clean(check.hint), indent, indent))
+        output.print_raw(output.fold(output.clean(check.hint), indent, indent))
 
 
 def _summary(checks: list[Check]) -> str:

@@ -99,7 +99,7 @@ def _also_running(settings: Settings, service: Service) -> list[str]:
 
 def _print_plan(service: Service, text: str, commands: Sequence[Sequence[str]], hints: list[str]) -> None:
     """Print the file on stdout, so that it can be redirected, and the commands on stderr."""
-    output.exactly(text.removesuffix("\n"))
+    output.print_raw(text.removesuffix("\n"))
     output.hint(f"\nNothing was done. The file would be written to {service.path}, and these commands run:")
     for command in commands:
         output.hint(f"  {shlex.join(command)}")

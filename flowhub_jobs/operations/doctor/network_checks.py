@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flowhub_jobs.errors import FlowhubError, ProxyUnusable
 from flowhub_jobs.net.get import Document, get
-from flowhub_jobs.net.httpx_errors import trust
 from flowhub_jobs.net.proxies import proxy_for
 from flowhub_jobs.net.reachability import host_and_port
+from flowhub_jobs.net.tls_context import ssl_context
 from flowhub_jobs.net.urls import host_of, is_loopback
 from flowhub_jobs.operations.doctor.check import Check, fail, failed_by, guarded, ok, skip, warn
 from flowhub_jobs.settings import Settings
@@ -38,7 +38,7 @@ def _proxy(settings: Settings) -> Check:
 
 
 def _certificates() -> Check:
-    count = len(trust().get_ca_certs())
+    count = len(ssl_context().get_ca_certs())
     return ok("network.certificates", f"{count} authorities are trusted" if count else "read from SSL_CERT_DIR")
 
 

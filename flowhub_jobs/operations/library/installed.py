@@ -30,32 +30,35 @@ from flowhub_jobs.values.store_settings import DEFAULT_STORE
 class Removal:
     """Effects of the removal of a model. `bytes` is its listed size.
 
-    `leads_to` is where it leads if it is a link, `linked_from` whose bytes it shares; `forgotten`: it is gone already.
+    `link_target`: set if the model is a symbolic link. `linked_from`: the file whose bytes it shares. `forgotten`: its
+    files were removed by hand; only the library entry is removed.
     """
 
     name: str
     bytes: int
-    weight: Size
-    leads_to: Path | None = None
+    disk_usage: Size
+    link_target: Path | None = None
     linked_from: str | None = None
     forgotten: bool = False
     placed_in: tuple[str, ...] = ()  # the programs from whose folders it is removed, too
 
     @property
     def freed(self) -> int:
-        return self.weight.own
+        return self.disk_usage.own
 
     @property
     def shares_blocks(self) -> bool:
         """Return whether it is a copy that shares its blocks with another: how much it frees, only the disk knows."""
-        return bool(self.linked_from and self.weight.own and not self.weight.shared and not self.weight.linked)
+        return bool(
+            self.linked_from and self.disk_usage.own and not self.disk_usage.shared and not self.disk_usage.linked
+        )
 
 
 def freed_note(removal: Removal) -> str:
     """Return the addition to a sentence on a removal, e.g. "; this frees …", if not all of its bytes are freed."""
-    if removal.leads_to:
-        return f"; this frees no space: {removal.leads_to} stays"
-    if removal.weight.shared + removal.weight.linked:
+    if removal.link_target:
+        return f"; this frees no space: {removal.link_target} stays"
+    if removal.disk_usage.shared + removal.disk_usage.linked:
         stays = f"what {removal.linked_from} has" if removal.linked_from else "what has other names"
         frees = format_bytes(removal.freed) if removal.freed else "no space"
         return f"; this frees {frees}: {stays} stays"
@@ -271,11 +274,11 @@ class InstalledModels:
         if entry and is_gone(self._home.store, entry, self.presence_of(entry)):
             return Removal(name, 0, Size(), forgotten=True)
         local = local_model(path)
-        leads_to = path.readlink() if path.is_symlink() else None
+        link_target = path.readlink() if path.is_symlink() else None
         shares = entry.linked_from if entry and entry.linked_from and Path(entry.linked_from).exists() else None
-        weight = measure(path, placed_links(self._home).get(name, ()))
+        disk_usage = measure(path, placed_links(self._home).get(name, ()))
         programs = tuple(programs_by_name(self._home).get(name, ()))
-        return Removal(name, local.bytes if local else 0, weight, leads_to, shares, placed_in=programs)
+        return Removal(name, local.bytes if local else 0, disk_usage, link_target, shares, placed_in=programs)
 
     def remove(self, name: str) -> int:
         """Remove a model by its bare name; return the bytes it had. If its files are gone, only its entry is removed.

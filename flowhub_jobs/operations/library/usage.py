@@ -91,12 +91,12 @@ class ModelDiskUsage:
 
     name: str
     bytes: int
-    weight: Size
+    size: Size
     fraction: float = 0.0
 
     @property
     def on_disk(self) -> int:
-        return self.weight.own + self.weight.shared
+        return self.size.own + self.size.shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +117,12 @@ class DiskUsageReport:
     @property
     def shared(self) -> int:
         """The bytes that have names outside of the store, too: to remove them here frees nothing."""
-        return sum(model.weight.shared for model in self._all)
+        return sum(model.size.shared for model in self._all)
 
     @property
     def linked(self) -> int:
         """The bytes that are elsewhere, behind symbolic links."""
-        return sum(model.weight.linked for model in self._all)
+        return sum(model.size.linked for model in self._all)
 
     @property
     def _all(self) -> list[ModelDiskUsage]:
@@ -187,7 +187,7 @@ def _sum_reports(reports: list[DiskUsageReport]) -> DiskUsageReport:
 
 
 def _sum_measured(measured: list[ModelDiskUsage]) -> ModelDiskUsage:
-    total = Size(*(sum(getattr(model.weight, part) for model in measured) for part in ("own", "shared", "linked")))
+    total = Size(*(sum(getattr(model.size, part) for model in measured) for part in ("own", "shared", "linked")))
     return ModelDiskUsage(measured[0].name, total.total, total)
 
 
@@ -218,6 +218,6 @@ def _with_fractions(usage: DiskUsageReport) -> DiskUsageReport:
 
 
 def _sum(name: str, disk_usage: DiskUsage, paths: list[Path]) -> ModelDiskUsage:
-    weights = [disk_usage.measure(path) for path in paths]
-    total = Size(*(sum(getattr(weight, part) for weight in weights) for part in ("own", "shared", "linked")))
+    sizes = [disk_usage.measure(path) for path in paths]
+    total = Size(*(sum(getattr(size, part) for size in sizes) for part in ("own", "shared", "linked")))
     return ModelDiskUsage(name, total.total, total)

@@ -7,7 +7,7 @@ from flowhub_jobs.catalogs.import_record import BASE, ImportRecord
 from flowhub_jobs.catalogs.imported_catalogs import ImportedCatalogs
 from flowhub_jobs.catalogs.inspection import inspect
 from flowhub_jobs.catalogs.loaded import MAX_BYTES
-from flowhub_jobs.catalogs.parsing import NotJson, read_value
+from flowhub_jobs.catalogs.parsing import CatalogUnparsable, read_value
 from flowhub_jobs.errors import CatalogMalformed, CatalogSourceMalformed, FlowhubError
 from flowhub_jobs.fs.safe_read import read_regular
 from flowhub_jobs.net import redaction
@@ -188,7 +188,7 @@ def _shape_of(raw: bytes) -> str | None:
     """Return "flowhub" for a JSON object, even a malformed one; None for another format."""
     try:
         return "flowhub" if isinstance(read_value(raw), dict) else None
-    except NotJson:
+    except CatalogUnparsable:
         return "flowhub" if raw.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")[:1] == b"{" else None
 
 

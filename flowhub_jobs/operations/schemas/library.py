@@ -231,8 +231,8 @@ def _disk_usage_json(model: "ModelDiskUsage") -> dict[str, Any]:
         "name": model.name,
         "bytes": model.bytes,
         "bytes_on_disk": model.on_disk,
-        "bytes_shared": model.weight.shared,
-        "bytes_elsewhere": model.weight.linked,
+        "bytes_shared": model.size.shared,
+        "bytes_elsewhere": model.size.linked,
         "part": round(model.fraction, 4),
     }
 

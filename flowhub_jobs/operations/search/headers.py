@@ -22,7 +22,7 @@ from flowhub_jobs.values.enums import HubFormat
 
 FIRST_BYTES = 64 * 1024  # enough for the keys that come before a vocabulary
 MOST_BYTES = 32 * 2**20  # the largest vocabularies take some 10 MB
-CONNECT_S, LOOK_S = 5.0, 20.0  # a user waits for the answer, and a rule replaces a missing header
+CONNECT_S, HEADER_TIMEOUT_S = 5.0, 20.0  # a user waits for the answer, and a rule replaces a missing header
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def metadata_of_url(url: str, settings: "Settings", *, pinned: bool = False) -> 
         answer = get.get(
             url,
             max_bytes=count,
-            total_s=LOOK_S,
+            total_s=HEADER_TIMEOUT_S,
             connect_s=min(settings.connect_timeout_s, CONNECT_S),
             byte_range=(0, count),
             tokens=settings.tokens_by_origin,

@@ -16,7 +16,7 @@ from flowhub_jobs.settings import Settings
 if TYPE_CHECKING:
     from flowhub_jobs.catalogs.loaded import LoadedCatalog
     from flowhub_jobs.catalogs.schema import DownloadOption, HubModel
-    from flowhub_jobs.catalogs.search_index import Source
+    from flowhub_jobs.catalogs.search_index import IndexContent
 
 # A search does not ask the source of a catalog at a URL that was asked within the hour. Downloads always ask it: a
 # digest must not be an hour old.
@@ -85,13 +85,13 @@ def _build_index(settings: Settings, base: "LoadedCatalog", signature: str) -> O
     return OpenedIndex(IndexReader(build_in_memory(source)), _without_none(base.warning, source.warning, warning))
 
 
-def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "Source":
+def _source(settings: Settings, base: "LoadedCatalog", signature: str) -> "IndexContent":
     from flowhub_jobs.catalogs.import_record import BASE
     from flowhub_jobs.catalogs.imported_catalogs import with_imported_catalogs
-    from flowhub_jobs.catalogs.search_index import Source
+    from flowhub_jobs.catalogs.search_index import IndexContent
 
     loaded = with_imported_catalogs(base, imported_catalogs(settings))
-    return Source(
+    return IndexContent(
         signature=signature,
         models=loaded.catalog.models,
         catalog_of=lambda model: loaded.imported.get(model, BASE),

@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from flowhub_jobs.operations.json_arguments import TEXT, Field
 from flowhub_jobs.web.api.route_table import Operation
 from flowhub_jobs.web.call import CONTEXT
-from flowhub_jobs.web.live import Live, as_sse
+from flowhub_jobs.web.live import LiveChanges, as_sse
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MS = 1000  # after which a browser connects again
@@ -25,7 +25,7 @@ async def stream_events(request: Request) -> Response:
     return StreamingResponse(_events(live, last_event_id), media_type=MEDIA_TYPE, headers=headers)
 
 
-async def _events(live: Live, last_event_id: str | None) -> AsyncIterator[str]:
+async def _events(live: LiveChanges, last_event_id: str | None) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     async with live.subscribe(last_event_id) as subscription:
         yield as_sse(subscription.first)

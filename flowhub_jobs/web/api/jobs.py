@@ -15,7 +15,7 @@ from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.web.api.route_table import Operation, read_body
-from flowhub_jobs.web.call import Act, Call, JSONResponse
+from flowhub_jobs.web.call import Call, Handler, JSONResponse
 
 PATH = "/api/v1/jobs"
 JOB = f"{PATH}/{{job}}"
@@ -104,7 +104,7 @@ def cancel(call: Call) -> Response:
     return _change_and_answer(call, lambda session, job: session.cancel(job, purge=data.get("purge", False)))
 
 
-def action(verb: str) -> Act:
+def action(verb: str) -> Handler:
     """Return the action of a verb that takes no options."""
     return lambda call: _change_and_answer(call, lambda session, job: steer(session, verb, job))
 

@@ -19,7 +19,7 @@ def send_blob(call: Call) -> Response:
     not_shared = NotFound(f"No file with the sha256 {sha256[:64]!a} is shared here.")
     if file is None:
         raise not_shared
-    readers, reader = call.context.readers, call.context.fleet.reader(call.request, sha256)
+    readers, reader = call.context.readers, call.context.node_authenticator.reader(call.request, sha256)
     if not readers.admit(reader):
         return JSONResponse(
             {"error": "This node already serves as many other nodes as it may; try again later."},

@@ -22,7 +22,7 @@ def _addresses(base: str, model: SharedModel) -> dict[str, str]:
     kind, repo = model.repo
     prefix = "" if kind is RepoKind.MODEL else "/datasets"
     return {
-        str(file.place): f"{base}{prefix}/{quote(repo)}/resolve/{model.commit}/{quote(file.path)}"
+        str(file.local_path): f"{base}{prefix}/{quote(repo)}/resolve/{model.commit}/{quote(file.path)}"
         for file in model.files
     }
 

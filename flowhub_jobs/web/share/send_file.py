@@ -23,7 +23,7 @@ class FileChanged(Exception):
 def open_shared(file: SharedFile) -> int:
     """Return a descriptor of the file as it was verified. Raises FileChanged."""
     try:
-        descriptor = os.open(file.place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(file.local_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise FileChanged from error
     if not is_as_shared(file, os.fstat(descriptor)):

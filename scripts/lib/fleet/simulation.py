@@ -12,7 +12,7 @@ from flowhub_jobs.jobs.node_shares import Copy, in_order
 from flowhub_jobs.jobs.nodes_per_file_limit import has_room
 from flowhub_jobs.transfer.mirror_choice import UNTRIED, AddressHealth, after_fault, choose
 from flowhub_jobs.web.share.blobs import BUSY_S
-from flowhub_jobs.web.share_admission import Readers
+from flowhub_jobs.web.share_admission import ReaderLimiter
 
 ORIGIN, SLOTS, READERS = "origin", 3, 2
 DUST = 1.0  # bytes: smaller differences are rounding errors
@@ -61,7 +61,7 @@ class Simulation:
         self._names = [f"n{number:04}" for number in range(self.network.nodes)]
         self._has: dict[str, set[int]] = {name: set() for name in self._names}
         self._waiting = {name: list(range(self.network.files)) for name in self._names}
-        self._readers = {name: Readers(READERS, lambda: self.now) for name in self._names}
+        self._readers = {name: ReaderLimiter(READERS, lambda: self.now) for name in self._names}
         self._flows: list[Flow] = []
         self._flows_of: dict[str, list[Flow]] = {name: [] for name in self._names}
         self._copies: list[list[str]] = [[] for _ in range(self.network.files)]

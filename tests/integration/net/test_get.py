@@ -22,7 +22,7 @@ from flowhub_jobs.errors import (
     WrongContent,
     WrongRange,
 )
-from flowhub_jobs.net import get, httpx_errors
+from flowhub_jobs.net import get, tls_context
 from flowhub_jobs.net.urls import origin as origin_of
 
 DATA = Pattern(200_000, seed=3).read()
@@ -140,17 +140,17 @@ def test_a_host_that_does_not_listen_is_a_network_error():
 
 
 def test_an_untrusted_certificate_has_an_error_of_its_own(monkeypatch, home):
-    httpx_errors.trust.cache_clear()
+    tls_context.ssl_context.cache_clear()
     with Origin(tls=True) as origin:
         url = origin.serve("d.json", DATA)
         with pytest.raises(TlsUntrusted):
             get.get(url, max_bytes=MAX_BYTES)
         monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        httpx_errors.trust.cache_clear()
+        tls_context.ssl_context.cache_clear()
         assert get.get(url, max_bytes=MAX_BYTES).body == DATA
         with pytest.raises(TooSlow):
             get.get(origin.serve("t", DATA, faults=[Trickle(bps=100)]), max_bytes=MAX_BYTES, total_s=0.3)
-    httpx_errors.trust.cache_clear()
+    tls_context.ssl_context.cache_clear()
 
 
 # Ranges --------------------------------------------------------------------------------------------------------------

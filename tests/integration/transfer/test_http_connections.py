@@ -10,7 +10,7 @@ from support.origin import Origin
 from support.run_fetch import folder_artifact, quick, run_transfer
 
 from flowhub_jobs.errors import NetworkDown
-from flowhub_jobs.net import httpx_errors
+from flowhub_jobs.net import tls_context
 from flowhub_jobs.transfer.http.range_client import RangeClient
 from flowhub_jobs.transfer.options import TransferOptions
 
@@ -24,9 +24,9 @@ def own_origin(request, monkeypatch):
     with Origin(tls=request.param) as origin:
         if request.param:
             monkeypatch.setenv("SSL_CERT_FILE", str(origin.ca_file))
-        httpx_errors.trust.cache_clear()
+        tls_context.ssl_context.cache_clear()
         yield origin
-    httpx_errors.trust.cache_clear()
+    tls_context.ssl_context.cache_clear()
 
 
 @pytest.fixture

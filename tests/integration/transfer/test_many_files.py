@@ -150,10 +150,10 @@ def test_a_worker_that_ends_at_once_waits_for_its_certificates(home, tmp_path):
 import pathlib, resource, threading
 from flowhub_jobs.worker import process
 wait_for_end = threading.main_thread().join
-def warm_trust():
+def preload_ssl_context():
     wait_for_end()
     pathlib.Path({str(loaded)!r}).write_text(str(threading.current_thread().daemon))
-process.warm_trust = warm_trust
+process.preload_ssl_context = preload_ssl_context
 resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
 from flowhub_jobs.cli.main import main
 main()

@@ -17,7 +17,7 @@ from support.web import web_server
 
 from flowhub_jobs.jobs.schedule import Schedule
 from flowhub_jobs.operations.session import Session
-from flowhub_jobs.web.live import Live
+from flowhub_jobs.web.live import LiveChanges
 
 EVENTS, JOBS = "/api/v1/events", "/api/v1/jobs"
 
@@ -116,7 +116,7 @@ def test_a_window_that_opens_or_closes_and_a_limit_that_ends_send_an_event(app, 
     opens = Schedule.parse(local("2026-12-05T13:00+00:00", "2026-12-05T15:00+00:00"))
 
     async def follow() -> list[tuple[bool, int | None]]:
-        live = Live(lambda: Session(home), lambda _home: None)
+        live = LiveChanges(lambda: Session(home), lambda _home: None)
         reader = asyncio.create_task(live.run())
         seen = []
         async with live.subscribe(None) as subscriber:
@@ -199,7 +199,7 @@ def test_a_subscriber_that_does_not_read_is_dropped_and_the_others_get_every_cha
     monkeypatch.setattr("flowhub_jobs.web.live.BATCHES_MAX", 2)
 
     async def follow() -> tuple[list[int], object]:
-        live = Live(lambda: Session(app.home), lambda _home: None)
+        live = LiveChanges(lambda: Session(app.home), lambda _home: None)
         reader = asyncio.create_task(live.run())
         async with live.subscribe(None) as quick, live.subscribe(None) as slow:
             seen = []

@@ -24,7 +24,7 @@ from flowhub_jobs.operations.schemas.jobs import job_json
 from flowhub_jobs.settings import load_settings
 from flowhub_jobs.values.enums import State
 from flowhub_jobs.values.share_credential import make_credential
-from flowhub_jobs.web.share_admission import READING_S, Readers
+from flowhub_jobs.web.share_admission import READING_S, ReaderLimiter
 
 A = gguf((2 << 20) + 77, 1)
 DIGEST = hashlib.sha256(A).hexdigest()
@@ -106,7 +106,7 @@ def test_a_node_takes_a_file_from_the_node_that_shares_it_and_the_origin_is_not_
 
 
 def test_a_share_of_a_node_that_was_removed_and_is_back_is_asked_again(first, second, monkeypatch):
-    monkeypatch.setattr(publish_share, "AGAIN_S", 0.05)
+    monkeypatch.setattr(publish_share, "REPUBLISH_S", 0.05)
     with web_server(first.settings, share=True) as web:
         shares_of(first).withdraw(web.serving.share_url)
         first.until(lambda: shares_of(second).copies([DIGEST], platform.node()), "the share is published again")
@@ -229,7 +229,7 @@ def test_a_share_gives_to_two_nodes_at_a_time_and_tells_a_third_when_to_ask_agai
 
 def test_a_place_is_free_again_when_a_node_asks_for_nothing_more():
     now = [100.0]
-    readers = Readers(1, lambda: now[0])
+    readers = ReaderLimiter(1, lambda: now[0])
     assert (readers.admit("b"), readers.admit("b"), readers.admit("c")) == (True, True, False)
     readers.leave("b")
     now[0] += 60 * READING_S
@@ -255,8 +255,8 @@ def test_a_node_that_finds_no_place_waits_for_one_and_does_not_ask_the_origin(fi
         refused.append(reader)
         return len(refused) > 2 and admit(readers, reader)
 
-    admit = Readers.admit
-    monkeypatch.setattr(Readers, "admit", refuse_twice)
+    admit = ReaderLimiter.admit
+    monkeypatch.setattr(ReaderLimiter, "admit", refuse_twice)
     with web_server(first.settings, share=True) as web:
         job = fetch_a(second)
     assert (job.state, by_origin(job)) == (State.COMPLETED, {web.serving.share_url: len(A)})
