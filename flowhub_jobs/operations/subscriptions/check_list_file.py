@@ -9,8 +9,8 @@ from flowhub_jobs.errors import FlowhubError, UsageInvalid
 from flowhub_jobs.operations.enqueue import refuse_digest_of_model, same_kind
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.subscriptions.check_model import newer_version, version_of
 from flowhub_jobs.operations.subscriptions.check_result import NewVersion, SourceCheck
-from flowhub_jobs.operations.subscriptions.model import newer_version, version_of
 from flowhub_jobs.values.artifacts import Artifact
 
 BURST = 10  # references that are looked at without a pause

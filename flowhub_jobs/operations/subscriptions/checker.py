@@ -28,10 +28,10 @@ from flowhub_jobs.net.urls import HUB, origin
 from flowhub_jobs.operations.catalogs.active import is_at_url
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
 from flowhub_jobs.operations.session import Session
+from flowhub_jobs.operations.subscriptions.check_hub_owner import check_owner
 from flowhub_jobs.operations.subscriptions.check_list_file import CheckStopped, ReadList, check_list
+from flowhub_jobs.operations.subscriptions.check_model import followed_artifact, newer_version, version_of
 from flowhub_jobs.operations.subscriptions.check_result import SourceCheck
-from flowhub_jobs.operations.subscriptions.model import followed_artifact, newer_version, version_of
-from flowhub_jobs.operations.subscriptions.owner import check_owner
 from flowhub_jobs.operations.subscriptions.remove_old_versions import remove_surplus
 
 PAUSE_S = 2.0  # between two references of a list

@@ -18,8 +18,8 @@ from flowhub_jobs.jobs.subscriptions.subscription_rows import SubscriptionRows
 from flowhub_jobs.jobs.subscriptions.subscription_values import DAY_US, Subscription, SubscriptionKind, Terms
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.operations.subscriptions.check_list_file import ReadList
+from flowhub_jobs.operations.subscriptions.check_model import refuse_address
 from flowhub_jobs.operations.subscriptions.checker import check_source, write_result
-from flowhub_jobs.operations.subscriptions.model import refuse_address
 from flowhub_jobs.placement.apps import program_names
 from flowhub_jobs.times import micros, parse_span, parse_time
 from flowhub_jobs.values.pasted_text import unquoted
