@@ -239,7 +239,7 @@ def _window(text: str) -> Window:
     if closes > _DAY_MINUTES:
         raise UsageInvalid(f"{typed!r} is not a window.", hint=_WINDOW_HINT)
     if opens == closes:
-        raise UsageInvalid(f"The window {typed} closes as it opens.", hint=_WINDOW_HINT)
+        raise UsageInvalid(f"The window {typed} begins and ends at the same time.", hint=_WINDOW_HINT)
     return Window(opens, closes if closes > opens else closes + _DAY_MINUTES)
 
 

@@ -141,7 +141,7 @@ def _manifest(path: Path, parts: tuple[str, ...], root: Path, result: ScanResult
         return
     models = [digest for kind, digest in layers if kind == _MODEL_LAYER]
     if len(models) != 1:
-        result.skip(path, f"names {len(models)} files of weights; one is taken")
+        result.skip(path, f"names {len(models)} files of weights; flowhub takes manifests with exactly one")
         return
     named_digests = [(models[0], f"{title}.gguf")]
     named_digests += [(digest, f"{_COMPANIONS[kind]}-{title}.gguf") for kind, digest in layers if kind in _COMPANIONS]

@@ -101,7 +101,7 @@ class ConnectionWatch:
         if task.address.origin not in self._noted:
             self._noted.add(task.address.origin)
             text = f"A connection to {address_host(task.address)} gave {format_rate(bps)}, far less than usual."
-            self._note(task, f"{text} A new one fetches the rest, as for each slow one from now on.")
+            self._note(task, f"{text} A new one downloads the rest, as for each slow one from now on.")
 
     def _best_alone(self, origin: str, samples: dict[RangeTask, ConnectionSample], now: float) -> float:
         """Return the best rate that one connection to the host ever had, those of now included."""

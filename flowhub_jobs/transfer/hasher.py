@@ -254,7 +254,7 @@ class Hasher(threading.Thread):
         if final:
             self._transfer.end(wrong)
         else:
-            text = f"{wrong.message} It is fetched once more."
+            text = f"{wrong.message} flowhub downloads it once more."
             self._transfer.notes.append(NewEvent(EventKind.FILE_AGAIN, text, wrong.code))
 
 

@@ -146,7 +146,7 @@ def check_may_be_empty(state: FileState, proof: Proof) -> None:
     check_first_bytes(path, b"", proof)
     sha256, git_sha1 = identity.expected_sha256, identity.expected_git_sha1
     if sha256 not in (None, EMPTY_SHA256) or git_sha1 not in (None, EMPTY_GIT_SHA1):
-        raise WrongContent("expected a file of some bytes, but what came is an empty file.", path=path)
+        raise WrongContent("expected a non-empty file, but the host sent an empty one.", path=path)
 
 
 def _total(body_range: BodyRange, hub: HubMetadata | None) -> int | None:
@@ -224,7 +224,7 @@ def contradiction(state: FileState, digest: str, git: str | None) -> FlowhubErro
     )
     return DigestMismatch(
         f"the content is wrong: {claim} {label} {expected}; what came has {actual}.",
-        hint="Nothing was installed. {New_try} fetches it again; if it differs again, the digest is out of date.",
+        hint="Nothing was installed. {New_try} downloads it again; if it differs again, the digest is out of date.",
         host=host,
         path=state.file.path,
     )

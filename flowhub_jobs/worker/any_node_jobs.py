@@ -32,7 +32,7 @@ class AnyNodeJobs:
 
     def refuse(self, error: DiskFull | StoreOffline) -> None:
         """Take no such job for a while: the disk of one was full or missing, whatever its free bytes say."""
-        log.warning("This node takes no jobs for any node for a while: %s", error.message)
+        log.warning("For a while this node takes no jobs queued with --on any: %s", error.message)
         self._refused_until = self._home.clock.awake() + self._home.settings.look_again_s
 
     def rescue_if_due(self) -> list[int]:

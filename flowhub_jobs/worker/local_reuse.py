@@ -244,7 +244,7 @@ def _linked_text(artifact: Artifact, linked: Mapping[int, LinkedFile]) -> str:
     first = next(iter(linked.values()))
     copy = f"a {first.kind.text} of {first.source}" + (f" and {len(linked) - 1} more" if len(linked) > 1 else "")
     if len(linked) == len(artifact.files):
-        return f"Its bytes were on this machine already: linked from there, {copy}; nothing was fetched."
+        return f"Its bytes were on this machine already: linked from there, {copy}; nothing was downloaded."
     return f"{len(linked)} of its {len(artifact.files)} files were on this machine already: linked from there, {copy}."
 
 
@@ -252,7 +252,7 @@ def changed_text(before: LocalCopies, after: LocalCopies) -> str:
     """Return the event's text for linked files that are downloaded after all."""
     changed = [before.linked[number].source for number in sorted(before.linked.keys() - after.linked.keys())]
     more_text = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"{changed[0]}{more_text} was written to after it had been read: it is fetched instead."
+    return f"{changed[0]}{more_text} was written to after it had been read: flowhub downloads it instead."
 
 
 def _linked_from(artifact: Artifact, linked: Mapping[int, LinkedFile], root: Path) -> str | None:

@@ -136,7 +136,7 @@ class Maintenance(threading.Thread):
             self.placements.settle_if_due()
         if jobs := context.any_node.rescue_if_due():
             freed = True
-            log.info("For any node again, since their nodes are gone: %s.", named_jobs(jobs, NAMED))
+            log.info("Their nodes are gone, so any node may take these jobs again: %s.", named_jobs(jobs, NAMED))
             self._wakeups.wake(len(jobs), node=ANY_NODE)
         if pending.disk_waits:
             freed |= self.disk_wait_check.release_if_due()

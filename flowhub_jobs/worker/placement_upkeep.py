@@ -47,4 +47,4 @@ class PlacementUpkeep:
             if [home.placements.place_pending(wait=False) for home in self._home().each_store()][-1]:
                 self._next_try = float("-inf")
         except (SQLAlchemyError, FlowhubError, OSError) as error:
-            log.warning("Placements could not be finished; they are tried again: %s", driver_words(error))
+            log.warning("Placements could not be finished; the worker tries them again: %s", driver_words(error))

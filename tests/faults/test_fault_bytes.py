@@ -71,7 +71,7 @@ def test_a_long_file_of_wrong_parts_is_asked_for_by_one_range_that_can_be_resume
 def test_a_recovery_is_reported(origin, tmp_path):
     result = run_transfer(serve_model(origin, True, FlipByte(at=HALF).once()), tmp_path)
     assert result.note_kinds == ["file_again"]
-    assert "It is fetched once more." in result.notes[0].text
+    assert "flowhub downloads it once more." in result.notes[0].text
 
 
 def test_a_byte_that_is_always_flipped_ends_in_a_mismatch_after_two_fetches(origin, downloader):
@@ -196,7 +196,7 @@ def test_a_pin_that_is_wrong_names_both_digests_and_whose_they_are(origin, downl
     assert re.search(
         rf"m\.gguf: .*the catalog, which pins sha256 {OTHER.sha256()}; what came has {MODEL.sha256()}", error["message"]
     )
-    assert re.search("(`flowhub retry ([0-9]+|JOB)`|A new call) fetches it again", error["hint"])
+    assert re.search("(`flowhub retry ([0-9]+|JOB)`|A new call) downloads it again", error["hint"])
     assert not error["retryable"]
     assert origin.sent("m.gguf") == 2 * MODEL.size
 

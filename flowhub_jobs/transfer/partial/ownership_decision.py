@@ -82,6 +82,7 @@ def duplicate_node_message(other: Owner, node: str, home: Path) -> str:
     """Return the message about another home that has this node's name and works in the same store."""
     place = f"the home {other.home} on {other.host.partition('/')[0]}" if other.home else "another home or machine"
     return (
-        f"A second flowhub with the node name {node} works on this model in the same store: {place}. This job fetches "
-        f"into a folder of its own. Give one of the two another name: set FLOWHUB_NODE, or remove {home / 'node'}."
+        f"A second flowhub with the node name {node} works on this model in the same store: {place}. This job "
+        f"downloads into a folder of its own. Give one of the two another name: set FLOWHUB_NODE, or "
+        f"remove {home / 'node'}."
     )

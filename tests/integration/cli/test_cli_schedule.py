@@ -140,7 +140,7 @@ def test_more_windows_than_a_schedule_can_have_are_refused(cli, app):
         (["schedule", "tomorrow"], "tomorrow"),
         (["schedule", "set"], "WINDOWS"),
         (["schedule", "set", "23-7"], "23-7"),
-        (["schedule", "set", "7:00-7:00"], "closes as it opens"),
+        (["schedule", "set", "7:00-7:00"], "begins and ends at the same time"),
         (["schedule", "set", "23:00-07:00", "--days", "someday"], "someday"),
         (["schedule", "set", "23:00-07:00", "--outside", "off"], "would mean nothing"),
         (["schedule", "set", "23:00-07:00", "--outside", "fast"], "fast"),

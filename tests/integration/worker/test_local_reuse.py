@@ -67,7 +67,7 @@ def test_a_file_of_another_program_is_linked_and_nothing_is_fetched(app, user_ho
     assert library_entry(app, "a.gguf").linked_from == str(source)
     [event] = [event for event in app.events(job.id) if event.kind == "linked"]
     assert str(source) in event.text
-    assert "nothing was fetched" in event.text
+    assert "nothing was downloaded" in event.text
     assert app.leftover_partials() == []
 
 
