@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from flowhub_jobs.catalogs import validation_rules
 from flowhub_jobs.catalogs.parsing import CatalogUnparsable, loads, read_object, read_text
 from flowhub_jobs.catalogs.schema import DownloadFile, DownloadOption, Hardware, HubCatalog, HubModel, HubVersion
-from flowhub_jobs.catalogs.suggest import typos
+from flowhub_jobs.catalogs.suggest import edit_distance
 from flowhub_jobs.catalogs.validation_errors import Finding, faults_of, locate, shown
 from flowhub_jobs.values.enums import PLATFORMS, platform_of
 from flowhub_jobs.values.sha256_text import parse_sha256
@@ -305,7 +305,9 @@ def nearest_field(typed: str, part: type[BaseModel]) -> str | None:
 
 def _misspelt(folded: str, fields: Collection[str]) -> str | None:
     allowed = 2 if len(folded) >= _LONG else 1 if len(folded) >= _LEAST else 0
-    near = [(distance, field) for field in fields if (distance := typos(folded, _plain(field), allowed)) <= allowed]
+    near = [
+        (distance, field) for field in fields if (distance := edit_distance(folded, _plain(field), allowed)) <= allowed
+    ]
     return min(near)[1] if near else None
 
 

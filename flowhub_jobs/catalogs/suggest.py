@@ -54,7 +54,7 @@ def nearest_word(typed: str, models_by_word: Mapping[str, int]) -> str | None:
     near = [
         (distance, -models_by_word[word], word)
         for word in names
-        if (distance := typos(typed, word, allowed)) <= allowed
+        if (distance := edit_distance(typed, word, allowed)) <= allowed
     ]
     if near and typed.isalpha():
         return min(near)[2]
@@ -62,7 +62,7 @@ def nearest_word(typed: str, models_by_word: Mapping[str, int]) -> str | None:
     return min(inside)[1] if inside else None
 
 
-def typos(one: str, other: str, most: int) -> int:
+def edit_distance(one: str, other: str, most: int) -> int:
     """Return how many letters must be put in, left out, changed, or swapped with the next; `most + 1` for any more.
 
     The restricted Damerau-Levenshtein distance (optimal string alignment).

@@ -9,7 +9,7 @@ from flowhub_jobs.home import opened
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.operations.act_on_each import Item, Outcome, error_of
 from flowhub_jobs.operations.job_numbers import job_numbers
-from flowhub_jobs.operations.nodes import home_of
+from flowhub_jobs.operations.nodes import home_for_node
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.settings import load_settings
 
@@ -19,7 +19,7 @@ def open_session(of_node: str | None = None) -> Iterator[Session]:
     """Yield a session on the home in force; `of_node` is what --node names, for a verb that only reads."""
     with opened(load_settings()) as home:
         if of_node is not None:
-            home = home_of(home, of_node)
+            home = home_for_node(home, of_node)
         yield Session(home)
 
 

@@ -7,9 +7,9 @@ from flowhub_jobs.mcp.tool import AgentTool, Arguments, ToolFunction, ToolResult
 from flowhub_jobs.operations.act_on_each import apply_to_each, error_of
 from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
-from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
+from flowhub_jobs.operations.job_list_filter import JobListFilter, parse_since_us, state_named
 from flowhub_jobs.operations.json_arguments import NUMBER, NUMBERS, SWITCH, TEXT, TEXTS, Field
-from flowhub_jobs.operations.nodes import hint_of_gone, home_of
+from flowhub_jobs.operations.nodes import hint_of_gone, home_for_node
 from flowhub_jobs.operations.report import LAST_NIGHT, read_report, report_begins
 from flowhub_jobs.operations.result_types import APPS
 from flowhub_jobs.operations.schemas.jobs import jobs_json
@@ -40,7 +40,7 @@ def list_jobs(session: Session, arguments: Arguments) -> ToolResult:
     choice = JobListFilter(
         every=arguments.get("all", False),
         state=state_named(arguments.get("state")),
-        since_us=since_of(arguments.get("since")),
+        since_us=parse_since_us(arguments.get("since")),
         group=arguments.get("group"),
     )
     return ToolResult(choice.page(_of_node(session, arguments)))
@@ -48,7 +48,7 @@ def list_jobs(session: Session, arguments: Arguments) -> ToolResult:
 
 def _of_node(session: Session, arguments: Arguments) -> Session:
     """Return the session as it reads the node that `node` names. Raises NotFound for an unknown one."""
-    return Session(home_of(session.home, arguments.get("node")))
+    return Session(home_for_node(session.home, arguments.get("node")))
 
 
 def job_status(session: Session, arguments: Arguments) -> ToolResult:

@@ -79,7 +79,7 @@ def scrub(text: str) -> str:
     return _HUB_TOKEN.sub("hf_…", text)
 
 
-def driver_words(error: Exception) -> str:
+def driver_message(error: Exception) -> str:
     """Return the message of a database's driver. SQLAlchemy adds the statement and a link to it."""
     return scrub(str(getattr(error, "orig", None) or error))
 

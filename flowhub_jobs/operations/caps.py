@@ -35,7 +35,7 @@ def read_cap(session: "Session") -> CapState:
     return CapState(use, day, month)
 
 
-def cap_of(size: str, per: str | None = None) -> Cap | None:
+def parse_cap(size: str, per: str | None = None) -> Cap | None:
     """Return a cap as typed: `200G`, per `day` or `month` (default); None for `off`. Raises UsageInvalid."""
     if size.strip().lower() == "off":
         if per is not None:
@@ -53,7 +53,7 @@ def set_cap(session: "Session", cap: Cap | None) -> None:
     session.controls.set(CAP, cap.as_json() if cap else None)
 
 
-def cap_from(data: Mapping[str, Any]) -> Cap | None:
+def cap_from_json(data: Mapping[str, Any]) -> Cap | None:
     """Return the cap of a JSON object: `{"cap": "200G", "per": "month"}`, or as `cap_json` has it (cap_bytes, per).
 
     A cap of "off" or null is none. Raises UsageInvalid.
@@ -69,7 +69,7 @@ def cap_from(data: Mapping[str, Any]) -> Cap | None:
     if size is None:
         return None
     # A number is of bytes; as a text it would need a unit.
-    return cap_of(f"{size}B" if isinstance(size, int) else size, per)
+    return parse_cap(f"{size}B" if isinstance(size, int) else size, per)
 
 
 def cap_line(session: "Session") -> str | None:

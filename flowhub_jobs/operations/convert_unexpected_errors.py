@@ -4,7 +4,7 @@ import errno
 
 from flowhub_jobs.errors import DatabaseUnusable, FlowhubError, InternalError, TooManyThreads, UsageInvalid
 from flowhub_jobs.fs.disk_errors import too_many_files
-from flowhub_jobs.net.redaction import driver_words, scrub
+from flowhub_jobs.net.redaction import driver_message, scrub
 
 
 def as_flowhub_error(error: Exception) -> FlowhubError:
@@ -30,4 +30,4 @@ def _of_database(error: Exception) -> DatabaseUnusable:
 
     cause = getattr(error, "orig", None)
     hint = hint_of(cause) if cause is not None and sqlstate(cause) else None
-    return DatabaseUnusable(f"The database {outage_text(error)}: {driver_words(error)}.", hint=hint)
+    return DatabaseUnusable(f"The database {outage_text(error)}: {driver_message(error)}.", hint=hint)

@@ -93,8 +93,8 @@ def check_items(
         if outcome is None or outcome.error is not None:
             results.append((item, None if outcome is None else outcome.error, None))
             continue
-        unseen = f"{outcome.artifact.ref}: {outcome.unseen}." if outcome.unseen else None
-        results.append((replace(item, artifact=outcome.artifact, size_seen=outcome.size), None, unseen))
+        unchecked_reason = f"{outcome.artifact.ref}: {outcome.unchecked_reason}." if outcome.unchecked_reason else None
+        results.append((replace(item, artifact=outcome.artifact, size_seen=outcome.size), None, unchecked_reason))
     return results
 
 

@@ -1,4 +1,4 @@
-"""Forecast of an order before it is queued: the free space that remains, and the time when it is done."""
+"""Forecast of the items to queue: the free space that remains, and the time when it is done."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _SECOND_US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Bytes, bytes a second, and microseconds since 1970. `to_fetch` is of this order, `queued` what comes before it.
+    """Bytes, bytes a second, and microseconds since 1970. `to_fetch` is of these items, `queued` what comes before it.
 
     `unknown` counts files of unknown size. `usual_bps` is the speed of the last day; None without a download.
     """

@@ -62,6 +62,6 @@ def state_named(text: str | None) -> State | None:
         raise UsageInvalid(f"{text[:40]!r} is not a state.", hint=f"States are: {', '.join(State)}.") from None
 
 
-def since_of(text: str | None) -> int | None:
+def parse_since_us(text: str | None) -> int | None:
     """Return the microsecond that `12h`, `22:00` or an RFC 3339 time names. Raises UsageInvalid."""
     return micros(parse_since(text, datetime.now().astimezone())) if text is not None else None

@@ -28,7 +28,7 @@ def set_limit(session: "Session", rate: str, span: str | None = None) -> None:
     session.controls.set(LIMIT, value, until_us=_end(session.now_us(), span))
 
 
-def jobs_of(typed: str) -> int | None:
+def parse_jobs_max(typed: str) -> int | None:
     """Return how many jobs may run at a time, as typed: `2`, `off`. Raises UsageInvalid."""
     text = typed.strip().lower()
     if text == "off":
@@ -46,7 +46,7 @@ def set_jobs_max(session: "Session", jobs: int | None) -> None:
     session.controls.set(JOBS_MAX, None if jobs is None else {"jobs": jobs})
 
 
-def set_limit_from(session: "Session", data: Mapping[str, Any]) -> None:
+def set_limit_from_json(session: "Session", data: Mapping[str, Any]) -> None:
     """Set the limit of a JSON object: `{"rate": "5M", "for": "2h"}`, or as `limit_json` has it (limit_bps, until).
 
     A rate of "off" or null removes the limit. `{"jobs": 2}` sets how many jobs run at a time. Raises UsageInvalid.
@@ -65,7 +65,7 @@ def _jobs_in(data: Mapping[str, Any]) -> int | None:
     jobs = data.get("jobs")
     if isinstance(jobs, bool) or not isinstance(jobs, str | int | None):
         raise UsageInvalid("'jobs' must be an integer or a string.", hint='Send {"jobs": 2}.')
-    return None if jobs is None else jobs_of(str(jobs))
+    return None if jobs is None else parse_jobs_max(str(jobs))
 
 
 def _set_rate_from(session: "Session", data: Mapping[str, Any], name: str) -> None:

@@ -188,10 +188,10 @@ def _own_repo(entry: LibraryEntry, folder: bool) -> str:
     name = entry.model or entry.name
     if entry.model and folder:  # its files' names are those of every folder
         name = f"{entry.model}-{entry.option}"
-    return as_id(name)
+    return slug(name)
 
 
-def as_id(text: str) -> str:
+def slug(text: str) -> str:
     """Return a text as the id of a model or a repository: lower case, of a-z, 0-9, dot, underscore, hyphen."""
     return _NOT_OF_A_NAME.sub("-", text.lower()).strip("-._") or "model"
 
@@ -222,14 +222,14 @@ def shared_catalog(models: Sequence[SharedModel], address_of: Mapping[str, str])
     for model in models:
         if model.entry.format in tuple(HubFormat):
             title = model.entry.model or model.entry.name
-            entry = entries.setdefault(as_id(title), {"id": as_id(title), "name": title, "downloads": []})
+            entry = entries.setdefault(slug(title), {"id": slug(title), "name": title, "downloads": []})
             used_ids = {one["id"] for one in entry["downloads"]}
             entry["downloads"].append(_option(model, used_ids, address_of))
     return {"apiVersion": "v1", "models": list(entries.values())}
 
 
 def _option(model: SharedModel, used_ids: set[str], address_of: Mapping[str, str]) -> dict[str, Any]:
-    option_id = as_id(model.entry.option or str(model.entry.format))
+    option_id = slug(model.entry.option or str(model.entry.format))
     option = option_id if option_id not in used_ids else f"{option_id}-{model.commit[:8]}"
     fields = {"id": option, "format": str(model.entry.format)}
     files = [

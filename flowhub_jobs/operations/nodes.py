@@ -37,7 +37,7 @@ def _without_workers(node: NodeStatus) -> NodeStatus:
     return replace(node, state="gone", workers=0, slots=0)
 
 
-def home_of(home: Home, name: str | None) -> Home:
+def home_for_node(home: Home, name: str | None) -> Home:
     """Return the home as it reads the jobs of the node that `--node NAME` names: its own without it.
 
     For `all` those of every node, and those that none has taken yet. Raises NotFound for an unknown node.

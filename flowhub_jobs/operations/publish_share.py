@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.node_shares import NodeShares
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 
 log = logging.getLogger("flowhub.web")
 REPUBLISH_S = 10.0
@@ -20,7 +20,7 @@ def publish_share(home: Home, url: str) -> None:
     try:
         _shares(home).publish(url, platform.node(), str(home.store.root))
     except SQLAlchemyError as error:
-        log.warning("The address of the share could not be published: %s", driver_words(error))
+        log.warning("The address of the share could not be published: %s", driver_message(error))
 
 
 def keep_published(home: Home, url: str, stopped: threading.Event) -> None:
@@ -35,7 +35,7 @@ def withdraw_share(home: Home, url: str) -> None:
     try:
         _shares(home).withdraw(url)
     except SQLAlchemyError as error:
-        log.warning("The address of the share could not be withdrawn: %s", driver_words(error))
+        log.warning("The address of the share could not be withdrawn: %s", driver_message(error))
 
 
 def rotate_fleet_token(home: Home) -> None:

@@ -135,7 +135,7 @@ def window_rows(schedule: Schedule | None) -> list[tuple[str, str, str, str]]:
     """Return the number that `schedule remove` takes, the windows, their days and their rate; none for a single row."""
     groups = schedule.groups if schedule else ()
     rows = [
-        (str(number), ", ".join(group.as_json()["windows"]), days_of(group), rate_of(group))
+        (str(number), ", ".join(group.as_json()["windows"]), days_text(group), rate_text(group))
         for number, group in enumerate(groups, 1)
     ]
     return rows if len(rows) > 1 else []
@@ -155,7 +155,7 @@ def _lines_below(schedule: Schedule, now: int) -> list[str]:
     return [*overlap, _now_line(schedule, now), *_rate_lines(schedule, now)]
 
 
-def days_of(group: DayWindows) -> str:
+def days_text(group: DayWindows) -> str:
     """Return "mon-fri", "mon, wed" or "every day"."""
     days = group.days
     if len(days) == 7:
@@ -165,14 +165,14 @@ def days_of(group: DayWindows) -> str:
     return f"{names[0]}-{names[-1]}" if in_a_row and len(days) > 2 else ", ".join(names)
 
 
-def rate_of(group: DayWindows) -> str:
+def rate_text(group: DayWindows) -> str:
     """Return "2.0 MB/s" or "no limit"."""
     return format_rate(group.rate_bps) if group.rate_bps else "no limit"
 
 
 def _group(group: DayWindows) -> str:
     """Return "23:00 to 07:00 and 12:00 to 13:00, on mon, tue, at 2.0 MB/s"."""
-    fields, days = group.as_json(), days_of(group)
+    fields, days = group.as_json(), days_text(group)
     days = days if len(group.days) == 7 else f"on {days}"
     rate = f", at {format_rate(group.rate_bps)}" if group.rate_bps else ""
     return f"{' and '.join(window.replace('-', ' to ') for window in fields['windows'])}, {days}{rate}"

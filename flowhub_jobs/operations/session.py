@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowhub_jobs.jobs.commands import Alongside
     from flowhub_jobs.jobs.controls import Controls
     from flowhub_jobs.jobs.queries import JobQueries
-    from flowhub_jobs.operations.preflight.first_response_checks import Checked
+    from flowhub_jobs.operations.preflight.first_response_checks import CheckedArtifact
     from flowhub_jobs.operations.reference_resolver import References
     from flowhub_jobs.settings import Settings
     from flowhub_jobs.store.layout import Store
@@ -114,9 +114,9 @@ class Session:
         """Return the session as the job's node has it: its workers, gates and hosts, which say why the job waits."""
         if job.node == self.node:
             return self
-        from flowhub_jobs.operations.nodes import ALL_NODES, home_of
+        from flowhub_jobs.operations.nodes import ALL_NODES, home_for_node
 
-        return Session(home_of(self.home, ALL_NODES) if job.node == ANY_NODE else self.home.of_nodes((job.node,)))
+        return Session(home_for_node(self.home, ALL_NODES) if job.node == ANY_NODE else self.home.of_nodes((job.node,)))
 
     # Queue ---------------------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class Session:
         """Return the artifact of a reference; the errors are those of `References.artifact_of`."""
         return self.references.artifact_of(ref, sha256, include, exclude, name)
 
-    def check_sources(self, orders: Sequence[EnqueueItem], *, pinned_too: bool) -> "list[Checked | None]":
+    def check_sources(self, items: Sequence[EnqueueItem], *, pinned_too: bool) -> "list[CheckedArtifact | None]":
         """Probe the sources of what would be fetched; None for an item that needs no probe.
 
         Skipped are installed artifacts, those of live jobs, and, unless `pinned_too`, those that a catalog pins.
@@ -147,27 +147,27 @@ class Session:
         from flowhub_jobs.operations.preflight.probe import check
 
         live, to_check = self.home.queries.live_jobs(), {}
-        for number, request in enumerate(own_requests(self.home, self._in_own_stores(orders))):
+        for number, request in enumerate(own_requests(self.home, self._in_own_stores(items))):
             pins = request.artifact.model is not None and all(
                 file.sha256 or file.git_sha1 for file in request.artifact.files
             )
             if not (request.needs_no_fetch or request.key in live or (pins and not pinned_too)):
                 to_check[number] = request.artifact
-        answers = check(list(to_check.values()), self.home.settings)
+        checked = check(list(to_check.values()), self.home.settings)
         by_number = {
-            number: replace(one, error=None, unseen=one.error.message.rstrip("."))
-            if one.error and self._may_be_here(one.artifact)
-            else one
-            for number, one in zip(to_check, answers, strict=True)
+            number: replace(result, error=None, unchecked_reason=result.error.message.rstrip("."))
+            if result.error and self._may_be_here(result.artifact)
+            else result
+            for number, result in zip(to_check, checked, strict=True)
         }
-        return [by_number.get(number) for number in range(len(orders))]
+        return [by_number.get(number) for number in range(len(items))]
 
-    def _in_own_stores(self, orders: Sequence[EnqueueItem]) -> list[EnqueueItem]:
-        """Return the orders without the stores that are in no setting here: they are of the nodes of `--on`."""
+    def _in_own_stores(self, items: Sequence[EnqueueItem]) -> list[EnqueueItem]:
+        """Return the items without the stores that are in no setting here: they are of the nodes of `--on`."""
         own_stores = {None, *(home.store.name for home in self.home.each_store())}
         return [
-            order if order.terms.store in own_stores else replace(order, terms=replace(order.terms, store=None))
-            for order in orders
+            item if item.terms.store in own_stores else replace(item, terms=replace(item.terms, store=None))
+            for item in items
         ]
 
     def _may_be_here(self, artifact: Artifact) -> bool:
@@ -184,20 +184,20 @@ class Session:
             True for _ in find_by_digest(app_folders_of(os.environ), wanted_files)
         )
 
-    def enqueue(self, orders: Sequence[EnqueueItem], alongside: "Alongside | None" = None) -> list[Enqueued]:
+    def enqueue(self, items: Sequence[EnqueueItem], alongside: "Alongside | None" = None) -> list[Enqueued]:
         """Queue them all, or none; wake workers after the commit. `alongside` writes in the same transaction."""
-        requests = requests_for(self.home, orders)
-        answers = self.home.commands.enqueue(requests, alongside)
-        pairs = zip(requests, answers, strict=True)
-        if fresh := Counter(request.node for request, answer in pairs if answer.new):
+        requests = requests_for(self.home, items)
+        enqueued = self.home.commands.enqueue(requests, alongside)
+        pairs = zip(requests, enqueued, strict=True)
+        if fresh := Counter(request.node for request, job in pairs if job.new):
             self._wake(fresh)
-        self._place_installed(requests, answers)
-        return answers
+        self._place_installed(requests, enqueued)
+        return enqueued
 
-    def _place_installed(self, requests: Sequence[EnqueueRequest], answers: Sequence[Enqueued]) -> None:
+    def _place_installed(self, requests: Sequence[EnqueueRequest], enqueued: Sequence[Enqueued]) -> None:
         """Place the models that are installed here already, where their jobs would have placed them."""
         self.placement_notes = []
-        on_this_node = [pair for pair in zip(requests, answers, strict=True) if pair[0].node == self.home.node]
+        on_this_node = [pair for pair in zip(requests, enqueued, strict=True) if pair[0].node == self.home.node]
         to_place = [pair for pair in on_this_node if pair[0].needs_no_fetch and pair[0].terms.place]
         if to_place:
             from flowhub_jobs.operations.library.placed import place_installed
@@ -218,9 +218,9 @@ class Session:
                 wakeups.wake(min(times, WAKEUPS_MAX), node=node)
             wakeups.close()
 
-    def plan(self, orders: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
+    def plan(self, items: Sequence[EnqueueItem]) -> list[EnqueuePlan]:
         """Return what `enqueue` would do, without doing it."""
-        return plan_enqueue(self.home, orders)
+        return plan_enqueue(self.home, items)
 
     @property
     def disk_free(self) -> int:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowhub_jobs.errors import HomeUnusable
-from flowhub_jobs.operations.nodes import home_of
+from flowhub_jobs.operations.nodes import home_for_node
 from flowhub_jobs.operations.open_home import Home, describe_machine, opened
 from flowhub_jobs.operations.session import Session
 from flowhub_jobs.web.live import LiveChanges
@@ -49,7 +49,7 @@ class WebContext:
 
         `of_node` names the node whose jobs it reads, or `all`. Raises NotFound for a node that is not registered.
         """
-        session = Session(home_of(self.home, of_node))
+        session = Session(home_for_node(self.home, of_node))
         session.use_device(self.device)
         return session
 

@@ -16,7 +16,7 @@ from flowhub_jobs.jobs.lease_store import LeaseStore
 from flowhub_jobs.jobs.nodes_per_file_limit import NodeDownloadLimit
 from flowhub_jobs.jobs.refused_mirrors import RefusedMirrors
 from flowhub_jobs.jobs.run_values import Claimed, Lease
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 from flowhub_jobs.system import allow_open_files, open_files_limit
 from flowhub_jobs.transfer.fetch import SharedLimits
 from flowhub_jobs.transfer.host_limits import HostLimits
@@ -151,6 +151,6 @@ class WorkerContext:
         except DatabaseNewer:  # the newer version's workers remove the row
             pass
         except SQLAlchemyError as error:  # a full disk: the next rescue removes the row
-            log.warning("Could not remove this worker from the database: %s", driver_words(error))
+            log.warning("Could not remove this worker from the database: %s", driver_message(error))
         finally:
             self._alive.release()

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from flowhub_jobs.database.postgresql import outage_text
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 from flowhub_jobs.units import format_duration
 
 log = logging.getLogger("flowhub.worker")
@@ -32,7 +32,7 @@ class DatabaseOutage:
             self._logged[problem], lasted = awake_s, awake_s - self._since
         since = f" (for {format_duration(lasted)})" if lasted >= 1 else ""
         text = "The database %s%s; transfers continue while their leases last, and no job starts: %s"
-        log.warning(text, problem, since, driver_words(error))
+        log.warning(text, problem, since, driver_message(error))
 
     def answered(self) -> None:
         """Log the end of an outage, if there was one."""

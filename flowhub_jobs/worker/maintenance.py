@@ -16,7 +16,7 @@ from flowhub_jobs.jobs.event_retention import prune
 from flowhub_jobs.jobs.pending_upkeep_query import pending_upkeep
 from flowhub_jobs.jobs.shift_waits import ClockWatch
 from flowhub_jobs.jobs.states import Gates
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 from flowhub_jobs.service.sd_notify import Pulse
 from flowhub_jobs.units import named_jobs
 from flowhub_jobs.values.enums import StopReason
@@ -84,7 +84,7 @@ class Maintenance(threading.Thread):
             except FlowhubError as error:  # e.g. of the store: this thread must outlive it, or nothing ends a wait
                 log.warning("Maintenance was interrupted and will try again: %s", error.message)
             except (sqlite3.Error, OSError) as error:
-                log.warning("Maintenance could not reach a database and will try again: %s", driver_words(error))
+                log.warning("Maintenance could not reach a database and will try again: %s", driver_message(error))
         if self._context.database_lost is not None:
             self._request_exit()
 

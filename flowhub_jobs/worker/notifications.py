@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from flowhub_jobs.home import Home
 from flowhub_jobs.jobs.notices_due import Cursor, Notification, PendingNotifications
 from flowhub_jobs.jobs.values_shared_by_workers import SharedValue, ValueVersion
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 from flowhub_jobs.times import moment, rfc3339
 from flowhub_jobs.worker.notify_delivery import Delivery
 
@@ -102,7 +102,7 @@ class Notifications:
                 self._shared.compare_and_set(turn, _shared_value(after))
                 return
             except SQLAlchemyError as error:
-                log.warning("Could not save that the notice was sent; trying again: %s", driver_words(error))
+                log.warning("Could not save that the notice was sent; trying again: %s", driver_message(error))
                 if self._delivery.stopping.wait(AGAIN_S):
                     return
 

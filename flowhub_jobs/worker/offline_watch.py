@@ -18,7 +18,7 @@ from flowhub_jobs.jobs.controls import NETWORK
 from flowhub_jobs.jobs.disk_demand import addresses_wanted
 from flowhub_jobs.jobs.values_shared_by_workers import SharedValue, ValueVersion
 from flowhub_jobs.net.reachability import Endpoint, answers, any_answers, local_network_fault, remote_endpoint
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 from flowhub_jobs.net.urls import at_endpoint, host_of
 from flowhub_jobs.values.artifacts import Artifact
 
@@ -104,7 +104,7 @@ class OfflineWatch:
             else:
                 self._wait(down, turn, number)
         except SQLAlchemyError as error:  # the gate opens by itself, and the next job detects it again
-            log.warning("Could not save the state of the network: %s", driver_words(error))
+            log.warning("Could not save the state of the network: %s", driver_message(error))
 
 
 def _endpoints(urls: list[str]) -> list[Endpoint]:

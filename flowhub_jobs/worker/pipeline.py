@@ -24,7 +24,7 @@ from flowhub_jobs.errors import DatabaseNewer, NameTaken
 from flowhub_jobs.fs.locks import held_lock
 from flowhub_jobs.jobs.find_partial_owner import run_tokens
 from flowhub_jobs.jobs.run_values import LEASE_S, Claimed, LeaseLost
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 from flowhub_jobs.store.install import ArtifactParts, Installer, InstallResult, remove_partial
 from flowhub_jobs.store.library_check import added_files
 from flowhub_jobs.store.recognize_existing import recognize_existing
@@ -59,7 +59,7 @@ def run_job(context: WorkerContext, claimed: Claimed) -> None:
         log.warning(
             "The end of job %d could not be written; it continues when its lease ends: %s",
             run.lease.job,
-            driver_words(error),
+            driver_message(error),
             extra={"job": run.lease.job},
         )
     finally:

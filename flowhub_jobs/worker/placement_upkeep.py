@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowhub_jobs.errors import FlowhubError
 from flowhub_jobs.home import Home
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 
 log = logging.getLogger("flowhub.placement")
 
@@ -47,4 +47,4 @@ class PlacementUpkeep:
             if [home.placements.place_pending(wait=False) for home in self._home().each_store()][-1]:
                 self._next_try = float("-inf")
         except (SQLAlchemyError, FlowhubError, OSError) as error:
-            log.warning("Placements could not be finished; the worker tries them again: %s", driver_words(error))
+            log.warning("Placements could not be finished; the worker tries them again: %s", driver_message(error))

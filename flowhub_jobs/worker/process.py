@@ -10,7 +10,7 @@ from flowhub_jobs.database.engine import check_whole
 from flowhub_jobs.database.postgresql import is_outage
 from flowhub_jobs.errors import DatabaseNewer
 from flowhub_jobs.home import Home
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 from flowhub_jobs.net.tls_context import preload_ssl_context
 from flowhub_jobs.service.sd_notify import Notifier, Pulse, status_line
 from flowhub_jobs.units import format_duration
@@ -138,7 +138,7 @@ def run_claimable_jobs(context: WorkerContext) -> None:
             context.lose_database(error)
             return
         except SQLAlchemyError as error:  # the maintenance thread gets the same error, and handles it
-            log.warning("No job could be claimed: %s", driver_words(error))
+            log.warning("No job could be claimed: %s", driver_message(error))
             return
         if claimed is None:
             return

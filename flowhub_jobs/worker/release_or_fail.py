@@ -22,7 +22,7 @@ from flowhub_jobs.errors import (
 )
 from flowhub_jobs.fs.disk_errors import disk_error
 from flowhub_jobs.home import Home
-from flowhub_jobs.net.redaction import driver_words, scrub
+from flowhub_jobs.net.redaction import driver_message, scrub
 from flowhub_jobs.transfer.fetch import RetryLater
 from flowhub_jobs.values.enums import EventKind, Reason, RequestedAction, StopReason
 from flowhub_jobs.values.jobs import NewEvent
@@ -161,7 +161,7 @@ def to_flowhub_error(home: Home, job: int, error: Exception) -> FlowhubError | R
     if isinstance(error, FlowhubError | RetryLater):
         return error
     if isinstance(error, OperationalError) or is_outage(error):
-        busy = DatabaseUnusable(f"The database did not answer: {driver_words(error)}.")
+        busy = DatabaseUnusable(f"The database did not answer: {driver_message(error)}.")
         return RetryLater(DATABASE_BUSY_S, busy)
     log.exception("Internal error in job %d", job, extra={"job": job})
     return InternalError(f"Unexpected {type(error).__name__}: {scrub(str(error))}")

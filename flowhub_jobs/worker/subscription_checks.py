@@ -19,7 +19,7 @@ from flowhub_jobs.jobs.states import Gates
 from flowhub_jobs.jobs.subscriptions.subscription_queries import SubscriptionQueries
 from flowhub_jobs.jobs.subscriptions.subscription_values import Subscription
 from flowhub_jobs.jobs.values_shared_by_workers import SharedValue, ValueVersion
-from flowhub_jobs.net.redaction import driver_words
+from flowhub_jobs.net.redaction import driver_message
 
 log = logging.getLogger("flowhub.subscriptions")
 
@@ -152,7 +152,7 @@ class SubscriptionChecks:
         try:
             error = self._checker.check(subscription, self._stopping)
         except SQLAlchemyError as fault:
-            log.warning("The result of a check of %s could not be written: %s", subscription.ref, driver_words(fault))
+            log.warning("The result of a check of %s could not be written: %s", subscription.ref, driver_message(fault))
             self._keep_quiet(subscription.id, SPACING_S)
             return
         except Exception:

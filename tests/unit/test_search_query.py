@@ -4,7 +4,7 @@ import pytest
 
 from flowhub_jobs.catalogs.search_filters import Filters, parameter_range
 from flowhub_jobs.catalogs.search_query import TERMS_MAX, Query, key, words
-from flowhub_jobs.catalogs.suggest import nearest_word, typos
+from flowhub_jobs.catalogs.suggest import edit_distance, nearest_word
 from flowhub_jobs.errors import UsageInvalid
 
 B, M = 10**9, 10**6
@@ -59,8 +59,8 @@ def test_a_correction_replaces_its_word_in_the_typed_text():
      ("deepsek", "deepseek", 1), ("misrtal", "mistral", 1), ("abcd", "wxyz", 3), ("", "ab", 2), ("ca", "abc", 3)],
 )  # fmt: skip
 def test_typos_are_counted_a_swap_as_one_and_no_further_than_asked(one, other, distance):
-    assert typos(one, other, 2) == distance
-    assert typos(other, one, 2) == distance
+    assert edit_distance(one, other, 2) == distance
+    assert edit_distance(other, one, 2) == distance
 
 
 KNOWN = {"qwen": 50, "queen": 1, "llama": 30, "mistral": 20, "ministral": 3, "starcoder": 4, "72b": 9, "instruct": 60}

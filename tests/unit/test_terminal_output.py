@@ -12,8 +12,8 @@ import pytest
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.app import VERBS, command
 from flowhub_jobs.cli.jobs.follow import list_text
-from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, how_it_is, progress, short_name, table_lines
-from flowhub_jobs.cli.jobs.live_view import bar, picture
+from flowhub_jobs.cli.jobs.job_table import WORDS_LEAST, progress, progress_note, short_name, table_lines
+from flowhub_jobs.cli.jobs.live_view import bar, screen_lines
 from flowhub_jobs.cli.prompts import confirm
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.times import clock_time
@@ -93,7 +93,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_a_row_describes_its_job_in_a_few_words(changes, words):
-    assert how_it_is(replace(JOB, **changes), NOW) == words
+    assert progress_note(replace(JOB, **changes), NOW) == words
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_a_bar_is_always_of_the_same_width(share):
 @pytest.mark.parametrize("width", [30, 60, 80, 120])
 def test_no_line_of_the_picture_reaches_the_edge(width, height):
     listed_jobs = [*jobs(3, State.RUNNING), *jobs(3, State.QUEUED, 4), replace(JOB, state=State.FAILED, error=FAULT)]
-    assert max(len(line) for line in picture(listed_jobs, NOW, width, height)) < width
+    assert max(len(line) for line in screen_lines(listed_jobs, NOW, width, height)) < width
 
 
 def test_at_eighty_columns_nothing_of_a_running_job_is_cut():
-    [line] = picture([JOB], NOW, 80, 24)
+    [line] = screen_lines([JOB], NOW, 80, 24)
     assert JOB.ref in line
     assert line.endswith("22.9 MB/s, 2 min 21 s left")
 
@@ -129,7 +129,7 @@ def test_at_eighty_columns_nothing_of_a_running_job_is_cut():
 @pytest.mark.parametrize("height", [5, 10, 23])
 def test_the_picture_is_never_higher_than_the_screen_and_counts_what_it_leaves_out(height):
     listed_jobs = [*jobs(20, State.COMPLETED), *jobs(30, State.QUEUED, 30), *jobs(2, State.RUNNING, 70)]
-    lines = picture(listed_jobs, NOW, 80, height)
+    lines = screen_lines(listed_jobs, NOW, 80, height)
     assert len(lines) == height
     assert "flowhub status" in lines[-1]
     assert any(line.split()[0] == "70" for line in lines)
@@ -143,12 +143,12 @@ def test_the_picture_is_sorted_by_importance():
         *jobs(3, State.COMPLETED, 4),
         replace(JOB, id=7, state=State.FAILED, error=FAULT),
     ]
-    numbers = [int(line.split()[0]) for line in picture(listed_jobs, NOW, 80, 24)]
+    numbers = [int(line.split()[0]) for line in screen_lines(listed_jobs, NOW, 80, 24)]
     assert numbers == [3, 7, 1, 2, 6, 5, 4]
 
 
 def test_the_total_is_the_last_line_of_the_picture_and_counts_as_one():
-    lines = picture(jobs(9, State.QUEUED), NOW, 80, 5, "9 queued: 81.0 GB left")
+    lines = screen_lines(jobs(9, State.QUEUED), NOW, 80, 5, "9 queued: 81.0 GB left")
     assert len(lines) == 5
     assert lines[-1] == "9 queued: 81.0 GB left"
     assert lines[-2] == "… and 6 more: `flowhub status`"
@@ -299,7 +299,7 @@ def test_the_summary_of_each_verb_is_the_first_line_of_its_help(name, summary):
 def test_a_job_that_waits_says_why_in_words_and_until_when(reason):
     """At 80 columns there is room for thirty characters, and a time that is cut off is useless."""
     waiting = replace(JOB, state=State.QUEUED, reason=reason, not_before=NOW + timedelta(days=2))
-    words = how_it_is(waiting, NOW)
+    words = progress_note(waiting, NOW)
     assert len(words) <= WORDS_LEAST
     if reason not in (Reason.AFTER, Reason.SLOTS):
         assert clock_time(NOW + timedelta(days=2), NOW) in words

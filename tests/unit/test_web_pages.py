@@ -21,7 +21,7 @@ from flowhub_jobs.web.pages.frame import FOLDER, files, local_path, path_of
 from flowhub_jobs.web.pages.job import attempt_rows
 from flowhub_jobs.web.pages.machine import device_rows
 from flowhub_jobs.web.pages.naming import PROGRAMS, Name, name_of, programs_named
-from flowhub_jobs.web.pages.schedule import rate_of, size_of
+from flowhub_jobs.web.pages.schedule import typed_rate, typed_size
 from flowhub_jobs.web.pages.schedule_view import command_for, schedule_view
 from flowhub_jobs.web.pages.svg_geometry import bands, sparkline, strip
 from flowhub_jobs.web.pages.text import finalize, of_total, safe_link, visible, with_commands
@@ -224,7 +224,7 @@ def test_an_hour_partly_in_a_window_shows_which_part(windows, hour, outside, css
 @pytest.mark.parametrize("typed", ["0", "0.000", "-1", "1e9", "two", "2M"])
 def test_a_refused_number_names_the_unit_of_its_field(typed):
     with pytest.raises(UsageInvalid, match="megabytes a second"):
-        rate_of(typed)
+        typed_rate(typed)
     with pytest.raises(UsageInvalid, match="gigabytes"):
-        size_of(typed)
-    assert rate_of(" ") == size_of("") == "off"
+        typed_size(typed)
+    assert typed_rate(" ") == typed_size("") == "off"

@@ -115,11 +115,11 @@ def check_sources(session: Session, requested: EnqueueList, *, pinned_too: bool)
     """
     items, lines, unchecked = [], [], []
     checked = check_items(session, requested.items, pinned_too=pinned_too)
-    for (item, error, unseen), number in zip(checked, requested.lines, strict=True):
+    for (item, error, unchecked_reason), number in zip(checked, requested.lines, strict=True):
         if error is not None:
             requested.bad.append((number, at_line(number, error) if number else error))
             continue
-        unchecked += [unseen] if unseen else []
+        unchecked += [unchecked_reason] if unchecked_reason else []
         items.append(item)
         lines.append(number)
     requested.items, requested.lines = items, lines
@@ -151,15 +151,15 @@ def _parse_item(
 ) -> EnqueueItem:
     """Return the item of a reference, or of a line of a list (`number` is not 0)."""
     if not number:
-        return _order(session, reader, ListLine(0, text, {}), defaults)
+        return _item_of_line(session, reader, ListLine(0, text, {}), defaults)
     line = parse_line(number, text, enqueue)
     try:
-        return _order(session, reader, line, defaults)
+        return _item_of_line(session, reader, line, defaults)
     except FlowhubError as error:
         raise at_line(number, error) from error
 
 
-def _order(session: Session, reader: OptionReader, line: ListLine, defaults: Mapping[str, Any]) -> EnqueueItem:
+def _item_of_line(session: Session, reader: OptionReader, line: ListLine, defaults: Mapping[str, Any]) -> EnqueueItem:
     sha256 = line.options.get("sha256", defaults["sha256"])
     include, exclude = (line.options.get(name) or defaults[name] or () for name in ("include", "exclude"))
     ref = unquoted(line.ref)  # quotes that were copied along

@@ -38,7 +38,7 @@ def table_lines(jobs: Sequence[Job]) -> list[str]:
 
 def _rows(jobs: Sequence[Job], now: datetime, *, brief: bool = False) -> list[tuple[str, ...]]:
     return [
-        (str(job.id), job.title, str(job.state), size(job), progress(job), how_it_is(job, now, brief=brief))
+        (str(job.id), job.title, str(job.state), size(job), progress(job), progress_note(job, now, brief=brief))
         for job in jobs
     ]
 
@@ -90,7 +90,7 @@ def progress(job: Job) -> str:
     return f"{100 * job.bytes_done // job.bytes_total} %"
 
 
-def how_it_is(job: Job, now: datetime, *, brief: bool = False) -> str:
+def progress_note(job: Job, now: datetime, *, brief: bool = False) -> str:
     """Return a few words: speed and time left, reason to wait, error code, or time of the end.
 
     `brief`: the time left in one unit, and no cause of the wait.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flowhub_jobs.cli import output, text_width
-from flowhub_jobs.cli.jobs.job_table import how_it_is, painted, progress, size
+from flowhub_jobs.cli.jobs.job_table import painted, progress, progress_note, size
 from flowhub_jobs.errors import Interrupted
 from flowhub_jobs.jobs.remedies import NO_WORKER
 from flowhub_jobs.jobs.status_order import arrange
@@ -52,9 +52,9 @@ def _draw(session: Session, read: Read, until_ended: bool) -> None:
     drawn_lines = 0
     while True:
         jobs = read()
-        lines = picture(jobs, datetime.now(UTC), output.columns(), output.height() - 1, _total_line(session, jobs)) or [
-            "No jobs."
-        ]
+        lines = screen_lines(
+            jobs, datetime.now(UTC), output.columns(), output.height() - 1, _total_line(session, jobs)
+        ) or ["No jobs."]
         # Overwrite the old lines instead of erasing them first, which would flicker.
         back = f"\x1b[{drawn_lines}F" if drawn_lines else ""
         sys.stdout.write(back + "".join(f"{line}{_TO_THE_END}\n" for line in lines) + _BELOW)
@@ -81,12 +81,14 @@ def _log(read: Read) -> None:
             sys.stdout.flush()
         last_line = line
         if not any(job.live for job in jobs):
-            output.result("\n".join(picture(jobs, datetime.now(UTC), output.columns(), output.UNBOUNDED)) or "No jobs.")
+            output.result(
+                "\n".join(screen_lines(jobs, datetime.now(UTC), output.columns(), output.UNBOUNDED)) or "No jobs."
+            )
             return
         time.sleep(LOG_S)
 
 
-def picture(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: str | None = None) -> list[str]:
+def screen_lines(jobs: Sequence[Job], now: datetime, width: int, height: int, foot: str | None = None) -> list[str]:
     """Return the screen: at most `height` lines, none wider than `width`.
 
     Running jobs first, then failed, waiting and ended jobs; jobs without room are counted. `foot` is the last line.
@@ -124,7 +126,7 @@ def _widths(jobs: Sequence[Job], now: datetime, width: int) -> _Widths:
 
 
 def _status_text(job: Job, now: datetime) -> str:
-    text = how_it_is(job, now)
+    text = progress_note(job, now)
     if job.state in (State.RUNNING, State.QUEUED):
         return text or str(job.state)
     return f"{job.state} {text}".rstrip()

@@ -9,7 +9,7 @@ from flowhub_jobs.cli.jobs import status_view
 from flowhub_jobs.cli.jobs.live_view import watch_jobs
 from flowhub_jobs.cli.options import AsJson, JobArguments, OfNode, Quiet
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
+from flowhub_jobs.operations.job_list_filter import JobListFilter, parse_since_us, state_named
 from flowhub_jobs.operations.job_numbers import job_numbers
 
 
@@ -40,7 +40,7 @@ def status(
     """
     with open_session(node) as session:
         numbers = job_numbers(jobs) if jobs else None
-        view = JobListFilter(numbers, every, state_named(state), since_of(since), group)
+        view = JobListFilter(numbers, every, state_named(state), parse_since_us(since), group)
         if output.chosen.json:
             status_view.print_json(session, view)
         elif quiet:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowhub_jobs.cli.library.run_inline import run_or_leave
+from flowhub_jobs.cli.library.run_inline import run_or_queue
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import UsageInvalid
@@ -27,7 +27,7 @@ def export(
     with open_session() as session:
         library_jobs = LibraryJobs(session)
         _check_target(session, folder)
-        run_or_leave(session, library_jobs.export(library_jobs.installed(refs), folder), "Exporting", later)
+        run_or_queue(session, library_jobs.export(library_jobs.installed(refs), folder), "Exporting", later)
 
 
 def _check_target(session: Session, folder: Any) -> None:

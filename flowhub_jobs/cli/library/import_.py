@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flowhub_jobs.cli.library.run_inline import run_or_leave
+from flowhub_jobs.cli.library.run_inline import run_or_queue
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.operations.library_jobs import LibraryJobs
@@ -23,4 +23,4 @@ def import_models(
     """
     with open_session() as session:
         numbers = LibraryJobs(session).import_models(Path(folder).expanduser().absolute(), refs or [])
-        run_or_leave(session, numbers, "Importing", later)
+        run_or_queue(session, numbers, "Importing", later)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.library.run_inline import run_or_leave
+from flowhub_jobs.cli.library.run_inline import run_or_queue
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.operations.enqueue_option_parser import OptionReader
@@ -30,4 +30,4 @@ def move(
         for model in models:
             if model.store == to:
                 output.hint(f"{output.clean(model.name)} is in the store {to} already.")
-        run_or_leave(session, library_jobs.move(models, to), "Moving", later)
+        run_or_queue(session, library_jobs.move(models, to), "Moving", later)

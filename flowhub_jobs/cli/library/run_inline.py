@@ -41,17 +41,17 @@ def run_here(session: Session, numbers: Sequence[int], verb: str) -> list[Job]:
     return session.queries.jobs(unique)
 
 
-def run_or_leave(session: Session, numbers: Sequence[int], verb: str, later: bool) -> None:
+def run_or_queue(session: Session, numbers: Sequence[int], verb: str, later: bool) -> None:
     """Leave the jobs to a worker (`later`), or run them here and raise for those not done. Prints them."""
     if later:
-        leave(session, numbers)
+        queue_for_worker(session, numbers)
         return
     jobs = run_here(session, numbers, verb)
     print_jobs(jobs)
     raise_undone_jobs(jobs)
 
 
-def leave(session: Session, numbers: Sequence[int]) -> None:
+def queue_for_worker(session: Session, numbers: Sequence[int]) -> None:
     """Leave these jobs to a worker, and print them."""
     session.wake_workers(len(numbers))
     print_jobs(session.queries.jobs(list(dict.fromkeys(numbers))))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flowhub_jobs.cli import output
-from flowhub_jobs.cli.library.run_inline import leave, run_here, why_not_done
+from flowhub_jobs.cli.library.run_inline import queue_for_worker, run_here, why_not_done
 from flowhub_jobs.cli.options import AsJson, Later
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import Busy, DigestMismatch, FlowhubError, NotDoneYet, SomeFailed, UsageInvalid
@@ -40,7 +40,7 @@ def verify(
         models = library_jobs.installed(refs or [])
         _hint_unknown(session, library_jobs, bool(refs))
         if later:
-            leave(session, library_jobs.verify(models))
+            queue_for_worker(session, library_jobs.verify(models))
         else:
             results = compare_stamps(models) if fast else _verified(session, library_jobs, models, repair)
             broken = broken_placements(session, [model.name for model in models])

@@ -8,7 +8,7 @@ from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.operations.caps import cap_lines, cap_of, read_cap, set_cap
+from flowhub_jobs.operations.caps import cap_lines, parse_cap, read_cap, set_cap
 from flowhub_jobs.operations.schemas.controls import cap_json
 
 
@@ -28,7 +28,7 @@ def cap(
     """
     if size is None and per is not None:
         raise UsageInvalid("--per needs a size.", hint="`flowhub cap 200G --per month`.")
-    new_cap = None if size is None else cap_of(size, per)
+    new_cap = None if size is None else parse_cap(size, per)
     with open_session() as session:
         if size is not None:
             set_cap(session, new_cap)

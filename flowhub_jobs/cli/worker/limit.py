@@ -7,7 +7,7 @@ import typer
 from flowhub_jobs.cli import output
 from flowhub_jobs.cli.options import AsJson
 from flowhub_jobs.cli.session import open_session
-from flowhub_jobs.operations.limits import check_limit, in_force, jobs_of, limit_lines, set_jobs_max, set_limit
+from flowhub_jobs.operations.limits import check_limit, in_force, limit_lines, parse_jobs_max, set_jobs_max, set_limit
 from flowhub_jobs.operations.schemas.controls import limit_json
 
 
@@ -24,7 +24,7 @@ def limit(
     Applies to running jobs within a second. The lowest of this limit, the schedule's and config.toml's applies.
     """
     check_limit(rate, span)
-    most = None if jobs is None else jobs_of(jobs)
+    most = None if jobs is None else parse_jobs_max(jobs)
     with open_session() as session:
         if rate is not None:
             set_limit(session, rate, span)

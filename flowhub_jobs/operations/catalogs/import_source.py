@@ -34,7 +34,7 @@ class SourceBytes:
     last_modified: str = ""
 
 
-def source_of(text: str) -> str:
+def parse_source(text: str) -> str:
     """Return a URL as it is, or a file's absolute path. AddressRefused for another scheme."""
     if text.lower().startswith(("https://", "http://")):
         return text

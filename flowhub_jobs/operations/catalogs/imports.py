@@ -16,7 +16,7 @@ from flowhub_jobs.catalogs.suggest import nearest
 from flowhub_jobs.errors import CatalogUnreachable, CatalogUnreadable, NotFound, UsageInvalid
 from flowhub_jobs.fs.names import filename_from_url
 from flowhub_jobs.operations.catalogs.active import base_catalog, imported_catalogs, is_at_url
-from flowhub_jobs.operations.catalogs.import_source import SourceBytes, digest_of, fetch, read, source_of
+from flowhub_jobs.operations.catalogs.import_source import SourceBytes, digest_of, fetch, parse_source, read
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.times import rfc3339
 
@@ -43,7 +43,7 @@ def import_catalog(settings: Settings, text: str, *, name: str | None = None, sh
     Raises UsageInvalid, AddressRefused; of a file CatalogUnreadable and CatalogMalformed, of a URL CatalogUnreachable
     and CatalogSourceMalformed, and the errors of the base. Then nothing is changed.
     """
-    source = source_of(text)
+    source = parse_source(text)
     name = check_name(name) if name is not None else None
     raw = fetch(source, None, settings)
     result = read(source, raw.body or b"", shape)

@@ -80,7 +80,7 @@ class InstalledModels:
         """Return the name by which the other methods know the model of a store, which is not unique in all stores."""
         return name
 
-    def home_of(self, entry: LibraryEntry) -> Home:
+    def home_with(self, entry: LibraryEntry) -> Home:
         """Return the home with the store that has this model."""
         return self._home
 

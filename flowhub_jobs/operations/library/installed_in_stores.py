@@ -42,7 +42,7 @@ class InstalledInStores(InstalledModels):
         number, own_name = self._split(name)
         return self._homes[number], own_name
 
-    def home_of(self, entry: LibraryEntry) -> Home:
+    def home_with(self, entry: LibraryEntry) -> Home:
         owners = (home for home in self._homes if entry.store_id and entry.store_id in home.entries.ids_used)
         return next(owners, self._homes[self._number_of(entry.name)])
 

@@ -147,7 +147,7 @@ def check_outdated(session: Session, names: Sequence[str] | None, latest: Latest
 
 def is_removed(session: Session, entry: LibraryEntry) -> bool:
     """Return whether the files of an entry were removed by hand from its store. On a disk that is away none are."""
-    in_store = session.in_store(session.installed.home_of(entry).store.name)
+    in_store = session.in_store(session.installed.home_with(entry).store.name)
     return is_gone(in_store.store, entry, in_store.installed.presence)
 
 
@@ -163,7 +163,7 @@ def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: Outda
             check.unknown.append(Unknown(entry.name, entry.ref, "it is no longer in the catalog"))
             continue
         version = max(model.versions, key=lambda item: item.released_at or "", default=None)
-        before = session.installed.home_of(entry).library.artifact(entry.name)
+        before = session.installed.home_with(entry).library.artifact(entry.name)
         newer = OutdatedModel(entry, _commit(before), artifact_of(model, option), version.version if version else None)
         _add_result(newer, before, check, "the catalog has no digest of it")
 
@@ -171,7 +171,7 @@ def _ask_catalog(session: Session, entries: Sequence[LibraryEntry], check: Outda
 def _ask_hub(session: Session, entries: Sequence[LibraryEntry], check: OutdatedCheck, latest: Latest) -> None:
     from_hub = []
     for entry in entries:
-        before = session.installed.home_of(entry).library.artifact(entry.name)
+        before = session.installed.home_with(entry).library.artifact(entry.name)
         if before is None or before.hub is None:
             check.unknown.append(Unknown(entry.name, entry.ref, "it came from a URL that names no version"))
         else:
@@ -222,7 +222,7 @@ def refuse_changed_by_hand(session: Session, newer: OutdatedModel, *, force: boo
     """
     name, artifact = newer.entry.name, newer.artifact
     keys = {same_name_key(artifact.name), same_name_key(artifact.second_name())}
-    library = session.installed.home_of(newer.entry).library
+    library = session.installed.home_with(newer.entry).library
     if same_name_key(name) not in keys or library.owner(name, changed_too=force) is not None:
         return
     if library.owner(name, changed_too=True) is None:

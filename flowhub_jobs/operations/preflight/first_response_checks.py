@@ -34,68 +34,68 @@ _NAME_HINT = "Give the file a name: --name model.gguf."
 
 
 @dataclass(frozen=True, slots=True)
-class FirstAnswer:
+class FirstResponse:
     """Result of an answer: the whole file's size in bytes, its name, the error, or the reason why nothing was seen."""
 
     size: int | None = None
     name: str | None = None
     error: FlowhubError | None = None
-    unseen: str | None = None
+    unchecked_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedArtifact:
     """An artifact as it can be queued and the size that its source stated, or the `error` that refuses it.
 
-    `unseen` says why it, or some of it, could not be looked at.
+    `unchecked_reason` says why it, or some of it, could not be looked at.
     """
 
     artifact: Artifact
     size: int | None = None
     error: FlowhubError | None = None
-    unseen: str | None = None
+    unchecked_reason: str | None = None
 
 
-def judged_artifact(artifact: Artifact, first_answers: Sequence[FirstAnswer]) -> Checked:
+def check_artifact(artifact: Artifact, first_responses: Sequence[FirstResponse]) -> CheckedArtifact:
     """Return the artifact as changed by the answers about its first files."""
-    unseen = next((one.unseen for one in first_answers if one.unseen), None)
-    if not first_answers and artifact.files:
-        unseen = f"not checked; one command checks at most {ALL_MAX} files"
-    elif not unseen and len(first_answers) < len(artifact.files):
-        unseen = f"only {len(first_answers)} of its {len(artifact.files)} files were checked"
-    if error := next((one.error for one in first_answers if one.error), None):
+    unchecked_reason = next((one.unchecked_reason for one in first_responses if one.unchecked_reason), None)
+    if not first_responses and artifact.files:
+        unchecked_reason = f"not checked; one command checks at most {ALL_MAX} files"
+    elif not unchecked_reason and len(first_responses) < len(artifact.files):
+        unchecked_reason = f"only {len(first_responses)} of its {len(artifact.files)} files were checked"
+    if error := next((one.error for one in first_responses if one.error), None):
         if isinstance(error, SizeMismatch):
             error.hint = _CATALOG_HINT if artifact.option is not None else _HUB_HINT
-        return Checked(artifact, error=error)
-    name = next((answer.name for answer in first_answers if answer.name), None)
+        return CheckedArtifact(artifact, error=error)
+    name = next((answer.name for answer in first_responses if answer.name), None)
     if lacks_name(artifact) and name:
         artifact = renamed(artifact, name)
     elif artifact.name == PLACEHOLDER and name_problem(filename_from_url(artifact.files[0].url)):
-        suffix = f" ({unseen})" if unseen else ", and its server suggests none"
+        suffix = f" ({unchecked_reason})" if unchecked_reason else ", and its server suggests none"
         message = f"{artifact.ref!r} ends in no usable file name{suffix}."
-        return Checked(artifact, error=UsageInvalid(message, hint=_NAME_HINT))
-    return Checked(artifact, _size(artifact, first_answers), unseen=unseen)
+        return CheckedArtifact(artifact, error=UsageInvalid(message, hint=_NAME_HINT))
+    return CheckedArtifact(artifact, _size(artifact, first_responses), unchecked_reason=unchecked_reason)
 
 
-def _size(artifact: Artifact, first_answers: Sequence[FirstAnswer]) -> int | None:
-    sizes = [answer.size for answer in first_answers if answer.size is not None]
+def _size(artifact: Artifact, first_responses: Sequence[FirstResponse]) -> int | None:
+    sizes = [answer.size for answer in first_responses if answer.size is not None]
     return sum(sizes) if len(sizes) == len(artifact.files) else None
 
 
-def judged_answer(file: ArtifactFile, answer: Document) -> FirstAnswer:
+def check_response(file: ArtifactFile, answer: Document) -> FirstResponse:
     """Return the result of an answer of status 200 or 206 with the file's first bytes."""
     size, name = total_size(answer), _suggestion(answer)
     head = answer.body[:HEAD_BYTES]
     # An answer of exactly the asked length may be a part that claims to be the whole: the worker asks in another way.
     if file.size is not None and size not in (None, file.size, ASKED_BYTES) and not _is_page(answer):
         message = f"{file.path} should have {file.size} bytes, but {host_of(answer.url)} says that it has {size}."
-        return FirstAnswer(error=SizeMismatch(message))
+        return FirstResponse(error=SizeMismatch(message))
     try:
         check_not_empty_digest(file, size, host_of(answer.url))
     except DigestMismatch as error:
-        return FirstAnswer(error=error)
+        return FirstResponse(error=error)
     if len(head) < HEAD_BYTES and size != len(head):
-        return FirstAnswer(size, name)  # the body was cut short: nothing to judge
+        return FirstResponse(size, name)  # the body was cut short: nothing to judge
     try:
         check_first_bytes(file.path if name is None or not is_id(file.path) else name, head)
     except WrongContent as error:
@@ -103,8 +103,8 @@ def judged_answer(file: ArtifactFile, answer: Document) -> FirstAnswer:
         if not (file.sha256 or file.git_sha1) or (_is_page(answer) and (size is None or size != file.size)):
             if _is_page(answer):
                 error.hint = _PAGE_HINT
-            return FirstAnswer(error=error.at(host=host_of(answer.url), path=file.path))
-    return FirstAnswer(size, name)
+            return FirstResponse(error=error.at(host=host_of(answer.url), path=file.path))
+    return FirstResponse(size, name)
 
 
 def _is_page(answer: Document) -> bool:

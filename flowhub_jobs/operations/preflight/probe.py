@@ -24,10 +24,10 @@ from flowhub_jobs.net.urls import at_endpoint, host_of, hub_page, origin
 from flowhub_jobs.operations.preflight.first_response_checks import (
     ALL_MAX,
     ASKED_BYTES,
-    Checked,
-    FirstAnswer,
-    judged_answer,
-    judged_artifact,
+    CheckedArtifact,
+    FirstResponse,
+    check_artifact,
+    check_response,
 )
 from flowhub_jobs.settings import Settings
 from flowhub_jobs.values.artifacts import Artifact, ArtifactFile
@@ -37,21 +37,21 @@ CALL_S = 20.0  # for all files of a call
 AT_ONCE = 8
 FILES_MAX = 64  # of one artifact
 
-_LASTING = (TokenMissing, TokenRefused, Gated, SourceMissing)
+_PERMANENT = (TokenMissing, TokenRefused, Gated, SourceMissing)
 
 
-def check(artifacts: Sequence[Artifact], settings: Settings) -> list[Checked]:
+def check(artifacts: Sequence[Artifact], settings: Settings) -> list[CheckedArtifact]:
     """Probe the files of all artifacts, for `CALL_S` seconds at most, and return each as it can be queued.
 
-    Files not reached in that time, or beyond `ALL_MAX`, are not refused; `unseen` says so.
+    Files not reached in that time, or beyond `ALL_MAX`, are not refused; `unchecked_reason` says so.
     """
     files = [(number, file) for number, artifact in enumerate(artifacts) for file in artifact.files[:FILES_MAX]]
     files = files[:ALL_MAX]
     answers = _SourceProbe(settings).at([file for _, file in files])
-    by_artifact: dict[int, list[FirstAnswer]] = {}
+    by_artifact: dict[int, list[FirstResponse]] = {}
     for (number, _), answer in zip(files, answers, strict=True):
         by_artifact.setdefault(number, []).append(answer)
-    return [judged_artifact(artifact, by_artifact.get(number, [])) for number, artifact in enumerate(artifacts)]
+    return [check_artifact(artifact, by_artifact.get(number, [])) for number, artifact in enumerate(artifacts)]
 
 
 @dataclass(slots=True)
@@ -62,8 +62,8 @@ class _SourceProbe:
     _until: float = field(default_factory=lambda: time.monotonic() + CALL_S)
     _away: dict[str, str] = field(default_factory=dict)  # why, by origin
 
-    def at(self, files: Sequence[ArtifactFile]) -> list[FirstAnswer]:
-        answers = [FirstAnswer(unseen=f"not checked within {CALL_S:g} s")] * len(files)
+    def at(self, files: Sequence[ArtifactFile]) -> list[FirstResponse]:
+        answers = [FirstResponse(unchecked_reason=f"not checked within {CALL_S:g} s")] * len(files)
         pending: SimpleQueue[int] = SimpleQueue()
         for number in range(len(files)):
             pending.put(number)
@@ -84,36 +84,38 @@ class _SourceProbe:
             thread.join(max(0.0, self._until - time.monotonic()) + 1.0)
         return list(answers)
 
-    def _file(self, file: ArtifactFile) -> FirstAnswer:
+    def _file(self, file: ArtifactFile) -> FirstResponse:
         url = at_endpoint(file.url, self.settings.hf_endpoint)
         try:
             if problem := self._away.get(origin(url)):
-                return FirstAnswer(unseen=problem)
+                return FirstResponse(unchecked_reason=problem)
             return self._first_answer(file, url)
         except AddressRefused as error:
-            return FirstAnswer(error=error)
+            return FirstResponse(error=error)
         except FlowhubError as error:
             if error.retryable:
                 self._away[origin(url)] = error.message.rstrip(".")
-            return FirstAnswer(unseen=error.message.rstrip("."))
+            return FirstResponse(unchecked_reason=error.message.rstrip("."))
 
-    def _first_answer(self, file: ArtifactFile, url: str) -> FirstAnswer:
+    def _first_answer(self, file: ArtifactFile, url: str) -> FirstResponse:
         answer = self._request(file, (0, ASKED_BYTES))
         if answer.status in (200, 206):
-            return judged_answer(file, answer)
+            return check_response(file, answer)
         error = self._refusal(answer, url)
         if getattr(error, "about_range", False):
             # It may refuse ranges: request the whole file, and disconnect after the first bytes.
             try:
                 answer = self._request(file, None)
             except TooLarge:
-                return FirstAnswer()
+                return FirstResponse()
             if answer.status in (200, 206):
-                return judged_answer(file, answer)
+                return check_response(file, answer)
             error = self._refusal(answer, url)
         error.hint = _hint(error, file, answer)
         return (
-            FirstAnswer(error=error) if isinstance(error, _LASTING) else FirstAnswer(unseen=error.message.rstrip("."))
+            FirstResponse(error=error)
+            if isinstance(error, _PERMANENT)
+            else FirstResponse(unchecked_reason=error.message.rstrip("."))
         )
 
     def _request(self, file: ArtifactFile, byte_range: Range | None) -> Document:

@@ -18,7 +18,7 @@ from flowhub_jobs.operations.catalogs.active import (
     imported_catalogs,
     is_at_url,
 )
-from flowhub_jobs.operations.catalogs.import_source import fetch, read, source_of
+from flowhub_jobs.operations.catalogs.import_source import fetch, parse_source, read
 from flowhub_jobs.operations.catalogs.imports import Change
 from flowhub_jobs.settings import Settings
 
@@ -134,7 +134,7 @@ def validate_json(settings: Settings, text: str | None, shape: str | None) -> tu
     """
     if text is None:
         return _in_force(settings)
-    source = source_of(text)
+    source = parse_source(text)
     raw = fetch(source, None, settings).body or b""
     public_source = ImportRecord(source, "").shown
     if (shape or _shape_of(raw)) == "flowhub":

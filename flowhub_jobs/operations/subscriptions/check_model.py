@@ -42,7 +42,7 @@ def newer_version(session: Session, artifact: Artifact, seen: str | None, terms:
         return None
     entry = _installed(session, artifact)
     if entry is not None:
-        before = session.installed.home_of(entry).library.artifact(entry.name)
+        before = session.installed.home_with(entry).library.artifact(entry.name)
         if differs(entry, before, artifact) is not True:
             return None
         commit = None if before is None or before.hub is None else before.hub.commit

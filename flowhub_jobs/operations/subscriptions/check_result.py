@@ -11,7 +11,7 @@ from flowhub_jobs.operations.enqueue_plan import EnqueueItem
 class NewVersion:
     """A version to queue. `text` tells the user what is new; None: the user has just asked for it."""
 
-    order: EnqueueItem
+    item: EnqueueItem
     text: str | None = None
 
 

@@ -123,7 +123,7 @@ def write_result(
         rows.record(tx, before, seen_versions, result, new_jobs, next_at)
 
     with suppress(CheckOvertaken):
-        return session.enqueue([new.order for new in checked.new], alongside)
+        return session.enqueue([new.item for new in checked.new], alongside)
     return []
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from flowhub_jobs.operations.caps import CapState, cap_from, read_cap, set_cap
+from flowhub_jobs.operations.caps import CapState, cap_from_json, read_cap, set_cap
 from flowhub_jobs.operations.json_arguments import TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, Field
-from flowhub_jobs.operations.limits import in_force, set_limit_from
+from flowhub_jobs.operations.limits import in_force, set_limit_from_json
 from flowhub_jobs.operations.report import LAST_NIGHT, read_report, report_begins
 from flowhub_jobs.operations.result_types import Limits
 from flowhub_jobs.operations.schedules import schedule_from, set_schedule
@@ -25,7 +25,7 @@ def show_limit(call: Call) -> Response:
 
 
 def change_limit(call: Call) -> Response:
-    set_limit_from(call.session, read_body(call, (*_LIMIT, *_LIMIT_ANSWER)))
+    set_limit_from_json(call.session, read_body(call, (*_LIMIT, *_LIMIT_ANSWER)))
     return show_limit(call)
 
 
@@ -44,7 +44,7 @@ def show_cap(call: Call) -> Response:
 
 
 def change_cap(call: Call) -> Response:
-    set_cap(call.session, cap_from(read_body(call, (*_CAP, *_CAP_ANSWER))))
+    set_cap(call.session, cap_from_json(read_body(call, (*_CAP, *_CAP_ANSWER))))
     return show_cap(call)
 
 

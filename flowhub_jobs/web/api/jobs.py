@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flowhub_jobs.errors import NotFound, UsageInvalid
 from flowhub_jobs.operations.actions import steer
 from flowhub_jobs.operations.enqueue import enqueue_refs
-from flowhub_jobs.operations.job_list_filter import JobListFilter, since_of, state_named
+from flowhub_jobs.operations.job_list_filter import JobListFilter, parse_since_us, state_named
 from flowhub_jobs.operations.json_arguments import NUMBER, SWITCH, TEXT, TEXT_OR_NULL, TEXT_OR_NUMBER, TEXTS, Field
 from flowhub_jobs.operations.schemas.jobs import jobs_json
 from flowhub_jobs.operations.session import Session
@@ -26,7 +26,7 @@ def list_jobs(call: Call) -> Response:
     choice = JobListFilter(
         every=call.switch("all"),
         state=state_named(call.query("state")),
-        since_us=since_of(call.query("since")),
+        since_us=parse_since_us(call.query("since")),
         group=call.query("group"),
     )
     return JSONResponse(choice.page(call.session_of_node))

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from flowhub_jobs.errors import UsageInvalid
-from flowhub_jobs.operations.caps import cap_lines, cap_of, read_cap, set_cap
-from flowhub_jobs.operations.limits import in_force, jobs_of, limit_lines, set_jobs_max, set_limit
+from flowhub_jobs.operations.caps import cap_lines, parse_cap, read_cap, set_cap
+from flowhub_jobs.operations.limits import in_force, limit_lines, parse_jobs_max, set_jobs_max, set_limit
 from flowhub_jobs.operations.result_types import UNLIMITED, Cell, DayWindows
 from flowhub_jobs.operations.schedules import (
     add_windows,
@@ -45,7 +45,7 @@ def chosen_cells(cells: Sequence[str], days: Sequence[str]) -> set[Cell]:
     return chosen
 
 
-def rate_of(text: str) -> str:
+def typed_rate(text: str) -> str:
     """Return a rate in megabytes a second as `flowhub limit` takes it: "2.5" is "2.5M", "" is "off"."""
     trimmed = text.strip()
     if not trimmed:
@@ -55,7 +55,7 @@ def rate_of(text: str) -> str:
     return f"{trimmed}M"
 
 
-def size_of(text: str) -> str:
+def typed_size(text: str) -> str:
     """Return a size in gigabytes as `flowhub cap` takes it: "200" is "200G", "" is "off"."""
     trimmed = text.strip()
     if not trimmed:
@@ -107,7 +107,7 @@ def _painted_rate(verb: str, typed: str) -> int:
     """Return the rate that hours are painted with. Raises UsageInvalid."""
     if verb != "rate":
         return UNLIMITED if verb == "open" else 0
-    rate = parse_rate(rate_of(typed))
+    rate = parse_rate(typed_rate(typed))
     if rate is None:
         raise UsageInvalid("No speed was given.", hint="Write megabytes a second, such as 2, or press Run.")
     return rate
@@ -121,35 +121,35 @@ def change_windows(call: Call) -> Response:
     if verb == "remove":
         remove_windows(session, number)
     elif verb == "save":
-        set_rate(session, number, parse_rate(rate_of(rate)))
+        set_rate(session, number, parse_rate(typed_rate(rate)))
     else:
-        add_windows(session, DayWindows.parse(windows, days.strip() or None, rate_of(rate)))
+        add_windows(session, DayWindows.parse(windows, days.strip() or None, typed_rate(rate)))
     return back(call, "/schedule", "schedule")
 
 
 def change_jobs(call: Call) -> Response:
     """Set how many jobs run at a time."""
-    set_jobs_max(call.session, jobs_of(call.form().get("jobs", [""])[0].strip() or "off"))
+    set_jobs_max(call.session, parse_jobs_max(call.form().get("jobs", [""])[0].strip() or "off"))
     return back(call, "/schedule", "limit")
 
 
 def change_cap(call: Call) -> Response:
     form = call.form()
-    size, per = size_of(form.get("size", [""])[0]), form.get("per", [""])[0]
-    set_cap(call.session, cap_of(size, per if per and size != "off" else None))
+    size, per = typed_size(form.get("size", [""])[0]), form.get("per", [""])[0]
+    set_cap(call.session, parse_cap(size, per if per and size != "off" else None))
     return back(call, "/schedule", "cap")
 
 
 def change_outside(call: Call) -> Response:
     """Set what happens outside of the windows: nothing runs, or all jobs at a rate."""
-    rate = rate_of(call.form().get("rate", [""])[0])
+    rate = typed_rate(call.form().get("rate", [""])[0])
     set_outside(call.session, "pause" if rate == "off" else rate)
     return back(call, "/schedule", "schedule")
 
 
 def change_limit(call: Call) -> Response:
     form = call.form()
-    rate, span = rate_of(form.get("rate", [""])[0]), form.get("for", [""])[0]
+    rate, span = typed_rate(form.get("rate", [""])[0]), form.get("for", [""])[0]
     set_limit(call.session, rate, span if span and rate != "off" else None)
     return back(call, "/schedule", "limit")
 

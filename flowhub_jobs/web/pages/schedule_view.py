@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flowhub_jobs.operations.result_types import UNLIMITED, DayWindows, Schedule, Week, hour_of, minutes_of
-from flowhub_jobs.operations.schedules import days_of
+from flowhub_jobs.operations.schedules import days_text
 from flowhub_jobs.units import format_rate
 from flowhub_jobs.values.enums import Period
 
@@ -107,7 +107,7 @@ def schedule_view(
 
 
 def _window_row(number: int, group: DayWindows) -> WindowRow:
-    return WindowRow(number, ", ".join(group.as_json()["windows"]), days_of(group), megabytes(group.rate_bps))
+    return WindowRow(number, ", ".join(group.as_json()["windows"]), days_text(group), megabytes(group.rate_bps))
 
 
 def _hour(day: int, hour: int, minutes: Week, outside: int | None, now: datetime) -> Hour:
@@ -156,7 +156,7 @@ def command_for(schedule: Schedule | None) -> str:
 
 def _options(group: DayWindows) -> str:
     values = group.as_json()
-    days = f" --days {days_of(group).replace(' ', '')}" if len(group.days) < 7 else ""
+    days = f" --days {days_text(group).replace(' ', '')}" if len(group.days) < 7 else ""
     rate = f" --rate {_rate_argument(group.rate_bps)}" if group.rate_bps else ""
     return f'"{",".join(values["windows"])}"{days}{rate}'
 

@@ -28,7 +28,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-def is_named(header: str | None, etag: str, *, weak: bool) -> bool:
+def etag_matches(header: str | None, etag: str, *, weak: bool) -> bool:
     """Return whether a list of entity tags names this one, or any (`*`); `weak` compares as §8.8.3.2 does."""
     if header is None:
         return False

@@ -9,7 +9,7 @@ import anyio
 from starlette.responses import Response, StreamingResponse
 
 from flowhub_jobs.operations.models_to_share import SharedFile, is_as_shared
-from flowhub_jobs.web.share.ranges import RangeNotSatisfiable, byte_range, is_named
+from flowhub_jobs.web.share.ranges import RangeNotSatisfiable, byte_range, etag_matches
 
 CHUNK = 1 << 20  # bytes
 READERS = 16  # threads that read at once: more would only wait for the same disk
@@ -43,9 +43,9 @@ def send_file(
         "cache-control": "no-cache",
         "content-disposition": f"attachment; filename*=utf-8''{quote(file.path.rpartition('/')[2], safe='')}",
     }
-    if "if-match" in request_headers and not is_named(request_headers["if-match"], file.etag, weak=False):
+    if "if-match" in request_headers and not etag_matches(request_headers["if-match"], file.etag, weak=False):
         return Response(status_code=412, headers=common)
-    if is_named(request_headers.get("if-none-match"), file.etag, weak=True):
+    if etag_matches(request_headers.get("if-none-match"), file.etag, weak=True):
         return Response(status_code=304, headers=common)
     condition = request_headers.get("if-range")
     range_header = request_headers.get("range") if condition is None or condition.strip() == common["etag"] else None
