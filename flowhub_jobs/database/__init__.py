@@ -4,7 +4,7 @@ tables             the tables of SQLite and PostgreSQL
 engine             opens the database, migrates it, and begins transactions
 lazy               a home's database, opened at first use; plain SQL without SQLAlchemy
 newest_migration   the newest migration, for a start without Alembic
-error_classes      the errors of a replaced, damaged or newer database
+exception_types    the errors of a replaced, damaged or newer database
 
 sqlite_connect_options     options of every connection to a SQLite file
 replaced_file_guard  detects that an open SQLite file was replaced, removed or damaged

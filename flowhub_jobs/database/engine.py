@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowhub_jobs.database import postgresql
-from flowhub_jobs.database.error_classes import Damaged, Newer, Replaced
+from flowhub_jobs.database.exception_types import Damaged, Newer, Replaced
 from flowhub_jobs.database.newest_migration import HEAD, REVISION, is_newer, is_revision
 from flowhub_jobs.database.replaced_file_guard import FileGuard
 from flowhub_jobs.database.sqlite_connect_options import BUSY_TIMEOUT_S, as_text

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.error_classes import Newer
+from flowhub_jobs.database.exception_types import Newer
 from flowhub_jobs.database.newest_migration import REVISION, is_newer
 from flowhub_jobs.errors import DatabaseUnusable, ExtraMissing, FlowhubError, SettingInvalid
 

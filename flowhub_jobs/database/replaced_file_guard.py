@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
-from flowhub_jobs.database.error_classes import Damaged, Newer, Replaced
+from flowhub_jobs.database.exception_types import Damaged, Newer, Replaced
 from flowhub_jobs.database.newest_migration import REVISION, is_newer
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from flowhub_jobs.database.engine import querying, reading, writing
-from flowhub_jobs.database.error_classes import Replaced
+from flowhub_jobs.database.exception_types import Replaced
 from flowhub_jobs.database.tables import is_live, is_running, jobs, workers
 from flowhub_jobs.times import known_moment
 

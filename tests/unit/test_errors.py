@@ -19,9 +19,9 @@ def test_every_error_has_a_snake_case_code_of_its_own_and_a_status_of_the_contra
 
 
 def test_no_two_errors_share_a_code():
-    # database/error_classes.py has the same errors in the form that SQLAlchemy's handlers accept;
+    # database/exception_types.py has the same errors in the form that SQLAlchemy's handlers accept;
     # Overtaken is a Busy that the placement package raises and catches itself.
-    excluded = ("flowhub_jobs.database.error_classes", "flowhub_jobs.placement.carry_out_plan")
+    excluded = ("flowhub_jobs.database.exception_types", "flowhub_jobs.placement.carry_out_plan")
     kinds = [kind for kind in _leaves(FlowhubError) if kind.__module__ not in excluded]
     codes = [kind.code for kind in kinds]
     assert len(codes) == len(set(codes))
