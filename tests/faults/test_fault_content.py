@@ -303,5 +303,5 @@ def test_an_empty_answer_for_a_file_with_a_digest_is_tried_again(origin, downloa
 def test_an_answer_that_stays_empty_is_reported(origin, downloader):
     url = origin.serve("m.bin", MODEL, faults=[Empty()])
     downloader.assert_fails(
-        one_file_artifact(ArtifactFile("m.bin", url, None, MODEL.sha256())), WrongContent, "m.bin", "an empty file"
+        one_file_artifact(ArtifactFile("m.bin", url, None, MODEL.sha256())), WrongContent, "m.bin", "sent an empty one"
     )

@@ -12,7 +12,7 @@ from flowhub_jobs.transfer.host_limits import HostLimits
 from flowhub_jobs.transfer.rate_limit import TokenBucket
 
 IMPATIENT = quick(connect_s=1, stall_s=1, headers_s=1)  # with less, a busy machine looks like a silent host
-HURRIED = quick(slow_bps=100_000, slow_window_s=0.2)
+HURRIED = quick(slow_bps=100_000, slow_window_s=1.0)  # with less, a busy machine looks like a slow host
 
 SILENCES = {
     "no headers": NoHeaders().once(),
