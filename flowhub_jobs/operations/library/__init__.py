@@ -6,7 +6,7 @@ match              matches a reference to installed models, and chooses the file
 placed             placements of installed models
 outdated           compares models with the catalog and the Hub
 quick_verify       the check of sizes and times of `verify --quick`, and the results of `verify`
-candidate_truncation  detects candidates of `adopt` that are shorter than their header says
+incomplete_model_files  detects candidates of `adopt` that are shorter than their header says
 
 adopt_scan         finds models to adopt · identify: identifies files by their digests
 adopt              links files into the store, and records them in the library

@@ -16,8 +16,8 @@ from pathlib import Path
 from flowhub_jobs.errors import NameTaken, NotFound, UsageInvalid
 from flowhub_jobs.fs.names import name_problem, same_name_key
 from flowhub_jobs.home import Home
-from flowhub_jobs.operations.library.candidate_truncation import truncation_problem
 from flowhub_jobs.operations.library.identify import Identified, Identifier, false_claim
+from flowhub_jobs.operations.library.incomplete_model_files import truncation_problem
 from flowhub_jobs.operations.library.placed import placed_files
 from flowhub_jobs.store.file_hash import HashedFile, UnreadableFile, hash_file, read_error_text, stamp_of
 from flowhub_jobs.store.folder_scan import (
