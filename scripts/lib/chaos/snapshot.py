@@ -108,7 +108,12 @@ class Snapshot:
         return sum(map(self.run.network.turned, model.paths))
 
     def kept(self, model: ServedModel) -> int:
-        """Return the number of bytes in the partial, according to the journal."""
+        """Return the bytes on disk of a model that is not installed: in its partial, according to the journal.
+
+        They are under its final name if a worker was killed between the rename and the row, and its job then cancelled.
+        """
+        if not self.is_installed(model) and (self.run.app.store / model.name).exists():
+            return model.size
         return journaled_bytes(self.run.app.partial(model.model))
 
     def to_fetch(self, model: ServedModel) -> int:
