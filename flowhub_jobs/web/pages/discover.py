@@ -21,6 +21,7 @@ from flowhub_jobs.web.pages.fit_badges import BADGES, Badge, memory
 from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import render
 from flowhub_jobs.web.pages.naming import FORMATS
+from flowhub_jobs.web.pages.text import NO_VALUE
 
 SHOWN, SHOWN_MAX = 40, 5000
 CONTEXT_LEAST, CONTEXT_MOST = 11, 17  # powers of two: 2,048 to 131,072 tokens
@@ -201,7 +202,7 @@ def model_row(model: FoundModel, search: Search, queued: frozenset[str]) -> Mode
         href=f"/models/{quote(row.id)}{context}",
         name=row.name[:NAME_MAX],
         about=details[:ABOUT_MAX],
-        parameters=(row.parameters or "\N{EN DASH}")[:LABEL_MAX],
+        parameters=(row.parameters or NO_VALUE)[:LABEL_MAX],
         option=(best.quantization or best.option)[:LABEL_MAX],
         size=format_bytes(best.bytes) if best.bytes is not None else "size unknown",
         memory=memory(best.verdict),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flowhub_jobs.operations.result_types import Verdict
 from flowhub_jobs.values.enums import Fit
-from flowhub_jobs.web.pages.text import capital
+from flowhub_jobs.web.pages.text import NO_VALUE, capital
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +33,4 @@ def why(verdict: Verdict) -> str:
 
 def memory(verdict: Verdict) -> str:
     """Return the memory that it needs, in GiB as memory is sold; a dash where that is not known."""
-    return f"{verdict.need_bytes / 2**30:.1f} GiB" if verdict.need_bytes is not None else "\N{EN DASH}"
+    return f"{verdict.need_bytes / 2**30:.1f} GiB" if verdict.need_bytes is not None else NO_VALUE

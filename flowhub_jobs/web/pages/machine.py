@@ -38,7 +38,7 @@ from flowhub_jobs.web.pages.naming import name_of_job
 from flowhub_jobs.web.pages.node_rows import node_rows, read_fleet, sum_of
 from flowhub_jobs.web.pages.subscription_rows import subscription_rows
 from flowhub_jobs.web.pages.svg_geometry import Line, sparkline
-from flowhub_jobs.web.pages.text import capital, day_or_time
+from flowhub_jobs.web.pages.text import NO_VALUE, capital, day_or_time
 
 COMPLETED_SHOWN = 40
 EVERY_S = 5  # a worker's heartbeat makes no event
@@ -111,7 +111,7 @@ def night_view(report: Report, titles: Mapping[str, str], history: SpeedHistory)
     figures = [
         Figure("Completed", f"{count} model{'' if count == 1 else 's'}"),
         Figure("Downloaded", format_bytes(totals.fetched)),
-        Figure("Average", format_rate(totals.rate_bps) if totals.rate_bps else "\N{EN DASH}"),
+        Figure("Average", format_rate(totals.rate_bps) if totals.rate_bps else NO_VALUE),
         Figure("Downloaded twice", format_bytes(totals.twice)),
         Figure("Unfinished", str(len(report.unfinished))),
         Figure("Need you", str(len(report.needs))),

@@ -11,8 +11,8 @@ from flowhub_jobs.operations.session import Session
 from flowhub_jobs.units import counted
 from flowhub_jobs.values.enums import LIVE_STATES, State
 from flowhub_jobs.values.jobs import ANY_NODE
+from flowhub_jobs.web.pages.text import NO_VALUE
 
-NONE = "\N{EN DASH}"  # in a cell without a value
 Counts = Mapping[tuple[str, State], int]
 
 
@@ -45,8 +45,8 @@ def node_rows(nodes: Sequence[NodeStatus], counts: Counts, own_node: str, now: d
             here=node.node == own_node,
             alive=node.alive,
             state=state_text(node, now),
-            slots=str(node.slots) if node.alive else NONE,
-            jobs=_jobs_text(counts, node.node) or NONE,
+            slots=str(node.slots) if node.alive else NO_VALUE,
+            jobs=_jobs_text(counts, node.node) or NO_VALUE,
             free=size_text(node.disk_free),
             ram=size_text(node.ram),
             gpus=gpus_text(node.gpus),

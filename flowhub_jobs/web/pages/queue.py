@@ -25,13 +25,12 @@ from flowhub_jobs.web.pages.form_results import notice_of
 from flowhub_jobs.web.pages.frame import back, render, show_bar
 from flowhub_jobs.web.pages.naming import Name, name_of_job
 from flowhub_jobs.web.pages.svg_geometry import SPARK_HEIGHT, SPARK_WIDTH, Line, sparkline
-from flowhub_jobs.web.pages.text import capital, day_or_time, of_total
+from flowhub_jobs.web.pages.text import NO_VALUE, capital, day_or_time, of_total
 from flowhub_jobs.web.speed_samples import SPAN_S
 
 Titles = Mapping[str, str]
 Samples = Mapping[int, Sequence[tuple[float, float]]]
 WAITING_SHOWN, NEEDS_SHOWN = 200, 100
-NONE = "\N{EN DASH}"
 _STAGES = {Stage.RESOLVE: "Resolve", Stage.DOWNLOAD: "Download", Stage.VERIFY: "Verify", Stage.INSTALL: "Install"}
 _ENDS = {
     State.COMPLETED: ("check", "Completed", "good"),
@@ -166,8 +165,8 @@ def running_row(job: Job, titles: Titles, samples: Sequence[tuple[float, float]]
         done=done,
         of=of,
         spark=sparkline(samples, SPAN_S, width=SPARK_WIDTH, height=SPARK_HEIGHT),
-        speed=format_rate(job.rate_bps) if job.rate_bps else NONE,
-        left=format_duration(job.eta_s) if job.eta_s else NONE,
+        speed=format_rate(job.rate_bps) if job.rate_bps else NO_VALUE,
+        left=format_duration(job.eta_s) if job.eta_s else NO_VALUE,
     )
 
 

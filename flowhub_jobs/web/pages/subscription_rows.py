@@ -7,9 +7,7 @@ from datetime import datetime
 from flowhub_jobs.operations.result_types import Subscription
 from flowhub_jobs.times import moment
 from flowhub_jobs.units import format_duration
-from flowhub_jobs.web.pages.text import day_or_time
-
-NONE = "\N{EN DASH}"  # in a cell without a value
+from flowhub_jobs.web.pages.text import NO_VALUE, day_or_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +42,4 @@ def _subscription_row(subscription: Subscription, now: datetime) -> Subscription
 
 
 def _time(at: int | None, now: datetime) -> str:
-    return day_or_time(moment(at), now) or NONE
+    return day_or_time(moment(at), now) or NO_VALUE

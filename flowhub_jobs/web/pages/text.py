@@ -10,6 +10,7 @@ from flowhub_jobs.fs.names import is_unseen
 from flowhub_jobs.times import clock_time
 from flowhub_jobs.units import format_bytes
 
+NO_VALUE = "\N{EN DASH}"  # in place of a figure that is not known
 TEXT_MAX = 4000  # characters of one value: the catalog's author decides how long its texts are
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
 _COMMAND = re.compile(r"`([^`\n]{1,300})`")
