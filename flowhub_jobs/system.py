@@ -326,7 +326,7 @@ def _clonefile(source: Path, target: Path) -> int:
 
 
 def _ficlone(source: Path, target: Path) -> int:
-    # Not blocking: a pipe that has this name by now must not block.
+    # Without blocking: a pipe may have taken this name since.
     fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)

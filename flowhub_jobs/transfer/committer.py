@@ -73,14 +73,14 @@ class Committer(threading.Thread):
     def admit(self, count: int) -> None:
         """Wait until `count` more bytes may be written before the next commit."""
         transfer = self._transfer
-        if transfer.unsynced + count <= unsynced_limit(len(transfer.tasks)):
+        if self._has_room(count):
             return
         with transfer.changed:
-            while transfer.unsynced and not self._has_room_locked(count) and not transfer.ended:
+            while transfer.unsynced and not self._has_room(count) and not transfer.ended:
                 transfer.commit_due.notify_all()
                 transfer.changed.wait()
 
-    def _has_room_locked(self, count: int) -> bool:
+    def _has_room(self, count: int) -> bool:
         return self._transfer.unsynced + count <= unsynced_limit(len(self._transfer.tasks))
 
     def commit(self) -> None:

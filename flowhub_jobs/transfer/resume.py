@@ -27,8 +27,8 @@ def resume_partial(
     """Add all files with what is kept of them to the transfer; return the journal, rewritten, for this run alone.
 
     `fetched` is the job's own count, `fetched_by_origin` the same by origin; the journal's are used instead if it is of
-    the same job and has more. `check_owner` raises if the partial belongs to another run by now: a run that was
-    suspended in here must change nothing of its successor's.
+    the same job and has more. `check_owner` raises if another run has taken the partial over: a run that was suspended
+    here must change nothing of its successor's.
     """
     with disk_errors(transfer.folder):
         for folder in transfer.folder.glob(f"{FILES}*"):
